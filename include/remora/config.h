@@ -1,0 +1,262 @@
+// The configuration as plain values: defaults and units here, YAML only in src/config.
+//
+// Built once by the loader, then read by everyone; no member refers to the file. `product.md`'s
+// names are kept in snake_case. Durations of zero mean "none" only where the comment says so.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace remora::config {
+
+using Millis = std::chrono::milliseconds;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+/// host:port, [v6]:port or unix:/path, as written and taken apart.
+struct Address {
+  enum class Kind : std::uint8_t { tcp, unix_path } kind = Kind::tcp;
+  std::string host;  // or the path
+  std::uint16_t port = 0;
+  std::string text() const;
+  bool operator==(const Address&) const = default;
+};
+
+/// An address block, IPv4 or IPv6 (IPv4 kept as v4-mapped IPv6, so that one comparison serves both).
+struct Cidr {
+  std::uint8_t bytes[16] = {};
+  std::uint8_t bits = 128;
+};
+
+enum class LogLevel : std::uint8_t { trace, debug, info, warn, error };
+enum class LogFormat : std::uint8_t { text, json };
+enum class AccessFormat : std::uint8_t { combined, json, off };
+
+struct Log {
+  LogLevel level = LogLevel::info;
+  LogFormat format = LogFormat::text;
+  std::string output = "stderr";  // stderr | stdout | path
+  AccessFormat access_format = AccessFormat::combined;
+  std::string access_output = "stdout";
+};
+
+struct Admin {
+  std::optional<Address> bind = Address{Address::Kind::tcp, "127.0.0.1", 9900};  // none: off
+  std::string token;                                                              // empty: none
+};
+
+struct Certificate {
+  std::string cert, key;  // PEM files
+};
+
+enum class ClientAuth : std::uint8_t { off, optional, required };
+
+struct ListenerTls {
+  std::vector<Certificate> certificates;  // the first answers clients without a matching SNI
+  int min_version = 12;                   // 12 or 13
+  std::string client_ca;
+  ClientAuth client_auth = ClientAuth::off;
+  bool tickets = true;
+};
+
+struct ListenerTimeouts {
+  Millis header = seconds(10);  // whole request head, and the TLS handshake
+  Millis body = seconds(30);    // without a byte of the request body
+  Millis idle = seconds(75);    // between requests
+  Millis write = seconds(30);   // without progress of the response
+  Millis tunnel = hours(1);     // without a byte either way
+};
+
+struct ListenerLimits {
+  std::uint32_t connections = 20000;
+  std::size_t header_bytes = 32 * 1024;
+  std::uint32_t headers = 100;
+  std::size_t target_bytes = 16 * 1024;
+  std::optional<std::uint64_t> body_bytes;
+};
+
+struct PerClient {
+  std::optional<std::uint32_t> connections;
+  std::optional<double> requests_per_second;
+  std::optional<std::uint32_t> burst;  // default: one second's worth
+  bool any() const { return connections || requests_per_second; }
+};
+
+struct Listener {
+  std::string name;
+  Address bind;
+  std::optional<ListenerTls> tls;
+  bool proxy_protocol = false;
+  std::vector<Cidr> trusted_proxies;
+  ListenerTimeouts timeouts;
+  ListenerLimits limits;
+  PerClient per_client;
+  std::string request_id = "X-Request-Id";  // empty: off
+};
+
+struct HeaderEdits {
+  std::vector<std::pair<std::string, std::string>> set;
+  std::vector<std::string> remove;
+  bool empty() const { return set.empty() && remove.empty(); }
+};
+
+struct PoolTimeouts {
+  Millis connect = seconds(2);
+  Millis response = seconds(60);  // until the response head
+  Millis read = seconds(60);      // without a byte of the response body
+  Millis write = seconds(30);     // without progress of the request
+  Millis queue = seconds(5);
+};
+
+/// A route may shorten or lengthen some of its pool's timeouts.
+struct RouteTimeouts {
+  std::optional<Millis> connect, response, read, write, queue;
+};
+
+struct Redirect {
+  std::string to;  // {scheme} {host} {uri} {path} {query}
+  std::uint16_t status = 308;
+};
+
+struct Route {
+  std::string host;          // exact, *.suffix or empty for any; lower case
+  std::string path = "/";    // whole segments
+  std::vector<std::string> methods;
+  std::vector<std::pair<std::string, std::string>> headers;  // must be present and equal
+  std::string pool;
+  std::vector<std::pair<std::string, std::uint32_t>> split;  // pool, weight
+  std::optional<Redirect> redirect;
+  bool affinity = true;
+  std::string strip_prefix;
+  HeaderEdits request_headers, response_headers;
+  RouteTimeouts timeouts;
+};
+
+enum class SameSite : std::uint8_t { lax, strict, none, unset };
+enum class Secure : std::uint8_t { auto_, on, off };
+
+struct CookieAffinity {
+  std::string name;  // default remora-POOL
+  std::string path = "/";
+  std::string domain;
+  Secure secure = Secure::auto_;
+  bool http_only = true;
+  SameSite same_site = SameSite::lax;
+  bool partitioned = false;
+  std::optional<seconds> max_age;  // none: a session cookie
+};
+
+struct IpHashAffinity {
+  std::uint8_t ipv4_prefix = 32, ipv6_prefix = 64;
+  std::optional<double> bounded_load;
+};
+
+enum class AffinityKind : std::uint8_t { none, cookie, ip_hash };
+
+struct Affinity {
+  AffinityKind kind = AffinityKind::none;
+  CookieAffinity cookie;
+  IpHashAffinity ip_hash;
+};
+
+enum class OnLost : std::uint8_t { reassign, reject };
+enum class OnFull : std::uint8_t { reject, move };
+
+struct Session {
+  std::optional<Millis> idle_timeout = minutes(30);
+  Millis max_lifetime = hours(12);
+  OnLost on_lost = OnLost::reassign;
+  OnFull on_full = OnFull::reject;
+  std::uint16_t reject_status = 503;
+  std::string reject_body;
+  bool announce = true;
+};
+
+enum class ProbeKind : std::uint8_t { off, tcp, http };
+
+struct Probe {
+  ProbeKind kind = ProbeKind::off;
+  std::string path = "/";
+  std::string host;  // empty: the backend's address
+  Millis interval = seconds(2);
+  Millis timeout = seconds(1);
+  std::uint16_t rise = 2, fall = 3;
+  std::vector<std::pair<std::uint16_t, std::uint16_t>> expect = {{200, 399}};
+  double jitter = 0.2;
+};
+
+/// What makes an attempt fail, as named in `retry_on`.
+struct RetryOn {
+  bool connect = false, refused = false, reset = false, timeout = false;
+  bool s502 = false, s503 = false, s504 = false;
+};
+
+struct Failover {
+  std::uint16_t attempts = 3;
+  RetryOn retry_on{true, true, true, true, true, true, true};
+  std::uint16_t bound_same_backend = 1;
+  RetryOn bound_retry_on{true, true, true, false, false, false, false};
+  std::size_t replay_body = 64 * 1024;
+  double budget = 0.2;
+};
+
+enum class AdminWish : std::uint8_t { ready, drain, maint };
+
+struct Backend {
+  std::string id;
+  Address address;
+  std::uint32_t weight = 1;
+  bool backup = false;
+  std::optional<std::uint32_t> max_in_flight;
+  AdminWish admin = AdminWish::ready;
+};
+
+struct BackendTls {
+  std::string ca;  // empty: the system's
+  bool verify = true;
+  std::string server_name;  // empty: the backend's host
+  std::string cert, key;
+};
+
+enum class Balance : std::uint8_t { round_robin, least_requests, random_two, peak_ewma, first };
+enum class Forwarded : std::uint8_t { x, rfc7239, both, off };
+enum class HostMode : std::uint8_t { client, backend, literal };
+
+struct Pool {
+  std::string name;
+  std::vector<Backend> backends;
+  std::optional<BackendTls> tls;
+  Balance balance = Balance::least_requests;
+  Affinity affinity;
+  Session session;
+  Probe probe;
+  Failover failover;
+  PoolTimeouts timeouts;
+  std::uint32_t idle_connections = 64;
+  HeaderEdits headers;
+  Forwarded forwarded = Forwarded::x;
+  HostMode host = HostMode::client;
+  std::string host_literal;
+};
+
+struct Config {
+  std::optional<std::uint32_t> workers;  // none: auto
+  std::string state_dir = "/var/lib/remora";  // empty: none
+  Millis shutdown_delay{0};
+  Millis shutdown_grace = seconds(30);
+  std::vector<std::string> keys;  // 32 bytes each, decoded; the first seals
+  Admin admin;
+  Log log;
+  std::vector<Listener> listeners;
+  std::vector<Route> routes;
+  std::vector<Pool> pools;
+};
+
+}  // namespace remora::config

@@ -1,0 +1,89 @@
+// Backends, and a pool of them as of one instant.
+//
+// Threading: a Backend is shared by all workers and outlives reloads, so its counters go on; a
+// PoolSnapshot is immutable and replaced whole. A request keeps the snapshot that it began with.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "remora/config.h"
+
+namespace remora {
+
+using Admin = config::AdminWish;                                // what the operator wants
+enum class Health : std::uint8_t { unknown, up, down };         // what probes saw
+
+/// What waits for a free place at a backend with `max_in_flight`; see pool/queue.h.
+class PlaceQueue;
+
+/// One app server. Identity is the configured id: it survives reloads and address changes.
+struct Backend {
+  Backend(std::string pool_name, std::string backend_id);
+  ~Backend();
+
+  const std::string pool, id;
+  const std::uint64_t hash;  // of pool-independent id: the form in which tokens and stores name it
+
+  /// Written by every worker, relaxed, on a line of its own.
+  alignas(64) std::atomic<std::uint32_t> in_flight{0};
+  std::atomic<std::uint64_t> served{0};
+
+  /// Only touched when `max_in_flight` is set.
+  alignas(64) const std::unique_ptr<PlaceQueue> queue;
+};
+
+std::uint64_t backend_hash(std::string_view id) noexcept;
+
+struct Member {
+  std::shared_ptr<Backend> backend;
+  config::Address address;
+  std::uint32_t weight = 1;  // 0 never receives new sessions
+  bool backup = false;
+  std::uint32_t max_in_flight = 0;  // 0: none
+  Admin admin = Admin::ready;
+  Health health = Health::unknown;
+
+  bool answers() const noexcept { return admin != Admin::maint && health != Health::down; }
+  /// May begin sessions: wanted, not known dead, of positive weight.
+  bool accepts_new() const noexcept { return answers() && admin == Admin::ready && weight > 0; }
+  /// May go on serving sessions that are bound to it: drain and weight 0 still do.
+  bool accepts_bound() const noexcept { return answers(); }
+};
+
+struct PoolSnapshot {
+  std::string name;
+  std::vector<Member> members;  // in configuration order
+  const Member* find(std::uint64_t hash) const noexcept {
+    for (const Member& m : members)
+      if (m.backend->hash == hash) return &m;
+    return nullptr;
+  }
+};
+
+/// The backends that this request has tried already. Fixed size: attempts are few.
+class Tried {
+ public:
+  void add(const Backend* b) noexcept {
+    if (count_ < capacity) list_[count_++] = b;
+  }
+  bool contains(const Backend* b) const noexcept {
+    for (std::size_t i = 0; i < count_; ++i)
+      if (list_[i] == b) return true;
+    return false;
+  }
+  void clear() noexcept { count_ = 0; }
+  std::size_t size() const noexcept { return count_; }
+
+ private:
+  static constexpr std::size_t capacity = 16;
+  const Backend* list_[capacity] = {};
+  std::size_t count_ = 0;
+};
+
+}  // namespace remora

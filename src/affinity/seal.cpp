@@ -1,0 +1,229 @@
+#include "affinity/seal.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "util/text.h"
+
+namespace remora {
+
+namespace {
+
+constexpr std::size_t number_size = 2, nonce_size = 24, plain_size = 54, tag_size = 16;
+constexpr std::size_t token_size = number_size + nonce_size + plain_size + tag_size;
+static_assert(token_size * 4 / 3 == 128);
+constexpr std::uint8_t format = 1;
+
+// Fetched once: looking an algorithm up costs more than using it.
+const EVP_CIPHER* aes_ecb() {
+  static EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-ECB", nullptr);
+  return cipher;
+}
+const EVP_CIPHER* aes_gcm() {
+  static EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  return cipher;
+}
+
+void put(std::uint8_t*& at, std::uint64_t value, int bytes) noexcept {
+  for (int i = bytes - 1; i >= 0; --i) *at++ = static_cast<std::uint8_t>(value >> (8 * i));
+}
+std::uint64_t get(const std::uint8_t*& at, int bytes) noexcept {
+  std::uint64_t value = 0;
+  for (int i = 0; i < bytes; ++i) value = value << 8 | *at++;
+  return value;
+}
+
+std::uint64_t to_millis(Clock::Wall t) noexcept {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
+}
+Clock::Wall from_millis(std::uint64_t ms) noexcept {
+  return Clock::Wall(std::chrono::milliseconds(static_cast<std::int64_t>(ms & 0xffffffffffffULL)));
+}
+
+/// The 256-bit key of one nonce: AES-CMAC blocks of M1 and M2 (C2SP XAES-256-GCM, "derive key").
+std::array<std::uint8_t, 32> derive_key(const KeyRing::Key& key, EVP_CIPHER_CTX* ecb, const std::uint8_t* nonce) {
+  std::uint8_t blocks[32] = {};
+  for (int i = 0; i < 2; ++i) {
+    std::uint8_t* m = blocks + 16 * i;
+    m[1] = static_cast<std::uint8_t>(i + 1);
+    m[2] = 'X';
+    std::memcpy(m + 4, nonce, 12);
+    for (int b = 0; b < 16; ++b) m[b] = static_cast<std::uint8_t>(m[b] ^ key.cmac_k1[static_cast<std::size_t>(b)]);
+  }
+  std::array<std::uint8_t, 32> derived{};
+  int n = 0;
+  EVP_EncryptInit_ex2(ecb, aes_ecb(), key.bytes.data(), nullptr, nullptr);
+  EVP_CIPHER_CTX_set_padding(ecb, 0);
+  EVP_EncryptUpdate(ecb, derived.data(), &n, blocks, sizeof blocks);
+  return derived;
+}
+
+bool gcm_open(const KeyRing::Key& key, EVP_CIPHER_CTX* ecb, EVP_CIPHER_CTX* gcm, const std::uint8_t* nonce,
+              std::string_view associated, const std::uint8_t* sealed, std::size_t size, std::uint8_t* plain) {
+  auto derived = derive_key(key, ecb, nonce);
+  int n = 0;
+  const bool ok =
+      EVP_DecryptInit_ex2(gcm, aes_gcm(), derived.data(), nonce + 12, nullptr) == 1 &&
+      EVP_DecryptUpdate(gcm, nullptr, &n, reinterpret_cast<const std::uint8_t*>(associated.data()),
+                        static_cast<int>(associated.size())) == 1 &&
+      EVP_DecryptUpdate(gcm, plain, &n, sealed, static_cast<int>(size)) == 1 &&
+      EVP_CIPHER_CTX_ctrl(gcm, EVP_CTRL_AEAD_SET_TAG, tag_size, const_cast<std::uint8_t*>(sealed + size)) == 1 &&
+      EVP_DecryptFinal_ex(gcm, plain + n, &n) == 1;
+  OPENSSL_cleanse(derived.data(), derived.size());
+  return ok;
+}
+
+void gcm_seal(const KeyRing::Key& key, EVP_CIPHER_CTX* ecb, EVP_CIPHER_CTX* gcm, const std::uint8_t* nonce,
+              std::string_view associated, std::span<const std::uint8_t> plain, std::uint8_t* out) {
+  auto derived = derive_key(key, ecb, nonce);
+  int n = 0;
+  EVP_EncryptInit_ex2(gcm, aes_gcm(), derived.data(), nonce + 12, nullptr);
+  EVP_EncryptUpdate(gcm, nullptr, &n, reinterpret_cast<const std::uint8_t*>(associated.data()),
+                    static_cast<int>(associated.size()));
+  EVP_EncryptUpdate(gcm, out, &n, plain.data(), static_cast<int>(plain.size()));
+  EVP_EncryptFinal_ex(gcm, out + n, &n);
+  EVP_CIPHER_CTX_ctrl(gcm, EVP_CTRL_AEAD_GET_TAG, tag_size, out + plain.size());
+  OPENSSL_cleanse(derived.data(), derived.size());
+}
+
+}  // namespace
+
+// Keys ----------------------------------------------------------------------------------------------
+
+KeyRing::KeyRing(std::span<const std::string> keys) {
+  EVP_CIPHER_CTX* ecb = EVP_CIPHER_CTX_new();
+  for (const std::string& text : keys) {
+    Key key{};
+    std::memcpy(key.bytes.data(), text.data(), key.bytes.size());
+    std::uint8_t digest[SHA256_DIGEST_LENGTH];
+    SHA256(key.bytes.data(), key.bytes.size(), digest);
+    key.number = static_cast<std::uint16_t>(digest[0] << 8 | digest[1]);
+    // CMAC's K1 (NIST SP 800-38B 6.1): the encrypted zero block, doubled in GF(2^128).
+    std::uint8_t zero[16] = {}, l[16];
+    int n = 0;
+    EVP_EncryptInit_ex2(ecb, aes_ecb(), key.bytes.data(), nullptr, nullptr);
+    EVP_CIPHER_CTX_set_padding(ecb, 0);
+    EVP_EncryptUpdate(ecb, l, &n, zero, sizeof zero);
+    for (std::size_t i = 0; i < 16; ++i)
+      key.cmac_k1[i] = static_cast<std::uint8_t>(l[i] << 1 | (i < 15 ? l[i + 1] >> 7 : 0));
+    if (l[0] & 0x80) key.cmac_k1[15] ^= 0x87;
+    keys_.push_back(key);
+    OPENSSL_cleanse(&key, sizeof key);
+  }
+  EVP_CIPHER_CTX_free(ecb);
+}
+
+KeyRing::~KeyRing() {
+  for (Key& key : keys_) OPENSSL_cleanse(&key, sizeof key);
+}
+
+CryptoScratch::CryptoScratch()
+    : ecb_(EVP_CIPHER_CTX_new()), gcm_(EVP_CIPHER_CTX_new()), cache_(new Cached[cache_slots]) {}
+
+CryptoScratch::~CryptoScratch() {
+  EVP_CIPHER_CTX_free(ecb_);
+  EVP_CIPHER_CTX_free(gcm_);
+}
+
+void random_bytes(std::span<std::uint8_t> out) {
+  if (RAND_bytes(out.data(), static_cast<int>(out.size())) != 1) std::abort();
+}
+
+SessionId new_session_id() {
+  SessionId id;
+  random_bytes(id.bytes);
+  return id;
+}
+
+std::uint64_t SessionId::hash() const noexcept { return XXH3_64bits(bytes.data(), bytes.size()); }
+
+// Tokens --------------------------------------------------------------------------------------------
+
+TokenSealer::TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view pool, std::string_view kind,
+                         std::string_view name)
+    : keys_(std::move(keys)) {
+  for (const std::string_view part : {pool, kind, name}) {  // lengths first: no two triples read alike
+    append_decimal(associated_data_, part.size());
+    associated_data_.append(":").append(part);
+  }
+  // Two sealers share cache entries only if they open the same tokens in the same way.
+  owner_ = XXH3_64bits(associated_data_.data(), associated_data_.size());
+  for (const auto& key : keys_->keys()) owner_ = XXH3_64bits_withSeed(key.bytes.data(), key.bytes.size(), owner_);
+  owner_ |= 1;
+}
+
+void TokenSealer::seal(const Binding& b, CryptoScratch& scratch, std::string& out) const {
+  const KeyRing::Key& key = keys_->keys().front();
+  std::uint8_t plain[plain_size], token[token_size];
+  std::uint8_t* at = plain;
+  *at++ = format;
+  std::memcpy(at, b.id.bytes.data(), b.id.bytes.size());
+  at += b.id.bytes.size();
+  put(at, b.backend, 8);
+  put(at, b.generation, 8);
+  put(at, b.epoch, 4);
+  put(at, to_millis(b.created), 8);
+  put(at, to_millis(b.last_seen), 8);
+  put(at, 0, 1);
+  token[0] = static_cast<std::uint8_t>(key.number >> 8);
+  token[1] = static_cast<std::uint8_t>(key.number);
+  random_bytes({token + number_size, nonce_size});
+  gcm_seal(key, scratch.ecb_, scratch.gcm_, token + number_size, associated_data_, plain,
+           token + number_size + nonce_size);
+  base64url_append(out, token, token_size);
+}
+
+TokenSealer::Outcome TokenSealer::open(std::string_view text, CryptoScratch& scratch) const {
+  if (text.size() != CryptoScratch::token_text) return {Cause::malformed, {}, false};
+  auto& cached = scratch.cache_[XXH3_64bits(text.data(), text.size()) % CryptoScratch::cache_slots];
+  if (cached.owner == owner_ && std::memcmp(cached.text.data(), text.data(), text.size()) == 0)
+    return {Cause::none, cached.binding, cached.old_key};
+
+  std::uint8_t token[token_size], plain[plain_size];
+  if (const auto n = base64url_decode(text, token, sizeof token); !n || *n != token_size) return {Cause::malformed, {}, false};
+  const std::uint16_t number = static_cast<std::uint16_t>(token[0] << 8 | token[1]);
+  Outcome outcome{Cause::unknown_key, {}, false};
+  for (const KeyRing::Key& key : keys_->keys()) {
+    if (key.number != number) continue;
+    outcome.cause = Cause::forged;
+    if (!gcm_open(key, scratch.ecb_, scratch.gcm_, token + number_size, associated_data_,
+                  token + number_size + nonce_size, plain_size, plain))
+      continue;
+    if (plain[0] != format) return {Cause::malformed, {}, false};
+    const std::uint8_t* at = plain + 1;
+    Binding& b = outcome.binding;
+    std::memcpy(b.id.bytes.data(), at, b.id.bytes.size());
+    at += b.id.bytes.size();
+    b.backend = get(at, 8);
+    b.generation = get(at, 8);
+    b.epoch = static_cast<std::uint32_t>(get(at, 4));
+    b.created = from_millis(get(at, 8));
+    b.last_seen = from_millis(get(at, 8));
+    outcome.cause = Cause::none;
+    outcome.old_key = &key != &keys_->keys().front();
+    cached.owner = owner_;
+    std::memcpy(cached.text.data(), text.data(), text.size());
+    cached.binding = b;
+    cached.old_key = outcome.old_key;
+    break;
+  }
+  return outcome;
+}
+
+void xaes_256_gcm_seal(const KeyRing::Key& key, std::span<const std::uint8_t, 24> nonce,
+                       std::string_view associated, std::span<const std::uint8_t> plain, std::uint8_t* out) {
+  EVP_CIPHER_CTX* ecb = EVP_CIPHER_CTX_new();
+  EVP_CIPHER_CTX* gcm = EVP_CIPHER_CTX_new();
+  gcm_seal(key, ecb, gcm, nonce.data(), associated, plain, out);
+  EVP_CIPHER_CTX_free(ecb);
+  EVP_CIPHER_CTX_free(gcm);
+}
+
+}  // namespace remora

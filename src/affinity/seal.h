@@ -1,0 +1,99 @@
+// Sealed tokens: authenticated encryption of a binding, and the keys for it.
+//
+// XAES-256-GCM (C2SP XAES-256-GCM 2024): AES-256-GCM under a key derived from 96 bits of a 192-bit random
+// nonce, so that random nonces never repeat in practice. Layout before base64url, 96 bytes:
+//
+//   2  key number (of SHA-256 of the key), in clear
+//  24  nonce
+//  54  sealed: format 1, session id 16, backend hash 8, generation 8, epoch 4, created 8, last seen 8, flags 1
+//  16  tag
+//
+// Associated data: pool, kind and name, so that a token is worth nothing anywhere else.
+// Threading: KeyRing is immutable; CryptoScratch belongs to one worker.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "remora/affinity.h"
+
+struct evp_cipher_ctx_st;
+
+namespace remora {
+
+class KeyRing {
+ public:
+  struct Key {
+    std::array<std::uint8_t, 32> bytes;
+    std::array<std::uint8_t, 16> cmac_k1;  // the derivation's subkey, computed once
+    std::uint16_t number;
+  };
+  /// REQUIRES: each of 32 bytes. The first seals, all open.
+  explicit KeyRing(std::span<const std::string> keys);
+  ~KeyRing();
+  KeyRing(const KeyRing&) = delete;
+  KeyRing& operator=(const KeyRing&) = delete;
+  const std::vector<Key>& keys() const noexcept { return keys_; }
+
+ private:
+  std::vector<Key> keys_;
+};
+
+/// Cipher contexts, and the last tokens opened: a client sends the same one with each request.
+class CryptoScratch {
+ public:
+  CryptoScratch();
+  ~CryptoScratch();
+  CryptoScratch(const CryptoScratch&) = delete;
+  CryptoScratch& operator=(const CryptoScratch&) = delete;
+
+ private:
+  friend class TokenSealer;
+  static constexpr std::size_t token_text = 128;
+  struct Cached {
+    std::uint64_t owner = 0;  // which sealer opened it; 0: empty
+    std::array<char, token_text> text;
+    Binding binding;
+    bool old_key;
+  };
+  static constexpr std::size_t cache_slots = 1024;
+  evp_cipher_ctx_st* ecb_;
+  evp_cipher_ctx_st* gcm_;
+  std::unique_ptr<Cached[]> cache_;
+};
+
+/// Cryptographically random bytes. Ends the process if there are none: nothing can be sealed then.
+void random_bytes(std::span<std::uint8_t> out);
+SessionId new_session_id();
+
+/// One pool's and kind's way to seal and open. Threading: const after construction.
+class TokenSealer {
+ public:
+  TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view pool, std::string_view kind, std::string_view name);
+
+  /// Appends the token, 128 characters.
+  void seal(const Binding& binding, CryptoScratch& scratch, std::string& out) const;
+  struct Outcome {
+    Cause cause = Cause::none;  // none: opened
+    Binding binding;
+    bool old_key = false;
+  };
+  /// Opens and authenticates; says nothing about lifetimes.
+  Outcome open(std::string_view token, CryptoScratch& scratch) const;
+
+ private:
+  std::shared_ptr<const KeyRing> keys_;
+  std::string associated_data_;
+  std::uint64_t owner_;
+};
+
+/// The bare construction, exposed for its published test vectors. `out`: plain.size() + 16 bytes.
+void xaes_256_gcm_seal(const KeyRing::Key& key, std::span<const std::uint8_t, 24> nonce,
+                       std::string_view associated_data, std::span<const std::uint8_t> plain, std::uint8_t* out);
+
+}  // namespace remora

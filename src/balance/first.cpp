@@ -1,0 +1,28 @@
+// The first member in the file's order that is not full: fills one backend before the next, so that the last
+// ones can be switched off at night. Needs `max_in_flight` to ever pass on.
+
+#include "balance/policy.h"
+
+namespace remora {
+
+namespace {
+
+class First final : public TieredBalancer {
+ public:
+  using TieredBalancer::TieredBalancer;
+
+ private:
+  const Member* choose(const Tier& tier, const Tried& tried) override {
+    for (const Member* m : tier)
+      if (usable(*m, tried)) return m;
+    return nullptr;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<LoadBalancer> make_first(BalancerInput pool, std::uint64_t) {
+  return std::make_unique<First>(std::move(pool));
+}
+
+}  // namespace remora

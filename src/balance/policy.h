@@ -1,0 +1,43 @@
+// What the policies share: the list of members that may be picked, in two tiers.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "remora/load_balancer.h"
+#include "util/random.h"
+
+namespace remora {
+
+/// Members that accept new sessions, ordinary ones and backups apart, as of one snapshot.
+///
+/// A policy only chooses within one tier. Members at `max_in_flight` are passed over while another is free;
+/// when all are full the least loaded is returned, and the exchange queues there.
+class TieredBalancer : public LoadBalancer {
+ public:
+  explicit TieredBalancer(std::shared_ptr<const PoolSnapshot> pool);
+  const Member* pick(const Tried& tried) final;
+
+ protected:
+  using Tier = std::vector<const Member*>;
+  /// Chooses among `tier`, passing over those for which usable() is false; nullptr: none.
+  virtual const Member* choose(const Tier& tier, const Tried& tried) = 0;
+  static bool usable(const Member& m, const Tried& tried) noexcept;
+  static std::uint32_t load(const Member& m) noexcept { return m.backend->in_flight.load(std::memory_order_relaxed); }
+
+ private:
+  std::shared_ptr<const PoolSnapshot> pool_;
+  Tier ordinary_, backups_;
+};
+
+using BalancerInput = std::shared_ptr<const PoolSnapshot>;
+std::unique_ptr<LoadBalancer> make_round_robin(BalancerInput, std::uint64_t seed);
+std::unique_ptr<LoadBalancer> make_least_requests(BalancerInput, std::uint64_t seed);
+std::unique_ptr<LoadBalancer> make_random_two(BalancerInput, std::uint64_t seed);
+std::unique_ptr<LoadBalancer> make_peak_ewma(BalancerInput, std::uint64_t seed);
+std::unique_ptr<LoadBalancer> make_first(BalancerInput, std::uint64_t seed);
+
+/// Makes the policy that the configuration names. `seed` sets workers apart, so that they do not march in step.
+std::unique_ptr<LoadBalancer> make_balancer(config::Balance, BalancerInput, std::uint64_t seed);
+
+}  // namespace remora

@@ -1,0 +1,44 @@
+#include "balance/policy.h"
+
+namespace remora {
+
+TieredBalancer::TieredBalancer(std::shared_ptr<const PoolSnapshot> pool) : pool_(std::move(pool)) {
+  for (const Member& m : pool_->members)
+    if (m.accepts_new()) (m.backup ? backups_ : ordinary_).push_back(&m);
+}
+
+bool TieredBalancer::usable(const Member& m, const Tried& tried) noexcept {
+  return (m.max_in_flight == 0 || load(m) < m.max_in_flight) && !tried.contains(m.backend.get());
+}
+
+const Member* TieredBalancer::pick(const Tried& tried) {
+  for (const Tier* tier : {&ordinary_, &backups_}) {
+    if (tier->empty()) continue;
+    if (const Member* m = choose(*tier, tried)) return m;
+  }
+  const Member* least = nullptr;
+  for (const Member* m : ordinary_)
+    if (!tried.contains(m->backend.get()) && (least == nullptr || load(*m) < load(*least))) least = m;
+  return least;
+}
+
+namespace {
+using config::Balance;
+struct Entry {
+  Balance policy;
+  std::unique_ptr<LoadBalancer> (*make)(BalancerInput, std::uint64_t);
+};
+constexpr Entry table[] = {
+    {Balance::round_robin, make_round_robin}, {Balance::least_requests, make_least_requests},
+    {Balance::random_two, make_random_two},   {Balance::peak_ewma, make_peak_ewma},
+    {Balance::first, make_first},
+};
+}  // namespace
+
+std::unique_ptr<LoadBalancer> make_balancer(Balance policy, BalancerInput pool, std::uint64_t seed) {
+  for (const Entry& entry : table)
+    if (entry.policy == policy) return entry.make(std::move(pool), seed);
+  return nullptr;
+}
+
+}  // namespace remora

@@ -1,0 +1,43 @@
+// Smooth weighted round robin, as nginx does it: each turn every member gains its weight, the highest is taken
+// and pays the sum, so that {5, 1, 1} gives a a b a c a a and not five in a row.
+
+#include "balance/policy.h"
+
+namespace remora {
+
+namespace {
+
+class RoundRobin final : public TieredBalancer {
+ public:
+  RoundRobin(BalancerInput pool, std::uint64_t seed) : TieredBalancer(pool), first_(pool->members.data()) {
+    FastRandom random(seed);
+    for (const Member& m : pool->members)
+      credit_.push_back(static_cast<std::int64_t>(random.below(std::uint64_t{m.weight} + 1)));  // workers start apart
+  }
+
+ private:
+  const Member* choose(const Tier& tier, const Tried& tried) override {
+    const Member* best = nullptr;
+    std::int64_t sum = 0;
+    for (const Member* m : tier) {
+      if (!usable(*m, tried)) continue;
+      credit(*m) += m->weight;
+      sum += m->weight;
+      if (best == nullptr || credit(*m) > credit(*best)) best = m;
+    }
+    if (best != nullptr) credit(*best) -= sum;
+    return best;
+  }
+  std::int64_t& credit(const Member& m) noexcept { return credit_[static_cast<std::size_t>(&m - first_)]; }
+
+  const Member* first_;
+  std::vector<std::int64_t> credit_;
+};
+
+}  // namespace
+
+std::unique_ptr<LoadBalancer> make_round_robin(BalancerInput pool, std::uint64_t seed) {
+  return std::make_unique<RoundRobin>(std::move(pool), seed);
+}
+
+}  // namespace remora

@@ -1,0 +1,71 @@
+#include <algorithm>
+
+#include "config/sections.h"
+#include "util/text.h"
+
+namespace remora::config {
+
+namespace {
+
+Value at(const Value& root, const char* key) {
+  const YAML::Node node = root.node.IsMap() ? root.node[key] : YAML::Node();
+  return {node, key, node ? node.Mark() : root.mark, root.errors};
+}
+
+/// Hosts of two routes can meet the same request.
+bool hosts_meet(const std::string& a, const std::string& b) { return a.empty() || b.empty() || a == b || a[0] == '*' || b[0] == '*'; }
+
+}  // namespace
+
+void cross_check(const Value& root, Config& config) {
+  if (config.listeners.empty() && !root.node["listeners"]) root.bad("`listeners` is missing: [0.0.0.0:8080], say");
+  if (!root.node["pools"]) root.bad("`pools` is missing: {app: {backends: [host:port]}}, say");
+
+  const auto find_pool = [&](const std::string& name) -> const Pool* {
+    const auto it = std::find_if(config.pools.begin(), config.pools.end(), [&](const Pool& p) { return p.name == name; });
+    return it == config.pools.end() ? nullptr : &*it;
+  };
+  const Value routes = at(root, "routes");
+  if (config.routes.empty() && !(routes.node && routes.node.IsSequence() && routes.node.size() > 0)) {
+    if (config.pools.size() == 1) {
+      Route everything;
+      everything.pool = config.pools.front().name;
+      config.routes.push_back(everything);
+    } else if (config.pools.size() > 1) {
+      root.bad("`routes` is missing: with several pools, nothing says which one serves what");
+    }
+  }
+
+  // Every pool that a route names exists; no two pools that one request can reach share a cookie name.
+  struct Reach {
+    const Pool* pool;
+    std::string host;
+  };
+  std::vector<Reach> cookies;
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    const Route& route = config.routes[i];
+    Value here = routes;
+    if (routes.node && routes.node.IsSequence() && i < routes.node.size()) {
+      here.mark = routes.node[i].Mark();
+      here.key = "routes[" + std::to_string(i) + "]";
+    }
+    std::vector<std::string> names;
+    if (!route.pool.empty()) names.push_back(route.pool);
+    for (const auto& [name, weight] : route.split) names.push_back(name);
+    for (const std::string& name : names) {
+      const Pool* pool = find_pool(name);
+      if (pool == nullptr) {
+        here.bad("there is no pool '" + name + "'");
+        continue;
+      }
+      if (pool->affinity.kind != AffinityKind::cookie || !route.affinity) continue;
+      for (const Reach& other : cookies)
+        if (other.pool != pool && other.pool->affinity.cookie.name == pool->affinity.cookie.name && hosts_meet(other.host, route.host))
+          here.bad("pools '" + other.pool->name + "' and '" + name + "' share the cookie name '" + pool->affinity.cookie.name +
+                   "' and one host can reach both; give one another affinity.name");
+      cookies.push_back({pool, route.host});
+    }
+  }
+}
+
+}  // namespace remora::config

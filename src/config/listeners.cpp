@@ -1,0 +1,160 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "config/sections.h"
+#include "net/address.h"
+#include "util/text.h"
+
+namespace remora::config {
+
+namespace {
+
+void read_tls(const Value& v, std::optional<ListenerTls>& out) {
+  if (v.is_null()) return;
+  ListenerTls tls;
+  Map m(v);
+  if (const auto list = m.get("certificates")) {
+    for_each_item(*list, true, [&](const Value& item) {
+      Certificate c;
+      Map pair(item);
+      pair.read("cert", c.cert);
+      pair.read("key", c.key);
+      if (c.cert.empty() || c.key.empty()) return item.bad("needs both `cert` and `key`");
+      if (readable_file(item, c.cert) && readable_file(item, c.key)) tls.certificates.push_back(std::move(c));
+    });
+  } else {
+    v.bad("needs `certificates: [{cert: F, key: F}]`");
+  }
+  m.read_with("min_version", tls.min_version, [](const Value& x, int& o) { read_choice(x, o, {{"1.2", 12}, {"1.3", 13}}); });
+  if (const auto alpn = m.get("alpn"))
+    for_each_item(*alpn, true, [](const Value& item) {
+      const auto name = scalar(item);
+      if (name && *name == "h2") item.errors->add(item.mark, "", "not supported yet: " + item.key + ": h2");
+      if (name && *name != "h2" && *name != "http/1.1") item.bad("'" + *name + "' is none of http/1.1 | h2");
+    });
+  m.read("client_ca", tls.client_ca);
+  m.read_with("client_auth", tls.client_auth, [](const Value& x, ClientAuth& o) {
+    read_choice(x, o, {{"off", ClientAuth::off}, {"optional", ClientAuth::optional}, {"required", ClientAuth::required}});
+  });
+  if (tls.client_auth != ClientAuth::off && tls.client_ca.empty()) v.bad("client_auth needs `client_ca: FILE`");
+  if (!tls.client_ca.empty()) readable_file(v, tls.client_ca);
+  m.read("tickets", tls.tickets);
+  out = std::move(tls);
+}
+
+void read_timeouts(const Value& v, ListenerTimeouts& out) {
+  Map m(v);
+  m.read_with("header", out.header, read_positive);
+  m.read_with("body", out.body, read_positive);
+  m.read_with("idle", out.idle, read_positive);
+  m.read_with("write", out.write, read_positive);
+  m.read_with("tunnel", out.tunnel, read_positive);
+}
+
+void read_limits(const Value& v, ListenerLimits& out) {
+  Map m(v);
+  m.read("connections", out.connections);
+  m.read_with("header_bytes", out.header_bytes, read_size);
+  m.read("headers", out.headers);
+  m.read_with("target_bytes", out.target_bytes, read_size);
+  m.read_with("body_bytes", out.body_bytes, [](const Value& x, std::optional<std::uint64_t>& o) {
+    read_optional<std::uint64_t>(x, o, [](const Value& y, std::uint64_t& n) {
+      std::size_t bytes = 0;
+      read_size(y, bytes);
+      n = bytes;
+    });
+  });
+  if (out.connections == 0) v.bad("connections must be at least 1");
+  if (out.header_bytes < 512 || out.header_bytes > 1024 * 1024) v.bad("header_bytes must be 512B to 1MiB");
+  if (out.headers == 0 || out.headers > 10000) v.bad("headers must be 1 to 10000");
+  if (out.target_bytes < 64 || out.target_bytes > out.header_bytes) v.bad("target_bytes must be 64B to header_bytes");
+}
+
+void read_per_client(const Value& v, PerClient& out) {
+  Map m(v);
+  const auto count = [](const Value& x, std::optional<std::uint32_t>& o) {
+    read_optional<std::uint32_t>(x, o, [](const Value& y, std::uint32_t& n) {
+      read_value(y, n);
+      if (n == 0) y.bad("must be at least 1, or none");
+    });
+  };
+  m.read_with("connections", out.connections, count);
+  m.read_with("burst", out.burst, count);
+  m.read_with("requests_per_second", out.requests_per_second, [](const Value& x, std::optional<double>& o) {
+    read_optional<double>(x, o, [](const Value& y, double& n) {
+      const auto text = scalar(y);
+      char* end = nullptr;
+      n = text ? std::strtod(text->c_str(), &end) : 0;
+      if (text && (text->empty() || *end != '\0' || !(n > 0) || n > 1e6)) y.bad("must be a number above 0, or none");
+    });
+  });
+  if (out.burst && !out.requests_per_second) v.bad("burst needs requests_per_second");
+}
+
+void read_listener(const Value& v, Listener& out) {
+  if (v.node.IsScalar()) {
+    read_address(v, out.bind);
+  } else {
+    Map m(v);
+    m.read("name", out.name);
+    if (const auto bind = m.get("bind"))
+      read_address(*bind, out.bind);
+    else
+      v.bad("needs `bind: host:port`");
+    m.read_with("tls", out.tls, read_tls);
+    m.read("proxy_protocol", out.proxy_protocol);
+    m.read_with("trusted_proxies", out.trusted_proxies, read_cidr);
+    m.read_with("timeouts", out.timeouts, read_timeouts);
+    m.read_with("limits", out.limits, read_limits);
+    m.read_with("per_client", out.per_client, read_per_client);
+    if (const auto id = m.get("request_id")) {
+      read_value(*id, out.request_id);
+      if (out.request_id == "off")
+        out.request_id.clear();
+      else
+        editable_field(*id, out.request_id);
+    }
+  }
+  if (out.name.empty()) out.name = out.bind.text();
+}
+
+}  // namespace
+
+void read_listeners(const Value& v, std::vector<Listener>& out) {
+  for_each_item(v, true, [&](const Value& item) {
+    Listener listener;
+    read_listener(item, listener);
+    for (const Listener& other : out) {
+      if (other.bind == listener.bind && listener.bind.port != 0) item.bad("a second listener on " + listener.bind.text());
+      if (other.name == listener.name && listener.bind.port != 0) item.bad("a second listener named '" + listener.name + "'");
+    }
+    out.push_back(std::move(listener));
+  });
+}
+
+void read_cidr(const Value& v, std::vector<Cidr>& out) {
+  for_each_item(v, true, [&](const Value& item) {
+    const auto text = scalar(item);
+    if (!text) return;
+    const auto slash = text->find('/');
+    const auto address = parse_ip(text->substr(0, slash));
+    const unsigned most = address && address->is_v4() ? 32 : 128;
+    std::optional<std::uint64_t> bits = most;
+    if (slash != std::string::npos) bits = parse_decimal(std::string_view(*text).substr(slash + 1));
+    if (!address || !bits || *bits > most) return item.bad("'" + *text + "' is no address block (10.0.0.0/8, fd00::/8)");
+    Cidr c;
+    std::memcpy(c.bytes, address->bytes, sizeof c.bytes);
+    c.bits = static_cast<std::uint8_t>(*bits + (most == 32 ? 96 : 0));
+    out.push_back(c);
+  });
+}
+
+bool readable_file(const Value& v, const std::string& path) {
+  if (::access(path.c_str(), R_OK) == 0) return true;
+  v.bad("the file '" + path + "' cannot be read");
+  return false;
+}
+
+}  // namespace remora::config

@@ -1,0 +1,175 @@
+#include "config/loader.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "config/sections.h"
+#include "util/text.h"
+
+namespace remora::config {
+
+namespace {
+
+constexpr std::size_t most_file_bytes = 4 * 1024 * 1024;
+
+void read_log(const Value& v, Log& out) {
+  Map m(v);
+  m.read_with("level", out.level, [](const Value& x, LogLevel& o) {
+    read_choice(x, o, {{"trace", LogLevel::trace}, {"debug", LogLevel::debug}, {"info", LogLevel::info},
+                       {"warn", LogLevel::warn}, {"error", LogLevel::error}});
+  });
+  m.read_with("format", out.format, [](const Value& x, LogFormat& o) {
+    read_choice(x, o, {{"text", LogFormat::text}, {"json", LogFormat::json}});
+  });
+  m.read("output", out.output);
+  const auto access = m.get("access");
+  if (!access) return;
+  const auto format = [](const Value& x, AccessFormat& o) {
+    read_choice(x, o, {{"combined", AccessFormat::combined}, {"json", AccessFormat::json}, {"off", AccessFormat::off}});
+  };
+  if (access->node.IsScalar()) return format(*access, out.access_format);
+  Map a(*access);
+  a.read_with("format", out.access_format, format);
+  a.read("output", out.access_output);
+}
+
+void read_admin(const Value& v, Admin& out) {
+  const auto bind = [](const Value& x, std::optional<Address>& o) {
+    if (x.node.IsScalar() && x.node.Scalar() == "off") {
+      o.reset();
+      return;
+    }
+    Address a;
+    read_address(x, a);
+    o = a;
+  };
+  if (v.node.IsScalar()) return bind(v, out.bind);
+  Map m(v);
+  m.read_with("bind", out.bind, bind);
+  m.read_with("token", out.token, [](const Value& x, std::string& o) {
+    if (!x.is_null()) read_secret(x, o);
+  });
+  const bool loopback = !out.bind || out.bind->kind == Address::Kind::unix_path || out.bind->host == "localhost" ||
+                        out.bind->host == "::1" || out.bind->host.rfind("127.", 0) == 0;
+  if (!loopback && out.token.empty())
+    v.bad("bind is neither loopback nor a unix socket, so a token is required (admin.token: {file: F})");
+}
+
+void read_keys(const Value& v, std::vector<std::string>& out) {
+  for_each_item(v, true, [&](const Value& item) {
+    std::string text;
+    read_secret(item, text);
+    if (text.empty()) return;
+    auto key = base64_decode(text);
+    if (!key || key->size() != 32)
+      item.bad("must be 32 bytes in base64; `remora keygen` prints one");
+    else
+      out.push_back(std::move(*key));
+  });
+}
+
+void read_store(const Value& v) {
+  Map m(v);
+  // The memory store comes with learned affinity; until then only its absence can be honoured.
+  for (const char* key : {"kind", "capacity", "memory_bytes", "index_key", "cache_ttl", "timeout", "redis", "memcached"})
+    m.not_yet(key);
+}
+
+void read_root(const Value& root, Config& out) {
+  Map m(root);
+  if (const auto v = m.get("workers"); v && !(v->node.IsScalar() && v->node.Scalar() == "auto")) {
+    std::uint32_t n = 0;
+    read_value(*v, n);
+    if (n < 1 || n > 1024)
+      v->bad("must be auto or 1 to 1024");
+    else
+      out.workers = n;
+  }
+  m.read_with("state_dir", out.state_dir, [](const Value& v, std::string& o) {
+    read_value(v, o);
+    if (o == "none") o.clear();
+  });
+  m.read("shutdown_delay", out.shutdown_delay);
+  m.read("shutdown_grace", out.shutdown_grace);
+  m.read_with("keys", out.keys, read_keys);
+  m.read_with("admin", out.admin, read_admin);
+  m.read_with("log", out.log, read_log);
+  if (const auto v = m.get("store")) read_store(*v);
+  m.read_with("listeners", out.listeners, read_listeners);
+  m.read_with("routes", out.routes, read_routes);
+  m.not_yet("jwt");
+  m.not_yet_unless("session_api", "off");
+  if (const auto v = m.get("pools")) {
+    Map pools(*v);
+    pools.for_each([&](const std::string& name, const Value& value) {
+      if (!is_token(name)) return value.bad("a pool's name is made of letters, digits, '-', '_' and '.'");
+      Pool pool;
+      read_pool(name, value, pool);
+      out.pools.push_back(std::move(pool));
+    });
+    if (v->is_map() && out.pools.empty()) v->bad("needs at least one pool");
+  }
+}
+
+/// What people meet first: an unquoted `*.example.com` is an alias and `[::1]:80` a list to YAML.
+std::string syntax_hint(std::string_view text, int line) {
+  for (int i = 0; i < line && !text.empty(); ++i) {
+    const auto end = text.find('\n');
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  text = text.substr(0, text.find('\n'));
+  if (text.find("*.") != std::string_view::npos) return " (quote it: \"*.example.com\")";
+  if (text.find("[::") != std::string_view::npos || text.find("]:") != std::string_view::npos) return " (quote it: \"[::1]:80\")";
+  if (text.find('\t') != std::string_view::npos) return " (YAML forbids tabs for indentation)";
+  return "";
+}
+
+}  // namespace
+
+Loaded load_text(std::string_view text, const std::string& name) {
+  Diagnostics errors(name);
+  const auto failed = [&]() -> Loaded { return LoadError{errors.lines()}; };
+  std::vector<YAML::Node> documents;
+  try {
+    documents = YAML::LoadAll(std::string(text));
+  } catch (const YAML::ParserException& e) {
+    errors.add(e.mark, "", "syntax: " + e.msg + syntax_hint(text, e.mark.line));
+    return failed();
+  } catch (const YAML::Exception& e) {
+    errors.add(e.mark, "", "syntax: " + e.msg);
+    return failed();
+  }
+  if (documents.empty() || documents.front().IsNull()) {
+    errors.add(YAML::Mark(), "", "the file is empty; the smallest useful one has `listeners` and `pools`");
+    return failed();
+  }
+  if (documents.size() > 1) {
+    errors.add(documents[1].Mark(), "", "a second document (`---`) in the file");
+    return failed();
+  }
+  Config config;
+  const Value root{documents.front(), "", documents.front().Mark(), &errors};
+  try {
+    read_root(root, config);
+    cross_check(root, config);
+  } catch (const YAML::Exception& e) {
+    errors.add(e.mark, "", e.msg);
+  }
+  if (!errors.empty()) return failed();
+  return config;
+}
+
+Loaded load_file(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::error_code ec;
+  if (!in.is_open() || std::filesystem::is_directory(file, ec))
+    return LoadError{{file.string() + ": cannot be read: " + (in.is_open() ? "it is a folder" : std::strerror(errno))}};
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  if (text.size() > most_file_bytes) return LoadError{{file.string() + ": larger than 4 MiB; is this the right file?"}};
+  return load_text(text, file.string());
+}
+
+}  // namespace remora::config

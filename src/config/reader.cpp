@@ -1,0 +1,326 @@
+#include "config/reader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <tuple>
+
+#include "util/text.h"
+
+namespace remora::config {
+
+// Diagnostics ---------------------------------------------------------------------------------------
+
+void Diagnostics::add(const YAML::Mark& mark, std::string_view key, std::string_view what) {
+  Error e{mark.line + 1, mark.column + 1, errors_.size(), {}};  // yaml-cpp counts from 0
+  if (!key.empty()) e.text.append(key).append(": ");
+  e.text.append(what);
+  errors_.push_back(std::move(e));
+}
+
+std::vector<std::string> Diagnostics::lines() const {
+  auto sorted = errors_;
+  std::sort(sorted.begin(), sorted.end(), [](const Error& a, const Error& b) {
+    return std::tie(a.line, a.column, a.order) < std::tie(b.line, b.column, b.order);
+  });
+  std::vector<std::string> out;
+  for (const Error& e : sorted)
+    out.push_back(file_ + ":" + std::to_string(e.line) + ":" + std::to_string(e.column) + ": " + e.text);
+  return out;
+}
+
+// Map -----------------------------------------------------------------------------------------------
+
+Map::Map(const Value& value) : self_(value) {
+  if (value.node.IsNull()) return;
+  if (!value.node.IsMap()) {
+    value.bad("must be a map of keys");
+    return;
+  }
+  std::set<std::string> seen;
+  for (const auto& pair : value.node) {
+    if (!pair.first.IsScalar()) {
+      value.errors->add(pair.first.Mark(), value.key, "a key must be plain text");
+      continue;
+    }
+    Entry e;
+    e.key = pair.first.Scalar();
+    e.value.node = pair.second;
+    e.value.key = value.key.empty() ? e.key : value.key + "." + e.key;
+    e.value.mark = pair.second.IsNull() || pair.second.Mark().is_null() ? pair.first.Mark() : pair.second.Mark();
+    e.value.errors = value.errors;
+    if (!seen.insert(e.key).second) {  // yaml-cpp keeps both in silence
+      value.errors->add(pair.first.Mark(), e.value.key, "stands twice");
+      continue;
+    }
+    entries_.push_back(std::move(e));
+    key_marks_.push_back(pair.first.Mark());  // an unknown key is pointed at itself, not at its value
+  }
+}
+
+Map::~Map() {
+  if (free_names_) return;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i].taken) continue;
+    const std::string& key = entries_[i].key;
+    std::string what = "unknown key";
+    std::size_t best = std::max<std::size_t>(2, key.size() / 3) + 1;
+    std::string nearest;
+    for (const auto& known : known_)
+      if (const std::size_t d = edit_distance(key, known); d < best) {
+        best = d;
+        nearest = known;
+      }
+    if (!nearest.empty()) what += " (did you mean '" + nearest + "'?)";
+    self_.errors->add(key_marks_[i], entries_[i].value.key, what);
+  }
+}
+
+std::optional<Value> Map::get(const char* key) {
+  known_.insert(key);
+  for (Entry& e : entries_) {
+    if (e.key != key) continue;
+    e.taken = true;
+    return e.value;
+  }
+  return std::nullopt;
+}
+
+void Map::not_yet(const char* key) {
+  if (const auto v = get(key)) v->errors->add(v->mark, "", "not supported yet: " + v->key);
+}
+
+void Map::not_yet_unless(const char* key, std::string_view harmless) {
+  const auto v = get(key);
+  if (v && !(v->node.IsScalar() && v->node.Scalar() == harmless)) v->errors->add(v->mark, "", "not supported yet: " + v->key);
+}
+
+void Map::for_each(const std::function<void(const std::string&, const Value&)>& f) {
+  free_names_ = true;
+  for (Entry& e : entries_) f(e.key, e.value);
+}
+
+// Scalars -------------------------------------------------------------------------------------------
+
+namespace {
+
+/// ${NAME} from the environment; `$$` is a dollar sign.
+std::optional<std::string> substitute(const Value& v, const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '$' || i + 1 >= text.size()) {
+      out += text[i];
+    } else if (text[i + 1] == '$') {
+      out += '$';
+      ++i;
+    } else if (text[i + 1] == '{') {
+      const auto end = text.find('}', i);
+      if (end == std::string::npos) {
+        v.bad("'${' without '}'");
+        return std::nullopt;
+      }
+      const std::string name = text.substr(i + 2, end - i - 2);
+      const char* value = std::getenv(name.c_str());
+      if (value == nullptr) {
+        v.bad("the environment has no '" + name + "'");
+        return std::nullopt;
+      }
+      out += value;
+      i = end;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+template <class T>
+void read_integer(const Value& v, T& out) {
+  const auto text = scalar(v);
+  if (!text) return;
+  const auto n = parse_decimal(*text);
+  if (!n)
+    v.bad("'" + *text + "' is no whole number");
+  else if (*n > std::numeric_limits<T>::max())
+    v.bad("'" + *text + "' is too large");
+  else
+    out = static_cast<T>(*n);
+}
+
+/// Number and unit apart: "1.5" and "s".
+std::optional<std::pair<double, std::string_view>> split_unit(std::string_view text) {
+  std::size_t i = 0;
+  while (i < text.size() && ((text[i] >= '0' && text[i] <= '9') || text[i] == '.')) ++i;
+  if (i == 0 || i > 15 || text.front() == '.' || std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '.') > 1)
+    return std::nullopt;
+  return std::pair(std::strtod(std::string(text.substr(0, i)).c_str(), nullptr), text.substr(i));
+}
+
+}  // namespace
+
+std::optional<std::string> scalar(const Value& v) {
+  if (!v.node.IsScalar()) {
+    v.bad(v.node.IsNull() ? "needs a value" : "must be a single value");
+    return std::nullopt;
+  }
+  return substitute(v, v.node.Scalar());
+}
+
+void read_value(const Value& v, std::string& out) {
+  if (auto text = scalar(v)) out = std::move(*text);
+}
+
+void read_value(const Value& v, bool& out) {
+  const auto text = scalar(v);
+  if (!text) return;
+  if (*text == "on" || *text == "true" || *text == "yes")
+    out = true;
+  else if (*text == "off" || *text == "false" || *text == "no")
+    out = false;
+  else
+    v.bad("'" + *text + "' is neither on nor off");
+}
+
+void read_value(const Value& v, std::uint16_t& out) { read_integer(v, out); }
+void read_value(const Value& v, std::uint32_t& out) { read_integer(v, out); }
+
+std::optional<Millis> parse_duration(std::string_view text) {
+  const auto parts = split_unit(text);
+  if (!parts) return std::nullopt;
+  const auto& [n, unit] = *parts;
+  const double ms = unit == "ms"  ? 1
+                    : unit == "s" ? 1e3
+                    : unit == "m" ? 6e4
+                    : unit == "h" ? 3.6e6
+                    : unit == "d" ? 8.64e7 : 0;
+  if (ms == 0 || n * ms > 3.2e12) return std::nullopt;  // a hundred years
+  return Millis(static_cast<std::int64_t>(std::llround(n * ms)));
+}
+
+void read_value(const Value& v, Millis& out) {
+  const auto text = scalar(v);
+  if (!text) return;
+  if (const auto d = parse_duration(*text))
+    out = *d;
+  else
+    v.bad("'" + *text + "' is no duration (250ms, 10s, 5m, 12h, 7d)");
+}
+
+void read_positive(const Value& v, Millis& out) {
+  Millis d = out;
+  read_value(v, d);
+  if (d <= Millis(0))
+    v.bad("must be more than zero");
+  else
+    out = d;
+}
+
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+  const auto parts = split_unit(text);
+  if (!parts) return std::nullopt;
+  const auto& [n, unit] = *parts;
+  const double bytes = unit == "B" ? 1 : unit == "KiB" ? 1024.0 : unit == "MiB" ? 1048576.0 : unit == "GiB" ? 1073741824.0
+                       : unit == "TiB" ? 1099511627776.0 : 0;
+  if (bytes == 0 || n * bytes > 9e15) return std::nullopt;
+  return static_cast<std::uint64_t>(n * bytes);
+}
+
+void read_size(const Value& v, std::size_t& out) {
+  const auto text = scalar(v);
+  if (!text) return;
+  if (const auto n = parse_size(*text))
+    out = *n;
+  else
+    v.bad("'" + *text + "' is no size (512B, 16KiB, 1MiB)");
+}
+
+void read_address(const Value& v, Address& out) {
+  const auto text = scalar(v);
+  if (!text) return;
+  const auto wrong = [&](const char* hint) { v.bad("'" + *text + "' is no address (host:port, [v6]:port, unix:/path)" + hint); };
+  if (text->rfind("unix:", 0) == 0) {
+    if (text->size() < 7 || (*text)[5] != '/') return wrong("; a unix socket needs an absolute path");
+    if (text->size() > 5 + 107) return wrong("; the path is too long for a unix socket (107 characters)");
+    out = {Address::Kind::unix_path, text->substr(5), 0};
+    return;
+  }
+  const auto colon = text->rfind(':');
+  if (colon == std::string::npos || colon == 0) return wrong("");
+  std::string host = text->substr(0, colon);
+  if (host.front() == '[') {
+    if (host.back() != ']') return wrong("");
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string::npos) {
+    return wrong("; an IPv6 address stands in brackets");
+  }
+  const auto port = parse_decimal(text->substr(colon + 1));
+  if (!port || *port > 65535) return wrong("; the port must be 0 to 65535");
+  for (const char c : host)
+    if (!(is_token_char(c) || c == ':')) return wrong("");
+  out = {Address::Kind::tcp, to_lower(host), static_cast<std::uint16_t>(*port)};
+}
+
+void read_percent(const Value& v, double& out) {
+  const auto text = scalar(v);
+  if (!text) return;
+  const auto parts = split_unit(*text);
+  if (!parts || parts->second != "%" || parts->first > 100)
+    v.bad("'" + *text + "' is no share (0% to 100%)");
+  else
+    out = parts->first / 100;
+}
+
+void read_secret(const Value& v, std::string& out) {
+  if (!v.is_map()) {
+    v.bad("a secret is given as {file: F} or {env: NAME}");
+    return;
+  }
+  Map map(v);
+  const auto file = map.get("file"), env = map.get("env");
+  if (file.has_value() == env.has_value()) {
+    v.bad("a secret is given as {file: F} or {env: NAME}");
+    return;
+  }
+  if (env) {
+    const auto name = scalar(*env);
+    if (!name) return;
+    const char* value = std::getenv(name->c_str());
+    if (value == nullptr || *value == '\0')
+      env->bad("the environment has no '" + *name + "'");
+    else
+      out = value;
+    return;
+  }
+  const auto path = scalar(*file);
+  if (!path) return;
+  std::ifstream in(*path, std::ios::binary);
+  std::string content(std::istreambuf_iterator<char>(in), {});
+  if (!in.is_open() || in.bad()) {
+    file->bad("the file '" + *path + "' cannot be read");
+    return;
+  }
+  while (!content.empty() && (content.back() == '\n' || content.back() == '\r')) content.pop_back();
+  if (content.empty())
+    file->bad("the file '" + *path + "' is empty");
+  else
+    out = std::move(content);
+}
+
+void for_each_item(const Value& v, bool alone, const std::function<void(const Value&)>& f) {
+  if (v.is_list()) {
+    std::size_t i = 0;
+    for (const auto& node : v.node) {
+      Value item{node, v.key + "[" + std::to_string(i++) + "]", node.Mark().is_null() ? v.mark : node.Mark(), v.errors};
+      f(item);
+    }
+    return;
+  }
+  if (alone && !v.is_null())
+    f(v);
+  else if (!v.is_null())
+    v.bad("must be a list");
+}
+
+}  // namespace remora::config

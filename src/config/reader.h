@@ -1,0 +1,145 @@
+// A YAML map being read: which keys it may have, what their values are, and what is wrong with them.
+//
+// A reader function asks for each key that it knows; what is left over when the Map is destroyed is unknown
+// and reported, with the nearest known key. Marks are of the key where the value is empty (yaml-cpp puts those
+// on the next line).
+#pragma once
+
+#include <yaml-cpp/yaml.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "remora/config.h"
+
+namespace remora::config {
+
+/// Collects errors with their places.
+class Diagnostics {
+ public:
+  explicit Diagnostics(std::string file) : file_(std::move(file)) {}
+  void add(const YAML::Mark& mark, std::string_view key, std::string_view what);
+  bool empty() const noexcept { return errors_.empty(); }
+  std::size_t count() const noexcept { return errors_.size(); }
+  std::vector<std::string> lines() const;
+
+ private:
+  struct Error {
+    int line, column;
+    std::size_t order;
+    std::string text;
+  };
+  std::string file_;
+  std::vector<Error> errors_;
+};
+
+/// A value with its full key ("pools.app.session") and where it stands.
+struct Value {
+  YAML::Node node;
+  std::string key;
+  YAML::Mark mark;
+  Diagnostics* errors = nullptr;
+  void bad(std::string_view what) const { errors->add(mark, key, what); }
+  bool is_null() const { return node.IsNull(); }
+  bool is_map() const { return node.IsMap(); }
+  bool is_list() const { return node.IsSequence(); }
+};
+
+class Map {
+ public:
+  /// Reports and stays empty when the value is no map.
+  explicit Map(const Value& value);
+  ~Map();
+  Map(const Map&) = delete;
+  Map& operator=(const Map&) = delete;
+
+  /// The value of a known key, if present.
+  std::optional<Value> get(const char* key);
+  /// A key whose feature is another part's work: refused, never read and ignored.
+  void not_yet(const char* key);
+  /// As not_yet, but for the value that says "off" in so many words.
+  void not_yet_unless(const char* key, std::string_view harmless);
+  /// Calls `f` for each entry of a map with free names (pools, verifiers).
+  void for_each(const std::function<void(const std::string&, const Value&)>& f);
+
+  template <class T>
+  void read(const char* key, T& out);
+  template <class T, class Reader>
+  void read_with(const char* key, T& out, Reader reader) {
+    if (const auto v = get(key)) reader(*v, out);
+  }
+
+ private:
+  struct Entry {
+    std::string key;
+    Value value;
+    bool taken = false;
+  };
+  const Value self_;
+  std::vector<Entry> entries_;
+  std::vector<YAML::Mark> key_marks_;  // of entries_
+  std::set<std::string> known_;
+  bool free_names_ = false;
+};
+
+// Scalars. Each reports what it cannot take and leaves `out` alone.
+std::optional<std::string> scalar(const Value& v);  // with ${NAME} replaced
+void read_value(const Value& v, std::string& out);
+void read_value(const Value& v, bool& out);
+void read_value(const Value& v, std::uint16_t& out);
+void read_value(const Value& v, std::uint32_t& out);
+void read_value(const Value& v, Millis& out);
+std::optional<Millis> parse_duration(std::string_view text);
+std::optional<std::uint64_t> parse_size(std::string_view text);
+void read_size(const Value& v, std::size_t& out);
+void read_positive(const Value& v, Millis& out);
+void read_address(const Value& v, Address& out);
+/// "none" or a value.
+template <class T, class Reader>
+void read_optional(const Value& v, std::optional<T>& out, Reader reader) {
+  if (v.is_null() || (v.node.IsScalar() && (v.node.Scalar() == "none"))) {
+    out.reset();
+    return;
+  }
+  T value{};
+  const std::size_t before = v.errors->count();
+  reader(v, value);
+  if (v.errors->count() == before) out = value;
+}
+void read_percent(const Value& v, double& out);
+/// {file: F} | {env: E}; trailing line ends of a file are dropped. Never shows the content.
+void read_secret(const Value& v, std::string& out);
+/// Calls `f` for each element; a single value counts as a list of one when `alone` allows it.
+void for_each_item(const Value& v, bool alone, const std::function<void(const Value&)>& f);
+
+/// One of a set of words.
+template <class E>
+void read_choice(const Value& v, E& out, std::initializer_list<std::pair<const char*, E>> words) {
+  const auto text = scalar(v);
+  if (!text) return;
+  std::string all;
+  for (const auto& [word, value] : words) {
+    if (*text == word) {
+      out = value;
+      return;
+    }
+    all += all.empty() ? "" : " | ";
+    all += word;
+  }
+  v.bad("'" + *text + "' is none of " + all);
+}
+
+template <class T>
+void Map::read(const char* key, T& out) {
+  if (const auto v = get(key)) read_value(*v, out);
+}
+
+}  // namespace remora::config

@@ -1,0 +1,23 @@
+// The sections of the file, one reader each. Internal to src/config.
+#pragma once
+
+#include "config/reader.h"
+
+namespace remora::config {
+
+void read_listeners(const Value& v, std::vector<Listener>& out);
+void read_routes(const Value& v, std::vector<Route>& out);
+void read_pool(const std::string& name, const Value& v, Pool& out);
+void read_affinity(const Value& v, Affinity& out);
+
+void read_header_edits(const Value& v, HeaderEdits& out);
+void read_header_pairs(const Value& v, std::vector<std::pair<std::string, std::string>>& out);
+void read_cidr(const Value& v, std::vector<Cidr>& out);
+/// Names of fields that framing and routing depend on cannot be edited.
+bool editable_field(const Value& v, const std::string& name);
+bool readable_file(const Value& v, const std::string& path);
+
+/// What one section alone cannot see: names that must exist, pairs that must not clash.
+void cross_check(const Value& root, Config& config);
+
+}  // namespace remora::config

@@ -1,0 +1,43 @@
+// Probing: one checker on the control thread for all workers, one coroutine per backend.
+//
+// A probe is a connection of its own. At most 64 KiB of an answer are read, and only its head matters. A
+// flip is reported once; the control thread then publishes a new snapshot.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "health/tracker.h"
+#include "net/loop.h"
+#include "pool/pool_view.h"
+#include "util/random.h"
+
+namespace remora {
+
+class HealthChecker {
+ public:
+  /// `flipped` is called on the loop's thread.
+  using Flipped = std::function<void(const std::shared_ptr<Backend>&, Health now, const std::string& why)>;
+  HealthChecker(Loop& loop, Flipped flipped);
+  ~HealthChecker();
+
+  /// Begins probing what is new, ends what is gone; a changed probe or address begins anew but keeps its state.
+  void configure(const std::vector<std::shared_ptr<const PoolView>>& pools);
+  /// The last known state; unknown where nothing probes.
+  Health state(const Backend& backend) const;
+  void stop();
+
+ private:
+  struct Target;
+  static Task<void> watch(std::shared_ptr<Target> target, HealthChecker& checker);
+  bool nobody_up(const std::string& pool) const;
+
+  Loop& loop_;
+  Flipped flipped_;
+  FastRandom random_;
+  std::map<const Backend*, std::shared_ptr<Target>> targets_;
+};
+
+}  // namespace remora

@@ -1,0 +1,71 @@
+// The two halves of HTTP/1 body framing over a Stream: taking a body apart, putting one together.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+
+#include "http/chunked.h"
+#include "http/head.h"
+#include "http/side.h"
+#include "net/stream.h"
+
+namespace remora {
+
+/// Decodes a body from the stream's unread bytes, in place.
+class BodyReader {
+ public:
+  void start(Framing framing, std::optional<std::uint64_t> limit);
+  /// ready: body() has something, or the end was reached.
+  Io fill(Stream&, SideFailure&);
+  Body body(Stream&);
+  void consume(Stream&, std::size_t n);
+  /// The end was seen and every byte consumed.
+  bool complete() const noexcept { return ended_ && run_count_ == 0; }
+  const std::vector<Field>* trailers() const noexcept {
+    return chunks_.trailers().empty() ? nullptr : &chunks_.trailers();
+  }
+
+ private:
+  static constexpr std::size_t most_runs = 16;
+  struct Run {
+    std::size_t skip, size;  // framing bytes before, then data
+  };
+  bool decode(Stream&, SideFailure&);
+  bool decode_chunks(Stream&, SideFailure&);
+  void push(std::size_t skip, std::size_t size) noexcept;
+
+  Framing framing_;
+  std::optional<std::uint64_t> limit_;
+  std::uint64_t left_ = 0, seen_ = 0;
+  bool ended_ = true;
+  ChunkDecoder chunks_;
+  std::array<Run, most_runs> runs_{};
+  std::size_t run_count_ = 0;
+  std::size_t decoded_ = 0;  // unread bytes that the runs and the framing behind them cover
+  std::array<asio::const_buffer, most_runs> views_{};
+};
+
+/// Frames a body towards the stream, behind whatever head was staged.
+class BodyWriter {
+ public:
+  void start(Framing::Kind kind) noexcept;
+  /// Bytes that leave before anything else: heads, framing.
+  std::string& staged() noexcept { return staged_; }
+  bool has_staged() const noexcept { return staged_at_ < staged_.size(); }
+  Taken send(Stream&, Body, const std::vector<Field>* trailers, SideFailure&);
+  bool finished() const noexcept { return finished_; }
+  /// Some byte of the current message was given to the kernel.
+  bool began() const noexcept { return began_; }
+  void reset() noexcept;
+
+ private:
+  std::string staged_;
+  std::size_t staged_at_ = 0;
+  std::string tail_;  // CRLF, last chunk, trailers
+  Framing::Kind kind_ = Framing::Kind::none;
+  std::uint64_t chunk_left_ = 0;
+  bool end_staged_ = false, finished_ = false, began_ = false;
+};
+
+}  // namespace remora

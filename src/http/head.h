@@ -1,0 +1,95 @@
+// The head of a request or response as an index of views, and the rules that decide what it means.
+//
+// Grammar of lines and fields is Boost.Beast's `basic_parser`; what it lets through although RFC 9112
+// forbids it (ambiguous framing, folds, bare CR and LF, missing or double Host, odd targets) is refused
+// here. Pure: bytes in, values out. Views point into the bytes that were parsed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "remora/config.h"
+#include "remora/http_view.h"
+
+namespace remora {
+
+/// How the end of a body is known (RFC 9112 6.3).
+struct Framing {
+  enum class Kind : std::uint8_t { none, length, chunked, until_close } kind = Kind::none;
+  std::uint64_t length = 0;
+};
+
+/// Fields shared by both heads. Reused from message to message, so that parsing allocates nothing.
+struct Head {
+  std::vector<Field> fields;
+  unsigned minor = 1;  // HTTP/1.minor
+  Framing framing;
+  bool keep_alive = true;
+  std::size_t bytes = 0;  // of the head as received
+  /// The value of the only (or first) field of that kind, or nullptr.
+  const Field* find(Known) const noexcept;
+};
+
+struct RequestHead : Head {
+  std::string_view method_text, target;
+  Method method = Method::other;
+  std::string_view host;       // authority as sent: Host, or the absolute target's
+  std::string_view path;       // up to `?`, as sent
+  std::string_view query;      // after `?`
+  std::string route_path;      // decoded where harmless, dot segments removed: what routes match
+  bool upgrade = false;        // Connection: upgrade with an Upgrade field
+  bool expect_continue = false;
+};
+
+struct ResponseHead : Head {
+  std::uint16_t status = 0;
+  std::string_view reason;
+  bool upgrade = false;
+};
+
+/// What came of a try to parse a head.
+struct Parsed {
+  enum class Status : std::uint8_t { incomplete, ok, refused } status = Status::incomplete;
+  std::uint16_t code = 0;   // for a refused request: the status to answer
+  const char* why = "";     // for the log; static text
+};
+
+/// Finds the end of a head across several receives, without looking at a byte twice, and refuses what
+/// no later step should see: bare CR, bare LF, folded lines, too many or too long lines.
+class HeadScanner {
+ public:
+  void reset() noexcept { *this = HeadScanner{}; }
+  /// `bytes` always begins with the first byte of the message. ok: `end()` bytes make up the head.
+  Parsed scan(std::string_view bytes, const config::ListenerLimits& limits, bool request) noexcept;
+  std::size_t end() const noexcept { return end_; }
+  /// Empty lines before the message, which RFC 9112 2.2 lets a server ignore.
+  std::size_t skipped() const noexcept { return skipped_; }
+
+ private:
+  std::size_t at_ = 0, line_ = 0, end_ = 0, skipped_ = 0;
+  std::uint32_t lines_ = 0;
+};
+
+/// Parses a complete request head (as found by HeadScanner, empty lines removed).
+Parsed parse_request_head(std::string_view head, const config::ListenerLimits& limits, RequestHead& out);
+
+/// Parses a complete response head to a request with method `asked`. Any refusal is a 502 to the client.
+Parsed parse_response_head(std::string_view head, Method asked, ResponseHead& out);
+
+/// Limits for the heads of backends and of trailers.
+const config::ListenerLimits& response_limits() noexcept;
+
+/// Classifies a field name.
+Known known_field(std::string_view name) noexcept;
+
+/// Fields that may not stand in trailers (RFC 9110 6.5.1): framing, routing, authentication.
+bool forbidden_in_trailers(Known) noexcept;
+
+/// Parses a block of trailer lines (each ended by CRLF). False: malformed or forbidden.
+bool parse_trailers(std::string_view lines, std::vector<Field>& out);
+
+}  // namespace remora

@@ -1,0 +1,237 @@
+#include "http/http1.h"
+
+#include "util/text.h"
+
+namespace remora {
+
+namespace {
+
+using Kind = Framing::Kind;
+
+void put_fields(const OutHead& head, std::string& out) {
+  for (const Field& f : head.fields) out.append(f.name).append(": ").append(f.value).append("\r\n");
+  out.append(head.raw_fields);
+}
+
+std::string_view default_reason(std::uint16_t status) noexcept {
+  switch (status) {
+    case 100: return "Continue";
+    case 101: return "Switching Protocols";
+    case 103: return "Early Hints";
+    default: return "";
+  }
+}
+
+void put_status_line(const OutHead& head, std::string& out) {
+  out += "HTTP/1.1 ";
+  append_decimal(out, head.status);
+  out += ' ';
+  out += head.reason.empty() ? default_reason(head.status) : head.reason;
+  out += "\r\n";
+}
+
+}  // namespace
+
+// Client side ---------------------------------------------------------------------------------------
+
+void Http1Client::use(StreamRef stream, const config::ListenerLimits& limits) {
+  stream_ = std::move(stream);
+  limits_ = &limits;
+  failure_ = {};
+  writer_.reset();
+  scanner_.reset();
+  reader_.start({}, {});
+  responded_ = false;
+}
+
+void Http1Client::attach(Wake& wake, unsigned bit) noexcept { stream_->attach(wake, bit); }
+
+void Http1Client::next() {
+  stream_->unpin();
+  scanner_.reset();
+  writer_.reset();
+  reader_.start({}, {});
+  failure_ = {};
+  responded_ = false;
+}
+
+Io Http1Client::read_head(RequestHead& head) {
+  for (;;) {
+    const Parsed scanned = scanner_.scan(stream_->unread(), *limits_, true);
+    if (scanned.status == Parsed::Status::refused) {
+      failure_ = {SideFailure::Kind::malformed, scanned.code, scanned.why};
+      return Io::failed;
+    }
+    if (scanned.status == Parsed::Status::ok) break;
+    if (stream_->ended()) {
+      failure_ = {SideFailure::Kind::ended, 0, "closed"};
+      return Io::failed;
+    }
+    const Io io = stream_->fill();
+    if (io == Io::failed) failure_ = {SideFailure::Kind::reset, 0, "reset"};
+    if (io != Io::ready) return io;
+  }
+  const std::size_t skipped = scanner_.skipped(), end = scanner_.end();
+  const Parsed parsed = parse_request_head(stream_->unread().substr(skipped, end - skipped), *limits_, head);
+  minor_ = head.minor;
+  if (parsed.status == Parsed::Status::refused) {
+    failure_ = {SideFailure::Kind::malformed, parsed.code, parsed.why};
+    return Io::failed;
+  }
+  if (limits_->body_bytes && head.framing.kind == Kind::length && head.framing.length > *limits_->body_bytes) {
+    failure_ = {SideFailure::Kind::too_large, 413, "body over the limit"};
+    return Io::failed;
+  }
+  request_keep_alive_ = head.keep_alive;
+  reader_.start(head.framing, limits_->body_bytes);
+  stream_->consume_pinned(end);
+  stream_->arm();  // an abort is noticed now; a next request is waited for already
+  return Io::ready;
+}
+
+void Http1Client::put_head(const OutHead& head) {
+  responded_ = true;
+  std::string& out = writer_.staged();
+  put_status_line(head, out);
+  put_fields(head, out);
+  Kind kind = head.framing.kind;
+  if (head.status == 101) {
+    out.append("Connection: upgrade\r\nUpgrade: ").append(head.upgrade).append("\r\n");
+    kind = Kind::none;
+  } else {
+    // A body without known length is chunked where the client can read that, else ended by closing.
+    if (kind == Kind::until_close && minor_ == 1) kind = Kind::chunked;
+    if (kind == Kind::chunked && minor_ == 0) kind = Kind::until_close;
+    if (kind == Kind::chunked) out += "Transfer-Encoding: chunked\r\n";
+    const bool closes = head.close || kind == Kind::until_close;
+    if (closes)
+      out += "Connection: close\r\n";
+    else if (minor_ == 0)
+      out += "Connection: keep-alive\r\n";
+  }
+  out += "\r\n";
+  writer_.start(kind);
+}
+
+void Http1Client::put_interim(const OutHead& head) {
+  if (minor_ == 0) return;  // RFC 9110 15.2: never to a 1.0 client
+  std::string& out = writer_.staged();
+  put_status_line(head, out);
+  put_fields(head, out);
+  out += "\r\n";
+}
+
+Io Http1Client::fill() { return reader_.fill(*stream_, failure_); }
+
+Taken Http1Client::send(Body body, const std::vector<Field>* trailers) {
+  return writer_.send(*stream_, body, trailers, failure_);
+}
+
+Io Http1Client::flush() {
+  while (writer_.has_staged()) {
+    const Taken taken = writer_.send(*stream_, {}, nullptr, failure_);
+    if (taken.io != Io::ready) return taken.io;
+  }
+  return Io::ready;
+}
+
+void Http1Client::tunnel() {
+  reader_.start({Kind::until_close, 0}, {});
+  writer_.start(Kind::until_close);
+  stream_->unpin();
+}
+
+void Http1Client::abort() noexcept {
+  if (responded_ && !writer_.finished())
+    stream_->close_hard();  // never a body that looks complete
+  else
+    stream_->close();
+}
+
+bool Http1Client::gone() const noexcept {
+  return !stream_->is_open() || stream_->error() || (stream_->peer_closed() && stream_->unread().empty());
+}
+
+// Backend side --------------------------------------------------------------------------------------
+
+void Http1Backend::use(StreamRef stream, bool reused) {
+  stream_ = std::move(stream);
+  reused_ = reused;
+  have_head_ = keep_alive_ = answered_ = tunnel_ = false;
+  failure_ = {};
+  scanner_.reset();
+  writer_.reset();
+  reader_.start({}, {});
+}
+
+StreamRef Http1Backend::release() { return std::exchange(stream_, StreamRef()); }
+
+void Http1Backend::attach(Wake& wake, unsigned bit) noexcept { stream_->attach(wake, bit); }
+
+void Http1Backend::put_head(const OutHead& head) {
+  std::string& out = writer_.staged();
+  out.append(head.method).append(" ").append(head.target).append(" HTTP/1.1\r\n");
+  put_fields(head, out);
+  if (head.framing.kind == Kind::chunked) out += "Transfer-Encoding: chunked\r\n";
+  if (!head.upgrade.empty())
+    out.append("Connection: upgrade\r\nUpgrade: ").append(head.upgrade).append("\r\n");
+  else if (head.close)
+    out += "Connection: close\r\n";
+  out += "\r\n";
+  writer_.start(head.framing.kind);
+}
+
+Io Http1Backend::read_head(ResponseHead& head, Method asked) {
+  for (;;) {
+    const std::string_view unread = stream_->unread();
+    if (!unread.empty()) answered_ = true;
+    const Parsed scanned = scanner_.scan(unread, response_limits(), false);
+    if (scanned.status == Parsed::Status::refused) {
+      failure_ = {SideFailure::Kind::malformed, 502, scanned.why};
+      return Io::failed;
+    }
+    if (scanned.status == Parsed::Status::ok) break;
+    if (stream_->ended() || (stream_->peer_closed() && !unread.empty())) {
+      failure_ = {unread.empty() ? SideFailure::Kind::ended : SideFailure::Kind::malformed, 502,
+                  "closed before the end of the response head"};
+      return Io::failed;
+    }
+    const Io io = stream_->fill();
+    if (io == Io::failed) failure_ = {SideFailure::Kind::reset, 502, "reset before the response head"};
+    if (io != Io::ready) return io;
+  }
+  const Parsed parsed = parse_response_head(stream_->unread().substr(0, scanner_.end()), asked, head);
+  if (parsed.status == Parsed::Status::refused) {
+    failure_ = {SideFailure::Kind::malformed, 502, parsed.why};
+    return Io::failed;
+  }
+  stream_->consume(scanner_.end());
+  scanner_.reset();
+  if (head.status >= 200) {
+    have_head_ = true;
+    keep_alive_ = head.keep_alive;
+    reader_.start(head.framing, {});
+  }
+  return Io::ready;
+}
+
+Taken Http1Backend::send(Body body, const std::vector<Field>* trailers) {
+  return writer_.send(*stream_, body, trailers, failure_);
+}
+
+void Http1Backend::tunnel() {
+  tunnel_ = true;
+  reader_.start({Kind::until_close, 0}, {});
+  writer_.start(Kind::until_close);
+}
+
+void Http1Backend::abort() noexcept {
+  if (stream_) stream_->close();
+}
+
+bool Http1Backend::reusable() const noexcept {
+  return stream_ && !tunnel_ && have_head_ && keep_alive_ && reader_.complete() && writer_.finished() &&
+         stream_->unread().empty() && !stream_->peer_closed() && !stream_->error();
+}
+
+}  // namespace remora

@@ -1,0 +1,92 @@
+// HTTP/1.1 on either side of an exchange: heads, framing, and what may follow on the connection.
+#pragma once
+
+#include "http/body.h"
+#include "http/side.h"
+
+namespace remora {
+
+/// One client connection's HTTP/1 codec; serves exchange after exchange.
+class Http1Client final : public ClientSide {
+ public:
+  explicit Http1Client(const config::ListenerLimits& limits) : limits_(&limits) {}
+  void use(StreamRef stream, const config::ListenerLimits& limits);
+
+  void attach(Wake&, unsigned bit) noexcept override;
+  Io read_head(RequestHead&) override;
+  void put_head(const OutHead&) override;
+  void put_interim(const OutHead&) override;
+  Io fill() override;
+  Body body() override { return reader_.body(*stream_); }
+  void consume(std::size_t n) override { reader_.consume(*stream_, n); }
+  const std::vector<Field>* trailers() const noexcept override { return reader_.trailers(); }
+  Taken send(Body body, const std::vector<Field>* trailers) override;
+  void tunnel() override;
+  void abort() noexcept override;
+  const SideFailure& failure() const noexcept override { return failure_; }
+  bool gone() const noexcept override;
+
+  /// Before the next request: forgets the last one. REQUIRES: it is complete.
+  void next();
+  /// Request read to its end and response sent to its end.
+  bool complete() const noexcept { return reader_.complete() && writer_.finished(); }
+  bool request_complete() const noexcept { return reader_.complete(); }
+  bool response_complete() const noexcept { return writer_.finished(); }
+  bool response_began() const noexcept { return responded_; }
+  /// Sends what is staged (an interim response); ready when nothing is left.
+  Io flush();
+  Stream& stream() const noexcept { return *stream_; }
+  void release() noexcept { stream_.reset(); }
+
+ private:
+  StreamRef stream_;
+  const config::ListenerLimits* limits_;
+  HeadScanner scanner_;
+  BodyReader reader_;
+  BodyWriter writer_;
+  SideFailure failure_;
+  unsigned minor_ = 1;
+  bool responded_ = false, request_keep_alive_ = false;
+};
+
+/// One backend connection's HTTP/1 codec for one exchange.
+class Http1Backend final : public BackendSide {
+ public:
+  /// Takes a connection, new or idle.
+  void use(StreamRef stream, bool reused);
+  /// Gives it away again.
+  StreamRef release();
+  bool has_stream() const noexcept { return static_cast<bool>(stream_); }
+  bool reused() const noexcept { return reused_; }
+
+  void attach(Wake&, unsigned bit) noexcept override;
+  void put_head(const OutHead&) override;
+  Io read_head(ResponseHead&, Method asked) override;
+  Io fill() override { return reader_.fill(*stream_, failure_); }
+  Body body() override { return reader_.body(*stream_); }
+  void consume(std::size_t n) override { reader_.consume(*stream_, n); }
+  const std::vector<Field>* trailers() const noexcept override { return reader_.trailers(); }
+  Taken send(Body body, const std::vector<Field>* trailers) override;
+  void tunnel() override;
+  void abort() noexcept override;
+  const SideFailure& failure() const noexcept override { return failure_; }
+  bool reusable() const noexcept override;
+
+  /// A byte of the request was given to the kernel: the backend may have begun to act.
+  bool began() const noexcept { return writer_.began(); }
+  bool request_sent() const noexcept { return writer_.finished(); }
+  bool response_complete() const noexcept { return have_head_ && reader_.complete(); }
+  /// A byte of the response was received.
+  bool answered() const noexcept { return answered_; }
+  Stream& stream() const noexcept { return *stream_; }
+
+ private:
+  StreamRef stream_;
+  HeadScanner scanner_;
+  BodyReader reader_;
+  BodyWriter writer_;
+  SideFailure failure_;
+  bool reused_ = false, have_head_ = false, keep_alive_ = false, answered_ = false, tunnel_ = false;
+};
+
+}  // namespace remora

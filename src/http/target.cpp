@@ -1,0 +1,115 @@
+#include "http/target.h"
+
+#include "http/head.h"
+#include "util/text.h"
+
+namespace remora {
+
+namespace {
+
+int hex_value(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool unreserved(char c) noexcept {
+  return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+const char* check_characters(std::string_view s) noexcept {
+  for (std::size_t i = 0; i < s.size(); ++i) {
+    const auto u = static_cast<unsigned char>(s[i]);
+    if (u <= ' ' || u == 0x7f) return "a control character in the target";
+    if (s[i] == '#') return "a fragment in the target";
+    if (s[i] != '%') continue;
+    if (i + 2 >= s.size() || hex_value(s[i + 1]) < 0 || hex_value(s[i + 2]) < 0) return "a broken escape in the target";
+    if (s[i + 1] == '0' && s[i + 2] == '0') return "an escaped NUL in the target";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const char* take_target_apart(RequestHead& head) {
+  head.route_path.clear();
+  std::string_view t = head.target;
+  if (const char* why = check_characters(t)) return why;
+  if (t == "*") {
+    if (head.method != Method::options) return "`*` is for OPTIONS";
+    head.path = t;
+    head.query = {};
+    head.route_path = "/";
+    return nullptr;
+  }
+  if (t.empty()) return "an empty target";
+  if (t.front() != '/') {  // absolute-form; RFC 9112 3.2.2: its authority replaces Host
+    const std::size_t scheme = istarts_with(t, "http://") ? 7 : istarts_with(t, "https://") ? 8 : 0;
+    if (scheme == 0) return "a target that is no path";
+    t.remove_prefix(scheme);
+    const auto end = t.find_first_of("/?");
+    const auto authority = t.substr(0, end);
+    if (authority.empty() || authority.find('@') != std::string_view::npos) return "a bad authority in the target";
+    if (!iequals(authority, head.host)) return "the target's authority is not Host";
+    t = end == std::string_view::npos ? std::string_view() : t.substr(end);
+    head.target = t.empty() ? std::string_view("/") : t;
+    if (!t.empty() && t.front() == '?') return "an absolute target without a path";
+    t = head.target;
+  }
+  const auto mark = t.find('?');
+  head.path = t.substr(0, mark);
+  head.query = mark == std::string_view::npos ? std::string_view() : t.substr(mark + 1);
+  normalise_path(head.path, head.route_path);
+  return nullptr;
+}
+
+void normalise_path(std::string_view path, std::string& out) {
+  const std::size_t base = out.size();
+  // Decode first: `%2e%2e` is a dot segment too.
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (path[i] == '%' && i + 2 < path.size()) {
+      const char c = static_cast<char>(hex_value(path[i + 1]) * 16 + hex_value(path[i + 2]));
+      if (unreserved(c)) {
+        out += c;
+        i += 2;
+        continue;
+      }
+    }
+    out += path[i];
+  }
+  if (out.find("/.", base) == std::string::npos) return;
+  // Remove dot segments in place; RFC 3986 5.2.4. The write position never passes the read position.
+  std::size_t write = base, read = base;
+  while (read < out.size()) {
+    auto end = out.find('/', read + 1);
+    if (end == std::string::npos) end = out.size();
+    const std::string_view segment(out.data() + read + 1, end - read - 1);
+    const bool last = end == out.size();
+    if (segment == ".." || segment == ".") {
+      if (segment == "..")
+        while (write > base && out[--write] != '/') {
+        }
+      if (last) out[write++] = '/';
+    } else {
+      for (std::size_t i = read; i < end; ++i) out[write++] = out[i];
+    }
+    read = end;
+  }
+  out.resize(write);
+  if (out.size() == base) out += '/';
+}
+
+bool path_covers(std::string_view prefix, std::string_view path) noexcept {
+  if (!prefix.empty() && prefix.back() == '/') prefix.remove_suffix(1);
+  if (path.substr(0, prefix.size()) != prefix) return false;
+  return path.size() == prefix.size() || path[prefix.size()] == '/';
+}
+
+std::string_view host_name(std::string_view authority) noexcept {
+  const auto bracket = authority.rfind(']');
+  const auto colon = authority.rfind(':');
+  if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket)) return authority;
+  return authority.substr(0, colon);
+}
+
+}  // namespace remora

@@ -1,0 +1,26 @@
+// Request targets: which forms are accepted, and the path that routes are matched against. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace remora {
+
+struct RequestHead;
+
+/// Splits origin-form, absolute-form and asterisk-form (RFC 9112 3.2) into host, path and query, and
+/// fills `route_path`. Returns a reason for refusal, or nullptr. Bytes from 0x80 and what browsers send
+/// unescaped in queries (`|`, `{`, `"`, ...) pass; controls, spaces, `#` and broken escapes do not.
+const char* take_target_apart(RequestHead& head);
+
+/// Decodes escapes of unreserved characters and removes dot segments (RFC 3986 6.2.2), so that a
+/// disguised path cannot slip past a route. An escaped slash stays escaped. Appends to `out`.
+void normalise_path(std::string_view path, std::string& out);
+
+/// `prefix` covers `path` in whole segments: "/api" and "/api/" cover "/api" and "/api/x", not "/apix".
+bool path_covers(std::string_view prefix, std::string_view path) noexcept;
+
+/// Host without port, for matching. Brackets of IPv6 stay.
+std::string_view host_name(std::string_view authority) noexcept;
+
+}  // namespace remora

@@ -1,0 +1,108 @@
+#include "net/deadlines.h"
+
+#include <algorithm>
+
+namespace remora {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+void DeadlineEntry::arm(DeadlineWheel& wheel, Clock::Steady at) {
+  at_ = at;
+  const std::int64_t wanted = wheel.tick_of(at);
+  if (link_ == nullptr || wanted < slot_tick_) {
+    unlink();
+    wheel.link(*this, wanted);
+  }
+}
+
+void DeadlineEntry::unlink() noexcept {
+  if (link_ == nullptr) return;
+  *link_ = next_;
+  if (next_ != nullptr) next_->link_ = link_;
+  next_ = nullptr;
+  link_ = nullptr;
+  slot_tick_ = -1;
+  --wheel_->linked_;
+}
+
+DeadlineWheel::DeadlineWheel(asio::io_context& ctx) : timer_(ctx), start_(std::chrono::steady_clock::now()) {}
+
+DeadlineWheel::~DeadlineWheel() {
+  for (DeadlineEntry*& head : slots_)
+    while (head != nullptr) head->unlink();
+}
+
+void DeadlineWheel::stop() {
+  stopped_ = true;
+  timer_.cancel();
+}
+
+std::int64_t DeadlineWheel::tick_of(Clock::Steady at) const noexcept {
+  // Rounded up: a deadline never fires early.
+  return (at - start_ + tick - Clock::Steady::duration(1)) / tick;
+}
+
+void DeadlineWheel::link(DeadlineEntry& entry, std::int64_t wanted) {
+  const Clock::Steady now = std::chrono::steady_clock::now();
+  if (linked_ == 0 && wakes_at_ == Clock::Steady::max())
+    done_ = std::max(done_, static_cast<std::int64_t>((now - start_) / tick));  // it slept; skip the empty turns
+  const std::int64_t at = std::clamp(wanted, done_ + 1, done_ + static_cast<std::int64_t>(slot_count) - 1);
+  push(slots_[static_cast<std::size_t>(at) % slot_count], entry);
+  entry.slot_tick_ = at;
+  if (entry.at_ - now < seconds(1)) near_until_ = std::max(near_until_, std::min(entry.at_, now + seconds(1)));
+  schedule(now);
+}
+
+void DeadlineWheel::push(DeadlineEntry*& head, DeadlineEntry& entry) noexcept {
+  entry.wheel_ = this;
+  entry.next_ = head;
+  entry.link_ = &head;
+  if (head != nullptr) head->link_ = &entry.next_;
+  head = &entry;
+  ++linked_;
+}
+
+void DeadlineWheel::schedule(Clock::Steady now) {
+  if (stopped_) return;
+  const auto wanted = now + (now <= near_until_ ? tick : milliseconds(100));
+  if (wakes_at_ <= wanted) return;
+  wakes_at_ = wanted;
+  timer_.expires_at(wanted);
+  timer_.async_wait([this](const boost::system::error_code& ec) {
+    if (ec || stopped_) return;
+    wakes_at_ = Clock::Steady::max();
+    run(std::chrono::steady_clock::now());
+  });
+}
+
+void DeadlineWheel::run(Clock::Steady now) {
+  const std::int64_t until = (now - start_) / tick;
+  std::int64_t turns = std::min<std::int64_t>(until - done_, static_cast<std::int64_t>(slot_count));
+  done_ = until - turns;
+  for (; turns > 0; --turns) {
+    ++done_;
+    DeadlineEntry*& head = slots_[static_cast<std::size_t>(done_) % slot_count];
+    // Entries are taken one by one: `expired` may unlink or destroy any other entry.
+    DeadlineEntry* later = nullptr;
+    while (head != nullptr) {
+      DeadlineEntry& entry = *head;
+      entry.unlink();
+      if (entry.at_ == DeadlineEntry::never) continue;
+      if (entry.at_ > now) {
+        push(later, entry);  // found early: it was put off, and slides on
+        continue;
+      }
+      entry.at_ = DeadlineEntry::never;
+      entry.expired();
+    }
+    while (later != nullptr) {
+      DeadlineEntry& entry = *later;
+      entry.unlink();
+      link(entry, tick_of(entry.at_));
+    }
+  }
+  if (linked_ > 0) schedule(now);
+}
+
+}  // namespace remora

@@ -1,0 +1,83 @@
+// One timing wheel per thread: deadlines cost a store, not a timer.
+//
+// Why: an Asio timer per operation costs a heap node, a cancellation and a queue pass; a request
+// has several deadlines of which almost none fires. Here a deadline is one intrusive entry that is
+// moved lazily: putting it off only writes the new time; the entry is found too early in its old
+// slot and slides on. Ticks come every 10 ms while a deadline nearer than a second is armed, else
+// every 100 ms, and not at all when nothing is armed.
+//
+// Threading: one thread. Lifetime: entries unlink themselves on destruction; the wheel outlives them.
+#pragma once
+
+#include <array>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <chrono>
+#include <cstdint>
+
+#include "remora/clock.h"
+#include "remora/task.h"
+
+namespace remora {
+
+class DeadlineWheel;
+
+/// Something that wants to hear of one moment. `expired` may arm again, or destroy the entry.
+class DeadlineEntry {
+ public:
+  DeadlineEntry() = default;
+  DeadlineEntry(const DeadlineEntry&) = delete;
+  DeadlineEntry& operator=(const DeadlineEntry&) = delete;
+
+  void arm(DeadlineWheel& wheel, Clock::Steady at);
+  void disarm() noexcept { at_ = never; }
+  bool armed() const noexcept { return at_ != never; }
+  Clock::Steady at() const noexcept { return at_; }
+
+ protected:
+  virtual ~DeadlineEntry() { unlink(); }
+  virtual void expired() = 0;
+
+ private:
+  friend class DeadlineWheel;
+  static constexpr Clock::Steady never = Clock::Steady::max();
+  void unlink() noexcept;
+
+  Clock::Steady at_ = never;  // what is wanted
+  std::int64_t slot_tick_ = -1;  // where it is linked; may be earlier than wanted
+  DeadlineWheel* wheel_ = nullptr;  // while linked
+  DeadlineEntry* next_ = nullptr;
+  DeadlineEntry** link_ = nullptr;
+};
+
+class DeadlineWheel {
+ public:
+  explicit DeadlineWheel(asio::io_context& ctx);
+  ~DeadlineWheel();
+
+  /// Stops ticking for good, so that the io_context can run dry.
+  void stop();
+
+ private:
+  friend class DeadlineEntry;
+  using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                           asio::wait_traits<std::chrono::steady_clock>, Executor>;
+  static constexpr std::size_t slot_count = 1024;  // 10.24 s; later deadlines slide once per turn
+  static constexpr std::chrono::milliseconds tick{10};
+
+  std::int64_t tick_of(Clock::Steady) const noexcept;
+  void link(DeadlineEntry&, std::int64_t tick);
+  void push(DeadlineEntry*& head, DeadlineEntry&) noexcept;
+  void schedule(Clock::Steady now);
+  void run(Clock::Steady now);
+
+  Timer timer_;
+  const Clock::Steady start_;
+  std::array<DeadlineEntry*, slot_count> slots_{};
+  std::size_t linked_ = 0;
+  std::int64_t done_ = 0;           // ticks handled so far
+  Clock::Steady near_until_{};      // 10 ms ticks until then
+  Clock::Steady wakes_at_ = Clock::Steady::max();
+  bool stopped_ = false;
+};
+
+}  // namespace remora

@@ -1,0 +1,87 @@
+#include "net/proxy_protocol.h"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "net/address.h"
+#include "util/text.h"
+
+namespace remora {
+
+namespace {
+
+using Status = ProxyLine::Status;
+constexpr std::string_view v2_signature("\r\n\r\n\0\r\nQUIT\n", 12);
+
+std::string_view next_word(std::string_view& line) noexcept {
+  const auto space = line.find(' ');
+  const auto word = line.substr(0, space);
+  line.remove_prefix(space == std::string_view::npos ? line.size() : space + 1);
+  return word;
+}
+
+ProxyLine parse_v1(std::string_view bytes) noexcept {
+  constexpr std::size_t longest = 107;
+  const auto end = bytes.substr(0, longest).find("\r\n");
+  if (end == std::string_view::npos) return {bytes.size() >= longest ? Status::bad : Status::incomplete, 0, {}};
+  std::string_view line = bytes.substr(6, end - 6);
+  const auto family = next_word(line);
+  if (family == "UNKNOWN") return {Status::ok, end + 2, {}};
+  if (family != "TCP4" && family != "TCP6") return {Status::bad, 0, {}};
+  auto source = parse_ip(next_word(line));
+  const auto destination = parse_ip(next_word(line));
+  const auto source_port = parse_decimal(next_word(line));
+  const auto destination_port = parse_decimal(next_word(line));
+  const bool v4 = family == "TCP4";
+  if (!source || !destination || source->is_v4() != v4 || destination->is_v4() != v4 || !source_port ||
+      *source_port > 65535 || !destination_port || *destination_port > 65535 || !line.empty())
+    return {Status::bad, 0, {}};
+  source->port = static_cast<std::uint16_t>(*source_port);
+  return {Status::ok, end + 2, source};
+}
+
+ProxyLine parse_v2(std::string_view bytes) noexcept {
+  if (bytes.size() < 16) return {};
+  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
+  const std::size_t length = static_cast<std::size_t>(at(14) << 8 | at(15));
+  const unsigned command = at(12) & 0x0f;
+  if (at(12) >> 4 != 2 || command > 1 || length > 2048) return {Status::bad, 0, {}};
+  if (bytes.size() < 16 + length) return {};
+  if (command == 0) return {Status::ok, 16 + length, {}};  // LOCAL: a health check of the proxy itself
+  sockaddr_storage storage{};
+  if (at(13) == 0x11 && length >= 12) {  // TCP over IPv4
+    auto& in = reinterpret_cast<sockaddr_in&>(storage);
+    in.sin_family = AF_INET;
+    std::memcpy(&in.sin_addr, bytes.data() + 16, 4);
+    std::memcpy(&in.sin_port, bytes.data() + 24, 2);
+  } else if (at(13) == 0x21 && length >= 36) {  // TCP over IPv6
+    auto& in = reinterpret_cast<sockaddr_in6&>(storage);
+    in.sin6_family = AF_INET6;
+    std::memcpy(&in.sin6_addr, bytes.data() + 16, 16);
+    std::memcpy(&in.sin6_port, bytes.data() + 48, 2);
+  } else if (at(13) == 0x11 || at(13) == 0x21) {
+    return {Status::bad, 0, {}};  // too short for its family
+  } else {
+    return {Status::ok, 16 + length, {}};  // unspecified, UDP, unix: keep the peer's address
+  }
+  return {Status::ok, 16 + length, client_address(storage)};
+}
+
+}  // namespace
+
+ProxyLine parse_proxy_line(std::string_view bytes) noexcept {
+  if (bytes.empty()) return {};
+  if (bytes[0] == 'P') {
+    const std::string_view v1 = "PROXY ";
+    const auto n = std::min(bytes.size(), v1.size());
+    if (bytes.substr(0, n) != v1.substr(0, n)) return {Status::bad, 0, {}};
+    return n < v1.size() ? ProxyLine{} : parse_v1(bytes);
+  }
+  const auto n = std::min(bytes.size(), v2_signature.size());
+  if (bytes.substr(0, n) != v2_signature.substr(0, n)) return {Status::bad, 0, {}};
+  return n < v2_signature.size() ? ProxyLine{} : parse_v2(bytes);
+}
+
+}  // namespace remora

@@ -1,0 +1,22 @@
+// The PROXY protocol, versions 1 and 2 (haproxy doc/proxy-protocol.txt): who the client really is.
+// Pure: bytes in, verdict out.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "remora/http_view.h"
+
+namespace remora {
+
+struct ProxyLine {
+  enum class Status : std::uint8_t { incomplete, ok, bad } status = Status::incomplete;
+  std::size_t size = 0;                  // bytes to drop, when ok
+  std::optional<ClientAddress> client;   // none: LOCAL or UNKNOWN, keep the peer's address
+};
+
+/// Reads a header from the start of a connection. The header is required: anything else is bad.
+/// At most 107 bytes (v1) or 16 + 2048 bytes (v2) are looked at.
+ProxyLine parse_proxy_line(std::string_view bytes) noexcept;
+
+}  // namespace remora

@@ -1,0 +1,279 @@
+#include "net/stream.h"
+
+#include <sys/uio.h>
+
+#include <boost/asio/error.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "net/tls.h"
+
+namespace remora {
+
+namespace {
+error_code last_error() { return error_code(errno, boost::system::system_category()); }
+constexpr std::size_t worthwhile_room = 2048;  // less than this behind a pinned head: move the head aside
+}  // namespace
+
+Stream::Stream(Loop& loop, int fd, int family) : loop_(loop), socket_(loop.ctx) {
+  error_code ec;
+  socket_.assign(asio::generic::stream_protocol(family, 0), fd, ec);
+  if (ec) error_ = ec;
+  socket_.native_non_blocking(true, ec);
+}
+
+Stream::~Stream() = default;
+
+void Stream::attach(Wake& wake, unsigned bit) noexcept {
+  wake_ = &wake;
+  bit_ = bit;
+  watcher_ = nullptr;
+}
+
+void Stream::watch(StreamWatcher& watcher) noexcept {
+  watcher_ = &watcher;
+  wake_ = nullptr;
+}
+
+void Stream::detach() noexcept {
+  wake_ = nullptr;
+  watcher_ = nullptr;
+}
+
+void Stream::notify() {
+  if (watcher_ != nullptr)
+    watcher_->stream_event(*this);
+  else if (wake_ != nullptr)
+    wake_->set(bit_);
+}
+
+Io Stream::fail(const error_code& ec) noexcept {
+  if (!error_) error_ = ec;
+  return Io::failed;
+}
+
+Io Stream::fail_send(const error_code& ec) noexcept {
+  if (!send_error_) send_error_ = ec;
+  return Io::failed;
+}
+
+// Receiving -----------------------------------------------------------------------------------------
+
+Io Stream::fill() {
+  if (error_) return Io::failed;
+  if (ended_) return Io::ready;
+  if (tls_) return tls_->read();
+  const Io io = receive(in_);
+  if (wire_ended_) ended_ = true;
+  return io;
+}
+
+void Stream::arm() {
+  if (reading_ || error_ || wire_ended_ || closed_) return;
+  Input& in = wire();
+  if (const std::size_t room = make_room(in); room > 0) start_read(in, room);
+}
+
+std::size_t Stream::make_room(Input& in) {
+  if (!in.buffer) {
+    in.buffer = loop_.buffers.take(BufferPool::small);
+    in.begin = in.end = in.floor = 0;
+  }
+  if (in.empty()) {
+    // A receive that filled a small buffer announces a long body: go on with a large one.
+    if (in.floor == 0 && !exhausted_ && in.end == in.buffer.size() && in.buffer.size() < BufferPool::large)
+      in.buffer = loop_.buffers.take(BufferPool::large);
+    in.begin = in.end = in.floor;
+  }
+  if (in.end < in.buffer.size()) return in.buffer.size() - in.end;
+  if (in.begin > in.floor) {
+    std::memmove(in.buffer.data() + in.floor, in.buffer.data() + in.begin, in.end - in.begin);
+    in.end = in.floor + (in.end - in.begin);
+    in.begin = in.floor;
+  } else if (in.floor == 0) {  // full of one unfinished head: the codec's limits bound this
+    Buffer bigger = loop_.buffers.take(in.buffer.size() + 1);
+    std::memcpy(bigger.data(), in.buffer.data(), in.end);
+    in.buffer = std::move(bigger);
+  }
+  return in.buffer.size() - in.end;
+}
+
+Io Stream::receive(Input& in) {
+  if (reading_) return Io::blocked;
+  if (wire_ended_) return Io::ready;
+  if (closed_) return fail(asio::error::bad_descriptor);
+  const std::size_t room = make_room(in);
+  if (room == 0) return Io::blocked;  // behind a pinned head; the owner consumes first
+  if (!exhausted_) {
+    ssize_t n = 0;
+    do n = ::recv(fd(), in.buffer.data() + in.end, room, 0);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) {
+      in.end += static_cast<std::size_t>(n);
+      exhausted_ = static_cast<std::size_t>(n) < room;
+      return Io::ready;
+    }
+    if (n == 0) {
+      wire_ended_ = true;
+      return Io::ready;
+    }
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return fail(last_error());
+    exhausted_ = true;
+  }
+  start_read(in, room);
+  return Io::blocked;
+}
+
+void Stream::start_read(Input& in, std::size_t room) {
+  reading_ = true;
+  room_ = room;
+  socket_.async_read_some(asio::buffer(in.buffer.data() + in.end, room),
+                          [self = Ref<Stream>(this)](const error_code& ec, std::size_t n) { self->on_read(ec, n); });
+}
+
+void Stream::on_read(const error_code& ec, std::size_t n) {
+  reading_ = false;
+  if (closed_) return;
+  if (ec == asio::error::operation_aborted) {
+    if (parked_) begin_park();
+    return;
+  }
+  parked_ = false;
+  if (ec == asio::error::eof) {
+    wire_ended_ = true;
+    if (!tls_) ended_ = true;
+  } else if (ec) {
+    fail(ec);
+  } else {
+    wire().end += n;
+    exhausted_ = n < room_;
+  }
+  notify();
+}
+
+void Stream::consume_pinned(std::size_t n) {
+  in_.begin += n;
+  if (in_.buffer.size() - in_.end < worthwhile_room && !reading_) {
+    Buffer fresh = loop_.buffers.take(BufferPool::small);
+    const std::size_t left = in_.end - in_.begin;
+    if (left <= fresh.size() - worthwhile_room) {
+      std::memcpy(fresh.data(), in_.buffer.data() + in_.begin, left);
+      pinned_ = std::exchange(in_.buffer, std::move(fresh));
+      in_.begin = in_.floor = 0;
+      in_.end = left;
+      return;
+    }
+  }
+  in_.floor = in_.begin;
+}
+
+void Stream::unpin() noexcept {
+  in_.floor = 0;
+  pinned_.reset();
+}
+
+// Sending -------------------------------------------------------------------------------------------
+
+Stream::Sent Stream::send(std::span<const asio::const_buffer> runs) {
+  if (error_ || send_error_) return {0, Io::failed};
+  if (closed_) return {0, fail(asio::error::bad_descriptor)};
+  if (write_waiting_) return {0, Io::blocked};
+  return tls_ ? tls_->write(runs) : send_plain(runs);
+}
+
+Stream::Sent Stream::send_plain(std::span<const asio::const_buffer> runs) {
+  constexpr std::size_t most = 32;
+  iovec iov[most];
+  std::size_t count = 0, total = 0;
+  for (const auto& run : runs) {
+    if (run.size() == 0) continue;
+    if (count == most) break;
+    iov[count].iov_base = const_cast<void*>(run.data());
+    iov[count++].iov_len = run.size();
+    total += run.size();
+  }
+  if (count == 0) return {0, Io::ready};
+  msghdr message{};
+  message.msg_iov = iov;
+  message.msg_iovlen = count;
+  ssize_t n = 0;
+  do n = ::sendmsg(fd(), &message, MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+  if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return {0, fail_send(last_error())};
+  const std::size_t sent = n < 0 ? 0 : static_cast<std::size_t>(n);
+  if (sent == total) return {sent, Io::ready};
+  arm_write();
+  return {sent, Io::blocked};
+}
+
+void Stream::arm_write() {
+  if (write_waiting_) return;
+  write_waiting_ = true;
+  socket_.async_wait(Socket::wait_write, [self = Ref<Stream>(this)](const error_code& ec) {
+    self->write_waiting_ = false;
+    if (self->closed_ || ec == asio::error::operation_aborted) return;
+    self->notify();
+  });
+}
+
+void Stream::finish_sending() noexcept {
+  if (closed_) return;
+  if (tls_ && !error_) tls_->close_notify();
+  ::shutdown(fd(), SHUT_WR);
+}
+
+// Whole ---------------------------------------------------------------------------------------------
+
+void Stream::start_tls(const ServerTls& server) {
+  raw_ = std::exchange(in_, Input{});  // what came behind a PROXY line is TLS already
+  tls_ = std::make_unique<TlsSession>(*this, server);
+}
+
+void Stream::start_tls(const ClientTls& client, const std::string& server_name) {
+  tls_ = std::make_unique<TlsSession>(*this, client, server_name);
+}
+
+Io Stream::handshake() {
+  if (error_) return Io::failed;
+  return tls_ ? tls_->handshake() : Io::ready;
+}
+
+void Stream::park(StreamWatcher& watcher) {
+  watch(watcher);
+  parked_ = true;
+  if (reading_) {
+    error_code ignored;  // no system call: the operation is taken out of Asio's own queue
+    socket_.cancel(ignored);
+  } else {
+    begin_park();
+  }
+}
+
+void Stream::begin_park() {
+  in_ = Input{};
+  pinned_.reset();
+  if (raw_.empty()) raw_ = Input{};
+  socket_.async_wait(Socket::wait_read, [self = Ref<Stream>(this)](const error_code& ec) {
+    if (self->closed_ || ec == asio::error::operation_aborted) return;
+    self->parked_ = false;
+    self->exhausted_ = false;
+    self->notify();
+  });
+}
+
+void Stream::close() noexcept {
+  if (closed_) return;
+  closed_ = true;
+  detach();
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+void Stream::close_hard() noexcept {
+  if (closed_) return;
+  const linger reset{1, 0};
+  ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  close();
+}
+
+}  // namespace remora

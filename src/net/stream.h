@@ -1,0 +1,152 @@
+// Stream: one end of one byte stream: TCP or unix, plain or TLS. Operations never suspend.
+//
+// The pattern of the request path: an operation answers `ready`, `blocked` (armed: the owner's Wake
+// bit will come) or `failed`. One receive is kept pending on a held buffer; after a short receive
+// Asio does not probe the socket again, so a small keep-alive request costs one receive and one send on
+// each side and nothing else. Writes go straight to the kernel and wait only when it would block.
+//
+// TLS runs over a BIO on the same pending receive and direct send (net/tls.h), so there is no second
+// set of buffers. Always decrypt first, wait afterwards: decrypted bytes may be waiting.
+//
+// Threading: one thread. Lifetime: counted, because pending I/O refers to it until it was cancelled.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "net/address.h"
+#include "net/loop.h"
+#include "net/wake.h"
+#include "remora/result.h"
+#include "util/ref.h"
+
+namespace remora {
+
+enum class Io : std::uint8_t { ready, blocked, failed };
+
+class Stream;
+class TlsSession;
+class ServerTls;
+class ClientTls;
+
+/// Hears of a stream that nobody waits on: an idle connection that was closed, or has a new request.
+class StreamWatcher {
+ public:
+  virtual void stream_event(Stream&) = 0;
+
+ protected:
+  ~StreamWatcher() = default;
+};
+
+class Stream final : public RefCounted<Stream> {
+ public:
+  using Socket = asio::basic_stream_socket<asio::generic::stream_protocol, Executor>;
+
+  /// Takes over a connected, non-blocking descriptor.
+  Stream(Loop& loop, int fd, int family);
+  ~Stream();
+
+  /// Who hears of events: a waiting coroutine, or a watcher while idle. The other is forgotten.
+  void attach(Wake& wake, unsigned bit) noexcept;
+  void watch(StreamWatcher& watcher) noexcept;
+  void detach() noexcept;
+
+  // Receiving ------------------------------------------------------------------------------------
+  /// Received (decrypted) bytes that were not consumed. Valid until the next fill().
+  std::string_view unread() const noexcept { return {in_.buffer.data() + in_.begin, in_.end - in_.begin}; }
+  /// At most one receive. ready: unread() grew, or ended() became true. While one is pending: blocked.
+  /// Look at unread() first: a pending receive may have completed into it already.
+  Io fill();
+  /// Sees to it that a receive is pending, so that the peer's end is noticed. Reads nothing now.
+  void arm();
+  void consume(std::size_t n) noexcept { in_.begin += n; }
+  /// Keeps the first `n` unread bytes where they are (views point there) and consumes them.
+  void consume_pinned(std::size_t n);
+  void unpin() noexcept;
+  /// The peer sent its end; everything before it is in unread().
+  bool ended() const noexcept { return ended_ && in_.begin == in_.end; }
+  bool peer_closed() const noexcept { return ended_; }
+
+  // Sending --------------------------------------------------------------------------------------
+  struct Sent {
+    std::size_t bytes = 0;
+    Io io = Io::ready;
+  };
+  /// One gathered write. blocked: not all was taken, and the bit will come when there is room. After
+  /// `blocked` on TLS the next call must begin with the same bytes.
+  Sent send(std::span<const asio::const_buffer> runs);
+  bool send_blocked() const noexcept { return write_waiting_; }
+  /// The bit comes when the socket can be written to (a connection in progress is then decided).
+  void wait_writable() { arm_write(); }
+  /// Tells the peer that nothing more comes (TLS close_notify, then FIN).
+  void finish_sending() noexcept;
+
+  // Whole ----------------------------------------------------------------------------------------
+  void start_tls(const ServerTls&);
+  /// Throws nothing; a name that cannot be set fails the handshake.
+  void start_tls(const ClientTls&, const std::string& server_name);
+  bool is_tls() const noexcept { return tls_ != nullptr; }
+  Io handshake();
+  /// Gives buffers back and waits, holding almost nothing; then tells `watcher`. REQUIRES: nothing unread.
+  void park(StreamWatcher& watcher);
+  void close() noexcept;
+  /// Closes with a reset, so that a cut answer cannot look complete.
+  void close_hard() noexcept;
+  bool is_open() const noexcept { return !closed_; }
+  int fd() { return socket_.native_handle(); }
+  /// Why receiving or sending failed. Bytes received before a failed send can still be read.
+  const error_code& error() const noexcept { return error_ ? error_ : send_error_; }
+  bool send_failed() const noexcept { return static_cast<bool>(send_error_); }
+  /// What went wrong in TLS, in OpenSSL's words; empty otherwise.
+  const std::string& tls_error() const noexcept { return tls_error_; }
+  Loop& loop() const noexcept { return loop_; }
+
+ private:
+  friend class TlsSession;
+  struct Input {
+    Buffer buffer;
+    std::size_t begin = 0, end = 0;
+    std::size_t floor = 0;  // bytes below are pinned
+    bool empty() const noexcept { return begin == end; }
+  };
+
+  Io receive(Input& in);
+  std::size_t make_room(Input& in);
+  void start_read(Input& in, std::size_t room);
+  void on_read(const error_code& ec, std::size_t n);
+  void arm_write();
+  void begin_park();
+  void notify();
+  Io fail(const error_code& ec) noexcept;
+  Io fail_send(const error_code& ec) noexcept;
+  Sent send_plain(std::span<const asio::const_buffer> runs);
+  Input& wire() noexcept { return tls_ ? raw_ : in_; }
+
+  Loop& loop_;
+  Socket socket_;
+  Wake* wake_ = nullptr;
+  StreamWatcher* watcher_ = nullptr;
+  unsigned bit_ = 0;
+  bool reading_ = false, write_waiting_ = false, parked_ = false, closed_ = false;
+  bool exhausted_ = false;   // the last receive was short: the kernel has no more for now
+  bool wire_ended_ = false;  // FIN from the peer
+  bool ended_ = false;       // end of the (decrypted) byte stream
+  std::size_t room_ = 0;     // of the pending receive
+  error_code error_, send_error_;
+  Input in_;
+  Input raw_;             // TLS: bytes as received
+  Buffer pinned_;         // a head that was moved aside to make room for its body
+  std::unique_ptr<TlsSession> tls_;
+  std::string tls_error_;
+};
+
+using StreamRef = Ref<Stream>;
+
+}  // namespace remora

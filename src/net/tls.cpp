@@ -1,0 +1,321 @@
+#include "net/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/error.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "util/text.h"
+
+namespace remora {
+
+namespace {
+
+constexpr std::size_t record_bytes = 16 * 1024;  // RFC 8446 5.1: the largest plaintext of a record
+constexpr int records_per_write = 4;             // then others get their turn
+
+// Only what remora speaks. RFC 7301 3.2: no overlap is fatal.
+int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
+                unsigned offered_size, void*) {
+  static constexpr unsigned char ours[] = "\x08http/1.1";
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, ours, sizeof ours - 1, offered, offered_size) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+std::vector<std::string> names_of(X509* certificate) {
+  std::vector<std::string> names;
+  auto* list = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; i < sk_GENERAL_NAME_num(list); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(list, i);
+    if (name->type != GEN_DNS) continue;
+    names.push_back(to_lower({reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
+                              static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName))}));
+  }
+  GENERAL_NAMES_free(list);
+  return names;
+}
+
+bool load_pair(SSL_CTX* context, const std::string& cert, const std::string& key, std::string& why) {
+  if (SSL_CTX_use_certificate_chain_file(context, cert.c_str()) != 1) {
+    why = "certificate '" + cert + "' cannot be used: " + take_openssl_error();
+    return false;
+  }
+  if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(context) != 1) {
+    why = "key '" + key + "' cannot be used with certificate '" + cert + "': " + take_openssl_error();
+    return false;
+  }
+  return true;
+}
+
+void common_options(SSL_CTX* context) {
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets resume without memory
+}
+
+bool name_matches(const std::string& pattern, std::string_view name) {
+  if (pattern.rfind("*.", 0) != 0) return name == pattern;
+  const auto dot = name.find('.');  // RFC 6125 6.4.3: one label only
+  return dot != std::string_view::npos && dot > 0 && name.substr(dot) == std::string_view(pattern).substr(1);
+}
+
+}  // namespace
+
+std::string take_openssl_error() {
+  const unsigned long code = ERR_get_error();
+  ERR_clear_error();
+  if (code == 0) return "unknown TLS error";
+  const char* reason = ERR_reason_error_string(code);
+  return reason != nullptr ? reason : "error " + std::to_string(code);
+}
+
+// Contexts ------------------------------------------------------------------------------------------
+
+std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, const ServerTls* previous, std::string& why) {
+  auto tls = std::make_shared<ServerTls>();
+  for (const auto& pair : c.certificates) {
+    SslCtx context(SSL_CTX_new(TLS_server_method()));
+    common_options(context.get());
+    SSL_CTX_set_min_proto_version(context.get(), c.min_version == 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+    SSL_CTX_set_alpn_select_cb(context.get(), choose_alpn, nullptr);
+    if (!c.tickets) {
+      SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
+      SSL_CTX_set_num_tickets(context.get(), 0);
+    }
+    if (!load_pair(context.get(), pair.cert, pair.key, why)) return nullptr;
+    static constexpr unsigned char session_context[] = "remora";
+    SSL_CTX_set_session_id_context(context.get(), session_context, sizeof session_context - 1);
+    if (c.client_auth != config::ClientAuth::off) {
+      auto* names = SSL_load_client_CA_file(c.client_ca.c_str());
+      if (names == nullptr || SSL_CTX_load_verify_locations(context.get(), c.client_ca.c_str(), nullptr) != 1) {
+        why = "client_ca '" + c.client_ca + "' cannot be used: " + take_openssl_error();
+        return nullptr;
+      }
+      SSL_CTX_set_client_CA_list(context.get(), names);
+      SSL_CTX_set_verify(context.get(),
+                         c.client_auth == config::ClientAuth::required ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+                                                                       : SSL_VERIFY_PEER,
+                         nullptr);
+    }
+    Entry entry;
+    entry.names = names_of(SSL_CTX_get0_certificate(context.get()));
+    entry.context = std::move(context);
+    tls->contexts_.push_back(std::move(entry));
+  }
+  SSL_CTX* first = tls->context();
+  SSL_CTX_set_tlsext_servername_callback(first, &ServerTls::choose_certificate);
+  SSL_CTX_set_tlsext_servername_arg(first, tls.get());
+  unsigned char ticket_keys[80];
+  if (previous != nullptr && SSL_CTX_get_tlsext_ticket_keys(previous->context(), ticket_keys, sizeof ticket_keys) == 1)
+    SSL_CTX_set_tlsext_ticket_keys(first, ticket_keys, sizeof ticket_keys);
+  OPENSSL_cleanse(ticket_keys, sizeof ticket_keys);
+  return tls;
+}
+
+int ServerTls::choose_certificate(SSL* ssl, int*, void* self) {
+  const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (sni == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  const std::string name = to_lower(sni);
+  for (const Entry& entry : static_cast<ServerTls*>(self)->contexts_) {
+    if (std::none_of(entry.names.begin(), entry.names.end(), [&](const auto& n) { return name_matches(n, name); })) continue;
+    SSL_set_SSL_CTX(ssl, entry.context.get());
+    return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_NOACK;
+}
+
+std::shared_ptr<const ClientTls> ClientTls::load(const config::BackendTls& c, std::string& why) {
+  auto tls = std::make_shared<ClientTls>();
+  tls->context_.reset(SSL_CTX_new(TLS_client_method()));
+  tls->verify_ = c.verify;
+  SSL_CTX* context = tls->context_.get();
+  common_options(context);
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  if (c.verify) {
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    const int ok = c.ca.empty() ? SSL_CTX_set_default_verify_paths(context)
+                                : SSL_CTX_load_verify_locations(context, c.ca.c_str(), nullptr);
+    if (ok != 1) {
+      why = "ca '" + c.ca + "' cannot be used: " + take_openssl_error();
+      return nullptr;
+    }
+  }
+  if (!c.cert.empty() && !load_pair(context, c.cert, c.key, why)) return nullptr;
+  static constexpr unsigned char http1[] = "\x08http/1.1";
+  SSL_CTX_set_alpn_protos(context, http1, sizeof http1 - 1);
+  return tls;
+}
+
+// One session ---------------------------------------------------------------------------------------
+
+TlsSession::TlsSession(Stream& stream, SSL_CTX* context) : stream_(stream), ssl_(SSL_new(context)) {
+  BIO* bio = BIO_new(bio_method());
+  BIO_set_data(bio, &stream_);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_, bio, bio);
+}
+
+TlsSession::TlsSession(Stream& stream, const ServerTls& server) : TlsSession(stream, server.context()) {
+  SSL_set_accept_state(ssl_);
+}
+
+TlsSession::TlsSession(Stream& stream, const ClientTls& client, const std::string& server_name)
+    : TlsSession(stream, client.context()) {
+  SSL_set_connect_state(ssl_);
+  const bool is_address = parse_ip(server_name).has_value();
+  if (!is_address) SSL_set_tlsext_host_name(ssl_, server_name.c_str());  // RFC 6066 3: no literal addresses
+  if (!client.verifies()) return;
+  if (is_address)
+    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), server_name.c_str());
+  else
+    SSL_set1_host(ssl_, server_name.c_str());
+}
+
+TlsSession::~TlsSession() { SSL_free(ssl_); }
+
+BIO_METHOD* TlsSession::bio_method() {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "remora stream");
+    BIO_meth_set_read(m, &bio_read);
+    BIO_meth_set_write(m, &bio_write);
+    BIO_meth_set_ctrl(m, &bio_ctrl);
+    return m;
+  }();
+  return method;
+}
+
+int TlsSession::bio_read(BIO* bio, char* out, int size) {
+  auto& stream = *static_cast<Stream*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  auto& raw = stream.raw_;
+  const std::size_t n = std::min(static_cast<std::size_t>(size), raw.end - raw.begin);
+  if (n == 0) {
+    if (stream.wire_ended_) return 0;
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  std::memcpy(out, raw.buffer.data() + raw.begin, n);
+  raw.begin += n;
+  return static_cast<int>(n);
+}
+
+int TlsSession::bio_write(BIO* bio, const char* data, int size) {
+  auto& stream = *static_cast<Stream*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  ssize_t n = 0;
+  do n = ::send(stream.fd(), data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) BIO_set_retry_write(bio);
+  return static_cast<int>(n);
+}
+
+long TlsSession::bio_ctrl(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+Io TlsSession::blocked_on(int result) {
+  switch (SSL_get_error(ssl_, result)) {
+    case SSL_ERROR_WANT_READ:
+      return stream_.receive(stream_.raw_);
+    case SSL_ERROR_WANT_WRITE:
+      stream_.arm_write();
+      return Io::blocked;
+    case SSL_ERROR_ZERO_RETURN:
+      stream_.ended_ = true;
+      return Io::ready;
+    case SSL_ERROR_SYSCALL:
+      ERR_clear_error();
+      return stream_.fail(errno != 0 ? error_code(errno, boost::system::system_category())
+                                     : error_code(asio::error::connection_reset));
+    default: {
+      const bool cut = stream_.wire_ended_;  // FIN without close_notify: a truncation, never a clean end
+      const long verdict = SSL_get_verify_result(ssl_);
+      stream_.tls_error_ = take_openssl_error();
+      if (verdict != X509_V_OK) stream_.tls_error_ += std::string(" (") + X509_verify_cert_error_string(verdict) + ")";
+      return stream_.fail(cut ? asio::error::connection_reset : asio::error::no_protocol_option);
+    }
+  }
+}
+
+Io TlsSession::handshake() {
+  for (;;) {
+    ERR_clear_error();
+    errno = 0;
+    const int rc = SSL_do_handshake(ssl_);
+    if (rc == 1) return Io::ready;
+    if (const Io io = blocked_on(rc); io != Io::ready) return io;
+    if (stream_.ended_) return stream_.fail(asio::error::connection_reset);
+  }
+}
+
+Io TlsSession::read() {
+  for (;;) {
+    Stream::Input& in = stream_.in_;
+    const std::size_t room = stream_.make_room(in);
+    if (room == 0) return Io::blocked;
+    ERR_clear_error();
+    errno = 0;
+    const int n = SSL_read(ssl_, in.buffer.data() + in.end, static_cast<int>(room));
+    if (n > 0) {
+      in.end += static_cast<std::size_t>(n);
+      return Io::ready;
+    }
+    if (const Io io = blocked_on(n); io != Io::ready || stream_.ended_) return io;
+  }
+}
+
+Stream::Sent TlsSession::write(std::span<const asio::const_buffer> runs) {
+  // Head and first body bytes leave in one record, so they are laid side by side first.
+  static thread_local char scratch[record_bytes];
+  std::size_t done = 0, run = 0, offset = 0;
+  for (int record = 0; record < records_per_write; ++record) {
+    std::size_t filled = 0;
+    std::size_t r = run, o = offset;
+    while (r < runs.size() && filled < record_bytes) {
+      const std::size_t n = std::min(record_bytes - filled, runs[r].size() - o);
+      std::memcpy(scratch + filled, static_cast<const char*>(runs[r].data()) + o, n);
+      filled += n;
+      o += n;
+      if (o == runs[r].size()) {
+        ++r;
+        o = 0;
+      }
+    }
+    if (filled == 0) return {done, Io::ready};
+    ERR_clear_error();
+    errno = 0;
+    const int n = SSL_write(ssl_, scratch, static_cast<int>(filled));
+    if (n <= 0) {
+      const Io io = blocked_on(n);
+      return {done, io == Io::failed ? Io::failed : Io::blocked};
+    }
+    done += static_cast<std::size_t>(n);
+    for (std::size_t left = static_cast<std::size_t>(n); left > 0;) {
+      const std::size_t step = std::min(left, runs[run].size() - offset);
+      offset += step;
+      left -= step;
+      if (offset == runs[run].size()) {
+        ++run;
+        offset = 0;
+      }
+    }
+  }
+  if (run < runs.size()) {
+    stream_.arm_write();
+    return {done, Io::blocked};
+  }
+  return {done, Io::ready};
+}
+
+void TlsSession::close_notify() noexcept {
+  ERR_clear_error();
+  if (SSL_is_init_finished(ssl_)) SSL_shutdown(ssl_);
+  ERR_clear_error();
+}
+
+}  // namespace remora

@@ -1,0 +1,83 @@
+// TLS: contexts built once per configuration, and the session of one stream.
+//
+// Contexts are built on the control thread (they read files) and are immutable afterwards; OpenSSL
+// counts references on them itself, so a reload may replace them under running connections. A TlsSession
+// belongs to its Stream: its BIO reads from the stream's pending receive and writes to the socket.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "net/stream.h"
+#include "remora/config.h"
+#include "remora/result.h"
+
+namespace remora {
+
+struct SslCtxDeleter {
+  void operator()(SSL_CTX* c) const noexcept { SSL_CTX_free(c); }
+};
+using SslCtx = std::unique_ptr<SSL_CTX, SslCtxDeleter>;
+
+/// OpenSSL's words for the oldest error of this thread's queue, which is emptied.
+std::string take_openssl_error();
+
+/// What a listener shows to its clients: certificates chosen by SNI, versions, client certificates.
+class ServerTls {
+ public:
+  /// Reads every file. On failure returns nothing and says in `why` which file is wrong and how.
+  /// `previous` hands on its ticket keys, so that a reload keeps sessions resumable.
+  static std::shared_ptr<const ServerTls> load(const config::ListenerTls&, const ServerTls* previous, std::string& why);
+  SSL_CTX* context() const noexcept { return contexts_.front().context.get(); }
+
+ private:
+  struct Entry {
+    SslCtx context;
+    std::vector<std::string> names;  // from the certificate: exact or *.suffix, lower case
+  };
+  static int choose_certificate(SSL*, int*, void*);
+  std::vector<Entry> contexts_;
+};
+
+/// How a pool speaks to its backends.
+class ClientTls {
+ public:
+  static std::shared_ptr<const ClientTls> load(const config::BackendTls&, std::string& why);
+  SSL_CTX* context() const noexcept { return context_.get(); }
+  bool verifies() const noexcept { return verify_; }
+
+ private:
+  SslCtx context_;
+  bool verify_ = true;
+};
+
+class TlsSession {
+ public:
+  TlsSession(Stream& stream, const ServerTls& server);
+  TlsSession(Stream& stream, const ClientTls& client, const std::string& server_name);
+  ~TlsSession();
+  TlsSession(const TlsSession&) = delete;
+  TlsSession& operator=(const TlsSession&) = delete;
+
+  Io handshake();
+  Io read();
+  Stream::Sent write(std::span<const asio::const_buffer> runs);
+  void close_notify() noexcept;
+
+ private:
+  explicit TlsSession(Stream& stream, SSL_CTX* context);
+  static BIO_METHOD* bio_method();
+  static int bio_read(BIO*, char* out, int size);
+  static int bio_write(BIO*, const char* data, int size);
+  static long bio_ctrl(BIO*, int command, long, void*);
+  Io blocked_on(int result);
+
+  Stream& stream_;
+  SSL* ssl_;
+};
+
+}  // namespace remora

@@ -1,0 +1,67 @@
+// Places at a backend with `max_in_flight`, and the queue of those who wait for one.
+//
+// Shared by all workers, under a mutex that is taken only when the backend has a limit. A place that is
+// freed on one worker is granted to the longest waiter, whichever worker it is on, by posting to its loop.
+//
+// Lifetime: the queue belongs to its Backend. A Waiter is shared by the queue, the posted grant and the
+// exchange, so that an exchange may give up at any time.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+
+#include "net/loop.h"
+#include "net/wake.h"
+#include "remora/pool_snapshot.h"
+
+namespace remora {
+
+struct Waiter {
+  Waiter(asio::io_context& c, Wake& w) : ctx(c), wake(&w) {}
+  asio::io_context& ctx;
+  Wake* wake;            // its worker's thread only; null: gave up
+  bool granted = false;  // its worker's thread only
+};
+
+class PlaceQueue {
+ public:
+  /// Takes a place if one is free and nobody waits longer.
+  bool enter(Backend& backend, std::uint32_t limit);
+  /// Takes a place, or lines up: then `granted` is set and the wake's `granted` bit comes.
+  std::shared_ptr<Waiter> line_up(Backend& backend, std::uint32_t limit, asio::io_context& ctx, Wake& wake);
+  /// The waiter no longer wants its place. Call on its own worker; gives back a place already granted.
+  void give_up(const std::shared_ptr<Backend>& backend, const std::shared_ptr<Waiter>& waiter);
+  /// Frees a place, or hands it to the longest waiter.
+  void leave(const std::shared_ptr<Backend>& backend);
+
+ private:
+  std::mutex mutex_;
+  std::deque<std::shared_ptr<Waiter>> line_;  // guarded by mutex_
+};
+
+/// Holds one request's place at a backend; frees it on destruction. Without a limit it only counts.
+class Place {
+ public:
+  Place() = default;
+  Place(std::shared_ptr<Backend> backend, bool limited) : backend_(std::move(backend)), limited_(limited) {}
+  Place(Place&& o) noexcept = default;
+  Place& operator=(Place&& o) noexcept {
+    if (this != &o) {
+      free();
+      backend_ = std::move(o.backend_);
+      limited_ = o.limited_;
+    }
+    return *this;
+  }
+  ~Place() { free(); }
+  void free() noexcept;
+  explicit operator bool() const noexcept { return backend_ != nullptr; }
+
+ private:
+  std::shared_ptr<Backend> backend_;
+  bool limited_ = false;
+};
+
+}  // namespace remora

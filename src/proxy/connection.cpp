@@ -1,0 +1,189 @@
+#include "proxy/connection.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <ctime>
+
+#include "net/proxy_protocol.h"
+
+namespace remora {
+
+using std::chrono::seconds;
+
+namespace {
+constexpr std::size_t most_spare_actives = 128;
+constexpr std::size_t most_lingering_bytes = 256 * 1024;
+}  // namespace
+
+WorkerContext::WorkerContext(const Clock& c, AccessLog log, std::uint64_t seed)
+    : clock(c), random(seed), access_log(std::move(log)) {}
+
+WorkerContext::~WorkerContext() = default;
+
+std::string_view WorkerContext::date(Clock::Wall now) {
+  const std::int64_t second = std::chrono::duration_cast<seconds>(now.time_since_epoch()).count();
+  if (second != date_second_) {
+    date_second_ = second;
+    const auto t = static_cast<std::time_t>(second);
+    std::tm parts{};
+    ::gmtime_r(&t, &parts);
+    char text[40];
+    date_.assign(text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts));
+  }
+  return date_;
+}
+
+// Life ----------------------------------------------------------------------------------------------
+
+void Connection::start(WorkerContext& worker, const ListenerState& listener, StreamRef stream, const ClientAddress& peer) {
+  auto* connection = new Connection(worker, listener, std::move(stream), peer);
+  connection->activate();
+}
+
+Connection::Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream, const ClientAddress& peer)
+    : worker_(worker), listener_(listener), stream_(std::move(stream)), peer_(peer), idle_since_(worker.clock.steady_now()) {
+  next_ = worker_.connections;
+  if (next_ != nullptr) next_->previous_ = this;
+  worker_.connections = this;
+  ++worker_.connection_count;
+}
+
+Connection::~Connection() {
+  if (counted_) listener_.limits->disconnected(peer_);
+  listener_.open->fetch_sub(1, std::memory_order_relaxed);
+  (previous_ != nullptr ? previous_->next_ : worker_.connections) = next_;
+  if (next_ != nullptr) next_->previous_ = previous_;
+  --worker_.connection_count;
+  stream_->close();
+}
+
+void Connection::stop_all(WorkerContext& worker, bool hard) {
+  // Ending one never ends another in the same call: what it frees is granted by posting.
+  for (Connection* c = worker.connections; c != nullptr;) {
+    Connection* const next = c->next_;
+    c->stop(hard);
+    c = next;
+  }
+}
+
+void Connection::stop(bool hard) {
+  if (!active_) {
+    delete this;
+    return;
+  }
+  if (hard) stream_->close();
+  active_->exchange.wake().set(Wake::stop);  // an idle one sees `worker.stopping` and ends
+}
+
+void Connection::activate() {
+  disarm();
+  if (worker_.spare_actives.empty()) {
+    active_ = std::make_unique<Active>(worker_);
+  } else {
+    active_ = std::move(worker_.spare_actives.back());
+    worker_.spare_actives.pop_back();
+  }
+  asio::co_spawn(worker_.loop.ctx.get_executor(), serve(), asio::detached);
+}
+
+/// Gives everything back that an idle connection does not need.
+void Connection::rest() {
+  active_->exchange.end();
+  if (worker_.spare_actives.size() < most_spare_actives) worker_.spare_actives.push_back(std::move(active_));
+  active_.reset();
+  view_.reset();
+}
+
+Task<void> Connection::serve() {
+  view_ = worker_.snapshot->shared->listeners[listener_.index];
+  Exchange& exchange = active_->exchange;
+  stream_->attach(exchange.wake(), Wake::client);
+  Exchange::End end = Exchange::End::close;
+  if (greeted_ || co_await greet()) {
+    exchange.begin(stream_, view_, listener_.limits.get(), peer_, idle_since_);
+    do end = co_await exchange.run();
+    while (end == Exchange::End::keep);
+    idle_since_ = exchange.idle_since();
+  }
+  if (end == Exchange::End::linger) co_await linger();
+  if (end == Exchange::End::park && !worker_.stopping && stream_->unread().empty()) {
+    const Clock::Steady idle_deadline = idle_since_ + view_->config.timeouts.idle;
+    rest();
+    stream_->park(*this);
+    arm(worker_.loop.wheel, idle_deadline);
+    co_return;
+  }
+  stream_->finish_sending();
+  rest();
+  delete this;
+}
+
+void Connection::stream_event(Stream&) { activate(); }
+
+void Connection::expired() { delete this; }  // idle for too long
+
+// Greeting ------------------------------------------------------------------------------------------
+
+Task<bool> Connection::wait(Clock::Steady deadline) {
+  Wake& wake = active_->exchange.wake();
+  wake.until(deadline);
+  unsigned bits = wake.take();
+  if (bits == 0) bits = co_await wake.any();
+  co_return !stream_->is_open() || ((bits & Wake::deadline) != 0 && worker_.clock.steady_now() >= deadline);
+}
+
+/// PROXY line, TLS handshake, limits: what comes before the first request.
+Task<bool> Connection::greet() {
+  const Clock::Steady deadline = worker_.clock.steady_now() + view_->config.timeouts.header;
+  if (view_->config.proxy_protocol && !co_await read_proxy_line()) co_return false;
+  if (view_->tls) {
+    stream_->start_tls(*view_->tls);
+    for (;;) {
+      const Io io = stream_->handshake();
+      if (io == Io::ready) break;
+      if (io == Io::failed || co_await wait(deadline)) co_return false;
+    }
+  }
+  if (listener_.limits && !contains(view_->config.trusted_proxies, peer_)) {
+    if (!listener_.limits->connected(peer_, worker_.clock.steady_now())) co_return false;
+    counted_ = true;
+  }
+  greeted_ = true;
+  co_return true;
+}
+
+Task<bool> Connection::read_proxy_line() {
+  const Clock::Steady deadline = worker_.clock.steady_now() + view_->config.timeouts.header;
+  for (;;) {
+    const ProxyLine line = parse_proxy_line(stream_->unread());
+    if (line.status == ProxyLine::Status::bad) co_return false;
+    if (line.status == ProxyLine::Status::ok) {
+      stream_->consume(line.size);
+      if (line.client) peer_ = *line.client;
+      co_return true;
+    }
+    if (stream_->peer_closed()) co_return false;
+    const Io io = stream_->fill();
+    if (io == Io::failed) co_return false;
+    if (io == Io::blocked && co_await wait(deadline)) co_return false;
+  }
+}
+
+/// Closing a socket with unread bytes resets it, and the reset may overtake our last answer. So: end our side,
+/// read what still comes for a moment, then close (RFC 9112 9.6).
+Task<void> Connection::linger() {
+  stream_->attach(active_->exchange.wake(), Wake::client);
+  stream_->unpin();
+  stream_->finish_sending();
+  const Clock::Steady deadline = worker_.clock.steady_now() + seconds(1);
+  std::size_t drained = 0;
+  while (drained < most_lingering_bytes && stream_->is_open() && !worker_.stopping) {
+    drained += stream_->unread().size();
+    stream_->consume(stream_->unread().size());
+    const Io io = stream_->fill();
+    if (io == Io::failed || stream_->peer_closed()) co_return;
+    if (io == Io::blocked && co_await wait(deadline)) co_return;
+  }
+}
+
+}  // namespace remora

@@ -1,0 +1,59 @@
+// How heads change on their way: hop-by-hop fields, Host, Forwarded, Via, configured edits. Pure.
+//
+// Strip first, add afterwards, so that no client can make us remove what we add (`Connection: X-Forwarded-For`).
+// Order, case and duplicates of what passes are kept.
+#pragma once
+
+#include "http/head.h"
+#include "http/side.h"
+#include "pool/pool_view.h"
+#include "proxy/route.h"
+#include "util/arena.h"
+
+namespace remora {
+
+/// What is known of the client's way to us.
+struct Arrival {
+  ClientAddress peer;           // of the connection (or of the PROXY line)
+  ClientAddress client;         // the real one, through trusted proxies
+  bool secure = false;          // TLS as the client saw it, as far as trusted proxies tell
+  bool trusted = false;         // the peer is a trusted proxy
+};
+
+/// Fills in `client` and `secure` from X-Forwarded-For / Forwarded when the peer is trusted: the last address
+/// that is not itself a trusted proxy.
+void resolve_arrival(const std::vector<Field>& fields, std::span<const config::Cidr> trusted, Arrival& arrival);
+
+struct RequestContext {
+  const RequestHead& head;
+  const Arrival& arrival;
+  const PoolView& pool;
+  const RouteView& route;
+  const Member& member;
+  const RequestEdits& affinity;
+  std::string_view announcement;   // value of Remora-Session; empty: none
+  std::string_view request_id_name, request_id;  // empty: off
+  bool request_id_from_client = false;
+};
+
+/// The head that the backend gets.
+void edit_request(const RequestContext& in, TextArena& arena, OutHead& out);
+
+struct ResponseContext {
+  const ResponseHead& head;
+  const RouteView& route;
+  const ResponseEdits& affinity;
+  std::string_view date;           // added when the backend sent none (RFC 9110 6.6.1)
+  bool close = false;              // this client connection ends afterwards
+};
+
+/// The head that the client gets.
+void edit_response(const ResponseContext& in, OutHead& out);
+
+/// An interim response, stripped likewise.
+void edit_interim(const ResponseHead& head, OutHead& out);
+
+/// Cache-Control lets shared caches keep the response.
+bool shared_cacheable(const std::vector<Field>& fields) noexcept;
+
+}  // namespace remora

@@ -1,0 +1,341 @@
+// The road of a request. The parts of each phase are below it, and in exchange_*.cpp beside this file:
+//
+//   read_head -> admit -> find_route -> recognise -> choose_backend -> take_place -> attempt -> (try_again)
+//     -> mark_session -> deliver -> finish
+
+#include "proxy/exchange.h"
+
+#include <boost/asio/post.hpp>
+
+#include "balance/rendezvous.h"
+#include "util/text.h"
+
+namespace remora {
+
+using Kind = Failure::Kind;
+using FailSide = Failure::Side;
+
+Task<Exchange::End> Exchange::run() {
+  forget();
+  if (const End head = co_await read_head(); head != End::keep) co_return head;
+  if (!admit() || !find_route() || !recognise()) co_return co_await answer();
+  do {
+    if (!choose_backend()) break;
+    if (!take_place() && !co_await wait_for_place()) continue;
+    co_await attempt();
+  } while (failure_ && try_again());
+  if (failure_ || answer_status_ != 0) co_return co_await answer();
+  mark_session();
+  co_return co_await deliver();
+}
+
+// Before the road -----------------------------------------------------------------------------------
+
+void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, ClientLimits* limits,
+                     const ClientAddress& peer, Clock::Steady idle_since) {
+  listener_ = std::move(listener);
+  limits_ = limits;
+  arrival_ = {};
+  arrival_.peer = peer;
+  idle_since_ = idle_since;
+  client_.use(std::move(stream), listener_->config.limits);
+  client_.attach(wake_, Wake::client);
+  static_cast<void>(wake_.take());
+}
+
+void Exchange::end() noexcept {
+  wake_.no_deadline();
+  backend_.abort();
+  backend_.release();
+  client_.release();
+  listener_.reset();
+  snapshot_.reset();
+}
+
+void Exchange::forget() {
+  client_.next();
+  request_.method_text = request_.target = request_.host = {};  // views of what is gone
+  request_.fields.clear();
+  response_.status = 0;
+  snapshot_ = worker_.snapshot;
+  route_ = nullptr;
+  pool_ = nullptr;
+  member_ = nullptr;
+  hint_ = NoHint{};
+  bound_ = false;
+  served_ = {};
+  tried_.clear();
+  attempts_ = 0;
+  failure_ = {};
+  replay_.clear();
+  replay_at_ = 0;
+  more_ = replay_overflow_ = request_broken_ = forced_close_ = clear_session_ = false;
+  response_bytes_ = 0;
+  request_edits_ = {};
+  response_edits_.clear();
+  announcement_.clear();
+  arena_.clear();
+  answer_status_ = 0;
+  retry_after_ = 0;
+  location_.clear();
+  answer_body_.clear();
+  request_id_text_ = {};
+  queue_time_ = connect_time_ = first_byte_time_ = {};
+}
+
+Task<bool> Exchange::wait(Clock::Steady deadline) {
+  if (more_) {
+    more_ = false;
+    co_await asio::post(worker_.loop.ctx.get_executor(), asio::deferred);
+    co_return false;
+  }
+  wake_.until(deadline);
+  unsigned bits = wake_.take();
+  if (bits == 0) bits = co_await wake_.any();
+  co_return (bits & Wake::deadline) != 0 && now() >= deadline;
+}
+
+// Phases that need no waiting -----------------------------------------------------------------------
+
+/// Who is asking, and may they? 429 per client address.
+bool Exchange::admit() {
+  arrival_.client = arrival_.peer;
+  arrival_.secure = client_.stream().is_tls();
+  arrival_.trusted = false;
+  if (!listener_->config.trusted_proxies.empty())
+    resolve_arrival(request_.fields, listener_->config.trusted_proxies, arrival_);
+
+  const std::string& id_name = listener_->config.request_id;
+  if (!id_name.empty()) {
+    if (arrival_.trusted)
+      for (const Field& f : request_.fields)
+        if (iequals(f.name, id_name) && !f.value.empty()) request_id_text_ = f.value;
+    request_id_from_client_ = !request_id_text_.empty();
+    if (!request_id_from_client_) {
+      static constexpr char digits[] = "0123456789abcdef";
+      std::uint64_t bits = 0;
+      for (std::size_t i = 0; i < sizeof request_id_; ++i, bits >>= 4) {
+        if (i % 16 == 0) bits = worker_.random.next();
+        request_id_[i] = digits[bits & 15];
+      }
+      request_id_text_ = {request_id_, sizeof request_id_};
+    }
+  }
+  if (limits_ == nullptr) return true;
+  retry_after_ = limits_->request(arrival_.client, head_at_);
+  if (retry_after_ == 0) return true;
+  answer_status_ = 429;
+  return false;
+}
+
+bool Exchange::find_route() {
+  route_ = snapshot_->shared->router->match(request_.host, request_.route_path, request_.method_text, request_.fields);
+  if (route_ == nullptr) {
+    answer_status_ = 404;
+    return false;
+  }
+  if (const auto& redirect = route_->config.redirect) {
+    answer_status_ = redirect->status;
+    location_ = expand_redirect(redirect->to, arrival_.secure ? "https" : "http", request_.host, request_.target,
+                                request_.path, request_.query);
+    return false;
+  }
+  return true;
+}
+
+RequestView Exchange::view() const noexcept {
+  RequestView v;
+  v.method = request_.method;
+  v.target = request_.target;
+  v.host = request_.host;
+  v.path = request_.path;
+  v.fields = request_.fields;
+  v.client = arrival_.client;
+  v.secure = arrival_.secure;
+  if (request_.method == Method::options)
+    for (const Field& f : request_.fields)
+      if (iequals(f.name, "Access-Control-Request-Method")) v.preflight = true;
+  return v;
+}
+
+/// Whose session is this? Also settles the pool: of a split, the one that the token belongs to.
+bool Exchange::recognise() {
+  const Snapshot& shared = *snapshot_->shared;
+  const auto identify = [&](const PoolView& pool) -> Hint {
+    if (!pool.affinity || !route_->config.affinity) return NoHint{};
+    return pool.affinity->identify(view(), worker_.scratch, worker_.clock.wall_now());
+  };
+  const auto settle = [&](std::size_t index, Hint hint) {
+    pool_index_ = index;
+    pool_ = shared.pools[index].get();
+    hint_ = hint;
+  };
+  if (route_->targets.size() == 1) {
+    const std::size_t index = route_->targets.front().pool;
+    settle(index, identify(*shared.pools[index]));
+  } else {
+    std::uint64_t at = worker_.random.below(route_->weight_sum);
+    bool drawn = false;
+    for (const auto& target : route_->targets) {
+      const Hint hint = identify(*shared.pools[target.pool]);
+      if (std::holds_alternative<Opened>(hint)) {
+        settle(target.pool, hint);
+        break;
+      }
+      if (!drawn && at < target.weight) {
+        settle(target.pool, hint);
+        drawn = true;
+      }
+      at -= drawn ? 0 : target.weight;
+    }
+  }
+  if (pool_->affinity) pool_->affinity->conceal(request_edits_);
+  timeouts_ = pool_->config.timeouts;
+  const config::RouteTimeouts& own = route_->config.timeouts;
+  timeouts_.connect = own.connect.value_or(timeouts_.connect);
+  timeouts_.response = own.response.value_or(timeouts_.response);
+  timeouts_.read = own.read.value_or(timeouts_.read);
+  timeouts_.write = own.write.value_or(timeouts_.write);
+  timeouts_.queue = own.queue.value_or(timeouts_.queue);
+  same_backend_left_ = pool_->config.failover.bound_same_backend;
+  return true;
+}
+
+/// Which backend serves it: the bound one, the rendezvous choice of a move, or the balancer's.
+bool Exchange::choose_backend() {
+  const Failure before = std::exchange(failure_, Failure{});
+  if (const auto* opened = std::get_if<Opened>(&hint_)) {
+    if (!before) {
+      served_.binding = opened->binding;
+      served_.old_key = opened->old_key;
+      member_ = pool_->snapshot->find(opened->binding.backend);
+      const Reason why = reason_to_move(member_);
+      bound_ = why == Reason::none;
+      served_.reason = Reason::sticky;
+      return bound_ || move_session(why);
+    }
+    if (bound_ && !tried_.contains(member_->backend.get())) return true;
+    return move_session(before.kind == Kind::queue_full ? Reason::overload : Reason::failover);
+  }
+  if (const auto* derived = std::get_if<HashOn>(&hint_)) {
+    member_ = rendezvous(derived->hash, *pool_->snapshot, tried_);
+    if (member_ == nullptr) fail(FailSide::self, Kind::no_backend);
+    return member_ != nullptr;
+  }
+  return place_new();
+}
+
+bool Exchange::place_new() {
+  member_ = snapshot_->balancers[pool_index_]->pick(tried_);
+  if (member_ == nullptr) {
+    fail(FailSide::self, Kind::no_backend);
+    return false;
+  }
+  if (pool_->affinity && pool_->affinity->issues() && route_->config.affinity && !view().preflight) {
+    const SessionId id = served_.begun ? served_.binding.id : new_session_id();
+    served_.binding = born(id, *member_->backend, worker_.clock.wall_now());
+    served_.begun = true;
+    const Cause cause = std::get<NoHint>(hint_).cause;
+    served_.reason = cause == Cause::idle || cause == Cause::too_old ? Reason::expired : Reason::new_;
+  }
+  return true;
+}
+
+bool Exchange::move_session(Reason why) {
+  bound_ = false;
+  if (pool_->config.session.on_lost == config::OnLost::reject && why != Reason::overload) return lose_session();
+  const Member* to = rendezvous(move_key(served_.binding), *pool_->snapshot, tried_);
+  if (to == nullptr) {
+    fail(FailSide::self, Kind::no_backend);
+    return false;
+  }
+  member_ = to;
+  served_.binding = moved(served_.binding, *to->backend);
+  served_.reason = why;
+  served_.moved = true;
+  return true;
+}
+
+/// The app would rather see an error than another server (`on_lost: reject`): the client forgets its token.
+bool Exchange::lose_session() {
+  answer_status_ = pool_->config.session.reject_status;
+  answer_body_ = pool_->config.session.reject_body;
+  clear_session_ = true;
+  return false;
+}
+
+bool Exchange::take_place() {
+  Backend& backend = *member_->backend;
+  if (member_->max_in_flight == 0) {
+    backend.in_flight.fetch_add(1, std::memory_order_relaxed);
+    place_ = Place(member_->backend, false);
+    return true;
+  }
+  if (!backend.queue->enter(backend, member_->max_in_flight)) return false;
+  place_ = Place(member_->backend, true);
+  return true;
+}
+
+/// After a failed attempt: whether, and against which rules, the request is sent once more.
+bool Exchange::try_again() {
+  backend_.abort();
+  backend_.release();
+  place_.free();
+  if (failure_.kind == Kind::queue_full) {
+    if (!bound_ || pool_->config.session.on_full != config::OnFull::move) return false;
+    tried_.add(member_->backend.get());
+    return true;
+  }
+  const config::Failover& rules = pool_->config.failover;
+  if (failure_.side != FailSide::backend || attempts_ >= rules.attempts || client_.gone()) return false;
+  if (!may_repeat(failure_, retry_rules(), request_.method, !replay_overflow_)) return false;
+  if (!counted_retry_) {
+    std::uint32_t in_flight = 0;
+    for (const Member& m : pool_->snapshot->members) in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
+    auto& retrying = pool_->counters->retrying;
+    if (!within_budget(retrying.load(std::memory_order_relaxed), in_flight, rules.budget)) return false;
+    retrying.fetch_add(1, std::memory_order_relaxed);
+    counted_retry_ = true;
+  }
+  if (bound_ && same_backend_left_ > 0)
+    --same_backend_left_;  // the same backend once more, then a move
+  else
+    tried_.add(member_->backend.get());
+  replay_at_ = 0;
+  request_broken_ = false;
+  return true;
+}
+
+const config::RetryOn& Exchange::retry_rules() const noexcept {
+  const config::Failover& rules = pool_->config.failover;
+  return bound_ ? rules.bound_retry_on : rules.retry_on;
+}
+
+/// The client learns where its session lives, if it has to.
+void Exchange::mark_session() {
+  if (!pool_->affinity || !route_->config.affinity || served_.reason == Reason::none) return;
+  ResponseView response;
+  response.status = response_.status;
+  response.fields = response_.fields;
+  response.shared_cacheable = shared_cacheable(response_.fields);
+  pool_->affinity->mark(view(), served_, response, worker_.scratch, worker_.clock.wall_now(), response_edits_);
+}
+
+void Exchange::fail(FailSide side, Kind kind, std::uint16_t status) noexcept {
+  failure_ = {};
+  failure_.side = side;
+  failure_.kind = kind;
+  failure_.status = status;
+  failure_.acted = backend_.has_stream() && backend_.began();
+}
+
+void Exchange::fail_from_client() noexcept {
+  const SideFailure& f = client_.failure();
+  switch (f.kind) {
+    case SideFailure::Kind::malformed: return fail(FailSide::client, Kind::client_malformed, f.code);
+    case SideFailure::Kind::too_large: return fail(FailSide::client, Kind::too_large);
+    default: return fail(FailSide::client, Kind::gone);
+  }
+}
+
+}  // namespace remora

@@ -1,0 +1,153 @@
+// Exchange: one request and its response, phase by phase. `run` is the road; READ IT FIRST (exchange.cpp).
+//
+// An Exchange is the working memory of one active connection: it serves request after request and allocates
+// nothing in the steady state. It talks to two Sides and knows no protocol. Everything that can be decided without
+// I/O is decided elsewhere (route, edits, failure, lifecycle, balance); here are the order and the waiting.
+//
+// Threading: its worker's thread. Lifetime: borrowed by a Connection while it is active.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "http/http1.h"
+#include "net/connecting.h"
+#include "net/wake.h"
+#include "pool/queue.h"
+#include "proxy/edits.h"
+#include "proxy/failure.h"
+#include "proxy/worker_context.h"
+#include "remora/task.h"
+#include "session/lifecycle.h"
+#include "util/arena.h"
+
+namespace remora {
+
+class Exchange {
+ public:
+  /// What the connection does next.
+  enum class End : std::uint8_t {
+    keep,    // another request may come
+    close,   // end the connection
+    linger,  // end it, but let the client read what was sent (it may still be sending)
+    park,    // nothing came for a while: wait without holding memory
+  };
+
+  explicit Exchange(WorkerContext& worker) : worker_(worker), wake_(worker.loop.wheel) {}
+
+  /// A connection becomes active. `stream` is open, its TLS and PROXY line are done.
+  void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, ClientLimits* limits,
+             const ClientAddress& peer, Clock::Steady idle_since);
+  void end() noexcept;
+
+  Task<End> run();
+  Wake& wake() noexcept { return wake_; }
+  /// When the last request ended.
+  Clock::Steady idle_since() const noexcept { return idle_since_; }
+
+ private:
+  enum class Step : std::uint8_t { done, blocked, more, client_failed, backend_failed };
+
+  // Phases, in order.
+  Task<End> read_head();
+  bool admit();
+  bool find_route();
+  bool recognise();
+  bool choose_backend();
+  bool take_place();
+  Task<bool> wait_for_place();
+  Task<void> attempt();
+  bool try_again();
+  void mark_session();
+  Task<End> deliver();
+  Task<End> answer();
+
+  // Parts of phases.
+  void forget();
+  bool pick_pool();
+  bool place_new();
+  bool move_session(Reason why);
+  bool lose_session();
+  Task<bool> open_connection();
+  void put_request();
+  Task<void> await_response();
+  Task<bool> forward_interim();
+  bool pump_request();
+  void record_for_replay(Body body, std::size_t taken);
+  /// Waits for any event; true when the deadline passed. With `more_` set it only lets others run.
+  Task<bool> wait(Clock::Steady deadline);
+  Step pump_response();
+  Task<bool> relay();
+  Task<void> tunnel();
+  struct Lane;
+  Step pump_lane(Lane&);
+  void put_answer();
+  End finish();
+  void release_backend();
+  void log_exchange();
+  void fail(Failure::Side, Failure::Kind, std::uint16_t status = 0) noexcept;
+  void fail_from_client() noexcept;
+  const config::RetryOn& retry_rules() const noexcept;
+  bool status_is_failure() const noexcept;
+  Clock::Steady now() const noexcept { return worker_.clock.steady_now(); }
+  RequestView view() const noexcept;
+  const config::ListenerTimeouts& client_timeouts() const noexcept { return listener_->config.timeouts; }
+
+  static constexpr int rounds_per_turn = 8;  // then other connections of this worker get theirs
+
+  // For the life of the connection.
+  WorkerContext& worker_;
+  Wake wake_;
+  std::shared_ptr<const ListenerView> listener_;
+  ClientLimits* limits_ = nullptr;
+  Arrival arrival_;
+  Clock::Steady idle_since_;
+  Http1Client client_{response_limits()};
+  Http1Backend backend_;
+
+  // Reused from request to request.
+  RequestHead request_;
+  ResponseHead response_;
+  OutHead out_;
+  TextArena arena_;
+  RequestEdits request_edits_;
+  ResponseEdits response_edits_;
+  std::string announcement_, replay_, answer_text_;
+
+  // Of the current request.
+  Ref<WorkerSnapshot> snapshot_;
+  const RouteView* route_ = nullptr;
+  const PoolView* pool_ = nullptr;
+  std::size_t pool_index_ = 0;
+  const Member* member_ = nullptr;
+  config::PoolTimeouts timeouts_;
+  Hint hint_;
+  bool bound_ = false;       // the session has a backend, and it is `member_`
+  Served served_;
+  Tried tried_;
+  Place place_;
+  bool counted_retry_ = false;  // this exchange is one of pool_->counters->retrying
+  unsigned attempts_ = 0, same_backend_left_ = 0;
+  Failure failure_;
+  std::size_t replay_at_ = 0;
+  bool more_ = false;  // stopped for fairness, not because something would block
+  bool replay_overflow_ = false, request_broken_ = false, forced_close_ = false, clear_session_ = false;
+  std::uint64_t response_bytes_ = 0;
+  char request_id_[32];
+  std::string_view request_id_text_;
+  bool request_id_from_client_ = false;
+
+  // The answer that remora makes itself.
+  std::uint16_t answer_status_ = 0;
+  std::uint32_t retry_after_ = 0;
+  std::string location_;
+  std::string answer_body_;  // configured; empty: made from the status
+  asio::const_buffer answer_run_;
+
+  Clock::Steady started_, head_at_, attempt_at_, sent_at_, moved_at_;
+  std::chrono::nanoseconds queue_time_{0}, connect_time_{0}, first_byte_time_{0};
+};
+
+}  // namespace remora

@@ -1,0 +1,213 @@
+// Towards the backend: waiting for a place, connecting, sending the request, waiting for the response head.
+
+#include "proxy/exchange.h"
+
+namespace remora {
+
+using Kind = Failure::Kind;
+using FailSide = Failure::Side;
+
+/// The backend is full: waits in line up to `timeouts.queue`.
+Task<bool> Exchange::wait_for_place() {
+  const Clock::Steady began = now();
+  const auto waiter = member_->backend->queue->line_up(*member_->backend, member_->max_in_flight, worker_.loop.ctx, wake_);
+  while (!waiter->granted) {
+    const bool late = co_await wait(began + timeouts_.queue);
+    if (waiter->granted) break;
+    const bool gone = client_.gone();
+    if (!gone && !late) continue;
+    member_->backend->queue->give_up(member_->backend, waiter);
+    if (gone)
+      fail(FailSide::client, Kind::gone);
+    else
+      fail(FailSide::self, Kind::queue_full);
+    queue_time_ += now() - began;
+    co_return false;
+  }
+  waiter->wake = nullptr;
+  place_ = Place(member_->backend, true);
+  queue_time_ += now() - began;
+  co_return true;
+}
+
+Task<void> Exchange::attempt() {
+  ++attempts_;
+  attempt_at_ = moved_at_ = now();
+  StreamRef idle = worker_.idle.take(*member_->backend, pool_->tls.get(), pool_->endpoint(*member_));
+  if (idle) {
+    backend_.use(std::move(idle), true);
+  } else if (!co_await open_connection()) {
+    co_return;
+  }
+  backend_.attach(wake_, Wake::backend);
+  put_request();
+  co_await await_response();
+}
+
+Task<bool> Exchange::open_connection() {
+  const bool named = pool_->config.tls && !pool_->config.tls->server_name.empty();
+  const std::string& name = named ? pool_->config.tls->server_name : member_->address.host;
+  Connecting connecting(worker_.loop, pool_->endpoint(*member_), pool_->tls.get(), name, wake_, Wake::backend);
+  const Clock::Steady deadline = attempt_at_ + timeouts_.connect;
+  bool connected = true;
+  for (;;) {
+    const Io io = connecting.step();
+    if (io == Io::ready) break;
+    if (io == Io::failed) {
+      fail(FailSide::backend, connecting.unreachable() ? Kind::connect_timeout : Kind::refused);
+      connected = false;
+      break;
+    }
+    const bool late = co_await wait(deadline);
+    if (client_.gone()) {
+      fail(FailSide::client, Kind::gone);
+      connected = false;
+      break;
+    }
+    if (late) {
+      fail(FailSide::backend, Kind::connect_timeout);
+      connected = false;
+      break;
+    }
+  }
+  if (connected) backend_.use(connecting.take(), false);
+  moved_at_ = now();
+  connect_time_ += moved_at_ - attempt_at_;
+  co_return connected;
+}
+
+void Exchange::put_request() {
+  if (served_.reason != Reason::none && pool_->config.session.announce) {
+    announcement_.clear();
+    append_announcement(served_.binding, served_.reason, announcement_);
+  }
+  const RequestContext context{request_,
+                               arrival_,
+                               *pool_,
+                               *route_,
+                               *member_,
+                               request_edits_,
+                               announcement_,
+                               listener_->config.request_id,
+                               request_id_text_,
+                               request_id_from_client_};
+  edit_request(context, arena_, out_);
+  backend_.put_head(out_);
+}
+
+/// Sends the request while it comes in, and waits for the final response head. Sets failure_ or response_.
+Task<void> Exchange::await_response() {
+  for (;;) {
+    if (!pump_request()) co_return fail_from_client();
+    const Io io = backend_.read_head(response_, request_.method);
+    if (io == Io::ready) {
+      if (response_.status == 101 && !request_.upgrade) co_return fail(FailSide::backend, Kind::malformed);
+      if (response_.status >= 200 || response_.status == 101) break;
+      if (!co_await forward_interim()) co_return fail(FailSide::client, Kind::gone);
+      continue;
+    }
+    if (io == Io::failed) {
+      const bool malformed = backend_.failure().kind == SideFailure::Kind::malformed;
+      co_return fail(FailSide::backend, malformed ? Kind::malformed : Kind::reset);
+    }
+    if (client_.gone()) co_return fail(FailSide::client, Kind::gone);
+    // Whose turn is it? Ours to wait for: an answer, room at the backend, or more of the client's body.
+    const bool sent = backend_.request_sent() || request_broken_;
+    const bool on_backend = backend_.stream().send_blocked();
+    const Clock::Steady deadline =
+        moved_at_ + (sent ? timeouts_.response : on_backend ? timeouts_.write : client_timeouts().body);
+    if (co_await wait(deadline)) {
+      const bool clients_fault = !sent && !on_backend;
+      co_return fail(clients_fault ? FailSide::client : FailSide::backend, clients_fault ? Kind::client_timeout : Kind::timeout);
+    }
+  }
+  first_byte_time_ = now() - head_at_;
+  if (status_is_failure()) {
+    const std::uint16_t status = response_.status;
+    fail(FailSide::backend, Kind::status, status);
+  }
+}
+
+/// A status that the configuration retries, and somebody else to ask. Otherwise it is passed on as it is.
+bool Exchange::status_is_failure() const noexcept {
+  if (response_.status < 502 || response_.status > 504) return false;
+  Failure f;
+  f.kind = Kind::status;
+  f.status = response_.status;
+  f.acted = true;
+  if (attempts_ >= pool_->config.failover.attempts) return false;
+  if (!may_repeat(f, retry_rules(), request_.method, !replay_overflow_)) return false;
+  if (bound_ && same_backend_left_ > 0) return true;
+  for (const Member& m : pool_->snapshot->members)
+    if (&m != member_ && m.accepts_new() && !tried_.contains(m.backend.get())) return true;
+  return false;
+}
+
+/// 100, 103 and their like go to the client as they come.
+Task<bool> Exchange::forward_interim() {
+  OutHead interim;
+  edit_interim(response_, interim);
+  client_.put_interim(interim);
+  const Clock::Steady deadline = now() + client_timeouts().write;
+  for (;;) {
+    const Io io = client_.flush();
+    if (io == Io::ready) co_return true;
+    if (io == Io::failed) co_return false;
+    if (co_await wait(deadline)) co_return false;
+  }
+}
+
+/// Sends what can be sent of the request now. False: the client's side failed.
+bool Exchange::pump_request() {
+  for (int round = 0; round < rounds_per_turn; ++round) {
+    if (backend_.request_sent() || request_broken_) return true;
+    if (backend_.stream().send_blocked()) return true;
+    asio::const_buffer kept;
+    Body body;
+    bool from_client = false, waiting = false;
+    if (replay_at_ < replay_.size()) {  // a further attempt: first what was kept
+      kept = asio::const_buffer(replay_.data() + replay_at_, replay_.size() - replay_at_);
+      body = {{&kept, 1}, client_.request_complete()};
+    } else {
+      const Io io = client_.fill();
+      if (io == Io::failed) return false;
+      from_client = io == Io::ready;
+      waiting = io == Io::blocked;
+      if (from_client) body = client_.body();
+    }
+    const Taken taken = backend_.send(body, client_.trailers());
+    if (taken.io == Io::failed) {
+      request_broken_ = true;  // it may have answered all the same: read on
+      return true;
+    }
+    if (from_client) {
+      record_for_replay(body, taken.bytes);
+      client_.consume(taken.bytes);
+    } else if (!waiting) {
+      replay_at_ += taken.bytes;
+    }
+    if (taken.bytes > 0 || taken.finished) moved_at_ = now();
+    if (taken.io == Io::blocked || (waiting && !taken.finished)) return true;
+  }
+  more_ = true;
+  return true;
+}
+
+/// Only an idempotent request can be repeated after its body was sent, so only its body is kept.
+void Exchange::record_for_replay(Body body, std::size_t taken) {
+  if (taken == 0 || replay_overflow_) return;
+  if (!idempotent(request_.method) || replay_.size() + taken > pool_->config.failover.replay_body) {
+    replay_overflow_ = true;
+    replay_.clear();
+    replay_at_ = 0;
+    return;
+  }
+  for (const auto& run : body.runs) {
+    const std::size_t n = std::min(run.size(), taken);
+    replay_.append(static_cast<const char*>(run.data()), n);
+    taken -= n;
+  }
+  replay_at_ = replay_.size();
+}
+
+}  // namespace remora

@@ -1,0 +1,307 @@
+// Towards the client: reading the request head, relaying the response, tunnels, answers of our own.
+
+#include <algorithm>
+
+#include "proxy/exchange.h"
+#include "proxy/answers.h"
+#include "util/text.h"
+
+namespace remora {
+
+using Kind = Failure::Kind;
+using FailSide = Failure::Side;
+using std::chrono::seconds;
+
+namespace {
+std::string_view kind_name(config::AffinityKind k) noexcept {
+  switch (k) {
+    case config::AffinityKind::none: return "none";
+    case config::AffinityKind::cookie: return "cookie";
+    case config::AffinityKind::ip_hash: return "ip_hash";
+  }
+  return "none";
+}
+}  // namespace
+
+/// keep: a head was read. Anything else ends the turn of this connection.
+Task<Exchange::End> Exchange::read_head() {
+  constexpr auto park_after = seconds(1);
+  bool began = false;
+  Clock::Steady deadline = now() + park_after;
+  const Clock::Steady idle_deadline = idle_since_ + client_timeouts().idle;
+  for (;;) {
+    const Io io = client_.read_head(request_);
+    if (io == Io::ready) break;
+    if (io == Io::failed) {
+      const SideFailure& f = client_.failure();
+      if (f.code == 0) co_return End::close;  // closed between requests, or in the middle of a head
+      fail_from_client();
+      started_ = head_at_ = now();
+      co_return co_await answer();
+    }
+    if (!began && !client_.stream().unread().empty()) {
+      began = true;
+      deadline = now() + client_timeouts().header;
+    }
+    if (!began && worker_.stopping) co_return End::close;
+    if (!began) deadline = std::min(deadline, idle_deadline);
+    if (!co_await wait(deadline)) continue;
+    if (!began && now() >= idle_deadline) co_return End::close;
+    if (!began) co_return End::park;
+    fail(FailSide::client, Kind::client_timeout);
+    started_ = head_at_ = now();
+    co_return co_await answer();
+  }
+  started_ = head_at_ = now();
+  co_return End::keep;
+}
+
+/// The response goes out: head, then body, while what is left of the request still goes in.
+Task<Exchange::End> Exchange::deliver() {
+  forced_close_ = !request_.keep_alive || worker_.stopping;
+  const ResponseContext context{response_, *route_, response_edits_, worker_.date(worker_.clock.wall_now()), forced_close_};
+  edit_response(context, out_);
+  client_.put_head(out_);
+  if (response_.framing.kind == Framing::Kind::until_close && request_.minor == 0) forced_close_ = true;
+  if (response_.framing.kind == Framing::Kind::chunked && request_.minor == 0) forced_close_ = true;
+  if (response_.status == 101) {
+    co_await tunnel();
+    release_backend();
+    log_exchange();
+    co_return End::close;
+  }
+  const bool complete = co_await relay();
+  release_backend();
+  if (!complete) client_.abort();
+  co_return finish();
+}
+
+Task<bool> Exchange::relay() {
+  moved_at_ = now();
+  for (;;) {
+    if (!pump_request()) {
+      fail_from_client();
+      co_return false;
+    }
+    switch (pump_response()) {
+      case Step::done: co_return true;
+      case Step::backend_failed: fail(FailSide::backend, Kind::reset); co_return false;
+      case Step::client_failed: fail(FailSide::client, Kind::gone); co_return false;
+      case Step::more: more_ = true; break;
+      case Step::blocked: break;
+    }
+    if (client_.gone()) {
+      fail(FailSide::client, Kind::gone);
+      co_return false;
+    }
+    const bool on_client = client_.stream().send_blocked();
+    if (!co_await wait(moved_at_ + (on_client ? client_timeouts().write : timeouts_.read))) continue;
+    if (on_client)
+      fail(FailSide::client, Kind::client_timeout);
+    else
+      fail(FailSide::backend, Kind::timeout);
+    co_return false;
+  }
+}
+
+/// Moves what can be moved of the response now.
+Exchange::Step Exchange::pump_response() {
+  for (int round = 0; round < rounds_per_turn; ++round) {
+    if (client_.stream().send_blocked()) return Step::blocked;
+    const Io io = backend_.fill();
+    if (io == Io::failed) return Step::backend_failed;
+    const Body body = io == Io::ready ? backend_.body() : Body{};
+    const Taken taken = client_.send(body, backend_.trailers());
+    if (taken.io == Io::failed) return Step::client_failed;
+    response_bytes_ += taken.bytes;
+    backend_.consume(taken.bytes);
+    if (taken.finished) return Step::done;
+    if (taken.bytes > 0) moved_at_ = now();
+    if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
+  }
+  return Step::more;
+}
+
+// Tunnels -------------------------------------------------------------------------------------------
+
+/// One direction of a tunnel.
+struct Exchange::Lane {
+  Side& from;
+  Side& to;
+  Stream& to_stream;
+  bool ended = false;
+  std::uint64_t bytes = 0;
+};
+
+Exchange::Step Exchange::pump_lane(Lane& lane) {
+  for (int round = 0; round < rounds_per_turn; ++round) {
+    if (lane.ended) return Step::done;
+    if (lane.to_stream.send_blocked()) return Step::blocked;
+    const Io io = lane.from.fill();
+    if (io == Io::failed) return Step::backend_failed;
+    const Body body = io == Io::ready ? lane.from.body() : Body{};
+    const Taken taken = lane.to.send(body, nullptr);
+    if (taken.io == Io::failed) return Step::client_failed;
+    lane.from.consume(taken.bytes);
+    lane.bytes += taken.bytes;
+    if (taken.bytes > 0) moved_at_ = now();
+    if (taken.finished) {
+      lane.ended = true;
+      lane.to_stream.finish_sending();  // half-closed, as the other end did
+    }
+    if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
+  }
+  return Step::more;
+}
+
+/// After 101: bytes both ways until both have ended, one broke, or nothing moved for `timeouts.tunnel`.
+Task<void> Exchange::tunnel() {
+  client_.tunnel();
+  backend_.tunnel();
+  Lane in{client_, backend_, backend_.stream()}, out{backend_, client_, client_.stream()};
+  moved_at_ = now();
+  for (;;) {
+    const Step a = pump_lane(in), b = pump_lane(out);
+    response_bytes_ = out.bytes;
+    const bool broken = a == Step::backend_failed || a == Step::client_failed || b == Step::backend_failed ||
+                        b == Step::client_failed || !client_.stream().is_open();
+    if (broken || (in.ended && out.ended)) co_return;
+    more_ = a == Step::more || b == Step::more;
+    if (co_await wait(moved_at_ + client_timeouts().tunnel)) co_return;
+  }
+}
+
+// Our own answers -----------------------------------------------------------------------------------
+
+/// No backend's response will be delivered: says why, as the client can read it.
+Task<Exchange::End> Exchange::answer() {
+  if (answer_status_ == 0) answer_status_ = status_for(failure_);
+  if (answer_status_ == 0) {  // the client is gone
+    release_backend();
+    client_.abort();
+    co_return finish();
+  }
+  backend_.abort();
+  release_backend();
+  // What is left of the request cannot be told from the next one: this connection ends.
+  const bool readable = client_.request_complete() && failure_.side != FailSide::client;
+  forced_close_ = !readable || !request_.keep_alive || worker_.stopping;
+  put_answer();
+  std::size_t sent = 0;
+  const Clock::Steady deadline = now() + client_timeouts().write;
+  for (;;) {
+    const asio::const_buffer rest = answer_run_ + sent;
+    const Body body{{&rest, 1}, true};
+    const Taken taken = client_.send(body, nullptr);
+    sent += taken.bytes;
+    if (taken.finished) break;
+    if (taken.io == Io::failed || co_await wait(deadline)) {
+      client_.abort();
+      break;
+    }
+  }
+  response_bytes_ = sent;
+  co_return finish();
+}
+
+void Exchange::put_answer() {
+  const bool head_only = request_.method == Method::head && failure_.side != FailSide::client;
+  const std::string_view accept = [&] {
+    const Field* f = failure_.side == FailSide::client ? nullptr : request_.find(Known::accept);
+    return f != nullptr ? f->value : std::string_view();
+  }();
+  const Answer made = make_answer(answer_status_, accept, answer_body_, answer_text_);
+  if (clear_session_ && pool_->affinity) pool_->affinity->clear(view(), response_edits_);
+  if (answer_status_ == 503 && retry_after_ == 0) retry_after_ = 1;
+  out_.fields.clear();
+  out_.status = answer_status_;
+  out_.reason = made.reason;
+  out_.close = forced_close_;
+  out_.upgrade = {};
+  std::string& number = arena_.scratch();
+  append_decimal(number, made.body.size());
+  out_.fields.push_back({"Date", worker_.date(worker_.clock.wall_now()), Known::date});
+  out_.fields.push_back({"Content-Type", made.content_type, Known::content_type});
+  out_.fields.push_back({"Content-Length", arena_.join(number), Known::content_length});
+  out_.fields.push_back({"Cache-Control", "no-store", Known::cache_control});
+  if (!location_.empty()) out_.fields.push_back({"Location", location_, Known::other});
+  if (retry_after_ > 0) {
+    number.clear();
+    append_decimal(number, retry_after_);
+    out_.fields.push_back({"Retry-After", arena_.join(number), Known::retry_after});
+  }
+  out_.raw_fields = response_edits_.lines;
+  out_.framing = {Framing::Kind::length, made.body.size()};
+  answer_run_ = head_only ? asio::const_buffer() : asio::const_buffer(made.body.data(), made.body.size());
+  client_.put_head(out_);
+}
+
+// The end -------------------------------------------------------------------------------------------
+
+/// The backend's connection is kept if it is fit for it; its place is free for the next.
+void Exchange::release_backend() {
+  place_.free();
+  if (!backend_.has_stream()) return;
+  if (backend_.reusable() && !worker_.stopping)
+    worker_.idle.put(*member_->backend, pool_->tls.get(), pool_->endpoint(*member_), backend_.release(),
+                     pool_->config.idle_connections);
+  else
+    backend_.abort();
+  backend_.release();
+}
+
+Exchange::End Exchange::finish() {
+  if (counted_retry_) {
+    pool_->counters->retrying.fetch_sub(1, std::memory_order_relaxed);
+    counted_retry_ = false;
+  }
+  log_exchange();
+  idle_since_ = now();
+  if (!client_.stream().is_open()) return End::close;
+  if (!client_.request_complete() || failure_.side == FailSide::client) return End::linger;
+  if (forced_close_) return client_.stream().unread().empty() ? End::close : End::linger;
+  return End::keep;
+}
+
+void Exchange::log_exchange() {
+  if (member_ != nullptr && first_byte_time_.count() > 0 && snapshot_)
+    snapshot_->balancers[pool_index_]->observe(*member_->backend, first_byte_time_, moved_at_);
+  if (!worker_.access_log.on()) return;
+  const bool understood = failure_.kind != Kind::client_malformed;
+  AccessEntry e;
+  e.client = arrival_.client;
+  e.when = worker_.clock.wall_now();
+  if (understood) {
+    e.method = request_.method_text;
+    e.target = request_.target;
+    e.host = request_.host;
+    e.minor = request_.minor;
+    for (const Field& f : request_.fields) {
+      if (f.name.size() == 7 && iequals(f.name, "referer")) e.referer = f.value;
+      if (f.name.size() == 10 && iequals(f.name, "user-agent")) e.user_agent = f.value;
+    }
+  }
+  e.request_id = request_id_text_;
+  e.status = answer_status_ != 0 ? answer_status_ : failure_.kind == Kind::gone ? 499 : response_.status;
+  e.bytes = response_bytes_;
+  e.listener = listener_->config.name;
+  if (pool_ != nullptr) {
+    e.pool = pool_->config.name;
+    e.affinity = kind_name(pool_->config.affinity.kind);
+  }
+  if (member_ != nullptr) e.backend = member_->backend->id;
+  e.reason = served_.reason;
+  e.epoch = served_.reason == Reason::none ? 0 : served_.binding.epoch;
+  if (const auto* none = std::get_if<NoHint>(&hint_)) e.cause = none->cause;
+  e.attempts = attempts_;
+  if (failure_) e.failure = to_string(failure_.kind);
+  e.queue = queue_time_;
+  e.connect = connect_time_;
+  e.first_byte = first_byte_time_;
+  e.total = now() - started_;
+  worker_.access_log.write(e);
+  if (worker_.access_log.pending() && !worker_.log_flush.armed())
+    worker_.log_flush.arm(worker_.loop.wheel, now() + std::chrono::milliseconds(200));
+}
+
+}  // namespace remora

@@ -1,0 +1,92 @@
+#include "proxy/route.h"
+
+#include <algorithm>
+
+#include "http/target.h"
+#include "util/text.h"
+
+namespace remora {
+
+namespace {
+
+enum class HostRank { exact, suffix, any };
+HostRank rank(const std::string& host) {
+  return host.empty() ? HostRank::any : host.rfind("*.", 0) == 0 ? HostRank::suffix : HostRank::exact;
+}
+
+bool host_matches(const std::string& pattern, std::string_view name) noexcept {
+  if (pattern.empty()) return true;
+  if (pattern.front() != '*') return iequals(pattern, name);
+  const std::string_view suffix = std::string_view(pattern).substr(1);
+  return name.size() > suffix.size() && iequals(name.substr(name.size() - suffix.size()), suffix);
+}
+
+bool more_specific(const RouteView& a, const RouteView& b) {
+  const HostRank ra = rank(a.config.host), rb = rank(b.config.host);
+  if (ra != rb) return ra < rb;
+  if (ra == HostRank::suffix && a.config.host.size() != b.config.host.size()) return a.config.host.size() > b.config.host.size();
+  if (a.config.path.size() != b.config.path.size()) return a.config.path.size() > b.config.path.size();
+  const auto conditions = [](const RouteView& r) { return r.config.headers.size() * 2 + (r.config.methods.empty() ? 0 : 1); };
+  if (conditions(a) != conditions(b)) return conditions(a) > conditions(b);
+  return a.index < b.index;
+}
+
+bool fields_match(const config::Route& route, std::span<const Field> fields) noexcept {
+  return std::all_of(route.headers.begin(), route.headers.end(), [&](const auto& wanted) {
+    return std::any_of(fields.begin(), fields.end(),
+                       [&](const Field& f) { return iequals(f.name, wanted.first) && f.value == wanted.second; });
+  });
+}
+
+}  // namespace
+
+Router::Router(const std::vector<config::Route>& routes, const std::vector<std::string>& pools) {
+  const auto index_of = [&](const std::string& name) {
+    return static_cast<std::size_t>(std::find(pools.begin(), pools.end(), name) - pools.begin());
+  };
+  for (const config::Route& route : routes) {
+    RouteView view;
+    view.config = route;
+    view.index = routes_.size();
+    if (!route.pool.empty()) view.targets.push_back({index_of(route.pool), 1});
+    for (const auto& [pool, weight] : route.split) view.targets.push_back({index_of(pool), weight});
+    for (const auto& t : view.targets) view.weight_sum += t.weight;
+    routes_.push_back(std::move(view));
+  }
+  std::sort(routes_.begin(), routes_.end(), more_specific);
+}
+
+const RouteView* Router::match(std::string_view host, std::string_view path, std::string_view method,
+                               std::span<const Field> fields) const noexcept {
+  const std::string_view name = host_name(host);
+  for (const RouteView& r : routes_) {
+    if (!host_matches(r.config.host, name) || !path_covers(r.config.path, path)) continue;
+    const auto& methods = r.config.methods;
+    if (!methods.empty() && std::find(methods.begin(), methods.end(), method) == methods.end()) continue;
+    if (!r.config.headers.empty() && !fields_match(r.config, fields)) continue;
+    return &r;
+  }
+  return nullptr;
+}
+
+std::string expand_redirect(std::string_view to, std::string_view scheme, std::string_view host, std::string_view uri,
+                            std::string_view path, std::string_view query) {
+  std::string out;
+  while (!to.empty()) {
+    const auto open = to.find('{');
+    out.append(to.substr(0, open));
+    if (open == std::string_view::npos) break;
+    const auto close = to.find('}', open);
+    if (close == std::string_view::npos) {
+      out.append(to.substr(open));
+      break;
+    }
+    const auto name = to.substr(open + 1, close - open - 1);
+    out.append(name == "scheme" ? scheme : name == "host" ? host : name == "uri" ? uri : name == "path" ? path
+               : name == "query" ? query : to.substr(open, close - open + 1));
+    to.remove_prefix(close + 1);
+  }
+  return out;
+}
+
+}  // namespace remora

@@ -1,0 +1,46 @@
+// Which pool serves a request: pure matching over immutable routes.
+//
+// Order of specificity: host exact, then *.suffix, then any; within that the longest path; within that the
+// route with more conditions (methods, headers); then the file's order.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "remora/config.h"
+#include "remora/http_view.h"
+
+namespace remora {
+
+struct RouteView {
+  config::Route config;
+  std::size_t index = 0;  // in the file, for logs
+  struct Target {
+    std::size_t pool;  // index into the snapshot's pools
+    std::uint32_t weight;
+  };
+  std::vector<Target> targets;  // one, or those of `split`; empty: a redirect
+  std::uint64_t weight_sum = 0;
+};
+
+class Router {
+ public:
+  /// `pools`: names in snapshot order. Routes name existing pools (checked when the file was read).
+  Router(const std::vector<config::Route>& routes, const std::vector<std::string>& pools);
+  /// nullptr: no route.
+  const RouteView* match(std::string_view host, std::string_view path, std::string_view method,
+                         std::span<const Field> fields) const noexcept;
+
+ private:
+  std::vector<RouteView> routes_;  // most specific first
+};
+
+/// Fills a redirect's template: {scheme} {host} {uri} {path} {query}. Values are as the client sent them; what
+/// could break out of a header was refused with the request.
+std::string expand_redirect(std::string_view to, std::string_view scheme, std::string_view host, std::string_view uri,
+                            std::string_view path, std::string_view query);
+
+}  // namespace remora

@@ -1,0 +1,60 @@
+// What a request finds on its worker: everything here is touched by that worker's thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "affinity/seal.h"
+#include "net/loop.h"
+#include "observe/access_log.h"
+#include "pool/idle.h"
+#include "proxy/limits.h"
+#include "proxy/snapshot.h"
+#include "remora/clock.h"
+#include "util/random.h"
+
+namespace remora {
+
+class Connection;
+struct Active;
+
+/// Hands a worker's log lines over when they have waited for a moment.
+class LogFlush final : public DeadlineEntry {
+ public:
+  explicit LogFlush(AccessLog& log) : log_(log) {}
+
+ private:
+  void expired() override { log_.flush(); }
+  AccessLog& log_;
+};
+
+struct WorkerContext {
+  WorkerContext(const Clock& c, AccessLog log, std::uint64_t seed);
+  ~WorkerContext();
+
+  Loop loop;
+  const Clock& clock;
+  IdleConnections idle{loop};
+  CryptoScratch scratch;
+  FastRandom random;
+  AccessLog access_log;
+  LogFlush log_flush{access_log};
+  Ref<WorkerSnapshot> snapshot;
+  bool stopping = false;  // finish what runs, keep nothing alive
+
+  /// Connections of this worker, in a ring whose head this is not: an intrusive list.
+  Connection* connections = nullptr;
+  std::size_t connection_count = 0;
+  /// Working memory of connections that are not idle, kept for the next one.
+  std::vector<std::unique_ptr<Active>> spare_actives;
+
+  /// The Date field of this second.
+  std::string_view date(Clock::Wall now);
+
+ private:
+  std::int64_t date_second_ = -1;
+  std::string date_;
+};
+
+}  // namespace remora

@@ -1,0 +1,41 @@
+// From configuration values to the runtime objects of a snapshot: the one place where both meet.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "affinity/seal.h"
+#include "health/checker.h"
+#include "proxy/snapshot.h"
+#include "remora/config.h"
+
+namespace remora {
+
+/// Builds snapshots, and keeps what must outlive them: the Backend objects, the ticket keys.
+/// Threading: control thread.
+class SnapshotBuilder {
+ public:
+  /// Reads certificates, resolves names, opens nothing. Throws std::runtime_error with one line per problem.
+  std::shared_ptr<const Snapshot> build(const config::Config& config, std::shared_ptr<const KeyRing> keys);
+  /// The last built one with the health that `checker` knows now.
+  std::shared_ptr<const Snapshot> with_health(const HealthChecker& checker);
+
+ private:
+  std::shared_ptr<const PoolView> build_pool(const config::Pool& pool, const std::shared_ptr<const KeyRing>& keys);
+
+  std::uint64_t generation_ = 0;
+  std::shared_ptr<const Snapshot> last_;
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<Backend>> backends_;  // by pool and id
+  std::map<std::string, std::shared_ptr<PoolCounters>> counters_;
+};
+
+/// The keys of the configuration, or the one kept in `state_dir`, made there if need be.
+/// Throws std::runtime_error with one line that says what to do.
+std::shared_ptr<const KeyRing> load_keys(const config::Config& config);
+
+/// A fresh key as `remora keygen` prints it.
+std::string generate_key();
+
+}  // namespace remora

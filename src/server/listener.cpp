@@ -1,0 +1,139 @@
+#include "server/listener.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+namespace remora {
+
+namespace {
+
+constexpr int backlog = 4096;
+constexpr int accepts_per_turn = 32;
+
+[[noreturn]] void refuse(const config::Listener& l, const std::string& what) {
+  throw std::runtime_error("listener " + l.bind.text() + ": " + what);
+}
+
+std::string advice(int error, const config::Listener& l) {
+  switch (error) {
+    case EADDRINUSE: return "the address is in use; stop the other process or choose another port";
+    case EACCES:
+      return l.bind.kind == config::Address::Kind::tcp && l.bind.port < 1024
+                 ? "no permission for a port below 1024; use a higher port or grant CAP_NET_BIND_SERVICE"
+                 : "no permission";
+    case EADDRNOTAVAIL: return "no interface of this machine has this address";
+    case ENOENT: return "the socket's folder does not exist";
+    default: return std::strerror(error);
+  }
+}
+
+/// A socket file that nobody listens on was left by a process that died: it may be replaced.
+void remove_stale_socket(const Endpoint& endpoint, const std::string& path) {
+  struct stat info{};
+  if (::lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return;
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (::connect(probe, endpoint.get(), endpoint.size) != 0 && errno == ECONNREFUSED) ::unlink(path.c_str());
+  ::close(probe);
+}
+
+int open_one(const config::Listener& l, const Endpoint& endpoint, bool reuse_port) {
+  const int fd = ::socket(endpoint.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) refuse(l, advice(errno, l));
+  const int on = 1;
+  if (endpoint.family() != AF_UNIX) {
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (reuse_port) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it
+    if (endpoint.family() == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  }
+  if (::bind(fd, endpoint.get(), endpoint.size) != 0 || ::listen(fd, backlog) != 0) {
+    const int error = errno;
+    ::close(fd);
+    refuse(l, advice(error, l));
+  }
+  return fd;
+}
+
+}  // namespace
+
+std::vector<int> open_listener(const config::Listener& l, unsigned count) {
+  const auto endpoint = resolve(l.bind);
+  if (!endpoint) refuse(l, "cannot be resolved: " + endpoint.error().message());
+  std::vector<int> fds;
+  if (endpoint->family() == AF_UNIX) {
+    remove_stale_socket(*endpoint, l.bind.host);
+    fds.push_back(open_one(l, *endpoint, false));
+    while (fds.size() < count) fds.push_back(::fcntl(fds.front(), F_DUPFD_CLOEXEC, 0));
+    return fds;
+  }
+  // SO_REUSEPORT lets a second process of the same user share the port in silence: whoever starts remora twice
+  // would serve every other request from the old one. A first socket without it finds that out.
+  ::close(open_one(l, *endpoint, false));
+  Endpoint bound = *endpoint;
+  while (fds.size() < count) {
+    fds.push_back(open_one(l, bound, true));
+    bound.size = sizeof bound.storage;  // port 0: the first socket's choice is everyone's
+    ::getsockname(fds.front(), reinterpret_cast<sockaddr*>(&bound.storage), &bound.size);
+  }
+  return fds;
+}
+
+Acceptor::Acceptor(WorkerContext& worker, int fd, bool is_unix, ListenerState state, std::uint32_t most)
+    : worker_(worker), socket_(worker.loop.ctx, fd), is_unix_(is_unix), state_(std::move(state)), most_connections_(most) {
+  wait();
+}
+
+Acceptor::~Acceptor() { close(); }
+
+void Acceptor::close() {
+  pause_.disarm();
+  error_code ignored;
+  if (socket_.is_open()) socket_.close(ignored);
+}
+
+void Acceptor::wait() {
+  if (!socket_.is_open()) return;
+  socket_.async_wait(Descriptor::wait_read, [this](const error_code& ec) {
+    if (ec || !socket_.is_open()) return;
+    accept_some();
+  });
+}
+
+void Acceptor::accept_some() {
+  for (int i = 0; i < accepts_per_turn; ++i) {
+    if (state_.open->load(std::memory_order_relaxed) >= most_connections_) {
+      pause_.arm(worker_.loop.wheel, worker_.clock.steady_now() + std::chrono::milliseconds(20));
+      return;  // the kernel's queue holds them until one closes
+    }
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    const int fd = ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      state_.open->fetch_add(1, std::memory_order_relaxed);
+      Connection::start(worker_, state_, StreamRef(new Stream(worker_.loop, fd, is_unix_ ? AF_UNIX : peer.ss_family)),
+                        client_address(peer));
+      continue;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return wait();
+    if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) continue;
+    const Clock::Steady now = worker_.clock.steady_now();
+    if (now - complained_ > std::chrono::seconds(5)) {
+      complained_ = now;
+      spdlog::warn("accept paused: {}; raise the limit of open files (ulimit -n) or lower limits.connections", std::strerror(errno));
+    }
+    pause_.arm(worker_.loop.wheel, now + std::chrono::milliseconds(100));
+    return;
+  }
+  wait();
+}
+
+}  // namespace remora

@@ -1,0 +1,51 @@
+// Listening sockets, and the accept loop of one worker.
+//
+// TCP: every worker has a socket of its own with SO_REUSEPORT, so that the kernel spreads connections and no worker
+// wakes for another's. Unix: one socket, its descriptor duplicated into each worker (SO_REUSEPORT fails there).
+#pragma once
+
+#include <atomic>
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/connection.h"
+#include "remora/config.h"
+
+namespace remora {
+
+/// Opens `count` descriptors for one listener. Throws std::runtime_error with one line that says what to do.
+std::vector<int> open_listener(const config::Listener& listener, unsigned count);
+
+/// Accepts on one descriptor until closed. When descriptors run out it pauses and recovers; it never spins and
+/// never dies of a failed accept.
+class Acceptor {
+ public:
+  Acceptor(WorkerContext& worker, int fd, bool is_unix, ListenerState state, std::uint32_t most_connections);
+  ~Acceptor();
+  void close();
+
+ private:
+  using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
+  void wait();
+  void accept_some();
+  class Pause final : public DeadlineEntry {
+   public:
+    explicit Pause(Acceptor& a) : acceptor_(a) {}
+
+   private:
+    void expired() override { acceptor_.wait(); }
+    Acceptor& acceptor_;
+  };
+
+  WorkerContext& worker_;
+  Descriptor socket_;
+  const bool is_unix_;
+  ListenerState state_;
+  const std::uint32_t most_connections_;
+  Pause pause_{*this};
+  Clock::Steady complained_{};
+};
+
+}  // namespace remora

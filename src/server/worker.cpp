@@ -1,0 +1,87 @@
+#include "server/worker.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+
+#include "balance/policy.h"
+
+namespace remora {
+
+Worker::Worker(unsigned index, const Clock& clock, AccessLog log, std::vector<Socket> sockets)
+    : index_(index),
+      context_(clock, std::move(log), static_cast<std::uint64_t>(clock.wall_now().time_since_epoch().count()) + index * 7919),
+      sockets_(std::move(sockets)),
+      work_(asio::make_work_guard(context_.loop.ctx)) {}
+
+Worker::~Worker() { join(); }
+
+void Worker::start(std::shared_ptr<const Snapshot> snapshot) {
+  install(std::move(snapshot));
+  for (Socket& s : sockets_)
+    acceptors_.push_back(std::make_unique<Acceptor>(context_, s.fd, s.is_unix, s.state, s.most_connections));
+  thread_ = std::thread([this] {
+    ::pthread_setname_np(::pthread_self(), ("worker-" + std::to_string(index_)).c_str());
+    context_.loop.ctx.run();
+    finished_.store(true, std::memory_order_release);
+  });
+}
+
+void Worker::publish(std::shared_ptr<const Snapshot> snapshot) {
+  asio::post(context_.loop.ctx, [this, snapshot = std::move(snapshot)]() mutable { install(std::move(snapshot)); });
+}
+
+void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
+  Ref<WorkerSnapshot> mine(new WorkerSnapshot);
+  mine->shared = std::move(snapshot);
+  for (const auto& pool : mine->shared->pools)
+    mine->balancers.push_back(make_balancer(pool->config.balance, pool->snapshot, context_.random.next()));
+  context_.snapshot = std::move(mine);
+  // Connections to backends that left the configuration are of no use any more.
+  const auto& pools = context_.snapshot->shared->pools;
+  context_.idle.retain([&](const Backend* backend) {
+    return std::any_of(pools.begin(), pools.end(), [&](const auto& pool) {
+      return std::any_of(pool->snapshot->members.begin(), pool->snapshot->members.end(),
+                         [&](const Member& m) { return m.backend.get() == backend; });
+    });
+  });
+}
+
+void Worker::stop() {
+  asio::post(context_.loop.ctx, [this] {
+    context_.stopping = true;
+    for (auto& acceptor : acceptors_) acceptor->close();
+    for_each_connection(false);
+    context_.idle.clear();
+    check_end();
+  });
+}
+
+void Worker::abort() {
+  asio::post(context_.loop.ctx, [this] {
+    context_.stopping = true;
+    for_each_connection(true);
+    check_end();
+  });
+}
+
+void Worker::for_each_connection(bool hard) { Connection::stop_all(context_, hard); }
+
+void Worker::check_end() {
+  if (context_.connection_count > 0) {
+    end_check_.arm(context_.loop.wheel, context_.clock.steady_now() + std::chrono::milliseconds(20));
+    return;
+  }
+  context_.access_log.flush();
+  context_.idle.clear();
+  context_.loop.wheel.stop();
+  work_.reset();
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace remora

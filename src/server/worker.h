@@ -1,0 +1,62 @@
+// Worker: one thread and all that it owns: loop, acceptors, client and idle backend connections, balancers.
+//
+// Everything in a Worker is touched by its own thread only; the control thread posts. It is built and destroyed on
+// the control thread, before start() and after join().
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "proxy/worker_context.h"
+#include "server/listener.h"
+
+namespace remora {
+
+class Worker {
+ public:
+  struct Socket {
+    int fd;
+    bool is_unix;
+    ListenerState state;
+    std::uint32_t most_connections;
+  };
+  Worker(unsigned index, const Clock& clock, AccessLog log, std::vector<Socket> sockets);
+  ~Worker();
+
+  void start(std::shared_ptr<const Snapshot> snapshot);
+  /// Any thread. Requests that run keep what they began with.
+  void publish(std::shared_ptr<const Snapshot> snapshot);
+  /// Any thread. Closes the listening sockets and idle connections; the thread ends when the last connection has.
+  void stop();
+  /// Any thread. Ends what is left at once.
+  void abort();
+  void join();
+  /// The thread has nothing left to do.
+  bool finished() const noexcept { return finished_.load(std::memory_order_acquire); }
+
+ private:
+  void install(std::shared_ptr<const Snapshot> snapshot);
+  void for_each_connection(bool hard);
+  void check_end();
+  class EndCheck final : public DeadlineEntry {
+   public:
+    explicit EndCheck(Worker& w) : worker_(w) {}
+
+   private:
+    void expired() override { worker_.check_end(); }
+    Worker& worker_;
+  };
+
+  const unsigned index_;
+  WorkerContext context_;
+  std::vector<Socket> sockets_;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  asio::executor_work_guard<Executor> work_;
+  EndCheck end_check_{*this};
+  std::atomic<bool> finished_{false};
+  std::thread thread_;
+};
+
+}  // namespace remora

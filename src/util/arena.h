@@ -1,0 +1,50 @@
+// TextArena: short texts made for one request, in one reused block. No allocation in the steady state.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace remora {
+
+class TextArena {
+ public:
+  /// Copies the parts together; the view is valid until clear().
+  template <class... Parts>
+  std::string_view join(Parts... parts) {
+    const std::size_t size = (std::string_view(parts).size() + ... + 0);
+    char* const start = reserve(size);
+    char* at = start;
+    ((std::memcpy(at, std::string_view(parts).data(), std::string_view(parts).size()), at += std::string_view(parts).size()), ...);
+    return {start, size};
+  }
+  /// A reused string to build something of unknown length in; join() it when done.
+  std::string& scratch() noexcept {
+    scratch_.clear();
+    return scratch_;
+  }
+  void clear() noexcept {
+    used_ = 0;
+    more_.clear();
+  }
+
+ private:
+  static constexpr std::size_t block_bytes = 2048;
+  char* reserve(std::size_t n) {
+    if (used_ + n <= block_bytes) {
+      char* p = block_ + used_;
+      used_ += n;
+      return p;
+    }
+    more_.push_back(std::make_unique<char[]>(n));
+    return more_.back().get();
+  }
+  std::size_t used_ = 0;
+  std::vector<std::unique_ptr<char[]>> more_;
+  std::string scratch_;
+  char block_[block_bytes];
+};
+
+}  // namespace remora

@@ -1,0 +1,70 @@
+// Small pure helpers on text: case-insensitive comparison, lists, numbers, base64.
+//
+// Nothing here knows about HTTP beyond "ASCII"; nothing allocates unless it returns a string.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace remora {
+
+constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+constexpr bool iequals(std::string_view a, std::string_view b) noexcept {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (lower(a[i]) != lower(b[i])) return false;
+  return true;
+}
+
+constexpr bool istarts_with(std::string_view s, std::string_view prefix) noexcept {
+  return s.size() >= prefix.size() && iequals(s.substr(0, prefix.size()), prefix);
+}
+
+std::string to_lower(std::string_view);
+
+/// Without leading and trailing spaces and tabs.
+constexpr std::string_view trim(std::string_view s) noexcept {
+  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
+  return s;
+}
+
+/// Calls `f` with each element of a comma-separated list, trimmed, empty ones skipped
+/// (RFC 9110 5.6.1.2). `f` returns false to stop.
+template <class F>
+void for_each_token(std::string_view list, F f) {
+  while (!list.empty()) {
+    const auto comma = list.find(',');
+    const auto item = trim(list.substr(0, comma));
+    if (!item.empty() && !f(item)) return;
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+/// Digits only, no sign, no overflow; the whole text.
+std::optional<std::uint64_t> parse_decimal(std::string_view) noexcept;
+
+/// Appends a decimal number.
+void append_decimal(std::string& out, std::uint64_t n);
+void append_hex(std::string& out, std::uint64_t n);
+
+/// RFC 9110 5.6.2: the characters of a token.
+bool is_token_char(char c) noexcept;
+bool is_token(std::string_view) noexcept;
+
+/// Plain base64 with padding, and base64url without. Decoding is strict: nullopt for any other
+/// character, wrong padding or non-zero trailing bits.
+std::string base64_encode(std::string_view bytes);
+std::optional<std::string> base64_decode(std::string_view text);
+void base64url_append(std::string& out, const std::uint8_t* bytes, std::size_t n);
+/// Returns the number of bytes written to `out` (capacity `room`), or nothing.
+std::optional<std::size_t> base64url_decode(std::string_view text, std::uint8_t* out, std::size_t room) noexcept;
+
+/// Edits between two short words; for "did you mean".
+std::size_t edit_distance(std::string_view a, std::string_view b);
+
+}  // namespace remora
