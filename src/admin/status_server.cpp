@@ -89,6 +89,8 @@ StatusServer::StatusServer(Loop& loop, const config::Address& bind) : listening_
   asio::co_spawn(loop.ctx.get_executor(), accept(listening_, ready_), asio::detached);
 }
 
+int StatusServer::fd() { return listening_->acceptor.native_handle(); }
+
 StatusServer::~StatusServer() { stop(); }
 
 void StatusServer::stop() {

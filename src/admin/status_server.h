@@ -20,6 +20,7 @@ class StatusServer {
   ~StatusServer();
   void set_ready(bool ready) noexcept { *ready_ = ready; }
   void stop();
+  int fd();
 
  private:
   struct Listening;

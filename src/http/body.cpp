@@ -26,7 +26,7 @@ Io BodyReader::fill(Stream& stream, SideFailure& failure) {
     if (run_count_ > 0 || ended_) return Io::ready;
     if (!decode(stream, failure)) return Io::failed;
     if (run_count_ > 0 || ended_) return Io::ready;
-    if (stream.ended()) {
+    if (stream.peer_closed()) {
       if (framing_.kind == Kind::until_close) {
         ended_ = true;
         return Io::ready;

@@ -1,5 +1,6 @@
 #include "http/head.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/beast/http/basic_parser.hpp>
 #include <cstring>
@@ -196,9 +197,11 @@ const Field* Head::find(Known k) const noexcept {
 }
 
 Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& limits, bool request) noexcept {
-  if (line_ == 0 && at_ == skipped_) {
-    while (request && skipped_ < 4 && bytes.substr(skipped_, 2) == "\r\n") skipped_ += 2;
-    at_ = line_ = skipped_;
+  if (lines_ == 0 && line_ == skipped_) {
+    constexpr std::size_t most_skipped = 16;
+    while (request && skipped_ < most_skipped && bytes.substr(skipped_, 2) == "\r\n") skipped_ += 2;
+    line_ = skipped_;
+    at_ = std::max(at_, skipped_);
   }
   while (at_ < bytes.size()) {
     const char* found = static_cast<const char*>(std::memchr(bytes.data() + at_, '\n', bytes.size() - at_));

@@ -63,7 +63,7 @@ Io Http1Client::read_head(RequestHead& head) {
       return Io::failed;
     }
     if (scanned.status == Parsed::Status::ok) break;
-    if (stream_->ended()) {
+    if (stream_->peer_closed()) {
       failure_ = {SideFailure::Kind::ended, 0, "closed"};
       return Io::failed;
     }
@@ -191,7 +191,7 @@ Io Http1Backend::read_head(ResponseHead& head, Method asked) {
       return Io::failed;
     }
     if (scanned.status == Parsed::Status::ok) break;
-    if (stream_->ended() || (stream_->peer_closed() && !unread.empty())) {
+    if (stream_->peer_closed()) {
       failure_ = {unread.empty() ? SideFailure::Kind::ended : SideFailure::Kind::malformed, 502,
                   "closed before the end of the response head"};
       return Io::failed;

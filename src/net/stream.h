@@ -61,7 +61,7 @@ class Stream final : public RefCounted<Stream> {
   // Receiving ------------------------------------------------------------------------------------
   /// Received (decrypted) bytes that were not consumed. Valid until the next fill().
   std::string_view unread() const noexcept { return {in_.buffer.data() + in_.begin, in_.end - in_.begin}; }
-  /// At most one receive. ready: unread() grew, or ended() became true. While one is pending: blocked.
+  /// At most one receive. ready: unread() grew, or peer_closed() became true. While one is pending: blocked.
   /// Look at unread() first: a pending receive may have completed into it already.
   Io fill();
   /// Sees to it that a receive is pending, so that the peer's end is noticed. Reads nothing now.
@@ -71,7 +71,6 @@ class Stream final : public RefCounted<Stream> {
   void consume_pinned(std::size_t n);
   void unpin() noexcept;
   /// The peer sent its end; everything before it is in unread().
-  bool ended() const noexcept { return ended_ && in_.begin == in_.end; }
   bool peer_closed() const noexcept { return ended_; }
 
   // Sending --------------------------------------------------------------------------------------

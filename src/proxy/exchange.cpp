@@ -201,9 +201,18 @@ bool Exchange::recognise() {
   return true;
 }
 
-/// Which backend serves it: the bound one, the rendezvous choice of a move, or the balancer's.
+/// Which backend serves it: the bound one, the rendezvous choice of a move, or the balancer's. Nobody left: the
+/// failure of the last attempt stands, else there was none to try.
 bool Exchange::choose_backend() {
   const Failure before = std::exchange(failure_, Failure{});
+  if (choose_member(before)) return true;
+  if (answer_status_ != 0) return false;  // a lost session has its own answer
+  fail(FailSide::self, Kind::no_backend);
+  if (before) failure_ = before;
+  return false;
+}
+
+bool Exchange::choose_member(const Failure& before) {
   if (const auto* opened = std::get_if<Opened>(&hint_)) {
     if (!before) {
       served_.binding = opened->binding;
@@ -218,19 +227,17 @@ bool Exchange::choose_backend() {
     return move_session(before.kind == Kind::queue_full ? Reason::overload : Reason::failover);
   }
   if (const auto* derived = std::get_if<HashOn>(&hint_)) {
-    member_ = rendezvous(derived->hash, *pool_->snapshot, tried_);
-    if (member_ == nullptr) fail(FailSide::self, Kind::no_backend);
-    return member_ != nullptr;
+    const Member* preferred = rendezvous(derived->hash, *pool_->snapshot, tried_);
+    if (preferred != nullptr) member_ = preferred;
+    return preferred != nullptr;
   }
   return place_new();
 }
 
 bool Exchange::place_new() {
-  member_ = snapshot_->balancers[pool_index_]->pick(tried_);
-  if (member_ == nullptr) {
-    fail(FailSide::self, Kind::no_backend);
-    return false;
-  }
+  const Member* picked = snapshot_->balancers[pool_index_]->pick(tried_);
+  if (picked == nullptr) return false;
+  member_ = picked;
   if (pool_->affinity && pool_->affinity->issues() && route_->config.affinity && !view().preflight) {
     const SessionId id = served_.begun ? served_.binding.id : new_session_id();
     served_.binding = born(id, *member_->backend, worker_.clock.wall_now());
@@ -245,10 +252,7 @@ bool Exchange::move_session(Reason why) {
   bound_ = false;
   if (pool_->config.session.on_lost == config::OnLost::reject && why != Reason::overload) return lose_session();
   const Member* to = rendezvous(move_key(served_.binding), *pool_->snapshot, tried_);
-  if (to == nullptr) {
-    fail(FailSide::self, Kind::no_backend);
-    return false;
-  }
+  if (to == nullptr) return false;
   member_ = to;
   served_.binding = moved(served_.binding, *to->backend);
   served_.reason = why;

@@ -56,6 +56,7 @@ class Exchange {
   bool find_route();
   bool recognise();
   bool choose_backend();
+  bool choose_member(const Failure& before);
   bool take_place();
   Task<bool> wait_for_place();
   Task<void> attempt();

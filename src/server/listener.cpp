@@ -87,6 +87,16 @@ std::vector<int> open_listener(const config::Listener& l, unsigned count) {
   return fds;
 }
 
+std::string bound_address(int fd, const config::Address& configured) {
+  if (configured.kind == config::Address::Kind::unix_path) return configured.text();
+  sockaddr_storage bound{};
+  socklen_t size = sizeof bound;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size);
+  config::Address actual = configured;
+  actual.port = client_address(bound).port;
+  return actual.text();
+}
+
 Acceptor::Acceptor(WorkerContext& worker, int fd, bool is_unix, ListenerState state, std::uint32_t most)
     : worker_(worker), socket_(worker.loop.ctx, fd), is_unix_(is_unix), state_(std::move(state)), most_connections_(most) {
   wait();

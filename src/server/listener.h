@@ -18,6 +18,9 @@ namespace remora {
 /// Opens `count` descriptors for one listener. Throws std::runtime_error with one line that says what to do.
 std::vector<int> open_listener(const config::Listener& listener, unsigned count);
 
+/// What a socket is bound to: port 0 has become a real one.
+std::string bound_address(int fd, const config::Address& configured);
+
 /// Accepts on one descriptor until closed. When descriptors run out it pauses and recovers; it never spins and
 /// never dies of a failed accept.
 class Acceptor {

@@ -47,11 +47,13 @@ Server::Server(config::Config config, std::string file)
   if (config_.log.access_format != config::AccessFormat::off) access_writer_ = std::make_unique<LogWriter>(config_.log.access_output);
   const auto snapshot = builder_.build(config_, load_keys(config_));
   open_listeners();
-  if (config_.admin.bind) status_ = std::make_unique<StatusServer>(loop_, *config_.admin.bind);
+  if (config_.admin.bind) {
+    status_ = std::make_unique<StatusServer>(loop_, *config_.admin.bind);
+    spdlog::info("admin on {}", bound_address(status_->fd(), *config_.admin.bind));
+  }
   for (const int s : {SIGTERM, SIGINT, SIGHUP}) signals_.add(s);
   for (auto& worker : workers_) worker->start(snapshot);
   checker_.configure(snapshot->pools);
-  for (const auto& listener : snapshot->listeners) spdlog::info("listening on {}", listener->config.bind.text());
 }
 
 Server::~Server() {
@@ -69,6 +71,7 @@ void Server::open_listeners() {
     state.open = std::make_shared<std::atomic<std::uint32_t>>(0);
     if (l.per_client.any()) state.limits = std::make_shared<ClientLimits>(l.per_client);
     const std::vector<int> fds = open_listener(l, count);
+    spdlog::info("listening on {}", bound_address(fds.front(), l.bind));
     for (unsigned w = 0; w < count; ++w)
       sockets[w].push_back({fds[w], l.bind.kind == config::Address::Kind::unix_path, state, l.limits.connections});
   }
@@ -91,8 +94,8 @@ void Server::publish(const std::shared_ptr<const Snapshot>& snapshot) {
 void Server::await_signal() {
   signals_.async_wait([this](const error_code& ec, int signal) {
     if (ec) return;
+    await_signal();  // first: a stop may cancel it in the same call
     on_signal(signal);
-    await_signal();
   });
 }
 

@@ -1,0 +1,12 @@
+// Runs the tests of one binary; a fixed key, so that configurations need no file for it.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cstdlib>
+
+int main(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::setenv("REMORA_TEST_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", 1);
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}

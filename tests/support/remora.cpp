@@ -1,0 +1,165 @@
+#include "support/remora.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+namespace remora::test {
+
+namespace {
+std::string read_file(const std::string& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+pid_t spawn(const std::vector<std::string>& arguments, const std::string& output, const std::vector<std::string>& environment) {
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  const int fd = ::open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+  ::dup2(fd, 1);
+  ::dup2(fd, 2);
+  for (const auto& e : environment) ::putenv(const_cast<char*>(e.c_str()));
+  std::vector<char*> argv{const_cast<char*>("remora")};
+  for (const auto& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
+  argv.push_back(nullptr);
+  ::execv(binary().c_str(), argv.data());
+  ::_exit(127);
+}
+}  // namespace
+
+std::string binary() {
+  const char* path = std::getenv("REMORA_BINARY");
+  return path != nullptr ? path : REMORA_BINARY_PATH;
+}
+
+bool sanitized() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return true;
+#elif defined(__has_feature)
+  return __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+  return false;
+#endif
+}
+
+std::string make_folder() {
+  char path[] = "/tmp/remora-test-XXXXXX";
+  if (::mkdtemp(path) == nullptr) std::abort();
+  return path;
+}
+
+Remora::Remora(const std::string& yaml, const std::vector<std::string>& environment) : folder_(make_folder()) {
+  rewrite(yaml);
+  pid_ = spawn({"run", "-c", folder_ + "/remora.yaml"}, folder_ + "/log", environment);
+  // Ready when the last line of the start was written: each listener, then admin, if any.
+  std::size_t wanted = 0;
+  for (std::size_t at = yaml.find("127.0.0.1:0"); at != std::string::npos; at = yaml.find("127.0.0.1:0", at + 1)) ++wanted;
+  for (std::size_t at = yaml.find("listen-marker"); at != std::string::npos; at = yaml.find("listen-marker", at + 1)) ++wanted;
+  for (int i = 0; i < 1000; ++i) {
+    std::istringstream lines(log());
+    ports_.clear();
+    std::size_t seen = 0;
+    for (std::string line; std::getline(lines, line);) {
+      const auto port = [&] { return std::atoi(line.c_str() + line.rfind(':') + 1); };
+      if (line.find("listening on ") != std::string::npos) ports_.push_back(port()), ++seen;
+      if (line.find("admin on ") != std::string::npos) admin_port_ = port(), ++seen;
+    }
+    if (seen >= wanted) return;
+    if (wait_exit(0ms) != -1000) {
+      ADD_FAILURE() << "remora did not start:\n" << log();
+      ports_.assign(8, 1);
+      return;
+    }
+    ::usleep(10000);
+  }
+  ADD_FAILURE() << "remora is not ready:\n" << log();
+}
+
+Remora::~Remora() {
+  if (pid_ > 0) {
+    ::kill(pid_, SIGTERM);
+    if (wait_exit(3s) == -1000) {
+      ::kill(pid_, SIGKILL);
+      wait_exit(3s);
+    }
+  }
+  if (::testing::Test::HasFailure()) std::cerr << "remora's log:\n" << log();
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+int Remora::wait_exit(std::chrono::milliseconds limit) {
+  if (pid_ < 0) return 0;
+  for (auto left = limit;; left -= 10ms) {
+    int status = 0;
+    if (::waitpid(pid_, &status, WNOHANG) == pid_) {
+      pid_ = -1;
+      return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    }
+    if (left <= 0ms) return -1000;
+    ::usleep(10000);
+  }
+}
+
+int Remora::stop() {
+  signal(SIGTERM);
+  const int code = wait_exit(patience);
+  if (code != 0) ADD_FAILURE() << "remora ended with " << code << "\n" << log();
+  return code;
+}
+
+void Remora::signal(int number) const {
+  if (pid_ > 0) ::kill(pid_, number);
+}
+std::string Remora::log() const { return read_file(folder_ + "/log"); }
+
+bool Remora::wait_for_log(std::string_view text) const {
+  for (int i = 0; i < 1000; ++i) {
+    if (log().find(text) != std::string::npos) return true;
+    ::usleep(10000);
+  }
+  return false;
+}
+
+void Remora::rewrite(const std::string& yaml) const { std::ofstream(folder_ + "/remora.yaml") << yaml; }
+
+std::size_t Remora::resident() const {
+  std::istringstream in(read_file("/proc/" + std::to_string(pid_) + "/statm"));
+  std::size_t size = 0, resident = 0;
+  in >> size >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+Ran run_binary(const std::vector<std::string>& arguments) {
+  const std::string folder = make_folder();
+  const pid_t pid = spawn(arguments, folder + "/out", {});
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_file(folder + "/out")};
+  std::filesystem::remove_all(folder);
+  return ran;
+}
+
+std::string simple_config(const std::vector<std::string>& backends, const std::string& pool, const std::string& listener,
+                          const std::string& top) {
+  std::string text = "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nworkers: 2\n" + top;
+  text += "listeners:\n  - bind: 127.0.0.1:0\n";
+  std::istringstream listener_lines(listener);
+  for (std::string line; std::getline(listener_lines, line);) text += "    " + line + "\n";
+  text += "pools:\n  app:\n    backends: [";
+  for (std::size_t i = 0; i < backends.size(); ++i) text += (i > 0 ? ", " : "") + backends[i];
+  text += "]\n";
+  std::istringstream pool_lines(pool);
+  for (std::string line; std::getline(pool_lines, line);) text += "    " + line + "\n";
+  return text;
+}
+
+}  // namespace remora::test

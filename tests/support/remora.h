@@ -1,0 +1,62 @@
+// The real binary, started with a configuration on port 0, and ended with the test.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "support/net.h"
+
+namespace remora::test {
+
+class Remora {
+ public:
+  /// Writes `yaml` to a file of its own, starts `remora run`, waits until it listens.
+  explicit Remora(const std::string& yaml, const std::vector<std::string>& environment = {});
+  ~Remora();
+  Remora(const Remora&) = delete;
+  Remora& operator=(const Remora&) = delete;
+
+  int port(std::size_t listener = 0) const { return ports_.at(listener); }
+  int admin_port() const { return admin_port_; }
+  pid_t pid() const { return pid_; }
+  Socket connect() const { return Socket::connect(port()); }
+  Reply ask(std::string_view request) const { return test::ask(port(), request); }
+  void signal(int number) const;
+  /// Ends it with SIGTERM; the exit code, or -signal. Fails the test when it does not end.
+  int stop();
+  /// What it logged so far.
+  std::string log() const;
+  /// Waits until the log holds `text`.
+  bool wait_for_log(std::string_view text) const;
+  void rewrite(const std::string& yaml) const;
+  const std::string& folder() const { return folder_; }
+  /// Resident memory, bytes.
+  std::size_t resident() const;
+
+ private:
+  int wait_exit(std::chrono::milliseconds limit);
+  std::string folder_;
+  pid_t pid_ = -1;
+  std::vector<int> ports_;
+  int admin_port_ = 0;
+};
+
+/// Path of the binary under test.
+std::string binary();
+/// Runs the binary to its end; returns exit code and what it printed (both streams).
+struct Ran {
+  int code;
+  std::string output;
+};
+Ran run_binary(const std::vector<std::string>& arguments);
+std::string make_folder();
+/// `sanitized()`: memory figures mean nothing in such builds.
+bool sanitized();
+
+/// One pool over these backends, on a port 0 listener; `pool` and `top` add lines.
+std::string simple_config(const std::vector<std::string>& backends, const std::string& pool = "", const std::string& listener = "",
+                          const std::string& top = "");
+
+}  // namespace remora::test
