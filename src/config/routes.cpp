@@ -118,6 +118,7 @@ void read_route(const Value& v, Route& out) {
   m.read_with("path", out.path, [](const Value& x, std::string& o) {
     read_value(x, o);
     if (o.empty() || o.front() != '/') x.bad("must begin with '/'");
+    if (o.size() > 1 && o.back() == '/') o.pop_back();  // whole segments: /api/ and /api say the same
     if (o.find_first_of("?#* ") != std::string::npos) x.bad("a path matches whole segments; '?', '#', '*' and spaces have no meaning");
   });
   if (const auto methods = m.get("methods"))

@@ -58,6 +58,7 @@ bool BodyReader::decode_chunks(Stream& stream, SideFailure& failure) {
     const ChunkDecoder::Step step = chunks_.step(rest);
     switch (step.got) {
       case ChunkDecoder::Got::bad:
+        if (run_count_ > 0) return true;  // first what was good; the decoder stays bad
         failure = {SideFailure::Kind::malformed, 400, "malformed chunked coding"};
         return false;
       case ChunkDecoder::Got::data:

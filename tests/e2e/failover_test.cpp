@@ -1,0 +1,570 @@
+// Backends that die, hang, lie and come back; sessions that stay where they are; nothing executed twice.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "support/remora.h"
+
+namespace remora::test {
+namespace {
+
+std::string cookie_of(const Reply& r) { return r.field("Set-Cookie").substr(0, r.field("Set-Cookie").find(';')); }
+std::string with_cookie(const std::string& cookie) { return cookie.empty() ? "" : "Cookie: " + cookie + "\r\n"; }
+
+/// Names itself, and echoes Remora-Session and Cookie.
+Origin::Script named(const std::string& name) {
+  return answering([name](const std::string& head, const std::string&) {
+    return ok(name, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") + "\r\nX-Cookie: " + field_of(head, "Cookie") + "\r\n");
+  });
+}
+
+int free_port() {
+  Origin o([](Socket&) {});
+  return o.port();
+}
+
+// Sessions ------------------------------------------------------------------------------------------
+
+TEST(CookieSession, StaysOnItsBackendAndIsHiddenFromTheApp) {
+  Origin a(named("a")), b(named("b")), c(named("c"));
+  Remora remora(simple_config({a.address(), b.address(), c.address()}, "affinity: cookie\n"));
+  std::set<std::string> used;
+  for (int user = 0; user < 30; ++user) {
+    const Reply first = remora.ask(get("/"));
+    const std::string cookie = cookie_of(first), backend = first.field("X-Backend");
+    EXPECT_NE(first.field("Set-Cookie").find("; Path=/; HttpOnly; SameSite=Lax"), std::string::npos);
+    EXPECT_NE(first.field("X-Session").find(";epoch=1;reason=new"), std::string::npos);
+    used.insert(backend);
+    for (int i = 0; i < 5; ++i) {
+      const Reply r = remora.ask(get("/", "Cookie: x=1; " + cookie + "; y=2\r\n"));
+      EXPECT_EQ(r.field("X-Backend"), backend);
+      EXPECT_EQ(r.field("X-Cookie"), "x=1; y=2");
+      EXPECT_EQ(r.field("Set-Cookie"), "");  // sent again only when it must change
+      EXPECT_NE(r.field("X-Session").find(";epoch=1;reason=sticky"), std::string::npos);
+    }
+  }
+  EXPECT_EQ(used.size(), 3U);
+}
+
+TEST(CookieSession, ForgedForeignAndCutTokensAreNoSession) {
+  Origin a(named("a"));
+  Remora remora(simple_config({a.address()}, "affinity: cookie\n"));
+  const std::string good = cookie_of(remora.ask(get("/")));
+  std::vector<std::string> bad{good.substr(0, good.size() - 1), good + "A", "remora-app=", "remora-app=" + std::string(8192, 'A'),
+                               "remora-app=%00%01", good.substr(0, 11) + std::string(128, 'A')};
+  std::string flipped = good;
+  flipped[60] = flipped[60] == 'A' ? 'B' : 'A';
+  bad.push_back(flipped);
+  for (const auto& token : bad) {
+    const Reply r = remora.ask(get("/", with_cookie(token)));
+    EXPECT_EQ(r.status, 200);
+    EXPECT_NE(r.field("X-Session").find("reason=new"), std::string::npos) << token.substr(0, 40);
+  }
+}
+
+TEST(CookieSession, SharedCachesNeverKeepAToken) {
+  Origin a(answering([](const std::string&, const std::string&) { return ok("x", "Cache-Control: public, max-age=60\r\n"); }));
+  Remora remora(simple_config({a.address()}, "affinity: cookie\n"));
+  const Reply r = remora.ask(get("/"));
+  EXPECT_EQ(r.field("Set-Cookie"), "");
+  EXPECT_EQ(r.field("Cache-Control"), "public, max-age=60");
+}
+
+TEST(CookieSession, APreflightBeginsNone) {
+  Origin a(named("a"));
+  Remora remora(simple_config({a.address()}, "affinity: cookie\n"));
+  EXPECT_EQ(remora.ask("OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccess-Control-Request-Method: PUT\r\n\r\n").field("Set-Cookie"), "");
+}
+
+TEST(CookieSession, MovesOnceWhenItsBackendDiesAndDoesNotReturn) {
+  auto a = std::make_unique<Origin>(named("a"));
+  auto b = std::make_unique<Origin>(named("b"));
+  Origin c(named("c"));
+  Remora remora(simple_config({a->address(), b->address(), c.address()}, "affinity: cookie\n"));
+  std::string cookie;
+  do cookie = cookie_of(remora.ask(get("/")));
+  while (remora.ask(get("/", with_cookie(cookie))).field("X-Backend") != "a");
+  const int port = a->port();
+  a->stop();
+  const Reply moved = remora.ask(get("/", with_cookie(cookie)));
+  EXPECT_EQ(moved.status, 200);
+  EXPECT_NE(moved.field("X-Backend"), "a");
+  EXPECT_NE(moved.field("X-Session").find(";epoch=2;reason=failover"), std::string::npos) << moved.head;
+  const std::string new_cookie = cookie_of(moved);
+  ASSERT_NE(new_cookie, "");
+  // Parallel requests with the old token go to the same place.
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(remora.ask(get("/", with_cookie(cookie))).field("X-Backend"), moved.field("X-Backend"));
+  Origin back(named("a"), port);
+  for (int i = 0; i < 10; ++i) {
+    const Reply r = remora.ask(get("/", with_cookie(new_cookie)));
+    EXPECT_EQ(r.field("X-Backend"), moved.field("X-Backend"));
+    EXPECT_NE(r.field("X-Session").find(";epoch=2;reason=sticky"), std::string::npos);
+  }
+}
+
+TEST(CookieSession, OnLostRejectAnswersAndClears) {
+  auto a = std::make_unique<Origin>(named("a"));
+  Origin b(named("b"));
+  Remora remora(simple_config({a->address(), b.address()}, "affinity: cookie\nsession: {on_lost: reject, reject: {status: 404, body: gone}}\n"));
+  std::string cookie;
+  do cookie = cookie_of(remora.ask(get("/")));
+  while (remora.ask(get("/", with_cookie(cookie))).field("X-Backend") != "a");
+  a->stop();
+  const Reply r = remora.ask(get("/", with_cookie(cookie)));
+  EXPECT_EQ(r.status, 404);
+  EXPECT_EQ(r.body, "gone");
+  EXPECT_NE(r.field("Set-Cookie").find("Max-Age=0"), std::string::npos);
+}
+
+TEST(CookieSession, TwoInstancesWithTheSameKeysAgree) {
+  Origin a(named("a")), b(named("b")), c(named("c"));
+  const std::string config = simple_config({a.address(), b.address(), c.address()}, "affinity: cookie\n");
+  Remora one(config), two(config);
+  for (int i = 0; i < 20; ++i) {
+    const Reply first = one.ask(get("/"));
+    EXPECT_EQ(two.ask(get("/", with_cookie(cookie_of(first)))).field("X-Backend"), first.field("X-Backend"));
+  }
+}
+
+TEST(CookieSession, DrainAndWeightZeroKeepBoundSessionsMaintMovesThem) {
+  Origin a(named("a")), b(named("b"));
+  const auto config = [&](const std::string& more) {
+    return "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nlisteners: [127.0.0.1:0]\npools:\n  app:\n    affinity: cookie\n    backends:\n"
+           "      - {id: a, address: " + a.address() + more + "}\n      - {id: b, address: " + b.address() + "}\n";
+  };
+  Remora remora(config(""));
+  std::string cookie;
+  do cookie = cookie_of(remora.ask(get("/")));
+  while (remora.ask(get("/", with_cookie(cookie))).field("X-Backend") != "a");
+  for (const std::string wish : {", admin: drain", ", weight: 0"}) {
+    Remora other(config(wish));
+    EXPECT_EQ(other.ask(get("/", with_cookie(cookie))).field("X-Backend"), "a");
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(other.ask(get("/")).field("X-Backend"), "b");
+  }
+  Remora other(config(", admin: maint"));
+  const Reply moved = other.ask(get("/", with_cookie(cookie)));
+  EXPECT_EQ(moved.field("X-Backend"), "b");
+  EXPECT_NE(moved.field("X-Session").find("reason=maint"), std::string::npos);
+}
+
+TEST(IpHash, OneAddressOneBackend) {
+  Origin a(named("a")), b(named("b")), c(named("c"));
+  Remora remora(simple_config({a.address(), b.address(), c.address()}, "affinity: {kind: ip_hash, ipv4_prefix: 24}\n", "trusted_proxies: [127.0.0.1]\n"));
+  std::set<std::string> used;
+  for (int i = 0; i < 40; ++i) {
+    const std::string net = "10.0." + std::to_string(i) + ".";
+    const std::string first = remora.ask(get("/", "X-Forwarded-For: " + net + "1\r\n")).field("X-Backend");
+    EXPECT_EQ(remora.ask(get("/", "X-Forwarded-For: " + net + "200\r\n")).field("X-Backend"), first);
+    used.insert(first);
+  }
+  EXPECT_EQ(used.size(), 3U);
+}
+
+// Retries -------------------------------------------------------------------------------------------
+
+TEST(Retry, ARefusedConnectionGoesElsewhereForAnyMethod) {
+  Origin a(named("a"));
+  const std::string dead = "127.0.0.1:" + std::to_string(free_port());
+  Remora remora(simple_config({dead, a.address()}));
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(remora.ask(get("/")).status, 200);
+    EXPECT_EQ(remora.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").status, 200);
+  }
+}
+
+TEST(Retry, AResetBeforeTheResponseIsRepeatedForGetOnly) {
+  std::atomic<int> gets{0}, posts{0};
+  Origin bad([&](Socket& s) {
+    const std::string head = s.receive_head();
+    (head.substr(0, 4) == "POST" ? posts : gets)++;
+    s.close_with_reset();
+  });
+  Origin a(named("a"));
+  Remora remora(simple_config({bad.address(), a.address()}, "balance: round_robin\n"));
+  int failed_posts = 0;
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(remora.ask(get("/")).status, 200);
+    const int status = remora.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").status;
+    failed_posts += status == 502 ? 1 : 0;
+  }
+  EXPECT_GT(gets.load(), 0);
+  EXPECT_EQ(posts.load(), failed_posts);  // each POST that was lost there was lost: none was sent again
+}
+
+TEST(Retry, PutBodiesAreReplayedUpToTheLimit) {
+  Origin bad([](Socket& s) {
+    s.receive_head();
+    s.receive_some(100ms);
+    s.close_with_reset();
+  });
+  std::mutex mutex;
+  std::string got;
+  Origin a(answering([&](const std::string&, const std::string& body) {
+    const std::lock_guard lock(mutex);
+    got = body;
+    return ok("a");
+  }));
+  Remora remora(simple_config({bad.address(), "{address: " + a.address() + ", backup: true}"}, "failover: {replay_body: 1KiB}\n"));
+  const std::string small(1000, 's'), large(5000, 'l');
+  const auto put = [&](const std::string& body) {
+    return remora.ask("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body).status;
+  };
+  EXPECT_EQ(put(small), 200);
+  {
+    const std::lock_guard lock(mutex);
+    EXPECT_EQ(got, small);
+  }
+  EXPECT_EQ(put(large), 502);
+}
+
+TEST(Retry, StatusesAreRetriedForIdempotentMethodsAndPassedOnAtTheEnd) {
+  std::atomic<int> asked{0};
+  Origin bad(answering([&](const std::string&, const std::string&) {
+    ++asked;
+    return std::string("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+  }));
+  Origin a(named("a"));
+  Remora both(simple_config({bad.address(), a.address()}, "balance: round_robin\n"));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(both.ask(get("/")).status, 200);
+  EXPECT_GT(asked.load(), 0);
+  Remora alone(simple_config({bad.address()}));
+  const Reply r = alone.ask(get("/"));
+  EXPECT_EQ(r.status, 503);
+  EXPECT_EQ(r.body, "busy");  // the app's own words, not ours
+}
+
+TEST(Retry, ABoundSessionSeesItsBackendsOwnErrors) {
+  Origin a(answering([](const std::string& head, const std::string&) {
+    return head.find("/fail") != std::string::npos ? std::string("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy") : ok("a", "X-Backend: a\r\n");
+  }));
+  Origin b(named("b"));
+  Remora remora(simple_config({a.address(), b.address()}, "affinity: cookie\n"));
+  std::string cookie;
+  do cookie = cookie_of(remora.ask(get("/")));
+  while (remora.ask(get("/", with_cookie(cookie))).field("X-Backend") != "a");
+  EXPECT_EQ(remora.ask(get("/fail", with_cookie(cookie))).body, "busy");
+}
+
+TEST(Retry, TheBudgetBoundsAStorm) {
+  std::atomic<int> asked{0};
+  const auto script = [&](Socket& s) {
+    s.receive_head();
+    ++asked;
+    std::this_thread::sleep_for(200ms);
+    s.close_with_reset();
+  };
+  Origin a(script), b(script);
+  Remora remora(simple_config({a.address(), b.address()}, "failover: {attempts: 3, budget: 0%}\n"));
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 30; ++i) clients.emplace_back([&] { EXPECT_EQ(remora.ask(get("/")).status, 502); });
+  for (auto& t : clients) t.join();
+  EXPECT_GE(asked.load(), 31);
+  EXPECT_LE(asked.load(), 30 + 3 + 3);  // three may always be retried at a time
+}
+
+// Timeouts ------------------------------------------------------------------------------------------
+
+TEST(Timeouts, AHungBackendIsA504WithinTheTimeout) {
+  Origin hung([](Socket& s) { s.receive_until("never"); });
+  Remora remora(simple_config({hung.address()}, "timeouts: {response: 300ms}\nfailover: {attempts: 1}\n"));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(remora.ask(get("/")).status, 504);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 290ms);
+}
+
+TEST(Timeouts, AStalledResponseBodyIsVisiblyBroken) {
+  Origin stalls([](Socket& s) {
+    s.receive_head();
+    s.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+    s.receive_until("never");
+  });
+  Remora remora(simple_config({stalls.address()}, "timeouts: {read: 300ms}\n"));
+  const Reply r = remora.ask(get("/"));
+  EXPECT_EQ(r.status, 200);
+  EXPECT_FALSE(r.complete);
+}
+
+TEST(Timeouts, SlowClientsAreCut) {
+  Origin a(named("a"));
+  Remora remora(simple_config({a.address()}, "", "timeouts: {header: 300ms, body: 300ms, idle: 300ms}\n"));
+  Socket head = remora.connect();
+  head.send("GET / HTTP/1.1\r\nHo");
+  EXPECT_EQ(head.receive_reply().status, 408);
+  Socket body = remora.connect();
+  body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+  EXPECT_EQ(body.receive_reply().status, 408);
+  Socket idle = remora.connect();
+  EXPECT_TRUE(idle.closed_by_peer(5s));
+}
+
+TEST(Timeouts, AClientThatGoesAwayReleasesItsBackendConnectionAtOnce) {
+  std::atomic<bool> released{false};
+  Origin slow([&](Socket& s) {
+    s.receive_head();
+    released = s.closed_by_peer();
+  });
+  Remora remora(simple_config({slow.address()}));
+  Socket s = remora.connect();
+  s.send(get("/"));
+  std::this_thread::sleep_for(100ms);
+  s.close();
+  for (int i = 0; i < 200 && !released; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(released);
+}
+
+// Full backends -------------------------------------------------------------------------------------
+
+TEST(MaxInFlight, OthersWaitInLineAndAreServed) {
+  std::atomic<int> now{0}, most{0};
+  Origin a([&](Socket& s) {
+    while (!s.receive_head().empty()) {
+      const int n = ++now;
+      int seen = most;
+      while (n > seen && !most.compare_exchange_weak(seen, n)) {
+      }
+      std::this_thread::sleep_for(20ms);
+      --now;
+      s.send(ok("a"));
+    }
+  });
+  Remora remora(simple_config({"{address: " + a.address() + ", max_in_flight: 2}"}));
+  std::atomic<int> served{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 20; ++i) clients.emplace_back([&] { served += remora.ask(get("/")).status == 200 ? 1 : 0; });
+  for (auto& t : clients) t.join();
+  EXPECT_EQ(served.load(), 20);
+  EXPECT_LE(most.load(), 2);
+}
+
+TEST(MaxInFlight, AFullBackendIs503AfterTheQueueTimeoutOrAMove) {
+  std::atomic<bool> hold{true};
+  const auto script = [&](const std::string& name) {
+    return [&, name](Socket& s) {
+      for (std::string head; !(head = s.receive_head()).empty();) {
+        while (hold && head.find("/hold") != std::string::npos) std::this_thread::sleep_for(5ms);
+        s.send(ok(name, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") + "\r\n"));
+      }
+    };
+  };
+  Origin a(script("a")), b(script("b"));
+  for (const std::string on_full : {"reject", "move"}) {
+    hold = true;
+    Remora remora(simple_config({"{address: " + a.address() + ", max_in_flight: 1}", b.address()},
+                                "affinity: cookie\ntimeouts: {queue: 200ms}\nsession: {on_full: " + on_full + "}\n"));
+    std::string cookie;
+    do cookie = cookie_of(remora.ask(get("/")));
+    while (remora.ask(get("/", with_cookie(cookie))).field("X-Backend") != "a");
+    Socket holder = remora.connect();
+    holder.send(get("/hold", with_cookie(cookie)));
+    std::this_thread::sleep_for(100ms);
+    const Reply r = remora.ask(get("/", with_cookie(cookie)));
+    if (on_full == "reject") {
+      EXPECT_EQ(r.status, 503);
+      EXPECT_EQ(r.field("Set-Cookie"), "");
+    } else {
+      EXPECT_EQ(r.field("X-Backend"), "b");
+      EXPECT_NE(r.field("X-Session").find("reason=overload"), std::string::npos);
+    }
+    hold = false;
+    EXPECT_EQ(holder.receive_reply().status, 200);
+  }
+}
+
+// Probes --------------------------------------------------------------------------------------------
+
+TEST(Probes, ADeadBackendLeavesServiceAndReturns) {
+  std::atomic<bool> well{true};
+  Origin a(answering([&](const std::string& head, const std::string&) {
+    if (head.find("/healthz") != std::string::npos && !well) return std::string("HTTP/1.1 500 Ill\r\nContent-Length: 0\r\n\r\n");
+    return ok("a", "X-Backend: a\r\n");
+  }));
+  Origin b(named("b"));
+  Remora remora(simple_config({a.address(), b.address()},
+                              "affinity: cookie\nhealth: {probe: {path: /healthz, interval: 50ms, timeout: 500ms, rise: 2, fall: 2}}\n"));
+  ASSERT_TRUE(remora.wait_for_log(a.address() + " is up"));
+  std::string cookie;
+  do cookie = cookie_of(remora.ask(get("/")));
+  while (remora.ask(get("/", with_cookie(cookie))).field("X-Backend") != "a");
+  well = false;
+  ASSERT_TRUE(remora.wait_for_log(a.address() + " is down: status 500"));
+  std::this_thread::sleep_for(50ms);
+  const Reply moved = remora.ask(get("/", with_cookie(cookie)));
+  EXPECT_EQ(moved.field("X-Backend"), "b");
+  EXPECT_NE(moved.field("X-Session").find("epoch=2;reason=failover"), std::string::npos);
+  well = true;
+  for (int i = 0; i < 300; ++i) {
+    if (remora.ask(get("/")).field("X-Backend") == "a") return;
+    std::this_thread::sleep_for(10ms);
+  }
+  ADD_FAILURE() << "a did not return";
+}
+
+TEST(Probes, AllDownIs503AtOnceWithRetryAfter) {
+  const std::string dead = "127.0.0.1:" + std::to_string(free_port());
+  Remora remora(simple_config({dead}, "health: {probe: {path: /, interval: 50ms}}\n"));
+  ASSERT_TRUE(remora.wait_for_log("is down"));
+  std::this_thread::sleep_for(50ms);
+  const Reply r = remora.ask(get("/"));
+  EXPECT_EQ(r.status, 503);
+  EXPECT_EQ(r.field("Retry-After"), "1");
+}
+
+// Under load ----------------------------------------------------------------------------------------
+
+/// A load of GETs and POSTs with sessions while one backend of three misbehaves; see the list.
+struct Load {
+  std::atomic<int> gets{0}, posts{0}, failed_gets{0}, broken_bodies{0}, moved_healthy{0};
+  std::atomic<int> slowest_ms{0};
+  std::atomic<bool> stop{false};
+  std::mutex mutex;
+  std::map<std::string, int> executed;  // POST id -> times; guarded by mutex
+
+  Origin::Script backend(const std::string& name, std::atomic<bool>& bad, std::function<bool(Socket&)> misbehave) {
+    return [this, name, &bad, misbehave](Socket& s) {
+      for (std::string head; !(head = s.receive_head()).empty();) {
+        if (const std::string id = field_of(head, "X-Id"); !id.empty()) {
+          s.receive_exactly(2);
+          const std::lock_guard lock(mutex);
+          ++executed[id];
+        }
+        if (bad && misbehave && !misbehave(s)) return;
+        if (!s.send(ok(name, "X-Backend: " + name + "\r\n"))) return;
+      }
+    };
+  }
+
+  void client(int port, int number, const std::string& bad_name) {
+    std::string cookie, home;
+    Socket s;
+    for (int i = 0; !stop; ++i) {
+      const bool post = i % 5 == 4;
+      const std::string id = std::to_string(number) + "-" + std::to_string(i);
+      if (s.fd() < 0) s = Socket::connect(port);
+      const auto begin = std::chrono::steady_clock::now();
+      s.send(post ? "POST / HTTP/1.1\r\nHost: a\r\nX-Id: " + id + "\r\n" + with_cookie(cookie) + "Content-Length: 2\r\n\r\nhi"
+                  : get("/", with_cookie(cookie)));
+      const Reply r = s.receive_reply();
+      const int took = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin).count());
+      int seen = slowest_ms;
+      while (took > seen && !slowest_ms.compare_exchange_weak(seen, took)) {
+      }
+      (post ? posts : gets)++;
+      if (r.status == 200 && !r.complete) ++broken_bodies;
+      if (!post && r.status != 200) ++failed_gets;
+      if (const std::string fresh = cookie_of(r); !fresh.empty()) cookie = fresh;
+      const std::string backend = r.field("X-Backend");
+      if (r.status == 200 && r.complete) {
+        if (!home.empty() && home != bad_name && backend != home) ++moved_healthy;
+        home = backend;
+      }
+      if (r.field("Connection") == "close" || !r.complete) s.close();
+    }
+  }
+
+  void run(int port, const std::string& bad_name, const std::function<void()>& events) {
+    std::vector<std::thread> clients;
+    for (int i = 0; i < 12; ++i) clients.emplace_back([=, this] { client(port, i, bad_name); });
+    events();
+    stop = true;
+    for (auto& t : clients) t.join();
+    const std::lock_guard lock(mutex);
+    for (const auto& [id, times] : executed) EXPECT_EQ(times, 1) << "POST " << id << " was executed twice";
+    EXPECT_GT(gets.load(), 100);
+    EXPECT_EQ(moved_healthy.load(), 0);
+  }
+};
+
+const char* load_pool = "affinity: cookie\ntimeouts: {connect: 1s, response: 2s}\nfailover: {budget: 100%}\n"
+                        "health: {probe: {path: /healthz, interval: 100ms, timeout: 500ms}}\n";
+
+TEST(UnderLoad, KilledAndRefusing) {
+  Load load;
+  std::atomic<bool> never{false};
+  auto bad = std::make_unique<Origin>(load.backend("bad", never, nullptr));
+  Origin b(load.backend("b", never, nullptr)), c(load.backend("c", never, nullptr));
+  Remora remora(simple_config({bad->address(), b.address(), c.address()}, load_pool));
+  load.run(remora.port(), "bad", [&] {
+    std::this_thread::sleep_for(700ms);
+    const int port = bad->port();
+    bad->stop();  // open connections end, new ones are refused
+    std::this_thread::sleep_for(1s);
+    Origin back(load.backend("bad", never, nullptr), port);
+    std::this_thread::sleep_for(700ms);
+    load.stop = true;
+    std::this_thread::sleep_for(300ms);
+  });
+  EXPECT_EQ(load.failed_gets.load(), 0);
+  EXPECT_EQ(load.broken_bodies.load(), 0);
+}
+
+TEST(UnderLoad, ResetBeforeTheResponse) {
+  Load load;
+  std::atomic<bool> bad{false}, never{false};
+  Origin a(load.backend("bad", bad, [](Socket& s) {
+    s.close_with_reset();
+    return false;
+  }));
+  Origin b(load.backend("b", never, nullptr)), c(load.backend("c", never, nullptr));
+  Remora remora(simple_config({a.address(), b.address(), c.address()}, load_pool));
+  load.run(remora.port(), "bad", [&] {
+    std::this_thread::sleep_for(500ms);
+    bad = true;
+    std::this_thread::sleep_for(1s);
+    bad = false;
+    std::this_thread::sleep_for(300ms);
+  });
+  EXPECT_EQ(load.failed_gets.load(), 0);
+}
+
+TEST(UnderLoad, ResetInMidBodyAndLyingHeadsAreVisible) {
+  for (const std::string lie : {"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"}) {
+    Load load;
+    std::atomic<bool> bad{false}, never{false};
+    std::atomic<int> lies{0};
+    Origin a(load.backend("bad", bad, [&](Socket& s) {
+      ++lies;
+      s.send(lie);
+      return false;
+    }));
+    Origin b(load.backend("b", never, nullptr)), c(load.backend("c", never, nullptr));
+    Remora remora(simple_config({a.address(), b.address(), c.address()}, "affinity: cookie\n"));
+    load.run(remora.port(), "bad", [&] {
+      std::this_thread::sleep_for(300ms);
+      bad = true;
+      std::this_thread::sleep_for(500ms);
+      bad = false;
+      std::this_thread::sleep_for(200ms);
+    });
+    EXPECT_GT(lies.load(), 0);
+    EXPECT_GT(load.broken_bodies.load() + load.failed_gets.load(), 0);
+  }
+}
+
+TEST(UnderLoad, AStoppedBackendCostsNoMoreThanTheTimeouts) {
+  Load load;
+  std::atomic<bool> bad{false}, never{false};
+  Origin a(load.backend("bad", bad, [&](Socket& s) {
+    while (bad) std::this_thread::sleep_for(5ms);  // as SIGSTOP: connections are accepted, nothing is answered
+    s.close();
+    return false;
+  }));
+  Origin b(load.backend("b", never, nullptr)), c(load.backend("c", never, nullptr));
+  Remora remora(simple_config({a.address(), b.address(), c.address()}, load_pool));
+  load.run(remora.port(), "bad", [&] {
+    std::this_thread::sleep_for(500ms);
+    bad = true;
+    std::this_thread::sleep_for(3s);
+    bad = false;
+    std::this_thread::sleep_for(300ms);
+  });
+  // A bound session waits for its own backend (2 s), then is told 504; probes then take the backend out.
+  EXPECT_LT(load.slowest_ms.load(), 6000);
+}
+
+}  // namespace
+}  // namespace remora::test

@@ -1,0 +1,332 @@
+// What backends may answer: lies, fragments, and the unusual but legal. A malformed response is a 502, or visibly
+// broken once begun; its connection is never used again; no byte of one answer reaches another client.
+
+#include <gtest/gtest.h>
+
+#include <mutex>
+
+#include "support/remora.h"
+
+namespace remora::test {
+namespace {
+
+struct Case {
+  const char* name;
+  std::string bytes;      // what the backend sends, then it closes
+  int status;             // what the client gets
+  std::string body = "";  // expected when complete
+  bool complete = true;   // false: visibly broken
+  const char* request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+};
+
+std::vector<Case> cases() {
+  const char* head_request = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+  return {
+      {"ContentLength", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200, "hi"},
+      {"UntilClose", "HTTP/1.1 200 OK\r\n\r\nhi", 200, "hi"},
+      {"UntilCloseInHttp10", "HTTP/1.0 200 OK\r\n\r\nhi", 200, "hi"},
+      {"Chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 200, "hi"},
+      {"ChunkedWithExtension", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhi\r\n0\r\n\r\n", 200, "hi"},
+      {"NoReason", "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nhi", 200, "hi"},
+      {"NoReasonAndNoSpace", "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi", 200, "hi"},
+      {"EmptyBody", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, ""},
+      {"NoContent", "HTTP/1.1 204 No Content\r\n\r\n", 204, ""},
+      {"NotModifiedWithLength", "HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n", 304, ""},
+      {"HeadWithLength", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", 200, "", true, head_request},
+      {"HeadChunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, "", true, head_request},
+      {"UnknownStatus", "HTTP/1.1 299 Fine\r\nContent-Length: 2\r\n\r\nhi", 299, "hi"},
+      {"EarlyHintsThenFinal", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 103},
+      {"UnknownFieldsPass", "HTTP/1.1 200 OK\r\nX-A: \xe9\r\nContent-Length: 2\r\n\r\nhi", 200, "hi"},
+
+      {"Nothing", "", 502},
+      {"NoHttp", "hello\r\n\r\n", 502},
+      {"HalfAHead", "HTTP/1.1 200 OK\r\nContent-Le", 502},
+      {"StatusTooSmall", "HTTP/1.1 000 X\r\nContent-Length: 0\r\n\r\n", 502},
+      {"StatusTooLarge", "HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n", 502},
+      {"StatusOfTwoDigits", "HTTP/1.1 20 X\r\nContent-Length: 0\r\n\r\n", 502},
+      {"StatusOfFourDigits", "HTTP/1.1 2000 X\r\nContent-Length: 0\r\n\r\n", 502},
+      {"OtherVersion", "HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", 502},
+      {"BareLf", "HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", 502},
+      {"FoldedField", "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nhi", 502},
+      {"BareCr", "HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\nhi", 502},
+      {"NulInField", std::string("HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nhi", 49), 502},
+      {"SpaceBeforeColon", "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nhi", 502},
+      {"LengthAndChunked", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 502},
+      {"TwoLengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi", 502},
+      {"LengthList", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nhi", 502},
+      {"BadLength", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nhi", 502},
+      {"UnknownCoding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 502},
+      {"ChunkedInHttp10", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 502},
+      {"LengthWith204", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi", 502},
+      {"ChunkedWith204", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 502},
+      {"UnaskedUpgrade", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", 502},
+      {"EndlessHead", "HTTP/1.1 200 OK\r\nX: " + std::string(100000, 'a') + "\r\n\r\n", 502},
+
+      {"LengthTooLong", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi", 200, "", false},
+      {"ChunkCut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhi", 200, "", false},
+      {"LastChunkMissing", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", 200, "", false},
+      {"BadChunkSize", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nx\r\n", 200, "", false},
+      {"TrailersCut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX: y\r\n", 200, "", false},
+      {"ForbiddenTrailer", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nContent-Length: 1\r\n\r\n", 200, "", false},
+  };
+}
+
+class RawResponse : public ::testing::TestWithParam<Case> {
+ protected:
+  static void SetUpTestSuite() {
+    origin_ = new Origin([](Socket& s) {
+      if (s.receive_head().empty()) return;
+      std::string bytes;
+      {
+        const std::lock_guard lock(mutex_);
+        bytes = answer_;
+      }
+      s.send(bytes);
+      s.shutdown_send();
+      s.closed_by_peer(500ms);
+    });
+    remora_ = new Remora(simple_config({origin_->address()}, "failover: {attempts: 1}\n"));
+  }
+  static void TearDownTestSuite() {
+    delete remora_;
+    delete origin_;
+  }
+  static void answer_with(const std::string& bytes) {
+    const std::lock_guard lock(mutex_);
+    answer_ = bytes;
+  }
+  static inline Origin* origin_;
+  static inline Remora* remora_;
+  static inline std::mutex mutex_;
+  static inline std::string answer_;
+};
+
+TEST_P(RawResponse, ReachesTheClientAsItShould) {
+  const Case& c = GetParam();
+  answer_with(c.bytes);
+  Socket s = remora_->connect();
+  s.send(c.request);
+  const Reply r = s.receive_reply(std::string_view(c.request).substr(0, 4) == "HEAD");
+  EXPECT_EQ(r.status, c.status);
+  EXPECT_EQ(r.complete, c.complete);
+  if (c.complete && c.status < 400) {
+    EXPECT_EQ(r.body, c.body);
+  }
+  if (!c.complete) {
+    EXPECT_TRUE(s.closed_by_peer());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, RawResponse, ::testing::ValuesIn(cases()), [](const auto& info) { return std::string(info.param.name); });
+
+TEST_F(RawResponse, BytesBehindAResponseNeverReachAnyone) {
+  answer_with("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+  Socket s = remora_->connect();
+  for (int i = 0; i < 5; ++i) {
+    s.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_EQ(s.receive_reply().body, "hi");
+  }
+}
+
+TEST_F(RawResponse, ADateIsAddedOnlyWhenItIsMissing) {
+  answer_with("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(remora_->ask(get("/")).field("Date").size(), 29U);
+  answer_with("HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(remora_->ask(get("/")).field("Date"), "Thu, 01 Jan 2026 00:00:00 GMT");
+}
+
+TEST_F(RawResponse, UntilCloseBecomesChunkedForHttp11AndStaysForHttp10) {
+  answer_with("HTTP/1.1 200 OK\r\n\r\nhi");
+  Socket s = remora_->connect();
+  s.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  const Reply r = s.receive_reply();
+  EXPECT_EQ(r.field("Transfer-Encoding"), "chunked");
+  EXPECT_EQ(r.body, "hi");
+  const Reply old = remora_->ask("GET / HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(old.field("Transfer-Encoding"), "");
+  EXPECT_EQ(old.body, "hi");
+}
+
+// Streaming -----------------------------------------------------------------------------------------
+
+TEST(Streaming, TrailersPassBothWays) {
+  std::mutex mutex;
+  std::string seen;
+  Origin origin([&](Socket& s) {
+    const std::string all = s.receive_until("X-Request-Sum: 7\r\n\r\n");
+    {
+      const std::lock_guard lock(mutex);
+      seen = all;
+    }
+    s.send("HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 9\r\nRemora-State: x\r\n\r\n");
+    s.closed_by_peer();
+  });
+  Remora remora(simple_config({origin.address()}));
+  Socket s = remora.connect();
+  s.send("POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Request-Sum: 7\r\n\r\n");
+  const Reply r = s.receive_reply();
+  EXPECT_EQ(r.trailers, "X-Sum: 9\r\n");  // Remora-* is stripped, in trailers too
+  EXPECT_EQ(r.field("Trailer"), "X-Sum");
+  const std::lock_guard lock(mutex);
+  EXPECT_NE(seen.find("TE: trailers\r\n"), std::string::npos);
+}
+
+TEST(Streaming, ContinueIsEndToEnd) {
+  Origin origin([](Socket& s) {
+    const std::string head = s.receive_head();
+    EXPECT_EQ(field_of(head, "Expect"), "100-continue");
+    EXPECT_EQ(s.buffer(), "");
+    s.send("HTTP/1.1 100 Continue\r\n\r\n");
+    EXPECT_EQ(s.receive_exactly(5), "hello");
+    s.send(ok("thanks"));
+    s.closed_by_peer();
+  });
+  Remora remora(simple_config({origin.address()}));
+  Socket s = remora.connect();
+  s.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(s.receive_reply().status, 100);
+  s.send("hello");
+  EXPECT_EQ(s.receive_reply().body, "thanks");
+}
+
+TEST(Streaming, AFinalAnswerInsteadOfContinueEndsTheConnection) {
+  Origin origin([](Socket& s) {
+    s.receive_head();
+    s.send("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n");
+    s.closed_by_peer();
+  });
+  Remora remora(simple_config({origin.address()}));
+  Socket s = remora.connect();
+  s.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(s.receive_reply().status, 401);
+  s.shutdown_send();
+  EXPECT_TRUE(s.closed_by_peer());
+}
+
+TEST(Streaming, EachChunkIsPassedOnAsItComes) {
+  Origin paced([](Socket& s) {
+    s.receive_head();
+    s.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+    s.closed_by_peer(300ms);
+    s.send("1\r\nb\r\n0\r\n\r\n");
+    s.closed_by_peer();
+  });
+  Remora remora(simple_config({paced.address()}));
+  Socket s = remora.connect();
+  s.send(get("/"));
+  s.receive_head();
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(s.receive_until("a\r\n"), "1\r\na\r\n");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 250ms);  // before the backend said anything more
+  EXPECT_EQ(s.receive_until("0\r\n\r\n"), "1\r\nb\r\n0\r\n\r\n");
+}
+
+TEST(Streaming, AnEarlyAnswerIsDeliveredWhileTheRequestIsStillComing) {
+  Origin origin([](Socket& s) {
+    s.receive_head();
+    s.send("HTTP/1.1 413 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    s.shutdown_send();
+    s.receive_all();
+  });
+  Remora remora(simple_config({origin.address()}));
+  Socket s = remora.connect();
+  s.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nhello");
+  EXPECT_EQ(s.receive_reply().status, 413);
+}
+
+TEST(Streaming, LargeBodiesArriveWholeBothWays) {
+  std::string body(3'000'000, '\0');
+  for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i * 31 + i / 7919);
+  Origin origin(answering([](const std::string&, const std::string& b) { return ok(b); }));
+  Remora remora(simple_config({origin.address()}));
+  for (const bool chunked : {false, true}) {
+    Socket s = remora.connect();
+    std::thread sender([&] {
+      if (!chunked) {
+        s.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+        return;
+      }
+      s.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+      for (std::size_t at = 0, n = 1; at < body.size(); at += n, n = (n * 7) % 50000 + 1) {
+        n = std::min(n, body.size() - at);
+        char size[20];
+        std::snprintf(size, sizeof size, "%zx\r\n", n);
+        s.send(size + body.substr(at, n) + "\r\n");
+      }
+      s.send("0\r\n\r\n");
+    });
+    const Reply r = s.receive_reply();
+    sender.join();
+    EXPECT_EQ(r.status, 200);
+    EXPECT_TRUE(r.body == body);
+  }
+}
+
+// Upgrade -------------------------------------------------------------------------------------------
+
+const std::string upgrade_request = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+Origin::Script echoing_tunnel() {
+  return [](Socket& s) {
+    const std::string head = s.receive_head();
+    EXPECT_EQ(field_of(head, "Upgrade"), "websocket");
+    EXPECT_EQ(field_of(head, "Connection"), "upgrade");
+    s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-X: y\r\n\r\nfirst");
+    while (s.receive_some()) s.send(std::exchange(s.buffer(), {}));
+    s.send("bye");
+  };
+}
+
+TEST(Tunnel, CarriesBytesBothWaysAndHalfCloses) {
+  Origin origin(echoing_tunnel());
+  Remora remora(simple_config({origin.address()}));
+  Socket s = remora.connect();
+  s.send(upgrade_request + "early");
+  const std::string head = s.receive_head();
+  EXPECT_EQ(head.substr(0, 12), "HTTP/1.1 101");
+  EXPECT_EQ(field_of(head, "Upgrade"), "websocket");
+  EXPECT_EQ(field_of(head, "Sec-X"), "y");
+  EXPECT_EQ(s.receive_exactly(10), "firstearly");
+  const std::string block(200'000, 'z');
+  std::thread sender([&] { s.send(block); });
+  EXPECT_TRUE(s.receive_exactly(block.size()) == block);
+  sender.join();
+  s.shutdown_send();
+  EXPECT_EQ(s.receive_all(), "bye");
+}
+
+TEST(Tunnel, EndsWhenNothingMovesForTheTimeout) {
+  Origin origin(echoing_tunnel());
+  Remora remora(simple_config({origin.address()}, "", "timeouts: {tunnel: 300ms}\n"));
+  Socket s = remora.connect();
+  s.send(upgrade_request);
+  s.receive_head();
+  EXPECT_EQ(s.receive_exactly(5), "first");
+  EXPECT_TRUE(s.closed_by_peer(5s));
+}
+
+TEST(Tunnel, ARefusedUpgradeIsAnOrdinaryResponse) {
+  Origin origin(answering([](const std::string&, const std::string&) { return ok("no"); }));
+  Remora remora(simple_config({origin.address()}));
+  Socket s = remora.connect();
+  s.send(upgrade_request);
+  EXPECT_EQ(s.receive_reply().body, "no");
+  s.send(get("/"));
+  EXPECT_EQ(s.receive_reply().body, "no");
+}
+
+TEST(Tunnel, AClosedBackendClosesTheClient) {
+  Origin origin([](Socket& s) {
+    s.receive_head();
+    s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    s.close_with_reset();
+  });
+  Remora remora(simple_config({origin.address()}));
+  Socket s = remora.connect();
+  s.send(upgrade_request);
+  s.receive_head();
+  EXPECT_TRUE(s.closed_by_peer());
+}
+
+}  // namespace
+}  // namespace remora::test

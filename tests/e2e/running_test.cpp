@@ -1,0 +1,210 @@
+// Starting, refusing to start, reloading, stopping, running out of descriptors: the daemon as an operator meets it.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "support/remora.h"
+
+namespace remora::test {
+namespace {
+
+Origin::Script named(const std::string& name) {
+  return answering([name](const std::string& head, const std::string&) {
+    if (head.find("/slow") != std::string::npos) std::this_thread::sleep_for(700ms);
+    return ok(name);
+  });
+}
+
+std::string write(const std::string& folder, const std::string& text) {
+  std::ofstream(folder + "/f.yaml") << text;
+  return folder + "/f.yaml";
+}
+
+TEST(Starting, APortInUseIsOneClearLine) {
+  Origin taken([](Socket&) {});
+  const std::string folder = make_folder();
+  const Ran ran = run_binary({"run", "-c", write(folder, "state_dir: none\nadmin: off\nlisteners: [" + taken.address() + "]\npools: {a: {backends: [127.0.0.1:1]}}\n")});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_EQ(ran.output, "remora: listener " + taken.address() + ": the address is in use; stop the other process or choose another port\n");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Starting, ASecondInstanceOnTheSamePortIsRefused) {
+  Origin a(named("a"));
+  Remora first(simple_config({a.address()}));
+  const std::string folder = make_folder();
+  const Ran ran = run_binary({"run", "-c", write(folder, "state_dir: none\nadmin: off\nlisteners: [\"127.0.0.1:" + std::to_string(first.port()) + "\"]\npools: {a: {backends: [127.0.0.1:1]}}\n")});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.output.find("the address is in use"), std::string::npos) << ran.output;
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Starting, MissingFilesAndKeysAreSaid) {
+  EXPECT_EQ(run_binary({"run", "-c", "/nonexistent.yaml"}).output, "/nonexistent.yaml: cannot be read: No such file or directory\n");
+  const std::string folder = make_folder();
+  const Ran keyless = run_binary({"run", "-c", write(folder, "state_dir: none\nadmin: off\nlisteners: [127.0.0.1:0]\npools: {a: {affinity: cookie, backends: [127.0.0.1:1]}}\n")});
+  EXPECT_EQ(keyless.code, 1);
+  EXPECT_EQ(keyless.output, "remora: keys: cookie affinity needs a key: give `keys` or a `state_dir` where one is made\n");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Commands, VersionKeygenCheckAndUsage) {
+  EXPECT_EQ(run_binary({"version"}).output.substr(0, 7), "remora ");
+  const std::string one = run_binary({"keygen"}).output, two = run_binary({"keygen"}).output;
+  EXPECT_EQ(one.size(), 45U);
+  EXPECT_NE(one, two);
+  const std::string folder = make_folder();
+  const Ran good = run_binary({"check", "-c", write(folder, "listeners: [127.0.0.1:0]\npools: {a: {backends: [127.0.0.1:1]}}\n")});
+  EXPECT_EQ(good.code, 0) << good.output;
+  const Ran bad = run_binary({"check", "-c", write(folder, "listners: [127.0.0.1:0]\npools: {a: {backend: [x]}}\n")});
+  EXPECT_EQ(bad.code, 1);
+  EXPECT_NE(bad.output.find("/f.yaml:1:1: listners: unknown key (did you mean 'listeners'?)"), std::string::npos) << bad.output;
+  EXPECT_EQ(run_binary({"frobnicate"}).code, 2);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Keys, AreMadeOnceInTheStateFolder) {
+  Origin a(named("a"));
+  const std::string folder = make_folder();
+  const std::string config = "state_dir: " + folder + "/state\nadmin: off\nlisteners: [127.0.0.1:0]\npools: {app: {affinity: cookie, backends: [" + a.address() + "]}}\n";
+  std::string cookie;
+  {
+    Remora first(config);
+    const std::string set = first.ask(get("/")).field("Set-Cookie");
+    cookie = set.substr(0, set.find(';'));
+  }
+  using std::filesystem::perms;
+  EXPECT_EQ(std::filesystem::status(folder + "/state").permissions(), perms::owner_all);
+  EXPECT_EQ(std::filesystem::status(folder + "/state/token.key").permissions(), perms::owner_read | perms::owner_write);
+  Remora second(config);
+  EXPECT_EQ(second.ask(get("/", "Cookie: " + cookie + "\r\n")).field("Set-Cookie"), "");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Stopping, SigtermFinishesWhatRuns) {
+  Origin a(named("a"));
+  Remora remora(simple_config({a.address()}));
+  Socket idle = remora.connect();
+  idle.send(get("/"));
+  EXPECT_EQ(idle.receive_reply().status, 200);
+  std::vector<Socket> slow;
+  for (int i = 0; i < 20; ++i) {
+    slow.push_back(remora.connect());
+    slow.back().send(get("/slow"));
+  }
+  std::this_thread::sleep_for(200ms);
+  remora.signal(SIGTERM);
+  EXPECT_TRUE(idle.closed_by_peer());
+  for (auto& s : slow) {
+    const Reply r = s.receive_reply();
+    EXPECT_EQ(r.status, 200);
+    EXPECT_EQ(r.field("Connection"), "close");
+  }
+  EXPECT_EQ(remora.stop(), 0);
+}
+
+TEST(Stopping, TheGraceEndsAndASecondSignalIsAtOnce) {
+  Origin hung([](Socket& s) { s.receive_until("never"); });
+  Remora grace(simple_config({hung.address()}, "", "", "shutdown_grace: 300ms\n"));
+  Socket a = grace.connect();
+  a.send(get("/"));
+  std::this_thread::sleep_for(100ms);
+  EXPECT_EQ(grace.stop(), 0);
+  Remora twice(simple_config({hung.address()}));
+  Socket b = twice.connect();
+  b.send(get("/"));
+  std::this_thread::sleep_for(100ms);
+  twice.signal(SIGTERM);
+  std::this_thread::sleep_for(100ms);
+  EXPECT_EQ(twice.stop(), 0);
+}
+
+TEST(Stopping, TheDelayKeepsAcceptingButIsNotReady) {
+  Origin a(named("a"));
+  Remora remora("state_dir: none\nadmin: 127.0.0.1:0\nshutdown_delay: 700ms\nlisteners: [127.0.0.1:0]\npools: {app: {backends: [" + a.address() + "]}}\n");
+  EXPECT_EQ(ask(remora.admin_port(), get("/readyz")).status, 200);
+  EXPECT_EQ(run_binary({"healthcheck", "--admin", "127.0.0.1:" + std::to_string(remora.admin_port())}).code, 0);
+  remora.signal(SIGTERM);
+  ASSERT_TRUE(remora.wait_for_log("not ready any more"));
+  EXPECT_EQ(ask(remora.admin_port(), get("/readyz")).status, 503);
+  EXPECT_EQ(ask(remora.admin_port(), get("/healthz")).status, 200);
+  EXPECT_EQ(remora.ask(get("/")).status, 200);
+}
+
+TEST(Reloading, GoodFilesApplyBadOnesChangeNothing) {
+  Origin a(named("a")), b(named("b"));
+  Remora remora(simple_config({a.address()}));
+  Socket kept = remora.connect();
+  kept.send(get("/"));
+  EXPECT_EQ(kept.receive_reply().body, "a");
+  remora.rewrite("listeners: [");
+  remora.signal(SIGHUP);
+  ASSERT_TRUE(remora.wait_for_log("reload refused"));
+  EXPECT_EQ(remora.ask(get("/")).body, "a");
+  remora.rewrite(simple_config({b.address()}));
+  remora.signal(SIGHUP);
+  ASSERT_TRUE(remora.wait_for_log("reloaded"));
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(remora.ask(get("/")).body, "b");
+  kept.send(get("/"));  // the connection outlives the reload
+  EXPECT_EQ(kept.receive_reply().body, "b");
+}
+
+TEST(Descriptors, WhenTheyRunOutAcceptPausesAndRecovers) {
+  Origin a(named("a"));
+  Remora remora(simple_config({a.address()}, "", "limits: {connections: 100000}\n"));
+  const rlimit child{64, 64};
+  ASSERT_EQ(::prlimit(remora.pid(), RLIMIT_NOFILE, &child, nullptr), 0);
+  std::vector<Socket> many;
+  for (int i = 0; i < 100; ++i) many.push_back(remora.connect());
+  ASSERT_TRUE(remora.wait_for_log("accept paused"));
+  many.clear();
+  for (int i = 0; i < 100; ++i) {
+    Socket s = remora.connect();
+    s.send(get("/"));
+    if (s.receive_reply().status == 200) return;
+    std::this_thread::sleep_for(20ms);
+  }
+  ADD_FAILURE() << "it did not recover";
+}
+
+TEST(Logs, TheAccessLineTellsTheVerdictAndCannotBeForged) {
+  Origin a(named("a"));
+  Remora remora(simple_config({a.address()}, "affinity: cookie\n", "", "log: {access: {format: combined}}\n"));
+  remora.ask(get("/x", "User-Agent: a\" b\\\r\nCookie: remora-app=secretsecret\r\n"));
+  ASSERT_TRUE(remora.wait_for_log("GET /x HTTP/1.1"));
+  const std::string log = remora.log();
+  EXPECT_NE(log.find("\"a\\\" b\\\\\""), std::string::npos) << log;
+  EXPECT_NE(log.find("affinity=cookie reason=new epoch=1 attempts=1 cause=malformed"), std::string::npos) << log;
+  EXPECT_EQ(log.find("secretsecret"), std::string::npos);
+}
+
+TEST(Logs, JsonLinesAndAFileThatIsReopened) {
+  Origin a(named("a"));
+  const std::string folder = make_folder();
+  Remora remora(simple_config({a.address()}, "", "", "log: {access: {format: json, output: " + folder + "/access.log}}\n"));
+  const auto wait_for = [&](const std::string& file, const std::string& text) {
+    for (int i = 0; i < 300; ++i) {
+      std::ifstream in(file);
+      if (std::string((std::istreambuf_iterator<char>(in)), {}).find(text) != std::string::npos) return true;
+      std::this_thread::sleep_for(10ms);
+    }
+    return false;
+  };
+  remora.ask(get("/first"));
+  EXPECT_TRUE(wait_for(folder + "/access.log", "\"target\":\"/first\""));
+  std::filesystem::rename(folder + "/access.log", folder + "/old.log");
+  remora.signal(SIGHUP);
+  ASSERT_TRUE(remora.wait_for_log("reloaded"));
+  remora.ask(get("/second"));
+  EXPECT_TRUE(wait_for(folder + "/access.log", "\"target\":\"/second\""));
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace remora::test
