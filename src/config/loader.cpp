@@ -81,12 +81,10 @@ void read_store(const Value& v) {
 void read_root(const Value& root, Config& out) {
   Map m(root);
   if (const auto v = m.get("workers"); v && !(v->node.IsScalar() && v->node.Scalar() == "auto")) {
-    std::uint32_t n = 0;
+    std::uint32_t n = 1;
     read_value(*v, n);
-    if (n < 1 || n > 1024)
-      v->bad("must be auto or 1 to 1024");
-    else
-      out.workers = n;
+    if (n < 1 || n > 1024) v->bad("must be auto or 1 to 1024");
+    out.workers = n;
   }
   m.read_with("state_dir", out.state_dir, [](const Value& v, std::string& o) {
     read_value(v, o);

@@ -10,7 +10,7 @@ using std::chrono::steady_clock;
 class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry {
  public:
   explicit Entry(List& l) : list(l) {}
-  void begin(StreamRef s, const ClientTls* t, const Endpoint& e, Loop& loop) {
+  void begin(StreamRef s, const TlsRef& t, const Endpoint& e, Loop& loop) {
     stream = std::move(s);
     tls = t;
     endpoint = e;
@@ -20,6 +20,7 @@ class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry
   }
   StreamRef end() {
     disarm();
+    tls.reset();
     stream->detach();
     return std::move(stream);
   }
@@ -27,7 +28,7 @@ class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry
 
   List& list;
   StreamRef stream;
-  const ClientTls* tls = nullptr;
+  TlsRef tls;
   Endpoint endpoint;
   Entry *newer = nullptr, *older = nullptr;
 
@@ -65,7 +66,7 @@ void IdleConnections::discard(Entry& e) {
   stream->close();
 }
 
-StreamRef IdleConnections::take(const Backend& backend, const ClientTls* tls, const Endpoint& endpoint) {
+StreamRef IdleConnections::take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint) {
   const auto it = lists_.find(&backend);
   if (it == lists_.end()) return StreamRef();
   List& list = *it->second;
@@ -81,7 +82,7 @@ StreamRef IdleConnections::take(const Backend& backend, const ClientTls* tls, co
   return StreamRef();
 }
 
-void IdleConnections::put(const Backend& backend, const ClientTls* tls, const Endpoint& endpoint, StreamRef stream,
+void IdleConnections::put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, StreamRef stream,
                           std::uint32_t most) {
   if (most == 0) {
     stream->close();

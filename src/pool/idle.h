@@ -18,15 +18,18 @@ namespace remora {
 
 class IdleConnections {
  public:
+  /// Kept with each connection: one made under other TLS settings is not used again.
+  using TlsRef = std::shared_ptr<const ClientTls>;
+
   explicit IdleConnections(Loop& loop) : loop_(loop) {}
   ~IdleConnections() { clear(); }
   IdleConnections(const IdleConnections&) = delete;
   IdleConnections& operator=(const IdleConnections&) = delete;
 
   /// The most recently used connection that is still open, or nothing.
-  StreamRef take(const Backend& backend, const ClientTls* tls, const Endpoint& endpoint);
+  StreamRef take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint);
   /// Keeps a connection that is fit for reuse; at most `most` per backend, the oldest goes.
-  void put(const Backend& backend, const ClientTls* tls, const Endpoint& endpoint, StreamRef stream, std::uint32_t most);
+  void put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, StreamRef stream, std::uint32_t most);
   void clear();
   /// Closes the connections to backends that `keep` does not contain.
   template <class Keep>

@@ -57,7 +57,7 @@ void Exchange::forget() {
   request_.method_text = request_.target = request_.host = {};  // views of what is gone
   request_.fields.clear();
   response_.status = 0;
-  snapshot_ = worker_.snapshot;
+  snapshot_.reset();  // an idle connection must not keep an old one alive
   route_ = nullptr;
   pool_ = nullptr;
   member_ = nullptr;

@@ -33,7 +33,7 @@ Task<bool> Exchange::wait_for_place() {
 Task<void> Exchange::attempt() {
   ++attempts_;
   attempt_at_ = moved_at_ = now();
-  StreamRef idle = worker_.idle.take(*member_->backend, pool_->tls.get(), pool_->endpoint(*member_));
+  StreamRef idle = worker_.idle.take(*member_->backend, pool_->tls, pool_->endpoint(*member_));
   if (idle) {
     backend_.use(std::move(idle), true);
   } else if (!co_await open_connection()) {

@@ -53,6 +53,7 @@ Task<Exchange::End> Exchange::read_head() {
     co_return co_await answer();
   }
   started_ = head_at_ = now();
+  snapshot_ = worker_.snapshot;
   co_return End::keep;
 }
 
@@ -95,7 +96,8 @@ Task<bool> Exchange::relay() {
       co_return false;
     }
     const bool on_client = client_.stream().send_blocked();
-    if (!co_await wait(moved_at_ + (on_client ? client_timeouts().write : timeouts_.read))) continue;
+    const auto timeout = on_client ? client_timeouts().write : timeouts_.read;
+    if (!co_await wait(moved_at_ + timeout)) continue;
     if (on_client)
       fail(FailSide::client, Kind::client_timeout);
     else
@@ -243,7 +245,7 @@ void Exchange::release_backend() {
   place_.free();
   if (!backend_.has_stream()) return;
   if (backend_.reusable() && !worker_.stopping)
-    worker_.idle.put(*member_->backend, pool_->tls.get(), pool_->endpoint(*member_), backend_.release(),
+    worker_.idle.put(*member_->backend, pool_->tls, pool_->endpoint(*member_), backend_.release(),
                      pool_->config.idle_connections);
   else
     backend_.abort();

@@ -45,8 +45,8 @@ std::vector<Case> cases() {
       {"FoldedFieldWithSpace", "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400},
       {"FoldedFieldWithTab", "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n\tb\r\n\r\n", 400},
       {"FoldedFirstField", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400},
-      {"NulInValue", std::string("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 37), 400},
-      {"NulInName", std::string("GET / HTTP/1.1\r\nHost: a\r\nX\0: b\r\n\r\n", 35), 400},
+      {"NulInValue", bytes("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n"), 400},
+      {"NulInName", bytes("GET / HTTP/1.1\r\nHost: a\r\nX\0: b\r\n\r\n"), 400},
       {"ControlInValue", "GET / HTTP/1.1\r\nHost: a\r\nX: a\x01b\r\n\r\n", 400},
       {"DelInValue", "GET / HTTP/1.1\r\nHost: a\r\nX: a\x7f\r\n\r\n", 400},
       {"TabInValuePasses", "GET / HTTP/1.1\r\nHost: a\r\nX: a\tb\r\n\r\n", 200, true},
@@ -82,7 +82,7 @@ std::vector<Case> cases() {
       {"VersionWithTwoDigits", "GET / HTTP/1.11\r\nHost: a\r\n\r\n", 400},
       {"VersionWithoutDot", "GET / HTTP/11\r\nHost: a\r\n\r\n", 400},
       {"Connect", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 501},
-      {"TlsHelloOnPlainPort", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 15), 400},
+      {"TlsHelloOnPlainPort", bytes("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), 400},
 
       // Targets
       {"TargetWithoutSlash", "GET foo HTTP/1.1\r\nHost: a\r\n\r\n", 400},

@@ -64,6 +64,12 @@ class Socket {
   std::string buffer_;
 };
 
+/// A literal with its NULs.
+template <std::size_t n>
+std::string bytes(const char (&literal)[n]) {
+  return std::string(literal, n - 1);
+}
+
 /// One request on a fresh connection.
 Reply ask(int port, std::string_view request);
 std::string get(std::string_view target, std::string_view more_fields = "");

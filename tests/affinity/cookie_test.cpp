@@ -1,0 +1,180 @@
+// Cookie affinity as a table of requests; over sockets: e2e/failover_test.cpp.
+
+#include <gtest/gtest.h>
+
+#include "affinity/registry.h"
+#include "affinity/seal.h"
+
+namespace remora {
+namespace {
+
+using namespace std::chrono_literals;
+
+class CookieAffinity : public ::testing::Test {
+ protected:
+  CookieAffinity() {
+    pool_.name = "app";
+    pool_.affinity.kind = config::AffinityKind::cookie;
+    pool_.affinity.cookie.name = "c";
+    remake();
+  }
+  void remake() { affinity_ = make_affinity({pool_, keys_}); }
+
+  Binding begun() {
+    Binding b;
+    b.id = new_session_id();
+    b.backend = 42;
+    b.created = b.last_seen = now_;
+    return b;
+  }
+  std::string token(Binding b) {
+    std::string out;
+    TokenSealer(keys_, "app", "cookie", pool_.affinity.cookie.name).seal(b, scratch_, out);
+    return out;
+  }
+  Hint identify(const std::string& cookies) {
+    cookies_ = cookies;
+    fields_ = {{"Cookie", cookies_, Known::cookie}};
+    return affinity_->identify(view(), scratch_, now_);
+  }
+  RequestView view() {
+    RequestView v;
+    v.fields = fields_;
+    v.secure = secure_;
+    return v;
+  }
+  Cause cause_of(const Hint& h) {
+    const auto* none = std::get_if<NoHint>(&h);
+    return none != nullptr ? none->cause : Cause::none;
+  }
+  std::string mark(const Served& served, bool cacheable = false) {
+    ResponseView response;
+    response.shared_cacheable = cacheable;
+    edits_.clear();
+    affinity_->mark(view(), served, response, scratch_, now_, edits_);
+    return edits_.lines;
+  }
+
+  config::Pool pool_;
+  std::shared_ptr<const KeyRing> keys_ = std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')});
+  std::shared_ptr<const Affinity> affinity_;
+  CryptoScratch scratch_;
+  Clock::Wall now_{std::chrono::hours(24 * 365 * 50)};
+  std::string cookies_;
+  std::vector<Field> fields_;
+  ResponseEdits edits_;
+  bool secure_ = false;
+};
+
+TEST_F(CookieAffinity, RecognisesItsToken) {
+  const Binding b = begun();
+  const Hint hint = identify("x=1; c=" + token(b) + "; y=2");
+  ASSERT_TRUE(std::holds_alternative<Opened>(hint));
+  EXPECT_EQ(std::get<Opened>(hint).binding.id, b.id);
+}
+
+TEST_F(CookieAffinity, SaysWhyAThingIsNoSession) {
+  EXPECT_EQ(cause_of(identify("")), Cause::absent);
+  EXPECT_EQ(cause_of(identify("d=" + token(begun()))), Cause::absent);
+  EXPECT_EQ(cause_of(identify("c=x")), Cause::malformed);
+  EXPECT_EQ(cause_of(identify("c=" + std::string(128, 'A'))), Cause::unknown_key);
+}
+
+TEST_F(CookieAffinity, EndsBetweenOneAndOneAndAQuarterIdleTimeouts) {
+  const std::string cookie = "c=" + token(begun());
+  now_ += 30min * 5 / 4 - 1ms;
+  EXPECT_EQ(cause_of(identify(cookie)), Cause::none);
+  now_ += 1ms;
+  EXPECT_EQ(cause_of(identify(cookie)), Cause::idle);
+}
+
+TEST_F(CookieAffinity, EndsAtItsMaximumLifetimeHoweverActive) {
+  Binding b = begun();
+  b.created = now_ - 12h;
+  EXPECT_EQ(cause_of(identify("c=" + token(b))), Cause::too_old);
+}
+
+TEST_F(CookieAffinity, ToleratesTwoMinutesOfSkewAndNoMore) {
+  const std::string cookie = "c=" + token(begun());
+  now_ -= 2min;
+  EXPECT_EQ(cause_of(identify(cookie)), Cause::none);
+  now_ -= 1ms;
+  EXPECT_EQ(cause_of(identify(cookie)), Cause::future);
+}
+
+TEST_F(CookieAffinity, OfSeveralTheHighestEpochThenTheLatestStampCounts) {
+  Binding a = begun(), b = begun(), c = begun();
+  b.epoch = 2;
+  c.epoch = 2;
+  c.last_seen = now_ + 1s;
+  for (const std::string& order : {token(a) + "; c=" + token(b) + "; c=" + token(c), token(c) + "; c=" + token(a) + "; c=x; c=" + token(b)})
+    EXPECT_EQ(std::get<Opened>(identify("c=" + order)).binding.id, c.id);
+}
+
+TEST_F(CookieAffinity, ManyCookiesCostABoundedNumberOfDecryptions) {
+  std::string many = "c=x";
+  for (int i = 0; i < 100; ++i) many += "; c=x";
+  EXPECT_EQ(cause_of(identify(many + "; c=" + token(begun()))), Cause::malformed);
+}
+
+TEST_F(CookieAffinity, IsSentAgainOnlyWhenItMustChange) {
+  Served served;
+  served.binding = begun();
+  served.reason = Reason::sticky;
+  EXPECT_EQ(mark(served), "");
+  now_ += 30min / 4;
+  EXPECT_NE(mark(served), "");  // its stamp is a quarter of the idle timeout old
+  now_ -= 30min / 4;
+  served.old_key = true;
+  EXPECT_NE(mark(served), "");
+  served.old_key = false;
+  served.begun = true;
+  EXPECT_EQ(mark(served).substr(0, 14), "Set-Cookie: c=");
+}
+
+TEST_F(CookieAffinity, SharedCachesGetATokenOnlyIfItMustBeSentAndThenPrivately) {
+  Served served;
+  served.binding = begun();
+  served.begun = true;
+  EXPECT_EQ(mark(served, true), "");
+  served.moved = true;
+  EXPECT_NE(mark(served, true), "");
+  EXPECT_TRUE(edits_.make_private);
+}
+
+TEST_F(CookieAffinity, AttributesFollowTheConfiguration) {
+  pool_.affinity.cookie.domain = "example.com";
+  pool_.affinity.cookie.path = "/x";
+  pool_.affinity.cookie.same_site = config::SameSite::none;
+  pool_.affinity.cookie.partitioned = true;
+  pool_.affinity.cookie.max_age = std::chrono::seconds(60);
+  remake();
+  secure_ = true;
+  Served served;
+  served.binding = begun();
+  served.begun = true;
+  const std::string line = mark(served);
+  EXPECT_EQ(line.substr(line.find(';')), "; Path=/x; Domain=example.com; HttpOnly; SameSite=None; Partitioned; Max-Age=60; Secure\r\n");
+  affinity_->clear(view(), edits_);
+  EXPECT_NE(edits_.lines.find("Set-Cookie: c=; Path=/x; Domain=example.com; HttpOnly; SameSite=None; Partitioned; Max-Age=0; Secure\r\n"), std::string::npos);
+}
+
+TEST(IpHashAffinity, MasksBothFamilies) {
+  config::Pool pool;
+  pool.affinity.kind = config::AffinityKind::ip_hash;
+  const auto affinity = make_affinity({pool, nullptr});
+  CryptoScratch scratch;
+  const auto hash = [&](std::initializer_list<int> bytes) {
+    RequestView v;
+    std::size_t i = 0;
+    for (const int b : bytes) v.client.bytes[i++] = static_cast<std::uint8_t>(b);
+    return std::get<HashOn>(affinity->identify(v, scratch, {})).hash;
+  };
+  // IPv6: /64 unless set otherwise, so a client's changing interface id does not matter.
+  EXPECT_EQ(hash({0x20, 1, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8}), hash({0x20, 1, 0, 0, 0, 0, 0, 1, 8, 7, 6, 5, 4, 3, 2, 1}));
+  EXPECT_NE(hash({0x20, 1, 0, 0, 0, 0, 0, 1}), hash({0x20, 1, 0, 0, 0, 0, 0, 2}));
+  EXPECT_NE(hash({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1}), hash({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 2}));
+}
+
+}  // namespace
+}  // namespace remora

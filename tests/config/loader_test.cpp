@@ -1,0 +1,215 @@
+#include "config/loader.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "config/reader.h"
+
+namespace remora::config {
+namespace {
+
+const std::string rest = "\nlisteners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1]}}\n";
+
+std::vector<std::string> errors(const std::string& text) {
+  const Loaded loaded = load_text(text, "f");
+  const auto* e = std::get_if<LoadError>(&loaded);
+  return e != nullptr ? e->lines : std::vector<std::string>{};
+}
+
+Config good(const std::string& text) {
+  Loaded loaded = load_text(text, "f");
+  if (const auto* e = std::get_if<LoadError>(&loaded)) {
+    for (const auto& line : e->lines) ADD_FAILURE() << line;
+    return {};
+  }
+  return std::get<Config>(loaded);
+}
+
+TEST(Config, TheSmallestUsefulFile) {
+  const Config c = good("listeners: [0.0.0.0:8080]\npools:\n  app:\n    affinity: cookie\n    backends: [10.0.0.11:8080, 10.0.0.12:8080]\n");
+  ASSERT_EQ(c.listeners.size(), 1U);
+  EXPECT_EQ(c.listeners[0].bind.text(), "0.0.0.0:8080");
+  ASSERT_EQ(c.pools.size(), 1U);
+  EXPECT_EQ(c.pools[0].affinity.cookie.name, "remora-app");
+  EXPECT_EQ(c.pools[0].backends[1].id, "10.0.0.12:8080");
+  ASSERT_EQ(c.routes.size(), 1U);
+  EXPECT_EQ(c.routes[0].pool, "app");
+}
+
+struct Bad {
+  const char* text;
+  const char* line;
+};
+
+TEST(Config, EachMistakeIsSaidWithItsPlace) {
+  for (const Bad& b : std::vector<Bad>{
+           {"worker: 2", "f:1:1: worker: unknown key (did you mean 'workers'?)"},
+           {"workers: 0", "f:1:10: workers: must be auto or 1 to 1024"},
+           {"workers: many", "f:1:10: workers: 'many' is no whole number"},
+           {"shutdown_grace: 10", "f:1:17: shutdown_grace: '10' is no duration (250ms, 10s, 5m, 12h, 7d)"},
+           {"shutdown_grace:", "f:1:1: shutdown_grace: needs a value"},
+           {"log: {level: loud}", "f:1:14: log.level: 'loud' is none of trace | debug | info | warn | error"},
+           {"log: [1]", "f:1:6: log: must be a map of keys"},
+           {"admin: 0.0.0.0:9900", ""},
+           {"admin: {bind: 0.0.0.0:9900}", "f:1:8: admin: bind is neither loopback nor a unix socket, so a token is required (admin.token: {file: F})"},
+           {"keys: [{env: NO_SUCH_VARIABLE}]", "f:1:14: keys[0].env: the environment has no 'NO_SUCH_VARIABLE'"},
+           {"keys: [{file: /nonexistent}]", "f:1:15: keys[0].file: the file '/nonexistent' cannot be read"},
+           {"keys: [plain]", "f:1:8: keys[0]: a secret is given as {file: F} or {env: NAME}"},
+           {"state_dir: ${NO_SUCH_VARIABLE}", "f:1:12: state_dir: the environment has no 'NO_SUCH_VARIABLE'"},
+           {"store: {kind: redis}", "f:1:15: not supported yet: store.kind"},
+           {"jwt: {main: {}}", "f:1:6: not supported yet: jwt"},
+           {"session_api: unix:/x", "f:1:14: not supported yet: session_api"},
+           {"workers: 1\nworkers: 2", "f:2:1: workers: stands twice"},
+       }) {
+    const auto lines = errors(b.text + rest);
+    if (*b.line == '\0') continue;
+    ASSERT_EQ(lines.size(), 1U) << b.text;
+    EXPECT_EQ(lines[0], b.line);
+  }
+}
+
+TEST(Config, MistakesInListenersRoutesAndPools) {
+  const auto listener = [](const std::string& l) { return errors("listeners: [" + l + "]\npools: {a: {backends: [127.0.0.1:1]}}\n"); };
+  const auto pool = [](const std::string& p) { return errors("listeners: [127.0.0.1:80]\npools: {a: {" + p + "}}\n"); };
+  const auto route = [](const std::string& r) {
+    return errors("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1]}, b: {backends: [127.0.0.1:2]}}\nroutes: [" + r + "]\n");
+  };
+  const std::string backends = "backends: [127.0.0.1:1]";
+  struct Row {
+    std::vector<std::string> got;
+    const char* wanted;
+  };
+  for (const Row& row : std::vector<Row>{
+           {listener("nonsense"), "is no address"},
+           {listener("127.0.0.1:99999"), "the port must be 0 to 65535"},
+           {listener("unix:relative"), "a unix socket needs an absolute path"},
+           {listener("127.0.0.1:80, 127.0.0.1:80"), "a second listener"},
+           {listener("{bind: 127.0.0.1:80, tls: {}}"), "needs `certificates"},
+           {listener("{bind: 127.0.0.1:80, tls: {certificates: [{cert: /no, key: /no}]}}"), "the file '/no' cannot be read"},
+           {listener("{bind: 127.0.0.1:80, trusted_proxies: [10.0.0.0/99]}"), "is no address block"},
+           {listener("{bind: 127.0.0.1:80, timeouts: {header: 0s}}"), "must be more than zero"},
+           {listener("{bind: 127.0.0.1:80, limits: {header_bytes: 1B}}"), "header_bytes must be"},
+           {listener("{bind: 127.0.0.1:80, per_client: {burst: 3}}"), "burst needs requests_per_second"},
+           {listener("{bind: 127.0.0.1:80, request_id: Host}"), "belongs to the protocol"},
+           {pool("balance: fastest, " + backends), "is none of round_robin | least_requests"},
+           {pool("backends: []"), "needs at least one backend"},
+           {pool("affinity: cookie"), "needs `backends"},
+           {pool("backends: [127.0.0.1:1, 127.0.0.1:1]"), "a second backend with id"},
+           {pool("backends: [{dns: app:80}]"), "not supported yet: pools.a.backends[0].dns"},
+           {pool("affinity: url_rewrite, " + backends), "not supported yet: pools.a.affinity: url_rewrite"},
+           {pool("affinity: [cookie], " + backends), "not supported yet: pools.a.affinity as a list"},
+           {pool("affinity: {name: x}, " + backends), "needs `kind:`"},
+           {pool("affinity: {kind: cookie, same_site: none, secure: off}, " + backends), "same_site: none needs secure"},
+           {pool("affinity: {kind: cookie, name: __Host-x, path: /a}, " + backends), "a __Host- cookie needs"},
+           {pool("affinity: {kind: ip_hash, bounded_load: 1.25}, " + backends), "not supported yet: pools.a.affinity.bounded_load"},
+           {pool("session: {state: {max_bytes: 1KiB}}, " + backends), "not supported yet: pools.a.session.state"},
+           {pool("session: {idle_timeout: 2h, max_lifetime: 1h}, " + backends), "idle_timeout is longer"},
+           {pool("health: {eject: {for: 1s}}, " + backends), "not supported yet: pools.a.health.eject"},
+           {pool("health: {probe: {path: x}}, " + backends), "begins with '/'"},
+           {pool("health: {probe: {path: /, expect: 99}}, " + backends), "is no status or range"},
+           {pool("failover: {attempts: 0}, " + backends), "attempts must be 1 to 10"},
+           {pool("failover: {retry_on: [500]}, " + backends), "is none of connect"},
+           {pool("failover: {budget: 20}, " + backends), "is no share"},
+           {pool("headers: {set: {Content-Length: 1}}, " + backends), "belongs to the protocol"},
+           {pool("headers: {set: {Remora-X: 1}}, " + backends), "is remora's own"},
+           {pool("protocol: h2, " + backends), "not supported yet: pools.a.protocol: h2"},
+           {pool("timeouts: {conect: 1s}, " + backends), "did you mean 'connect'?"},
+           {route("{path: x, pool: a}"), "must begin with '/'"},
+           {route("{path: /, pool: c}"), "there is no pool 'c'"},
+           {route("{path: /, pool: a, split: {a: 1}}"), "exactly one of pool, split and redirect"},
+           {route("{path: /, pool: a}, {path: /, pool: b}"), "cannot be told apart"},
+           {route("{path: /x, pool: a}, {path: /x/, pool: b}"), "cannot be told apart"},
+           {route("{path: /, redirect: {to: \"{nonsense}\"}}"), "is none of {scheme}"},
+           {route("{path: /, pool: a, auth: main}"), "not supported yet: routes[0].auth"},
+           {route("{host: a.*.b, path: /, pool: a}"), "'*' can only stand first"},
+       }) {
+    ASSERT_FALSE(row.got.empty()) << row.wanted;
+    EXPECT_NE(row.got[0].find(row.wanted), std::string::npos) << row.got[0];
+  }
+}
+
+TEST(Config, AllMistakesAtOnceInTheOrderOfTheFile) {
+  const auto lines = errors("workers: x\nlog: {levl: info}\nlisteners: [bad]\npools:\n  a: {balance: no}\n");
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_EQ(lines[0].substr(0, 5), "f:1:1");
+  EXPECT_EQ(lines[1].substr(0, 4), "f:2:");
+  EXPECT_EQ(lines[2].substr(0, 4), "f:3:");
+  EXPECT_EQ(lines[4].substr(0, 4), "f:5:");
+}
+
+TEST(Config, SyntaxErrorsHintAtQuoting) {
+  EXPECT_NE(errors("routes:\n  - host: *.example.com").at(0).find("quote it: \"*.example.com\""), std::string::npos);
+  EXPECT_FALSE(errors("").empty());
+  EXPECT_FALSE(errors("---\na: 1\n---\nb: 2\n").empty());
+  EXPECT_FALSE(errors("just text").empty());
+  EXPECT_FALSE(errors("[1, 2]").empty());
+}
+
+TEST(Config, ManyPoolsNeedRoutesAndTheirOwnCookies) {
+  EXPECT_NE(errors("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1]}, b: {backends: [127.0.0.1:2]}}").at(0).find("`routes` is missing"),
+            std::string::npos);
+  const std::string pools = "listeners: [127.0.0.1:80]\npools:\n  a: {affinity: {kind: cookie, name: s}, backends: [127.0.0.1:1]}\n"
+                            "  b: {affinity: {kind: cookie, name: s}, backends: [127.0.0.1:2]}\n";
+  EXPECT_NE(errors(pools + "routes: [{path: /, pool: a}, {path: /b, pool: b}]").at(0).find("share the cookie name 's'"), std::string::npos);
+  EXPECT_TRUE(errors(pools + "routes: [{host: a.com, path: /, pool: a}, {host: b.com, path: /b, pool: b}]").empty());
+}
+
+TEST(Config, ValuesComeFromTheEnvironmentAndCannotChangeTheStructure) {
+  ::setenv("REMORA_TEST_BIND", "127.0.0.1:81", 1);
+  EXPECT_EQ(good("listeners: [\"${REMORA_TEST_BIND}\"]\npools: {a: {backends: [127.0.0.1:1]}}").listeners[0].bind.port, 81);
+  ::setenv("REMORA_TEST_BIND", "127.0.0.1:81, 127.0.0.1:82", 1);
+  EXPECT_FALSE(errors("listeners: [\"${REMORA_TEST_BIND}\"]\npools: {a: {backends: [127.0.0.1:1]}}").empty());
+}
+
+TEST(Config, SecretsNeverShowInErrors) {
+  ::setenv("REMORA_TEST_SECRET", "hunter2hunter2", 1);
+  for (const auto& line : errors("keys: [{env: REMORA_TEST_SECRET}]" + rest)) EXPECT_EQ(line.find("hunter2"), std::string::npos);
+}
+
+TEST(Durations, AndSizes) {
+  EXPECT_EQ(parse_duration("250ms"), Millis(250));
+  EXPECT_EQ(parse_duration("1.5s"), Millis(1500));
+  EXPECT_EQ(parse_duration("7d"), Millis(7 * 86400000LL));
+  for (const char* bad : {"", "s", "1", "-1s", "1 s", "1y", "1.2.3s", "99999999999999d"}) EXPECT_FALSE(parse_duration(bad)) << bad;
+  EXPECT_EQ(parse_size("16KiB"), 16384U);
+  EXPECT_EQ(parse_size("1MiB"), 1048576U);
+  for (const char* bad : {"", "1", "1KB", "-1B", "1k"}) EXPECT_FALSE(parse_size(bad)) << bad;
+}
+
+// What is shipped must load, and what can be written must be documented ------------------------------
+
+TEST(Examples, EachLoads) {
+  ::setenv("REMORA_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", 1);
+  ::setenv("REMORA_ADMIN_TOKEN", "t", 1);
+  int count = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(REMORA_SOURCE_DIR "/config")) {
+    if (entry.path().extension() != ".yaml") continue;
+    ++count;
+    const Loaded loaded = load_file(entry.path());
+    if (const auto* e = std::get_if<LoadError>(&loaded))
+      for (const auto& line : e->lines) ADD_FAILURE() << line;
+  }
+  EXPECT_GE(count, 3);
+}
+
+TEST(Reference, EachKeyOfTheReadersStandsInIt) {
+  std::ifstream in(REMORA_SOURCE_DIR "/config/reference.yaml");
+  const std::string reference((std::istreambuf_iterator<char>(in)), {});
+  for (const char* file : {"loader", "listeners", "routes", "pools"}) {
+    std::ifstream source(std::string(REMORA_SOURCE_DIR "/src/config/") + file + ".cpp");
+    const std::string text((std::istreambuf_iterator<char>(source)), {});
+    for (const char* call : {".read(\"", ".read_with(\"", ".get(\"", "one(\""}) {
+      for (std::size_t at = text.find(call); at != std::string::npos; at = text.find(call, at + 1)) {
+        const std::size_t begin = at + std::string_view(call).size();
+        const std::string key = text.substr(begin, text.find('"', begin) - begin);
+        EXPECT_NE(reference.find(key + ":"), std::string::npos) << "config/reference.yaml does not mention '" << key << "'";
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace remora::config

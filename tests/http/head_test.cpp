@@ -1,0 +1,123 @@
+// The grammar of heads and the rules of framing, as values. The same bytes over sockets: e2e/requests_test.cpp.
+
+#include "http/head.h"
+
+#include <gtest/gtest.h>
+
+#include "http/target.h"
+
+namespace remora {
+namespace {
+
+using Status = Parsed::Status;
+const config::ListenerLimits limits;
+
+RequestHead parsed(std::string_view text) {
+  RequestHead head;
+  EXPECT_EQ(parse_request_head(text, limits, head).status, Status::ok) << text;
+  return head;
+}
+
+TEST(HeadScanner, FindsTheEndWhateverTheCuts) {
+  const std::string text = "\r\nGET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\nrest";
+  const std::size_t end = text.find("rest");
+  for (std::size_t a = 0; a <= end; ++a) {
+    for (std::size_t b = a; b <= end; ++b) {
+      HeadScanner scanner;
+      for (const std::size_t cut : {a, b, text.size()}) {
+        const Parsed p = scanner.scan(std::string_view(text).substr(0, cut), limits, true);
+        ASSERT_NE(p.status, Status::refused) << p.why << " at " << a << " " << b;
+        if (p.status != Status::ok) continue;
+        ASSERT_EQ(scanner.end(), end);
+        ASSERT_EQ(scanner.skipped(), 2U);
+        break;
+      }
+    }
+  }
+}
+
+TEST(HeadScanner, LooksAtNoByteTwice) {
+  // Quadratic scanning of a byte-by-byte head would make this take minutes.
+  std::string text = "GET / HTTP/1.1\r\n";
+  for (int i = 0; i < 90; ++i) text += "X: " + std::string(300, 'a') + "\r\n";
+  HeadScanner scanner;
+  for (std::size_t n = 1; n <= text.size(); ++n) ASSERT_EQ(scanner.scan({text.data(), n}, limits, true).status, Status::incomplete);
+}
+
+TEST(RequestHead, IsAnIndexOfViews) {
+  const std::string text = "POST /a/b?c=d HTTP/1.1\r\nHost: x:1\r\ncOOkie:  z \r\nContent-Length: 3\r\n\r\n";
+  const RequestHead head = parsed(text);
+  EXPECT_EQ(head.method, Method::post);
+  EXPECT_EQ(head.path, "/a/b");
+  EXPECT_EQ(head.query, "c=d");
+  EXPECT_EQ(head.host, "x:1");
+  ASSERT_EQ(head.fields.size(), 3U);
+  EXPECT_EQ(head.fields[1].known, Known::cookie);
+  EXPECT_EQ(head.fields[1].value, "z");
+  EXPECT_GE(head.fields[1].value.data(), text.data());
+  EXPECT_LT(head.fields[1].value.data(), text.data() + text.size());
+  EXPECT_EQ(head.framing.kind, Framing::Kind::length);
+  EXPECT_EQ(head.framing.length, 3U);
+  EXPECT_TRUE(head.keep_alive);
+}
+
+TEST(RequestHead, KeepAliveAndUpgrade) {
+  EXPECT_FALSE(parsed("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\n").keep_alive);
+  EXPECT_FALSE(parsed("GET / HTTP/1.0\r\n\r\n").keep_alive);
+  EXPECT_TRUE(parsed("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").keep_alive);
+  EXPECT_TRUE(parsed("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").upgrade);
+  EXPECT_FALSE(parsed("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n").upgrade);
+}
+
+TEST(ResponseHead, FramingFollowsTheRequestAndTheStatus) {
+  struct Case {
+    const char* text;
+    Method asked;
+    Framing::Kind kind;
+    bool keep_alive;
+  };
+  for (const Case& c : {Case{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::get, Framing::Kind::length, true},
+                        Case{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::head, Framing::Kind::none, true},
+                        Case{"HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n", Method::get, Framing::Kind::none, true},
+                        Case{"HTTP/1.1 200 OK\r\n\r\n", Method::get, Framing::Kind::until_close, false},
+                        Case{"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n", Method::get, Framing::Kind::chunked, true},
+                        Case{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", Method::get, Framing::Kind::length, false},
+                        Case{"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", Method::get, Framing::Kind::length, false}}) {
+    ResponseHead head;
+    ASSERT_EQ(parse_response_head(c.text, c.asked, head).status, Status::ok) << c.text;
+    EXPECT_EQ(head.framing.kind, c.kind) << c.text;
+    EXPECT_EQ(head.keep_alive, c.keep_alive) << c.text;
+  }
+}
+
+TEST(Target, DisguisedPathsAreSeenThrough) {
+  const auto normal = [](std::string_view path) {
+    std::string out;
+    normalise_path(path, out);
+    return out;
+  };
+  EXPECT_EQ(normal("/a/b"), "/a/b");
+  EXPECT_EQ(normal("/a/../b"), "/b");
+  EXPECT_EQ(normal("/../../a"), "/a");
+  EXPECT_EQ(normal("/a/."), "/a/");
+  EXPECT_EQ(normal("/a/.."), "/");
+  EXPECT_EQ(normal("/.."), "/");
+  EXPECT_EQ(normal("/%61%2e%2E/%2e./x"), "/x");
+  EXPECT_EQ(normal("/a%2Fb"), "/a%2Fb");  // an escaped slash is no separator
+  EXPECT_EQ(normal("/...//.a"), "/...//.a");
+}
+
+TEST(Target, PrefixesCoverWholeSegments) {
+  EXPECT_TRUE(path_covers("/", "/x"));
+  EXPECT_TRUE(path_covers("/api", "/api"));
+  EXPECT_TRUE(path_covers("/api/", "/api/x"));
+  EXPECT_FALSE(path_covers("/api", "/apix"));
+}
+
+TEST(KnownFields, RemoraInEveryDisguise) {
+  for (const char* name : {"Remora-Session", "remora-x", "REMORA_STATE", "rEmOrA-"}) EXPECT_EQ(known_field(name), Known::remora) << name;
+  for (const char* name : {"Remora", "Remoral", "X-Remora-Session"}) EXPECT_EQ(known_field(name), Known::other) << name;
+}
+
+}  // namespace
+}  // namespace remora

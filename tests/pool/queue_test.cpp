@@ -1,0 +1,69 @@
+#include "pool/queue.h"
+
+#include <gtest/gtest.h>
+
+#include "health/tracker.h"
+#include "net/loop.h"
+
+namespace remora {
+namespace {
+
+TEST(PlaceQueue, GrantsInOrderAcrossLoops) {
+  Loop one, two;
+  Wake a(one.wheel), b(two.wheel);
+  const auto backend = std::make_shared<Backend>("p", "b");
+  ASSERT_TRUE(backend->queue->enter(*backend, 1));
+  Place place(backend, true);
+  EXPECT_FALSE(backend->queue->enter(*backend, 1));
+  const auto first = backend->queue->line_up(*backend, 1, one.ctx, a);
+  const auto second = backend->queue->line_up(*backend, 1, two.ctx, b);
+  EXPECT_FALSE(first->granted);
+  place.free();
+  one.ctx.run();
+  EXPECT_TRUE(first->granted);
+  EXPECT_FALSE(second->granted);
+  EXPECT_EQ(backend->in_flight, 1U);  // handed over, never free in between
+  EXPECT_EQ(a.take(), Wake::granted);
+  Place(backend, true).free();
+  two.ctx.run();
+  EXPECT_TRUE(second->granted);
+  Place(backend, true).free();
+  EXPECT_EQ(backend->in_flight, 0U);
+}
+
+TEST(PlaceQueue, WhoGivesUpPassesThePlaceOn) {
+  Loop loop;
+  Wake a(loop.wheel), b(loop.wheel);
+  const auto backend = std::make_shared<Backend>("p", "b");
+  ASSERT_TRUE(backend->queue->enter(*backend, 1));
+  const auto gives_up = backend->queue->line_up(*backend, 1, loop.ctx, a);
+  const auto waits = backend->queue->line_up(*backend, 1, loop.ctx, b);
+  Place(backend, true).free();  // the grant for `gives_up` is posted, not yet run
+  backend->queue->give_up(backend, gives_up);
+  loop.ctx.run();
+  loop.ctx.restart();
+  loop.ctx.run();
+  EXPECT_TRUE(waits->granted);
+  EXPECT_EQ(backend->in_flight, 1U);
+  Place(backend, true).free();
+  EXPECT_EQ(backend->in_flight, 0U);
+}
+
+TEST(HealthTracker, FlipsAfterRiseAndFallAndAtOnceFromUnknown) {
+  HealthTracker t(2, 3, Health::unknown);
+  EXPECT_EQ(t.observe(true, false), Health::up);
+  EXPECT_EQ(t.observe(false, false), std::nullopt);
+  EXPECT_EQ(t.observe(false, false), std::nullopt);
+  EXPECT_EQ(t.observe(true, false), std::nullopt);  // the streak is broken
+  EXPECT_EQ(t.observe(false, false), std::nullopt);
+  EXPECT_EQ(t.observe(false, false), std::nullopt);
+  EXPECT_TRUE(t.undecided());
+  EXPECT_EQ(t.observe(false, false), Health::down);
+  EXPECT_EQ(t.observe(true, false), std::nullopt);
+  EXPECT_EQ(t.observe(true, false), Health::up);
+  HealthTracker dead(2, 3, Health::down);
+  EXPECT_EQ(dead.observe(true, true), Health::up);  // nobody else is in service: the first good probe is enough
+}
+
+}  // namespace
+}  // namespace remora

@@ -1,0 +1,144 @@
+// The pure decisions of the road: failures, answers, limits, arrival.
+
+#include <gtest/gtest.h>
+
+#include "net/address.h"
+#include "net/proxy_protocol.h"
+#include "proxy/answers.h"
+#include "proxy/edits.h"
+#include "proxy/failure.h"
+#include "proxy/limits.h"
+
+namespace remora {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = Failure::Kind;
+
+Failure failure(Kind kind, bool acted, std::uint16_t status = 0) {
+  Failure f;
+  f.side = Failure::Side::backend;
+  f.kind = kind;
+  f.acted = acted;
+  f.status = status;
+  return f;
+}
+
+TEST(Failure, NothingThatMayHaveBegunIsSentTwiceUnlessIdempotent) {
+  const config::RetryOn all{true, true, true, true, true, true, true};
+  for (const Kind kind : {Kind::refused, Kind::connect_timeout, Kind::reset, Kind::timeout}) {
+    EXPECT_TRUE(may_repeat(failure(kind, false), all, Method::post, true));
+    EXPECT_FALSE(may_repeat(failure(kind, true), all, Method::post, true));
+    EXPECT_FALSE(may_repeat(failure(kind, true), all, Method::patch, true));
+    EXPECT_TRUE(may_repeat(failure(kind, true), all, Method::get, true));
+    EXPECT_FALSE(may_repeat(failure(kind, true), all, Method::put, false));  // its body is gone
+    EXPECT_FALSE(may_repeat(failure(kind, false), config::RetryOn{}, Method::get, true));
+  }
+  EXPECT_TRUE(may_repeat(failure(Kind::status, true, 503), all, Method::get, true));
+  EXPECT_FALSE(may_repeat(failure(Kind::status, true, 500), all, Method::get, true));
+  EXPECT_FALSE(may_repeat(failure(Kind::malformed, true), all, Method::get, true));
+}
+
+TEST(Failure, StatusesForClients) {
+  EXPECT_EQ(status_for(failure(Kind::refused, false)), 502);
+  EXPECT_EQ(status_for(failure(Kind::connect_timeout, false)), 504);
+  EXPECT_EQ(status_for(failure(Kind::timeout, true)), 504);
+  EXPECT_EQ(status_for(failure(Kind::no_backend, false)), 503);
+  EXPECT_EQ(status_for(failure(Kind::gone, true)), 0);
+}
+
+TEST(Budget, ThreeAreAlwaysAllowed) {
+  EXPECT_TRUE(within_budget(2, 0, 0));
+  EXPECT_FALSE(within_budget(3, 0, 0));
+  EXPECT_TRUE(within_budget(19, 100, 0.2));
+  EXPECT_FALSE(within_budget(20, 100, 0.2));
+}
+
+TEST(ClientLimits, ATokenBucketRefillsWithTime) {
+  ClientLimits limits({std::nullopt, 2.0, 4});
+  ClientAddress a;
+  a.bytes[15] = 1;
+  ClientAddress b = a;
+  b.bytes[15] = 2;
+  Clock::Steady now{};
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(limits.request(a, now), 0U);
+  EXPECT_EQ(limits.request(a, now), 1U);
+  EXPECT_EQ(limits.request(b, now), 0U);
+  EXPECT_EQ(limits.request(a, now + 500ms), 0U);
+  EXPECT_EQ(limits.request(a, now + 500ms), 1U);
+  EXPECT_EQ(limits.request(a, now + 1h), 0U);
+}
+
+TEST(ClientLimits, TheTableIsBounded) {
+  ClientLimits limits({std::nullopt, 1.0, std::nullopt});
+  Clock::Steady now{};
+  for (std::uint32_t i = 0; i < 400'000; ++i) {
+    ClientAddress a;
+    for (std::size_t k = 0; k < 4; ++k) a.bytes[12 + k] = static_cast<std::uint8_t>(i >> (8 * k));
+    limits.request(a, now);
+  }
+  SUCCEED();  // 16 shards of 16,384 entries at most; ASan and the resident-memory test would notice more
+}
+
+TEST(Arrival, TheLastUntrustedHopIsTheClient) {
+  const auto arrival = [](std::vector<Field> fields, const char* trusted = "10.0.0.0") {
+    config::Cidr block;
+    const auto base = *parse_ip(trusted);
+    std::copy(std::begin(base.bytes), std::end(base.bytes), block.bytes);
+    block.bits = 96 + 8;
+    Arrival a;
+    a.peer = a.client = *parse_ip("10.0.0.9");
+    resolve_arrival(fields, {&block, 1}, a);
+    return a.client.text();
+  };
+  const auto xff = [](std::string_view v) { return std::vector<Field>{{"X-Forwarded-For", v, Known::x_forwarded_for}}; };
+  EXPECT_EQ(arrival(xff("1.1.1.1, 2.2.2.2, 10.0.0.3")), "2.2.2.2");
+  EXPECT_EQ(arrival(xff("6.6.6.6, 1.1.1.1")), "1.1.1.1");
+  EXPECT_EQ(arrival(xff("10.0.0.1, 10.0.0.2")), "10.0.0.1");
+  EXPECT_EQ(arrival(xff("1.1.1.1, nonsense")), "10.0.0.9");
+  EXPECT_EQ(arrival(xff("1.1.1.1:1234")), "1.1.1.1");
+  EXPECT_EQ(arrival(xff("[2001:db8::1]:1234")), "2001:db8::1");
+  EXPECT_EQ(arrival({{"Forwarded", "for=1.1.1.1, for=\"[2001:db8::2]:99\";proto=https", Known::forwarded}}), "2001:db8::2");
+  EXPECT_EQ(arrival(xff("1.1.1.1"), "192.168.0.0"), "10.0.0.9");
+}
+
+TEST(ProxyLine, Version1And2) {
+  const auto status = [](std::string_view s) { return parse_proxy_line(s).status; };
+  using S = ProxyLine::Status;
+  const std::string v1 = "PROXY TCP4 1.2.3.4 5.6.7.8 1000 80\r\n";
+  for (std::size_t n = 0; n < v1.size(); ++n) EXPECT_EQ(status({v1.data(), n}), S::incomplete) << n;
+  EXPECT_EQ(status(v1), S::ok);
+  EXPECT_EQ(parse_proxy_line(v1).client->text(), "1.2.3.4");
+  EXPECT_EQ(parse_proxy_line(v1).client->port, 1000);
+  EXPECT_EQ(parse_proxy_line("PROXY TCP6 2001:db8::1 ::1 1 2\r\n").client->text(), "2001:db8::1");
+  EXPECT_FALSE(parse_proxy_line("PROXY UNKNOWN what ever\r\n").client);
+  for (const char* bad : {"GET / HTTP/1.1\r\n", "PROXY TCP4 1.2.3.4\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 1 99999\r\n", "PROXY TCP5 a b 1 2\r\n",
+                          "PROXY TCP4 ::1 ::1 1 2\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3\r\n", "\r\n\r\nx"})
+    EXPECT_EQ(status(bad), S::bad) << bad;
+  EXPECT_EQ(status("PROXY " + std::string(200, 'x')), S::bad);
+  const std::string signature("\r\n\r\n\0\r\nQUIT\n", 12);
+  EXPECT_EQ(status(signature + std::string("\x20\0\0\0", 4)), S::ok);                     // LOCAL
+  EXPECT_EQ(status(signature + std::string("\x11\x11\0\x0c", 4) + std::string(12, 1)), S::bad);  // version 1 in binary
+  EXPECT_EQ(status(signature + std::string("\x21\x11\0\x04", 4) + std::string(4, 1)), S::bad);   // too short
+  EXPECT_EQ(status(signature + std::string("\x21\x11\xff\xff", 4)), S::bad);                // absurdly long
+}
+
+TEST(Answers, ByAccept) {
+  std::string room;
+  EXPECT_EQ(make_answer(404, "", "", room).content_type, "text/html; charset=utf-8");
+  EXPECT_EQ(make_answer(404, "application/json", "", room).body, "{\"status\":404,\"error\":\"Not Found\"}\n");
+  EXPECT_EQ(make_answer(404, "text/html, application/json;q=0.9", "", room).content_type, "text/html; charset=utf-8");
+  EXPECT_EQ(make_answer(503, "", "configured", room).body, "configured");
+}
+
+TEST(SharedCaches, MayStoreByCacheControl) {
+  const auto open = [](std::string_view v) { return shared_cacheable({{"Cache-Control", v, Known::cache_control}}); };
+  EXPECT_TRUE(open("public"));
+  EXPECT_TRUE(open("max-age=1, s-maxage=5"));
+  EXPECT_FALSE(open("max-age=60"));
+  EXPECT_FALSE(open("public, private"));
+  EXPECT_FALSE(shared_cacheable({}));
+}
+
+}  // namespace
+}  // namespace remora
