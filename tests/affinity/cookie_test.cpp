@@ -82,7 +82,7 @@ TEST_F(CookieAffinity, SaysWhyAThingIsNoSession) {
 
 TEST_F(CookieAffinity, EndsBetweenOneAndOneAndAQuarterIdleTimeouts) {
   const std::string cookie = "c=" + token(begun());
-  now_ += 30min * 5 / 4 - 1ms;
+  now_ += 2250s - 1ms;
   EXPECT_EQ(cause_of(identify(cookie)), Cause::none);
   now_ += 1ms;
   EXPECT_EQ(cause_of(identify(cookie)), Cause::idle);
@@ -122,9 +122,9 @@ TEST_F(CookieAffinity, IsSentAgainOnlyWhenItMustChange) {
   served.binding = begun();
   served.reason = Reason::sticky;
   EXPECT_EQ(mark(served), "");
-  now_ += 30min / 4;
+  now_ += 450s;
   EXPECT_NE(mark(served), "");  // its stamp is a quarter of the idle timeout old
-  now_ -= 30min / 4;
+  now_ -= 450s;
   served.old_key = true;
   EXPECT_NE(mark(served), "");
   served.old_key = false;
