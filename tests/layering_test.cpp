@@ -65,9 +65,13 @@ TEST(Layering, YamlStaysInConfigAndBeastInFewFiles) {
   std::set<std::string> beast;
   for (const auto& path : sources()) {
     const std::string text = read(path);
-    if (text.find("yaml-cpp") != std::string::npos) EXPECT_EQ(path.parent_path().filename(), "config") << path;
+    if (text.find("yaml-cpp") != std::string::npos) {
+      EXPECT_EQ(path.parent_path().filename(), "config") << path;
+    }
     if (text.find("#include <boost/beast") != std::string::npos) beast.insert(path.filename());
-    if (path.extension() == ".h") EXPECT_EQ(text.find("#include <boost/beast"), std::string::npos) << path;
+    if (path.extension() == ".h") {
+      EXPECT_EQ(text.find("#include <boost/beast"), std::string::npos) << path;
+    }
   }
   EXPECT_LE(beast.size(), 4U);
 }
@@ -76,7 +80,9 @@ TEST(Layering, FilesStayReadable) {
   for (const auto& path : sources()) {
     const std::string text = read(path);
     EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 500) << path << " is two things by now";
-    if (path.extension() == ".h") EXPECT_EQ(text.substr(0, 2), "//") << path << " does not open with what it is for";
+    if (path.extension() == ".h") {
+      EXPECT_EQ(text.substr(0, 2), "//") << path << " does not open with what it is for";
+    }
   }
 }
 

@@ -30,7 +30,7 @@ Connecting::Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tl
     ::close(fd);
     return;
   }
-  stream_ = StreamRef(new Stream(loop, fd, endpoint.family()));
+  stream_ = StreamRef(new Stream(loop, fd));
   stream_->attach(wake, bit);
 }
 

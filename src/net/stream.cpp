@@ -15,12 +15,7 @@ error_code last_error() { return error_code(errno, boost::system::system_categor
 constexpr std::size_t worthwhile_room = 2048;  // less than this behind a pinned head: move the head aside
 }  // namespace
 
-Stream::Stream(Loop& loop, int fd, int family) : loop_(loop), socket_(loop.ctx) {
-  error_code ec;
-  socket_.assign(asio::generic::stream_protocol(family, 0), fd, ec);
-  if (ec) error_ = ec;
-  socket_.native_non_blocking(true, ec);
-}
+Stream::Stream(Loop& loop, int fd) : loop_(loop), descriptor_(loop.ctx, fd, *this) {}
 
 Stream::~Stream() = default;
 
@@ -71,7 +66,7 @@ Io Stream::fill() {
 void Stream::arm() {
   if (reading_ || error_ || wire_ended_ || closed_) return;
   Input& in = wire();
-  if (const std::size_t room = make_room(in); room > 0) start_read(in, room);
+  if (const std::size_t room = make_room(in); room > 0) start_read(in, room, false);
 }
 
 std::size_t Stream::make_room(Input& in) {
@@ -119,19 +114,22 @@ Io Stream::receive(Input& in) {
     }
     if (errno != EAGAIN && errno != EWOULDBLOCK) return fail(last_error());
     exhausted_ = true;
+    start_read(in, room, true);
+    return Io::blocked;
   }
-  start_read(in, room);
+  start_read(in, room, false);
   return Io::blocked;
 }
 
-void Stream::start_read(Input& in, std::size_t room) {
+void Stream::start_read(Input& in, std::size_t room, bool drained) {
   reading_ = true;
   room_ = room;
-  socket_.async_read_some(asio::buffer(in.buffer.data() + in.end, room),
-                          [self = Ref<Stream>(this)](const error_code& ec, std::size_t n) { self->on_read(ec, n); });
+  while_reading_ = Ref<Stream>(this);
+  descriptor_.start_receive(in.buffer.data() + in.end, room, drained);
 }
 
-void Stream::on_read(const error_code& ec, std::size_t n) {
+void Stream::received(const error_code& ec, std::size_t n) {
+  const Ref<Stream> self = std::move(while_reading_);
   reading_ = false;
   if (closed_) return;
   if (ec == asio::error::operation_aborted) {
@@ -139,11 +137,11 @@ void Stream::on_read(const error_code& ec, std::size_t n) {
     return;
   }
   parked_ = false;
-  if (ec == asio::error::eof) {
+  if (ec) {
+    fail(ec);
+  } else if (n == 0) {
     wire_ended_ = true;
     if (!tls_) ended_ = true;
-  } else if (ec) {
-    fail(ec);
   } else {
     wire().end += n;
     exhausted_ = n < room_;
@@ -209,17 +207,14 @@ Stream::Sent Stream::send_plain(std::span<const asio::const_buffer> runs) {
 void Stream::arm_write() {
   if (write_waiting_) return;
   write_waiting_ = true;
-  socket_.async_wait(Socket::wait_write, [self = Ref<Stream>(this)](const error_code& ec) {
-    self->write_waiting_ = false;
-    if (self->closed_ || ec == asio::error::operation_aborted) return;
-    self->notify();
-  });
+  while_writing_ = Ref<Stream>(this);
+  descriptor_.start_wait_writable();
 }
 
-void Stream::finish_sending() noexcept {
-  if (closed_) return;
-  if (tls_ && !error_) tls_->close_notify();
-  ::shutdown(fd(), SHUT_WR);
+void Stream::writable(const error_code& ec) {
+  const Ref<Stream> self = std::move(while_writing_);
+  write_waiting_ = false;
+  if (!closed_ && ec != asio::error::operation_aborted) notify();
 }
 
 // Whole ---------------------------------------------------------------------------------------------
@@ -242,8 +237,7 @@ void Stream::park(StreamWatcher& watcher) {
   watch(watcher);
   parked_ = true;
   if (reading_) {
-    error_code ignored;  // no system call: the operation is taken out of Asio's own queue
-    socket_.cancel(ignored);
+    descriptor_.cancel();  // no system call: the operation is taken out of the reactor's own queue
   } else {
     begin_park();
   }
@@ -253,20 +247,25 @@ void Stream::begin_park() {
   in_ = Input{};
   pinned_.reset();
   if (raw_.empty()) raw_ = Input{};
-  socket_.async_wait(Socket::wait_read, [self = Ref<Stream>(this)](const error_code& ec) {
-    if (self->closed_ || ec == asio::error::operation_aborted) return;
-    self->parked_ = false;
-    self->exhausted_ = false;
-    self->notify();
-  });
+  reading_ = true;
+  while_reading_ = Ref<Stream>(this);
+  descriptor_.start_wait_readable();
+}
+
+void Stream::readable(const error_code& ec) {
+  const Ref<Stream> self = std::move(while_reading_);
+  reading_ = false;
+  if (closed_ || ec == asio::error::operation_aborted) return;
+  parked_ = false;
+  exhausted_ = false;
+  notify();
 }
 
 void Stream::close() noexcept {
   if (closed_) return;
   closed_ = true;
   detach();
-  error_code ignored;
-  socket_.close(ignored);
+  descriptor_.close();
 }
 
 void Stream::close_hard() noexcept {

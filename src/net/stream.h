@@ -13,15 +13,14 @@
 
 #include <sys/socket.h>
 
-#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "net/address.h"
+#include "net/descriptor.h"
 #include "net/loop.h"
 #include "net/wake.h"
 #include "remora/result.h"
@@ -45,12 +44,10 @@ class StreamWatcher {
   ~StreamWatcher() = default;
 };
 
-class Stream final : public RefCounted<Stream> {
+class Stream final : public RefCounted<Stream>, private Descriptor::Events {
  public:
-  using Socket = asio::basic_stream_socket<asio::generic::stream_protocol, Executor>;
-
   /// Takes over a connected, non-blocking descriptor.
-  Stream(Loop& loop, int fd, int family);
+  Stream(Loop& loop, int fd);
   ~Stream();
 
   /// Who hears of events: a waiting coroutine, or a watcher while idle. The other is forgotten.
@@ -99,7 +96,7 @@ class Stream final : public RefCounted<Stream> {
   /// Closes with a reset, so that a cut answer cannot look complete.
   void close_hard() noexcept;
   bool is_open() const noexcept { return !closed_; }
-  int fd() { return socket_.native_handle(); }
+  int fd() const noexcept { return descriptor_.fd(); }
   /// Why receiving or sending failed. Bytes received before a failed send can still be read.
   const error_code& error() const noexcept { return error_ ? error_ : send_error_; }
   bool send_failed() const noexcept { return static_cast<bool>(send_error_); }
@@ -118,8 +115,10 @@ class Stream final : public RefCounted<Stream> {
 
   Io receive(Input& in);
   std::size_t make_room(Input& in);
-  void start_read(Input& in, std::size_t room);
-  void on_read(const error_code& ec, std::size_t n);
+  void start_read(Input& in, std::size_t room, bool drained);
+  void received(const error_code& ec, std::size_t n) override;
+  void readable(const error_code& ec) override;
+  void writable(const error_code& ec) override;
   void arm_write();
   void begin_park();
   void notify();
@@ -129,7 +128,7 @@ class Stream final : public RefCounted<Stream> {
   Input& wire() noexcept { return tls_ ? raw_ : in_; }
 
   Loop& loop_;
-  Socket socket_;
+  Descriptor descriptor_;
   Wake* wake_ = nullptr;
   StreamWatcher* watcher_ = nullptr;
   unsigned bit_ = 0;
@@ -138,6 +137,8 @@ class Stream final : public RefCounted<Stream> {
   bool wire_ended_ = false;  // FIN from the peer
   bool ended_ = false;       // end of the (decrypted) byte stream
   std::size_t room_ = 0;     // of the pending receive
+  // While an operation is pending it refers to this object, which must then not go away.
+  Ref<Stream> while_reading_, while_writing_;
   error_code error_, send_error_;
   Input in_;
   Input raw_;             // TLS: bytes as received

@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <ctime>
+#include <malloc.h>
 
 #include "net/proxy_protocol.h"
 
@@ -19,6 +20,8 @@ WorkerContext::WorkerContext(const Clock& c, AccessLog log, std::uint64_t seed)
     : clock(c), random(seed), access_log(std::move(log)) {}
 
 WorkerContext::~WorkerContext() = default;
+
+void MemoryTrim::expired() { ::malloc_trim(0); }
 
 std::string_view WorkerContext::date(Clock::Wall now) {
   const std::int64_t second = std::chrono::duration_cast<seconds>(now.time_since_epoch()).count();
@@ -37,7 +40,10 @@ std::string_view WorkerContext::date(Clock::Wall now) {
 
 void Connection::start(WorkerContext& worker, const ListenerState& listener, StreamRef stream, const ClientAddress& peer) {
   auto* connection = new Connection(worker, listener, std::move(stream), peer);
-  connection->activate();
+  // Parked until it says something: a connection that is only opened costs no working memory.
+  connection->stream_->park(*connection);
+  const auto& timeouts = worker.snapshot->shared->listeners[listener.index]->config.timeouts;
+  connection->arm(worker.loop.wheel, connection->idle_since_ + timeouts.header);
 }
 
 Connection::Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream, const ClientAddress& peer)
@@ -89,8 +95,12 @@ void Connection::activate() {
 /// Gives everything back that an idle connection does not need.
 void Connection::rest() {
   active_->exchange.end();
-  if (worker_.spare_actives.size() < most_spare_actives) worker_.spare_actives.push_back(std::move(active_));
-  active_.reset();
+  if (worker_.spare_actives.size() < most_spare_actives) {
+    worker_.spare_actives.push_back(std::move(active_));
+  } else {
+    active_.reset();
+    worker_.memory_trim.arm(worker_.loop.wheel, worker_.clock.steady_now() + seconds(1));
+  }
   view_.reset();
 }
 

@@ -29,6 +29,11 @@ class LogFlush final : public DeadlineEntry {
   AccessLog& log_;
 };
 
+/// After a burst: what many freed working memories have left between live objects goes back to the kernel.
+class MemoryTrim final : public DeadlineEntry {
+  void expired() override;
+};
+
 struct WorkerContext {
   WorkerContext(const Clock& c, AccessLog log, std::uint64_t seed);
   ~WorkerContext();
@@ -40,6 +45,7 @@ struct WorkerContext {
   FastRandom random;
   AccessLog access_log;
   LogFlush log_flush{access_log};
+  MemoryTrim memory_trim;
   Ref<WorkerSnapshot> snapshot;
   bool stopping = false;  // finish what runs, keep nothing alive
 

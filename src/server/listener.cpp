@@ -97,8 +97,8 @@ std::string bound_address(int fd, const config::Address& configured) {
   return actual.text();
 }
 
-Acceptor::Acceptor(WorkerContext& worker, int fd, bool is_unix, ListenerState state, std::uint32_t most)
-    : worker_(worker), socket_(worker.loop.ctx, fd), is_unix_(is_unix), state_(std::move(state)), most_connections_(most) {
+Acceptor::Acceptor(WorkerContext& worker, int fd, ListenerState state, std::uint32_t most)
+    : worker_(worker), socket_(worker.loop.ctx, fd), state_(std::move(state)), most_connections_(most) {
   wait();
 }
 
@@ -129,7 +129,7 @@ void Acceptor::accept_some() {
     const int fd = ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       state_.open->fetch_add(1, std::memory_order_relaxed);
-      Connection::start(worker_, state_, StreamRef(new Stream(worker_.loop, fd, is_unix_ ? AF_UNIX : peer.ss_family)),
+      Connection::start(worker_, state_, StreamRef(new Stream(worker_.loop, fd)),
                         client_address(peer));
       continue;
     }

@@ -25,7 +25,7 @@ std::string bound_address(int fd, const config::Address& configured);
 /// never dies of a failed accept.
 class Acceptor {
  public:
-  Acceptor(WorkerContext& worker, int fd, bool is_unix, ListenerState state, std::uint32_t most_connections);
+  Acceptor(WorkerContext& worker, int fd, ListenerState state, std::uint32_t most_connections);
   ~Acceptor();
   void close();
 
@@ -44,7 +44,6 @@ class Acceptor {
 
   WorkerContext& worker_;
   Descriptor socket_;
-  const bool is_unix_;
   ListenerState state_;
   const std::uint32_t most_connections_;
   Pause pause_{*this};

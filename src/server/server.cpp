@@ -73,7 +73,7 @@ void Server::open_listeners() {
     const std::vector<int> fds = open_listener(l, count);
     spdlog::info("listening on {}", bound_address(fds.front(), l.bind));
     for (unsigned w = 0; w < count; ++w)
-      sockets[w].push_back({fds[w], l.bind.kind == config::Address::Kind::unix_path, state, l.limits.connections});
+      sockets[w].push_back({fds[w], state, l.limits.connections});
   }
   for (unsigned w = 0; w < count; ++w)
     workers_.push_back(std::make_unique<Worker>(w, clock_, AccessLog(config_.log.access_format, access_writer_.get()), std::move(sockets[w])));

@@ -21,7 +21,7 @@ Worker::~Worker() { join(); }
 void Worker::start(std::shared_ptr<const Snapshot> snapshot) {
   install(std::move(snapshot));
   for (Socket& s : sockets_)
-    acceptors_.push_back(std::make_unique<Acceptor>(context_, s.fd, s.is_unix, s.state, s.most_connections));
+    acceptors_.push_back(std::make_unique<Acceptor>(context_, s.fd, s.state, s.most_connections));
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), ("worker-" + std::to_string(index_)).c_str());
     context_.loop.ctx.run();

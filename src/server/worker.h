@@ -18,7 +18,6 @@ class Worker {
  public:
   struct Socket {
     int fd;
-    bool is_unix;
     ListenerState state;
     std::uint32_t most_connections;
   };

@@ -85,7 +85,7 @@ TEST(Fuzz, MutatedResponsesNeverReachAnotherClient) {
       if (answer.size() % 3 == 0) return;
     }
   });
-  Remora remora(simple_config({origin.address()}, "timeouts: {response: 100ms, read: 100ms}\nfailover: {attempts: 1}\n"));
+  Remora remora(simple_config({origin.address()}, "timeouts: {response: 100ms, read: 100ms}\nfailover: {attempts: 3, retry_on: [connect, refused, reset]}\n"));
   Socket canary;
   for (int i = 0; i < rounds / 5; ++i) {
     Socket s = remora.connect();

@@ -1,0 +1,96 @@
+#include "net/descriptor.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/error.hpp>
+#include <cerrno>
+#include <utility>
+
+namespace remora {
+
+Descriptor::ReadOp::ReadOp(Descriptor& d) : reactor_op(error_code(), &perform, &complete), descriptor(d) {}
+
+/// Called by the reactor: when an event came, or at the start if one came while nobody waited.
+Descriptor::ReadOp::status Descriptor::ReadOp::perform(reactor_op* base) {
+  auto& op = *static_cast<ReadOp*>(base);
+  if (std::exchange(op.drained, false)) return not_done;
+  char peeked = 0;
+  const bool waits = op.room == 0;
+  ssize_t n = 0;
+  do n = ::recv(op.descriptor.fd_, waits ? &peeked : op.data, waits ? 1 : op.room, waits ? MSG_PEEK : 0);
+  while (n < 0 && errno == EINTR);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return not_done;
+  if (n < 0) op.ec_ = error_code(errno, boost::system::system_category());
+  op.bytes_transferred_ = n < 0 ? 0 : static_cast<std::size_t>(n);
+  // A short receive has emptied the socket: no need to ask again before the next event.
+  return !waits && op.bytes_transferred_ < op.room ? done_and_exhausted : done;
+}
+
+void Descriptor::ReadOp::complete(void* owner, asio::detail::operation* base, const error_code&, std::size_t) {
+  if (owner == nullptr) return;  // the loop is being destroyed
+  auto& op = *static_cast<ReadOp*>(base);
+  const error_code ec = op.ec_;
+  if (op.room == 0)
+    op.descriptor.events_.readable(ec);
+  else
+    op.descriptor.events_.received(ec, op.bytes_transferred_);
+}
+
+Descriptor::WriteOp::WriteOp(Descriptor& d) : reactor_op(error_code(), &perform, &complete), descriptor(d) {}
+
+Descriptor::WriteOp::status Descriptor::WriteOp::perform(reactor_op* base) {
+  return static_cast<WriteOp*>(base)->starting ? not_done : done;
+}
+
+void Descriptor::WriteOp::complete(void* owner, asio::detail::operation* base, const error_code&, std::size_t) {
+  if (owner == nullptr) return;
+  auto& op = *static_cast<WriteOp*>(base);
+  op.descriptor.events_.writable(op.ec_);
+}
+
+Descriptor::Descriptor(asio::io_context& ctx, int fd, Events& events)
+    : reactor_(asio::use_service<Reactor>(ctx)), events_(events), fd_(fd), registration_(), read_(*this), write_(*this) {
+  reactor_.init_task();
+  reactor_.register_descriptor(fd_, registration_);
+}
+
+Descriptor::~Descriptor() { close(); }
+
+void Descriptor::start_receive(char* data, std::size_t room, bool drained) {
+  read_.data = data;
+  read_.room = room;
+  read_.drained = drained;
+  start_read();
+}
+
+void Descriptor::start_wait_readable() {
+  read_.room = 0;
+  read_.drained = false;
+  start_read();
+}
+
+void Descriptor::start_read() {
+  read_.ec_ = error_code();
+  read_.bytes_transferred_ = 0;
+  reactor_.start_op(Reactor::read_op, fd_, registration_, &read_, false, true);
+  read_.drained = false;
+}
+
+void Descriptor::start_wait_writable() {
+  write_.ec_ = error_code();
+  write_.starting = true;
+  reactor_.start_op(Reactor::write_op, fd_, registration_, &write_, false, true);
+  write_.starting = false;
+}
+
+void Descriptor::cancel() { reactor_.cancel_ops(fd_, registration_); }
+
+void Descriptor::close() {
+  if (fd_ < 0) return;
+  reactor_.deregister_descriptor(fd_, registration_, true);
+  ::close(std::exchange(fd_, -1));
+  reactor_.cleanup_descriptor_data(registration_);
+}
+
+}  // namespace remora

@@ -1,0 +1,191 @@
+// The budgets of the request path: system calls, heap allocations, memory. Counted, not timed.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <sstream>
+
+#include "support/remora.h"
+
+namespace remora::test {
+namespace {
+
+Origin::Script small_answers() {
+  return answering([](const std::string&, const std::string&) { return ok(std::string(128, 'x'), "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"); });
+}
+
+std::string cookie_of(const Reply& r) { return "Cookie: " + r.field("Set-Cookie").substr(0, r.field("Set-Cookie").find(';')) + "\r\n"; }
+
+/// `connections` keep-alive clients, `requests` each, one at a time on each.
+void load(const Remora& remora, int connections, int requests, const std::string& cookie) {
+  std::vector<std::thread> clients;
+  for (int i = 0; i < connections; ++i)
+    clients.emplace_back([&] {
+      Socket s = remora.connect();
+      for (int n = 0; n < requests; ++n) {
+        s.send(get("/", cookie));
+        ASSERT_EQ(s.receive_reply().status, 200);
+      }
+    });
+  for (auto& t : clients) t.join();
+}
+
+const char* one_worker = "workers: 1\nlog: {access: off}\n";
+std::string config_for(const Origin& origin, const std::string& top) {
+  std::string text = simple_config({origin.address()}, "affinity: cookie\n", "", top);
+  text.replace(text.find("workers: 2\n"), 11, "");
+  return text;
+}
+
+TEST(Budget, SystemCallsPerKeepAliveRequest) {
+  if (sanitized()) GTEST_SKIP() << "sanitizers make system calls of their own";
+  Origin origin(small_answers());
+  Remora remora(config_for(origin, one_worker));
+  const std::string cookie = cookie_of(remora.ask(get("/")));
+  load(remora, 1, 100, cookie);
+  const std::string out = remora.folder() + "/strace";
+  const pid_t tracer = ::fork();
+  if (tracer == 0) {
+    ::execlp("strace", "strace", "-f", "-c", "-q", "-p", std::to_string(remora.pid()).c_str(), "-o", out.c_str(), nullptr);
+    ::_exit(127);
+  }
+  std::this_thread::sleep_for(500ms);
+  constexpr int requests = 2000;
+  load(remora, 1, requests, cookie);
+  ASSERT_GT(tracer, 0);
+  ::kill(tracer, SIGINT);
+  int status = 0;
+  ::waitpid(tracer, &status, 0);
+  std::map<std::string, double> calls;
+  std::ifstream in(out);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    std::vector<std::string> w{std::istream_iterator<std::string>(words), {}};
+    if (w.size() >= 5 && std::isdigit(static_cast<unsigned char>(w[0][0])) && w.back() != "total") calls[w.back()] = std::atof(w[3].c_str()) / requests;
+  }
+  ASSERT_FALSE(calls.empty()) << "strace gave nothing";
+  std::string all;
+  for (const auto& [name, n] : calls) all += name + "=" + std::to_string(n) + " ";
+  std::cout << "per request, one connection: " << all << "\n";
+  double others = 0;
+  for (const auto& [name, n] : calls)
+    if (name != "epoll_wait") others += n;
+  // Two receives, two sends: that is all at load. At one connection each wait adds an epoll_wait.
+  EXPECT_LE(others, 4.1) << all;
+  EXPECT_LE(calls["epoll_wait"], 2.2) << all;
+}
+
+TEST(Budget, HeapAllocationsPerKeepAliveRequest) {
+  if (sanitized()) GTEST_SKIP() << "sanitizers bring their own allocator";
+  Origin origin(small_answers());
+  const std::string counts = make_folder() + "/count";
+  Remora remora(config_for(origin, one_worker), {std::string("LD_PRELOAD=") + REMORA_MALLOC_COUNTER, "REMORA_MALLOC_COUNT=" + counts});
+  const auto counted = [&] {
+    remora.signal(SIGUSR1);  // the counter writes its total
+    std::this_thread::sleep_for(100ms);
+    std::ifstream in(counts);
+    long n = -1;
+    in >> n;
+    return n;
+  };
+  const std::string cookie = cookie_of(remora.ask(get("/")));
+  load(remora, 4, 200, cookie);  // warm: buffers, caches, frames
+  const long before = counted();
+  load(remora, 4, 50, cookie);
+  const long few = counted();
+  load(remora, 4, 2050, cookie);
+  const long many = counted();
+  ASSERT_GE(before, 0);
+  // The connections cost the same in both loads; what differs is 8,000 requests.
+  std::cout << "allocations: " << few - before << " with 200 requests, " << many - few << " with 8,200\n";
+  EXPECT_LE((many - few) - (few - before), 40);
+}
+
+TEST(Budget, IdleConnectionsHoldAlmostNothing) {
+  if (sanitized()) GTEST_SKIP() << "sanitizers multiply memory";
+  Origin origin(small_answers());
+  Remora remora(config_for(origin, one_worker));
+  constexpr int connections = 9000;
+  load(remora, 4, 100, "");
+  std::this_thread::sleep_for(1500ms);
+  const std::size_t before = remora.resident();
+  std::vector<Socket> idle;
+  for (int i = 0; i < connections; ++i) {
+    idle.push_back(remora.connect());
+    ASSERT_GE(idle.back().fd(), 0) << i;
+    if (i % 10 == 0) {  // some have spoken, some never did
+      idle.back().send(get("/"));
+      ASSERT_EQ(idle.back().receive_reply().status, 200);
+    }
+  }
+  std::this_thread::sleep_for(2500ms);
+  const double each = static_cast<double>(remora.resident() - before) / connections;
+  std::cout << "idle connection: " << each << " bytes of resident memory\n";
+  EXPECT_LT(each, 1024);
+  for (int i = 0; i < connections; i += 1000) {
+    idle[static_cast<std::size_t>(i)].send(get("/"));
+    EXPECT_EQ(idle[static_cast<std::size_t>(i)].receive_reply().status, 200);
+  }
+}
+
+TEST(Budget, AGibibyteEachWayWithASlowReaderStaysSmall) {
+  if (sanitized()) GTEST_SKIP() << "sanitizers multiply memory";
+  constexpr std::size_t total = std::size_t{1} << 30;
+  const std::string block(1 << 20, 'x');
+  std::atomic<std::size_t> received{0};
+  Origin origin([&](Socket& s) {
+    const std::string head = s.receive_head();
+    if (head.substr(0, 4) == "POST") {
+      received = s.buffer().size();
+      s.buffer().clear();
+      for (int n = 0; received < total && s.receive_some(); ++n) {
+        received += s.buffer().size();
+        s.buffer().clear();
+        if (n % 512 == 0) std::this_thread::sleep_for(5ms);
+      }
+      s.send(ok("got it", "Connection: close\r\n"));
+      return;
+    } else {
+      s.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(total) + "\r\n\r\n");
+      for (std::size_t sent = 0; sent < total && s.send(block); sent += block.size()) {
+      }
+    }
+    s.closed_by_peer();
+  });
+  Remora remora(config_for(origin, one_worker));
+  std::size_t most = 0;
+  Socket up = remora.connect();
+  up.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(total) + "\r\n\r\n");
+  for (std::size_t sent = 0; sent < total; sent += block.size()) {
+    ASSERT_TRUE(up.send(block));
+    most = std::max(most, remora.resident());
+  }
+  EXPECT_EQ(up.receive_reply().body, "got it");
+  EXPECT_EQ(received.load(), total);
+  Socket down = remora.connect();
+  down.send(get("/"));
+  down.receive_head();
+  std::size_t got = down.buffer().size();
+  down.buffer().clear();
+  for (int n = 0; got < total && down.receive_some(); ++n) {
+    got += down.buffer().size();
+    down.buffer().clear();
+    if (n % 512 == 0) {
+      std::this_thread::sleep_for(5ms);
+      most = std::max(most, remora.resident());
+    }
+  }
+  EXPECT_EQ(got, total);
+  std::cout << "resident at most " << most / 1024 << " KiB\n";
+  EXPECT_LT(most, std::size_t{64} << 20);
+}
+
+}  // namespace
+}  // namespace remora::test

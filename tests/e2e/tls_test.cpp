@@ -1,0 +1,238 @@
+// TLS on both sides: certificates by SNI, versions, client certificates, resumption, replaced files, verification.
+
+#include <gtest/gtest.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "support/remora.h"
+
+namespace remora::test {
+namespace {
+
+/// Certificates made for this run: a CA, and pairs signed by it.
+class Authority {
+ public:
+  Authority() : folder(make_folder()) {
+    run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem");
+    make("one", "one.test");
+    make("two", "*.two.test");
+    make("backend", "backend.test");
+    make("client", "client.test");
+  }
+  ~Authority() { std::filesystem::remove_all(folder); }
+  void make(const std::string& file, const std::string& name) const {
+    run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name + " -keyout " + file + ".key -out " + file + ".csr");
+    run("sh -c 'echo subjectAltName=DNS:" + name + " > ext && openssl x509 -req -in " + file + ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out " + file + ".pem'");
+  }
+  std::string pair(const std::string& file) const { return "{cert: " + folder + "/" + file + ".pem, key: " + folder + "/" + file + ".key}"; }
+  const std::string folder;
+
+ private:
+  void run(const std::string& command) const {
+    ASSERT_EQ(std::system(("cd " + folder + " && " + command + " >/dev/null 2>&1").c_str()), 0) << command;
+  }
+};
+
+const Authority& authority() {
+  static const Authority a;
+  return a;
+}
+
+/// A blocking TLS client.
+class TlsClient {
+ public:
+  struct Options {
+    std::string sni = "one.test", cert = "", alpn = "";
+    int max_version = TLS1_3_VERSION;
+    SSL_SESSION* session = nullptr;
+  };
+  TlsClient(int port, const Options& o) : socket_(Socket::connect(port)), context_(SSL_CTX_new(TLS_client_method())) {
+    SSL_CTX_load_verify_locations(context_, (authority().folder + "/ca.pem").c_str(), nullptr);
+    SSL_CTX_set_max_proto_version(context_, o.max_version);
+    if (!o.cert.empty()) {
+      SSL_CTX_use_certificate_chain_file(context_, (authority().folder + "/" + o.cert + ".pem").c_str());
+      SSL_CTX_use_PrivateKey_file(context_, (authority().folder + "/" + o.cert + ".key").c_str(), SSL_FILETYPE_PEM);
+    }
+    ssl_ = SSL_new(context_);
+    SSL_set_tlsext_host_name(ssl_, o.sni.c_str());
+    if (!o.alpn.empty()) SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(o.alpn.data()), static_cast<unsigned>(o.alpn.size()));
+    if (o.session != nullptr) SSL_set_session(ssl_, o.session);
+    SSL_set_fd(ssl_, socket_.fd());
+    connected = SSL_connect(ssl_) == 1;
+    ERR_clear_error();
+  }
+  ~TlsClient() {
+    SSL_shutdown(ssl_);  // without it OpenSSL forgets the session
+    SSL_free(ssl_);
+    SSL_CTX_free(context_);
+  }
+  std::string ask(const std::string& request) {
+    if (SSL_write(ssl_, request.data(), static_cast<int>(request.size())) <= 0) return "";
+    std::string out;
+    char block[16384];
+    std::size_t wanted = std::string::npos;
+    while (out.size() < wanted) {
+      const int n = SSL_read(ssl_, block, sizeof block);
+      if (n <= 0) break;
+      out.append(block, static_cast<std::size_t>(n));
+      const std::size_t head = out.find("\r\n\r\n");
+      if (head != std::string::npos && wanted == std::string::npos)
+        wanted = head + 4 + std::strtoul(field_of(out.substr(0, head + 4), "Content-Length").c_str(), nullptr, 10);
+    }
+    return out;
+  }
+  std::string certificate_name() const {
+    char name[100] = "";
+    X509* cert = SSL_get1_peer_certificate(ssl_);
+    if (cert != nullptr) X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof name);
+    X509_free(cert);
+    return name;
+  }
+  bool resumed() const { return SSL_session_reused(ssl_) == 1; }
+  SSL_SESSION* session() const { return SSL_get1_session(ssl_); }
+  SSL* get() const { return ssl_; }
+  bool connected = false;
+
+ private:
+  Socket socket_;
+  SSL_CTX* context_;
+  SSL* ssl_;
+};
+
+Origin::Script mirror() {
+  return answering([](const std::string& head, const std::string& body) { return ok(head + body); });
+}
+
+std::string tls(const std::string& more = "") {
+  return "tls: {certificates: [" + authority().pair("one") + ", " + authority().pair("two") + "]" + more + "}\n";
+}
+
+TEST(Tls, ServesAndChoosesTheCertificateBySni) {
+  Origin a(mirror());
+  Remora remora(simple_config({a.address()}, "affinity: cookie\n", tls()));
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    TlsClient one(remora.port(), {"one.test", "", "", version}), two(remora.port(), {"x.two.test", "", "", version}),
+        other(remora.port(), {"unknown.test", "", "", version}), deep(remora.port(), {"a.b.two.test", "", "", version});
+    EXPECT_EQ(one.certificate_name(), "one.test");
+    EXPECT_EQ(two.certificate_name(), "*.two.test");
+    EXPECT_EQ(other.certificate_name(), "one.test");
+    EXPECT_EQ(deep.certificate_name(), "one.test");
+    const std::string reply = one.ask(get("/secure"));
+    EXPECT_NE(reply.find("GET /secure"), std::string::npos);
+    EXPECT_NE(reply.find("X-Forwarded-Proto: https"), std::string::npos);
+    EXPECT_NE(reply.find("; Secure\r\n"), std::string::npos);  // the cookie, automatically
+    EXPECT_NE(one.ask(get("/again")).find("GET /again"), std::string::npos);
+  }
+}
+
+TEST(Tls, MinimumVersionAndAlpn) {
+  Origin a(mirror());
+  Remora remora(simple_config({a.address()}, "", tls(", min_version: \"1.3\"")));
+  EXPECT_FALSE(TlsClient(remora.port(), {"one.test", "", "", TLS1_2_VERSION}).connected);
+  EXPECT_TRUE(TlsClient(remora.port(), {}).connected);
+  TlsClient both(remora.port(), {"one.test", "", std::string("\x02h2\x08http/1.1")});
+  const unsigned char* chosen = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(both.get(), &chosen, &size);
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(chosen), size), "http/1.1");
+  EXPECT_FALSE(TlsClient(remora.port(), {"one.test", "", std::string("\x02h2")}).connected);
+}
+
+TEST(Tls, ClientCertificates) {
+  Origin a(mirror());
+  Remora remora(simple_config({a.address()}, "", tls(", client_auth: required, client_ca: " + authority().folder + "/ca.pem")));
+  TlsClient with(remora.port(), {"one.test", "client"});
+  EXPECT_NE(with.ask(get("/")).find("200 OK"), std::string::npos);
+  TlsClient without(remora.port(), {});
+  EXPECT_EQ(without.ask(get("/")), "");
+}
+
+TEST(Tls, TicketsResumeAlsoAcrossWorkersAndReloads) {
+  Origin a(mirror());
+  Remora remora(simple_config({a.address()}, "", tls()));
+  const auto session = [&](SSL_SESSION* from, bool& resumed) {
+    TlsClient c(remora.port(), {"one.test", "", "", TLS1_2_VERSION, from});
+    c.ask(get("/"));
+    resumed = c.resumed();
+    return c.session();
+  };
+  bool resumed = true;
+  SSL_SESSION* s = session(nullptr, resumed);
+  EXPECT_FALSE(resumed);
+  for (int i = 0; i < 6; ++i) {
+    SSL_SESSION_free(session(s, resumed));
+    EXPECT_TRUE(resumed);
+  }
+  remora.signal(SIGHUP);
+  ASSERT_TRUE(remora.wait_for_log("reloaded"));
+  std::this_thread::sleep_for(50ms);
+  SSL_SESSION_free(session(s, resumed));
+  EXPECT_TRUE(resumed);
+  SSL_SESSION_free(s);
+}
+
+TEST(Tls, AReplacedCertificateCountsAfterAReload) {
+  Origin a(mirror());
+  authority().make("renewed", "before.test");
+  Remora remora(simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("renewed") + "]}\n"));
+  TlsClient open(remora.port(), {"x"});
+  EXPECT_EQ(open.certificate_name(), "before.test");
+  authority().make("renewed", "after.test");
+  remora.signal(SIGHUP);
+  ASSERT_TRUE(remora.wait_for_log("reloaded"));
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(TlsClient(remora.port(), {"x"}).certificate_name(), "after.test");
+  EXPECT_NE(open.ask(get("/")).find("200 OK"), std::string::npos);  // an open connection goes on
+}
+
+TEST(Tls, LargeBodiesAndPlainTextOnATlsPort) {
+  Origin a(mirror());
+  Remora remora(simple_config({a.address()}, "", tls()));
+  const std::string body(500'000, 'b');
+  TlsClient c(remora.port(), {});
+  const std::string reply = c.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n" + body);
+  EXPECT_NE(reply.find(body), std::string::npos);
+  Socket plain = remora.connect();
+  plain.send(get("/"));
+  EXPECT_EQ(plain.receive_reply().status, 0);
+  EXPECT_TRUE(plain.closed_by_peer());
+}
+
+// Towards backends: remora itself is the TLS server there. ------------------------------------------
+
+TEST(BackendTls, IsVerifiedByDefault) {
+  Origin a(mirror());
+  Remora inner(simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("backend") + "]}\n"));
+  const std::string address = "127.0.0.1:" + std::to_string(inner.port()), ca = "ca: " + authority().folder + "/ca.pem";
+  Remora right(simple_config({address}, "tls: {" + ca + ", server_name: backend.test}\n"));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(right.ask(get("/")).status, 200);
+  const std::string body(200'000, 'c');
+  const Reply large = right.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + body);
+  EXPECT_NE(large.body.find(body), std::string::npos);
+  Remora wrong_name(simple_config({address}, "tls: {" + ca + ", server_name: other.test}\n"));
+  EXPECT_EQ(wrong_name.ask(get("/")).status, 502);
+  Remora unknown_ca(simple_config({address}, "tls: {server_name: backend.test}\n"));
+  EXPECT_EQ(unknown_ca.ask(get("/")).status, 502);
+  Remora careless(simple_config({address}, "tls: {verify: off}\n"));
+  EXPECT_EQ(careless.ask(get("/")).status, 200);
+  Remora probed(simple_config({address}, "tls: {" + ca + ", server_name: backend.test}\nhealth: {probe: {path: /, interval: 50ms}}\n"));
+  EXPECT_TRUE(probed.wait_for_log("is up"));
+}
+
+TEST(BackendTls, ClientCertificateIsShown) {
+  Origin a(mirror());
+  Remora inner(simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("backend") + "], client_auth: required, client_ca: " + authority().folder + "/ca.pem}\n"));
+  const std::string address = "127.0.0.1:" + std::to_string(inner.port());
+  const std::string base = "ca: " + authority().folder + "/ca.pem, server_name: backend.test";
+  Remora with(simple_config({address}, "tls: {" + base + ", cert: " + authority().folder + "/client.pem, key: " + authority().folder + "/client.key}\n"));
+  EXPECT_EQ(with.ask(get("/")).status, 200);
+  Remora without(simple_config({address}, "tls: {" + base + "}\n"));
+  EXPECT_EQ(without.ask(get("/")).status, 502);
+}
+
+}  // namespace
+}  // namespace remora::test
