@@ -61,19 +61,20 @@ void Descriptor::start_receive(char* data, std::size_t room, bool drained) {
   read_.data = data;
   read_.room = room;
   read_.drained = drained;
-  start_read();
+  start_read(true);
 }
 
 void Descriptor::start_wait_readable() {
   read_.room = 0;
   read_.drained = false;
-  start_read();
+  // Not tried now but armed anew: the kernel then reports what is there already, an end included.
+  start_read(false);
 }
 
-void Descriptor::start_read() {
+void Descriptor::start_read(bool try_now) {
   read_.ec_ = error_code();
   read_.bytes_transferred_ = 0;
-  reactor_.start_op(Reactor::read_op, fd_, registration_, &read_, false, true);
+  reactor_.start_op(Reactor::read_op, fd_, registration_, &read_, false, try_now);
   read_.drained = false;
 }
 

@@ -67,7 +67,7 @@ class Descriptor {
     Descriptor& descriptor;
     bool starting = false;
   };
-  void start_read();
+  void start_read(bool try_now);
 
   Reactor& reactor_;
   Events& events_;

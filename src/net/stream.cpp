@@ -99,26 +99,36 @@ Io Stream::receive(Input& in) {
   if (closed_) return fail(asio::error::bad_descriptor);
   const std::size_t room = make_room(in);
   if (room == 0) return Io::blocked;  // behind a pinned head; the owner consumes first
-  if (!exhausted_) {
-    ssize_t n = 0;
-    do n = ::recv(fd(), in.buffer.data() + in.end, room, 0);
-    while (n < 0 && errno == EINTR);
-    if (n > 0) {
-      in.end += static_cast<std::size_t>(n);
-      exhausted_ = static_cast<std::size_t>(n) < room;
-      return Io::ready;
-    }
-    if (n == 0) {
-      wire_ended_ = true;
-      return Io::ready;
-    }
-    if (errno != EAGAIN && errno != EWOULDBLOCK) return fail(last_error());
-    exhausted_ = true;
-    start_read(in, room, true);
-    return Io::blocked;
+  // Bytes are needed, so the kernel is asked even after a short receive: an end that came together with the last
+  // bytes raised no event of its own.
+  ssize_t n = 0;
+  do n = ::recv(fd(), in.buffer.data() + in.end, room, 0);
+  while (n < 0 && errno == EINTR);
+  if (n > 0) {
+    in.end += static_cast<std::size_t>(n);
+    exhausted_ = static_cast<std::size_t>(n) < room;
+    return Io::ready;
   }
-  start_read(in, room, false);
+  if (n == 0) {
+    wire_ended_ = true;
+    return Io::ready;
+  }
+  if (errno != EAGAIN && errno != EWOULDBLOCK) return fail(last_error());
+  exhausted_ = true;
+  start_read(in, room, true);
   return Io::blocked;
+}
+
+bool Stream::still_open() noexcept {
+  if (closed_ || error_ || wire_ended_) return false;
+  char peeked = 0;
+  const ssize_t n = ::recv(fd(), &peeked, 1, MSG_PEEK);
+  if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+  if (n == 0) {
+    wire_ended_ = true;
+    if (!tls_) ended_ = true;
+  }
+  return n > 0;
 }
 
 void Stream::start_read(Input& in, std::size_t room, bool drained) {
@@ -215,6 +225,12 @@ void Stream::writable(const error_code& ec) {
   const Ref<Stream> self = std::move(while_writing_);
   write_waiting_ = false;
   if (!closed_ && ec != asio::error::operation_aborted) notify();
+}
+
+void Stream::finish_sending() noexcept {
+  if (closed_) return;
+  if (tls_ && !error_ && !send_error_) tls_->close_notify();
+  ::shutdown(fd(), SHUT_WR);
 }
 
 // Whole ---------------------------------------------------------------------------------------------

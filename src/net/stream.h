@@ -69,6 +69,9 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   void unpin() noexcept;
   /// The peer sent its end; everything before it is in unread().
   bool peer_closed() const noexcept { return ended_; }
+  /// Asks the kernel whether the peer has ended without our noticing: its end raises no event of its own when it
+  /// comes together with the last bytes. One system call.
+  bool still_open() noexcept;
 
   // Sending --------------------------------------------------------------------------------------
   struct Sent {

@@ -66,7 +66,7 @@ void IdleConnections::discard(Entry& e) {
   stream->close();
 }
 
-StreamRef IdleConnections::take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint) {
+StreamRef IdleConnections::take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, bool certain) {
   const auto it = lists_.find(&backend);
   if (it == lists_.end()) return StreamRef();
   List& list = *it->second;
@@ -76,7 +76,8 @@ StreamRef IdleConnections::take(const Backend& backend, const TlsRef& tls, const
                       std::memcmp(&e.endpoint.storage, &endpoint.storage, endpoint.size) == 0;
     StreamRef stream = e.end();
     unlink(e);
-    if (same && stream->is_open() && !stream->peer_closed() && !stream->error() && stream->unread().empty()) return stream;
+    const bool stands = stream->is_open() && !stream->peer_closed() && !stream->error() && stream->unread().empty();
+    if (same && stands && (!certain || stream->still_open())) return stream;
     stream->close();  // its address or its TLS settings have changed, or it died this moment
   }
   return StreamRef();

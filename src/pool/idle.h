@@ -26,8 +26,9 @@ class IdleConnections {
   IdleConnections(const IdleConnections&) = delete;
   IdleConnections& operator=(const IdleConnections&) = delete;
 
-  /// The most recently used connection that is still open, or nothing.
-  StreamRef take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint);
+  /// The most recently used connection that is still open, or nothing. `certain`: the request could not be repeated,
+  /// so the kernel is asked whether the connection still stands.
+  StreamRef take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, bool certain);
   /// Keeps a connection that is fit for reuse; at most `most` per backend, the oldest goes.
   void put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, StreamRef stream, std::uint32_t most);
   void clear();

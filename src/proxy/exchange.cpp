@@ -69,7 +69,7 @@ void Exchange::forget() {
   failure_ = {};
   replay_.clear();
   replay_at_ = 0;
-  more_ = replay_overflow_ = request_broken_ = forced_close_ = clear_session_ = false;
+  asked_client_ = more_ = replay_overflow_ = request_broken_ = forced_close_ = clear_session_ = false;
   response_bytes_ = 0;
   request_edits_ = {};
   response_edits_.clear();

@@ -133,6 +133,7 @@ class Exchange {
   unsigned attempts_ = 0, same_backend_left_ = 0;
   Failure failure_;
   std::size_t replay_at_ = 0;
+  bool asked_client_ = false;
   bool more_ = false;  // stopped for fairness, not because something would block
   bool replay_overflow_ = false, request_broken_ = false, forced_close_ = false, clear_session_ = false;
   std::uint64_t response_bytes_ = 0;

@@ -33,7 +33,8 @@ Task<bool> Exchange::wait_for_place() {
 Task<void> Exchange::attempt() {
   ++attempts_;
   attempt_at_ = moved_at_ = now();
-  StreamRef idle = worker_.idle.take(*member_->backend, pool_->tls, pool_->endpoint(*member_));
+  const bool certain = !idempotent(request_.method) || attempts_ >= pool_->config.failover.attempts;
+  StreamRef idle = worker_.idle.take(*member_->backend, pool_->tls, pool_->endpoint(*member_), certain);
   if (idle) {
     backend_.use(std::move(idle), true);
   } else if (!co_await open_connection()) {
@@ -116,7 +117,13 @@ Task<void> Exchange::await_response() {
     const bool on_backend = backend_.stream().send_blocked();
     const Clock::Steady deadline =
         moved_at_ + (sent ? timeouts_.response : on_backend ? timeouts_.write : client_timeouts().body);
-    if (co_await wait(deadline)) {
+    // A client that left together with its request raised no event: after a second it is asked once.
+    const Clock::Steady ask_at = sent && !asked_client_ ? std::min(deadline, moved_at_ + std::chrono::seconds(1)) : deadline;
+    const bool late = co_await wait(ask_at);
+    if (late && ask_at < deadline) {
+      asked_client_ = true;
+      client_.stream().still_open();
+    } else if (late) {
       const bool clients_fault = !sent && !on_backend;
       co_return fail(clients_fault ? FailSide::client : FailSide::backend, clients_fault ? Kind::client_timeout : Kind::timeout);
     }
