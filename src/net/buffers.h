@@ -59,7 +59,7 @@ class BufferPool {
  private:
   friend class Buffer;
   void give_back(char* data, std::size_t size) noexcept;
-  static constexpr std::size_t keep_small = 256, keep_large = 32;  // 6 MiB per thread at most
+  static constexpr std::size_t keep_small = 64, keep_large = 8;  // 1.5 MiB per thread at most
   std::vector<char*> small_, large_;
 };
 

@@ -235,9 +235,16 @@ void Stream::finish_sending() noexcept {
 
 // Whole ---------------------------------------------------------------------------------------------
 
+Stream::Input& Stream::wire() noexcept { return tls_ ? tls_->raw_ : in_; }
+
+const std::string& Stream::tls_error() const noexcept {
+  static const std::string none;
+  return tls_ ? tls_->error_ : none;
+}
+
 void Stream::start_tls(const ServerTls& server) {
-  raw_ = std::exchange(in_, Input{});  // what came behind a PROXY line is TLS already
   tls_ = std::make_unique<TlsSession>(*this, server);
+  tls_->raw_ = std::exchange(in_, Input{});  // what came behind a PROXY line is TLS already
 }
 
 void Stream::start_tls(const ClientTls& client, const std::string& server_name) {
@@ -262,7 +269,7 @@ void Stream::park(StreamWatcher& watcher) {
 void Stream::begin_park() {
   in_ = Input{};
   pinned_.reset();
-  if (raw_.empty()) raw_ = Input{};
+  if (tls_ && tls_->raw_.empty()) tls_->raw_ = Input{};
   reading_ = true;
   while_reading_ = Ref<Stream>(this);
   descriptor_.start_wait_readable();

@@ -25,6 +25,7 @@
 #include "net/wake.h"
 #include "remora/result.h"
 #include "util/ref.h"
+#include "util/slab.h"
 
 namespace remora {
 
@@ -48,6 +49,8 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
  public:
   /// Takes over a connected, non-blocking descriptor.
   Stream(Loop& loop, int fd);
+  static void* operator new(std::size_t) { return Slab<Stream>::take(); }
+  static void operator delete(void* p) noexcept { Slab<Stream>::give_back(p); }
   ~Stream();
 
   /// Who hears of events: a waiting coroutine, or a watcher while idle. The other is forgotten.
@@ -104,7 +107,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   const error_code& error() const noexcept { return error_ ? error_ : send_error_; }
   bool send_failed() const noexcept { return static_cast<bool>(send_error_); }
   /// What went wrong in TLS, in OpenSSL's words; empty otherwise.
-  const std::string& tls_error() const noexcept { return tls_error_; }
+  const std::string& tls_error() const noexcept;
   Loop& loop() const noexcept { return loop_; }
 
  private:
@@ -128,7 +131,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   Io fail(const error_code& ec) noexcept;
   Io fail_send(const error_code& ec) noexcept;
   Sent send_plain(std::span<const asio::const_buffer> runs);
-  Input& wire() noexcept { return tls_ ? raw_ : in_; }
+  Input& wire() noexcept;  // where bytes arrive: before decryption, if any
 
   Loop& loop_;
   Descriptor descriptor_;
@@ -144,10 +147,8 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   Ref<Stream> while_reading_, while_writing_;
   error_code error_, send_error_;
   Input in_;
-  Input raw_;             // TLS: bytes as received
   Buffer pinned_;         // a head that was moved aside to make room for its body
   std::unique_ptr<TlsSession> tls_;
-  std::string tls_error_;
 };
 
 using StreamRef = Ref<Stream>;

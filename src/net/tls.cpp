@@ -194,7 +194,7 @@ BIO_METHOD* TlsSession::bio_method() {
 int TlsSession::bio_read(BIO* bio, char* out, int size) {
   auto& stream = *static_cast<Stream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  auto& raw = stream.raw_;
+  auto& raw = stream.tls_->raw_;
   const std::size_t n = std::min(static_cast<std::size_t>(size), raw.end - raw.begin);
   if (n == 0) {
     if (stream.wire_ended_) return 0;
@@ -221,7 +221,7 @@ long TlsSession::bio_ctrl(BIO*, int command, long, void*) { return command == BI
 Io TlsSession::blocked_on(int result) {
   switch (SSL_get_error(ssl_, result)) {
     case SSL_ERROR_WANT_READ:
-      return stream_.receive(stream_.raw_);
+      return stream_.receive(raw_);
     case SSL_ERROR_WANT_WRITE:
       stream_.arm_write();
       return Io::blocked;
@@ -235,8 +235,8 @@ Io TlsSession::blocked_on(int result) {
     default: {
       const bool cut = stream_.wire_ended_;  // FIN without close_notify: a truncation, never a clean end
       const long verdict = SSL_get_verify_result(ssl_);
-      stream_.tls_error_ = take_openssl_error();
-      if (verdict != X509_V_OK) stream_.tls_error_ += std::string(" (") + X509_verify_cert_error_string(verdict) + ")";
+      error_ = take_openssl_error();
+      if (verdict != X509_V_OK) error_ += std::string(" (") + X509_verify_cert_error_string(verdict) + ")";
       return stream_.fail(cut ? asio::error::connection_reset : asio::error::no_protocol_option);
     }
   }

@@ -76,8 +76,11 @@ class TlsSession {
   static long bio_ctrl(BIO*, int command, long, void*);
   Io blocked_on(int result);
 
+  friend class Stream;
   Stream& stream_;
   SSL* ssl_;
+  Stream::Input raw_;  // bytes as received
+  std::string error_;
 };
 
 }  // namespace remora

@@ -12,7 +12,7 @@ namespace remora {
 using std::chrono::seconds;
 
 namespace {
-constexpr std::size_t most_spare_actives = 128;
+constexpr std::size_t most_spare_actives = 64;
 constexpr std::size_t most_lingering_bytes = 256 * 1024;
 }  // namespace
 

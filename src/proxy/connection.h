@@ -12,6 +12,7 @@
 #include "net/stream.h"
 #include "proxy/exchange.h"
 #include "proxy/worker_context.h"
+#include "util/slab.h"
 
 namespace remora {
 
@@ -39,6 +40,8 @@ class Connection final : private StreamWatcher, private DeadlineEntry {
  private:
   Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream, const ClientAddress& peer);
   ~Connection();
+  static void* operator new(std::size_t) { return Slab<Connection>::take(); }
+  static void operator delete(void* p) noexcept { Slab<Connection>::give_back(p); }
 
   void stop(bool hard);
   void activate();
