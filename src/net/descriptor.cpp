@@ -1,13 +1,20 @@
 #include "net/descriptor.h"
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <boost/asio/error.hpp>
+#include <array>
 #include <cerrno>
 #include <utility>
 
 namespace remora {
+
+namespace {
+// Of this thread's reactor: open descriptors, and records that exist for them.
+thread_local int live_here = 0, reserved_here = 0;
+}  // namespace
 
 Descriptor::ReadOp::ReadOp(Descriptor& d) : reactor_op(error_code(), &perform, &complete), descriptor(d) {}
 
@@ -52,7 +59,27 @@ void Descriptor::WriteOp::complete(void* owner, asio::detail::operation* base, c
 Descriptor::Descriptor(asio::io_context& ctx, int fd, Events& events)
     : reactor_(asio::use_service<Reactor>(ctx)), events_(events), fd_(fd), registration_(), read_(*this), write_(*this) {
   reactor_.init_task();
+  reserve_registrations();
   reactor_.register_descriptor(fd_, registration_);
+}
+
+/// The reactor keeps a small record for each descriptor, for ever. Made one by one between the buffers and frames of
+/// running requests, each record would pin a page of memory that is freed when its connection falls idle (measured:
+/// 3.5 KB for each of 9,000 idle connections instead of 0.9 KB). So they are made side by side, a batch at a time:
+/// by registering a file that epoll refuses to watch, which leaves the records on the reactor's free list.
+void Descriptor::reserve_registrations() {
+  constexpr int batch = 128;
+  if (++live_here <= reserved_here) return;
+  reserved_here += batch;
+  const int file = ::memfd_create("remora", MFD_CLOEXEC);
+  if (file < 0) return;
+  std::array<Reactor::per_descriptor_data, batch> spare{};
+  for (auto& record : spare) reactor_.register_descriptor(file, record);
+  for (auto& record : spare) {
+    reactor_.deregister_descriptor(file, record, false);
+    reactor_.cleanup_descriptor_data(record);
+  }
+  ::close(file);
 }
 
 Descriptor::~Descriptor() { close(); }
@@ -92,6 +119,7 @@ void Descriptor::close() {
   reactor_.deregister_descriptor(fd_, registration_, true);
   ::close(std::exchange(fd_, -1));
   reactor_.cleanup_descriptor_data(registration_);
+  --live_here;
 }
 
 }  // namespace remora

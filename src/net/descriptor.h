@@ -68,6 +68,7 @@ class Descriptor {
     bool starting = false;
   };
   void start_read(bool try_now);
+  void reserve_registrations();
 
   Reactor& reactor_;
   Events& events_;

@@ -4,6 +4,7 @@
 #include <boost/asio/detached.hpp>
 #include <ctime>
 #include <malloc.h>
+#include <sys/mman.h>
 
 #include "net/proxy_protocol.h"
 
@@ -35,6 +36,14 @@ std::string_view WorkerContext::date(Clock::Wall now) {
   }
   return date_;
 }
+
+void* Active::operator new(std::size_t size) {
+  void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) throw std::bad_alloc();
+  return p;
+}
+
+void Active::operator delete(void* p, std::size_t size) noexcept { ::munmap(p, size); }
 
 // Life ----------------------------------------------------------------------------------------------
 

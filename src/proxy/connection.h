@@ -19,6 +19,9 @@ namespace remora {
 /// What a connection needs while it is active.
 struct Active {
   explicit Active(WorkerContext& worker) : exchange(worker) {}
+  /// Pages of its own, so that those of a past burst really go back to the kernel.
+  static void* operator new(std::size_t size);
+  static void operator delete(void* p, std::size_t size) noexcept;
   Exchange exchange;
 };
 
