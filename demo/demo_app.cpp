@@ -2,8 +2,8 @@
 //
 //   remora-demo-app NAME HOST:PORT
 //
-// `/` shows the count, `/healthz` is for probes, `/slow?ms=N` answers late. When remora moves a session here from a
-// dead server, the `Remora-Session` field says so, and the page tells that its count began anew.
+// `/` shows the count, `/healthz` is for probes, `/slow?ms=N` answers late. When remora moves a session here
+// from a dead server, the `Remora-Session` field says so, and the page tells that its count began anew.
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -26,7 +26,8 @@ std::mutex mutex;
 std::map<std::string, unsigned> visits;  // by session id; guarded by mutex
 
 std::string field(const std::string& head, const std::string& name) {
-  for (std::size_t at = head.find("\r\n"); at != std::string::npos && at + 2 < head.size(); at = head.find("\r\n", at + 2)) {
+  for (std::size_t at = head.find("\r\n"); at != std::string::npos && at + 2 < head.size();
+       at = head.find("\r\n", at + 2)) {
     const std::size_t begin = at + 2;
     if (head.size() - begin <= name.size() || head[begin + name.size()] != ':') continue;
     if (::strncasecmp(head.c_str() + begin, name.c_str(), name.size()) != 0) continue;
@@ -67,9 +68,10 @@ std::string page(const std::string& server, const std::string& head, std::string
   const std::string session = field(head, "Remora-Session");
   if (session.find("reason=failover") != std::string::npos)
     note = "Your session was moved here because its server died; this server's memory knows nothing of it.";
-  return "<!doctype html><meta charset=utf-8><title>" + server + "</title><body style='font:18px sans-serif;margin:3em'><h1>" +
-         server + "</h1><p>Visits of your session that this server remembers: <b>" + std::to_string(count) + "</b></p><p>" + note +
-         "</p><p><code>Remora-Session: " + session + "</code></p>\n";
+  return "<!doctype html><meta charset=utf-8><title>" + server +
+         "</title><body style='font:18px sans-serif;margin:3em'><h1>" + server +
+         "</h1><p>Visits of your session that this server remembers: <b>" + std::to_string(count) +
+         "</b></p><p>" + note + "</p><p><code>Remora-Session: " + session + "</code></p>\n";
 }
 
 void serve(int fd, const std::string& server) {
@@ -84,7 +86,8 @@ void serve(int fd, const std::string& server) {
     }
     if (end == std::string::npos) return;
     const std::string head = input.substr(0, end + 2);
-    const std::size_t length = static_cast<std::size_t>(std::strtoul(field(head, "Content-Length").c_str(), nullptr, 10));
+    const std::size_t length =
+        static_cast<std::size_t>(std::strtoul(field(head, "Content-Length").c_str(), nullptr, 10));
     if (length > 1024 * 1024 || !field(head, "Transfer-Encoding").empty()) return;
     input.erase(0, end + 4);
     while (input.size() < length) {
@@ -94,18 +97,22 @@ void serve(int fd, const std::string& server) {
       input.append(block, static_cast<std::size_t>(n));
     }
     input.erase(0, length);
-    const std::string target = head.substr(head.find(' ') + 1, head.find(' ', head.find(' ') + 1) - head.find(' ') - 1);
+    const std::string target =
+        head.substr(head.find(' ') + 1, head.find(' ', head.find(' ') + 1) - head.find(' ') - 1);
     std::string set_cookie, body;
     if (target == "/healthz") {
       body = "ok\n";
     } else {
       if (target.rfind("/slow?ms=", 0) == 0)
-        std::this_thread::sleep_for(std::chrono::milliseconds(std::min(60000L, std::strtol(target.c_str() + 9, nullptr, 10))));
+        std::this_thread::sleep_for(
+            std::chrono::milliseconds(std::min(60000L, std::strtol(target.c_str() + 9, nullptr, 10))));
       body = page(server, head, set_cookie);
     }
-    const std::string reply = "HTTP/1.1 200 OK\r\nServer: demo\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n" +
-                              set_cookie + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
-                              (head.rfind("HEAD ", 0) == 0 ? "" : body);
+    const std::string reply =
+        "HTTP/1.1 200 OK\r\nServer: demo\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: "
+        "no-store\r\n" +
+        set_cookie + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+        (head.rfind("HEAD ", 0) == 0 ? "" : body);
     if (::send(fd, reply.data(), reply.size(), MSG_NOSIGNAL) < 0) return;
   }
 }
@@ -116,7 +123,8 @@ int listen_on(const char* address) {
   addrinfo hints{}, *list = nullptr;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;
-  if (colon == std::string::npos || ::getaddrinfo(text.substr(0, colon).c_str(), text.c_str() + colon + 1, &hints, &list) != 0)
+  if (colon == std::string::npos ||
+      ::getaddrinfo(text.substr(0, colon).c_str(), text.c_str() + colon + 1, &hints, &list) != 0)
     return -1;
   const int fd = ::socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);

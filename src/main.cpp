@@ -1,4 +1,5 @@
-// The command line: run, check, keygen, healthcheck, version. Exit code 0: fine; 1: refused or failed; 2: usage.
+// The command line: run, check, keygen, healthcheck, version. Exit code 0: fine; 1: refused or failed; 2:
+// usage.
 
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -47,7 +48,9 @@ class JsonText final : public spdlog::custom_flag_formatter {
       }
     }
   }
-  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override { return std::make_unique<JsonText>(); }
+  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override {
+    return std::make_unique<JsonText>();
+  }
 };
 
 void set_up_log(const config::Log& log) {
@@ -59,12 +62,14 @@ void set_up_log(const config::Log& log) {
   else
     sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(log.output);
   auto logger = std::make_shared<spdlog::logger>("remora", std::move(sink));
-  constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
-                                                  spdlog::level::warn, spdlog::level::err};
+  constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug,
+                                                  spdlog::level::info, spdlog::level::warn,
+                                                  spdlog::level::err};
   logger->set_level(levels[static_cast<std::size_t>(log.level)]);
   if (log.format == config::LogFormat::json) {
     auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-    formatter->add_flag<JsonText>('*').set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})");
+    formatter->add_flag<JsonText>('*').set_pattern(
+        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})");
     logger->set_formatter(std::move(formatter));
   } else {
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %-5l %v", spdlog::pattern_time_type::utc);
@@ -91,12 +96,15 @@ int check(const std::string& file) {
   if (!load(file, config)) return 1;
   try {
     SnapshotBuilder builder;
-    builder.build(config, std::make_shared<KeyRing>(config.keys.empty() ? std::vector<std::string>{std::string(32, 'k')} : config.keys));
+    builder.build(
+        config, std::make_shared<KeyRing>(config.keys.empty() ? std::vector<std::string>{std::string(32, 'k')}
+                                                              : config.keys));
   } catch (const std::exception& e) {
     std::cerr << file << ": " << e.what() << '\n';
     return 1;
   }
-  std::cout << file << ": fine; " << config.listeners.size() << " listener(s), " << config.pools.size() << " pool(s)\n";
+  std::cout << file << ": fine; " << config.listeners.size() << " listener(s), " << config.pools.size()
+            << " pool(s)\n";
   return 0;
 }
 
@@ -112,7 +120,8 @@ int healthcheck(const std::string& text) {
     }
     std::string host = text.substr(0, colon);
     if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
-    address = {config::Address::Kind::tcp, host, static_cast<std::uint16_t>(std::strtoul(text.c_str() + colon + 1, nullptr, 10))};
+    address = {config::Address::Kind::tcp, host,
+               static_cast<std::uint16_t>(std::strtoul(text.c_str() + colon + 1, nullptr, 10))};
   }
   std::string why;
   if (ask_health(address, why)) return 0;
@@ -128,10 +137,12 @@ int main(int argc, char** argv) {
   std::string file, admin = "127.0.0.1:9900";
   auto* run_command = app.add_subcommand("run", "serve in the foreground");
   run_command->add_option("-c,--config", file, "the configuration file")->required();
-  auto* check_command = app.add_subcommand("check", "read the configuration file and say what is wrong with it");
+  auto* check_command =
+      app.add_subcommand("check", "read the configuration file and say what is wrong with it");
   check_command->add_option("-c,--config", file, "the configuration file")->required();
   auto* keygen_command = app.add_subcommand("keygen", "print a new key for `keys`");
-  auto* health_command = app.add_subcommand("healthcheck", "exit 0 when the running remora answers (for Docker)");
+  auto* health_command =
+      app.add_subcommand("healthcheck", "exit 0 when the running remora answers (for Docker)");
   health_command->add_option("--admin", admin, "its admin address")->capture_default_str();
   auto* version_command = app.add_subcommand("version", "print the version");
   try {

@@ -1,5 +1,5 @@
-// Holds by reading the sources what a reviewer would have to hold by hand: the direction of includes, and that no
-// statement with co_await has a shape that GCC 12.2 compiles into a double destruction.
+// Holds by reading the sources what a reviewer would have to hold by hand: the direction of includes, and
+// that no statement with co_await has a shape that GCC 12.2 compiles into a double destruction.
 
 #include <gtest/gtest.h>
 
@@ -40,10 +40,13 @@ TEST(Layering, IncludesPointOneWay) {
       {"pool", {"net", "remora", "util"}},
       {"health", {"pool", "net", "remora", "util"}},  // what is probed is a pool's view
       {"observe", {"net", "remora", "util"}},
-      {"proxy", {"http", "affinity", "session", "balance", "pool", "health", "observe", "net", "remora", "util"}},
+      {"proxy",
+       {"http", "affinity", "session", "balance", "pool", "health", "observe", "net", "remora", "util"}},
       {"config", {"net", "remora", "util"}},
       {"admin", {"proxy", "net", "remora", "util"}},
-      {"server", {"config", "admin", "proxy", "http", "affinity", "session", "balance", "pool", "health", "observe", "net", "remora", "util"}},
+      {"server",
+       {"config", "admin", "proxy", "http", "affinity", "session", "balance", "pool", "health", "observe",
+        "net", "remora", "util"}},
   };
   const std::regex include(R"(#include "([a-z_0-9]+)/)");
   int edges = 0;
@@ -86,7 +89,8 @@ TEST(Layering, FilesStayReadable) {
   }
 }
 
-/// style.md's habit 10, by tokens: a statement with co_await holds no braced temporary, no capturing lambda, no `?:`.
+/// style.md's habit 10, by tokens: a statement with co_await holds no braced temporary, no capturing lambda,
+/// no `?:`.
 std::vector<std::string> bad_awaits(const std::string& text) {
   std::vector<std::string> bad;
   for (std::size_t at = text.find("co_await"); at != std::string::npos; at = text.find("co_await", at + 1)) {
@@ -102,7 +106,8 @@ std::vector<std::string> bad_awaits(const std::string& text) {
       if (depth > 0 && c == '{') break;  // a braced temporary or a lambda inside the call
     }
     const std::string statement = text.substr(begin, end - begin + 1);
-    const bool comment = text.rfind("//", at) != std::string::npos && text.find('\n', text.rfind("//", at)) > at;
+    const bool comment =
+        text.rfind("//", at) != std::string::npos && text.find('\n', text.rfind("//", at)) > at;
     if (comment) continue;
     const bool braced = depth > 0;
     const bool conditional = statement.find('?') != std::string::npos;

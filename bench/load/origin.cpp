@@ -1,5 +1,5 @@
-// An origin that is cheap enough not to be the limit: one epoll loop a thread, canned answers, no parsing beyond
-// the end of the head and Content-Length.
+// An origin that is cheap enough not to be the limit: one epoll loop a thread, canned answers, no parsing
+// beyond the end of the head and Content-Length.
 //
 //   origin PORT[,PORT...] THREADS
 //
@@ -31,8 +31,8 @@ namespace {
 struct Client {
   std::string in, out;
   std::size_t sent = 0;
-  std::size_t skip = 0;      // body bytes of the request still to come
-  std::string answer;        // to send when they have come
+  std::size_t skip = 0;  // body bytes of the request still to come
+  std::string answer;    // to send when they have come
 };
 
 std::string respond(const std::string& head) {
@@ -44,7 +44,9 @@ std::string respond(const std::string& head) {
     ::usleep(static_cast<useconds_t>(std::strtoul(target.c_str() + 7, nullptr, 10) * 1000));
     number = "";
   }
-  const std::size_t n = *number >= '0' && *number <= '9' ? std::min<std::size_t>(std::strtoul(number, nullptr, 10), 64U << 20) : 128;
+  const std::size_t n = *number >= '0' && *number <= '9'
+                            ? std::min<std::size_t>(std::strtoul(number, nullptr, 10), 64U << 20)
+                            : 128;
   std::string out = "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: text/plain\r\n";
   if (chunked) {
     out += "Transfer-Encoding: chunked\r\n\r\n";

@@ -22,11 +22,32 @@ struct SessionId {
 };
 
 /// Why a session is where it is; spelled as in `Remora-Session`, logs and metrics.
-enum class Reason : std::uint8_t { none, new_, sticky, failover, drain, maint, expired, restart, overload, removed };
+enum class Reason : std::uint8_t {
+  none,
+  new_,
+  sticky,
+  failover,
+  drain,
+  maint,
+  expired,
+  restart,
+  overload,
+  removed
+};
 std::string_view to_string(Reason) noexcept;
 
 /// Why a token was no session; counted.
-enum class Cause : std::uint8_t { none, absent, malformed, unknown_key, forged, future, idle, too_old, count_ };
+enum class Cause : std::uint8_t {
+  none,
+  absent,
+  malformed,
+  unknown_key,
+  forged,
+  future,
+  idle,
+  too_old,
+  count_
+};
 std::string_view to_string(Cause) noexcept;
 
 /// What a token (or a store) says of a session. Times are wall time: other replicas read them.
@@ -41,11 +62,11 @@ struct Binding {
 struct NoHint {
   Cause cause = Cause::absent;
 };
-struct Opened {                  // our own token, opened and valid
+struct Opened {  // our own token, opened and valid
   Binding binding;
-  bool old_key = false;          // sealed by a key that is no longer the first
+  bool old_key = false;  // sealed by a key that is no longer the first
 };
-struct HashOn {                  // derived: consistent hash
+struct HashOn {  // derived: consistent hash
   std::uint64_t hash = 0;
 };
 using Hint = std::variant<NoHint, Opened, HashOn>;
@@ -72,8 +93,8 @@ class Affinity {
   /// Whether a request without a session begins one (derived kinds have none to begin).
   virtual bool issues() const noexcept { return false; }
   /// Called once, at the final response head.
-  virtual void mark(const RequestView&, const Served&, const ResponseView&, CryptoScratch&, Clock::Wall /*now*/,
-                    ResponseEdits&) const {}
+  virtual void mark(const RequestView&, const Served&, const ResponseView&, CryptoScratch&,
+                    Clock::Wall /*now*/, ResponseEdits&) const {}
   /// The session was lost and is not given another backend: tells the client to forget it.
   virtual void clear(const RequestView&, ResponseEdits&) const {}
 };

@@ -49,7 +49,7 @@ struct Log {
 
 struct Admin {
   std::optional<Address> bind = Address{Address::Kind::tcp, "127.0.0.1", 9900};  // none: off
-  std::string token;                                                              // empty: none
+  std::string token;                                                             // empty: none
 };
 
 struct Certificate {
@@ -126,8 +126,8 @@ struct Redirect {
 };
 
 struct Route {
-  std::string host;          // exact, *.suffix or empty for any; lower case
-  std::string path = "/";    // whole segments
+  std::string host;        // exact, *.suffix or empty for any; lower case
+  std::string path = "/";  // whole segments
   std::vector<std::string> methods;
   std::vector<std::pair<std::string, std::string>> headers;  // must be present and equal
   std::string pool;
@@ -247,7 +247,7 @@ struct Pool {
 };
 
 struct Config {
-  std::optional<std::uint32_t> workers;  // none: auto
+  std::optional<std::uint32_t> workers;       // none: auto
   std::string state_dir = "/var/lib/remora";  // empty: none
   Millis shutdown_delay{0};
   Millis shutdown_grace = seconds(30);

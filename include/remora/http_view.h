@@ -71,9 +71,9 @@ struct RequestView {
   Method method = Method::other;
   std::string_view target, host, path;
   std::span<const Field> fields;
-  ClientAddress client;       // the real one, behind trusted proxies
-  bool secure = false;        // the client came over TLS (or a trusted proxy says so)
-  bool preflight = false;     // a CORS preflight begins no session
+  ClientAddress client;    // the real one, behind trusted proxies
+  bool secure = false;     // the client came over TLS (or a trusted proxy says so)
+  bool preflight = false;  // a CORS preflight begins no session
 };
 
 struct ResponseView {

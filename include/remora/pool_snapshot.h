@@ -16,8 +16,8 @@
 
 namespace remora {
 
-using Admin = config::AdminWish;                                // what the operator wants
-enum class Health : std::uint8_t { unknown, up, down };         // what probes saw
+using Admin = config::AdminWish;                         // what the operator wants
+enum class Health : std::uint8_t { unknown, up, down };  // what probes saw
 
 /// What waits for a free place at a backend with `max_in_flight`; see pool/queue.h.
 class PlaceQueue;

@@ -67,13 +67,17 @@ Task<void> answer(AdminStream stream, std::shared_ptr<bool> ready, std::shared_p
 struct StatusServer::Listening {
   explicit Listening(asio::io_context& ctx) : acceptor(ctx), pause(ctx) {}
   asio::basic_socket_acceptor<Protocol, Executor> acceptor;
-  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> pause;
+  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
+                             Executor>
+      pause;
 };
 
-StatusServer::StatusServer(Loop& loop, const config::Address& bind) : listening_(std::make_shared<Listening>(loop.ctx)) {
+StatusServer::StatusServer(Loop& loop, const config::Address& bind)
+    : listening_(std::make_shared<Listening>(loop.ctx)) {
   const auto endpoint = resolve(bind);
   const auto refuse = [&](const std::string& why) {
-    throw std::runtime_error("admin.bind " + bind.text() + ": " + why + "; choose another address or `admin: off`");
+    throw std::runtime_error("admin.bind " + bind.text() + ": " + why +
+                             "; choose another address or `admin: off`");
   };
   if (!endpoint) refuse(endpoint.error().message());
   if (endpoint->family() == AF_UNIX) ::unlink(bind.host.c_str());
@@ -89,9 +93,13 @@ StatusServer::StatusServer(Loop& loop, const config::Address& bind) : listening_
   asio::co_spawn(loop.ctx.get_executor(), accept(listening_, ready_), asio::detached);
 }
 
-int StatusServer::fd() { return listening_->acceptor.native_handle(); }
+int StatusServer::fd() {
+  return listening_->acceptor.native_handle();
+}
 
-StatusServer::~StatusServer() { stop(); }
+StatusServer::~StatusServer() {
+  stop();
+}
 
 void StatusServer::stop() {
   boost::system::error_code ignored;
@@ -106,11 +114,13 @@ Task<void> StatusServer::accept(std::shared_ptr<Listening> listening, std::share
     const auto [ec] = co_await listening->acceptor.async_accept(socket, use);
     if (!ec && *open < most_connections) {
       AdminStream stream(std::move(socket));
-      asio::co_spawn(listening->acceptor.get_executor(), answer(std::move(stream), ready, open), asio::detached);
+      asio::co_spawn(listening->acceptor.get_executor(), answer(std::move(stream), ready, open),
+                     asio::detached);
       continue;
     }
     if (!listening->acceptor.is_open()) co_return;
-    listening->pause.expires_after(std::chrono::milliseconds(100));  // out of descriptors, or too many at once
+    listening->pause.expires_after(
+        std::chrono::milliseconds(100));  // out of descriptors, or too many at once
     static_cast<void>(co_await listening->pause.async_wait(use));
   }
 }
@@ -128,7 +138,8 @@ bool ask_health(const config::Address& admin, std::string& why) {
   static constexpr char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
   char reply[64];
   ssize_t n = -1;
-  if (::connect(fd, endpoint->get(), endpoint->size) == 0 && ::send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0)
+  if (::connect(fd, endpoint->get(), endpoint->size) == 0 &&
+      ::send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0)
     n = ::recv(fd, reply, sizeof reply, 0);
   const int error = errno;
   ::close(fd);

@@ -1,6 +1,7 @@
 // The admin listener: `/healthz` (this process lives) and `/readyz` (it takes new requests).
 //
-// Threading: control thread. Its connections are few, slow clients cost nothing but a bounded number of sockets.
+// Threading: control thread. Its connections are few, slow clients cost nothing but a bounded number of
+// sockets.
 #pragma once
 
 #include <boost/asio/basic_socket_acceptor.hpp>

@@ -59,8 +59,8 @@ class CookieAffinity final : public Affinity {
   void conceal(RequestEdits& edits) const override { edits.drop_cookie = config_.name; }
   bool issues() const noexcept override { return true; }
 
-  void mark(const RequestView& request, const Served& served, const ResponseView& response, CryptoScratch& scratch,
-            Clock::Wall now, ResponseEdits& edits) const override {
+  void mark(const RequestView& request, const Served& served, const ResponseView& response,
+            CryptoScratch& scratch, Clock::Wall now, ResponseEdits& edits) const override {
     const bool must = served.moved;
     const bool should = served.begun || served.old_key || needs_refresh(served.binding, session_, now);
     // A cookie on a response that shared caches keep would be given to other users (azure-docs 60794).
@@ -75,7 +75,11 @@ class CookieAffinity final : public Affinity {
   }
 
   void clear(const RequestView& request, ResponseEdits& edits) const override {
-    edits.lines.append("Set-Cookie: ").append(config_.name).append("=").append(attributes_).append("; Max-Age=0");
+    edits.lines.append("Set-Cookie: ")
+        .append(config_.name)
+        .append("=")
+        .append(attributes_)
+        .append("; Max-Age=0");
     finish(request, edits);
   }
 
@@ -83,7 +87,8 @@ class CookieAffinity final : public Affinity {
   static constexpr int most_cookies = 8;  // opening one costs a decryption
 
   void finish(const RequestView& request, ResponseEdits& edits) const {
-    if (config_.secure == Secure::on || (config_.secure == Secure::auto_ && request.secure)) edits.lines.append("; Secure");
+    if (config_.secure == Secure::on || (config_.secure == Secure::auto_ && request.secure))
+      edits.lines.append("; Secure");
     edits.lines.append("\r\n");
   }
 

@@ -41,21 +41,24 @@ std::uint64_t get(const std::uint8_t*& at, int bytes) noexcept {
 }
 
 std::uint64_t to_millis(Clock::Wall t) noexcept {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
 }
 Clock::Wall from_millis(std::uint64_t ms) noexcept {
   return Clock::Wall(std::chrono::milliseconds(static_cast<std::int64_t>(ms & 0xffffffffffffULL)));
 }
 
 /// The 256-bit key of one nonce: AES-CMAC blocks of M1 and M2 (C2SP XAES-256-GCM, "derive key").
-std::array<std::uint8_t, 32> derive_key(const KeyRing::Key& key, EVP_CIPHER_CTX* ecb, const std::uint8_t* nonce) {
+std::array<std::uint8_t, 32> derive_key(const KeyRing::Key& key, EVP_CIPHER_CTX* ecb,
+                                        const std::uint8_t* nonce) {
   std::uint8_t blocks[32] = {};
   for (int i = 0; i < 2; ++i) {
     std::uint8_t* m = blocks + 16 * i;
     m[1] = static_cast<std::uint8_t>(i + 1);
     m[2] = 'X';
     std::memcpy(m + 4, nonce, 12);
-    for (int b = 0; b < 16; ++b) m[b] = static_cast<std::uint8_t>(m[b] ^ key.cmac_k1[static_cast<std::size_t>(b)]);
+    for (int b = 0; b < 16; ++b)
+      m[b] = static_cast<std::uint8_t>(m[b] ^ key.cmac_k1[static_cast<std::size_t>(b)]);
   }
   std::array<std::uint8_t, 32> derived{};
   int n = 0;
@@ -66,7 +69,8 @@ std::array<std::uint8_t, 32> derive_key(const KeyRing::Key& key, EVP_CIPHER_CTX*
 }
 
 bool gcm_open(const KeyRing::Key& key, EVP_CIPHER_CTX* ecb, EVP_CIPHER_CTX* gcm, const std::uint8_t* nonce,
-              std::string_view associated, const std::uint8_t* sealed, std::size_t size, std::uint8_t* plain) {
+              std::string_view associated, const std::uint8_t* sealed, std::size_t size,
+              std::uint8_t* plain) {
   auto derived = derive_key(key, ecb, nonce);
   int n = 0;
   const bool ok =
@@ -74,7 +78,8 @@ bool gcm_open(const KeyRing::Key& key, EVP_CIPHER_CTX* ecb, EVP_CIPHER_CTX* gcm,
       EVP_DecryptUpdate(gcm, nullptr, &n, reinterpret_cast<const std::uint8_t*>(associated.data()),
                         static_cast<int>(associated.size())) == 1 &&
       EVP_DecryptUpdate(gcm, plain, &n, sealed, static_cast<int>(size)) == 1 &&
-      EVP_CIPHER_CTX_ctrl(gcm, EVP_CTRL_AEAD_SET_TAG, tag_size, const_cast<std::uint8_t*>(sealed + size)) == 1 &&
+      EVP_CIPHER_CTX_ctrl(gcm, EVP_CTRL_AEAD_SET_TAG, tag_size, const_cast<std::uint8_t*>(sealed + size)) ==
+          1 &&
       EVP_DecryptFinal_ex(gcm, plain + n, &n) == 1;
   OPENSSL_cleanse(derived.data(), derived.size());
   return ok;
@@ -142,7 +147,9 @@ SessionId new_session_id() {
   return id;
 }
 
-std::uint64_t SessionId::hash() const noexcept { return XXH3_64bits(bytes.data(), bytes.size()); }
+std::uint64_t SessionId::hash() const noexcept {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
 
 // Tokens --------------------------------------------------------------------------------------------
 
@@ -155,7 +162,8 @@ TokenSealer::TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view p
   }
   // Two sealers share cache entries only if they open the same tokens in the same way.
   owner_ = XXH3_64bits(associated_data_.data(), associated_data_.size());
-  for (const auto& key : keys_->keys()) owner_ = XXH3_64bits_withSeed(key.bytes.data(), key.bytes.size(), owner_);
+  for (const auto& key : keys_->keys())
+    owner_ = XXH3_64bits_withSeed(key.bytes.data(), key.bytes.size(), owner_);
   owner_ |= 1;
 }
 
@@ -187,7 +195,8 @@ TokenSealer::Outcome TokenSealer::open(std::string_view text, CryptoScratch& scr
     return {Cause::none, cached.binding, cached.old_key};
 
   std::uint8_t token[token_size], plain[plain_size];
-  if (const auto n = base64url_decode(text, token, sizeof token); !n || *n != token_size) return {Cause::malformed, {}, false};
+  if (const auto n = base64url_decode(text, token, sizeof token); !n || *n != token_size)
+    return {Cause::malformed, {}, false};
   const std::uint16_t number = static_cast<std::uint16_t>(token[0] << 8 | token[1]);
   Outcome outcome{Cause::unknown_key, {}, false};
   for (const KeyRing::Key& key : keys_->keys()) {

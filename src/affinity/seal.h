@@ -5,8 +5,8 @@
 //
 //   2  key number (of SHA-256 of the key), in clear
 //  24  nonce
-//  54  sealed: format 1, session id 16, backend hash 8, generation 8, epoch 4, created 8, last seen 8, flags 1
-//  16  tag
+//  54  sealed: format 1, session id 16, backend hash 8, generation 8, epoch 4, created 8, last seen 8, flags
+//  1 16  tag
 //
 // Associated data: pool, kind and name, so that a token is worth nothing anywhere else.
 // Threading: KeyRing is immutable; CryptoScratch belongs to one worker.
@@ -74,7 +74,8 @@ SessionId new_session_id();
 /// One pool's and kind's way to seal and open. Threading: const after construction.
 class TokenSealer {
  public:
-  TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view pool, std::string_view kind, std::string_view name);
+  TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view pool, std::string_view kind,
+              std::string_view name);
 
   /// Appends the token, 128 characters.
   void seal(const Binding& binding, CryptoScratch& scratch, std::string& out) const;
@@ -94,6 +95,7 @@ class TokenSealer {
 
 /// The bare construction, exposed for its published test vectors. `out`: plain.size() + 16 bytes.
 void xaes_256_gcm_seal(const KeyRing::Key& key, std::span<const std::uint8_t, 24> nonce,
-                       std::string_view associated_data, std::span<const std::uint8_t> plain, std::uint8_t* out);
+                       std::string_view associated_data, std::span<const std::uint8_t> plain,
+                       std::uint8_t* out);
 
 }  // namespace remora

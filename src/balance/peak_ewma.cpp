@@ -14,7 +14,8 @@ class PeakEwma final : public TieredBalancer {
   PeakEwma(BalancerInput pool, std::uint64_t seed)
       : TieredBalancer(pool), first_(pool->members.data()), latency_(pool->members.size()), random_(seed) {}
 
-  void observe(const Backend& backend, std::chrono::nanoseconds took, std::chrono::steady_clock::time_point now) override {
+  void observe(const Backend& backend, std::chrono::nanoseconds took,
+               std::chrono::steady_clock::time_point now) override {
     for (std::size_t i = 0; i < latency_.size(); ++i) {
       if (first_[i].backend.get() != &backend) continue;
       Mean& mean = latency_[i];

@@ -23,7 +23,9 @@ class TieredBalancer : public LoadBalancer {
   /// Chooses among `tier`, passing over those for which usable() is false; nullptr: none.
   virtual const Member* choose(const Tier& tier, const Tried& tried) = 0;
   static bool usable(const Member& m, const Tried& tried) noexcept;
-  static std::uint32_t load(const Member& m) noexcept { return m.backend->in_flight.load(std::memory_order_relaxed); }
+  static std::uint32_t load(const Member& m) noexcept {
+    return m.backend->in_flight.load(std::memory_order_relaxed);
+  }
 
  private:
   std::shared_ptr<const PoolSnapshot> pool_;
@@ -37,7 +39,8 @@ std::unique_ptr<LoadBalancer> make_random_two(BalancerInput, std::uint64_t seed)
 std::unique_ptr<LoadBalancer> make_peak_ewma(BalancerInput, std::uint64_t seed);
 std::unique_ptr<LoadBalancer> make_first(BalancerInput, std::uint64_t seed);
 
-/// Makes the policy that the configuration names. `seed` sets workers apart, so that they do not march in step.
+/// Makes the policy that the configuration names. `seed` sets workers apart, so that they do not march in
+/// step.
 std::unique_ptr<LoadBalancer> make_balancer(config::Balance, BalancerInput, std::uint64_t seed);
 
 }  // namespace remora

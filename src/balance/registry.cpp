@@ -29,8 +29,10 @@ struct Entry {
   std::unique_ptr<LoadBalancer> (*make)(BalancerInput, std::uint64_t);
 };
 constexpr Entry table[] = {
-    {Balance::round_robin, make_round_robin}, {Balance::least_requests, make_least_requests},
-    {Balance::random_two, make_random_two},   {Balance::peak_ewma, make_peak_ewma},
+    {Balance::round_robin, make_round_robin},
+    {Balance::least_requests, make_least_requests},
+    {Balance::random_two, make_random_two},
+    {Balance::peak_ewma, make_peak_ewma},
     {Balance::first, make_first},
 };
 }  // namespace

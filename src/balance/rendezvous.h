@@ -1,5 +1,5 @@
-// Weighted rendezvous hashing (Thaler and Ravishankar 1998; weights by logarithms): each key has its own order
-// of preference over the members, and adding or removing one of n moves only about 1/n of the keys.
+// Weighted rendezvous hashing (Thaler and Ravishankar 1998; weights by logarithms): each key has its own
+// order of preference over the members, and adding or removing one of n moves only about 1/n of the keys.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Smooth weighted round robin, as nginx does it: each turn every member gains its weight, the highest is taken
-// and pays the sum, so that {5, 1, 1} gives a a b a c a a and not five in a row.
+// Smooth weighted round robin, as nginx does it: each turn every member gains its weight, the highest is
+// taken and pays the sum, so that {5, 1, 1} gives a a b a c a a and not five in a row.
 
 #include "balance/policy.h"
 
@@ -12,7 +12,8 @@ class RoundRobin final : public TieredBalancer {
   RoundRobin(BalancerInput pool, std::uint64_t seed) : TieredBalancer(pool), first_(pool->members.data()) {
     FastRandom random(seed);
     for (const Member& m : pool->members)
-      credit_.push_back(static_cast<std::int64_t>(random.below(std::uint64_t{m.weight} + 1)));  // workers start apart
+      credit_.push_back(
+          static_cast<std::int64_t>(random.below(std::uint64_t{m.weight} + 1)));  // workers start apart
   }
 
  private:

@@ -13,16 +13,20 @@ Value at(const Value& root, const char* key) {
 }
 
 /// Hosts of two routes can meet the same request.
-bool hosts_meet(const std::string& a, const std::string& b) { return a.empty() || b.empty() || a == b || a[0] == '*' || b[0] == '*'; }
+bool hosts_meet(const std::string& a, const std::string& b) {
+  return a.empty() || b.empty() || a == b || a[0] == '*' || b[0] == '*';
+}
 
 }  // namespace
 
 void cross_check(const Value& root, Config& config) {
-  if (config.listeners.empty() && !root.node["listeners"]) root.bad("`listeners` is missing: [0.0.0.0:8080], say");
+  if (config.listeners.empty() && !root.node["listeners"])
+    root.bad("`listeners` is missing: [0.0.0.0:8080], say");
   if (!root.node["pools"]) root.bad("`pools` is missing: {app: {backends: [host:port]}}, say");
 
   const auto find_pool = [&](const std::string& name) -> const Pool* {
-    const auto it = std::find_if(config.pools.begin(), config.pools.end(), [&](const Pool& p) { return p.name == name; });
+    const auto it =
+        std::find_if(config.pools.begin(), config.pools.end(), [&](const Pool& p) { return p.name == name; });
     return it == config.pools.end() ? nullptr : &*it;
   };
   const Value routes = at(root, "routes");
@@ -60,8 +64,10 @@ void cross_check(const Value& root, Config& config) {
       }
       if (pool->affinity.kind != AffinityKind::cookie || !route.affinity) continue;
       for (const Reach& other : cookies)
-        if (other.pool != pool && other.pool->affinity.cookie.name == pool->affinity.cookie.name && hosts_meet(other.host, route.host))
-          here.bad("pools '" + other.pool->name + "' and '" + name + "' share the cookie name '" + pool->affinity.cookie.name +
+        if (other.pool != pool && other.pool->affinity.cookie.name == pool->affinity.cookie.name &&
+            hosts_meet(other.host, route.host))
+          here.bad("pools '" + other.pool->name + "' and '" + name + "' share the cookie name '" +
+                   pool->affinity.cookie.name +
                    "' and one host can reach both; give one another affinity.name");
       cookies.push_back({pool, route.host});
     }

@@ -27,7 +27,8 @@ void read_tls(const Value& v, std::optional<ListenerTls>& out) {
   } else {
     v.bad("needs `certificates: [{cert: F, key: F}]`");
   }
-  m.read_with("min_version", tls.min_version, [](const Value& x, int& o) { read_choice(x, o, {{"1.2", 12}, {"1.3", 13}}); });
+  m.read_with("min_version", tls.min_version,
+              [](const Value& x, int& o) { read_choice(x, o, {{"1.2", 12}, {"1.3", 13}}); });
   if (const auto alpn = m.get("alpn"))
     for_each_item(*alpn, true, [](const Value& item) {
       const auto name = scalar(item);
@@ -36,9 +37,12 @@ void read_tls(const Value& v, std::optional<ListenerTls>& out) {
     });
   m.read("client_ca", tls.client_ca);
   m.read_with("client_auth", tls.client_auth, [](const Value& x, ClientAuth& o) {
-    read_choice(x, o, {{"off", ClientAuth::off}, {"optional", ClientAuth::optional}, {"required", ClientAuth::required}});
+    read_choice(
+        x, o,
+        {{"off", ClientAuth::off}, {"optional", ClientAuth::optional}, {"required", ClientAuth::required}});
   });
-  if (tls.client_auth != ClientAuth::off && tls.client_ca.empty()) v.bad("client_auth needs `client_ca: FILE`");
+  if (tls.client_auth != ClientAuth::off && tls.client_ca.empty())
+    v.bad("client_auth needs `client_ca: FILE`");
   if (!tls.client_ca.empty()) readable_file(v, tls.client_ca);
   m.read("tickets", tls.tickets);
   out = std::move(tls);
@@ -69,7 +73,8 @@ void read_limits(const Value& v, ListenerLimits& out) {
   if (out.connections == 0) v.bad("connections must be at least 1");
   if (out.header_bytes < 512 || out.header_bytes > 1024 * 1024) v.bad("header_bytes must be 512B to 1MiB");
   if (out.headers == 0 || out.headers > 10000) v.bad("headers must be 1 to 10000");
-  if (out.target_bytes < 64 || out.target_bytes > out.header_bytes) v.bad("target_bytes must be 64B to header_bytes");
+  if (out.target_bytes < 64 || out.target_bytes > out.header_bytes)
+    v.bad("target_bytes must be 64B to header_bytes");
 }
 
 void read_per_client(const Value& v, PerClient& out) {
@@ -87,7 +92,8 @@ void read_per_client(const Value& v, PerClient& out) {
       const auto text = scalar(y);
       char* end = nullptr;
       n = text ? std::strtod(text->c_str(), &end) : 0;
-      if (text && (text->empty() || *end != '\0' || !(n > 0) || n > 1e6)) y.bad("must be a number above 0, or none");
+      if (text && (text->empty() || *end != '\0' || !(n > 0) || n > 1e6))
+        y.bad("must be a number above 0, or none");
     });
   });
   if (out.burst && !out.requests_per_second) v.bad("burst needs requests_per_second");
@@ -127,8 +133,10 @@ void read_listeners(const Value& v, std::vector<Listener>& out) {
     Listener listener;
     read_listener(item, listener);
     for (const Listener& other : out) {
-      if (other.bind == listener.bind && listener.bind.port != 0) item.bad("a second listener on " + listener.bind.text());
-      if (other.name == listener.name && listener.bind.port != 0) item.bad("a second listener named '" + listener.name + "'");
+      if (other.bind == listener.bind && listener.bind.port != 0)
+        item.bad("a second listener on " + listener.bind.text());
+      if (other.name == listener.name && listener.bind.port != 0)
+        item.bad("a second listener named '" + listener.name + "'");
     }
     out.push_back(std::move(listener));
   });
@@ -143,7 +151,8 @@ void read_cidr(const Value& v, std::vector<Cidr>& out) {
     const unsigned most = address && address->is_v4() ? 32 : 128;
     std::optional<std::uint64_t> bits = most;
     if (slash != std::string::npos) bits = parse_decimal(std::string_view(*text).substr(slash + 1));
-    if (!address || !bits || *bits > most) return item.bad("'" + *text + "' is no address block (10.0.0.0/8, fd00::/8)");
+    if (!address || !bits || *bits > most)
+      return item.bad("'" + *text + "' is no address block (10.0.0.0/8, fd00::/8)");
     Cidr c;
     std::memcpy(c.bytes, address->bytes, sizeof c.bytes);
     c.bits = static_cast<std::uint8_t>(*bits + (most == 32 ? 96 : 0));

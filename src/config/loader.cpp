@@ -18,8 +18,12 @@ constexpr std::size_t most_file_bytes = 4 * 1024 * 1024;
 void read_log(const Value& v, Log& out) {
   Map m(v);
   m.read_with("level", out.level, [](const Value& x, LogLevel& o) {
-    read_choice(x, o, {{"trace", LogLevel::trace}, {"debug", LogLevel::debug}, {"info", LogLevel::info},
-                       {"warn", LogLevel::warn}, {"error", LogLevel::error}});
+    read_choice(x, o,
+                {{"trace", LogLevel::trace},
+                 {"debug", LogLevel::debug},
+                 {"info", LogLevel::info},
+                 {"warn", LogLevel::warn},
+                 {"error", LogLevel::error}});
   });
   m.read_with("format", out.format, [](const Value& x, LogFormat& o) {
     read_choice(x, o, {{"text", LogFormat::text}, {"json", LogFormat::json}});
@@ -28,7 +32,9 @@ void read_log(const Value& v, Log& out) {
   const auto access = m.get("access");
   if (!access) return;
   const auto format = [](const Value& x, AccessFormat& o) {
-    read_choice(x, o, {{"combined", AccessFormat::combined}, {"json", AccessFormat::json}, {"off", AccessFormat::off}});
+    read_choice(
+        x, o,
+        {{"combined", AccessFormat::combined}, {"json", AccessFormat::json}, {"off", AccessFormat::off}});
   };
   if (access->node.IsScalar()) return format(*access, out.access_format);
   Map a(*access);
@@ -52,8 +58,9 @@ void read_admin(const Value& v, Admin& out) {
   m.read_with("token", out.token, [](const Value& x, std::string& o) {
     if (!x.is_null()) read_secret(x, o);
   });
-  const bool loopback = !out.bind || out.bind->kind == Address::Kind::unix_path || out.bind->host == "localhost" ||
-                        out.bind->host == "::1" || out.bind->host.rfind("127.", 0) == 0;
+  const bool loopback = !out.bind || out.bind->kind == Address::Kind::unix_path ||
+                        out.bind->host == "localhost" || out.bind->host == "::1" ||
+                        out.bind->host.rfind("127.", 0) == 0;
   if (!loopback && out.token.empty())
     v.bad("bind is neither loopback nor a unix socket, so a token is required (admin.token: {file: F})");
 }
@@ -74,7 +81,8 @@ void read_keys(const Value& v, std::vector<std::string>& out) {
 void read_store(const Value& v) {
   Map m(v);
   // The memory store comes with learned affinity; until then only its absence can be honoured.
-  for (const char* key : {"kind", "capacity", "memory_bytes", "index_key", "cache_ttl", "timeout", "redis", "memcached"})
+  for (const char* key :
+       {"kind", "capacity", "memory_bytes", "index_key", "cache_ttl", "timeout", "redis", "memcached"})
     m.not_yet(key);
 }
 
@@ -120,7 +128,8 @@ std::string syntax_hint(std::string_view text, int line) {
   }
   text = text.substr(0, text.find('\n'));
   if (text.find("*.") != std::string_view::npos) return " (quote it: \"*.example.com\")";
-  if (text.find("[::") != std::string_view::npos || text.find("]:") != std::string_view::npos) return " (quote it: \"[::1]:80\")";
+  if (text.find("[::") != std::string_view::npos || text.find("]:") != std::string_view::npos)
+    return " (quote it: \"[::1]:80\")";
   if (text.find('\t') != std::string_view::npos) return " (YAML forbids tabs for indentation)";
   return "";
 }
@@ -164,9 +173,11 @@ Loaded load_file(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   std::error_code ec;
   if (!in.is_open() || std::filesystem::is_directory(file, ec))
-    return LoadError{{file.string() + ": cannot be read: " + (in.is_open() ? "it is a folder" : std::strerror(errno))}};
+    return LoadError{
+        {file.string() + ": cannot be read: " + (in.is_open() ? "it is a folder" : std::strerror(errno))}};
   std::string text(std::istreambuf_iterator<char>(in), {});
-  if (text.size() > most_file_bytes) return LoadError{{file.string() + ": larger than 4 MiB; is this the right file?"}};
+  if (text.size() > most_file_bytes)
+    return LoadError{{file.string() + ": larger than 4 MiB; is this the right file?"}};
   return load_text(text, file.string());
 }
 

@@ -31,7 +31,8 @@ void read_backend(const Value& v, Backend& out) {
       });
     });
     m.read_with("admin", out.admin, [](const Value& x, AdminWish& o) {
-      read_choice(x, o, {{"ready", AdminWish::ready}, {"drain", AdminWish::drain}, {"maint", AdminWish::maint}});
+      read_choice(x, o,
+                  {{"ready", AdminWish::ready}, {"drain", AdminWish::drain}, {"maint", AdminWish::maint}});
     });
     if (out.weight > 10000) v.bad("weight must be 0 to 10000");
   }
@@ -95,7 +96,8 @@ void read_session(const Value& v, Session& out) {
   m.read("announce", out.announce);
   m.not_yet_unless("state", "off");
   m.not_yet_unless("rebalance", "off");
-  if (out.idle_timeout && *out.idle_timeout > out.max_lifetime) v.bad("idle_timeout is longer than max_lifetime");
+  if (out.idle_timeout && *out.idle_timeout > out.max_lifetime)
+    v.bad("idle_timeout is longer than max_lifetime");
 }
 
 void read_expect(const Value& v, Probe& out) {
@@ -105,7 +107,8 @@ void read_expect(const Value& v, Probe& out) {
     if (!text) return;
     const auto dash = text->find('-');
     const auto from = parse_decimal(std::string_view(*text).substr(0, dash));
-    const auto to = dash == std::string::npos ? from : parse_decimal(std::string_view(*text).substr(dash + 1));
+    const auto to =
+        dash == std::string::npos ? from : parse_decimal(std::string_view(*text).substr(dash + 1));
     if (!from || !to || *from < 100 || *to > 599 || *from > *to)
       return item.bad("'" + *text + "' is no status or range (200, 200-399)");
     out.expect.emplace_back(static_cast<std::uint16_t>(*from), static_cast<std::uint16_t>(*to));
@@ -117,7 +120,8 @@ void read_probe(const Value& v, Probe& out) {
     read_value(x, o);
     if (o.empty() || o.front() != '/') x.bad("a probe's path begins with '/'");
     for (const char c : o)
-      if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f) return x.bad("a path cannot hold spaces or control characters");
+      if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f)
+        return x.bad("a path cannot hold spaces or control characters");
   };
   if (v.node.IsScalar()) {
     const auto text = scalar(v);
@@ -165,10 +169,15 @@ void read_health(const Value& v, Pool& out) {
 void read_retry_on(const Value& v, RetryOn& out) {
   out = {};
   for_each_item(v, true, [&](const Value& item) {
-    bool RetryOn::*flag = nullptr;
+    bool RetryOn::* flag = nullptr;
     read_choice(item, flag,
-                {{"connect", &RetryOn::connect}, {"refused", &RetryOn::refused}, {"reset", &RetryOn::reset},
-                 {"timeout", &RetryOn::timeout}, {"502", &RetryOn::s502}, {"503", &RetryOn::s503}, {"504", &RetryOn::s504}});
+                {{"connect", &RetryOn::connect},
+                 {"refused", &RetryOn::refused},
+                 {"reset", &RetryOn::reset},
+                 {"timeout", &RetryOn::timeout},
+                 {"502", &RetryOn::s502},
+                 {"503", &RetryOn::s503},
+                 {"504", &RetryOn::s504}});
     if (flag != nullptr) out.*flag = true;
   });
 }
@@ -202,7 +211,8 @@ void read_cookie(Map& m, const Value& v, CookieAffinity& out) {
     if (x.is_null()) return;
     read_value(x, o);
     for (const char c : o)
-      if (static_cast<unsigned char>(c) <= ' ' || c == ';' || c == ',' || c == '"' || static_cast<unsigned char>(c) >= 0x7f)
+      if (static_cast<unsigned char>(c) <= ' ' || c == ';' || c == ',' || c == '"' ||
+          static_cast<unsigned char>(c) >= 0x7f)
         return x.bad("cannot stand in a cookie");
   };
   if (const auto name = m.get("name")) {
@@ -212,11 +222,20 @@ void read_cookie(Map& m, const Value& v, CookieAffinity& out) {
   m.read_with("path", out.path, clean);
   m.read_with("domain", out.domain, clean);
   m.read_with("secure", out.secure, [](const Value& x, Secure& o) {
-    read_choice(x, o, {{"auto", Secure::auto_}, {"on", Secure::on}, {"off", Secure::off}, {"true", Secure::on}, {"false", Secure::off}});
+    read_choice(x, o,
+                {{"auto", Secure::auto_},
+                 {"on", Secure::on},
+                 {"off", Secure::off},
+                 {"true", Secure::on},
+                 {"false", Secure::off}});
   });
   m.read("http_only", out.http_only);
   m.read_with("same_site", out.same_site, [](const Value& x, SameSite& o) {
-    read_choice(x, o, {{"lax", SameSite::lax}, {"strict", SameSite::strict}, {"none", SameSite::none}, {"unset", SameSite::unset}});
+    read_choice(x, o,
+                {{"lax", SameSite::lax},
+                 {"strict", SameSite::strict},
+                 {"none", SameSite::none},
+                 {"unset", SameSite::unset}});
   });
   m.read("partitioned", out.partitioned);
   if (const auto age = m.get("max_age"); age && !(age->node.IsScalar() && age->node.Scalar() == "session")) {
@@ -225,9 +244,11 @@ void read_cookie(Map& m, const Value& v, CookieAffinity& out) {
     if (d < Millis(1000)) age->bad("must be `session` or at least 1s");
     out.max_age = std::chrono::duration_cast<seconds>(d);
   }
-  if (out.same_site == SameSite::none && out.secure == Secure::off) v.bad("same_site: none needs secure (browsers drop the cookie otherwise)");
+  if (out.same_site == SameSite::none && out.secure == Secure::off)
+    v.bad("same_site: none needs secure (browsers drop the cookie otherwise)");
   if (out.partitioned && out.secure == Secure::off) v.bad("partitioned needs secure");
-  if (out.name.rfind("__Host-", 0) == 0 && (out.path != "/" || !out.domain.empty() || out.secure == Secure::off))
+  if (out.name.rfind("__Host-", 0) == 0 &&
+      (out.path != "/" || !out.domain.empty() || out.secure == Secure::off))
     v.bad("a __Host- cookie needs `path: /`, no domain, and secure");
 }
 
@@ -251,11 +272,19 @@ void read_affinity(const Value& v, Affinity& out) {
   }
   const auto kind_of = [&](const Value& x) {
     enum class Word { none, cookie, ip_hash, later } word = Word::none;
-    read_choice(x, word, {{"none", Word::none}, {"cookie", Word::cookie}, {"ip_hash", Word::ip_hash},
-                          {"url_rewrite", Word::later}, {"app_cookie", Word::later}, {"header", Word::later},
-                          {"jwt_claim", Word::later}});
-    if (word == Word::later) x.errors->add(x.mark, "", "not supported yet: " + v.key + ": " + x.node.Scalar());
-    out.kind = word == Word::cookie ? AffinityKind::cookie : word == Word::ip_hash ? AffinityKind::ip_hash : AffinityKind::none;
+    read_choice(x, word,
+                {{"none", Word::none},
+                 {"cookie", Word::cookie},
+                 {"ip_hash", Word::ip_hash},
+                 {"url_rewrite", Word::later},
+                 {"app_cookie", Word::later},
+                 {"header", Word::later},
+                 {"jwt_claim", Word::later}});
+    if (word == Word::later)
+      x.errors->add(x.mark, "", "not supported yet: " + v.key + ": " + x.node.Scalar());
+    out.kind = word == Word::cookie    ? AffinityKind::cookie
+               : word == Word::ip_hash ? AffinityKind::ip_hash
+                                       : AffinityKind::none;
     return word != Word::later;
   };
   if (v.node.IsScalar()) {
@@ -297,8 +326,12 @@ void read_pool(const std::string& name, const Value& v, Pool& out) {
   }
   m.read_with("tls", out.tls, read_backend_tls);
   m.read_with("balance", out.balance, [](const Value& x, Balance& o) {
-    read_choice(x, o, {{"round_robin", Balance::round_robin}, {"least_requests", Balance::least_requests},
-                       {"random_two", Balance::random_two}, {"peak_ewma", Balance::peak_ewma}, {"first", Balance::first}});
+    read_choice(x, o,
+                {{"round_robin", Balance::round_robin},
+                 {"least_requests", Balance::least_requests},
+                 {"random_two", Balance::random_two},
+                 {"peak_ewma", Balance::peak_ewma},
+                 {"first", Balance::first}});
   });
   if (const auto affinity = m.get("affinity")) read_affinity(*affinity, out.affinity);
   if (out.affinity.cookie.name.empty()) out.affinity.cookie.name = "remora-" + name;
@@ -309,7 +342,11 @@ void read_pool(const std::string& name, const Value& v, Pool& out) {
   m.read("idle_connections", out.idle_connections);
   if (const auto headers = m.get("headers")) read_header_edits(*headers, out.headers);
   m.read_with("forwarded", out.forwarded, [](const Value& x, Forwarded& o) {
-    read_choice(x, o, {{"x", Forwarded::x}, {"rfc7239", Forwarded::rfc7239}, {"both", Forwarded::both}, {"off", Forwarded::off}});
+    read_choice(x, o,
+                {{"x", Forwarded::x},
+                 {"rfc7239", Forwarded::rfc7239},
+                 {"both", Forwarded::both},
+                 {"off", Forwarded::off}});
   });
   if (const auto host = m.get("host")) {
     std::string text;
@@ -321,7 +358,9 @@ void read_pool(const std::string& name, const Value& v, Pool& out) {
     } else {
       out.host = HostMode::literal;
       out.host_literal = text;
-      const bool clean = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return is_token_char(c) || c == ':' || c == '[' || c == ']'; });
+      const bool clean = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+        return is_token_char(c) || c == ':' || c == '[' || c == ']';
+      });
       if (!clean) host->bad("must be client, backend or a host name");
     }
   }

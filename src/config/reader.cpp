@@ -49,7 +49,8 @@ Map::Map(const Value& value) : self_(value) {
     e.key = pair.first.Scalar();
     e.value.node = pair.second;
     e.value.key = value.key.empty() ? e.key : value.key + "." + e.key;
-    e.value.mark = pair.second.IsNull() || pair.second.Mark().is_null() ? pair.first.Mark() : pair.second.Mark();
+    e.value.mark =
+        pair.second.IsNull() || pair.second.Mark().is_null() ? pair.first.Mark() : pair.second.Mark();
     e.value.errors = value.errors;
     if (!seen.insert(e.key).second) {  // yaml-cpp keeps both in silence
       value.errors->add(pair.first.Mark(), e.value.key, "stands twice");
@@ -94,7 +95,8 @@ void Map::not_yet(const char* key) {
 
 void Map::not_yet_unless(const char* key, std::string_view harmless) {
   const auto v = get(key);
-  if (v && !(v->node.IsScalar() && v->node.Scalar() == harmless)) v->errors->add(v->mark, "", "not supported yet: " + v->key);
+  if (v && !(v->node.IsScalar() && v->node.Scalar() == harmless))
+    v->errors->add(v->mark, "", "not supported yet: " + v->key);
 }
 
 void Map::for_each(const std::function<void(const std::string&, const Value&)>& f) {
@@ -153,7 +155,8 @@ void read_integer(const Value& v, T& out) {
 std::optional<std::pair<double, std::string_view>> split_unit(std::string_view text) {
   std::size_t i = 0;
   while (i < text.size() && ((text[i] >= '0' && text[i] <= '9') || text[i] == '.')) ++i;
-  if (i == 0 || i > 15 || text.front() == '.' || std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '.') > 1)
+  if (i == 0 || i > 15 || text.front() == '.' ||
+      std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '.') > 1)
     return std::nullopt;
   return std::pair(std::strtod(std::string(text.substr(0, i)).c_str(), nullptr), text.substr(i));
 }
@@ -183,8 +186,12 @@ void read_value(const Value& v, bool& out) {
     v.bad("'" + *text + "' is neither on nor off");
 }
 
-void read_value(const Value& v, std::uint16_t& out) { read_integer(v, out); }
-void read_value(const Value& v, std::uint32_t& out) { read_integer(v, out); }
+void read_value(const Value& v, std::uint16_t& out) {
+  read_integer(v, out);
+}
+void read_value(const Value& v, std::uint32_t& out) {
+  read_integer(v, out);
+}
 
 std::optional<Millis> parse_duration(std::string_view text) {
   const auto parts = split_unit(text);
@@ -194,7 +201,8 @@ std::optional<Millis> parse_duration(std::string_view text) {
                     : unit == "s" ? 1e3
                     : unit == "m" ? 6e4
                     : unit == "h" ? 3.6e6
-                    : unit == "d" ? 8.64e7 : 0;
+                    : unit == "d" ? 8.64e7
+                                  : 0;
   if (ms == 0 || n * ms > 3.2e12) return std::nullopt;  // a hundred years
   return Millis(static_cast<std::int64_t>(std::llround(n * ms)));
 }
@@ -221,8 +229,12 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   const auto parts = split_unit(text);
   if (!parts) return std::nullopt;
   const auto& [n, unit] = *parts;
-  const double bytes = unit == "B" ? 1 : unit == "KiB" ? 1024.0 : unit == "MiB" ? 1048576.0 : unit == "GiB" ? 1073741824.0
-                       : unit == "TiB" ? 1099511627776.0 : 0;
+  const double bytes = unit == "B"     ? 1
+                       : unit == "KiB" ? 1024.0
+                       : unit == "MiB" ? 1048576.0
+                       : unit == "GiB" ? 1073741824.0
+                       : unit == "TiB" ? 1099511627776.0
+                                       : 0;
   if (bytes == 0 || n * bytes > 9e15) return std::nullopt;
   return static_cast<std::uint64_t>(n * bytes);
 }
@@ -239,7 +251,9 @@ void read_size(const Value& v, std::size_t& out) {
 void read_address(const Value& v, Address& out) {
   const auto text = scalar(v);
   if (!text) return;
-  const auto wrong = [&](const char* hint) { v.bad("'" + *text + "' is no address (host:port, [v6]:port, unix:/path)" + hint); };
+  const auto wrong = [&](const char* hint) {
+    v.bad("'" + *text + "' is no address (host:port, [v6]:port, unix:/path)" + hint);
+  };
   if (text->rfind("unix:", 0) == 0) {
     if (text->size() < 7 || (*text)[5] != '/') return wrong("; a unix socket needs an absolute path");
     if (text->size() > 5 + 107) return wrong("; the path is too long for a unix socket (107 characters)");
@@ -312,7 +326,8 @@ void for_each_item(const Value& v, bool alone, const std::function<void(const Va
   if (v.is_list()) {
     std::size_t i = 0;
     for (const auto& node : v.node) {
-      Value item{node, v.key + "[" + std::to_string(i++) + "]", node.Mark().is_null() ? v.mark : node.Mark(), v.errors};
+      Value item{node, v.key + "[" + std::to_string(i++) + "]", node.Mark().is_null() ? v.mark : node.Mark(),
+                 v.errors};
       f(item);
     }
     return;

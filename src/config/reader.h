@@ -1,8 +1,8 @@
 // A YAML map being read: which keys it may have, what their values are, and what is wrong with them.
 //
 // A reader function asks for each key that it knows; what is left over when the Map is destroyed is unknown
-// and reported, with the nearest known key. Marks are of the key where the value is empty (yaml-cpp puts those
-// on the next line).
+// and reported, with the nearest known key. Marks are of the key where the value is empty (yaml-cpp puts
+// those on the next line).
 #pragma once
 
 #include <yaml-cpp/yaml.h>

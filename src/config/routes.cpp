@@ -10,8 +10,9 @@ bool editable_field(const Value& v, const std::string& name) {
     v.bad("'" + name + "' is no header name");
     return false;
   }
-  static constexpr const char* fixed[] = {"connection", "content-length", "transfer-encoding", "te", "trailer",
-                                          "upgrade",    "keep-alive",     "proxy-connection",  "host", "expect"};
+  static constexpr const char* fixed[] = {
+      "connection", "content-length", "transfer-encoding", "te",   "trailer",
+      "upgrade",    "keep-alive",     "proxy-connection",  "host", "expect"};
   for (const char* f : fixed)
     if (iequals(f, name)) {
       v.bad("'" + name + "' belongs to the protocol and cannot be edited" +
@@ -112,14 +113,16 @@ void read_route(const Value& v, Route& out) {
     if (o == "*") o.clear();
     const std::string_view rest = o.rfind("*.", 0) == 0 ? std::string_view(o).substr(2) : std::string_view(o);
     if (rest.find('*') != std::string_view::npos) x.bad("'*' can only stand first, as in \"*.example.com\"");
-    if (rest.find('/') != std::string_view::npos || (rest.find(':') != std::string_view::npos && rest.front() != '['))
+    if (rest.find('/') != std::string_view::npos ||
+        (rest.find(':') != std::string_view::npos && rest.front() != '['))
       x.bad("a host has no port, scheme or path");
   });
   m.read_with("path", out.path, [](const Value& x, std::string& o) {
     read_value(x, o);
     if (o.empty() || o.front() != '/') x.bad("must begin with '/'");
     if (o.size() > 1 && o.back() == '/') o.pop_back();  // whole segments: /api/ and /api say the same
-    if (o.find_first_of("?#* ") != std::string::npos) x.bad("a path matches whole segments; '?', '#', '*' and spaces have no meaning");
+    if (o.find_first_of("?#* ") != std::string::npos)
+      x.bad("a path matches whole segments; '?', '#', '*' and spaces have no meaning");
   });
   if (const auto methods = m.get("methods"))
     for_each_item(*methods, true, [&](const Value& item) {
@@ -142,8 +145,7 @@ void read_route(const Value& v, Route& out) {
     if (sum == 0) split->bad("needs weights: {app: 95, canary: 5}");
   }
   m.read_with("redirect", out.redirect, read_redirect);
-  if (const auto a = m.get("affinity"))
-    read_choice(*a, out.affinity, {{"off", false}, {"on", true}});
+  if (const auto a = m.get("affinity")) read_choice(*a, out.affinity, {{"off", false}, {"on", true}});
   m.read("strip_prefix", out.strip_prefix);
   if (!out.strip_prefix.empty() && out.strip_prefix.front() != '/') v.bad("strip_prefix must begin with '/'");
   m.read_with("timeouts", out.timeouts, read_route_timeouts);
@@ -159,7 +161,8 @@ void read_routes(const Value& v, std::vector<Route>& out) {
     Route route;
     read_route(item, route);
     for (const Route& other : out)
-      if (other.host == route.host && other.path == route.path && other.methods == route.methods && other.headers == route.headers)
+      if (other.host == route.host && other.path == route.path && other.methods == route.methods &&
+          other.headers == route.headers)
         item.bad("cannot be told apart from an earlier route (same host, path, methods and headers)");
     out.push_back(std::move(route));
   });

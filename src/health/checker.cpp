@@ -1,8 +1,8 @@
 #include "health/checker.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <algorithm>
 
 #include "health/probes.h"
 
@@ -21,9 +21,13 @@ struct HealthChecker::Target {
 };
 
 HealthChecker::HealthChecker(Loop& loop, Flipped flipped)
-    : loop_(loop), flipped_(std::move(flipped)), random_(static_cast<std::uint64_t>(steady_clock::now().time_since_epoch().count())) {}
+    : loop_(loop),
+      flipped_(std::move(flipped)),
+      random_(static_cast<std::uint64_t>(steady_clock::now().time_since_epoch().count())) {}
 
-HealthChecker::~HealthChecker() { stop(); }
+HealthChecker::~HealthChecker() {
+  stop();
+}
 
 void HealthChecker::stop() {
   for (auto& [backend, target] : targets_) {
@@ -57,10 +61,12 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
       target->what.probe = probe;
       target->what.endpoint = pool->endpoint(m);
       target->what.tls = pool->tls;
-      target->what.host = !probe.host.empty() ? probe.host
-                          : m.address.kind == config::Address::Kind::unix_path ? "localhost" : m.address.text();
-      target->what.server_name = pool->tls && !pool->config.tls->server_name.empty() ? pool->config.tls->server_name
-                                                                                     : m.address.host;
+      target->what.host = !probe.host.empty()                                  ? probe.host
+                          : m.address.kind == config::Address::Kind::unix_path ? "localhost"
+                                                                               : m.address.text();
+      target->what.server_name = pool->tls && !pool->config.tls->server_name.empty()
+                                     ? pool->config.tls->server_name
+                                     : m.address.host;
       targets_.emplace(m.backend.get(), target);
       asio::co_spawn(loop_.ctx.get_executor(), watch(std::move(target), *this), asio::detached);
     }
@@ -75,7 +81,8 @@ Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checke
   if (t->ended) co_return;
   // Spread the first probes, so that 500 backends are not probed in one moment.
   auto pause = std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::min<std::chrono::milliseconds>(t->what.probe.interval, std::chrono::milliseconds(200)) * checker.random_.unit());
+      std::min<std::chrono::milliseconds>(t->what.probe.interval, std::chrono::milliseconds(200)) *
+      checker.random_.unit());
   while (!t->ended) {
     static_cast<void>(t->wake.take());
     t->wake.until(steady_clock::now() + pause);
@@ -86,7 +93,8 @@ Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checke
     const std::optional<std::string> failed = co_await probe_once(checker.loop_, t->wake, t->what);
     if (t->ended) co_return;
     const bool urgent = !failed && t->tracker.state() == Health::down && checker.nobody_up(t->backend->pool);
-    if (const auto flip = t->tracker.observe(!failed, urgent)) checker.flipped_(t->backend, *flip, failed.value_or("probe passed"));
+    if (const auto flip = t->tracker.observe(!failed, urgent))
+      checker.flipped_(t->backend, *flip, failed.value_or("probe passed"));
     const auto& probe = t->what.probe;
     const auto base = t->tracker.undecided() ? probe.interval / 4 : probe.interval;
     const double factor = 1 + probe.jitter * (2 * checker.random_.unit() - 1);

@@ -23,7 +23,8 @@ class HealthChecker {
   HealthChecker(Loop& loop, Flipped flipped);
   ~HealthChecker();
 
-  /// Begins probing what is new, ends what is gone; a changed probe or address begins anew but keeps its state.
+  /// Begins probing what is new, ends what is gone; a changed probe or address begins anew but keeps its
+  /// state.
   void configure(const std::vector<std::shared_ptr<const PoolView>>& pools);
   /// The last known state; unknown where nothing probes.
   Health state(const Backend& backend) const;

@@ -19,7 +19,8 @@ std::string request_for(const ProbeTarget& t) {
 std::optional<std::string> judge_answer(std::string_view bytes, const config::Probe& probe) {
   namespace http = boost::beast::http;
   const auto end = bytes.find("\r\n\r\n");
-  if (end == std::string_view::npos) return bytes.size() > most_answer_bytes ? std::optional<std::string>("endless head") : std::nullopt;
+  if (end == std::string_view::npos)
+    return bytes.size() > most_answer_bytes ? std::optional<std::string>("endless head") : std::nullopt;
   http::response_parser<http::empty_body> parser;
   parser.skip(true);
   parser.header_limit(static_cast<std::uint32_t>(2 * most_answer_bytes));

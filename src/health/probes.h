@@ -15,7 +15,7 @@ namespace remora {
 struct ProbeTarget {
   config::Probe probe;
   Endpoint endpoint;
-  std::string host;         // Host field and TLS server name
+  std::string host;  // Host field and TLS server name
   std::string server_name;
   std::shared_ptr<const ClientTls> tls;
 };

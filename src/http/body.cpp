@@ -110,8 +110,8 @@ void BodyReader::consume(Stream& stream, std::size_t n) {
     n -= k;
     if (run.size == 0) ++gone;
   }
-  std::copy(runs_.begin() + static_cast<std::ptrdiff_t>(gone), runs_.begin() + static_cast<std::ptrdiff_t>(run_count_),
-            runs_.begin());
+  std::copy(runs_.begin() + static_cast<std::ptrdiff_t>(gone),
+            runs_.begin() + static_cast<std::ptrdiff_t>(run_count_), runs_.begin());
   run_count_ -= gone;
   if (run_count_ == 0) {
     stream.consume(decoded_);  // framing behind the last run
@@ -189,7 +189,8 @@ Taken BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trai
   if (took_all && !tail_.empty()) {
     staged_.append(tail_, n);  // what is left of it must go before anything else
   }
-  if (body.last && !end_staged_ && took_all && payload == body.size() && (kind_ != Kind::chunked || !tail_.empty()))
+  if (body.last && !end_staged_ && took_all && payload == body.size() &&
+      (kind_ != Kind::chunked || !tail_.empty()))
     end_staged_ = true;
   taken.finished = finished_ = end_staged_ && staged_at_ == staged_.size();
   return taken;

@@ -13,7 +13,9 @@ int hex_value(char c) noexcept {
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
 }
-bool is_control(char c) noexcept { return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f; }
+bool is_control(char c) noexcept {
+  return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f;
+}
 }  // namespace
 
 void ChunkDecoder::reset() noexcept {

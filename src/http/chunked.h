@@ -34,7 +34,19 @@ class ChunkDecoder {
   static constexpr std::size_t most_trailer_bytes = 8192;
 
  private:
-  enum class State : std::uint8_t { size, extension, quoted, quoted_pair, size_lf, data, data_cr, data_lf, trailer, done, bad };
+  enum class State : std::uint8_t {
+    size,
+    extension,
+    quoted,
+    quoted_pair,
+    size_lf,
+    data,
+    data_cr,
+    data_lf,
+    trailer,
+    done,
+    bad
+  };
   State state_ = State::size;
   bool any_digit_ = false;
   unsigned digits_ = 0;

@@ -16,7 +16,9 @@ namespace http = boost::beast::http;
 using boost::beast::error_code;
 using Status = Parsed::Status;
 
-Parsed refuse(std::uint16_t code, const char* why) noexcept { return {Status::refused, code, why}; }
+Parsed refuse(std::uint16_t code, const char* why) noexcept {
+  return {Status::refused, code, why};
+}
 constexpr Parsed fine{Status::ok, 0, ""};
 
 /// Beast's grammar with an index of views as its only product.
@@ -196,7 +198,8 @@ const Field* Head::find(Known k) const noexcept {
   return nullptr;
 }
 
-Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& limits, bool request) noexcept {
+Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& limits,
+                         bool request) noexcept {
   if (lines_ == 0 && line_ == skipped_) {
     constexpr std::size_t most_skipped = 16;
     while (request && skipped_ < most_skipped && bytes.substr(skipped_, 2) == "\r\n") skipped_ += 2;
@@ -217,12 +220,14 @@ Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& l
       return fine;
     }
     if (lines_ > 0 && (line.front() == ' ' || line.front() == '\t')) return refuse(400, "a folded line");
-    if (lines_ == 0 && request && line.size() > limits.target_bytes + 32) return refuse(414, "request line too long");
+    if (lines_ == 0 && request && line.size() > limits.target_bytes + 32)
+      return refuse(414, "request line too long");
     if (++lines_ > limits.headers + 1) return refuse(431, "too many fields");
     at_ = line_ = lf + 1;
   }
   at_ = bytes.size();
-  if (lines_ == 0 && request && at_ - line_ > limits.target_bytes + 32) return refuse(414, "request line too long");
+  if (lines_ == 0 && request && at_ - line_ > limits.target_bytes + 32)
+    return refuse(414, "request line too long");
   if (at_ > limits.header_bytes + skipped_) return refuse(431, "head too large");
   return {};
 }
@@ -306,34 +311,53 @@ Known known_field(std::string_view n) noexcept {
   const auto is = [n](std::string_view name) { return iequals(n, name); };
   if (n.size() >= 7 && istarts_with(n, "remora") && (n[6] == '-' || n[6] == '_')) return Known::remora;
   switch (n.size()) {
-    case 2: return is("te") ? Known::te : Known::other;
-    case 3: return is("via") ? Known::via : Known::other;
-    case 4: return is("host") ? Known::host : is("date") ? Known::date : Known::other;
+    case 2:
+      return is("te") ? Known::te : Known::other;
+    case 3:
+      return is("via") ? Known::via : Known::other;
+    case 4:
+      return is("host") ? Known::host : is("date") ? Known::date : Known::other;
     case 6:
-      return is("cookie") ? Known::cookie : is("accept") ? Known::accept : is("expect") ? Known::expect : Known::other;
-    case 7: return is("upgrade") ? Known::upgrade : is("trailer") ? Known::trailer : Known::other;
-    case 9: return is("forwarded") ? Known::forwarded : Known::other;
+      return is("cookie")   ? Known::cookie
+             : is("accept") ? Known::accept
+             : is("expect") ? Known::expect
+                            : Known::other;
+    case 7:
+      return is("upgrade") ? Known::upgrade : is("trailer") ? Known::trailer : Known::other;
+    case 9:
+      return is("forwarded") ? Known::forwarded : Known::other;
     case 10:
-      return is("connection") ? Known::connection
+      return is("connection")   ? Known::connection
              : is("set-cookie") ? Known::set_cookie
-             : is("keep-alive") ? Known::keep_alive : Known::other;
-    case 11: return is("retry-after") ? Known::retry_after : Known::other;
+             : is("keep-alive") ? Known::keep_alive
+                                : Known::other;
+    case 11:
+      return is("retry-after") ? Known::retry_after : Known::other;
     case 12:
-      return is("content-type") ? Known::content_type
+      return is("content-type")   ? Known::content_type
              : is("x-request-id") ? Known::x_request_id
-             : is("max-forwards") ? Known::max_forwards : Known::other;
-    case 13: return is("cache-control") ? Known::cache_control : Known::other;
-    case 14: return is("content-length") ? Known::content_length : Known::other;
-    case 15: return is("x-forwarded-for") ? Known::x_forwarded_for : Known::other;
+             : is("max-forwards") ? Known::max_forwards
+                                  : Known::other;
+    case 13:
+      return is("cache-control") ? Known::cache_control : Known::other;
+    case 14:
+      return is("content-length") ? Known::content_length : Known::other;
+    case 15:
+      return is("x-forwarded-for") ? Known::x_forwarded_for : Known::other;
     case 16:
-      return is("x-forwarded-host") ? Known::x_forwarded_host
-             : is("proxy-connection") ? Known::proxy_connection : Known::other;
+      return is("x-forwarded-host")   ? Known::x_forwarded_host
+             : is("proxy-connection") ? Known::proxy_connection
+                                      : Known::other;
     case 17:
-      return is("transfer-encoding") ? Known::transfer_encoding
-             : is("x-forwarded-proto") ? Known::x_forwarded_proto : Known::other;
-    case 18: return is("proxy-authenticate") ? Known::proxy_authenticate : Known::other;
-    case 19: return is("proxy-authorization") ? Known::proxy_authorization : Known::other;
-    default: return Known::other;
+      return is("transfer-encoding")   ? Known::transfer_encoding
+             : is("x-forwarded-proto") ? Known::x_forwarded_proto
+                                       : Known::other;
+    case 18:
+      return is("proxy-authenticate") ? Known::proxy_authenticate : Known::other;
+    case 19:
+      return is("proxy-authorization") ? Known::proxy_authorization : Known::other;
+    default:
+      return Known::other;
   }
 }
 

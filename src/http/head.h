@@ -37,11 +37,11 @@ struct Head {
 struct RequestHead : Head {
   std::string_view method_text, target;
   Method method = Method::other;
-  std::string_view host;       // authority as sent: Host, or the absolute target's
-  std::string_view path;       // up to `?`, as sent
-  std::string_view query;      // after `?`
-  std::string route_path;      // decoded where harmless, dot segments removed: what routes match
-  bool upgrade = false;        // Connection: upgrade with an Upgrade field
+  std::string_view host;   // authority as sent: Host, or the absolute target's
+  std::string_view path;   // up to `?`, as sent
+  std::string_view query;  // after `?`
+  std::string route_path;  // decoded where harmless, dot segments removed: what routes match
+  bool upgrade = false;    // Connection: upgrade with an Upgrade field
   bool expect_continue = false;
 };
 
@@ -54,8 +54,8 @@ struct ResponseHead : Head {
 /// What came of a try to parse a head.
 struct Parsed {
   enum class Status : std::uint8_t { incomplete, ok, refused } status = Status::incomplete;
-  std::uint16_t code = 0;   // for a refused request: the status to answer
-  const char* why = "";     // for the log; static text
+  std::uint16_t code = 0;  // for a refused request: the status to answer
+  const char* why = "";    // for the log; static text
 };
 
 /// Finds the end of a head across several receives, without looking at a byte twice, and refuses what

@@ -15,10 +15,14 @@ void put_fields(const OutHead& head, std::string& out) {
 
 std::string_view default_reason(std::uint16_t status) noexcept {
   switch (status) {
-    case 100: return "Continue";
-    case 101: return "Switching Protocols";
-    case 103: return "Early Hints";
-    default: return "";
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 103:
+      return "Early Hints";
+    default:
+      return "";
   }
 }
 
@@ -44,7 +48,9 @@ void Http1Client::use(StreamRef stream, const config::ListenerLimits& limits) {
   responded_ = false;
 }
 
-void Http1Client::attach(Wake& wake, unsigned bit) noexcept { stream_->attach(wake, bit); }
+void Http1Client::attach(Wake& wake, unsigned bit) noexcept {
+  stream_->attach(wake, bit);
+}
 
 void Http1Client::next() {
   stream_->unpin();
@@ -78,7 +84,8 @@ Io Http1Client::read_head(RequestHead& head) {
     failure_ = {SideFailure::Kind::malformed, parsed.code, parsed.why};
     return Io::failed;
   }
-  if (limits_->body_bytes && head.framing.kind == Kind::length && head.framing.length > *limits_->body_bytes) {
+  if (limits_->body_bytes && head.framing.kind == Kind::length &&
+      head.framing.length > *limits_->body_bytes) {
     failure_ = {SideFailure::Kind::too_large, 413, "body over the limit"};
     return Io::failed;
   }
@@ -121,7 +128,9 @@ void Http1Client::put_interim(const OutHead& head) {
   out += "\r\n";
 }
 
-Io Http1Client::fill() { return reader_.fill(*stream_, failure_); }
+Io Http1Client::fill() {
+  return reader_.fill(*stream_, failure_);
+}
 
 Taken Http1Client::send(Body body, const std::vector<Field>* trailers) {
   return writer_.send(*stream_, body, trailers, failure_);
@@ -164,9 +173,13 @@ void Http1Backend::use(StreamRef stream, bool reused) {
   reader_.start({}, {});
 }
 
-StreamRef Http1Backend::release() { return std::exchange(stream_, StreamRef()); }
+StreamRef Http1Backend::release() {
+  return std::exchange(stream_, StreamRef());
+}
 
-void Http1Backend::attach(Wake& wake, unsigned bit) noexcept { stream_->attach(wake, bit); }
+void Http1Backend::attach(Wake& wake, unsigned bit) noexcept {
+  stream_->attach(wake, bit);
+}
 
 void Http1Backend::put_head(const OutHead& head) {
   std::string& out = writer_.staged();

@@ -51,15 +51,15 @@ struct SideFailure {
 
 /// A head to be sent: the fields as edited, in order. The codec adds what its framing needs.
 struct OutHead {
-  std::string_view method, target;          // requests
-  std::uint16_t status = 0;                 // responses
+  std::string_view method, target;  // requests
+  std::uint16_t status = 0;         // responses
   std::string_view reason;
-  std::vector<Field> fields;                // views; reused
-  std::string_view raw_fields;              // more fields, each "Name: value\r\n"
-  Framing framing;                          // of the body that will follow
-  bool head_only = false;                   // an answer to HEAD, 204, 304: no body whatever the fields say
-  bool close = false;                       // this connection ends after the message
-  std::string_view upgrade;                 // value of Upgrade, when it is asked for or granted
+  std::vector<Field> fields;    // views; reused
+  std::string_view raw_fields;  // more fields, each "Name: value\r\n"
+  Framing framing;              // of the body that will follow
+  bool head_only = false;       // an answer to HEAD, 204, 304: no body whatever the fields say
+  bool close = false;           // this connection ends after the message
+  std::string_view upgrade;     // value of Upgrade, when it is asked for or granted
 };
 
 class Side {

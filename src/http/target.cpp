@@ -14,7 +14,8 @@ int hex_value(char c) noexcept {
 }
 
 bool unreserved(char c) noexcept {
-  return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+  return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '.' || c == '_' ||
+         c == '~';
 }
 
 const char* check_characters(std::string_view s) noexcept {
@@ -23,7 +24,8 @@ const char* check_characters(std::string_view s) noexcept {
     if (u <= ' ' || u == 0x7f) return "a control character in the target";
     if (s[i] == '#') return "a fragment in the target";
     if (s[i] != '%') continue;
-    if (i + 2 >= s.size() || hex_value(s[i + 1]) < 0 || hex_value(s[i + 2]) < 0) return "a broken escape in the target";
+    if (i + 2 >= s.size() || hex_value(s[i + 1]) < 0 || hex_value(s[i + 2]) < 0)
+      return "a broken escape in the target";
     if (s[i + 1] == '0' && s[i + 2] == '0') return "an escaped NUL in the target";
   }
   return nullptr;
@@ -49,7 +51,8 @@ const char* take_target_apart(RequestHead& head) {
     t.remove_prefix(scheme);
     const auto end = t.find_first_of("/?");
     const auto authority = t.substr(0, end);
-    if (authority.empty() || authority.find('@') != std::string_view::npos) return "a bad authority in the target";
+    if (authority.empty() || authority.find('@') != std::string_view::npos)
+      return "a bad authority in the target";
     if (!iequals(authority, head.host)) return "the target's authority is not Host";
     t = end == std::string_view::npos ? std::string_view() : t.substr(end);
     head.target = t.empty() ? std::string_view("/") : t;
@@ -108,7 +111,8 @@ bool path_covers(std::string_view prefix, std::string_view path) noexcept {
 std::string_view host_name(std::string_view authority) noexcept {
   const auto bracket = authority.rfind(']');
   const auto colon = authority.rfind(':');
-  if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket)) return authority;
+  if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket))
+    return authority;
   return authority.substr(0, colon);
 }
 

@@ -22,7 +22,9 @@ std::string config::Address::text() const {
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-bool ClientAddress::is_v4() const noexcept { return std::memcmp(bytes, v4_prefix, sizeof v4_prefix) == 0; }
+bool ClientAddress::is_v4() const noexcept {
+  return std::memcmp(bytes, v4_prefix, sizeof v4_prefix) == 0;
+}
 
 std::size_t ClientAddress::format(char* out) const noexcept {
   char text[INET6_ADDRSTRLEN];

@@ -16,7 +16,9 @@ BufferPool::~BufferPool() {
 }
 
 Buffer BufferPool::take(std::size_t bytes) {
-  const std::size_t size = bytes <= small ? small : bytes <= large ? large : (bytes + large - 1) / large * large;
+  const std::size_t size = bytes <= small   ? small
+                           : bytes <= large ? large
+                                            : (bytes + large - 1) / large * large;
   auto* free = size == small ? &small_ : size == large ? &large_ : nullptr;
   if (free != nullptr && !free->empty()) {
     char* data = free->back();

@@ -11,8 +11,8 @@
 
 namespace remora {
 
-Connecting::Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tls, const std::string& server_name,
-                       Wake& wake, unsigned bit)
+Connecting::Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tls,
+                       const std::string& server_name, Wake& wake, unsigned bit)
     : tls_(tls), server_name_(server_name) {
   const auto failed = [&] {
     error_ = error_code(errno, boost::system::system_category());

@@ -12,8 +12,8 @@ namespace remora {
 class Connecting {
  public:
   /// Begins. The first step() may be ready at once (unix sockets, loopback).
-  Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tls, const std::string& server_name, Wake& wake,
-             unsigned bit);
+  Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tls, const std::string& server_name,
+             Wake& wake, unsigned bit);
   Connecting(const Connecting&) = delete;
   Connecting& operator=(const Connecting&) = delete;
   ~Connecting();

@@ -46,11 +46,13 @@ std::int64_t DeadlineWheel::tick_of(Clock::Steady at) const noexcept {
 void DeadlineWheel::link(DeadlineEntry& entry, std::int64_t wanted) {
   const Clock::Steady now = std::chrono::steady_clock::now();
   if (linked_ == 0 && wakes_at_ == Clock::Steady::max())
-    done_ = std::max(done_, static_cast<std::int64_t>((now - start_) / tick));  // it slept; skip the empty turns
+    done_ =
+        std::max(done_, static_cast<std::int64_t>((now - start_) / tick));  // it slept; skip the empty turns
   const std::int64_t at = std::clamp(wanted, done_ + 1, done_ + static_cast<std::int64_t>(slot_count) - 1);
   push(slots_[static_cast<std::size_t>(at) % slot_count], entry);
   entry.slot_tick_ = at;
-  if (entry.at_ - now < seconds(1)) near_until_ = std::max(near_until_, std::min(entry.at_, now + seconds(1)));
+  if (entry.at_ - now < seconds(1))
+    near_until_ = std::max(near_until_, std::min(entry.at_, now + seconds(1)));
   schedule(now);
 }
 

@@ -42,8 +42,8 @@ class DeadlineEntry {
   static constexpr Clock::Steady never = Clock::Steady::max();
   void unlink() noexcept;
 
-  Clock::Steady at_ = never;  // what is wanted
-  std::int64_t slot_tick_ = -1;  // where it is linked; may be earlier than wanted
+  Clock::Steady at_ = never;        // what is wanted
+  std::int64_t slot_tick_ = -1;     // where it is linked; may be earlier than wanted
   DeadlineWheel* wheel_ = nullptr;  // while linked
   DeadlineEntry* next_ = nullptr;
   DeadlineEntry** link_ = nullptr;
@@ -74,8 +74,8 @@ class DeadlineWheel {
   const Clock::Steady start_;
   std::array<DeadlineEntry*, slot_count> slots_{};
   std::size_t linked_ = 0;
-  std::int64_t done_ = 0;           // ticks handled so far
-  Clock::Steady near_until_{};      // 10 ms ticks until then
+  std::int64_t done_ = 0;       // ticks handled so far
+  Clock::Steady near_until_{};  // 10 ms ticks until then
   Clock::Steady wakes_at_ = Clock::Steady::max();
   bool stopped_ = false;
 };

@@ -1,10 +1,11 @@
 // Descriptor: a socket registered with the event loop, with one reusable operation for each direction.
 //
-// Why not asio's own socket: after a short receive `basic_stream_socket` of 1.81 tries again at once when the next
-// receive is started, and is told EAGAIN. That is two wasted system calls per proxied request (measured: 4.0
-// receives instead of 2.0, tests/e2e/budget_test.cpp). The reactor beneath it knows better: an operation that
-// says "exhausted" is not tried until the kernel reports an event. So this talks to the reactor itself; it is
-// the only file that uses asio::detail. The operations live here, so that waiting allocates nothing.
+// Why not asio's own socket: after a short receive `basic_stream_socket` of 1.81 tries again at once when the
+// next receive is started, and is told EAGAIN. That is two wasted system calls per proxied request
+// (measured: 4.0 receives instead of 2.0, tests/e2e/budget_test.cpp). The reactor beneath it knows better: an
+// operation that says "exhausted" is not tried until the kernel reports an event. So this talks to the
+// reactor itself; it is the only file that uses asio::detail. The operations live here, so that waiting
+// allocates nothing.
 //
 // Threading: one thread. Lifetime: the Events object is kept alive by the user while an operation is pending.
 #pragma once
@@ -57,8 +58,8 @@ class Descriptor {
     static void complete(void* owner, asio::detail::operation*, const error_code&, std::size_t);
     Descriptor& descriptor;
     char* data = nullptr;
-    std::size_t room = 0;   // 0: only waits
-    bool drained = false;   // do not ask the kernel while being started
+    std::size_t room = 0;  // 0: only waits
+    bool drained = false;  // do not ask the kernel while being started
   };
   struct WriteOp : asio::detail::reactor_op {
     explicit WriteOp(Descriptor& d);

@@ -25,7 +25,8 @@ std::string_view next_word(std::string_view& line) noexcept {
 ProxyLine parse_v1(std::string_view bytes) noexcept {
   constexpr std::size_t longest = 107;
   const auto end = bytes.substr(0, longest).find("\r\n");
-  if (end == std::string_view::npos) return {bytes.size() >= longest ? Status::bad : Status::incomplete, 0, {}};
+  if (end == std::string_view::npos)
+    return {bytes.size() >= longest ? Status::bad : Status::incomplete, 0, {}};
   std::string_view line = bytes.substr(6, end - 6);
   const auto family = next_word(line);
   if (family == "UNKNOWN") return {Status::ok, end + 2, {}};

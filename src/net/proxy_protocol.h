@@ -11,8 +11,8 @@ namespace remora {
 
 struct ProxyLine {
   enum class Status : std::uint8_t { incomplete, ok, bad } status = Status::incomplete;
-  std::size_t size = 0;                  // bytes to drop, when ok
-  std::optional<ClientAddress> client;   // none: LOCAL or UNKNOWN, keep the peer's address
+  std::size_t size = 0;                 // bytes to drop, when ok
+  std::optional<ClientAddress> client;  // none: LOCAL or UNKNOWN, keep the peer's address
 };
 
 /// Reads a header from the start of a connection. The header is required: anything else is bad.

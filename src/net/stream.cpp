@@ -11,7 +11,9 @@
 namespace remora {
 
 namespace {
-error_code last_error() { return error_code(errno, boost::system::system_category()); }
+error_code last_error() {
+  return error_code(errno, boost::system::system_category());
+}
 constexpr std::size_t worthwhile_room = 2048;  // less than this behind a pinned head: move the head aside
 }  // namespace
 
@@ -99,8 +101,8 @@ Io Stream::receive(Input& in) {
   if (closed_) return fail(asio::error::bad_descriptor);
   const std::size_t room = make_room(in);
   if (room == 0) return Io::blocked;  // behind a pinned head; the owner consumes first
-  // Bytes are needed, so the kernel is asked even after a short receive: an end that came together with the last
-  // bytes raised no event of its own.
+  // Bytes are needed, so the kernel is asked even after a short receive: an end that came together with the
+  // last bytes raised no event of its own.
   ssize_t n = 0;
   do n = ::recv(fd(), in.buffer.data() + in.end, room, 0);
   while (n < 0 && errno == EINTR);
@@ -235,7 +237,9 @@ void Stream::finish_sending() noexcept {
 
 // Whole ---------------------------------------------------------------------------------------------
 
-Stream::Input& Stream::wire() noexcept { return tls_ ? tls_->raw_ : in_; }
+Stream::Input& Stream::wire() noexcept {
+  return tls_ ? tls_->raw_ : in_;
+}
 
 const std::string& Stream::tls_error() const noexcept {
   static const std::string none;

@@ -72,8 +72,8 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   void unpin() noexcept;
   /// The peer sent its end; everything before it is in unread().
   bool peer_closed() const noexcept { return ended_; }
-  /// Asks the kernel whether the peer has ended without our noticing: its end raises no event of its own when it
-  /// comes together with the last bytes. One system call.
+  /// Asks the kernel whether the peer has ended without our noticing: its end raises no event of its own when
+  /// it comes together with the last bytes. One system call.
   bool still_open() noexcept;
 
   // Sending --------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   Ref<Stream> while_reading_, while_writing_;
   error_code error_, send_error_;
   Input in_;
-  Buffer pinned_;         // a head that was moved aside to make room for its body
+  Buffer pinned_;  // a head that was moved aside to make room for its body
   std::unique_ptr<TlsSession> tls_;
 };
 

@@ -23,7 +23,8 @@ int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
                 unsigned offered_size, void*) {
   static constexpr unsigned char ours[] = "\x08http/1.1";
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, ours, sizeof ours - 1, offered, offered_size) != OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(&chosen, out_size, ours, sizeof ours - 1, offered, offered_size) !=
+      OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
@@ -31,7 +32,8 @@ int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
 
 std::vector<std::string> names_of(X509* certificate) {
   std::vector<std::string> names;
-  auto* list = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  auto* list =
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   for (int i = 0; i < sk_GENERAL_NAME_num(list); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(list, i);
     if (name->type != GEN_DNS) continue;
@@ -47,7 +49,8 @@ bool load_pair(SSL_CTX* context, const std::string& cert, const std::string& key
     why = "certificate '" + cert + "' cannot be used: " + take_openssl_error();
     return false;
   }
-  if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(context) != 1) {
+  if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context) != 1) {
     why = "key '" + key + "' cannot be used with certificate '" + cert + "': " + take_openssl_error();
     return false;
   }
@@ -55,8 +58,10 @@ bool load_pair(SSL_CTX* context, const std::string& cert, const std::string& key
 }
 
 void common_options(SSL_CTX* context) {
-  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_options(context,
+                      SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets resume without memory
 }
 
@@ -78,7 +83,8 @@ std::string take_openssl_error() {
 
 // Contexts ------------------------------------------------------------------------------------------
 
-std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, const ServerTls* previous, std::string& why) {
+std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, const ServerTls* previous,
+                                                 std::string& why) {
   auto tls = std::make_shared<ServerTls>();
   for (const auto& pair : c.certificates) {
     SslCtx context(SSL_CTX_new(TLS_server_method()));
@@ -94,14 +100,16 @@ std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, c
     SSL_CTX_set_session_id_context(context.get(), session_context, sizeof session_context - 1);
     if (c.client_auth != config::ClientAuth::off) {
       auto* names = SSL_load_client_CA_file(c.client_ca.c_str());
-      if (names == nullptr || SSL_CTX_load_verify_locations(context.get(), c.client_ca.c_str(), nullptr) != 1) {
+      if (names == nullptr ||
+          SSL_CTX_load_verify_locations(context.get(), c.client_ca.c_str(), nullptr) != 1) {
         why = "client_ca '" + c.client_ca + "' cannot be used: " + take_openssl_error();
         return nullptr;
       }
       SSL_CTX_set_client_CA_list(context.get(), names);
       SSL_CTX_set_verify(context.get(),
-                         c.client_auth == config::ClientAuth::required ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
-                                                                       : SSL_VERIFY_PEER,
+                         c.client_auth == config::ClientAuth::required
+                             ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+                             : SSL_VERIFY_PEER,
                          nullptr);
     }
     Entry entry;
@@ -113,7 +121,8 @@ std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, c
   SSL_CTX_set_tlsext_servername_callback(first, &ServerTls::choose_certificate);
   SSL_CTX_set_tlsext_servername_arg(first, tls.get());
   unsigned char ticket_keys[80];
-  if (previous != nullptr && SSL_CTX_get_tlsext_ticket_keys(previous->context(), ticket_keys, sizeof ticket_keys) == 1)
+  if (previous != nullptr &&
+      SSL_CTX_get_tlsext_ticket_keys(previous->context(), ticket_keys, sizeof ticket_keys) == 1)
     SSL_CTX_set_tlsext_ticket_keys(first, ticket_keys, sizeof ticket_keys);
   OPENSSL_cleanse(ticket_keys, sizeof ticket_keys);
   return tls;
@@ -124,7 +133,9 @@ int ServerTls::choose_certificate(SSL* ssl, int*, void* self) {
   if (sni == nullptr) return SSL_TLSEXT_ERR_NOACK;
   const std::string name = to_lower(sni);
   for (const Entry& entry : static_cast<ServerTls*>(self)->contexts_) {
-    if (std::none_of(entry.names.begin(), entry.names.end(), [&](const auto& n) { return name_matches(n, name); })) continue;
+    if (std::none_of(entry.names.begin(), entry.names.end(),
+                     [&](const auto& n) { return name_matches(n, name); }))
+      continue;
     SSL_set_SSL_CTX(ssl, entry.context.get());
     return SSL_TLSEXT_ERR_OK;
   }
@@ -178,7 +189,9 @@ TlsSession::TlsSession(Stream& stream, const ClientTls& client, const std::strin
     SSL_set1_host(ssl_, server_name.c_str());
 }
 
-TlsSession::~TlsSession() { SSL_free(ssl_); }
+TlsSession::~TlsSession() {
+  SSL_free(ssl_);
+}
 
 BIO_METHOD* TlsSession::bio_method() {
   static BIO_METHOD* const method = [] {
@@ -216,7 +229,9 @@ int TlsSession::bio_write(BIO* bio, const char* data, int size) {
   return static_cast<int>(n);
 }
 
-long TlsSession::bio_ctrl(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+long TlsSession::bio_ctrl(BIO*, int command, long, void*) {
+  return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
 
 Io TlsSession::blocked_on(int result) {
   switch (SSL_get_error(ssl_, result)) {

@@ -31,7 +31,8 @@ class ServerTls {
  public:
   /// Reads every file. On failure returns nothing and says in `why` which file is wrong and how.
   /// `previous` hands on its ticket keys, so that a reload keeps sessions resumable.
-  static std::shared_ptr<const ServerTls> load(const config::ListenerTls&, const ServerTls* previous, std::string& why);
+  static std::shared_ptr<const ServerTls> load(const config::ListenerTls&, const ServerTls* previous,
+                                               std::string& why);
   SSL_CTX* context() const noexcept { return contexts_.front().context.get(); }
 
  private:

@@ -28,7 +28,9 @@ void append_escaped(std::string& out, std::string_view text, bool json) {
   }
 }
 
-double millis(std::chrono::nanoseconds t) { return std::chrono::duration<double, std::milli>(t).count(); }
+double millis(std::chrono::nanoseconds t) {
+  return std::chrono::duration<double, std::milli>(t).count();
+}
 
 std::string format_date(std::int64_t second) {
   const auto t = static_cast<std::time_t>(second);
@@ -39,7 +41,9 @@ std::string format_date(std::int64_t second) {
   return std::string(text, n);
 }
 
-std::string_view or_dash(std::string_view s) { return s.empty() ? "-" : s; }
+std::string_view or_dash(std::string_view s) {
+  return s.empty() ? "-" : s;
+}
 
 }  // namespace
 
@@ -55,13 +59,15 @@ void format_combined(const AccessEntry& e, std::string_view date, std::string& o
   append_escaped(out, or_dash(e.user_agent), false);
   out += "\" host=\"";
   append_escaped(out, or_dash(e.host), false);
-  fmt::format_to(std::back_inserter(out), "\" id={} pool={} backend={} affinity={} reason={} epoch={} attempts={}",
-                 or_dash(e.request_id), or_dash(e.pool), or_dash(e.backend), or_dash(e.affinity), to_string(e.reason),
-                 e.epoch, e.attempts);
-  if (e.cause != Cause::none && e.cause != Cause::absent) fmt::format_to(std::back_inserter(out), " cause={}", to_string(e.cause));
+  fmt::format_to(std::back_inserter(out),
+                 "\" id={} pool={} backend={} affinity={} reason={} epoch={} attempts={}",
+                 or_dash(e.request_id), or_dash(e.pool), or_dash(e.backend), or_dash(e.affinity),
+                 to_string(e.reason), e.epoch, e.attempts);
+  if (e.cause != Cause::none && e.cause != Cause::absent)
+    fmt::format_to(std::back_inserter(out), " cause={}", to_string(e.cause));
   if (!e.failure.empty()) fmt::format_to(std::back_inserter(out), " failure={}", e.failure);
-  fmt::format_to(std::back_inserter(out), " queue={:.3f} connect={:.3f} first={:.3f} total={:.3f}\n", millis(e.queue),
-                 millis(e.connect), millis(e.first_byte), millis(e.total));
+  fmt::format_to(std::back_inserter(out), " queue={:.3f} connect={:.3f} first={:.3f} total={:.3f}\n",
+                 millis(e.queue), millis(e.connect), millis(e.first_byte), millis(e.total));
 }
 
 void format_json(const AccessEntry& e, std::string& out) {
@@ -88,18 +94,20 @@ void format_json(const AccessEntry& e, std::string& out) {
   text("reason", to_string(e.reason));
   text("cause", to_string(e.cause));
   text("failure", e.failure);
-  fmt::format_to(std::back_inserter(out),
-                 ",\"status\":{},\"bytes\":{},\"epoch\":{},\"attempts\":{},\"queue_ms\":{:.3f},\"connect_ms\":{:.3f},"
-                 "\"first_byte_ms\":{:.3f},\"total_ms\":{:.3f}}}\n",
-                 e.status, e.bytes, e.epoch, e.attempts, millis(e.queue), millis(e.connect), millis(e.first_byte),
-                 millis(e.total));
+  fmt::format_to(
+      std::back_inserter(out),
+      ",\"status\":{},\"bytes\":{},\"epoch\":{},\"attempts\":{},\"queue_ms\":{:.3f},\"connect_ms\":{:.3f},"
+      "\"first_byte_ms\":{:.3f},\"total_ms\":{:.3f}}}\n",
+      e.status, e.bytes, e.epoch, e.attempts, millis(e.queue), millis(e.connect), millis(e.first_byte),
+      millis(e.total));
 }
 
 void AccessLog::write(const AccessEntry& e) {
   if (format_ == config::AccessFormat::json) {
     format_json(e, lines_);
   } else if (format_ == config::AccessFormat::combined) {
-    const std::int64_t second = std::chrono::duration_cast<std::chrono::seconds>(e.when.time_since_epoch()).count();
+    const std::int64_t second =
+        std::chrono::duration_cast<std::chrono::seconds>(e.when.time_since_epoch()).count();
     if (second != date_second_) {
       date_second_ = second;
       date_ = format_date(second);

@@ -35,7 +35,8 @@ void format_json(const AccessEntry&, std::string& out);
 
 class AccessLog {
  public:
-  AccessLog(config::AccessFormat format, LogWriter* writer) : format_(writer != nullptr ? format : config::AccessFormat::off), writer_(writer) {}
+  AccessLog(config::AccessFormat format, LogWriter* writer)
+      : format_(writer != nullptr ? format : config::AccessFormat::off), writer_(writer) {}
   bool on() const noexcept { return format_ != config::AccessFormat::off; }
   void write(const AccessEntry&);
   void flush() {

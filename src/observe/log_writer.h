@@ -1,7 +1,7 @@
 // Lines to a file or a standard stream, written by a thread of its own, so that no worker waits for a disk.
 //
-// Each worker fills a private buffer and hands it over whole when it is large or old. A full queue drops lines and
-// counts them; the count is written once there is room.
+// Each worker fills a private buffer and hands it over whole when it is large or old. A full queue drops
+// lines and counts them; the count is written once there is room.
 #pragma once
 
 #include <atomic>
@@ -35,9 +35,9 @@ class LogWriter {
   const std::string output_;
   std::mutex mutex_;
   std::condition_variable filled_;
-  std::string queued_;      // guarded by mutex_
-  int fd_ = -1;             // guarded by mutex_ but for the writer's own use
-  bool stop_ = false;       // guarded by mutex_
+  std::string queued_;  // guarded by mutex_
+  int fd_ = -1;         // guarded by mutex_ but for the writer's own use
+  bool stop_ = false;   // guarded by mutex_
   std::atomic<std::uint64_t> dropped_{0};
   std::thread thread_;
 };

@@ -66,7 +66,8 @@ void IdleConnections::discard(Entry& e) {
   stream->close();
 }
 
-StreamRef IdleConnections::take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, bool certain) {
+StreamRef IdleConnections::take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint,
+                                bool certain) {
   const auto it = lists_.find(&backend);
   if (it == lists_.end()) return StreamRef();
   List& list = *it->second;
@@ -76,15 +77,16 @@ StreamRef IdleConnections::take(const Backend& backend, const TlsRef& tls, const
                       std::memcmp(&e.endpoint.storage, &endpoint.storage, endpoint.size) == 0;
     StreamRef stream = e.end();
     unlink(e);
-    const bool stands = stream->is_open() && !stream->peer_closed() && !stream->error() && stream->unread().empty();
+    const bool stands =
+        stream->is_open() && !stream->peer_closed() && !stream->error() && stream->unread().empty();
     if (same && stands && (!certain || stream->still_open())) return stream;
     stream->close();  // its address or its TLS settings have changed, or it died this moment
   }
   return StreamRef();
 }
 
-void IdleConnections::put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, StreamRef stream,
-                          std::uint32_t most) {
+void IdleConnections::put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint,
+                          StreamRef stream, std::uint32_t most) {
   if (most == 0) {
     stream->close();
     return;
@@ -106,7 +108,9 @@ void IdleConnections::put(const Backend& backend, const TlsRef& tls, const Endpo
   e->begin(std::move(stream), tls, endpoint, loop_);
 }
 
-void IdleConnections::clear() { lists_.clear(); }
+void IdleConnections::clear() {
+  lists_.clear();
+}
 
 std::size_t IdleConnections::count(const Backend& backend) const noexcept {
   const auto it = lists_.find(&backend);

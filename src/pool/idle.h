@@ -6,9 +6,9 @@
 // Threading: one worker. Lifetime: streams that are closed while idle remove themselves.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <list>
 #include <memory>
-#include <boost/unordered/unordered_flat_map.hpp>
 
 #include "net/stream.h"
 #include "net/tls.h"
@@ -26,11 +26,12 @@ class IdleConnections {
   IdleConnections(const IdleConnections&) = delete;
   IdleConnections& operator=(const IdleConnections&) = delete;
 
-  /// The most recently used connection that is still open, or nothing. `certain`: the request could not be repeated,
-  /// so the kernel is asked whether the connection still stands.
+  /// The most recently used connection that is still open, or nothing. `certain`: the request could not be
+  /// repeated, so the kernel is asked whether the connection still stands.
   StreamRef take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, bool certain);
   /// Keeps a connection that is fit for reuse; at most `most` per backend, the oldest goes.
-  void put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, StreamRef stream, std::uint32_t most);
+  void put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, StreamRef stream,
+           std::uint32_t most);
   void clear();
   /// Closes the connections to backends that `keep` does not contain.
   template <class Keep>

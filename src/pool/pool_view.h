@@ -14,7 +14,8 @@
 
 namespace remora {
 
-/// Shared by all workers and all snapshots of a pool: exchanges that are being retried. Only retries touch it.
+/// Shared by all workers and all snapshots of a pool: exchanges that are being retried. Only retries touch
+/// it.
 struct PoolCounters {
   alignas(64) std::atomic<std::uint32_t> retrying{0};
 };
@@ -22,7 +23,7 @@ struct PoolCounters {
 struct PoolView {
   config::Pool config;
   std::shared_ptr<const PoolSnapshot> snapshot;
-  std::vector<Endpoint> endpoints;  // of snapshot->members, in the same order
+  std::vector<Endpoint> endpoints;           // of snapshot->members, in the same order
   std::shared_ptr<const Affinity> affinity;  // null: none
   std::shared_ptr<const ClientTls> tls;      // null: plain
   std::shared_ptr<PoolCounters> counters;

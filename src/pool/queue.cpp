@@ -8,10 +8,15 @@
 
 namespace remora {
 
-std::uint64_t backend_hash(std::string_view id) noexcept { return XXH3_64bits(id.data(), id.size()); }
+std::uint64_t backend_hash(std::string_view id) noexcept {
+  return XXH3_64bits(id.data(), id.size());
+}
 
 Backend::Backend(std::string pool_name, std::string backend_id)
-    : pool(std::move(pool_name)), id(std::move(backend_id)), hash(backend_hash(id)), queue(std::make_unique<PlaceQueue>()) {}
+    : pool(std::move(pool_name)),
+      id(std::move(backend_id)),
+      hash(backend_hash(id)),
+      queue(std::make_unique<PlaceQueue>()) {}
 
 Backend::~Backend() = default;
 
@@ -22,7 +27,8 @@ bool PlaceQueue::enter(Backend& backend, std::uint32_t limit) {
   return true;
 }
 
-std::shared_ptr<Waiter> PlaceQueue::line_up(Backend& backend, std::uint32_t limit, asio::io_context& ctx, Wake& wake) {
+std::shared_ptr<Waiter> PlaceQueue::line_up(Backend& backend, std::uint32_t limit, asio::io_context& ctx,
+                                            Wake& wake) {
   auto waiter = std::make_shared<Waiter>(ctx, wake);
   const std::lock_guard lock(mutex_);
   if (line_.empty() && backend.in_flight.load(std::memory_order_relaxed) < limit) {

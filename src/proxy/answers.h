@@ -14,6 +14,7 @@ struct Answer {
 std::string_view reason_phrase(std::uint16_t status) noexcept;
 
 /// `configured`: a body from the configuration, sent as it is. `room` holds the made text.
-Answer make_answer(std::uint16_t status, std::string_view accept, std::string_view configured, std::string& room);
+Answer make_answer(std::uint16_t status, std::string_view accept, std::string_view configured,
+                   std::string& room);
 
 }  // namespace remora

@@ -1,10 +1,10 @@
 #include "proxy/connection.h"
 
+#include <malloc.h>
+#include <sys/mman.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <ctime>
-#include <malloc.h>
-#include <sys/mman.h>
 
 #include "net/proxy_protocol.h"
 
@@ -22,7 +22,9 @@ WorkerContext::WorkerContext(const Clock& c, AccessLog log, std::uint64_t seed)
 
 WorkerContext::~WorkerContext() = default;
 
-void MemoryTrim::expired() { ::malloc_trim(0); }
+void MemoryTrim::expired() {
+  ::malloc_trim(0);
+}
 
 std::string_view WorkerContext::date(Clock::Wall now) {
   const std::int64_t second = std::chrono::duration_cast<seconds>(now.time_since_epoch()).count();
@@ -43,11 +45,14 @@ void* Active::operator new(std::size_t size) {
   return p;
 }
 
-void Active::operator delete(void* p, std::size_t size) noexcept { ::munmap(p, size); }
+void Active::operator delete(void* p, std::size_t size) noexcept {
+  ::munmap(p, size);
+}
 
 // Life ----------------------------------------------------------------------------------------------
 
-void Connection::start(WorkerContext& worker, const ListenerState& listener, StreamRef stream, const ClientAddress& peer) {
+void Connection::start(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
+                       const ClientAddress& peer) {
   auto* connection = new Connection(worker, listener, std::move(stream), peer);
   // Parked until it says something: a connection that is only opened costs no working memory.
   connection->stream_->park(*connection);
@@ -55,8 +60,13 @@ void Connection::start(WorkerContext& worker, const ListenerState& listener, Str
   connection->arm(worker.loop.wheel, connection->idle_since_ + timeouts.header);
 }
 
-Connection::Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream, const ClientAddress& peer)
-    : worker_(worker), listener_(listener), stream_(std::move(stream)), peer_(peer), idle_since_(worker.clock.steady_now()) {
+Connection::Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
+                       const ClientAddress& peer)
+    : worker_(worker),
+      listener_(listener),
+      stream_(std::move(stream)),
+      peer_(peer),
+      idle_since_(worker.clock.steady_now()) {
   next_ = worker_.connections;
   if (next_ != nullptr) next_->previous_ = this;
   worker_.connections = this;
@@ -137,9 +147,13 @@ Task<void> Connection::serve() {
   delete this;
 }
 
-void Connection::stream_event(Stream&) { activate(); }
+void Connection::stream_event(Stream&) {
+  activate();
+}
 
-void Connection::expired() { delete this; }  // idle for too long
+void Connection::expired() {
+  delete this;
+}  // idle for too long
 
 // Greeting ------------------------------------------------------------------------------------------
 
@@ -188,8 +202,8 @@ Task<bool> Connection::read_proxy_line() {
   }
 }
 
-/// Closing a socket with unread bytes resets it, and the reset may overtake our last answer. So: end our side,
-/// read what still comes for a moment, then close (RFC 9112 9.6).
+/// Closing a socket with unread bytes resets it, and the reset may overtake our last answer. So: end our
+/// side, read what still comes for a moment, then close (RFC 9112 9.6).
 Task<void> Connection::linger() {
   stream_->attach(active_->exchange.wake(), Wake::client);
   stream_->unpin();

@@ -1,8 +1,9 @@
 // Connection: one client's TCP connection, from accept to close.
 //
-// While requests come it is active: a coroutine runs, with an Exchange borrowed from the worker. After a second
-// without one it is parked: the coroutine has returned, buffers and exchange went back, and what stays is this
-// object with a plain wait. (A coroutine that merely waits would hold its frames: 740 bytes and more.)
+// While requests come it is active: a coroutine runs, with an Exchange borrowed from the worker. After a
+// second without one it is parked: the coroutine has returned, buffers and exchange went back, and what stays
+// is this object with a plain wait. (A coroutine that merely waits would hold its frames: 740 bytes and
+// more.)
 //
 // Threading: its worker's thread. Lifetime: owned by the worker's list; deletes itself at its end.
 #pragma once
@@ -27,21 +28,23 @@ struct Active {
 
 /// What the connections of one listener share on one worker.
 struct ListenerState {
-  std::size_t index = 0;                     // into Snapshot::listeners
-  std::shared_ptr<ClientLimits> limits;      // null: none
+  std::size_t index = 0;                             // into Snapshot::listeners
+  std::shared_ptr<ClientLimits> limits;              // null: none
   std::shared_ptr<std::atomic<std::uint32_t>> open;  // connections of this listener, all workers
 };
 
 class Connection final : private StreamWatcher, private DeadlineEntry {
  public:
   /// Begins serving. `peer` is the socket's other end.
-  static void start(WorkerContext& worker, const ListenerState& listener, StreamRef stream, const ClientAddress& peer);
+  static void start(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
+                    const ClientAddress& peer);
 
   /// The worker stops: idle connections end now, others after their exchange; `hard`: all end now.
   static void stop_all(WorkerContext& worker, bool hard);
 
  private:
-  Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream, const ClientAddress& peer);
+  Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
+             const ClientAddress& peer);
   ~Connection();
   static void* operator new(std::size_t) { return Slab<Connection>::take(); }
   static void operator delete(void* p) noexcept { Slab<Connection>::give_back(p); }
@@ -62,7 +65,7 @@ class Connection final : private StreamWatcher, private DeadlineEntry {
   StreamRef stream_;
   ClientAddress peer_;
   Clock::Steady idle_since_;
-  std::unique_ptr<Active> active_;  // null: parked
+  std::unique_ptr<Active> active_;            // null: parked
   std::shared_ptr<const ListenerView> view_;  // while active
   bool greeted_ = false, counted_ = false;
   Connection *next_ = nullptr, *previous_ = nullptr;

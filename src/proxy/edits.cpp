@@ -20,7 +20,8 @@ class Nominated {
     for (const Field& f : fields) {
       if (f.known != Known::connection) continue;
       for_each_token(f.value, [&](std::string_view option) {
-        any_ = any_ || !(iequals(option, "close") || iequals(option, "keep-alive") || iequals(option, "upgrade"));
+        any_ = any_ ||
+               !(iequals(option, "close") || iequals(option, "keep-alive") || iequals(option, "upgrade"));
         return true;
       });
     }
@@ -60,8 +61,10 @@ bool hop_by_hop(Known k) noexcept {
 }
 
 bool configured_away(const config::HeaderEdits& edits, const Field& f) noexcept {
-  return std::any_of(edits.remove.begin(), edits.remove.end(), [&](const auto& n) { return iequals(n, f.name); }) ||
-         std::any_of(edits.set.begin(), edits.set.end(), [&](const auto& s) { return iequals(s.first, f.name); });
+  return std::any_of(edits.remove.begin(), edits.remove.end(),
+                     [&](const auto& n) { return iequals(n, f.name); }) ||
+         std::any_of(edits.set.begin(), edits.set.end(),
+                     [&](const auto& s) { return iequals(s.first, f.name); });
 }
 
 void add_configured(const config::HeaderEdits& edits, OutHead& out) {
@@ -116,7 +119,8 @@ void add_forwarded(const RequestContext& in, TextArena& arena, OutHead& out) {
     out.fields.push_back({"X-Forwarded-Host", host != nullptr ? host->value : in.head.host, Known::other});
   }
   if (mode == Forwarded::rfc7239 || mode == Forwarded::both) {
-    std::string_view ours = arena.join("for=", forwarded_node(in.arrival.peer, peer, arena), ";proto=", proto);
+    std::string_view ours =
+        arena.join("for=", forwarded_node(in.arrival.peer, peer, arena), ";proto=", proto);
     if (!in.head.host.empty()) ours = arena.join(ours, ";host=", quoted_if_needed(in.head.host, arena));
     out.fields.push_back({"Forwarded", joined(Known::forwarded, ours), Known::other});
   }
@@ -129,11 +133,13 @@ std::string_view backend_host(const Member& member, TextArena& arena) {
 
 std::string_view host_for(const RequestContext& in, TextArena& arena) {
   switch (in.pool.config.host) {
-    case config::HostMode::literal: return in.pool.config.host_literal;
+    case config::HostMode::literal:
+      return in.pool.config.host_literal;
     case config::HostMode::client:
       if (!in.head.host.empty()) return in.head.host;
       [[fallthrough]];  // HTTP/1.0 without Host
-    case config::HostMode::backend: return backend_host(in.member, arena);
+    case config::HostMode::backend:
+      return backend_host(in.member, arena);
   }
   return {};
 }
@@ -145,7 +151,8 @@ std::string_view target_for(const RequestContext& in, TextArena& arena) {
   std::string_view bare = prefix;
   if (bare.back() == '/') bare.remove_suffix(1);
   const std::string_view path = in.head.path;
-  if (path.substr(0, bare.size()) != bare || (path.size() > bare.size() && path[bare.size()] != '/')) return target;
+  if (path.substr(0, bare.size()) != bare || (path.size() > bare.size() && path[bare.size()] != '/'))
+    return target;
   target.remove_prefix(bare.size());
   if (target.empty() || target.front() != '/') target = arena.join("/", target);
   return target;
@@ -153,7 +160,8 @@ std::string_view target_for(const RequestContext& in, TextArena& arena) {
 
 }  // namespace
 
-void resolve_arrival(const std::vector<Field>& fields, std::span<const config::Cidr> trusted, Arrival& arrival) {
+void resolve_arrival(const std::vector<Field>& fields, std::span<const config::Cidr> trusted,
+                     Arrival& arrival) {
   arrival.trusted = contains(trusted, arrival.peer);
   if (!arrival.trusted) return;
   // Walk the hops from the nearest outwards; a hop that we trust speaks for the one before it.
@@ -244,7 +252,8 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
         if (in.head.expect_continue) out.fields.push_back(f);
         break;
       case Known::cookie:
-        if (in.affinity.drop_cookie.empty() || f.value.find(in.affinity.drop_cookie) == std::string_view::npos) {
+        if (in.affinity.drop_cookie.empty() ||
+            f.value.find(in.affinity.drop_cookie) == std::string_view::npos) {
           out.fields.push_back(f);
         } else {
           std::string& rest = arena.scratch();
@@ -253,7 +262,8 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
         }
         break;
       default:
-        if (!in.request_id_name.empty() && !in.request_id_from_client && iequals(f.name, in.request_id_name)) break;
+        if (!in.request_id_name.empty() && !in.request_id_from_client && iequals(f.name, in.request_id_name))
+          break;
         out.fields.push_back(f);
     }
   }

@@ -1,7 +1,7 @@
 // How heads change on their way: hop-by-hop fields, Host, Forwarded, Via, configured edits. Pure.
 //
-// Strip first, add afterwards, so that no client can make us remove what we add (`Connection: X-Forwarded-For`).
-// Order, case and duplicates of what passes are kept.
+// Strip first, add afterwards, so that no client can make us remove what we add (`Connection:
+// X-Forwarded-For`). Order, case and duplicates of what passes are kept.
 #pragma once
 
 #include "http/head.h"
@@ -14,15 +14,16 @@ namespace remora {
 
 /// What is known of the client's way to us.
 struct Arrival {
-  ClientAddress peer;           // of the connection (or of the PROXY line)
-  ClientAddress client;         // the real one, through trusted proxies
-  bool secure = false;          // TLS as the client saw it, as far as trusted proxies tell
-  bool trusted = false;         // the peer is a trusted proxy
+  ClientAddress peer;    // of the connection (or of the PROXY line)
+  ClientAddress client;  // the real one, through trusted proxies
+  bool secure = false;   // TLS as the client saw it, as far as trusted proxies tell
+  bool trusted = false;  // the peer is a trusted proxy
 };
 
 /// Fills in `client` and `secure` from X-Forwarded-For / Forwarded when the peer is trusted: the last address
 /// that is not itself a trusted proxy.
-void resolve_arrival(const std::vector<Field>& fields, std::span<const config::Cidr> trusted, Arrival& arrival);
+void resolve_arrival(const std::vector<Field>& fields, std::span<const config::Cidr> trusted,
+                     Arrival& arrival);
 
 struct RequestContext {
   const RequestHead& head;
@@ -31,7 +32,7 @@ struct RequestContext {
   const RouteView& route;
   const Member& member;
   const RequestEdits& affinity;
-  std::string_view announcement;   // value of Remora-Session; empty: none
+  std::string_view announcement;                 // value of Remora-Session; empty: none
   std::string_view request_id_name, request_id;  // empty: off
   bool request_id_from_client = false;
 };
@@ -43,8 +44,8 @@ struct ResponseContext {
   const ResponseHead& head;
   const RouteView& route;
   const ResponseEdits& affinity;
-  std::string_view date;           // added when the backend sent none (RFC 9110 6.6.1)
-  bool close = false;              // this client connection ends afterwards
+  std::string_view date;  // added when the backend sent none (RFC 9110 6.6.1)
+  bool close = false;     // this client connection ends afterwards
 };
 
 /// The head that the client gets.

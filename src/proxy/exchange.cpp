@@ -129,15 +129,16 @@ bool Exchange::admit() {
 }
 
 bool Exchange::find_route() {
-  route_ = snapshot_->shared->router->match(request_.host, request_.route_path, request_.method_text, request_.fields);
+  route_ = snapshot_->shared->router->match(request_.host, request_.route_path, request_.method_text,
+                                            request_.fields);
   if (route_ == nullptr) {
     answer_status_ = 404;
     return false;
   }
   if (const auto& redirect = route_->config.redirect) {
     answer_status_ = redirect->status;
-    location_ = expand_redirect(redirect->to, arrival_.secure ? "https" : "http", request_.host, request_.target,
-                                request_.path, request_.query);
+    location_ = expand_redirect(redirect->to, arrival_.secure ? "https" : "http", request_.host,
+                                request_.target, request_.path, request_.query);
     return false;
   }
   return true;
@@ -201,8 +202,8 @@ bool Exchange::recognise() {
   return true;
 }
 
-/// Which backend serves it: the bound one, the rendezvous choice of a move, or the balancer's. Nobody left: the
-/// failure of the last attempt stands, else there was none to try.
+/// Which backend serves it: the bound one, the rendezvous choice of a move, or the balancer's. Nobody left:
+/// the failure of the last attempt stands, else there was none to try.
 bool Exchange::choose_backend() {
   const Failure before = std::exchange(failure_, Failure{});
   if (choose_member(before)) return true;
@@ -250,7 +251,8 @@ bool Exchange::place_new() {
 
 bool Exchange::move_session(Reason why) {
   bound_ = false;
-  if (pool_->config.session.on_lost == config::OnLost::reject && why != Reason::overload) return lose_session();
+  if (pool_->config.session.on_lost == config::OnLost::reject && why != Reason::overload)
+    return lose_session();
   const Member* to = rendezvous(move_key(served_.binding), *pool_->snapshot, tried_);
   if (to == nullptr) return false;
   member_ = to;
@@ -295,7 +297,8 @@ bool Exchange::try_again() {
   if (!may_repeat(failure_, retry_rules(), request_.method, !replay_overflow_)) return false;
   if (!counted_retry_) {
     std::uint32_t in_flight = 0;
-    for (const Member& m : pool_->snapshot->members) in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
+    for (const Member& m : pool_->snapshot->members)
+      in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
     auto& retrying = pool_->counters->retrying;
     if (!within_budget(retrying.load(std::memory_order_relaxed), in_flight, rules.budget)) return false;
     retrying.fetch_add(1, std::memory_order_relaxed);
@@ -322,7 +325,8 @@ void Exchange::mark_session() {
   response.status = response_.status;
   response.fields = response_.fields;
   response.shared_cacheable = shared_cacheable(response_.fields);
-  pool_->affinity->mark(view(), served_, response, worker_.scratch, worker_.clock.wall_now(), response_edits_);
+  pool_->affinity->mark(view(), served_, response, worker_.scratch, worker_.clock.wall_now(),
+                        response_edits_);
 }
 
 void Exchange::fail(FailSide side, Kind kind, std::uint16_t status) noexcept {
@@ -336,9 +340,12 @@ void Exchange::fail(FailSide side, Kind kind, std::uint16_t status) noexcept {
 void Exchange::fail_from_client() noexcept {
   const SideFailure& f = client_.failure();
   switch (f.kind) {
-    case SideFailure::Kind::malformed: return fail(FailSide::client, Kind::client_malformed, f.code);
-    case SideFailure::Kind::too_large: return fail(FailSide::client, Kind::too_large);
-    default: return fail(FailSide::client, Kind::gone);
+    case SideFailure::Kind::malformed:
+      return fail(FailSide::client, Kind::client_malformed, f.code);
+    case SideFailure::Kind::too_large:
+      return fail(FailSide::client, Kind::too_large);
+    default:
+      return fail(FailSide::client, Kind::gone);
   }
 }
 

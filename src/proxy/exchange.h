@@ -1,8 +1,9 @@
 // Exchange: one request and its response, phase by phase. `run` is the road; READ IT FIRST (exchange.cpp).
 //
 // An Exchange is the working memory of one active connection: it serves request after request and allocates
-// nothing in the steady state. It talks to two Sides and knows no protocol. Everything that can be decided without
-// I/O is decided elsewhere (route, edits, failure, lifecycle, balance); here are the order and the waiting.
+// nothing in the steady state. It talks to two Sides and knows no protocol. Everything that can be decided
+// without I/O is decided elsewhere (route, edits, failure, lifecycle, balance); here are the order and the
+// waiting.
 //
 // Threading: its worker's thread. Lifetime: borrowed by a Connection while it is active.
 #pragma once
@@ -125,7 +126,7 @@ class Exchange {
   const Member* member_ = nullptr;
   config::PoolTimeouts timeouts_;
   Hint hint_;
-  bool bound_ = false;       // the session has a backend, and it is `member_`
+  bool bound_ = false;  // the session has a backend, and it is `member_`
   Served served_;
   Tried tried_;
   Place place_;

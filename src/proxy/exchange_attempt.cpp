@@ -10,7 +10,8 @@ using FailSide = Failure::Side;
 /// The backend is full: waits in line up to `timeouts.queue`.
 Task<bool> Exchange::wait_for_place() {
   const Clock::Steady began = now();
-  const auto waiter = member_->backend->queue->line_up(*member_->backend, member_->max_in_flight, worker_.loop.ctx, wake_);
+  const auto waiter =
+      member_->backend->queue->line_up(*member_->backend, member_->max_in_flight, worker_.loop.ctx, wake_);
   while (!waiter->granted) {
     const bool late = co_await wait(began + timeouts_.queue);
     if (waiter->granted) break;
@@ -48,7 +49,8 @@ Task<void> Exchange::attempt() {
 Task<bool> Exchange::open_connection() {
   const bool named = pool_->config.tls && !pool_->config.tls->server_name.empty();
   const std::string& name = named ? pool_->config.tls->server_name : member_->address.host;
-  Connecting connecting(worker_.loop, pool_->endpoint(*member_), pool_->tls.get(), name, wake_, Wake::backend);
+  Connecting connecting(worker_.loop, pool_->endpoint(*member_), pool_->tls.get(), name, wake_,
+                        Wake::backend);
   const Clock::Steady deadline = attempt_at_ + timeouts_.connect;
   bool connected = true;
   for (;;) {
@@ -82,16 +84,11 @@ void Exchange::put_request() {
     announcement_.clear();
     append_announcement(served_.binding, served_.reason, announcement_);
   }
-  const RequestContext context{request_,
-                               arrival_,
-                               *pool_,
-                               *route_,
-                               *member_,
-                               request_edits_,
-                               announcement_,
-                               listener_->config.request_id,
-                               request_id_text_,
-                               request_id_from_client_};
+  const RequestContext context{request_,         arrival_,
+                               *pool_,           *route_,
+                               *member_,         request_edits_,
+                               announcement_,    listener_->config.request_id,
+                               request_id_text_, request_id_from_client_};
   edit_request(context, arena_, out_);
   backend_.put_head(out_);
 }
@@ -115,17 +112,20 @@ Task<void> Exchange::await_response() {
     // Whose turn is it? Ours to wait for: an answer, room at the backend, or more of the client's body.
     const bool sent = backend_.request_sent() || request_broken_;
     const bool on_backend = backend_.stream().send_blocked();
-    const Clock::Steady deadline =
-        moved_at_ + (sent ? timeouts_.response : on_backend ? timeouts_.write : client_timeouts().body);
+    const Clock::Steady deadline = moved_at_ + (sent         ? timeouts_.response
+                                                : on_backend ? timeouts_.write
+                                                             : client_timeouts().body);
     // A client that left together with its request raised no event: after a second it is asked once.
-    const Clock::Steady ask_at = sent && !asked_client_ ? std::min(deadline, moved_at_ + std::chrono::seconds(1)) : deadline;
+    const Clock::Steady ask_at =
+        sent && !asked_client_ ? std::min(deadline, moved_at_ + std::chrono::seconds(1)) : deadline;
     const bool late = co_await wait(ask_at);
     if (late && ask_at < deadline) {
       asked_client_ = true;
       client_.stream().still_open();
     } else if (late) {
       const bool clients_fault = !sent && !on_backend;
-      co_return fail(clients_fault ? FailSide::client : FailSide::backend, clients_fault ? Kind::client_timeout : Kind::timeout);
+      co_return fail(clients_fault ? FailSide::client : FailSide::backend,
+                     clients_fault ? Kind::client_timeout : Kind::timeout);
     }
   }
   first_byte_time_ = now() - head_at_;

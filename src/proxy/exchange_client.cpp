@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "proxy/exchange.h"
 #include "proxy/answers.h"
+#include "proxy/exchange.h"
 #include "util/text.h"
 
 namespace remora {
@@ -15,9 +15,12 @@ using std::chrono::seconds;
 namespace {
 std::string_view kind_name(config::AffinityKind k) noexcept {
   switch (k) {
-    case config::AffinityKind::none: return "none";
-    case config::AffinityKind::cookie: return "cookie";
-    case config::AffinityKind::ip_hash: return "ip_hash";
+    case config::AffinityKind::none:
+      return "none";
+    case config::AffinityKind::cookie:
+      return "cookie";
+    case config::AffinityKind::ip_hash:
+      return "ip_hash";
   }
   return "none";
 }
@@ -60,7 +63,8 @@ Task<Exchange::End> Exchange::read_head() {
 /// The response goes out: head, then body, while what is left of the request still goes in.
 Task<Exchange::End> Exchange::deliver() {
   forced_close_ = !request_.keep_alive || worker_.stopping;
-  const ResponseContext context{response_, *route_, response_edits_, worker_.date(worker_.clock.wall_now()), forced_close_};
+  const ResponseContext context{response_, *route_, response_edits_, worker_.date(worker_.clock.wall_now()),
+                                forced_close_};
   edit_response(context, out_);
   client_.put_head(out_);
   if (response_.framing.kind == Framing::Kind::until_close && request_.minor == 0) forced_close_ = true;
@@ -85,11 +89,19 @@ Task<bool> Exchange::relay() {
       co_return false;
     }
     switch (pump_response()) {
-      case Step::done: co_return true;
-      case Step::backend_failed: fail(FailSide::backend, Kind::reset); co_return false;
-      case Step::client_failed: fail(FailSide::client, Kind::gone); co_return false;
-      case Step::more: more_ = true; break;
-      case Step::blocked: break;
+      case Step::done:
+        co_return true;
+      case Step::backend_failed:
+        fail(FailSide::backend, Kind::reset);
+        co_return false;
+      case Step::client_failed:
+        fail(FailSide::client, Kind::gone);
+        co_return false;
+      case Step::more:
+        more_ = true;
+        break;
+      case Step::blocked:
+        break;
     }
     if (client_.gone()) {
       fail(FailSide::client, Kind::gone);

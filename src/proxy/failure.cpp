@@ -6,32 +6,50 @@ using Kind = Failure::Kind;
 
 std::string_view to_string(Kind k) noexcept {
   switch (k) {
-    case Kind::none: return "none";
-    case Kind::refused: return "refused";
-    case Kind::connect_timeout: return "connect";
-    case Kind::reset: return "reset";
-    case Kind::timeout: return "timeout";
-    case Kind::malformed: return "malformed";
-    case Kind::status: return "status";
-    case Kind::gone: return "client_gone";
-    case Kind::client_timeout: return "client_timeout";
-    case Kind::client_malformed: return "client_malformed";
-    case Kind::too_large: return "too_large";
-    case Kind::no_backend: return "no_backend";
-    case Kind::queue_full: return "queue";
+    case Kind::none:
+      return "none";
+    case Kind::refused:
+      return "refused";
+    case Kind::connect_timeout:
+      return "connect";
+    case Kind::reset:
+      return "reset";
+    case Kind::timeout:
+      return "timeout";
+    case Kind::malformed:
+      return "malformed";
+    case Kind::status:
+      return "status";
+    case Kind::gone:
+      return "client_gone";
+    case Kind::client_timeout:
+      return "client_timeout";
+    case Kind::client_malformed:
+      return "client_malformed";
+    case Kind::too_large:
+      return "too_large";
+    case Kind::no_backend:
+      return "no_backend";
+    case Kind::queue_full:
+      return "queue";
   }
   return "none";
 }
 
 bool listed(const Failure& f, const config::RetryOn& on) noexcept {
   switch (f.kind) {
-    case Kind::refused: return on.refused;
-    case Kind::connect_timeout: return on.connect;
-    case Kind::reset: return on.reset;
-    case Kind::timeout: return on.timeout;
+    case Kind::refused:
+      return on.refused;
+    case Kind::connect_timeout:
+      return on.connect;
+    case Kind::reset:
+      return on.reset;
+    case Kind::timeout:
+      return on.timeout;
     case Kind::status:
       return (f.status == 502 && on.s502) || (f.status == 503 && on.s503) || (f.status == 504 && on.s504);
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -42,18 +60,25 @@ bool may_repeat(const Failure& f, const config::RetryOn& on, Method method, bool
 std::uint16_t status_for(const Failure& f) noexcept {
   switch (f.kind) {
     case Kind::none:
-    case Kind::gone: return 0;
+    case Kind::gone:
+      return 0;
     case Kind::refused:
     case Kind::reset:
-    case Kind::malformed: return 502;
+    case Kind::malformed:
+      return 502;
     case Kind::connect_timeout:
-    case Kind::timeout: return 504;
-    case Kind::client_timeout: return 408;
-    case Kind::too_large: return 413;
+    case Kind::timeout:
+      return 504;
+    case Kind::client_timeout:
+      return 408;
+    case Kind::too_large:
+      return 413;
     case Kind::status:
-    case Kind::client_malformed: return f.status;
+    case Kind::client_malformed:
+      return f.status;
     case Kind::no_backend:
-    case Kind::queue_full: return 503;
+    case Kind::queue_full:
+      return 503;
   }
   return 500;
 }

@@ -9,7 +9,8 @@ ClientLimits::Entry& ClientLimits::entry(Shard& s, const Key& key, Clock::Steady
   if (s.entries.size() >= most_per_shard && !s.entries.contains(key)) {
     // Full buckets without connections carry no memory worth keeping.
     const auto stale = now - std::chrono::seconds(60);
-    boost::unordered::erase_if(s.entries, [&](const auto& e) { return e.second.connections == 0 && e.second.at < stale; });
+    boost::unordered::erase_if(
+        s.entries, [&](const auto& e) { return e.second.connections == 0 && e.second.at < stale; });
     if (s.entries.size() >= most_per_shard)
       boost::unordered::erase_if(s.entries, [&](const auto& e) { return e.second.connections == 0; });
   }

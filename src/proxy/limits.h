@@ -31,7 +31,9 @@ class ClientLimits {
     bool operator==(const Key&) const = default;
   };
   struct Hash {
-    std::size_t operator()(const Key& k) const noexcept { return (k.high * 0x9e3779b97f4a7c15ULL) ^ (k.low + (k.low >> 29)); }
+    std::size_t operator()(const Key& k) const noexcept {
+      return (k.high * 0x9e3779b97f4a7c15ULL) ^ (k.low + (k.low >> 29));
+    }
   };
   struct Entry {
     std::uint32_t connections = 0;
@@ -50,7 +52,9 @@ class ClientLimits {
   }
   Shard& shard(const Key& k) noexcept { return shards_[Hash()(k) >> 7 & (shards_.size() - 1)]; }
   Entry& entry(Shard&, const Key&, Clock::Steady now);
-  double burst() const noexcept { return limits_.burst ? *limits_.burst : std::max(1.0, *limits_.requests_per_second); }
+  double burst() const noexcept {
+    return limits_.burst ? *limits_.burst : std::max(1.0, *limits_.requests_per_second);
+  }
 
   const config::PerClient limits_;
   std::array<Shard, 16> shards_;

@@ -24,17 +24,21 @@ bool host_matches(const std::string& pattern, std::string_view name) noexcept {
 bool more_specific(const RouteView& a, const RouteView& b) {
   const HostRank ra = rank(a.config.host), rb = rank(b.config.host);
   if (ra != rb) return ra < rb;
-  if (ra == HostRank::suffix && a.config.host.size() != b.config.host.size()) return a.config.host.size() > b.config.host.size();
+  if (ra == HostRank::suffix && a.config.host.size() != b.config.host.size())
+    return a.config.host.size() > b.config.host.size();
   if (a.config.path.size() != b.config.path.size()) return a.config.path.size() > b.config.path.size();
-  const auto conditions = [](const RouteView& r) { return r.config.headers.size() * 2 + (r.config.methods.empty() ? 0 : 1); };
+  const auto conditions = [](const RouteView& r) {
+    return r.config.headers.size() * 2 + (r.config.methods.empty() ? 0 : 1);
+  };
   if (conditions(a) != conditions(b)) return conditions(a) > conditions(b);
   return a.index < b.index;
 }
 
 bool fields_match(const config::Route& route, std::span<const Field> fields) noexcept {
   return std::all_of(route.headers.begin(), route.headers.end(), [&](const auto& wanted) {
-    return std::any_of(fields.begin(), fields.end(),
-                       [&](const Field& f) { return iequals(f.name, wanted.first) && f.value == wanted.second; });
+    return std::any_of(fields.begin(), fields.end(), [&](const Field& f) {
+      return iequals(f.name, wanted.first) && f.value == wanted.second;
+    });
   });
 }
 
@@ -69,8 +73,8 @@ const RouteView* Router::match(std::string_view host, std::string_view path, std
   return nullptr;
 }
 
-std::string expand_redirect(std::string_view to, std::string_view scheme, std::string_view host, std::string_view uri,
-                            std::string_view path, std::string_view query) {
+std::string expand_redirect(std::string_view to, std::string_view scheme, std::string_view host,
+                            std::string_view uri, std::string_view path, std::string_view query) {
   std::string out;
   while (!to.empty()) {
     const auto open = to.find('{');
@@ -82,8 +86,12 @@ std::string expand_redirect(std::string_view to, std::string_view scheme, std::s
       break;
     }
     const auto name = to.substr(open + 1, close - open - 1);
-    out.append(name == "scheme" ? scheme : name == "host" ? host : name == "uri" ? uri : name == "path" ? path
-               : name == "query" ? query : to.substr(open, close - open + 1));
+    out.append(name == "scheme"  ? scheme
+               : name == "host"  ? host
+               : name == "uri"   ? uri
+               : name == "path"  ? path
+               : name == "query" ? query
+                                 : to.substr(open, close - open + 1));
     to.remove_prefix(close + 1);
   }
   return out;

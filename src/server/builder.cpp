@@ -16,7 +16,8 @@
 
 namespace remora {
 
-std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& pool, const std::shared_ptr<const KeyRing>& keys) {
+std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& pool,
+                                                            const std::shared_ptr<const KeyRing>& keys) {
   auto view = std::make_shared<PoolView>();
   view->config = pool;
   auto snapshot = std::make_shared<PoolSnapshot>();
@@ -34,8 +35,8 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     snapshot->members.push_back(std::move(m));
     const auto endpoint = resolve(b.address);
     if (!endpoint)
-      throw std::runtime_error("pool " + pool.name + ": backend " + b.id + ": " + b.address.text() + " cannot be resolved: " +
-                               endpoint.error().message());
+      throw std::runtime_error("pool " + pool.name + ": backend " + b.id + ": " + b.address.text() +
+                               " cannot be resolved: " + endpoint.error().message());
     view->endpoints.push_back(*endpoint);
   }
   view->snapshot = std::move(snapshot);
@@ -51,7 +52,8 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
   return view;
 }
 
-std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& config, std::shared_ptr<const KeyRing> keys) {
+std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& config,
+                                                       std::shared_ptr<const KeyRing> keys) {
   auto snapshot = std::make_shared<Snapshot>();
   std::vector<std::string> names;
   for (const config::Pool& pool : config.pools) {
@@ -103,7 +105,8 @@ std::string generate_key() {
 namespace {
 
 [[noreturn]] void refuse(const std::string& path, const std::string& what) {
-  throw std::runtime_error("state_dir: " + path + ": " + what + "; make it writable, set another state_dir, or give `keys`");
+  throw std::runtime_error("state_dir: " + path + ": " + what +
+                           "; make it writable, set another state_dir, or give `keys`");
 }
 
 std::string read_or_make_key(const std::string& dir) {
@@ -112,7 +115,8 @@ std::string read_or_make_key(const std::string& dir) {
   const int fresh = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fresh >= 0) {
     const std::string key = generate_key() + "\n";
-    const bool written = ::write(fresh, key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(fresh) == 0;
+    const bool written =
+        ::write(fresh, key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(fresh) == 0;
     ::close(fresh);
     if (!written) refuse(path, "cannot be written");
   } else if (errno != EEXIST) {
@@ -122,7 +126,8 @@ std::string read_or_make_key(const std::string& dir) {
   std::string text;
   std::getline(in, text);
   auto key = base64_decode(text);
-  if (!key || key->size() != 32) refuse(path, "holds no key (32 bytes in base64); remove it to have a new one made");
+  if (!key || key->size() != 32)
+    refuse(path, "holds no key (32 bytes in base64); remove it to have a new one made");
   return *key;
 }
 
@@ -130,11 +135,13 @@ std::string read_or_make_key(const std::string& dir) {
 
 std::shared_ptr<const KeyRing> load_keys(const config::Config& config) {
   std::vector<std::string> keys = config.keys;
-  const bool needed = std::any_of(config.pools.begin(), config.pools.end(),
-                                  [](const config::Pool& p) { return p.affinity.kind == config::AffinityKind::cookie; });
+  const bool needed = std::any_of(config.pools.begin(), config.pools.end(), [](const config::Pool& p) {
+    return p.affinity.kind == config::AffinityKind::cookie;
+  });
   if (keys.empty() && needed) {
     if (config.state_dir.empty())
-      throw std::runtime_error("keys: cookie affinity needs a key: give `keys` or a `state_dir` where one is made");
+      throw std::runtime_error(
+          "keys: cookie affinity needs a key: give `keys` or a `state_dir` where one is made");
     keys.push_back(read_or_make_key(config.state_dir));
   }
   return std::make_shared<KeyRing>(keys);

@@ -23,7 +23,8 @@ class SnapshotBuilder {
   std::shared_ptr<const Snapshot> with_health(const HealthChecker& checker);
 
  private:
-  std::shared_ptr<const PoolView> build_pool(const config::Pool& pool, const std::shared_ptr<const KeyRing>& keys);
+  std::shared_ptr<const PoolView> build_pool(const config::Pool& pool,
+                                             const std::shared_ptr<const KeyRing>& keys);
 
   std::uint64_t generation_ = 0;
   std::shared_ptr<const Snapshot> last_;

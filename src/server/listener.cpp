@@ -25,14 +25,18 @@ constexpr int accepts_per_turn = 32;
 
 std::string advice(int error, const config::Listener& l) {
   switch (error) {
-    case EADDRINUSE: return "the address is in use; stop the other process or choose another port";
+    case EADDRINUSE:
+      return "the address is in use; stop the other process or choose another port";
     case EACCES:
       return l.bind.kind == config::Address::Kind::tcp && l.bind.port < 1024
                  ? "no permission for a port below 1024; use a higher port or grant CAP_NET_BIND_SERVICE"
                  : "no permission";
-    case EADDRNOTAVAIL: return "no interface of this machine has this address";
-    case ENOENT: return "the socket's folder does not exist";
-    default: return std::strerror(error);
+    case EADDRNOTAVAIL:
+      return "no interface of this machine has this address";
+    case ENOENT:
+      return "the socket's folder does not exist";
+    default:
+      return std::strerror(error);
   }
 }
 
@@ -75,8 +79,8 @@ std::vector<int> open_listener(const config::Listener& l, unsigned count) {
     while (fds.size() < count) fds.push_back(::fcntl(fds.front(), F_DUPFD_CLOEXEC, 0));
     return fds;
   }
-  // SO_REUSEPORT lets a second process of the same user share the port in silence: whoever starts remora twice
-  // would serve every other request from the old one. A first socket without it finds that out.
+  // SO_REUSEPORT lets a second process of the same user share the port in silence: whoever starts remora
+  // twice would serve every other request from the old one. A first socket without it finds that out.
   ::close(open_one(l, *endpoint, false));
   Endpoint bound = *endpoint;
   while (fds.size() < count) {
@@ -102,7 +106,9 @@ Acceptor::Acceptor(WorkerContext& worker, int fd, ListenerState state, std::uint
   wait();
 }
 
-Acceptor::~Acceptor() { close(); }
+Acceptor::~Acceptor() {
+  close();
+}
 
 void Acceptor::close() {
   pause_.disarm();
@@ -126,11 +132,11 @@ void Acceptor::accept_some() {
     }
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
-    const int fd = ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer), &size,
+                             SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       state_.open->fetch_add(1, std::memory_order_relaxed);
-      Connection::start(worker_, state_, StreamRef(new Stream(worker_.loop, fd)),
-                        client_address(peer));
+      Connection::start(worker_, state_, StreamRef(new Stream(worker_.loop, fd)), client_address(peer));
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return wait();
@@ -138,7 +144,8 @@ void Acceptor::accept_some() {
     const Clock::Steady now = worker_.clock.steady_now();
     if (now - complained_ > std::chrono::seconds(5)) {
       complained_ = now;
-      spdlog::warn("accept paused: {}; raise the limit of open files (ulimit -n) or lower limits.connections", std::strerror(errno));
+      spdlog::warn("accept paused: {}; raise the limit of open files (ulimit -n) or lower limits.connections",
+                   std::strerror(errno));
     }
     pause_.arm(worker_.loop.wheel, now + std::chrono::milliseconds(100));
     return;

@@ -1,7 +1,8 @@
 // Listening sockets, and the accept loop of one worker.
 //
-// TCP: every worker has a socket of its own with SO_REUSEPORT, so that the kernel spreads connections and no worker
-// wakes for another's. Unix: one socket, its descriptor duplicated into each worker (SO_REUSEPORT fails there).
+// TCP: every worker has a socket of its own with SO_REUSEPORT, so that the kernel spreads connections and no
+// worker wakes for another's. Unix: one socket, its descriptor duplicated into each worker (SO_REUSEPORT
+// fails there).
 #pragma once
 
 #include <atomic>
@@ -21,8 +22,8 @@ std::vector<int> open_listener(const config::Listener& listener, unsigned count)
 /// What a socket is bound to: port 0 has become a real one.
 std::string bound_address(int fd, const config::Address& configured);
 
-/// Accepts on one descriptor until closed. When descriptors run out it pauses and recovers; it never spins and
-/// never dies of a failed accept.
+/// Accepts on one descriptor until closed. When descriptors run out it pauses and recovers; it never spins
+/// and never dies of a failed accept.
 class Acceptor {
  public:
   Acceptor(WorkerContext& worker, int fd, ListenerState state, std::uint32_t most_connections);

@@ -22,7 +22,8 @@ unsigned usable_cpus() {
   unsigned n = ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
   std::ifstream quota("/sys/fs/cgroup/cpu.max");  // "max 100000" or "150000 100000"
   double limit = 0, period = 0;
-  if (quota >> limit >> period && period > 0) n = std::min(n, std::max(1U, static_cast<unsigned>(limit / period)));
+  if (quota >> limit >> period && period > 0)
+    n = std::min(n, std::max(1U, static_cast<unsigned>(limit / period)));
   return std::max(1U, n);
 }
 
@@ -32,8 +33,8 @@ Server::Server(config::Config config, std::string file)
       checker_(loop_,
                [this](const std::shared_ptr<Backend>& b, Health now, const std::string& why) {
                  const bool up = now == Health::up;
-                 spdlog::log(up ? spdlog::level::info : spdlog::level::warn, "backend {}/{} is {}: {}", b->pool, b->id,
-                             up ? "up" : "down", why);
+                 spdlog::log(up ? spdlog::level::info : spdlog::level::warn, "backend {}/{} is {}: {}",
+                             b->pool, b->id, up ? "up" : "down", why);
                  publish(builder_.with_health(checker_));
                }),
       signals_(loop_.ctx.get_executor()),
@@ -44,7 +45,8 @@ Server::Server(config::Config config, std::string file)
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
-  if (config_.log.access_format != config::AccessFormat::off) access_writer_ = std::make_unique<LogWriter>(config_.log.access_output);
+  if (config_.log.access_format != config::AccessFormat::off)
+    access_writer_ = std::make_unique<LogWriter>(config_.log.access_output);
   const auto snapshot = builder_.build(config_, load_keys(config_));
   open_listeners();
   if (config_.admin.bind) {
@@ -72,11 +74,11 @@ void Server::open_listeners() {
     if (l.per_client.any()) state.limits = std::make_shared<ClientLimits>(l.per_client);
     const std::vector<int> fds = open_listener(l, count);
     spdlog::info("listening on {}", bound_address(fds.front(), l.bind));
-    for (unsigned w = 0; w < count; ++w)
-      sockets[w].push_back({fds[w], state, l.limits.connections});
+    for (unsigned w = 0; w < count; ++w) sockets[w].push_back({fds[w], state, l.limits.connections});
   }
   for (unsigned w = 0; w < count; ++w)
-    workers_.push_back(std::make_unique<Worker>(w, clock_, AccessLog(config_.log.access_format, access_writer_.get()), std::move(sockets[w])));
+    workers_.push_back(std::make_unique<Worker>(
+        w, clock_, AccessLog(config_.log.access_format, access_writer_.get()), std::move(sockets[w])));
 }
 
 int Server::run() {
@@ -105,20 +107,24 @@ void Server::on_signal(int signal) {
     return;
   }
   switch (phase_) {
-    case Phase::serving: begin_stop(); break;
+    case Phase::serving:
+      begin_stop();
+      break;
     case Phase::delaying:
     case Phase::finishing:
       spdlog::warn("second signal: stopping at once");
       stop_accepting();
       watch_end(clock_.steady_now());
       break;
-    case Phase::aborting: break;
+    case Phase::aborting:
+      break;
   }
 }
 
 /// A file that is wrong changes nothing and says why; a good one replaces the snapshot.
 void Server::reload() {
-  if (access_writer_ && !access_writer_->reopen()) spdlog::error("reload: the access log cannot be opened again; the old one stays in use");
+  if (access_writer_ && !access_writer_->reopen())
+    spdlog::error("reload: the access log cannot be opened again; the old one stays in use");
   auto loaded = config::load_file(file_);
   if (const auto* errors = std::get_if<config::LoadError>(&loaded)) {
     for (const auto& line : errors->lines) spdlog::error("{}", line);
@@ -126,16 +132,21 @@ void Server::reload() {
     return;
   }
   auto& fresh = std::get<config::Config>(loaded);
-  const bool same_sockets = std::equal(fresh.listeners.begin(), fresh.listeners.end(), config_.listeners.begin(), config_.listeners.end(),
-                                       [](const auto& a, const auto& b) {
-                                         return a.bind == b.bind && a.limits.connections == b.limits.connections &&
-                                                a.per_client.connections == b.per_client.connections &&
-                                                a.per_client.requests_per_second == b.per_client.requests_per_second &&
-                                                a.per_client.burst == b.per_client.burst;
-                                       });
-  const bool same_log = fresh.log.access_format == config_.log.access_format && fresh.log.access_output == config_.log.access_output;
-  if (!same_sockets || !same_log || fresh.workers != config_.workers || fresh.admin.bind != config_.admin.bind) {
-    spdlog::error("reload refused: listeners' addresses and limits, workers, admin.bind and log.access need a restart; nothing was changed");
+  const bool same_sockets =
+      std::equal(fresh.listeners.begin(), fresh.listeners.end(), config_.listeners.begin(),
+                 config_.listeners.end(), [](const auto& a, const auto& b) {
+                   return a.bind == b.bind && a.limits.connections == b.limits.connections &&
+                          a.per_client.connections == b.per_client.connections &&
+                          a.per_client.requests_per_second == b.per_client.requests_per_second &&
+                          a.per_client.burst == b.per_client.burst;
+                 });
+  const bool same_log = fresh.log.access_format == config_.log.access_format &&
+                        fresh.log.access_output == config_.log.access_output;
+  if (!same_sockets || !same_log || fresh.workers != config_.workers ||
+      fresh.admin.bind != config_.admin.bind) {
+    spdlog::error(
+        "reload refused: listeners' addresses and limits, workers, admin.bind and log.access need a restart; "
+        "nothing was changed");
     return;
   }
   try {

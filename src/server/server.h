@@ -16,7 +16,8 @@ namespace remora {
 
 class Server {
  public:
-  /// Opens everything or throws std::runtime_error with one clear line per problem. `file` is read again on SIGHUP.
+  /// Opens everything or throws std::runtime_error with one clear line per problem. `file` is read again on
+  /// SIGHUP.
   Server(config::Config config, std::string file);
   ~Server();
   /// Serves until SIGTERM or SIGINT and everything has ended. Returns the exit code.
@@ -32,7 +33,8 @@ class Server {
   void watch_end(Clock::Steady give_up);
   void publish(const std::shared_ptr<const Snapshot>& snapshot);
 
-  using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
+  using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                           asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
   config::Config config_;
   const std::string file_;

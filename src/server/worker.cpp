@@ -12,11 +12,14 @@ namespace remora {
 
 Worker::Worker(unsigned index, const Clock& clock, AccessLog log, std::vector<Socket> sockets)
     : index_(index),
-      context_(clock, std::move(log), static_cast<std::uint64_t>(clock.wall_now().time_since_epoch().count()) + index * 7919),
+      context_(clock, std::move(log),
+               static_cast<std::uint64_t>(clock.wall_now().time_since_epoch().count()) + index * 7919),
       sockets_(std::move(sockets)),
       work_(asio::make_work_guard(context_.loop.ctx)) {}
 
-Worker::~Worker() { join(); }
+Worker::~Worker() {
+  join();
+}
 
 void Worker::start(std::shared_ptr<const Snapshot> snapshot) {
   install(std::move(snapshot));
@@ -30,7 +33,8 @@ void Worker::start(std::shared_ptr<const Snapshot> snapshot) {
 }
 
 void Worker::publish(std::shared_ptr<const Snapshot> snapshot) {
-  asio::post(context_.loop.ctx, [this, snapshot = std::move(snapshot)]() mutable { install(std::move(snapshot)); });
+  asio::post(context_.loop.ctx,
+             [this, snapshot = std::move(snapshot)]() mutable { install(std::move(snapshot)); });
 }
 
 void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
@@ -67,7 +71,9 @@ void Worker::abort() {
   });
 }
 
-void Worker::for_each_connection(bool hard) { Connection::stop_all(context_, hard); }
+void Worker::for_each_connection(bool hard) {
+  Connection::stop_all(context_, hard);
+}
 
 void Worker::check_end() {
   if (context_.connection_count > 0) {

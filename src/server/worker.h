@@ -1,7 +1,7 @@
 // Worker: one thread and all that it owns: loop, acceptors, client and idle backend connections, balancers.
 //
-// Everything in a Worker is touched by its own thread only; the control thread posts. It is built and destroyed on
-// the control thread, before start() and after join().
+// Everything in a Worker is touched by its own thread only; the control thread posts. It is built and
+// destroyed on the control thread, before start() and after join().
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -27,7 +27,8 @@ class Worker {
   void start(std::shared_ptr<const Snapshot> snapshot);
   /// Any thread. Requests that run keep what they began with.
   void publish(std::shared_ptr<const Snapshot> snapshot);
-  /// Any thread. Closes the listening sockets and idle connections; the thread ends when the last connection has.
+  /// Any thread. Closes the listening sockets and idle connections; the thread ends when the last connection
+  /// has.
   void stop();
   /// Any thread. Ends what is left at once.
   void abort();

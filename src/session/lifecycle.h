@@ -1,8 +1,8 @@
 // The life of a session as pure decisions over values and `now`: birth, stay, move.
 //
-// A move gives a session another backend: epoch + 1 and a reason, at the rendezvous choice of (id, epoch + 1),
-// so that parallel requests, other workers and other replicas with the same view move it to the same place
-// without talking.
+// A move gives a session another backend: epoch + 1 and a reason, at the rendezvous choice of (id, epoch +
+// 1), so that parallel requests, other workers and other replicas with the same view move it to the same
+// place without talking.
 #pragma once
 
 #include "remora/affinity.h"

@@ -17,7 +17,9 @@ class TextArena {
     const std::size_t size = (std::string_view(parts).size() + ... + 0);
     char* const start = reserve(size);
     char* at = start;
-    ((std::memcpy(at, std::string_view(parts).data(), std::string_view(parts).size()), at += std::string_view(parts).size()), ...);
+    ((std::memcpy(at, std::string_view(parts).data(), std::string_view(parts).size()),
+      at += std::string_view(parts).size()),
+     ...);
     return {start, size};
   }
   /// A reused string to build something of unknown length in; join() it when done.

@@ -1,9 +1,9 @@
 // Slab<T>: memory for many small objects of one type that live long, side by side in pages of their own.
 //
-// Why: connections are created between the buffers and frames of other requests. On the common heap each idle one
-// would keep a page of freed working memory resident (measured with 9,000 idle connections: 1.5 KB each, against
-// 0.9 KB). Pages are never given back: an object may be deleted on another thread than it was made on, and what a peak
-// of connections took is small. Each thread has its own list of free places; no locks.
+// Why: connections are created between the buffers and frames of other requests. On the common heap each idle
+// one would keep a page of freed working memory resident (measured with 9,000 idle connections: 1.5 KB each,
+// against 0.9 KB). Pages are never given back: an object may be deleted on another thread than it was made
+// on, and what a peak of connections took is small. Each thread has its own list of free places; no locks.
 #pragma once
 
 #include <sys/mman.h>

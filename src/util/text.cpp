@@ -29,7 +29,8 @@ void append_base(std::string& out, std::uint64_t n, int base) {
   out.append(text, end);
 }
 
-constexpr std::string_view plain_alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view plain_alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::string_view url_alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 constexpr std::array<std::int8_t, 256> reverse(std::string_view alphabet) {
@@ -46,7 +47,8 @@ void encode(std::string& out, const std::uint8_t* p, std::size_t n, std::string_
   std::size_t i = 0;
   for (; i + 3 <= n; i += 3) {
     const std::uint32_t v = static_cast<std::uint32_t>(p[i] << 16 | p[i + 1] << 8 | p[i + 2]);
-    const char four[] = {alphabet[v >> 18], alphabet[(v >> 12) & 63], alphabet[(v >> 6) & 63], alphabet[v & 63]};
+    const char four[] = {alphabet[v >> 18], alphabet[(v >> 12) & 63], alphabet[(v >> 6) & 63],
+                         alphabet[v & 63]};
     out.append(four, 4);
   }
   if (n - i == 1) {
@@ -85,21 +87,28 @@ std::optional<std::size_t> decode(std::string_view text, std::uint8_t* out, std:
 }
 }  // namespace
 
-void append_decimal(std::string& out, std::uint64_t n) { append_base(out, n, 10); }
-void append_hex(std::string& out, std::uint64_t n) { append_base(out, n, 16); }
+void append_decimal(std::string& out, std::uint64_t n) {
+  append_base(out, n, 10);
+}
+void append_hex(std::string& out, std::uint64_t n) {
+  append_base(out, n, 16);
+}
 
 bool is_token_char(char c) noexcept {
   static constexpr auto table = [] {
     std::array<bool, 256> t{};
     for (int c = '0'; c <= '9'; ++c) t[static_cast<std::size_t>(c)] = true;
-    for (int c = 'a'; c <= 'z'; ++c) t[static_cast<std::size_t>(c)] = t[static_cast<std::size_t>(c - 32)] = true;
+    for (int c = 'a'; c <= 'z'; ++c)
+      t[static_cast<std::size_t>(c)] = t[static_cast<std::size_t>(c - 32)] = true;
     for (const char c : std::string_view("!#$%&'*+-.^_`|~")) t[static_cast<unsigned char>(c)] = true;
     return t;
   }();
   return table[static_cast<unsigned char>(c)];
 }
 
-bool is_token(std::string_view s) noexcept { return !s.empty() && std::all_of(s.begin(), s.end(), is_token_char); }
+bool is_token(std::string_view s) noexcept {
+  return !s.empty() && std::all_of(s.begin(), s.end(), is_token_char);
+}
 
 std::string base64_encode(std::string_view bytes) {
   std::string out;
@@ -122,7 +131,8 @@ void base64url_append(std::string& out, const std::uint8_t* bytes, std::size_t n
   encode(out, bytes, n, url_alphabet);
 }
 
-std::optional<std::size_t> base64url_decode(std::string_view text, std::uint8_t* out, std::size_t room) noexcept {
+std::optional<std::size_t> base64url_decode(std::string_view text, std::uint8_t* out,
+                                            std::size_t room) noexcept {
   return decode(text, out, room, url_reverse);
 }
 

@@ -10,7 +10,9 @@
 
 namespace remora {
 
-constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+constexpr char lower(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 
 constexpr bool iequals(std::string_view a, std::string_view b) noexcept {
   if (a.size() != b.size()) return false;
@@ -62,7 +64,8 @@ std::string base64_encode(std::string_view bytes);
 std::optional<std::string> base64_decode(std::string_view text);
 void base64url_append(std::string& out, const std::uint8_t* bytes, std::size_t n);
 /// Returns the number of bytes written to `out` (capacity `room`), or nothing.
-std::optional<std::size_t> base64url_decode(std::string_view text, std::uint8_t* out, std::size_t room) noexcept;
+std::optional<std::size_t> base64url_decode(std::string_view text, std::uint8_t* out,
+                                            std::size_t room) noexcept;
 
 /// Edits between two short words; for "did you mean".
 std::size_t edit_distance(std::string_view a, std::string_view b);

@@ -56,7 +56,8 @@ class CookieAffinity : public ::testing::Test {
   }
 
   config::Pool pool_;
-  std::shared_ptr<const KeyRing> keys_ = std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')});
+  std::shared_ptr<const KeyRing> keys_ =
+      std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')});
   std::shared_ptr<const Affinity> affinity_;
   CryptoScratch scratch_;
   Clock::Wall now_{std::chrono::hours(24 * 365 * 50)};
@@ -107,7 +108,8 @@ TEST_F(CookieAffinity, OfSeveralTheHighestEpochThenTheLatestStampCounts) {
   b.epoch = 2;
   c.epoch = 2;
   c.last_seen = now_ + 1s;
-  for (const std::string& order : {token(a) + "; c=" + token(b) + "; c=" + token(c), token(c) + "; c=" + token(a) + "; c=x; c=" + token(b)})
+  for (const std::string& order : {token(a) + "; c=" + token(b) + "; c=" + token(c),
+                                   token(c) + "; c=" + token(a) + "; c=x; c=" + token(b)})
     EXPECT_EQ(std::get<Opened>(identify("c=" + order)).binding.id, c.id);
 }
 
@@ -154,9 +156,12 @@ TEST_F(CookieAffinity, AttributesFollowTheConfiguration) {
   served.binding = begun();
   served.begun = true;
   const std::string line = mark(served);
-  EXPECT_EQ(line.substr(line.find(';')), "; Path=/x; Domain=example.com; HttpOnly; SameSite=None; Partitioned; Max-Age=60; Secure\r\n");
+  EXPECT_EQ(line.substr(line.find(';')),
+            "; Path=/x; Domain=example.com; HttpOnly; SameSite=None; Partitioned; Max-Age=60; Secure\r\n");
   affinity_->clear(view(), edits_);
-  EXPECT_NE(edits_.lines.find("Set-Cookie: c=; Path=/x; Domain=example.com; HttpOnly; SameSite=None; Partitioned; Max-Age=0; Secure\r\n"), std::string::npos);
+  EXPECT_NE(edits_.lines.find("Set-Cookie: c=; Path=/x; Domain=example.com; HttpOnly; SameSite=None; "
+                              "Partitioned; Max-Age=0; Secure\r\n"),
+            std::string::npos);
 }
 
 TEST(IpHashAffinity, MasksBothFamilies) {
@@ -171,9 +176,11 @@ TEST(IpHashAffinity, MasksBothFamilies) {
     return std::get<HashOn>(affinity->identify(v, scratch, {})).hash;
   };
   // IPv6: /64 unless set otherwise, so a client's changing interface id does not matter.
-  EXPECT_EQ(hash({0x20, 1, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8}), hash({0x20, 1, 0, 0, 0, 0, 0, 1, 8, 7, 6, 5, 4, 3, 2, 1}));
+  EXPECT_EQ(hash({0x20, 1, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8}),
+            hash({0x20, 1, 0, 0, 0, 0, 0, 1, 8, 7, 6, 5, 4, 3, 2, 1}));
   EXPECT_NE(hash({0x20, 1, 0, 0, 0, 0, 0, 1}), hash({0x20, 1, 0, 0, 0, 0, 0, 2}));
-  EXPECT_NE(hash({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1}), hash({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 2}));
+  EXPECT_NE(hash({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1}),
+            hash({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 2}));
 }
 
 }  // namespace

@@ -12,7 +12,9 @@ namespace {
 
 const std::string key_a(32, 'a'), key_b(32, 'b');
 
-std::shared_ptr<const KeyRing> ring(std::vector<std::string> keys) { return std::make_shared<KeyRing>(keys); }
+std::shared_ptr<const KeyRing> ring(std::vector<std::string> keys) {
+  return std::make_shared<KeyRing>(keys);
+}
 
 Binding binding() {
   Binding b;
@@ -42,13 +44,15 @@ TEST(Xaes, PublishedVectors) {
     const char* associated;
     const char* sealed;
   };
-  for (const Vector& v : {Vector{1, "", "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"},
-                          Vector{3, "c2sp.org/XAES-256-GCM", "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d"}}) {
+  for (const Vector& v :
+       {Vector{1, "", "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"},
+        Vector{3, "c2sp.org/XAES-256-GCM", "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d"}}) {
     const KeyRing keys(std::vector<std::string>{std::string(32, v.key)});
     std::uint8_t nonce[24], out[28];
     std::memcpy(nonce, "ABCDEFGHIJKLMNOPQRSTUVWX", 24);
     const std::string plain = "XAES-256-GCM";
-    xaes_256_gcm_seal(keys.keys().front(), nonce, v.associated, {reinterpret_cast<const std::uint8_t*>(plain.data()), plain.size()}, out);
+    xaes_256_gcm_seal(keys.keys().front(), nonce, v.associated,
+                      {reinterpret_cast<const std::uint8_t*>(plain.data()), plain.size()}, out);
     EXPECT_EQ(hex(out, sizeof out), v.sealed);
   }
 }
@@ -96,7 +100,8 @@ TEST(TokenSealer, EveryFlippedCharacterIsNoticed) {
     other[i] = other[i] == 'A' ? 'B' : 'A';
     EXPECT_NE(sealer.open(other, scratch).cause, Cause::none) << i;
   }
-  for (const std::string& bad : std::vector<std::string>{"", "A", token.substr(1), token + "A", "!!!!"}) EXPECT_EQ(sealer.open(bad, scratch).cause, Cause::malformed);
+  for (const std::string& bad : std::vector<std::string>{"", "A", token.substr(1), token + "A", "!!!!"})
+    EXPECT_EQ(sealer.open(bad, scratch).cause, Cause::malformed);
 }
 
 TEST(TokenSealer, IsBoundToPoolKindAndName) {
@@ -126,7 +131,8 @@ TEST(TokenSealer, KeysRotateWithOverlap) {
 TEST(Base64, IsStrict) {
   EXPECT_EQ(base64_decode("aGk="), "hi");
   EXPECT_EQ(base64_encode("hi"), "aGk=");
-  for (const char* bad : {"aGk", "aGl=", "a===", "aG k", "====", "aGk=="}) EXPECT_FALSE(base64_decode(bad)) << bad;
+  for (const char* bad : {"aGk", "aGl=", "a===", "aG k", "====", "aGk=="})
+    EXPECT_FALSE(base64_decode(bad)) << bad;
 }
 
 }  // namespace

@@ -67,10 +67,13 @@ TEST_P(EachPolicy, PassesOverTheFullAndQueuesAtTheLeastLoadedWhenAllAre) {
   EXPECT_EQ(balancer->pick(Tried())->backend->id, "b0");
 }
 
-TEST_P(EachPolicy, AnEmptyPoolHasNobody) { EXPECT_EQ(make_balancer(GetParam(), pool_of({}), 7)->pick(Tried()), nullptr); }
+TEST_P(EachPolicy, AnEmptyPoolHasNobody) {
+  EXPECT_EQ(make_balancer(GetParam(), pool_of({}), 7)->pick(Tried()), nullptr);
+}
 
 INSTANTIATE_TEST_SUITE_P(All, EachPolicy,
-                         ::testing::Values(Balance::round_robin, Balance::least_requests, Balance::random_two, Balance::peak_ewma, Balance::first));
+                         ::testing::Values(Balance::round_robin, Balance::least_requests, Balance::random_two,
+                                           Balance::peak_ewma, Balance::first));
 
 TEST(RoundRobin, IsExactAndSmooth) {
   auto pool = pool_of({5, 1, 1});
@@ -95,7 +98,9 @@ TEST(LeastRequests, EvensOutByWeight) {
 
 TEST(LeastRequests, TiesFallEvenlyAndLargePoolsAreSampled) {
   for (const std::size_t n : {3U, 16U, 100U}) {
-    const auto counts = picks(*make_balancer(Balance::least_requests, pool_of(std::vector<std::uint32_t>(n, 1)), 1), static_cast<int>(n) * 200);
+    const auto counts =
+        picks(*make_balancer(Balance::least_requests, pool_of(std::vector<std::uint32_t>(n, 1)), 1),
+              static_cast<int>(n) * 200);
     EXPECT_EQ(counts.size(), n);
     for (const auto& [id, count] : counts) EXPECT_NEAR(count, 200, 80) << id;
   }
@@ -146,7 +151,8 @@ TEST(Rendezvous, OneOfTenComesOrGoesAndOnlyItsShareMoves) {
 TEST(Rendezvous, FollowsWeights) {
   auto pool = pool_of({1, 2, 0, 5});
   std::map<std::string, int> counts;
-  for (std::uint64_t key = 0; key < 80'000; ++key) ++counts[rendezvous(key * 0x9e3779b97f4a7c15ULL, *pool, Tried())->backend->id];
+  for (std::uint64_t key = 0; key < 80'000; ++key)
+    ++counts[rendezvous(key * 0x9e3779b97f4a7c15ULL, *pool, Tried())->backend->id];
   EXPECT_EQ(counts.count("b2"), 0U);
   EXPECT_NEAR(counts["b0"], 10'000, 500);
   EXPECT_NEAR(counts["b1"], 20'000, 700);

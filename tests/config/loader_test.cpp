@@ -29,7 +29,9 @@ Config good(const std::string& text) {
 }
 
 TEST(Config, TheSmallestUsefulFile) {
-  const Config c = good("listeners: [0.0.0.0:8080]\npools:\n  app:\n    affinity: cookie\n    backends: [10.0.0.11:8080, 10.0.0.12:8080]\n");
+  const Config c = good(
+      "listeners: [0.0.0.0:8080]\npools:\n  app:\n    affinity: cookie\n    backends: [10.0.0.11:8080, "
+      "10.0.0.12:8080]\n");
   ASSERT_EQ(c.listeners.size(), 1U);
   EXPECT_EQ(c.listeners[0].bind.text(), "0.0.0.0:8080");
   ASSERT_EQ(c.pools.size(), 1U);
@@ -54,8 +56,11 @@ TEST(Config, EachMistakeIsSaidWithItsPlace) {
            {"log: {level: loud}", "f:1:14: log.level: 'loud' is none of trace | debug | info | warn | error"},
            {"log: [1]", "f:1:6: log: must be a map of keys"},
            {"admin: 0.0.0.0:9900", ""},
-           {"admin: {bind: 0.0.0.0:9900}", "f:1:8: admin: bind is neither loopback nor a unix socket, so a token is required (admin.token: {file: F})"},
-           {"keys: [{env: NO_SUCH_VARIABLE}]", "f:1:14: keys[0].env: the environment has no 'NO_SUCH_VARIABLE'"},
+           {"admin: {bind: 0.0.0.0:9900}",
+            "f:1:8: admin: bind is neither loopback nor a unix socket, so a token is required (admin.token: "
+            "{file: F})"},
+           {"keys: [{env: NO_SUCH_VARIABLE}]",
+            "f:1:14: keys[0].env: the environment has no 'NO_SUCH_VARIABLE'"},
            {"keys: [{file: /nonexistent}]", "f:1:15: keys[0].file: the file '/nonexistent' cannot be read"},
            {"keys: [plain]", "f:1:8: keys[0]: a secret is given as {file: F} or {env: NAME}"},
            {"state_dir: ${NO_SUCH_VARIABLE}", "f:1:12: state_dir: the environment has no 'NO_SUCH_VARIABLE'"},
@@ -72,10 +77,17 @@ TEST(Config, EachMistakeIsSaidWithItsPlace) {
 }
 
 TEST(Config, MistakesInListenersRoutesAndPools) {
-  const auto listener = [](const std::string& l) { return errors("listeners: [" + l + "]\npools: {a: {backends: [127.0.0.1:1]}}\n"); };
-  const auto pool = [](const std::string& p) { return errors("listeners: [127.0.0.1:80]\npools: {a: {" + p + "}}\n"); };
+  const auto listener = [](const std::string& l) {
+    return errors("listeners: [" + l + "]\npools: {a: {backends: [127.0.0.1:1]}}\n");
+  };
+  const auto pool = [](const std::string& p) {
+    return errors("listeners: [127.0.0.1:80]\npools: {a: {" + p + "}}\n");
+  };
   const auto route = [](const std::string& r) {
-    return errors("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1]}, b: {backends: [127.0.0.1:2]}}\nroutes: [" + r + "]\n");
+    return errors(
+        "listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1]}, b: {backends: "
+        "[127.0.0.1:2]}}\nroutes: [" +
+        r + "]\n");
   };
   const std::string backends = "backends: [127.0.0.1:1]";
   struct Row {
@@ -88,7 +100,8 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {listener("unix:relative"), "a unix socket needs an absolute path"},
            {listener("127.0.0.1:80, 127.0.0.1:80"), "a second listener"},
            {listener("{bind: 127.0.0.1:80, tls: {}}"), "needs `certificates"},
-           {listener("{bind: 127.0.0.1:80, tls: {certificates: [{cert: /no, key: /no}]}}"), "the file '/no' cannot be read"},
+           {listener("{bind: 127.0.0.1:80, tls: {certificates: [{cert: /no, key: /no}]}}"),
+            "the file '/no' cannot be read"},
            {listener("{bind: 127.0.0.1:80, trusted_proxies: [10.0.0.0/99]}"), "is no address block"},
            {listener("{bind: 127.0.0.1:80, timeouts: {header: 0s}}"), "must be more than zero"},
            {listener("{bind: 127.0.0.1:80, limits: {header_bytes: 1B}}"), "header_bytes must be"},
@@ -102,10 +115,14 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {pool("affinity: url_rewrite, " + backends), "not supported yet: pools.a.affinity: url_rewrite"},
            {pool("affinity: [cookie], " + backends), "not supported yet: pools.a.affinity as a list"},
            {pool("affinity: {name: x}, " + backends), "needs `kind:`"},
-           {pool("affinity: {kind: cookie, same_site: none, secure: off}, " + backends), "same_site: none needs secure"},
-           {pool("affinity: {kind: cookie, name: __Host-x, path: /a}, " + backends), "a __Host- cookie needs"},
-           {pool("affinity: {kind: ip_hash, bounded_load: 1.25}, " + backends), "not supported yet: pools.a.affinity.bounded_load"},
-           {pool("session: {state: {max_bytes: 1KiB}}, " + backends), "not supported yet: pools.a.session.state"},
+           {pool("affinity: {kind: cookie, same_site: none, secure: off}, " + backends),
+            "same_site: none needs secure"},
+           {pool("affinity: {kind: cookie, name: __Host-x, path: /a}, " + backends),
+            "a __Host- cookie needs"},
+           {pool("affinity: {kind: ip_hash, bounded_load: 1.25}, " + backends),
+            "not supported yet: pools.a.affinity.bounded_load"},
+           {pool("session: {state: {max_bytes: 1KiB}}, " + backends),
+            "not supported yet: pools.a.session.state"},
            {pool("session: {idle_timeout: 2h, max_lifetime: 1h}, " + backends), "idle_timeout is longer"},
            {pool("health: {eject: {for: 1s}}, " + backends), "not supported yet: pools.a.health.eject"},
            {pool("health: {probe: {path: x}}, " + backends), "begins with '/'"},
@@ -141,7 +158,8 @@ TEST(Config, AllMistakesAtOnceInTheOrderOfTheFile) {
 }
 
 TEST(Config, SyntaxErrorsHintAtQuoting) {
-  EXPECT_NE(errors("routes:\n  - host: *.example.com").at(0).find("quote it: \"*.example.com\""), std::string::npos);
+  EXPECT_NE(errors("routes:\n  - host: *.example.com").at(0).find("quote it: \"*.example.com\""),
+            std::string::npos);
   EXPECT_FALSE(errors("").empty());
   EXPECT_FALSE(errors("---\na: 1\n---\nb: 2\n").empty());
   EXPECT_FALSE(errors("just text").empty());
@@ -149,31 +167,44 @@ TEST(Config, SyntaxErrorsHintAtQuoting) {
 }
 
 TEST(Config, ManyPoolsNeedRoutesAndTheirOwnCookies) {
-  EXPECT_NE(errors("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1]}, b: {backends: [127.0.0.1:2]}}").at(0).find("`routes` is missing"),
+  EXPECT_NE(
+      errors("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1]}, b: {backends: [127.0.0.1:2]}}")
+          .at(0)
+          .find("`routes` is missing"),
+      std::string::npos);
+  const std::string pools =
+      "listeners: [127.0.0.1:80]\npools:\n  a: {affinity: {kind: cookie, name: s}, backends: [127.0.0.1:1]}\n"
+      "  b: {affinity: {kind: cookie, name: s}, backends: [127.0.0.1:2]}\n";
+  EXPECT_NE(errors(pools + "routes: [{path: /, pool: a}, {path: /b, pool: b}]")
+                .at(0)
+                .find("share the cookie name 's'"),
             std::string::npos);
-  const std::string pools = "listeners: [127.0.0.1:80]\npools:\n  a: {affinity: {kind: cookie, name: s}, backends: [127.0.0.1:1]}\n"
-                            "  b: {affinity: {kind: cookie, name: s}, backends: [127.0.0.1:2]}\n";
-  EXPECT_NE(errors(pools + "routes: [{path: /, pool: a}, {path: /b, pool: b}]").at(0).find("share the cookie name 's'"), std::string::npos);
-  EXPECT_TRUE(errors(pools + "routes: [{host: a.com, path: /, pool: a}, {host: b.com, path: /b, pool: b}]").empty());
+  EXPECT_TRUE(
+      errors(pools + "routes: [{host: a.com, path: /, pool: a}, {host: b.com, path: /b, pool: b}]").empty());
 }
 
 TEST(Config, ValuesComeFromTheEnvironmentAndCannotChangeTheStructure) {
   ::setenv("REMORA_TEST_BIND", "127.0.0.1:81", 1);
-  EXPECT_EQ(good("listeners: [\"${REMORA_TEST_BIND}\"]\npools: {a: {backends: [127.0.0.1:1]}}").listeners[0].bind.port, 81);
+  EXPECT_EQ(good("listeners: [\"${REMORA_TEST_BIND}\"]\npools: {a: {backends: [127.0.0.1:1]}}")
+                .listeners[0]
+                .bind.port,
+            81);
   ::setenv("REMORA_TEST_BIND", "127.0.0.1:81, 127.0.0.1:82", 1);
   EXPECT_FALSE(errors("listeners: [\"${REMORA_TEST_BIND}\"]\npools: {a: {backends: [127.0.0.1:1]}}").empty());
 }
 
 TEST(Config, SecretsNeverShowInErrors) {
   ::setenv("REMORA_TEST_SECRET", "hunter2hunter2", 1);
-  for (const auto& line : errors("keys: [{env: REMORA_TEST_SECRET}]" + rest)) EXPECT_EQ(line.find("hunter2"), std::string::npos);
+  for (const auto& line : errors("keys: [{env: REMORA_TEST_SECRET}]" + rest))
+    EXPECT_EQ(line.find("hunter2"), std::string::npos);
 }
 
 TEST(Durations, AndSizes) {
   EXPECT_EQ(parse_duration("250ms"), Millis(250));
   EXPECT_EQ(parse_duration("1.5s"), Millis(1500));
   EXPECT_EQ(parse_duration("7d"), Millis(7 * 86400000LL));
-  for (const char* bad : {"", "s", "1", "-1s", "1 s", "1y", "1.2.3s", "99999999999999d"}) EXPECT_FALSE(parse_duration(bad)) << bad;
+  for (const char* bad : {"", "s", "1", "-1s", "1 s", "1y", "1.2.3s", "99999999999999d"})
+    EXPECT_FALSE(parse_duration(bad)) << bad;
   EXPECT_EQ(parse_size("16KiB"), 16384U);
   EXPECT_EQ(parse_size("1MiB"), 1048576U);
   for (const char* bad : {"", "1", "1KB", "-1B", "1k"}) EXPECT_FALSE(parse_size(bad)) << bad;
@@ -205,7 +236,8 @@ TEST(Reference, EachKeyOfTheReadersStandsInIt) {
       for (std::size_t at = text.find(call); at != std::string::npos; at = text.find(call, at + 1)) {
         const std::size_t begin = at + std::string_view(call).size();
         const std::string key = text.substr(begin, text.find('"', begin) - begin);
-        EXPECT_NE(reference.find(key + ":"), std::string::npos) << "config/reference.yaml does not mention '" << key << "'";
+        EXPECT_NE(reference.find(key + ":"), std::string::npos)
+            << "config/reference.yaml does not mention '" << key << "'";
       }
     }
   }

@@ -18,10 +18,14 @@ namespace remora::test {
 namespace {
 
 Origin::Script small_answers() {
-  return answering([](const std::string&, const std::string&) { return ok(std::string(128, 'x'), "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"); });
+  return answering([](const std::string&, const std::string&) {
+    return ok(std::string(128, 'x'), "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n");
+  });
 }
 
-std::string cookie_of(const Reply& r) { return "Cookie: " + r.field("Set-Cookie").substr(0, r.field("Set-Cookie").find(';')) + "\r\n"; }
+std::string cookie_of(const Reply& r) {
+  return "Cookie: " + r.field("Set-Cookie").substr(0, r.field("Set-Cookie").find(';')) + "\r\n";
+}
 
 /// `connections` keep-alive clients, `requests` each, one at a time on each.
 void load(const Remora& remora, int connections, int requests, const std::string& cookie) {
@@ -53,7 +57,8 @@ TEST(Budget, SystemCallsPerKeepAliveRequest) {
   const std::string out = remora.folder() + "/strace";
   const pid_t tracer = ::fork();
   if (tracer == 0) {
-    ::execlp("strace", "strace", "-f", "-c", "-q", "-p", std::to_string(remora.pid()).c_str(), "-o", out.c_str(), nullptr);
+    ::execlp("strace", "strace", "-f", "-c", "-q", "-p", std::to_string(remora.pid()).c_str(), "-o",
+             out.c_str(), nullptr);
     ::_exit(127);
   }
   std::this_thread::sleep_for(500ms);
@@ -68,7 +73,8 @@ TEST(Budget, SystemCallsPerKeepAliveRequest) {
   for (std::string line; std::getline(in, line);) {
     std::istringstream words(line);
     std::vector<std::string> w{std::istream_iterator<std::string>(words), {}};
-    if (w.size() >= 5 && std::isdigit(static_cast<unsigned char>(w[0][0])) && w.back() != "total") calls[w.back()] = std::atof(w[3].c_str()) / requests;
+    if (w.size() >= 5 && std::isdigit(static_cast<unsigned char>(w[0][0])) && w.back() != "total")
+      calls[w.back()] = std::atof(w[3].c_str()) / requests;
   }
   ASSERT_FALSE(calls.empty()) << "strace gave nothing";
   std::string all;
@@ -76,7 +82,8 @@ TEST(Budget, SystemCallsPerKeepAliveRequest) {
   std::cout << "per request, one connection: " << all << "\n";
   double others = 0;
   for (const auto& [name, n] : calls)
-    if (name != "epoll_wait" && name != "timerfd_settime") others += n;  // ticks follow the clock, not the requests
+    if (name != "epoll_wait" && name != "timerfd_settime")
+      others += n;  // ticks follow the clock, not the requests
   // Two receives, two sends: that is all at load. At one connection each wait adds an epoll_wait.
   EXPECT_LE(others, 4.1) << all;
   EXPECT_LE(calls["epoll_wait"], 2.2) << all;
@@ -86,7 +93,8 @@ TEST(Budget, HeapAllocationsPerKeepAliveRequest) {
   if (sanitized()) GTEST_SKIP() << "sanitizers bring their own allocator";
   Origin origin(small_answers());
   const std::string counts = make_folder() + "/count";
-  Remora remora(config_for(origin, one_worker), {std::string("LD_PRELOAD=") + REMORA_MALLOC_COUNTER, "REMORA_MALLOC_COUNT=" + counts});
+  Remora remora(config_for(origin, one_worker),
+                {std::string("LD_PRELOAD=") + REMORA_MALLOC_COUNTER, "REMORA_MALLOC_COUNT=" + counts});
   const auto counted = [&] {
     remora.signal(SIGUSR1);  // the counter writes its total
     std::this_thread::sleep_for(100ms);
@@ -116,7 +124,8 @@ TEST(Budget, IdleConnectionsHoldAlmostNothing) {
   std::vector<Socket> idle;
   std::size_t before = 0;
   for (int i = 0; i < connections; ++i) {
-    if (i == first) {  // by now the worker holds what it keeps for the next burst; from here each connection counts
+    if (i == first) {  // by now the worker holds what it keeps for the next burst; from here each connection
+                       // counts
       std::this_thread::sleep_for(3500ms);
       before = remora.resident();
     }

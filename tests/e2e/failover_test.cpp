@@ -13,13 +13,18 @@
 namespace remora::test {
 namespace {
 
-std::string cookie_of(const Reply& r) { return r.field("Set-Cookie").substr(0, r.field("Set-Cookie").find(';')); }
-std::string with_cookie(const std::string& cookie) { return cookie.empty() ? "" : "Cookie: " + cookie + "\r\n"; }
+std::string cookie_of(const Reply& r) {
+  return r.field("Set-Cookie").substr(0, r.field("Set-Cookie").find(';'));
+}
+std::string with_cookie(const std::string& cookie) {
+  return cookie.empty() ? "" : "Cookie: " + cookie + "\r\n";
+}
 
 /// Names itself, and echoes Remora-Session and Cookie.
 Origin::Script named(const std::string& name) {
   return answering([name](const std::string& head, const std::string&) {
-    return ok(name, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") + "\r\nX-Cookie: " + field_of(head, "Cookie") + "\r\n");
+    return ok(name, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") +
+                        "\r\nX-Cookie: " + field_of(head, "Cookie") + "\r\n");
   });
 }
 
@@ -55,8 +60,12 @@ TEST(CookieSession, ForgedForeignAndCutTokensAreNoSession) {
   Origin a(named("a"));
   Remora remora(simple_config({a.address()}, "affinity: cookie\n"));
   const std::string good = cookie_of(remora.ask(get("/")));
-  std::vector<std::string> bad{good.substr(0, good.size() - 1), good + "A", "remora-app=", "remora-app=" + std::string(8192, 'A'),
-                               "remora-app=%00%01", good.substr(0, 11) + std::string(128, 'A')};
+  std::vector<std::string> bad{good.substr(0, good.size() - 1),
+                               good + "A",
+                               "remora-app=",
+                               "remora-app=" + std::string(8192, 'A'),
+                               "remora-app=%00%01",
+                               good.substr(0, 11) + std::string(128, 'A')};
   std::string flipped = good;
   flipped[60] = flipped[60] == 'A' ? 'B' : 'A';
   bad.push_back(flipped);
@@ -68,7 +77,9 @@ TEST(CookieSession, ForgedForeignAndCutTokensAreNoSession) {
 }
 
 TEST(CookieSession, SharedCachesNeverKeepAToken) {
-  Origin a(answering([](const std::string&, const std::string&) { return ok("x", "Cache-Control: public, max-age=60\r\n"); }));
+  Origin a(answering([](const std::string&, const std::string&) {
+    return ok("x", "Cache-Control: public, max-age=60\r\n");
+  }));
   Remora remora(simple_config({a.address()}, "affinity: cookie\n"));
   const Reply r = remora.ask(get("/"));
   EXPECT_EQ(r.field("Set-Cookie"), "");
@@ -78,7 +89,11 @@ TEST(CookieSession, SharedCachesNeverKeepAToken) {
 TEST(CookieSession, APreflightBeginsNone) {
   Origin a(named("a"));
   Remora remora(simple_config({a.address()}, "affinity: cookie\n"));
-  EXPECT_EQ(remora.ask("OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccess-Control-Request-Method: PUT\r\n\r\n").field("Set-Cookie"), "");
+  EXPECT_EQ(remora
+                .ask("OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccess-Control-Request-Method: "
+                     "PUT\r\n\r\n")
+                .field("Set-Cookie"),
+            "");
 }
 
 TEST(CookieSession, MovesOnceWhenItsBackendDiesAndDoesNotReturn) {
@@ -98,7 +113,8 @@ TEST(CookieSession, MovesOnceWhenItsBackendDiesAndDoesNotReturn) {
   const std::string new_cookie = cookie_of(moved);
   ASSERT_NE(new_cookie, "");
   // Parallel requests with the old token go to the same place.
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(remora.ask(get("/", with_cookie(cookie))).field("X-Backend"), moved.field("X-Backend"));
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(remora.ask(get("/", with_cookie(cookie))).field("X-Backend"), moved.field("X-Backend"));
   Origin back(named("a"), port);
   for (int i = 0; i < 10; ++i) {
     const Reply r = remora.ask(get("/", with_cookie(new_cookie)));
@@ -110,7 +126,9 @@ TEST(CookieSession, MovesOnceWhenItsBackendDiesAndDoesNotReturn) {
 TEST(CookieSession, OnLostRejectAnswersAndClears) {
   auto a = std::make_unique<Origin>(named("a"));
   Origin b(named("b"));
-  Remora remora(simple_config({a->address(), b.address()}, "affinity: cookie\nsession: {on_lost: reject, reject: {status: 404, body: gone}}\n"));
+  Remora remora(
+      simple_config({a->address(), b.address()},
+                    "affinity: cookie\nsession: {on_lost: reject, reject: {status: 404, body: gone}}\n"));
   std::string cookie;
   do cookie = cookie_of(remora.ask(get("/")));
   while (remora.ask(get("/", with_cookie(cookie))).field("X-Backend") != "a");
@@ -134,8 +152,10 @@ TEST(CookieSession, TwoInstancesWithTheSameKeysAgree) {
 TEST(CookieSession, DrainAndWeightZeroKeepBoundSessionsMaintMovesThem) {
   Origin a(named("a")), b(named("b"));
   const auto config = [&](const std::string& more) {
-    return "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nlisteners: [127.0.0.1:0]\npools:\n  app:\n    affinity: cookie\n    backends:\n"
-           "      - {id: a, address: " + a.address() + more + "}\n      - {id: b, address: " + b.address() + "}\n";
+    return "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nlisteners: [127.0.0.1:0]\npools:\n  "
+           "app:\n    affinity: cookie\n    backends:\n"
+           "      - {id: a, address: " +
+           a.address() + more + "}\n      - {id: b, address: " + b.address() + "}\n";
   };
   Remora remora(config(""));
   std::string cookie;
@@ -154,7 +174,9 @@ TEST(CookieSession, DrainAndWeightZeroKeepBoundSessionsMaintMovesThem) {
 
 TEST(IpHash, OneAddressOneBackend) {
   Origin a(named("a")), b(named("b")), c(named("c"));
-  Remora remora(simple_config({a.address(), b.address(), c.address()}, "affinity: {kind: ip_hash, ipv4_prefix: 24}\n", "trusted_proxies: [127.0.0.1]\n"));
+  Remora remora(simple_config({a.address(), b.address(), c.address()},
+                              "affinity: {kind: ip_hash, ipv4_prefix: 24}\n",
+                              "trusted_proxies: [127.0.0.1]\n"));
   std::set<std::string> used;
   for (int i = 0; i < 40; ++i) {
     const std::string net = "10.0." + std::to_string(i) + ".";
@@ -209,10 +231,14 @@ TEST(Retry, PutBodiesAreReplayedUpToTheLimit) {
     got = body;
     return ok("a");
   }));
-  Remora remora(simple_config({bad.address(), "{address: " + a.address() + ", backup: true}"}, "failover: {replay_body: 1KiB}\n"));
+  Remora remora(simple_config({bad.address(), "{address: " + a.address() + ", backup: true}"},
+                              "failover: {replay_body: 1KiB}\n"));
   const std::string small(1000, 's'), large(5000, 'l');
   const auto put = [&](const std::string& body) {
-    return remora.ask("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body).status;
+    return remora
+        .ask("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+             body)
+        .status;
   };
   EXPECT_EQ(put(small), 200);
   {
@@ -240,7 +266,9 @@ TEST(Retry, StatusesAreRetriedForIdempotentMethodsAndPassedOnAtTheEnd) {
 
 TEST(Retry, ABoundSessionSeesItsBackendsOwnErrors) {
   Origin a(answering([](const std::string& head, const std::string&) {
-    return head.find("/fail") != std::string::npos ? std::string("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy") : ok("a", "X-Backend: a\r\n");
+    return head.find("/fail") != std::string::npos
+               ? std::string("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
+               : ok("a", "X-Backend: a\r\n");
   }));
   Origin b(named("b"));
   Remora remora(simple_config({a.address(), b.address()}, "affinity: cookie\n"));
@@ -335,7 +363,8 @@ TEST(MaxInFlight, OthersWaitInLineAndAreServed) {
   Remora remora(simple_config({"{address: " + a.address() + ", max_in_flight: 2}"}));
   std::atomic<int> served{0};
   std::vector<std::thread> clients;
-  for (int i = 0; i < 20; ++i) clients.emplace_back([&] { served += remora.ask(get("/")).status == 200 ? 1 : 0; });
+  for (int i = 0; i < 20; ++i)
+    clients.emplace_back([&] { served += remora.ask(get("/")).status == 200 ? 1 : 0; });
   for (auto& t : clients) t.join();
   EXPECT_EQ(served.load(), 20);
   EXPECT_LE(most.load(), 2);
@@ -347,15 +376,17 @@ TEST(MaxInFlight, AFullBackendIs503AfterTheQueueTimeoutOrAMove) {
     return [&, name](Socket& s) {
       for (std::string head; !(head = s.receive_head()).empty();) {
         while (hold && head.find("/hold") != std::string::npos) std::this_thread::sleep_for(5ms);
-        s.send(ok(name, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") + "\r\n"));
+        s.send(
+            ok(name, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") + "\r\n"));
       }
     };
   };
   Origin a(script("a")), b(script("b"));
   for (const std::string on_full : {"reject", "move"}) {
     hold = true;
-    Remora remora(simple_config({"{address: " + a.address() + ", max_in_flight: 1}", b.address()},
-                                "affinity: cookie\ntimeouts: {queue: 200ms}\nsession: {on_full: " + on_full + "}\n"));
+    Remora remora(
+        simple_config({"{address: " + a.address() + ", max_in_flight: 1}", b.address()},
+                      "affinity: cookie\ntimeouts: {queue: 200ms}\nsession: {on_full: " + on_full + "}\n"));
     std::string cookie;
     do cookie = cookie_of(remora.ask(get("/")));
     while (remora.ask(get("/", with_cookie(cookie))).field("X-Backend") != "a");
@@ -380,12 +411,14 @@ TEST(MaxInFlight, AFullBackendIs503AfterTheQueueTimeoutOrAMove) {
 TEST(Probes, ADeadBackendLeavesServiceAndReturns) {
   std::atomic<bool> well{true};
   Origin a(answering([&](const std::string& head, const std::string&) {
-    if (head.find("/healthz") != std::string::npos && !well) return std::string("HTTP/1.1 500 Ill\r\nContent-Length: 0\r\n\r\n");
+    if (head.find("/healthz") != std::string::npos && !well)
+      return std::string("HTTP/1.1 500 Ill\r\nContent-Length: 0\r\n\r\n");
     return ok("a", "X-Backend: a\r\n");
   }));
   Origin b(named("b"));
   Remora remora(simple_config({a.address(), b.address()},
-                              "affinity: cookie\nhealth: {probe: {path: /healthz, interval: 50ms, timeout: 500ms, rise: 2, fall: 2}}\n"));
+                              "affinity: cookie\nhealth: {probe: {path: /healthz, interval: 50ms, timeout: "
+                              "500ms, rise: 2, fall: 2}}\n"));
   ASSERT_TRUE(remora.wait_for_log(a.address() + " is up"));
   std::string cookie;
   do cookie = cookie_of(remora.ask(get("/")));
@@ -424,7 +457,8 @@ struct Load {
   std::mutex mutex;
   std::map<std::string, int> executed;  // POST id -> times; guarded by mutex
 
-  Origin::Script backend(const std::string& name, std::atomic<bool>& bad, std::function<bool(Socket&)> misbehave) {
+  Origin::Script backend(const std::string& name, std::atomic<bool>& bad,
+                         std::function<bool(Socket&)> misbehave) {
     return [this, name, &bad, misbehave](Socket& s) {
       for (std::string head; !(head = s.receive_head()).empty();) {
         if (const std::string id = field_of(head, "X-Id"); !id.empty()) {
@@ -446,10 +480,13 @@ struct Load {
       const std::string id = std::to_string(number) + "-" + std::to_string(i);
       if (s.fd() < 0) s = Socket::connect(port);
       const auto begin = std::chrono::steady_clock::now();
-      s.send(post ? "POST / HTTP/1.1\r\nHost: a\r\nX-Id: " + id + "\r\n" + with_cookie(cookie) + "Content-Length: 2\r\n\r\nhi"
+      s.send(post ? "POST / HTTP/1.1\r\nHost: a\r\nX-Id: " + id + "\r\n" + with_cookie(cookie) +
+                        "Content-Length: 2\r\n\r\nhi"
                   : get("/", with_cookie(cookie)));
       const Reply r = s.receive_reply();
-      const int took = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin).count());
+      const int took = static_cast<int>(
+          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin)
+              .count());
       int seen = slowest_ms;
       while (took > seen && !slowest_ms.compare_exchange_weak(seen, took)) {
       }
@@ -479,8 +516,9 @@ struct Load {
   }
 };
 
-const char* load_pool = "affinity: cookie\ntimeouts: {connect: 1s, response: 2s}\nfailover: {budget: 100%}\n"
-                        "health: {probe: {path: /healthz, interval: 100ms, timeout: 500ms}}\n";
+const char* load_pool =
+    "affinity: cookie\ntimeouts: {connect: 1s, response: 2s}\nfailover: {budget: 100%}\n"
+    "health: {probe: {path: /healthz, interval: 100ms, timeout: 500ms}}\n";
 
 TEST(UnderLoad, KilledAndRefusing) {
   Load load;
@@ -522,7 +560,8 @@ TEST(UnderLoad, ResetBeforeTheResponse) {
 }
 
 TEST(UnderLoad, ResetInMidBodyAndLyingHeadsAreVisible) {
-  for (const std::string lie : {"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"}) {
+  for (const std::string lie : {"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf",
+                                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"}) {
     Load load;
     std::atomic<bool> bad{false}, never{false};
     std::atomic<int> lies{0};
@@ -549,7 +588,8 @@ TEST(UnderLoad, AStoppedBackendCostsNoMoreThanTheTimeouts) {
   Load load;
   std::atomic<bool> bad{false}, never{false};
   Origin a(load.backend("bad", bad, [&](Socket& s) {
-    while (bad) std::this_thread::sleep_for(5ms);  // as SIGSTOP: connections are accepted, nothing is answered
+    while (bad)
+      std::this_thread::sleep_for(5ms);  // as SIGSTOP: connections are accepted, nothing is answered
     s.close();
     return false;
   }));

@@ -1,4 +1,5 @@
-// What changes on the way, and what must not: hop-by-hop fields, Host, Forwarded, Via, cookies, routes, limits.
+// What changes on the way, and what must not: hop-by-hop fields, Host, Forwarded, Via, cookies, routes,
+// limits.
 
 #include <gtest/gtest.h>
 
@@ -11,13 +12,16 @@ namespace {
 
 /// Answers with the head that it saw as the body.
 Origin::Script mirror(const std::string& name = "") {
-  return answering([name](const std::string& head, const std::string&) { return ok(head, name.empty() ? "" : "X-Backend: " + name + "\r\n"); });
+  return answering([name](const std::string& head, const std::string&) {
+    return ok(head, name.empty() ? "" : "X-Backend: " + name + "\r\n");
+  });
 }
 
 class Forwarding : public ::testing::Test {
  protected:
   Origin origin_{mirror()};
-  std::string seen_by_backend(const std::string& fields, const std::string& pool = "", const std::string& listener = "") {
+  std::string seen_by_backend(const std::string& fields, const std::string& pool = "",
+                              const std::string& listener = "") {
     Remora remora(simple_config({origin_.address()}, pool, listener));
     const Reply r = remora.ask(get("/x?y=1", fields));
     EXPECT_EQ(r.status, 200);
@@ -27,8 +31,10 @@ class Forwarding : public ::testing::Test {
 
 TEST_F(Forwarding, HopByHopFieldsStayBehind) {
   const std::string head = seen_by_backend(
-      "Connection: X-Mine, close-not\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\nUpgrade: h2c\r\n");
-  for (const char* name : {"Connection", "X-Mine", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade"}) EXPECT_EQ(count_of(head, name), 0) << name;
+      "Connection: X-Mine, close-not\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: "
+      "keep-alive\r\nTE: gzip\r\nUpgrade: h2c\r\n");
+  for (const char* name : {"Connection", "X-Mine", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade"})
+    EXPECT_EQ(count_of(head, name), 0) << name;
 }
 
 TEST_F(Forwarding, ConnectionCannotRemoveWhatWeAddOrWhatFramesTheMessage) {
@@ -46,7 +52,9 @@ TEST_F(Forwarding, OrderCaseAndDuplicatesAreKept) {
 }
 
 TEST_F(Forwarding, StrangersCannotSayWhoTheyAre) {
-  const std::string head = seen_by_backend("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\nX-Request-Id: mine\r\n");
+  const std::string head = seen_by_backend(
+      "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\nX-Request-Id: "
+      "mine\r\n");
   EXPECT_EQ(field_of(head, "X-Forwarded-For"), "127.0.0.1");
   EXPECT_EQ(field_of(head, "X-Forwarded-Proto"), "http");
   EXPECT_EQ(field_of(head, "X-Forwarded-Host"), "test");
@@ -55,8 +63,9 @@ TEST_F(Forwarding, StrangersCannotSayWhoTheyAre) {
 }
 
 TEST_F(Forwarding, TrustedProxiesAreBelieved) {
-  const std::string head = seen_by_backend("X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nX-Request-Id: theirs\r\n", "forwarded: both\n",
-                                           "trusted_proxies: [127.0.0.0/8]\n");
+  const std::string head =
+      seen_by_backend("X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nX-Request-Id: theirs\r\n",
+                      "forwarded: both\n", "trusted_proxies: [127.0.0.0/8]\n");
   EXPECT_EQ(field_of(head, "X-Forwarded-For"), "9.9.9.9, 127.0.0.1");
   EXPECT_EQ(field_of(head, "X-Forwarded-Proto"), "https");
   EXPECT_EQ(field_of(head, "X-Request-Id"), "theirs");
@@ -64,7 +73,9 @@ TEST_F(Forwarding, TrustedProxiesAreBelieved) {
 }
 
 TEST_F(Forwarding, RemoraFieldsFromClientsAreRemovedInEveryDisguise) {
-  const std::string head = seen_by_backend("Remora-Session: \"x\";epoch=9\r\nREMORA-State: x\r\nremora_session: y\r\nRemora_Anything: z\r\nRemoral: stays\r\n");
+  const std::string head = seen_by_backend(
+      "Remora-Session: \"x\";epoch=9\r\nREMORA-State: x\r\nremora_session: y\r\nRemora_Anything: "
+      "z\r\nRemoral: stays\r\n");
   EXPECT_EQ(head.find("emora-S"), std::string::npos) << head;
   EXPECT_EQ(head.find("remora_"), std::string::npos);
   EXPECT_EQ(head.find("Remora_"), std::string::npos);
@@ -80,7 +91,8 @@ TEST_F(Forwarding, HostModes) {
 TEST_F(Forwarding, ConfiguredEditsApplyToBothHeads) {
   Remora remora("admin: off\nlisteners: [127.0.0.1:0]\npools: {app: {backends: [" + origin_.address() +
                 "], headers: {set: {X-Pool: p}, remove: [X-Gone]}}}\n"
-                "routes: [{path: /, pool: app, headers: {set: {X-Route: r}}, response_headers: {set: {X-Out: o}, remove: [X-Backend]}}]\n");
+                "routes: [{path: /, pool: app, headers: {set: {X-Route: r}}, response_headers: {set: {X-Out: "
+                "o}, remove: [X-Backend]}}]\n");
   const Reply r = remora.ask(get("/", "X-Gone: 1\r\nX-Pool: client\r\n"));
   EXPECT_EQ(field_of(r.body, "X-Gone"), "");
   EXPECT_EQ(field_of(r.body, "X-Pool"), "p");
@@ -100,10 +112,12 @@ TEST_F(Forwarding, Http10RequestsReachTheBackendAsHttp11) {
 
 TEST(Routing, TheMostSpecificRouteWins) {
   Origin a(mirror("a")), b(mirror("b")), c(mirror("c")), d(mirror("d"));
-  Remora remora("admin: off\nlisteners: [127.0.0.1:0]\npools:\n  a: {backends: [" + a.address() + "]}\n  b: {backends: [" + b.address() +
-                "]}\n  c: {backends: [" + c.address() + "]}\n  d: {backends: [" + d.address() +
+  Remora remora("admin: off\nlisteners: [127.0.0.1:0]\npools:\n  a: {backends: [" + a.address() +
+                "]}\n  b: {backends: [" + b.address() + "]}\n  c: {backends: [" + c.address() +
+                "]}\n  d: {backends: [" + d.address() +
                 "]}\nroutes:\n  - {path: /, pool: a}\n  - {path: /api/, pool: b, strip_prefix: /api}\n"
-                "  - {host: \"*.example.com\", path: /, pool: c}\n  - {host: shop.example.com, path: /, methods: [POST], pool: d}\n"
+                "  - {host: \"*.example.com\", path: /, pool: c}\n  - {host: shop.example.com, path: /, "
+                "methods: [POST], pool: d}\n"
                 "  - {path: /old, redirect: {to: \"https://{host}{uri}\", status: 301}}\n"
                 "  - {path: /api, headers: {X-Version: \"2\"}, pool: d}\n");
   const auto backend = [&](const std::string& request) { return remora.ask(request).field("X-Backend"); };
@@ -125,15 +139,19 @@ TEST(Routing, TheMostSpecificRouteWins) {
 
 TEST(Routing, NoRouteIs404) {
   Origin a(mirror());
-  Remora remora("admin: off\nlisteners: [127.0.0.1:0]\npools: {a: {backends: [" + a.address() + "]}}\nroutes: [{path: /only, pool: a}]\n");
+  Remora remora("admin: off\nlisteners: [127.0.0.1:0]\npools: {a: {backends: [" + a.address() +
+                "]}}\nroutes: [{path: /only, pool: a}]\n");
   EXPECT_EQ(remora.ask(get("/")).status, 404);
   EXPECT_EQ(remora.ask(get("/only/this")).status, 200);
 }
 
 TEST(Routing, ASplitFollowsItsWeightsAndTheToken) {
   Origin a(mirror("a")), b(mirror("b"));
-  Remora remora("state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nlisteners: [127.0.0.1:0]\npools:\n  a: {affinity: cookie, backends: [" +
-                a.address() + "]}\n  b: {affinity: cookie, backends: [" + b.address() + "]}\nroutes: [{path: /, split: {a: 50, b: 50}}]\n");
+  Remora remora(
+      "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nlisteners: [127.0.0.1:0]\npools:\n  a: "
+      "{affinity: cookie, backends: [" +
+      a.address() + "]}\n  b: {affinity: cookie, backends: [" + b.address() +
+      "]}\nroutes: [{path: /, split: {a: 50, b: 50}}]\n");
   int count = 0;
   std::string cookie, pool;
   for (int i = 0; i < 100; ++i) {
@@ -144,7 +162,8 @@ TEST(Routing, ASplitFollowsItsWeightsAndTheToken) {
   }
   EXPECT_GT(count, 20);
   EXPECT_LT(count, 80);
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(remora.ask(get("/", "Cookie: " + cookie + "\r\n")).field("X-Backend"), pool);
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(remora.ask(get("/", "Cookie: " + cookie + "\r\n")).field("X-Backend"), pool);
 }
 
 // Limits --------------------------------------------------------------------------------------------
@@ -193,7 +212,8 @@ TEST(ProxyProtocol, TheLineSaysWhoTheClientIs) {
   s.send("PROXY TCP4 9.8.7.6 1.2.3.4 1111 80\r\n" + get("/"));
   EXPECT_EQ(field_of(s.receive_reply().body, "X-Forwarded-For"), "9.8.7.6");
   Socket binary = remora.connect();
-  binary.send(std::string("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x05\x06\x07\x08\1\2\3\4\x11\x11\0\x50", 28) + get("/"));
+  binary.send(std::string("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x05\x06\x07\x08\1\2\3\4\x11\x11\0\x50", 28) +
+              get("/"));
   EXPECT_EQ(field_of(binary.receive_reply().body, "X-Forwarded-For"), "5.6.7.8");
   Socket without = remora.connect();
   without.send(get("/"));
@@ -203,7 +223,8 @@ TEST(ProxyProtocol, TheLineSaysWhoTheClientIs) {
 TEST(UnixSockets, ServeClientsAndReachBackends) {
   const std::string folder = make_folder();
   Origin a(mirror());
-  Remora inner("admin: off\n# listen-marker\nlisteners: [unix:" + folder + "/in.sock]\npools: {app: {backends: [" + a.address() + "]}}\n");
+  Remora inner("admin: off\n# listen-marker\nlisteners: [unix:" + folder +
+               "/in.sock]\npools: {app: {backends: [" + a.address() + "]}}\n");
   Remora outer(simple_config({"unix:" + folder + "/in.sock"}));
   EXPECT_EQ(outer.ask(get("/through")).body.substr(0, 12), "GET /through");
 }

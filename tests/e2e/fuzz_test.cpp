@@ -1,5 +1,5 @@
-// Seeded mutations of requests and responses against the real binary: it survives, and an honest exchange between
-// any two of them is answered as if nothing had happened. The seeds are fixed, so a failure repeats.
+// Seeded mutations of requests and responses against the real binary: it survives, and an honest exchange
+// between any two of them is answered as if nothing had happened. The seeds are fixed, so a failure repeats.
 
 #include <gtest/gtest.h>
 
@@ -12,17 +12,48 @@ namespace remora::test {
 namespace {
 
 std::string mutate(std::string s, std::mt19937& random) {
-  static const std::vector<std::string> words{"\r\n", "\n", "\r", ":", " ", "\t", std::string(1, '\0'), "chunked", "Transfer-Encoding: chunked\r\n", "Content-Length: 5\r\n",
-                                              "Host: a\r\n", "0\r\n\r\n", "ffffffff\r\n", ";", ",", "HTTP/1.1", "HTTP/1.0", "100", "Connection: close\r\n", "%", "Expect: 100-continue\r\n"};
+  static const std::vector<std::string> words{"\r\n",
+                                              "\n",
+                                              "\r",
+                                              ":",
+                                              " ",
+                                              "\t",
+                                              std::string(1, '\0'),
+                                              "chunked",
+                                              "Transfer-Encoding: chunked\r\n",
+                                              "Content-Length: 5\r\n",
+                                              "Host: a\r\n",
+                                              "0\r\n\r\n",
+                                              "ffffffff\r\n",
+                                              ";",
+                                              ",",
+                                              "HTTP/1.1",
+                                              "HTTP/1.0",
+                                              "100",
+                                              "Connection: close\r\n",
+                                              "%",
+                                              "Expect: 100-continue\r\n"};
   for (int n = static_cast<int>(random() % 4) + 1; n > 0 && !s.empty(); --n) {
     const std::size_t at = random() % s.size();
     switch (random() % 6) {
-      case 0: s[at] = static_cast<char>(random()); break;
-      case 1: s.erase(at, random() % 8 + 1); break;
-      case 2: s.insert(at, words[random() % words.size()]); break;
-      case 3: s.insert(at, s.substr(random() % s.size(), random() % 40)); break;
-      case 4: s.resize(at); break;
-      default: std::swap(s[at], s[random() % s.size()]); break;
+      case 0:
+        s[at] = static_cast<char>(random());
+        break;
+      case 1:
+        s.erase(at, random() % 8 + 1);
+        break;
+      case 2:
+        s.insert(at, words[random() % words.size()]);
+        break;
+      case 3:
+        s.insert(at, s.substr(random() % s.size(), random() % 40));
+        break;
+      case 4:
+        s.resize(at);
+        break;
+      default:
+        std::swap(s[at], s[random() % s.size()]);
+        break;
     }
   }
   return s;
@@ -31,7 +62,8 @@ std::string mutate(std::string s, std::mt19937& random) {
 const std::vector<std::string> requests{
     get("/a?b=c", "Cookie: x=y; remora-app=abc\r\nAccept: */*\r\n"),
     "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-    "POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n5;x=y\r\nhello\r\n0\r\nX: y\r\n\r\n",
+    "POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: "
+    "trailers\r\n\r\n5;x=y\r\nhello\r\n0\r\nX: y\r\n\r\n",
     "GET http://a/x HTTP/1.1\r\nHost: a\r\nConnection: X, upgrade\r\nUpgrade: websocket\r\nX: y\r\n\r\n",
     "HEAD / HTTP/1.0\r\n\r\n",
     "PUT /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi" + get("/next"),
@@ -49,7 +81,8 @@ constexpr int rounds = 3000;
 
 TEST(Fuzz, MutatedRequestsHarmNobody) {
   Origin origin(answering([](const std::string&, const std::string&) { return ok("fine"); }));
-  Remora remora(simple_config({origin.address()}, "affinity: cookie\ntimeouts: {response: 2s}\n", "timeouts: {header: 1s, body: 1s}\n"));
+  Remora remora(simple_config({origin.address()}, "affinity: cookie\ntimeouts: {response: 2s}\n",
+                              "timeouts: {header: 1s, body: 1s}\n"));
   std::mt19937 random(20260101);
   Socket canary = remora.connect();
   for (int i = 0; i < rounds; ++i) {
@@ -85,7 +118,9 @@ TEST(Fuzz, MutatedResponsesNeverReachAnotherClient) {
       if (answer.size() % 3 == 0) return;
     }
   });
-  Remora remora(simple_config({origin.address()}, "timeouts: {response: 100ms, read: 100ms}\nfailover: {attempts: 3, retry_on: [connect, refused, reset]}\n"));
+  Remora remora(simple_config({origin.address()},
+                              "timeouts: {response: 100ms, read: 100ms}\nfailover: {attempts: 3, retry_on: "
+                              "[connect, refused, reset]}\n"));
   Socket canary;
   for (int i = 0; i < rounds / 5; ++i) {
     Socket s = remora.connect();

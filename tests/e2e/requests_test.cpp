@@ -1,6 +1,6 @@
-// Raw requests against the real binary: what is refused (with which status, and never forwarded), and what passes.
-// Sources: RFC 9110, RFC 9112; request smuggling as in PortSwigger "HTTP desync attacks" (2019) and the list in
-// the description of the head parser (src/http/head.h).
+// Raw requests against the real binary: what is refused (with which status, and never forwarded), and what
+// passes. Sources: RFC 9110, RFC 9112; request smuggling as in PortSwigger "HTTP desync attacks" (2019) and
+// the list in the description of the head parser (src/http/head.h).
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace {
 struct Case {
   const char* name;
   std::string bytes;
-  int status;           // 0: closed without an answer
+  int status;  // 0: closed without an answer
   bool forwarded = false;
 };
 
@@ -143,11 +143,15 @@ std::vector<Case> cases() {
       // Transfer-Encoding
       {"Chunked", with("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"), 200, true},
       {"ChunkedInOtherCase", with("Transfer-Encoding: Chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"), 200, true},
-      {"ContentLengthThenChunked", with("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\nX"), 400},
-      {"ChunkedThenContentLength", with("Transfer-Encoding: chunked\r\nContent-Length: 6\r\n", "0\r\n\r\nX"), 400},
+      {"ContentLengthThenChunked", with("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\nX"),
+       400},
+      {"ChunkedThenContentLength", with("Transfer-Encoding: chunked\r\nContent-Length: 6\r\n", "0\r\n\r\nX"),
+       400},
       {"ChunkedTwice", with("Transfer-Encoding: chunked, chunked\r\n", "0\r\n\r\n"), 400},
-      {"ChunkedInTwoFields", with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), 400},
-      {"ChunkedThenIdentity", with("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "0\r\n\r\n"), 400},
+      {"ChunkedInTwoFields",
+       with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), 400},
+      {"ChunkedThenIdentity",
+       with("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "0\r\n\r\n"), 400},
       {"GzipChunked", with("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), 400},
       {"ChunkedGzip", with("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n"), 400},
       {"Gzip", with("Transfer-Encoding: gzip\r\n", "0\r\n\r\n"), 501},
@@ -158,22 +162,33 @@ std::vector<Case> cases() {
       {"ChunkedBeforeComma", with("Transfer-Encoding: chunked,\r\n", "0\r\n\r\n"), 400},
       {"ChunkedQuoted", with("Transfer-Encoding: \"chunked\"\r\n", "0\r\n\r\n"), 400},
       {"EmptyTransferEncoding", with("Transfer-Encoding:\r\n", "0\r\n\r\n"), 400},
-      {"ChunkedWithVerticalTab", with("Transfer-Encoding: \x0b" "chunked\r\n", "0\r\n\r\n"), 400},
+      {"ChunkedWithVerticalTab",
+       with("Transfer-Encoding: \x0b"
+            "chunked\r\n",
+            "0\r\n\r\n"),
+       400},
       {"ChunkedInHttp10", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
       {"SpaceBeforeColonOfTransferEncoding", with("Transfer-Encoding : chunked\r\n", "0\r\n\r\n"), 400},
-      {"TransferEncodingWithUnderscoreIsAnOrdinaryField", with("Transfer_Encoding: chunked\r\nContent-Length: 0\r\n"), 200, true},
+      {"TransferEncodingWithUnderscoreIsAnOrdinaryField",
+       with("Transfer_Encoding: chunked\r\nContent-Length: 0\r\n"), 200, true},
 
       // Chunks
-      {"SeveralChunks", with("Transfer-Encoding: chunked\r\n", "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"), 200, true},
-      {"ChunkSizeInUpperCase", with("Transfer-Encoding: chunked\r\n", "A\r\n0123456789\r\n0\r\n\r\n"), 200, true},
-      {"ChunkExtensionPasses", with("Transfer-Encoding: chunked\r\n", "5;a=b\r\nhello\r\n0\r\n\r\n"), 200, true},
-      {"QuotedChunkExtensionPasses", with("Transfer-Encoding: chunked\r\n", "5;a=\"b;\\\"c\"\r\nhello\r\n0\r\n\r\n"), 200, true},
-      {"TrailersPass", with("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"), 200, true},
+      {"SeveralChunks", with("Transfer-Encoding: chunked\r\n", "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"), 200,
+       true},
+      {"ChunkSizeInUpperCase", with("Transfer-Encoding: chunked\r\n", "A\r\n0123456789\r\n0\r\n\r\n"), 200,
+       true},
+      {"ChunkExtensionPasses", with("Transfer-Encoding: chunked\r\n", "5;a=b\r\nhello\r\n0\r\n\r\n"), 200,
+       true},
+      {"QuotedChunkExtensionPasses",
+       with("Transfer-Encoding: chunked\r\n", "5;a=\"b;\\\"c\"\r\nhello\r\n0\r\n\r\n"), 200, true},
+      {"TrailersPass", with("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"), 200,
+       true},
       {"ChunkSizeWithZeros", with("Transfer-Encoding: chunked\r\n", "0005\r\nhello\r\n0\r\n\r\n"), 200, true},
 
       // Limits
       {"HeadTooLarge", "GET / HTTP/1.1\r\nHost: a\r\nX: " + repeat("a", 40000) + "\r\n\r\n", 431},
-      {"HeadTooLargeInManyFields", "GET / HTTP/1.1\r\nHost: a\r\n" + repeat("X: " + repeat("a", 500) + "\r\n", 90) + "\r\n", 431},
+      {"HeadTooLargeInManyFields",
+       "GET / HTTP/1.1\r\nHost: a\r\n" + repeat("X: " + repeat("a", 500) + "\r\n", 90) + "\r\n", 431},
       {"HeadWithoutEnd", "GET / HTTP/1.1\r\nHost: a\r\nX: " + repeat("a", 70000), 431},
       {"TooManyFields", "GET / HTTP/1.1\r\nHost: a\r\n" + repeat("X: a\r\n", 200) + "\r\n", 431},
       {"HundredFieldsPass", "GET / HTTP/1.1\r\nHost: a\r\n" + repeat("X: a\r\n", 99) + "\r\n", 200, true},
@@ -232,9 +247,11 @@ TEST_P(RawRequest, IsAnsweredAsTheRfcSays) {
   EXPECT_EQ(take_seen().size(), c.forwarded ? 1U : 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, RawRequest, ::testing::ValuesIn(cases()), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Table, RawRequest, ::testing::ValuesIn(cases()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
-/// The head is forwarded before the body is known to be good: the backend sees a cut body, never a complete one.
+/// The head is forwarded before the body is known to be good: the backend sees a cut body, never a complete
+/// one.
 struct BodyCase {
   const char* name;
   std::string body;
@@ -296,10 +313,10 @@ TEST_P(BrokenBody, IsRefusedAndTheBackendNeverSeesItsEnd) {
   EXPECT_EQ(seen.find("\r\n0\r\n"), std::string::npos) << seen;
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, BrokenBody, ::testing::ValuesIn(broken_bodies()), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Table, BrokenBody, ::testing::ValuesIn(broken_bodies()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 // Several requests on one connection ------------------------------------------------------------------
-
 
 TEST_F(RawRequest, PipelinedRequestsAreAnsweredInOrder) {
   Socket s = remora_->connect();
@@ -315,7 +332,8 @@ TEST_F(RawRequest, PipelinedRequestsAreAnsweredInOrder) {
 
 TEST_F(RawRequest, ARequestComesByteByByte) {
   Socket s = remora_->connect();
-  for (const char c : std::string("POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
+  for (const char c : std::string(
+           "POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
     ASSERT_TRUE(s.send(std::string_view(&c, 1)));
   EXPECT_EQ(s.receive_reply().status, 200);
 }
@@ -366,7 +384,8 @@ TEST_F(RawRequest, ErrorsSpeakHtmlOrJson) {
   EXPECT_EQ(json.status, 502);
   EXPECT_EQ(json.field("Content-Type"), "application/json");
   EXPECT_EQ(json.body, "{\"status\":502,\"error\":\"Bad Gateway\"}\n");
-  EXPECT_EQ(alone.ask(get("/", "Accept: text/html, application/json\r\n")).field("Content-Type"), "text/html; charset=utf-8");
+  EXPECT_EQ(alone.ask(get("/", "Accept: text/html, application/json\r\n")).field("Content-Type"),
+            "text/html; charset=utf-8");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// What backends may answer: lies, fragments, and the unusual but legal. A malformed response is a 502, or visibly
-// broken once begun; its connection is never used again; no byte of one answer reaches another client.
+// What backends may answer: lies, fragments, and the unusual but legal. A malformed response is a 502, or
+// visibly broken once begun; its connection is never used again; no byte of one answer reaches another
+// client.
 
 #include <gtest/gtest.h>
 
@@ -26,7 +27,8 @@ std::vector<Case> cases() {
       {"UntilClose", "HTTP/1.1 200 OK\r\n\r\nhi", 200, "hi"},
       {"UntilCloseInHttp10", "HTTP/1.0 200 OK\r\n\r\nhi", 200, "hi"},
       {"Chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 200, "hi"},
-      {"ChunkedWithExtension", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhi\r\n0\r\n\r\n", 200, "hi"},
+      {"ChunkedWithExtension",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhi\r\n0\r\n\r\n", 200, "hi"},
       {"NoReason", "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nhi", 200, "hi"},
       {"NoReasonAndNoSpace", "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi", 200, "hi"},
       {"EmptyBody", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, ""},
@@ -35,7 +37,8 @@ std::vector<Case> cases() {
       {"HeadWithLength", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", 200, "", true, head_request},
       {"HeadChunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, "", true, head_request},
       {"UnknownStatus", "HTTP/1.1 299 Fine\r\nContent-Length: 2\r\n\r\nhi", 299, "hi"},
-      {"EarlyHintsThenFinal", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 103},
+      {"EarlyHintsThenFinal",
+       "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 103},
       {"UnknownFieldsPass", "HTTP/1.1 200 OK\r\nX-A: \xe9\r\nContent-Length: 2\r\n\r\nhi", 200, "hi"},
 
       {"Nothing", "", 502},
@@ -51,23 +54,31 @@ std::vector<Case> cases() {
       {"BareCr", "HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\nhi", 502},
       {"NulInField", bytes("HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nhi"), 502},
       {"SpaceBeforeColon", "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nhi", 502},
-      {"LengthAndChunked", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 502},
+      {"LengthAndChunked",
+       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 502},
       {"TwoLengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi", 502},
       {"LengthList", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nhi", 502},
       {"BadLength", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nhi", 502},
       {"UnknownCoding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 502},
       {"ChunkedInHttp10", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 502},
       {"LengthWith204", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi", 502},
-      {"ChunkedWith204", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 502},
-      {"UnaskedUpgrade", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", 502},
+      {"ChunkedWith204", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+       502},
+      {"UnaskedUpgrade", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+       502},
       {"EndlessHead", "HTTP/1.1 200 OK\r\nX: " + std::string(100000, 'a') + "\r\n\r\n", 502},
 
       {"LengthTooLong", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi", 200, "", false},
       {"ChunkCut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhi", 200, "", false},
-      {"LastChunkMissing", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", 200, "", false},
-      {"BadChunkSize", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nx\r\n", 200, "", false},
-      {"TrailersCut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX: y\r\n", 200, "", false},
-      {"ForbiddenTrailer", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nContent-Length: 1\r\n\r\n", 200, "", false},
+      {"LastChunkMissing", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", 200, "",
+       false},
+      {"BadChunkSize", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nx\r\n", 200, "",
+       false},
+      {"TrailersCut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX: y\r\n", 200,
+       "", false},
+      {"ForbiddenTrailer",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nContent-Length: 1\r\n\r\n", 200,
+       "", false},
   };
 }
 
@@ -117,10 +128,12 @@ TEST_P(RawResponse, ReachesTheClientAsItShould) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, RawResponse, ::testing::ValuesIn(cases()), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Table, RawResponse, ::testing::ValuesIn(cases()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(RawResponse, BytesBehindAResponseNeverReachAnyone) {
-  answer_with("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+  answer_with(
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
   Socket s = remora_->connect();
   for (int i = 0; i < 5; ++i) {
     s.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -158,12 +171,16 @@ TEST(Streaming, TrailersPassBothWays) {
       const std::lock_guard lock(mutex);
       seen = all;
     }
-    s.send("HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 9\r\nRemora-State: x\r\n\r\n");
+    s.send(
+        "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: "
+        "9\r\nRemora-State: x\r\n\r\n");
     s.closed_by_peer();
   });
   Remora remora(simple_config({origin.address()}));
   Socket s = remora.connect();
-  s.send("POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Request-Sum: 7\r\n\r\n");
+  s.send(
+      "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Request-Sum: 7\r\n\r\n");
   const Reply r = s.receive_reply();
   EXPECT_EQ(r.trailers, "X-Sum: 9\r\n");  // Remora-* is stripped, in trailers too
   EXPECT_EQ(r.field("Trailer"), "X-Sum");
@@ -243,7 +260,8 @@ TEST(Streaming, LargeBodiesArriveWholeBothWays) {
     Socket s = remora.connect();
     std::thread sender([&] {
       if (!chunked) {
-        s.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+        s.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+               body);
         return;
       }
       s.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -264,14 +282,17 @@ TEST(Streaming, LargeBodiesArriveWholeBothWays) {
 
 // Upgrade -------------------------------------------------------------------------------------------
 
-const std::string upgrade_request = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const std::string upgrade_request =
+    "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 Origin::Script echoing_tunnel() {
   return [](Socket& s) {
     const std::string head = s.receive_head();
     EXPECT_EQ(field_of(head, "Upgrade"), "websocket");
     EXPECT_EQ(field_of(head, "Connection"), "upgrade");
-    s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-X: y\r\n\r\nfirst");
+    s.send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-X: "
+        "y\r\n\r\nfirst");
     while (s.receive_some()) s.send(std::exchange(s.buffer(), {}));
     s.send("bye");
   };

@@ -1,4 +1,5 @@
-// Starting, refusing to start, reloading, stopping, running out of descriptors: the daemon as an operator meets it.
+// Starting, refusing to start, reloading, stopping, running out of descriptors: the daemon as an operator
+// meets it.
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -28,9 +29,12 @@ std::string write(const std::string& folder, const std::string& text) {
 TEST(Starting, APortInUseIsOneClearLine) {
   Origin taken([](Socket&) {});
   const std::string folder = make_folder();
-  const Ran ran = run_binary({"run", "-c", write(folder, "state_dir: none\nadmin: off\nlisteners: [" + taken.address() + "]\npools: {a: {backends: [127.0.0.1:1]}}\n")});
+  const Ran ran = run_binary({"run", "-c",
+                              write(folder, "state_dir: none\nadmin: off\nlisteners: [" + taken.address() +
+                                                "]\npools: {a: {backends: [127.0.0.1:1]}}\n")});
   EXPECT_EQ(ran.code, 1);
-  EXPECT_EQ(ran.output, "remora: listener " + taken.address() + ": the address is in use; stop the other process or choose another port\n");
+  EXPECT_EQ(ran.output, "remora: listener " + taken.address() +
+                            ": the address is in use; stop the other process or choose another port\n");
   std::filesystem::remove_all(folder);
 }
 
@@ -38,18 +42,26 @@ TEST(Starting, ASecondInstanceOnTheSamePortIsRefused) {
   Origin a(named("a"));
   Remora first(simple_config({a.address()}));
   const std::string folder = make_folder();
-  const Ran ran = run_binary({"run", "-c", write(folder, "state_dir: none\nadmin: off\nlisteners: [\"127.0.0.1:" + std::to_string(first.port()) + "\"]\npools: {a: {backends: [127.0.0.1:1]}}\n")});
+  const Ran ran = run_binary(
+      {"run", "-c",
+       write(folder, "state_dir: none\nadmin: off\nlisteners: [\"127.0.0.1:" + std::to_string(first.port()) +
+                         "\"]\npools: {a: {backends: [127.0.0.1:1]}}\n")});
   EXPECT_EQ(ran.code, 1);
   EXPECT_NE(ran.output.find("the address is in use"), std::string::npos) << ran.output;
   std::filesystem::remove_all(folder);
 }
 
 TEST(Starting, MissingFilesAndKeysAreSaid) {
-  EXPECT_EQ(run_binary({"run", "-c", "/nonexistent.yaml"}).output, "/nonexistent.yaml: cannot be read: No such file or directory\n");
+  EXPECT_EQ(run_binary({"run", "-c", "/nonexistent.yaml"}).output,
+            "/nonexistent.yaml: cannot be read: No such file or directory\n");
   const std::string folder = make_folder();
-  const Ran keyless = run_binary({"run", "-c", write(folder, "state_dir: none\nadmin: off\nlisteners: [127.0.0.1:0]\npools: {a: {affinity: cookie, backends: [127.0.0.1:1]}}\n")});
+  const Ran keyless = run_binary({"run", "-c",
+                                  write(folder,
+                                        "state_dir: none\nadmin: off\nlisteners: [127.0.0.1:0]\npools: {a: "
+                                        "{affinity: cookie, backends: [127.0.0.1:1]}}\n")});
   EXPECT_EQ(keyless.code, 1);
-  EXPECT_EQ(keyless.output, "remora: keys: cookie affinity needs a key: give `keys` or a `state_dir` where one is made\n");
+  EXPECT_EQ(keyless.output,
+            "remora: keys: cookie affinity needs a key: give `keys` or a `state_dir` where one is made\n");
   std::filesystem::remove_all(folder);
 }
 
@@ -59,11 +71,15 @@ TEST(Commands, VersionKeygenCheckAndUsage) {
   EXPECT_EQ(one.size(), 45U);
   EXPECT_NE(one, two);
   const std::string folder = make_folder();
-  const Ran good = run_binary({"check", "-c", write(folder, "listeners: [127.0.0.1:0]\npools: {a: {backends: [127.0.0.1:1]}}\n")});
+  const Ran good = run_binary(
+      {"check", "-c", write(folder, "listeners: [127.0.0.1:0]\npools: {a: {backends: [127.0.0.1:1]}}\n")});
   EXPECT_EQ(good.code, 0) << good.output;
-  const Ran bad = run_binary({"check", "-c", write(folder, "listners: [127.0.0.1:0]\npools: {a: {backend: [x]}}\n")});
+  const Ran bad =
+      run_binary({"check", "-c", write(folder, "listners: [127.0.0.1:0]\npools: {a: {backend: [x]}}\n")});
   EXPECT_EQ(bad.code, 1);
-  EXPECT_NE(bad.output.find("/f.yaml:1:1: listners: unknown key (did you mean 'listeners'?)"), std::string::npos) << bad.output;
+  EXPECT_NE(bad.output.find("/f.yaml:1:1: listners: unknown key (did you mean 'listeners'?)"),
+            std::string::npos)
+      << bad.output;
   EXPECT_EQ(run_binary({"frobnicate"}).code, 2);
   std::filesystem::remove_all(folder);
 }
@@ -71,7 +87,10 @@ TEST(Commands, VersionKeygenCheckAndUsage) {
 TEST(Keys, AreMadeOnceInTheStateFolder) {
   Origin a(named("a"));
   const std::string folder = make_folder();
-  const std::string config = "state_dir: " + folder + "/state\nadmin: off\nlisteners: [127.0.0.1:0]\npools: {app: {affinity: cookie, backends: [" + a.address() + "]}}\n";
+  const std::string config =
+      "state_dir: " + folder +
+      "/state\nadmin: off\nlisteners: [127.0.0.1:0]\npools: {app: {affinity: cookie, backends: [" +
+      a.address() + "]}}\n";
   std::string cookie;
   {
     Remora first(config);
@@ -80,7 +99,8 @@ TEST(Keys, AreMadeOnceInTheStateFolder) {
   }
   using std::filesystem::perms;
   EXPECT_EQ(std::filesystem::status(folder + "/state").permissions(), perms::owner_all);
-  EXPECT_EQ(std::filesystem::status(folder + "/state/token.key").permissions(), perms::owner_read | perms::owner_write);
+  EXPECT_EQ(std::filesystem::status(folder + "/state/token.key").permissions(),
+            perms::owner_read | perms::owner_write);
   Remora second(config);
   EXPECT_EQ(second.ask(get("/", "Cookie: " + cookie + "\r\n")).field("Set-Cookie"), "");
   std::filesystem::remove_all(folder);
@@ -126,9 +146,13 @@ TEST(Stopping, TheGraceEndsAndASecondSignalIsAtOnce) {
 
 TEST(Stopping, TheDelayKeepsAcceptingButIsNotReady) {
   Origin a(named("a"));
-  Remora remora("state_dir: none\nadmin: 127.0.0.1:0\nshutdown_delay: 700ms\nlisteners: [127.0.0.1:0]\npools: {app: {backends: [" + a.address() + "]}}\n");
+  Remora remora(
+      "state_dir: none\nadmin: 127.0.0.1:0\nshutdown_delay: 700ms\nlisteners: [127.0.0.1:0]\npools: {app: "
+      "{backends: [" +
+      a.address() + "]}}\n");
   EXPECT_EQ(ask(remora.admin_port(), get("/readyz")).status, 200);
-  EXPECT_EQ(run_binary({"healthcheck", "--admin", "127.0.0.1:" + std::to_string(remora.admin_port())}).code, 0);
+  EXPECT_EQ(run_binary({"healthcheck", "--admin", "127.0.0.1:" + std::to_string(remora.admin_port())}).code,
+            0);
   remora.signal(SIGTERM);
   ASSERT_TRUE(remora.wait_for_log("not ready any more"));
   EXPECT_EQ(ask(remora.admin_port(), get("/readyz")).status, 503);
@@ -175,19 +199,22 @@ TEST(Descriptors, WhenTheyRunOutAcceptPausesAndRecovers) {
 
 TEST(Logs, TheAccessLineTellsTheVerdictAndCannotBeForged) {
   Origin a(named("a"));
-  Remora remora(simple_config({a.address()}, "affinity: cookie\n", "", "log: {access: {format: combined}}\n"));
+  Remora remora(
+      simple_config({a.address()}, "affinity: cookie\n", "", "log: {access: {format: combined}}\n"));
   remora.ask(get("/x", "User-Agent: a\" b\\\r\nCookie: remora-app=secretsecret\r\n"));
   ASSERT_TRUE(remora.wait_for_log("GET /x HTTP/1.1"));
   const std::string log = remora.log();
   EXPECT_NE(log.find("\"a\\\" b\\\\\""), std::string::npos) << log;
-  EXPECT_NE(log.find("affinity=cookie reason=new epoch=1 attempts=1 cause=malformed"), std::string::npos) << log;
+  EXPECT_NE(log.find("affinity=cookie reason=new epoch=1 attempts=1 cause=malformed"), std::string::npos)
+      << log;
   EXPECT_EQ(log.find("secretsecret"), std::string::npos);
 }
 
 TEST(Logs, JsonLinesAndAFileThatIsReopened) {
   Origin a(named("a"));
   const std::string folder = make_folder();
-  Remora remora(simple_config({a.address()}, "", "", "log: {access: {format: json, output: " + folder + "/access.log}}\n"));
+  Remora remora(simple_config({a.address()}, "", "",
+                              "log: {access: {format: json, output: " + folder + "/access.log}}\n"));
   const auto wait_for = [&](const std::string& file, const std::string& text) {
     for (int i = 0; i < 300; ++i) {
       std::ifstream in(file);

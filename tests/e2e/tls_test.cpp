@@ -1,4 +1,5 @@
-// TLS on both sides: certificates by SNI, versions, client certificates, resumption, replaced files, verification.
+// TLS on both sides: certificates by SNI, versions, client certificates, resumption, replaced files,
+// verification.
 
 #include <gtest/gtest.h>
 #include <openssl/err.h>
@@ -17,7 +18,8 @@ namespace {
 class Authority {
  public:
   Authority() : folder(make_folder()) {
-    run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem");
+    run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test-ca "
+        "-keyout ca.key -out ca.pem");
     make("one", "one.test");
     make("two", "*.two.test");
     make("backend", "backend.test");
@@ -25,10 +27,14 @@ class Authority {
   }
   ~Authority() { std::filesystem::remove_all(folder); }
   void make(const std::string& file, const std::string& name) const {
-    run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name + " -keyout " + file + ".key -out " + file + ".csr");
-    run("sh -c 'echo subjectAltName=DNS:" + name + " > ext && openssl x509 -req -in " + file + ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out " + file + ".pem'");
+    run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name + " -keyout " +
+        file + ".key -out " + file + ".csr");
+    run("sh -c 'echo subjectAltName=DNS:" + name + " > ext && openssl x509 -req -in " + file +
+        ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out " + file + ".pem'");
   }
-  std::string pair(const std::string& file) const { return "{cert: " + folder + "/" + file + ".pem, key: " + folder + "/" + file + ".key}"; }
+  std::string pair(const std::string& file) const {
+    return "{cert: " + folder + "/" + file + ".pem, key: " + folder + "/" + file + ".key}";
+  }
   const std::string folder;
 
  private:
@@ -50,16 +56,20 @@ class TlsClient {
     int max_version = TLS1_3_VERSION;
     SSL_SESSION* session = nullptr;
   };
-  TlsClient(int port, const Options& o) : socket_(Socket::connect(port)), context_(SSL_CTX_new(TLS_client_method())) {
+  TlsClient(int port, const Options& o)
+      : socket_(Socket::connect(port)), context_(SSL_CTX_new(TLS_client_method())) {
     SSL_CTX_load_verify_locations(context_, (authority().folder + "/ca.pem").c_str(), nullptr);
     SSL_CTX_set_max_proto_version(context_, o.max_version);
     if (!o.cert.empty()) {
       SSL_CTX_use_certificate_chain_file(context_, (authority().folder + "/" + o.cert + ".pem").c_str());
-      SSL_CTX_use_PrivateKey_file(context_, (authority().folder + "/" + o.cert + ".key").c_str(), SSL_FILETYPE_PEM);
+      SSL_CTX_use_PrivateKey_file(context_, (authority().folder + "/" + o.cert + ".key").c_str(),
+                                  SSL_FILETYPE_PEM);
     }
     ssl_ = SSL_new(context_);
     SSL_set_tlsext_host_name(ssl_, o.sni.c_str());
-    if (!o.alpn.empty()) SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(o.alpn.data()), static_cast<unsigned>(o.alpn.size()));
+    if (!o.alpn.empty())
+      SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(o.alpn.data()),
+                          static_cast<unsigned>(o.alpn.size()));
     if (o.session != nullptr) SSL_set_session(ssl_, o.session);
     SSL_set_fd(ssl_, socket_.fd());
     connected = SSL_connect(ssl_) == 1;
@@ -81,14 +91,16 @@ class TlsClient {
       out.append(block, static_cast<std::size_t>(n));
       const std::size_t head = out.find("\r\n\r\n");
       if (head != std::string::npos && wanted == std::string::npos)
-        wanted = head + 4 + std::strtoul(field_of(out.substr(0, head + 4), "Content-Length").c_str(), nullptr, 10);
+        wanted =
+            head + 4 + std::strtoul(field_of(out.substr(0, head + 4), "Content-Length").c_str(), nullptr, 10);
     }
     return out;
   }
   std::string certificate_name() const {
     char name[100] = "";
     X509* cert = SSL_get1_peer_certificate(ssl_);
-    if (cert != nullptr) X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof name);
+    if (cert != nullptr)
+      X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof name);
     X509_free(cert);
     return name;
   }
@@ -108,15 +120,18 @@ Origin::Script mirror() {
 }
 
 std::string tls(const std::string& more = "") {
-  return "tls: {certificates: [" + authority().pair("one") + ", " + authority().pair("two") + "]" + more + "}\n";
+  return "tls: {certificates: [" + authority().pair("one") + ", " + authority().pair("two") + "]" + more +
+         "}\n";
 }
 
 TEST(Tls, ServesAndChoosesTheCertificateBySni) {
   Origin a(mirror());
   Remora remora(simple_config({a.address()}, "affinity: cookie\n", tls()));
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
-    TlsClient one(remora.port(), {"one.test", "", "", version}), two(remora.port(), {"x.two.test", "", "", version}),
-        other(remora.port(), {"unknown.test", "", "", version}), deep(remora.port(), {"a.b.two.test", "", "", version});
+    TlsClient one(remora.port(), {"one.test", "", "", version}),
+        two(remora.port(), {"x.two.test", "", "", version}),
+        other(remora.port(), {"unknown.test", "", "", version}),
+        deep(remora.port(), {"a.b.two.test", "", "", version});
     EXPECT_EQ(one.certificate_name(), "one.test");
     EXPECT_EQ(two.certificate_name(), "*.two.test");
     EXPECT_EQ(other.certificate_name(), "one.test");
@@ -144,7 +159,8 @@ TEST(Tls, MinimumVersionAndAlpn) {
 
 TEST(Tls, ClientCertificates) {
   Origin a(mirror());
-  Remora remora(simple_config({a.address()}, "", tls(", client_auth: required, client_ca: " + authority().folder + "/ca.pem")));
+  Remora remora(simple_config({a.address()}, "",
+                              tls(", client_auth: required, client_ca: " + authority().folder + "/ca.pem")));
   TlsClient with(remora.port(), {"one.test", "client"});
   EXPECT_NE(with.ask(get("/")).find("200 OK"), std::string::npos);
   TlsClient without(remora.port(), {});
@@ -178,7 +194,8 @@ TEST(Tls, TicketsResumeAlsoAcrossWorkersAndReloads) {
 TEST(Tls, AReplacedCertificateCountsAfterAReload) {
   Origin a(mirror());
   authority().make("renewed", "before.test");
-  Remora remora(simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("renewed") + "]}\n"));
+  Remora remora(
+      simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("renewed") + "]}\n"));
   TlsClient open(remora.port(), {"x"});
   EXPECT_EQ(open.certificate_name(), "before.test");
   authority().make("renewed", "after.test");
@@ -206,8 +223,10 @@ TEST(Tls, LargeBodiesAndPlainTextOnATlsPort) {
 
 TEST(BackendTls, IsVerifiedByDefault) {
   Origin a(mirror());
-  Remora inner(simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("backend") + "]}\n"));
-  const std::string address = "127.0.0.1:" + std::to_string(inner.port()), ca = "ca: " + authority().folder + "/ca.pem";
+  Remora inner(
+      simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("backend") + "]}\n"));
+  const std::string address = "127.0.0.1:" + std::to_string(inner.port()),
+                    ca = "ca: " + authority().folder + "/ca.pem";
   Remora right(simple_config({address}, "tls: {" + ca + ", server_name: backend.test}\n"));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(right.ask(get("/")).status, 200);
   const std::string body(200'000, 'c');
@@ -219,16 +238,22 @@ TEST(BackendTls, IsVerifiedByDefault) {
   EXPECT_EQ(unknown_ca.ask(get("/")).status, 502);
   Remora careless(simple_config({address}, "tls: {verify: off}\n"));
   EXPECT_EQ(careless.ask(get("/")).status, 200);
-  Remora probed(simple_config({address}, "tls: {" + ca + ", server_name: backend.test}\nhealth: {probe: {path: /, interval: 50ms}}\n"));
+  Remora probed(simple_config(
+      {address},
+      "tls: {" + ca + ", server_name: backend.test}\nhealth: {probe: {path: /, interval: 50ms}}\n"));
   EXPECT_TRUE(probed.wait_for_log("is up"));
 }
 
 TEST(BackendTls, ClientCertificateIsShown) {
   Origin a(mirror());
-  Remora inner(simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("backend") + "], client_auth: required, client_ca: " + authority().folder + "/ca.pem}\n"));
+  Remora inner(simple_config({a.address()}, "",
+                             "tls: {certificates: [" + authority().pair("backend") +
+                                 "], client_auth: required, client_ca: " + authority().folder +
+                                 "/ca.pem}\n"));
   const std::string address = "127.0.0.1:" + std::to_string(inner.port());
   const std::string base = "ca: " + authority().folder + "/ca.pem, server_name: backend.test";
-  Remora with(simple_config({address}, "tls: {" + base + ", cert: " + authority().folder + "/client.pem, key: " + authority().folder + "/client.key}\n"));
+  Remora with(simple_config({address}, "tls: {" + base + ", cert: " + authority().folder +
+                                           "/client.pem, key: " + authority().folder + "/client.key}\n"));
   EXPECT_EQ(with.ask(get("/")).status, 200);
   Remora without(simple_config({address}, "tls: {" + base + "}\n"));
   EXPECT_EQ(without.ask(get("/")).status, 502);

@@ -9,13 +9,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace remora;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto inside = [&](std::string_view v) {
-    if (!v.empty() && (v.data() < text.data() || v.data() + v.size() > text.data() + text.size())) std::abort();
+    if (!v.empty() && (v.data() < text.data() || v.data() + v.size() > text.data() + text.size()))
+      std::abort();
   };
   for (const bool request : {true, false}) {
     HeadScanner scanner;
     Parsed p;
     for (std::size_t n : {size / 3, size / 2, size})
-      if (p.status == Parsed::Status::incomplete) p = scanner.scan(text.substr(0, n), response_limits(), request);
+      if (p.status == Parsed::Status::incomplete)
+        p = scanner.scan(text.substr(0, n), response_limits(), request);
     if (p.status != Parsed::Status::ok) continue;
     const std::string_view head = text.substr(scanner.skipped(), scanner.end() - scanner.skipped());
     if (request) {

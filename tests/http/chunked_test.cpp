@@ -8,7 +8,8 @@ namespace {
 using Got = ChunkDecoder::Got;
 
 /// Feeds `text` in pieces cut at `cut`; the decoded body, or "bad".
-std::string decode(const std::string& text, std::size_t cut, std::size_t* used = nullptr, std::string* trailers = nullptr) {
+std::string decode(const std::string& text, std::size_t cut, std::size_t* used = nullptr,
+                   std::string* trailers = nullptr) {
   ChunkDecoder d;
   std::string body;
   std::size_t at = 0;
@@ -20,7 +21,8 @@ std::string decode(const std::string& text, std::size_t cut, std::size_t* used =
       if (step.got == Got::done) {
         if (used != nullptr) *used = at;
         if (trailers != nullptr)
-          for (const Field& f : d.trailers()) trailers->append(f.name).append("=").append(f.value).append(";");
+          for (const Field& f : d.trailers())
+            trailers->append(f.name).append("=").append(f.value).append(";");
         return body;
       }
       if (step.got == Got::need_more) break;
@@ -32,7 +34,8 @@ std::string decode(const std::string& text, std::size_t cut, std::size_t* used =
 }
 
 TEST(ChunkDecoder, DecodesWhateverTheCuts) {
-  const std::string text = "5;a=\"b\\\"c\"\r\nhello\r\n1\r\n \r\n0A\r\n0123456789\r\n000\r\nX-Sum: 1 \r\nY:\r\n\r\nnext";
+  const std::string text =
+      "5;a=\"b\\\"c\"\r\nhello\r\n1\r\n \r\n0A\r\n0123456789\r\n000\r\nX-Sum: 1 \r\nY:\r\n\r\nnext";
   for (std::size_t cut = 0; cut <= text.size(); ++cut) {
     std::size_t used = 0;
     std::string trailers;
@@ -43,8 +46,9 @@ TEST(ChunkDecoder, DecodesWhateverTheCuts) {
 }
 
 TEST(ChunkDecoder, RefusesWhateverTheCuts) {
-  for (const std::string text : {"\r\n", "g\r\n", "5 \r\n", "5\n", "5\rx", "1\r\nab", "1\r\na\n", "0\r\nX\r\n\r\n", "0\r\nHost: x\r\n\r\n", "0\r\n x\r\n\r\n",
-                                 "0\r\nA: b\n\r\n", "1234567890abcdef\r\n"})
+  for (const std::string text :
+       {"\r\n", "g\r\n", "5 \r\n", "5\n", "5\rx", "1\r\nab", "1\r\na\n", "0\r\nX\r\n\r\n",
+        "0\r\nHost: x\r\n\r\n", "0\r\n x\r\n\r\n", "0\r\nA: b\n\r\n", "1234567890abcdef\r\n"})
     for (std::size_t cut = 0; cut <= text.size(); ++cut) ASSERT_EQ(decode(text, cut), "bad") << text << cut;
 }
 

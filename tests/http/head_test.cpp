@@ -1,4 +1,5 @@
-// The grammar of heads and the rules of framing, as values. The same bytes over sockets: e2e/requests_test.cpp.
+// The grammar of heads and the rules of framing, as values. The same bytes over sockets:
+// e2e/requests_test.cpp.
 
 #include "http/head.h"
 
@@ -41,7 +42,8 @@ TEST(HeadScanner, LooksAtNoByteTwice) {
   std::string text = "GET / HTTP/1.1\r\n";
   for (int i = 0; i < 90; ++i) text += "X: " + std::string(300, 'a') + "\r\n";
   HeadScanner scanner;
-  for (std::size_t n = 1; n <= text.size(); ++n) ASSERT_EQ(scanner.scan({text.data(), n}, limits, true).status, Status::incomplete);
+  for (std::size_t n = 1; n <= text.size(); ++n)
+    ASSERT_EQ(scanner.scan({text.data(), n}, limits, true).status, Status::incomplete);
 }
 
 TEST(RequestHead, IsAnIndexOfViews) {
@@ -65,7 +67,8 @@ TEST(RequestHead, KeepAliveAndUpgrade) {
   EXPECT_FALSE(parsed("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\n").keep_alive);
   EXPECT_FALSE(parsed("GET / HTTP/1.0\r\n\r\n").keep_alive);
   EXPECT_TRUE(parsed("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").keep_alive);
-  EXPECT_TRUE(parsed("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").upgrade);
+  EXPECT_TRUE(
+      parsed("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").upgrade);
   EXPECT_FALSE(parsed("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n").upgrade);
 }
 
@@ -76,13 +79,15 @@ TEST(ResponseHead, FramingFollowsTheRequestAndTheStatus) {
     Framing::Kind kind;
     bool keep_alive;
   };
-  for (const Case& c : {Case{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::get, Framing::Kind::length, true},
-                        Case{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::head, Framing::Kind::none, true},
-                        Case{"HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n", Method::get, Framing::Kind::none, true},
-                        Case{"HTTP/1.1 200 OK\r\n\r\n", Method::get, Framing::Kind::until_close, false},
-                        Case{"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n", Method::get, Framing::Kind::chunked, true},
-                        Case{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", Method::get, Framing::Kind::length, false},
-                        Case{"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", Method::get, Framing::Kind::length, false}}) {
+  for (const Case& c :
+       {Case{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::get, Framing::Kind::length, true},
+        Case{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::head, Framing::Kind::none, true},
+        Case{"HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n", Method::get, Framing::Kind::none, true},
+        Case{"HTTP/1.1 200 OK\r\n\r\n", Method::get, Framing::Kind::until_close, false},
+        Case{"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n", Method::get, Framing::Kind::chunked, true},
+        Case{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", Method::get,
+             Framing::Kind::length, false},
+        Case{"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", Method::get, Framing::Kind::length, false}}) {
     ResponseHead head;
     ASSERT_EQ(parse_response_head(c.text, c.asked, head).status, Status::ok) << c.text;
     EXPECT_EQ(head.framing.kind, c.kind) << c.text;
@@ -115,8 +120,10 @@ TEST(Target, PrefixesCoverWholeSegments) {
 }
 
 TEST(KnownFields, RemoraInEveryDisguise) {
-  for (const char* name : {"Remora-Session", "remora-x", "REMORA_STATE", "rEmOrA-"}) EXPECT_EQ(known_field(name), Known::remora) << name;
-  for (const char* name : {"Remora", "Remoral", "X-Remora-Session"}) EXPECT_EQ(known_field(name), Known::other) << name;
+  for (const char* name : {"Remora-Session", "remora-x", "REMORA_STATE", "rEmOrA-"})
+    EXPECT_EQ(known_field(name), Known::remora) << name;
+  for (const char* name : {"Remora", "Remoral", "X-Remora-Session"})
+    EXPECT_EQ(known_field(name), Known::other) << name;
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Deadlines and Wake on a real loop: order, putting off, taking back. Times are short and only bounded from below.
+// Deadlines and Wake on a real loop: order, putting off, taking back. Times are short and only bounded from
+// below.
 
 #include "net/wake.h"
 

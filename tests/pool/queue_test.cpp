@@ -62,7 +62,8 @@ TEST(HealthTracker, FlipsAfterRiseAndFallAndAtOnceFromUnknown) {
   EXPECT_EQ(t.observe(true, false), std::nullopt);
   EXPECT_EQ(t.observe(true, false), Health::up);
   HealthTracker dead(2, 3, Health::down);
-  EXPECT_EQ(dead.observe(true, true), Health::up);  // nobody else is in service: the first good probe is enough
+  EXPECT_EQ(dead.observe(true, true),
+            Health::up);  // nobody else is in service: the first good probe is enough
 }
 
 }  // namespace

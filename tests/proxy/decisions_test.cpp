@@ -91,14 +91,17 @@ TEST(Arrival, TheLastUntrustedHopIsTheClient) {
     resolve_arrival(fields, {&block, 1}, a);
     return a.client.text();
   };
-  const auto xff = [](std::string_view v) { return std::vector<Field>{{"X-Forwarded-For", v, Known::x_forwarded_for}}; };
+  const auto xff = [](std::string_view v) {
+    return std::vector<Field>{{"X-Forwarded-For", v, Known::x_forwarded_for}};
+  };
   EXPECT_EQ(arrival(xff("1.1.1.1, 2.2.2.2, 10.0.0.3")), "2.2.2.2");
   EXPECT_EQ(arrival(xff("6.6.6.6, 1.1.1.1")), "1.1.1.1");
   EXPECT_EQ(arrival(xff("10.0.0.1, 10.0.0.2")), "10.0.0.1");
   EXPECT_EQ(arrival(xff("1.1.1.1, nonsense")), "10.0.0.9");
   EXPECT_EQ(arrival(xff("1.1.1.1:1234")), "1.1.1.1");
   EXPECT_EQ(arrival(xff("[2001:db8::1]:1234")), "2001:db8::1");
-  EXPECT_EQ(arrival({{"Forwarded", "for=1.1.1.1, for=\"[2001:db8::2]:99\";proto=https", Known::forwarded}}), "2001:db8::2");
+  EXPECT_EQ(arrival({{"Forwarded", "for=1.1.1.1, for=\"[2001:db8::2]:99\";proto=https", Known::forwarded}}),
+            "2001:db8::2");
   EXPECT_EQ(arrival(xff("1.1.1.1"), "192.168.0.0"), "10.0.0.9");
 }
 
@@ -112,27 +115,33 @@ TEST(ProxyLine, Version1And2) {
   EXPECT_EQ(parse_proxy_line(v1).client->port, 1000);
   EXPECT_EQ(parse_proxy_line("PROXY TCP6 2001:db8::1 ::1 1 2\r\n").client->text(), "2001:db8::1");
   EXPECT_FALSE(parse_proxy_line("PROXY UNKNOWN what ever\r\n").client);
-  for (const char* bad : {"GET / HTTP/1.1\r\n", "PROXY TCP4 1.2.3.4\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 1 99999\r\n", "PROXY TCP5 a b 1 2\r\n",
+  for (const char* bad : {"GET / HTTP/1.1\r\n", "PROXY TCP4 1.2.3.4\r\n",
+                          "PROXY TCP4 1.2.3.4 5.6.7.8 1 99999\r\n", "PROXY TCP5 a b 1 2\r\n",
                           "PROXY TCP4 ::1 ::1 1 2\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3\r\n", "\r\n\r\nx"})
     EXPECT_EQ(status(bad), S::bad) << bad;
   EXPECT_EQ(status("PROXY " + std::string(200, 'x')), S::bad);
   const std::string signature("\r\n\r\n\0\r\nQUIT\n", 12);
-  EXPECT_EQ(status(signature + std::string("\x20\0\0\0", 4)), S::ok);                     // LOCAL
-  EXPECT_EQ(status(signature + std::string("\x11\x11\0\x0c", 4) + std::string(12, 1)), S::bad);  // version 1 in binary
-  EXPECT_EQ(status(signature + std::string("\x21\x11\0\x04", 4) + std::string(4, 1)), S::bad);   // too short
-  EXPECT_EQ(status(signature + std::string("\x21\x11\xff\xff", 4)), S::bad);                // absurdly long
+  EXPECT_EQ(status(signature + std::string("\x20\0\0\0", 4)), S::ok);  // LOCAL
+  EXPECT_EQ(status(signature + std::string("\x11\x11\0\x0c", 4) + std::string(12, 1)),
+            S::bad);  // version 1 in binary
+  EXPECT_EQ(status(signature + std::string("\x21\x11\0\x04", 4) + std::string(4, 1)), S::bad);  // too short
+  EXPECT_EQ(status(signature + std::string("\x21\x11\xff\xff", 4)), S::bad);  // absurdly long
 }
 
 TEST(Answers, ByAccept) {
   std::string room;
   EXPECT_EQ(make_answer(404, "", "", room).content_type, "text/html; charset=utf-8");
-  EXPECT_EQ(make_answer(404, "application/json", "", room).body, "{\"status\":404,\"error\":\"Not Found\"}\n");
-  EXPECT_EQ(make_answer(404, "text/html, application/json;q=0.9", "", room).content_type, "text/html; charset=utf-8");
+  EXPECT_EQ(make_answer(404, "application/json", "", room).body,
+            "{\"status\":404,\"error\":\"Not Found\"}\n");
+  EXPECT_EQ(make_answer(404, "text/html, application/json;q=0.9", "", room).content_type,
+            "text/html; charset=utf-8");
   EXPECT_EQ(make_answer(503, "", "configured", room).body, "configured");
 }
 
 TEST(SharedCaches, MayStoreByCacheControl) {
-  const auto open = [](std::string_view v) { return shared_cacheable({{"Cache-Control", v, Known::cache_control}}); };
+  const auto open = [](std::string_view v) {
+    return shared_cacheable({{"Cache-Control", v, Known::cache_control}});
+  };
   EXPECT_TRUE(open("public"));
   EXPECT_TRUE(open("max-age=1, s-maxage=5"));
   EXPECT_FALSE(open("max-age=60"));

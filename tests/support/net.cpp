@@ -33,7 +33,9 @@ void for_each_line(const std::string& head, F f) {
     at = end;
   }
 }
-bool same(std::string_view a, std::string_view b) { return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0; }
+bool same(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
+}
 }  // namespace
 
 std::string field_of(const std::string& head, std::string_view name) {
@@ -53,8 +55,12 @@ int count_of(const std::string& head, std::string_view name) {
   return n;
 }
 
-std::string Reply::field(std::string_view name) const { return field_of(head, name); }
-int Reply::count(std::string_view name) const { return count_of(head, name); }
+std::string Reply::field(std::string_view name) const {
+  return field_of(head, name);
+}
+int Reply::count(std::string_view name) const {
+  return count_of(head, name);
+}
 
 // Socket --------------------------------------------------------------------------------------------
 
@@ -189,7 +195,9 @@ bool Socket::closed_by_peer(std::chrono::milliseconds limit) {
   return n <= 0;
 }
 
-void Socket::shutdown_send() { ::shutdown(fd_, SHUT_WR); }
+void Socket::shutdown_send() {
+  ::shutdown(fd_, SHUT_WR);
+}
 
 void Socket::close() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
@@ -286,7 +294,8 @@ Origin::Script answering(std::function<std::string(const std::string&, const std
 }
 
 std::string ok(std::string_view body, std::string_view more) {
-  return "HTTP/1.1 200 OK\r\n" + std::string(more) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+  return "HTTP/1.1 200 OK\r\n" + std::string(more) + "Content-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + std::string(body);
 }
 
 }  // namespace remora::test

@@ -1,4 +1,5 @@
-// Sockets for tests: a raw client, and a server whose answers are scripts. Blocking, with time limits, port 0.
+// Sockets for tests: a raw client, and a server whose answers are scripts. Blocking, with time limits, port
+// 0.
 #pragma once
 
 #include <atomic>
@@ -19,7 +20,7 @@ constexpr std::chrono::milliseconds patience{10000};  // no test should come nea
 
 /// A response as read from a socket.
 struct Reply {
-  int status = 0;  // 0: the connection ended without one
+  int status = 0;    // 0: the connection ended without one
   std::string head;  // with the final CRLFCRLF
   std::string body;  // decoded
   std::string trailers;

@@ -20,7 +20,8 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-pid_t spawn(const std::vector<std::string>& arguments, const std::string& output, const std::vector<std::string>& environment) {
+pid_t spawn(const std::vector<std::string>& arguments, const std::string& output,
+            const std::vector<std::string>& environment) {
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
   const int fd = ::open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
@@ -56,13 +57,18 @@ std::string make_folder() {
   return path;
 }
 
-Remora::Remora(const std::string& yaml, const std::vector<std::string>& environment) : folder_(make_folder()) {
+Remora::Remora(const std::string& yaml, const std::vector<std::string>& environment)
+    : folder_(make_folder()) {
   rewrite(yaml);
   pid_ = spawn({"run", "-c", folder_ + "/remora.yaml"}, folder_ + "/log", environment);
   // Ready when the last line of the start was written: each listener, then admin, if any.
   std::size_t wanted = 0;
-  for (std::size_t at = yaml.find("127.0.0.1:0"); at != std::string::npos; at = yaml.find("127.0.0.1:0", at + 1)) ++wanted;
-  for (std::size_t at = yaml.find("listen-marker"); at != std::string::npos; at = yaml.find("listen-marker", at + 1)) ++wanted;
+  for (std::size_t at = yaml.find("127.0.0.1:0"); at != std::string::npos;
+       at = yaml.find("127.0.0.1:0", at + 1))
+    ++wanted;
+  for (std::size_t at = yaml.find("listen-marker"); at != std::string::npos;
+       at = yaml.find("listen-marker", at + 1))
+    ++wanted;
   for (int i = 0; i < 1000; ++i) {
     std::istringstream lines(log());
     ports_.clear();
@@ -119,7 +125,9 @@ int Remora::stop() {
 void Remora::signal(int number) const {
   if (pid_ > 0) ::kill(pid_, number);
 }
-std::string Remora::log() const { return read_file(folder_ + "/log"); }
+std::string Remora::log() const {
+  return read_file(folder_ + "/log");
+}
 
 bool Remora::wait_for_log(std::string_view text) const {
   for (int i = 0; i < 1000; ++i) {
@@ -129,7 +137,9 @@ bool Remora::wait_for_log(std::string_view text) const {
   return false;
 }
 
-void Remora::rewrite(const std::string& yaml) const { std::ofstream(folder_ + "/remora.yaml") << yaml; }
+void Remora::rewrite(const std::string& yaml) const {
+  std::ofstream(folder_ + "/remora.yaml") << yaml;
+}
 
 std::size_t Remora::resident() const {
   std::istringstream in(read_file("/proc/" + std::to_string(pid_) + "/statm"));
@@ -148,8 +158,8 @@ Ran run_binary(const std::vector<std::string>& arguments) {
   return ran;
 }
 
-std::string simple_config(const std::vector<std::string>& backends, const std::string& pool, const std::string& listener,
-                          const std::string& top) {
+std::string simple_config(const std::vector<std::string>& backends, const std::string& pool,
+                          const std::string& listener, const std::string& top) {
   std::string text = "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nworkers: 2\n" + top;
   text += "listeners:\n  - bind: 127.0.0.1:0\n";
   std::istringstream listener_lines(listener);

@@ -56,7 +56,7 @@ std::string make_folder();
 bool sanitized();
 
 /// One pool over these backends, on a port 0 listener; `pool` and `top` add lines.
-std::string simple_config(const std::vector<std::string>& backends, const std::string& pool = "", const std::string& listener = "",
-                          const std::string& top = "");
+std::string simple_config(const std::vector<std::string>& backends, const std::string& pool = "",
+                          const std::string& listener = "", const std::string& top = "");
 
 }  // namespace remora::test
