@@ -51,7 +51,7 @@ void DeadlineWheel::link(DeadlineEntry& entry, std::int64_t wanted) {
   const std::int64_t at = std::clamp(wanted, done_ + 1, done_ + static_cast<std::int64_t>(slot_count) - 1);
   push(slots_[static_cast<std::size_t>(at) % slot_count], entry);
   entry.slot_tick_ = at;
-  if (entry.at_ - now < seconds(1))
+  if (entry.at_ - now < milliseconds(900))
     near_until_ = std::max(near_until_, std::min(entry.at_, now + seconds(1)));
   schedule(now);
 }

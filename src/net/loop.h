@@ -10,7 +10,8 @@
 namespace remora {
 
 struct Loop {
-  asio::io_context ctx{1};
+  // One thread runs it; others only post. So its descriptors need no locks.
+  asio::io_context ctx{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   DeadlineWheel wheel{ctx};
   BufferPool buffers;
 };

@@ -102,8 +102,7 @@ void add_forwarded(const RequestContext& in, TextArena& arena, OutHead& out) {
   using config::Forwarded;
   const Forwarded mode = in.pool.config.forwarded;
   if (mode == Forwarded::off) return;
-  char room[48];
-  const std::string_view peer = arena.join(std::string_view(room, in.arrival.peer.format(room)));
+  const std::string_view peer(in.arrival.peer_text, in.arrival.peer_text_size);
   const std::string_view proto = in.arrival.secure ? "https" : "http";
   const auto joined = [&](Known known, std::string_view ours) {  // what a trusted proxy said, then ours
     std::string_view value;

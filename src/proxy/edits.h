@@ -14,10 +14,12 @@ namespace remora {
 
 /// What is known of the client's way to us.
 struct Arrival {
-  ClientAddress peer;    // of the connection (or of the PROXY line)
-  ClientAddress client;  // the real one, through trusted proxies
-  bool secure = false;   // TLS as the client saw it, as far as trusted proxies tell
-  bool trusted = false;  // the peer is a trusted proxy
+  ClientAddress peer;       // of the connection (or of the PROXY line)
+  ClientAddress client;     // the real one, through trusted proxies
+  bool secure = false;      // TLS as the client saw it, as far as trusted proxies tell
+  bool trusted = false;     // the peer is a trusted proxy
+  char peer_text[46] = {};  // formatted once per connection
+  std::size_t peer_text_size = 0;
 };
 
 /// Fills in `client` and `secure` from X-Forwarded-For / Forwarded when the peer is trusted: the last address

@@ -37,6 +37,7 @@ void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> liste
   limits_ = limits;
   arrival_ = {};
   arrival_.peer = peer;
+  arrival_.peer_text_size = peer.format(arrival_.peer_text);
   idle_since_ = idle_since;
   client_.use(std::move(stream), listener_->config.limits);
   client_.attach(wake_, Wake::client);
