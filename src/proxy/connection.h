@@ -45,7 +45,7 @@ class Connection final : private StreamWatcher, private DeadlineEntry {
  private:
   Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
              const ClientAddress& peer);
-  ~Connection();
+  ~Connection() override;
   static void* operator new(std::size_t) { return Slab<Connection>::take(); }
   static void operator delete(void* p) noexcept { Slab<Connection>::give_back(p); }
 

@@ -70,7 +70,8 @@ void Exchange::forget() {
   failure_ = {};
   replay_.clear();
   replay_at_ = 0;
-  asked_client_ = more_ = replay_overflow_ = request_broken_ = forced_close_ = clear_session_ = false;
+  stale_ = fresh_only_ = asked_client_ = more_ = replay_overflow_ = request_broken_ = forced_close_ =
+      clear_session_ = false;
   response_bytes_ = 0;
   request_edits_ = {};
   response_edits_.clear();
@@ -209,6 +210,11 @@ bool Exchange::choose_backend() {
   const Failure before = std::exchange(failure_, Failure{});
   if (choose_member(before)) return true;
   if (answer_status_ != 0) return false;  // a lost session has its own answer
+  if (std::exchange(stale_, false)) {
+    // Only a connection was dead, perhaps not its backend: with nobody else left, once more over a fresh one.
+    tried_.clear();
+    if (choose_member(before)) return true;
+  }
   fail(FailSide::self, Kind::no_backend);
   if (before) failure_ = before;
   return false;
@@ -285,6 +291,10 @@ bool Exchange::take_place() {
 
 /// After a failed attempt: whether, and against which rules, the request is sent once more.
 bool Exchange::try_again() {
+  if (failure_.kind == Kind::reset && backend_.has_stream() && backend_.reused()) {
+    stale_ = !fresh_only_;
+    fresh_only_ = true;
+  }
   backend_.abort();
   backend_.release();
   place_.free();

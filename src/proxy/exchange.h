@@ -134,6 +134,8 @@ class Exchange {
   unsigned attempts_ = 0, same_backend_left_ = 0;
   Failure failure_;
   std::size_t replay_at_ = 0;
+  bool stale_ = false;       // the last attempt met a dead idle connection
+  bool fresh_only_ = false;  // no more idle connections for this request
   bool asked_client_ = false;
   bool more_ = false;  // stopped for fairness, not because something would block
   bool replay_overflow_ = false, request_broken_ = false, forced_close_ = false, clear_session_ = false;

@@ -35,7 +35,10 @@ Task<void> Exchange::attempt() {
   ++attempts_;
   attempt_at_ = moved_at_ = now();
   const bool certain = !idempotent(request_.method) || attempts_ >= pool_->config.failover.attempts;
-  StreamRef idle = worker_.idle.take(*member_->backend, pool_->tls, pool_->endpoint(*member_), certain);
+  StreamRef idle;
+  if (!fresh_only_) {
+    idle = worker_.idle.take(*member_->backend, pool_->tls, pool_->endpoint(*member_), certain);
+  }
   if (idle) {
     backend_.use(std::move(idle), true);
   } else if (!co_await open_connection()) {

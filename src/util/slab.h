@@ -17,15 +17,15 @@ template <class T>
 class Slab {
  public:
   static void* take() {
-    if (free_ == nullptr) grow();
-    Place* p = free_;
-    free_ = p->next;
+    if (free_list == nullptr) grow();
+    Place* p = free_list;
+    free_list = p->next;
     return p;
   }
   static void give_back(void* memory) noexcept {
     auto* p = static_cast<Place*>(memory);
-    p->next = free_;
-    free_ = p;
+    p->next = free_list;
+    free_list = p;
   }
 
  private:
@@ -40,7 +40,7 @@ class Slab {
     auto* places = static_cast<Place*>(chunk);
     for (std::size_t i = chunk_bytes / sizeof(Place); i > 0; --i) give_back(places + i - 1);
   }
-  static inline thread_local Place* free_ = nullptr;
+  static inline thread_local Place* free_list = nullptr;
 };
 
 }  // namespace remora

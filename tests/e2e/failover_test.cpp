@@ -218,6 +218,23 @@ TEST(Retry, AResetBeforeTheResponseIsRepeatedForGetOnly) {
   EXPECT_EQ(posts.load(), failed_posts);  // each POST that was lost there was lost: none was sent again
 }
 
+TEST(Retry, ADeadIdleConnectionOfTheOnlyBackendIsNoFailure) {
+  // The backend closes after each answer without saying so; its end may come together with the answer.
+  Origin silent([](Socket& s) {
+    const std::string head = s.receive_head();
+    if (!head.empty()) s.send(ok("x"));
+  });
+  Remora remora(simple_config({silent.address()}));
+  Socket s = remora.connect();
+  for (int i = 0; i < 50; ++i) {
+    s.send(get("/"));
+    ASSERT_EQ(s.receive_reply().status, 200) << i;
+    std::this_thread::sleep_for(5ms);  // its end has come by now; a POST could not be repeated
+    s.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    ASSERT_EQ(s.receive_reply().status, 200) << i;
+  }
+}
+
 TEST(Retry, PutBodiesAreReplayedUpToTheLimit) {
   Origin bad([](Socket& s) {
     s.receive_head();
