@@ -1,11 +1,6 @@
 // The command line: run, check, keygen, healthcheck, version. Exit code 0: fine; 1: refused or failed; 2:
 // usage.
 
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
@@ -13,6 +8,7 @@
 
 #include "admin/status_server.h"
 #include "config/loader.h"
+#include "server/log.h"
 #include "server/server.h"
 #include "version.h"
 
@@ -29,53 +25,6 @@ bool load(const std::string& file, config::Config& out) {
   }
   out = std::move(std::get<config::Config>(loaded));
   return true;
-}
-
-/// The message as the inside of a JSON string.
-class JsonText final : public spdlog::custom_flag_formatter {
- public:
-  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
-    static constexpr char digits[] = "0123456789abcdef";
-    for (const char c : message.payload) {
-      const auto u = static_cast<unsigned char>(c);
-      if (c == '"' || c == '\\') {
-        out.push_back('\\');
-        out.push_back(c);
-      } else if (u < ' ') {
-        for (const char e : {'\\', 'u', '0', '0', digits[u >> 4], digits[u & 15]}) out.push_back(e);
-      } else {
-        out.push_back(c);
-      }
-    }
-  }
-  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override {
-    return std::make_unique<JsonText>();
-  }
-};
-
-void set_up_log(const config::Log& log) {
-  spdlog::sink_ptr sink;
-  if (log.output == "stdout")
-    sink = std::make_shared<spdlog::sinks::stdout_sink_mt>();
-  else if (log.output == "stderr")
-    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  else
-    sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(log.output);
-  auto logger = std::make_shared<spdlog::logger>("remora", std::move(sink));
-  constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug,
-                                                  spdlog::level::info, spdlog::level::warn,
-                                                  spdlog::level::err};
-  logger->set_level(levels[static_cast<std::size_t>(log.level)]);
-  if (log.format == config::LogFormat::json) {
-    auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-    formatter->add_flag<JsonText>('*').set_pattern(
-        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})");
-    logger->set_formatter(std::move(formatter));
-  } else {
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %-5l %v", spdlog::pattern_time_type::utc);
-  }
-  logger->flush_on(spdlog::level::info);
-  spdlog::set_default_logger(std::move(logger));
 }
 
 int run(const std::string& file) {

@@ -1,6 +1,7 @@
 #include "admin/status_server.h"
 
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,7 +28,14 @@ using AdminStream = beast::basic_stream<Protocol, Executor>;
 constexpr auto use = asio::as_tuple(asio::deferred);
 constexpr int most_connections = 64;
 
-Task<void> answer(AdminStream stream, std::shared_ptr<bool> ready, std::shared_ptr<int> open) {
+/// In constant time, so that a token cannot be guessed byte by byte.
+bool authorised(std::string_view field, const std::string& token) {
+  const std::string wanted = "Bearer " + token;
+  return field.size() == wanted.size() && CRYPTO_memcmp(field.data(), wanted.data(), wanted.size()) == 0;
+}
+
+Task<void> answer(AdminStream stream, std::shared_ptr<bool> ready, std::shared_ptr<int> open,
+                  std::string token) {
   ++*open;
   beast::flat_buffer buffer(16 * 1024);
   for (bool keep = true; keep;) {
@@ -44,7 +52,12 @@ Task<void> answer(AdminStream stream, std::shared_ptr<bool> ready, std::shared_p
     response.set(http::field::content_type, "text/plain");
     const bool known = request.target() == "/healthz" || request.target() == "/readyz";
     const bool fine = request.target() == "/healthz" || *ready;
-    if (request.method() != http::verb::get && request.method() != http::verb::head) {
+    const auto field = request[http::field::authorization];
+    if (!known && !token.empty() && !authorised({field.data(), field.size()}, token)) {
+      response.result(http::status::unauthorized);
+      response.set(http::field::www_authenticate, "Bearer");
+      response.body() = "a token is needed\n";
+    } else if (request.method() != http::verb::get && request.method() != http::verb::head) {
       response.result(http::status::method_not_allowed);
       response.body() = "GET only\n";
     } else if (!known) {
@@ -65,15 +78,16 @@ Task<void> answer(AdminStream stream, std::shared_ptr<bool> ready, std::shared_p
 }  // namespace
 
 struct StatusServer::Listening {
-  explicit Listening(asio::io_context& ctx) : acceptor(ctx), pause(ctx) {}
+  Listening(asio::io_context& ctx, std::string t) : acceptor(ctx), pause(ctx), token(std::move(t)) {}
   asio::basic_socket_acceptor<Protocol, Executor> acceptor;
   asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
                              Executor>
       pause;
+  const std::string token;
 };
 
-StatusServer::StatusServer(Loop& loop, const config::Address& bind)
-    : listening_(std::make_shared<Listening>(loop.ctx)) {
+StatusServer::StatusServer(Loop& loop, const config::Address& bind, std::string token)
+    : listening_(std::make_shared<Listening>(loop.ctx, std::move(token))) {
   const auto endpoint = resolve(bind);
   const auto refuse = [&](const std::string& why) {
     throw std::runtime_error("admin.bind " + bind.text() + ": " + why +
@@ -114,8 +128,8 @@ Task<void> StatusServer::accept(std::shared_ptr<Listening> listening, std::share
     const auto [ec] = co_await listening->acceptor.async_accept(socket, use);
     if (!ec && *open < most_connections) {
       AdminStream stream(std::move(socket));
-      asio::co_spawn(listening->acceptor.get_executor(), answer(std::move(stream), ready, open),
-                     asio::detached);
+      asio::co_spawn(listening->acceptor.get_executor(),
+                     answer(std::move(stream), ready, open, listening->token), asio::detached);
       continue;
     }
     if (!listening->acceptor.is_open()) co_return;

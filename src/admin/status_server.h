@@ -16,8 +16,9 @@ namespace remora {
 
 class StatusServer {
  public:
-  /// Throws std::runtime_error when the address cannot be used.
-  StatusServer(Loop& loop, const config::Address& bind);
+  /// Throws std::runtime_error when the address cannot be used. With a `token`, everything but the two
+  /// questions needs `Authorization: Bearer TOKEN`.
+  StatusServer(Loop& loop, const config::Address& bind, std::string token);
   ~StatusServer();
   void set_ready(bool ready) noexcept { *ready_ = ready; }
   void stop();

@@ -229,7 +229,9 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   const config::HeaderEdits& pool_edits = in.pool.config.headers;
   const config::HeaderEdits& route_edits = in.route.config.request_headers;
   const bool edits = !pool_edits.empty() || !route_edits.empty();
-  const bool forwards = in.pool.config.forwarded != config::Forwarded::off;
+  const config::Forwarded mode = in.pool.config.forwarded;
+  const bool sends_x = mode == config::Forwarded::x || mode == config::Forwarded::both;
+  const bool sends_forwarded = mode == config::Forwarded::rfc7239 || mode == config::Forwarded::both;
   const Nominated nominated(in.head.fields);
   bool have_host = false;
   for (const Field& f : in.head.fields) {
@@ -243,9 +245,12 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
       case Known::x_forwarded_for:
       case Known::x_forwarded_proto:
       case Known::x_forwarded_host:
+        // From a stranger: a claim nobody checked. From a trusted proxy: joined with ours below, or passed
+        // on.
+        if (in.arrival.trusted && !sends_x) out.fields.push_back(f);
+        break;
       case Known::forwarded:
-        // From a stranger: a claim nobody checked. From a trusted proxy: joined with ours below.
-        if (in.arrival.trusted && !forwards) out.fields.push_back(f);
+        if (in.arrival.trusted && !sends_forwarded) out.fields.push_back(f);
         break;
       case Known::expect:
         if (in.head.expect_continue) out.fields.push_back(f);

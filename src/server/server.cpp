@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "config/loader.h"
+#include "server/log.h"
 
 namespace remora {
 
@@ -50,7 +51,7 @@ Server::Server(config::Config config, std::string file)
   const auto snapshot = builder_.build(config_, load_keys(config_));
   open_listeners();
   if (config_.admin.bind) {
-    status_ = std::make_unique<StatusServer>(loop_, *config_.admin.bind);
+    status_ = std::make_unique<StatusServer>(loop_, *config_.admin.bind, config_.admin.token);
     spdlog::info("admin on {}", bound_address(status_->fd(), *config_.admin.bind));
   }
   for (const int s : {SIGTERM, SIGINT, SIGHUP}) signals_.add(s);
@@ -124,7 +125,8 @@ void Server::on_signal(int signal) {
 /// A file that is wrong changes nothing and says why; a good one replaces the snapshot.
 void Server::reload() {
   if (access_writer_ && !access_writer_->reopen())
-    spdlog::error("reload: the access log cannot be opened again; the old one stays in use");
+    spdlog::error("the access log cannot be opened again; the old file stays in use");
+  if (!refresh_log(config_.log)) spdlog::error("the log cannot be opened again; the old file stays in use");
   auto loaded = config::load_file(file_);
   if (const auto* errors = std::get_if<config::LoadError>(&loaded)) {
     for (const auto& line : errors->lines) spdlog::error("{}", line);
@@ -141,11 +143,13 @@ void Server::reload() {
                           a.per_client.burst == b.per_client.burst;
                  });
   const bool same_log = fresh.log.access_format == config_.log.access_format &&
-                        fresh.log.access_output == config_.log.access_output;
+                        fresh.log.access_output == config_.log.access_output &&
+                        fresh.log.output == config_.log.output && fresh.log.format == config_.log.format;
   if (!same_sockets || !same_log || fresh.workers != config_.workers ||
-      fresh.admin.bind != config_.admin.bind) {
+      fresh.admin.bind != config_.admin.bind || fresh.admin.token != config_.admin.token) {
     spdlog::error(
-        "reload refused: listeners' addresses and limits, workers, admin.bind and log.access need a restart; "
+        "reload refused: listeners' addresses and limits, workers, admin and log (but its level) need a "
+        "restart; "
         "nothing was changed");
     return;
   }
@@ -154,6 +158,7 @@ void Server::reload() {
     checker_.configure(built->pools);
     publish(builder_.with_health(checker_));
     config_ = std::move(fresh);
+    refresh_log(config_.log);  // its level may have changed
     spdlog::info("reloaded {}", file_);
   } catch (const std::exception& e) {
     spdlog::error("{}", e.what());

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -208,6 +210,54 @@ TEST(Logs, TheAccessLineTellsTheVerdictAndCannotBeForged) {
   EXPECT_NE(log.find("affinity=cookie reason=new epoch=1 attempts=1 cause=malformed"), std::string::npos)
       << log;
   EXPECT_EQ(log.find("secretsecret"), std::string::npos);
+}
+
+TEST(Admin, AnythingElseNeedsTheToken) {
+  Origin a(named("a"));
+  Remora remora(
+      "state_dir: none\nadmin: {bind: 127.0.0.1:0, token: {env: REMORA_TEST_KEY}}\nlisteners: "
+      "[127.0.0.1:0]\npools: {app: {backends: [" +
+      a.address() + "]}}\n");
+  const std::string token = std::getenv("REMORA_TEST_KEY");
+  EXPECT_EQ(ask(remora.admin_port(), get("/healthz")).status, 200);
+  EXPECT_EQ(ask(remora.admin_port(), get("/x")).status, 401);
+  EXPECT_EQ(ask(remora.admin_port(), get("/x", "Authorization: Bearer nonsense\r\n")).status, 401);
+  EXPECT_EQ(ask(remora.admin_port(), get("/x", "Authorization: Bearer " + token + "\r\n")).status, 404);
+}
+
+TEST(Logs, TheProgramsLogIsReopenedAndItsLevelFollowsAReload) {
+  Origin a(named("a"));
+  const std::string folder = make_folder();
+  const std::string config = simple_config(
+      {a.address()}, "", "", "log: {output: " + folder + "/remora.log, format: json, level: LEVEL}\n");
+  const auto with = [&](const std::string& level) {
+    std::string text = config;
+    return text.replace(text.find("LEVEL"), 5, level);
+  };
+  const std::string file = write(folder, with("info"));
+  const auto contains = [&](const std::string& name, const std::string& text) {
+    for (int i = 0; i < 300; ++i) {
+      std::ifstream in(folder + "/" + name);
+      if (std::string((std::istreambuf_iterator<char>(in)), {}).find(text) != std::string::npos) return true;
+      std::this_thread::sleep_for(10ms);
+    }
+    return false;
+  };
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::execl(binary().c_str(), "remora", "run", "-c", file.c_str(), nullptr);
+    ::_exit(127);
+  }
+  ASSERT_GT(pid, 0);
+  EXPECT_TRUE(contains("remora.log", "\"message\":\"listening on "));
+  std::filesystem::rename(folder + "/remora.log", folder + "/old.log");
+  ::kill(pid, SIGHUP);
+  EXPECT_TRUE(contains("remora.log", "reloaded"));
+  ::kill(pid, SIGTERM);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  EXPECT_EQ(status, 0);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Logs, JsonLinesAndAFileThatIsReopened) {

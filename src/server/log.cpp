@@ -1,0 +1,112 @@
+#include "server/log.h"
+
+#include <fcntl.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+
+namespace remora {
+
+namespace {
+
+/// A line at a time to a descriptor.
+class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit DescriptorSink(std::string output) : output_(std::move(output)), fd_(open_output()) {
+    if (fd_ < 0)
+      throw std::runtime_error("log.output '" + output_ + "' cannot be opened: " + std::strerror(errno));
+  }
+  ~DescriptorSink() override {
+    if (fd_ > STDERR_FILENO) ::close(fd_);
+  }
+  bool reopen() {
+    const std::lock_guard lock(mutex_);
+    if (fd_ <= STDERR_FILENO) return true;
+    const int fresh = open_output();
+    if (fresh < 0) return false;
+    ::close(fd_);
+    fd_ = fresh;
+    return true;
+  }
+
+ private:
+  int open_output() const {
+    if (output_ == "stdout") return STDOUT_FILENO;
+    if (output_ == "stderr") return STDERR_FILENO;
+    return ::open(output_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  }
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    if (::write(fd_, line.data(), line.size()) < 0) return;  // a full disk must not stop the service
+  }
+  void flush_() override {}
+
+  const std::string output_;
+  int fd_;
+};
+
+/// The message as the inside of a JSON string.
+class JsonText final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    static constexpr char digits[] = "0123456789abcdef";
+    for (const char c : message.payload) {
+      const auto u = static_cast<unsigned char>(c);
+      if (c == '"' || c == '\\') {
+        out.push_back('\\');
+        out.push_back(c);
+      } else if (u < ' ') {
+        for (const char e : {'\\', 'u', '0', '0', digits[u >> 4], digits[u & 15]}) out.push_back(e);
+      } else {
+        out.push_back(c);
+      }
+    }
+  }
+  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override {
+    return std::make_unique<JsonText>();
+  }
+};
+
+std::shared_ptr<DescriptorSink>& sink() {
+  static std::shared_ptr<DescriptorSink> instance;
+  return instance;
+}
+
+spdlog::level::level_enum level_of(config::LogLevel level) {
+  constexpr spdlog::level::level_enum levels[] = {spdlog::level::trace, spdlog::level::debug,
+                                                  spdlog::level::info, spdlog::level::warn,
+                                                  spdlog::level::err};
+  return levels[static_cast<std::size_t>(level)];
+}
+
+}  // namespace
+
+void set_up_log(const config::Log& log) {
+  sink() = std::make_shared<DescriptorSink>(log.output);
+  auto logger = std::make_shared<spdlog::logger>("remora", sink());
+  logger->set_level(level_of(log.level));
+  if (log.format == config::LogFormat::json) {
+    auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+    formatter->add_flag<JsonText>('*').set_pattern(
+        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})");
+    logger->set_formatter(std::move(formatter));
+  } else {
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %-5l %v", spdlog::pattern_time_type::utc);
+  }
+  spdlog::set_default_logger(std::move(logger));
+}
+
+bool refresh_log(const config::Log& log) {
+  spdlog::default_logger_raw()->set_level(level_of(log.level));
+  return sink() == nullptr || sink()->reopen();
+}
+
+}  // namespace remora
