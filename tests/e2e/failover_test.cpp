@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <map>
@@ -621,6 +623,85 @@ TEST(UnderLoad, AStoppedBackendCostsNoMoreThanTheTimeouts) {
   });
   // A bound session waits for its own backend (2 s), then is told 504; probes then take the backend out.
   EXPECT_LT(load.slowest_ms.load(), 6000);
+}
+
+// Real processes ------------------------------------------------------------------------------------
+
+/// A demo app server in a process of its own.
+class App {
+ public:
+  App(const std::string& name, int port) : address("127.0.0.1:" + std::to_string(port)) {
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::execl(REMORA_DEMO_APP, "remora-demo-app", name.c_str(), address.c_str(), nullptr);
+      ::_exit(127);
+    }
+    for (int i = 0; i < 300 && Socket::connect(port).fd() < 0; ++i) std::this_thread::sleep_for(10ms);
+  }
+  ~App() {
+    signal(SIGKILL);
+    if (pid_ > 0) ::waitpid(pid_, nullptr, 0);
+  }
+  void signal(int number) const {
+    if (pid_ > 0) ::kill(pid_, number);
+  }
+  const std::string address;
+
+ private:
+  pid_t pid_;
+};
+
+TEST(RealProcesses, KillNineCostsNoGetAndSigstopNoMoreThanTheTimeouts) {
+  for (const int how : {SIGKILL, SIGSTOP}) {
+    App a("app1", free_port()), b("app2", free_port()), c("app3", free_port());
+    Remora remora(simple_config({a.address, b.address, c.address}, load_pool));
+    std::atomic<bool> stop{false};
+    std::atomic<int> asked{0}, failed{0}, moved_healthy{0}, slowest_ms{0};
+    const auto app_of = [](const std::string& body) {
+      return body.substr(std::min(body.size(), body.find("<title>") + 7), 4);
+    };
+    std::vector<std::thread> clients;
+    for (int i = 0; i < 12; ++i)
+      clients.emplace_back([&] {
+        Socket s;
+        std::string cookie, home;
+        while (!stop) {
+          if (s.fd() < 0) s = remora.connect();
+          const auto begin = std::chrono::steady_clock::now();
+          s.send(get("/", with_cookie(cookie)));
+          const Reply r = s.receive_reply();
+          const auto took =
+              std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+          int seen = slowest_ms;
+          while (took.count() > seen &&
+                 !slowest_ms.compare_exchange_weak(seen, static_cast<int>(took.count()))) {
+          }
+          ++asked;
+          if (r.status != 200) ++failed;
+          const std::string cookies = r.field("Set-Cookie");
+          if (const std::size_t at = cookies.find("remora-app="); at != std::string::npos)
+            cookie = cookies.substr(at, cookies.find(';', at) - at);
+          if (r.status == 200) {
+            if (!home.empty() && home != "app1" && app_of(r.body) != home) ++moved_healthy;
+            home = app_of(r.body);
+          }
+          if (!r.complete || r.field("Connection") == "close") s.close();
+        }
+      });
+    std::this_thread::sleep_for(500ms);
+    a.signal(how);
+    std::this_thread::sleep_for(how == SIGSTOP ? 3500ms : 1000ms);
+    stop = true;
+    a.signal(SIGCONT);
+    for (auto& t : clients) t.join();
+    EXPECT_GT(asked.load(), 200);
+    EXPECT_EQ(moved_healthy.load(), 0);
+    if (how == SIGKILL) {
+      EXPECT_EQ(failed.load(), 0);
+    } else {
+      EXPECT_LT(slowest_ms.load(), 6000);  // response: 2s, then a retry or 504
+    }
+  }
 }
 
 }  // namespace
