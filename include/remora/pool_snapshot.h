@@ -32,7 +32,6 @@ struct Backend {
 
   /// Written by every worker, relaxed, on a line of its own.
   alignas(64) std::atomic<std::uint32_t> in_flight{0};
-  std::atomic<std::uint64_t> served{0};
 
   /// Only touched when `max_in_flight` is set.
   alignas(64) const std::unique_ptr<PlaceQueue> queue;

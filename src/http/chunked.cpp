@@ -3,16 +3,11 @@
 #include <algorithm>
 
 #include "http/head.h"
+#include "util/text.h"
 
 namespace remora {
 
 namespace {
-int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 bool is_control(char c) noexcept {
   return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f;
 }

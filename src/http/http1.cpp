@@ -89,7 +89,6 @@ Io Http1Client::read_head(RequestHead& head) {
     failure_ = {SideFailure::Kind::too_large, 413, "body over the limit"};
     return Io::failed;
   }
-  request_keep_alive_ = head.keep_alive;
   reader_.start(head.framing, limits_->body_bytes);
   stream_->consume_pinned(end);
   stream_->arm();  // an abort is noticed now; a next request is waited for already

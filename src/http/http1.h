@@ -31,8 +31,6 @@ class Http1Client final : public ClientSide {
   /// Request read to its end and response sent to its end.
   bool complete() const noexcept { return reader_.complete() && writer_.finished(); }
   bool request_complete() const noexcept { return reader_.complete(); }
-  bool response_complete() const noexcept { return writer_.finished(); }
-  bool response_began() const noexcept { return responded_; }
   /// Sends what is staged (an interim response); ready when nothing is left.
   Io flush();
   Stream& stream() const noexcept { return *stream_; }
@@ -46,7 +44,7 @@ class Http1Client final : public ClientSide {
   BodyWriter writer_;
   SideFailure failure_;
   unsigned minor_ = 1;
-  bool responded_ = false, request_keep_alive_ = false;
+  bool responded_ = false;
 };
 
 /// One backend connection's HTTP/1 codec for one exchange.
@@ -75,7 +73,6 @@ class Http1Backend final : public BackendSide {
   /// A byte of the request was given to the kernel: the backend may have begun to act.
   bool began() const noexcept { return writer_.began(); }
   bool request_sent() const noexcept { return writer_.finished(); }
-  bool response_complete() const noexcept { return have_head_ && reader_.complete(); }
   /// A byte of the response was received.
   bool answered() const noexcept { return answered_; }
   Stream& stream() const noexcept { return *stream_; }

@@ -57,7 +57,6 @@ struct OutHead {
   std::vector<Field> fields;    // views; reused
   std::string_view raw_fields;  // more fields, each "Name: value\r\n"
   Framing framing;              // of the body that will follow
-  bool head_only = false;       // an answer to HEAD, 204, 304: no body whatever the fields say
   bool close = false;           // this connection ends after the message
   std::string_view upgrade;     // value of Upgrade, when it is asked for or granted
 };

@@ -105,7 +105,6 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   int fd() const noexcept { return descriptor_.fd(); }
   /// Why receiving or sending failed. Bytes received before a failed send can still be read.
   const error_code& error() const noexcept { return error_ ? error_ : send_error_; }
-  bool send_failed() const noexcept { return static_cast<bool>(send_error_); }
   /// What went wrong in TLS, in OpenSSL's words; empty otherwise.
   const std::string& tls_error() const noexcept;
   Loop& loop() const noexcept { return loop_; }

@@ -287,7 +287,6 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   out.status = in.head.status;
   out.reason = in.head.reason;
   out.framing = in.head.framing;
-  out.head_only = in.head.framing.kind == Framing::Kind::none;
   out.close = in.close;
   out.upgrade = in.head.upgrade ? upgrade_value(in.head.fields) : std::string_view();
   out.raw_fields = in.affinity.lines;

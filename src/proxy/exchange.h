@@ -151,7 +151,7 @@ class Exchange {
   std::string answer_body_;  // configured; empty: made from the status
   asio::const_buffer answer_run_;
 
-  Clock::Steady started_, head_at_, attempt_at_, sent_at_, moved_at_;
+  Clock::Steady started_, head_at_, attempt_at_, moved_at_;
   std::chrono::nanoseconds queue_time_{0}, connect_time_{0}, first_byte_time_{0};
 };
 

@@ -20,6 +20,15 @@ ClientLimits::Entry& ClientLimits::entry(Shard& s, const Key& key, Clock::Steady
   return it->second;
 }
 
+std::size_t ClientLimits::size() {
+  std::size_t n = 0;
+  for (Shard& s : shards_) {
+    const std::lock_guard lock(s.mutex);
+    n += s.entries.size();
+  }
+  return n;
+}
+
 bool ClientLimits::connected(const ClientAddress& a, Clock::Steady now) {
   if (!limits_.connections) return true;
   const Key key = key_of(a);

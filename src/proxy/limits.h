@@ -24,6 +24,9 @@ class ClientLimits {
   void disconnected(const ClientAddress&);
   /// 0: go on; else the seconds to wait (Retry-After). A token bucket (`requests_per_second`, `burst`).
   std::uint32_t request(const ClientAddress&, Clock::Steady now);
+  /// Addresses remembered; at most shards times most_per_shard.
+  std::size_t size();
+  static constexpr std::size_t shard_count = 16, most_per_shard = 16384;
 
  private:
   struct Key {
@@ -44,7 +47,6 @@ class ClientLimits {
     std::mutex mutex;
     boost::unordered_flat_map<Key, Entry, Hash> entries;  // guarded by mutex
   };
-  static constexpr std::size_t most_per_shard = 16384;
   static Key key_of(const ClientAddress& a) noexcept {
     Key k;
     std::memcpy(&k, a.bytes, sizeof k);
@@ -57,7 +59,7 @@ class ClientLimits {
   }
 
   const config::PerClient limits_;
-  std::array<Shard, 16> shards_;
+  std::array<Shard, shard_count> shards_;
 };
 
 }  // namespace remora

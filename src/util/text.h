@@ -50,6 +50,13 @@ void for_each_token(std::string_view list, F f) {
 /// Digits only, no sign, no overflow; the whole text.
 std::optional<std::uint64_t> parse_decimal(std::string_view) noexcept;
 
+/// The value of a hexadecimal digit, or -1.
+constexpr int hex_value(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /// Appends a decimal number.
 void append_decimal(std::string& out, std::uint64_t n);
 void append_hex(std::string& out, std::uint64_t n);
