@@ -44,7 +44,7 @@ int check(const std::string& file) {
   config::Config config;
   if (!load(file, config)) return 1;
   try {
-    SnapshotBuilder builder;
+    SnapshotBuilder builder(1);
     builder.build(
         config, std::make_shared<KeyRing>(config.keys.empty() ? std::vector<std::string>{std::string(32, 'k')}
                                                               : config.keys));

@@ -8,9 +8,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <variant>
 
 #include "remora/clock.h"
+#include "remora/config.h"
 #include "remora/http_view.h"
 
 namespace remora {
@@ -18,6 +20,13 @@ namespace remora {
 struct SessionId {
   std::array<std::uint8_t, 16> bytes{};
   bool operator==(const SessionId&) const = default;
+  std::uint64_t hash() const noexcept;
+};
+
+/// Names a learned session in a store: a MAC of the app's id, which itself is never kept.
+struct SessionKey {
+  std::array<std::uint8_t, 32> mac{};
+  bool operator==(const SessionKey&) const = default;
   std::uint64_t hash() const noexcept;
 };
 
@@ -32,11 +41,13 @@ enum class Reason : std::uint8_t {
   expired,
   restart,
   overload,
-  removed
+  rebalance,
+  removed,
+  count_
 };
 std::string_view to_string(Reason) noexcept;
 
-/// Why a token was no session; counted.
+/// Why what the client sent was no session; counted.
 enum class Cause : std::uint8_t {
   none,
   absent,
@@ -46,56 +57,88 @@ enum class Cause : std::uint8_t {
   future,
   idle,
   too_old,
+  ended,    // by the app, or lost with `on_lost: reject`
+  unbound,  // an id of the app that nothing is known of
   count_
 };
 std::string_view to_string(Cause) noexcept;
 
-/// What a token (or a store) says of a session. Times are wall time: other replicas read them.
+/// What a token or a store says of a session. Times are wall time: other replicas read them.
 struct Binding {
   SessionId id;                  // 128 random bits, ours; told to backends as the stable opaque id
   std::uint64_t backend = 0;     // hash of the backend id: fixed size, no allocation
-  std::uint64_t generation = 0;  // of that backend when the session was placed there
+  std::uint64_t generation = 0;  // of that backend when the session was placed there; 0: unknown
   std::uint32_t epoch = 1;       // 1 at birth, +1 at each move
+  bool leave = false;            // the app asked for another place
   Clock::Wall created{}, last_seen{};
 };
 
 struct NoHint {
   Cause cause = Cause::absent;
 };
-struct Opened {  // our own token, opened and valid
+struct Opened {  // our own token, opened and authentic
   Binding binding;
-  bool old_key = false;  // sealed by a key that is no longer the first
+  bool old_key = false;         // sealed by a key that is no longer the first
+  Cause expired = Cause::none;  // idle or too_old, by its own stamps
+};
+struct Lookup {  // the app's id: ask the store
+  SessionKey key;
+  bool stored = true;            // false: the client should have carried the binding, and did not
+  bool adopt = false;            // bind it although no response carries it (derived, `carry: store`)
+  bool reject_unknown = false;   // `on_unknown: reject`
+  std::uint64_t route = 0;       // hash of the backend that the id itself names (jvmRoute); 0: none
+  Cause cause = Cause::unbound;  // when nothing is bound
 };
 struct HashOn {  // derived: consistent hash
   std::uint64_t hash = 0;
+  double bounded_load = 0;  // at most this factor of the mean load; 0: off
 };
-using Hint = std::variant<NoHint, Opened, HashOn>;
+using Hint = std::variant<NoHint, Opened, Lookup, HashOn>;
 
-/// The worker's cipher contexts and its cache of opened tokens; see affinity/seal.h.
+/// The worker's cipher contexts and its caches; see affinity/seal.h.
 class CryptoScratch;
 
-/// What became of the session in this exchange: `mark` decides whether the client must hear of it.
+/// What became of the session in this exchange: kinds decide from it what the client must hear.
 struct Served {
   Binding binding;
   Reason reason = Reason::none;
-  bool begun = false;  // made in this exchange
-  bool moved = false;  // placed elsewhere in this exchange
-  bool old_key = false;
+  bool begun = false;           // made in this exchange
+  bool changed = false;         // what the client holds is no longer true: it must hear of it
+  bool refresh = false;         // still true, but to be said anew: an old key, an old stamp, a number adopted
+  bool came_by_cookie = false;  // a cookie of ours came back: URLs can stay clean
 };
+
+/// What a response head says of the app's own session id.
+struct Learned {
+  std::optional<SessionKey> key;  // the response carries this id
+  bool forgotten = false;         // the app cleared its id
+};
+
+// Lifetimes of a Binding, on wall clock, because other replicas wrote its stamps. Pure.
+
+/// Cause::none while the session lives. Skew between replicas' clocks of up to two minutes is tolerated.
+Cause judge_lifetime(const Binding&, const config::Session&, Clock::Wall now) noexcept;
+/// The stamp is older than a quarter of the idle timeout: time to renew it.
+bool needs_refresh(const Binding&, const config::Session&, Clock::Wall now) noexcept;
 
 class Affinity {
  public:
+  /// `issued`: our token; `learned`: the app's id; `derived`: a hash of what the request is anyway.
+  enum class Family : std::uint8_t { issued, learned, derived };
+
   virtual ~Affinity() = default;
+  virtual std::string_view name() const noexcept = 0;
+  virtual Family family() const noexcept = 0;
   /// A missing, malformed, forged or expired token is NoHint with its cause, never an error.
   virtual Hint identify(const RequestView&, CryptoScratch&, Clock::Wall now) const = 0;
   /// Removes our own token from what the backend sees.
-  virtual void conceal(RequestEdits&) const {}
-  /// Whether a request without a session begins one (derived kinds have none to begin).
-  virtual bool issues() const noexcept { return false; }
-  /// Called once, at the final response head.
+  virtual void conceal(const RequestView&, RequestEdits&) const {}
+  /// Learned kinds: the id that the final response head carries, if any.
+  virtual Learned learn(const RequestView&, const ResponseView&, CryptoScratch&) const { return {}; }
+  /// Called at the final response head when this kind is to carry the session.
   virtual void mark(const RequestView&, const Served&, const ResponseView&, CryptoScratch&,
                     Clock::Wall /*now*/, ResponseEdits&) const {}
-  /// The session was lost and is not given another backend: tells the client to forget it.
+  /// The session ended, or was lost and is not given another backend: tells the client to forget it.
   virtual void clear(const RequestView&, ResponseEdits&) const {}
 };
 

@@ -142,8 +142,7 @@ struct Route {
 enum class SameSite : std::uint8_t { lax, strict, none, unset };
 enum class Secure : std::uint8_t { auto_, on, off };
 
-struct CookieAffinity {
-  std::string name;  // default remora-POOL
+struct CookieAttributes {
   std::string path = "/";
   std::string domain;
   Secure secure = Secure::auto_;
@@ -153,21 +152,73 @@ struct CookieAffinity {
   std::optional<seconds> max_age;  // none: a session cookie
 };
 
+struct CookieAffinity {
+  std::string name;  // default remora-POOL
+  CookieAttributes attributes;
+};
+
+enum class UrlStyle : std::uint8_t { path, query };
+
+struct UrlRewriteAffinity {
+  UrlStyle style = UrlStyle::path;
+  std::string name = "rsid";
+  bool location = true, html = false;  // what is rewritten
+};
+
+enum class Carry : std::uint8_t { nothing, store, token };
+enum class OnUnknown : std::uint8_t { choose, reject };
+
+struct AppCookieAffinity {
+  std::string name = "JSESSIONID";
+  std::string path_parameter, query_parameter;  // empty: none
+  std::string route_separator;                  // empty: ids name no backend
+  Carry carry = Carry::store;
+  OnUnknown on_unknown = OnUnknown::choose;
+  CookieAttributes companion;  // carry: token
+};
+
+struct HeaderAffinity {
+  std::string name;
+  bool learn = false;
+  Carry carry = Carry::nothing;  // hashed, or kept in the store
+  OnUnknown on_unknown = OnUnknown::choose;
+  std::optional<double> bounded_load;
+};
+
 struct IpHashAffinity {
   std::uint8_t ipv4_prefix = 32, ipv6_prefix = 64;
   std::optional<double> bounded_load;
 };
 
-enum class AffinityKind : std::uint8_t { none, cookie, ip_hash };
+struct JwtClaimAffinity {
+  std::string verifier, claim = "sub";
+  Carry carry = Carry::nothing;
+  std::optional<double> bounded_load;
+};
 
+enum class AffinityKind : std::uint8_t { cookie, url_rewrite, app_cookie, header, ip_hash, jwt_claim };
+
+/// One kind with its settings; the others' are unused.
 struct Affinity {
-  AffinityKind kind = AffinityKind::none;
+  AffinityKind kind = AffinityKind::cookie;
   CookieAffinity cookie;
+  UrlRewriteAffinity url_rewrite;
+  AppCookieAffinity app_cookie;
+  HeaderAffinity header;
   IpHashAffinity ip_hash;
+  JwtClaimAffinity jwt_claim;
 };
 
 enum class OnLost : std::uint8_t { reassign, reject };
 enum class OnFull : std::uint8_t { reject, move };
+
+/// Moves idle sessions off backends with more than their share. Off unless given.
+struct Rebalance {
+  Millis min_idle = seconds(60);
+  double moves_per_second = 10;
+  double threshold = 1.25;     // of the mean load
+  bool without_state = false;  // the app keeps nothing in memory that a move would lose
+};
 
 struct Session {
   std::optional<Millis> idle_timeout = minutes(30);
@@ -177,6 +228,7 @@ struct Session {
   std::uint16_t reject_status = 503;
   std::string reject_body;
   bool announce = true;
+  std::optional<Rebalance> rebalance;
 };
 
 enum class ProbeKind : std::uint8_t { off, tcp, http };
@@ -234,7 +286,7 @@ struct Pool {
   std::vector<Backend> backends;
   std::optional<BackendTls> tls;
   Balance balance = Balance::least_requests;
-  Affinity affinity;
+  std::vector<Affinity> affinity;  // tried in order; empty: none
   Session session;
   Probe probe;
   Failover failover;
@@ -246,6 +298,11 @@ struct Pool {
   std::string host_literal;
 };
 
+struct Store {
+  std::size_t capacity = 1000000;  // sessions kept in this process
+  std::string index_key;           // empty: made from the first key
+};
+
 struct Config {
   std::optional<std::uint32_t> workers;       // none: auto
   std::string state_dir = "/var/lib/remora";  // empty: none
@@ -254,6 +311,7 @@ struct Config {
   std::vector<std::string> keys;  // 32 bytes each, decoded; the first seals
   Admin admin;
   Log log;
+  Store store;
   std::vector<Listener> listeners;
   std::vector<Route> routes;
   std::vector<Pool> pools;

@@ -4,10 +4,16 @@
 // exchange ends. Nothing here parses or allocates.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "util/arena.h"
 
 namespace remora {
 
@@ -15,20 +21,28 @@ namespace remora {
 enum class Known : std::uint8_t {
   other,
   accept,
+  accept_encoding,
   cache_control,
   connection,
+  content_encoding,
   content_length,
+  content_location,
   content_type,
   cookie,
   date,
   expect,
   forwarded,
   host,
+  location,
   keep_alive,
+  link,
   max_forwards,
   proxy_authenticate,
   proxy_authorization,
   proxy_connection,
+  range,
+  referer,
+  refresh,
   remora,  // any Remora-* field, whatever the letter case and with `_` for `-`
   retry_after,
   set_cookie,
@@ -67,38 +81,109 @@ struct ClientAddress {
   std::string text() const;
 };
 
+/// The claims of a JWT that was verified: the seam between verification and affinity.
+class VerifiedClaims {
+ public:
+  virtual ~VerifiedClaims() = default;
+  /// A claim as text (strings without quotes, numbers as written), if `verifier` accepted this request's JWT.
+  virtual std::optional<std::string_view> find(std::string_view verifier,
+                                               std::string_view claim) const noexcept = 0;
+};
+
+/// Which URLs lead back to the pool that serves this request. Kinds that put tokens on URLs ask, so that no
+/// other app ever sees one.
+class UrlScope {
+ public:
+  virtual ~UrlScope() = default;
+  virtual bool leads_here(std::string_view path) const = 0;
+};
+
 struct RequestView {
   Method method = Method::other;
   std::string_view target, host, path;
   std::span<const Field> fields;
-  ClientAddress client;    // the real one, behind trusted proxies
-  bool secure = false;     // the client came over TLS (or a trusted proxy says so)
-  bool preflight = false;  // a CORS preflight begins no session
+  ClientAddress client;                    // the real one, behind trusted proxies
+  bool secure = false;                     // the client came over TLS (or a trusted proxy says so)
+  bool preflight = false;                  // a CORS preflight begins no session
+  const VerifiedClaims* claims = nullptr;  // null: no JWT was verified
+  const UrlScope* scope = nullptr;         // null: every URL of this origin leads here
 };
 
 struct ResponseView {
   std::uint16_t status = 0;
   std::span<const Field> fields;
   bool shared_cacheable = false;  // Cache-Control lets shared caches keep it
+  bool has_body = true;
+};
+
+/// Another value for one field of a head; the view lives in the edits' arena.
+struct FieldEdit {
+  std::size_t index = 0;  // into the view's fields
+  std::string_view value;
 };
 
 /// What affinity wants changed in the request that the backend sees.
 struct RequestEdits {
-  std::string_view drop_cookie;  // our own token; empty: nothing to drop
+  explicit RequestEdits(TextArena& a) : arena(a) {}
+  TextArena& arena;               // cleared between requests
+  std::string_view target;        // empty: as it came
+  std::vector<FieldEdit> fields;  // reused
+  bool identity_coding = false;   // the response must come uncompressed and whole
+
+  void drop_cookie(std::string_view name) noexcept {
+    if (cookie_count_ < cookies_.size()) cookies_[cookie_count_++] = name;
+  }
+  /// Cookies of ours, never seen by the app.
+  std::span<const std::string_view> dropped_cookies() const noexcept {
+    return {cookies_.data(), cookie_count_};
+  }
+  void clear() noexcept {
+    target = {};
+    fields.clear();
+    identity_coding = false;
+    cookie_count_ = 0;
+  }
+
+ private:
+  std::array<std::string_view, 8> cookies_;
+  std::size_t cookie_count_ = 0;
 };
 
-/// Lines to append to the response head, each "Name: value\r\n"; and the one change to an
-/// existing field that affinity may ask for.
+/// Changes a response body on its way, piece by piece.
+class BodyRewriter {
+ public:
+  virtual ~BodyRewriter() = default;
+  /// Appends to `out` what can be said so far; with `last`, all of it.
+  virtual void feed(std::string_view in, bool last, std::string& out) = 0;
+};
+
+/// What affinity wants changed in the response that the client sees.
 struct ResponseEdits {
-  std::string lines;
-  bool make_private = false;
+  explicit ResponseEdits(TextArena& a) : arena(a) {}
+  TextArena& arena;
+  std::string lines;  // to append, each "Name: value\r\n"
+  std::vector<FieldEdit> fields;
+  bool make_private = false;           // Cache-Control becomes private
+  bool other_body = false;             // length, digests and ranges of the original are not true any more
+  std::unique_ptr<BodyRewriter> body;  // null: as it is
+
   void add(std::string_view name, std::string_view value) {
     lines.append(name).append(": ").append(value).append("\r\n");
   }
   void clear() {
     lines.clear();
-    make_private = false;
+    fields.clear();
+    make_private = other_body = false;
+    body.reset();
   }
 };
+
+/// The field's value as edited.
+inline std::string_view edited(std::span<const FieldEdit> edits, std::size_t index,
+                               std::string_view original) noexcept {
+  for (const FieldEdit& e : edits)
+    if (e.index == index) return e.value;
+  return original;
+}
 
 }  // namespace remora

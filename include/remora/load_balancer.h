@@ -11,13 +11,16 @@
 
 namespace remora {
 
+/// What is placed: a single request, or a session whose requests will all follow it there.
+enum class Purpose : std::uint8_t { request, session };
+
 class LoadBalancer {
  public:
   virtual ~LoadBalancer() = default;
 
   /// Never returns a member of `tried`, nor one that accepts nothing new. Backups are considered
   /// only when no ordinary member is left. nullptr: nothing is left.
-  virtual const Member* pick(const Tried& tried) = 0;
+  virtual const Member* pick(const Tried& tried, Purpose purpose) = 0;
 
   /// Tells how long a backend took to its response head; only peak_ewma listens.
   virtual void observe(const Backend&, std::chrono::nanoseconds /*first_byte*/,

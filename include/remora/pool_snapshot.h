@@ -5,19 +5,31 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "remora/config.h"
+#include "util/hash.h"
 
 namespace remora {
 
 using Admin = config::AdminWish;                         // what the operator wants
 enum class Health : std::uint8_t { unknown, up, down };  // what probes saw
+
+/// Recent requests, and those that newly placed sessions are expected to bring. Taken when sessions are
+/// placed, which is rare beside requests.
+struct ExpectedLoad {
+  std::mutex mutex;
+  double recent = 0;          // decayed; guarded by mutex, as all here
+  std::uint64_t counted = 0;  // of Backend::served
+  std::chrono::steady_clock::time_point at{};
+};
 
 /// What waits for a free place at a backend with `max_in_flight`; see pool/queue.h.
 class PlaceQueue;
@@ -30,14 +42,21 @@ struct Backend {
   const std::string pool, id;
   const std::uint64_t hash;  // of pool-independent id: the form in which tokens and stores name it
 
-  /// Written by every worker, relaxed, on a line of its own.
+  /// Written by every worker, relaxed, on a line of their own.
   alignas(64) std::atomic<std::uint32_t> in_flight{0};
+  std::atomic<std::uint64_t> served{0};      // requests sent to it, ever
+  std::atomic<std::uint64_t> generation{0};  // the highest that it announced; 0: never
+
+  /// The load that its sessions are expected to bring; see balance/expected_load.h.
+  alignas(64) ExpectedLoad expected;
 
   /// Only touched when `max_in_flight` is set.
   alignas(64) const std::unique_ptr<PlaceQueue> queue;
 };
 
-std::uint64_t backend_hash(std::string_view id) noexcept;
+inline std::uint64_t backend_hash(std::string_view id) noexcept {
+  return hash_text(id);
+}
 
 struct Member {
   std::shared_ptr<Backend> backend;

@@ -1,8 +1,5 @@
 // Affinity by the client's address: derived, so nothing is issued, stored or moved.
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "affinity/kinds.h"
 #include "net/address.h"
 
@@ -12,11 +9,15 @@ namespace {
 
 class IpHashAffinity final : public Affinity {
  public:
-  explicit IpHashAffinity(const AffinityInput& in) : config_(in.pool.affinity.ip_hash) {}
+  explicit IpHashAffinity(const AffinityInput& in) : config_(in.config.ip_hash) {}
+
+  std::string_view name() const noexcept override { return "ip_hash"; }
+  Family family() const noexcept override { return Family::derived; }
 
   Hint identify(const RequestView& request, CryptoScratch&, Clock::Wall) const override {
     const ClientAddress a = mask(request.client, config_.ipv4_prefix, config_.ipv6_prefix);
-    return HashOn{XXH3_64bits(a.bytes, sizeof a.bytes)};
+    return HashOn{hash_text({reinterpret_cast<const char*>(a.bytes), sizeof a.bytes}),
+                  config_.bounded_load.value_or(0)};
   }
 
  private:

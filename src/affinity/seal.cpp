@@ -68,30 +68,42 @@ std::array<std::uint8_t, 32> derive_key(const KeyRing::Key& key, EVP_CIPHER_CTX*
   return derived;
 }
 
+/// Associated data, as the concatenation of two parts.
+struct Associated {
+  std::string_view first, second;
+};
+
+bool add_associated(EVP_CIPHER_CTX* gcm, const Associated& data) {
+  int n = 0;
+  for (const std::string_view part : {data.first, data.second})
+    if (!part.empty() &&
+        EVP_CipherUpdate(gcm, nullptr, &n, reinterpret_cast<const std::uint8_t*>(part.data()),
+                         static_cast<int>(part.size())) != 1)
+      return false;
+  return true;
+}
+
 bool gcm_open(const KeyRing::Key& key, EVP_CIPHER_CTX* ecb, EVP_CIPHER_CTX* gcm, const std::uint8_t* nonce,
-              std::string_view associated, const std::uint8_t* sealed, std::size_t size,
+              const Associated& associated, const std::uint8_t* sealed, std::size_t size,
               std::uint8_t* plain) {
   auto derived = derive_key(key, ecb, nonce);
   int n = 0;
-  const bool ok =
-      EVP_DecryptInit_ex2(gcm, aes_gcm(), derived.data(), nonce + 12, nullptr) == 1 &&
-      EVP_DecryptUpdate(gcm, nullptr, &n, reinterpret_cast<const std::uint8_t*>(associated.data()),
-                        static_cast<int>(associated.size())) == 1 &&
-      EVP_DecryptUpdate(gcm, plain, &n, sealed, static_cast<int>(size)) == 1 &&
-      EVP_CIPHER_CTX_ctrl(gcm, EVP_CTRL_AEAD_SET_TAG, tag_size, const_cast<std::uint8_t*>(sealed + size)) ==
-          1 &&
-      EVP_DecryptFinal_ex(gcm, plain + n, &n) == 1;
+  const bool ok = EVP_DecryptInit_ex2(gcm, aes_gcm(), derived.data(), nonce + 12, nullptr) == 1 &&
+                  add_associated(gcm, associated) &&
+                  EVP_DecryptUpdate(gcm, plain, &n, sealed, static_cast<int>(size)) == 1 &&
+                  EVP_CIPHER_CTX_ctrl(gcm, EVP_CTRL_AEAD_SET_TAG, tag_size,
+                                      const_cast<std::uint8_t*>(sealed + size)) == 1 &&
+                  EVP_DecryptFinal_ex(gcm, plain + n, &n) == 1;
   OPENSSL_cleanse(derived.data(), derived.size());
   return ok;
 }
 
 void gcm_seal(const KeyRing::Key& key, EVP_CIPHER_CTX* ecb, EVP_CIPHER_CTX* gcm, const std::uint8_t* nonce,
-              std::string_view associated, std::span<const std::uint8_t> plain, std::uint8_t* out) {
+              const Associated& associated, std::span<const std::uint8_t> plain, std::uint8_t* out) {
   auto derived = derive_key(key, ecb, nonce);
   int n = 0;
   EVP_EncryptInit_ex2(gcm, aes_gcm(), derived.data(), nonce + 12, nullptr);
-  EVP_EncryptUpdate(gcm, nullptr, &n, reinterpret_cast<const std::uint8_t*>(associated.data()),
-                    static_cast<int>(associated.size()));
+  add_associated(gcm, associated);
   EVP_EncryptUpdate(gcm, out, &n, plain.data(), static_cast<int>(plain.size()));
   EVP_EncryptFinal_ex(gcm, out + n, &n);
   EVP_CIPHER_CTX_ctrl(gcm, EVP_CTRL_AEAD_GET_TAG, tag_size, out + plain.size());
@@ -151,6 +163,12 @@ std::uint64_t SessionId::hash() const noexcept {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
+std::uint64_t SessionKey::hash() const noexcept {
+  std::uint64_t h;  // a MAC: its first bytes are as good as any hash of it
+  std::memcpy(&h, mac.data(), sizeof h);
+  return h;
+}
+
 // Tokens --------------------------------------------------------------------------------------------
 
 TokenSealer::TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view pool, std::string_view kind,
@@ -167,7 +185,24 @@ TokenSealer::TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view p
   owner_ |= 1;
 }
 
-void TokenSealer::seal(const Binding& b, CryptoScratch& scratch, std::string& out) const {
+namespace {
+/// Flags inside a token.
+constexpr std::uint8_t flag_leave = 1;
+
+/// Sets cache entries of differently bound tokens apart; nobody outside can make two collide.
+std::uint64_t owner_with(std::uint64_t owner, std::string_view bound_to) noexcept {
+  if (bound_to.empty()) return owner;
+  static const std::uint64_t seed = [] {
+    std::uint64_t s;
+    random_bytes({reinterpret_cast<std::uint8_t*>(&s), sizeof s});
+    return s;
+  }();
+  return XXH3_64bits_withSeed(bound_to.data(), bound_to.size(), owner ^ seed) | 1;
+}
+}  // namespace
+
+void TokenSealer::seal(const Binding& b, CryptoScratch& scratch, std::string& out,
+                       std::string_view bound_to) const {
   const KeyRing::Key& key = keys_->keys().front();
   std::uint8_t plain[plain_size], token[token_size];
   std::uint8_t* at = plain;
@@ -179,19 +214,21 @@ void TokenSealer::seal(const Binding& b, CryptoScratch& scratch, std::string& ou
   put(at, b.epoch, 4);
   put(at, to_millis(b.created), 8);
   put(at, to_millis(b.last_seen), 8);
-  put(at, 0, 1);
+  put(at, b.leave ? flag_leave : 0, 1);
   token[0] = static_cast<std::uint8_t>(key.number >> 8);
   token[1] = static_cast<std::uint8_t>(key.number);
   random_bytes({token + number_size, nonce_size});
-  gcm_seal(key, scratch.ecb_, scratch.gcm_, token + number_size, associated_data_, plain,
+  gcm_seal(key, scratch.ecb_, scratch.gcm_, token + number_size, {associated_data_, bound_to}, plain,
            token + number_size + nonce_size);
   base64url_append(out, token, token_size);
 }
 
-TokenSealer::Outcome TokenSealer::open(std::string_view text, CryptoScratch& scratch) const {
+TokenSealer::Outcome TokenSealer::open(std::string_view text, CryptoScratch& scratch,
+                                       std::string_view bound_to) const {
   if (text.size() != CryptoScratch::token_text) return {Cause::malformed, {}, false};
   auto& cached = scratch.cache_[XXH3_64bits(text.data(), text.size()) % CryptoScratch::cache_slots];
-  if (cached.owner == owner_ && std::memcmp(cached.text.data(), text.data(), text.size()) == 0)
+  const std::uint64_t owner = owner_with(owner_, bound_to);
+  if (cached.owner == owner && std::memcmp(cached.text.data(), text.data(), text.size()) == 0)
     return {Cause::none, cached.binding, cached.old_key};
 
   std::uint8_t token[token_size], plain[plain_size];
@@ -202,7 +239,7 @@ TokenSealer::Outcome TokenSealer::open(std::string_view text, CryptoScratch& scr
   for (const KeyRing::Key& key : keys_->keys()) {
     if (key.number != number) continue;
     outcome.cause = Cause::forged;
-    if (!gcm_open(key, scratch.ecb_, scratch.gcm_, token + number_size, associated_data_,
+    if (!gcm_open(key, scratch.ecb_, scratch.gcm_, token + number_size, {associated_data_, bound_to},
                   token + number_size + nonce_size, plain_size, plain))
       continue;
     if (plain[0] != format) return {Cause::malformed, {}, false};
@@ -215,9 +252,10 @@ TokenSealer::Outcome TokenSealer::open(std::string_view text, CryptoScratch& scr
     b.epoch = static_cast<std::uint32_t>(get(at, 4));
     b.created = from_millis(get(at, 8));
     b.last_seen = from_millis(get(at, 8));
+    b.leave = (get(at, 1) & flag_leave) != 0;
     outcome.cause = Cause::none;
     outcome.old_key = &key != &keys_->keys().front();
-    cached.owner = owner_;
+    cached.owner = owner;
     std::memcpy(cached.text.data(), text.data(), text.size());
     cached.binding = b;
     cached.old_key = outcome.old_key;
@@ -226,11 +264,52 @@ TokenSealer::Outcome TokenSealer::open(std::string_view text, CryptoScratch& scr
   return outcome;
 }
 
+// Names of learned sessions -------------------------------------------------------------------------
+
+SessionNamer::SessionNamer(std::string index_key, std::string_view pool) : index_key_(std::move(index_key)) {
+  append_decimal(prefix_, pool.size());
+  prefix_.append(":").append(pool).append(":");
+  owner_ = XXH3_64bits_withSeed(index_key_.data(), index_key_.size(),
+                                XXH3_64bits(prefix_.data(), prefix_.size())) |
+           1;
+}
+
+SessionNamer::~SessionNamer() {
+  OPENSSL_cleanse(index_key_.data(), index_key_.size());
+}
+
+SessionKey SessionNamer::name(std::string_view id, CryptoScratch& scratch) const {
+  // OpenSSL 3.0 allocates for each HMAC, so the last ones are kept: the request path allocates nothing.
+  CryptoScratch::Named* named = nullptr;
+  if (id.size() <= CryptoScratch::most_named_text) {
+    if (!scratch.names_) scratch.names_.reset(new CryptoScratch::Named[CryptoScratch::cache_slots]);
+    named = &scratch.names_[XXH3_64bits(id.data(), id.size()) % CryptoScratch::cache_slots];
+    if (named->owner == owner_ && named->size == id.size() &&
+        std::memcmp(named->text.data(), id.data(), id.size()) == 0)
+      return named->key;
+  }
+  SessionKey key;
+  std::string text = prefix_;
+  text.append(id);
+  std::size_t n = 0;
+  if (EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, index_key_.data(), index_key_.size(),
+                reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), key.mac.data(),
+                key.mac.size(), &n) == nullptr)
+    std::abort();
+  if (named != nullptr) {
+    named->owner = owner_;
+    named->size = static_cast<std::uint8_t>(id.size());
+    std::memcpy(named->text.data(), id.data(), id.size());
+    named->key = key;
+  }
+  return key;
+}
+
 void xaes_256_gcm_seal(const KeyRing::Key& key, std::span<const std::uint8_t, 24> nonce,
                        std::string_view associated, std::span<const std::uint8_t> plain, std::uint8_t* out) {
   EVP_CIPHER_CTX* ecb = EVP_CIPHER_CTX_new();
   EVP_CIPHER_CTX* gcm = EVP_CIPHER_CTX_new();
-  gcm_seal(key, ecb, gcm, nonce.data(), associated, plain, out);
+  gcm_seal(key, ecb, gcm, nonce.data(), {associated, {}}, plain, out);
   EVP_CIPHER_CTX_free(ecb);
   EVP_CIPHER_CTX_free(gcm);
 }

@@ -44,7 +44,7 @@ class KeyRing {
   std::vector<Key> keys_;
 };
 
-/// Cipher contexts, and the last tokens opened: a client sends the same one with each request.
+/// Cipher contexts, and the last tokens opened and ids named: a client sends the same one with each request.
 class CryptoScratch {
  public:
   CryptoScratch();
@@ -54,6 +54,7 @@ class CryptoScratch {
 
  private:
   friend class TokenSealer;
+  friend class SessionNamer;
   static constexpr std::size_t token_text = 128;
   struct Cached {
     std::uint64_t owner = 0;  // which sealer opened it; 0: empty
@@ -61,10 +62,18 @@ class CryptoScratch {
     Binding binding;
     bool old_key;
   };
+  static constexpr std::size_t most_named_text = 119;
+  struct Named {
+    std::uint64_t owner = 0;  // which namer; 0: empty
+    std::uint8_t size = 0;
+    std::array<char, most_named_text> text;
+    SessionKey key;
+  };
   static constexpr std::size_t cache_slots = 1024;
   evp_cipher_ctx_st* ecb_;
   evp_cipher_ctx_st* gcm_;
   std::unique_ptr<Cached[]> cache_;
+  std::unique_ptr<Named[]> names_;  // made when the first id is named
 };
 
 /// Cryptographically random bytes. Ends the process if there are none: nothing can be sealed then.
@@ -77,19 +86,34 @@ class TokenSealer {
   TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view pool, std::string_view kind,
               std::string_view name);
 
-  /// Appends the token, 128 characters.
-  void seal(const Binding& binding, CryptoScratch& scratch, std::string& out) const;
+  /// Appends the token, 128 characters. `bound_to`: what else it is worth nothing without (the app's id).
+  void seal(const Binding& binding, CryptoScratch& scratch, std::string& out,
+            std::string_view bound_to = {}) const;
   struct Outcome {
     Cause cause = Cause::none;  // none: opened
     Binding binding;
     bool old_key = false;
   };
   /// Opens and authenticates; says nothing about lifetimes.
-  Outcome open(std::string_view token, CryptoScratch& scratch) const;
+  Outcome open(std::string_view token, CryptoScratch& scratch, std::string_view bound_to = {}) const;
 
  private:
   std::shared_ptr<const KeyRing> keys_;
   std::string associated_data_;
+  std::uint64_t owner_;
+};
+
+/// Names the app's session ids: HMAC-SHA256(index key, pool, id). Threading: const after construction.
+class SessionNamer {
+ public:
+  SessionNamer(std::string index_key, std::string_view pool);
+  ~SessionNamer();
+  SessionNamer(const SessionNamer&) = delete;
+  SessionNamer& operator=(const SessionNamer&) = delete;
+  SessionKey name(std::string_view id, CryptoScratch& scratch) const;
+
+ private:
+  std::string index_key_, prefix_;
   std::uint64_t owner_;
 };
 

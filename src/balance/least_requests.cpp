@@ -1,8 +1,10 @@
-// Fewest requests in flight for its weight. Up to 16 members are looked at one by one; above that the best of
-// four weighted samples is taken, so that a choice costs the same with 16 members and with 5,000.
+// Fewest requests in flight for its weight; sessions go where the expected load is least. Up to 16 members
+// are looked at one by one; above that the best of four weighted samples is taken, so that a choice costs the
+// same with 16 members and with 5,000.
 
 #include <algorithm>
 
+#include "balance/expected_load.h"
 #include "balance/policy.h"
 
 namespace remora {
@@ -17,30 +19,46 @@ class LeastRequests final : public TieredBalancer {
   static constexpr std::size_t scan_up_to = 16;
   static constexpr int samples = 4;
 
-  // (load + 1) / weight, compared without division.
-  static bool less(const Member& a, const Member& b) noexcept {
-    return (std::uint64_t{load(a)} + 1) * b.weight < (std::uint64_t{load(b)} + 1) * a.weight;
-  }
-
   const Member* choose(const Tier& tier, const Tried& tried) override {
-    if (tier.size() <= scan_up_to) return scan(tier, tried);
-    const Member* best = nullptr;
-    for (int i = 0; i < samples; ++i) {
-      const Member* m = tier[random_.below(tier.size())];
-      if (usable(*m, tried) && (best == nullptr || less(*m, *best))) best = m;
-    }
-    return best != nullptr ? best : scan(tier, tried);
+    return least(tier, tried, [](const Member& m) { return load(m) + 1.0; });
   }
 
-  // Starts anywhere, so that ties fall evenly.
-  const Member* scan(const Tier& tier, const Tried& tried) {
-    const Member* best = nullptr;
-    const std::size_t start = random_.below(tier.size());
-    for (std::size_t i = 0; i < tier.size(); ++i) {
-      const Member* m = tier[start + i < tier.size() ? start + i : start + i - tier.size()];
-      if (usable(*m, tried) && (best == nullptr || less(*m, *best))) best = m;
+  const Member* choose_for_session(const Tier& tier, const Tried& tried) override {
+    const auto now = std::chrono::steady_clock::now();
+    return least(tier, tried, [now](const Member& m) {
+      // Requests in flight count beside the forecast: they show who has become slow.
+      return (expected_load(*m.backend, now) + 1.0) * (load(m) + in_flight_noise);
+    });
+  }
+  /// Differences of a few requests in flight are chance; those of dozens are not.
+  static constexpr double in_flight_noise = 64;
+
+  template <class Load>
+  const Member* least(const Tier& tier, const Tried& tried, Load load_of) {
+    if (tier.size() > scan_up_to) {
+      const Member* best = nullptr;
+      double best_load = 0;
+      for (int i = 0; i < samples; ++i)
+        consider(*tier[random_.below(tier.size())], tried, load_of, best, best_load);
+      if (best != nullptr) return best;
     }
+    const Member* best = nullptr;
+    double best_load = 0;
+    const std::size_t start = random_.below(tier.size());  // anywhere, so that ties fall evenly
+    for (std::size_t i = 0; i < tier.size(); ++i)
+      consider(*tier[start + i < tier.size() ? start + i : start + i - tier.size()], tried, load_of, best,
+               best_load);
     return best;
+  }
+
+  template <class Load>
+  static void consider(const Member& m, const Tried& tried, Load load_of, const Member*& best,
+                       double& best_load) {
+    if (!usable(m, tried)) return;
+    const double its = load_of(m) / m.weight;
+    if (best != nullptr && its >= best_load) return;
+    best = &m;
+    best_load = its;
   }
 
   FastRandom random_;

@@ -16,12 +16,16 @@ namespace remora {
 class TieredBalancer : public LoadBalancer {
  public:
   explicit TieredBalancer(std::shared_ptr<const PoolSnapshot> pool);
-  const Member* pick(const Tried& tried) final;
+  const Member* pick(const Tried& tried, Purpose purpose) final;
 
  protected:
   using Tier = std::vector<const Member*>;
   /// Chooses among `tier`, passing over those for which usable() is false; nullptr: none.
   virtual const Member* choose(const Tier& tier, const Tried& tried) = 0;
+  /// The same for a whole session; policies with a forecast use it.
+  virtual const Member* choose_for_session(const Tier& tier, const Tried& tried) {
+    return choose(tier, tried);
+  }
   static bool usable(const Member& m, const Tried& tried) noexcept;
   static std::uint32_t load(const Member& m) noexcept {
     return m.backend->in_flight.load(std::memory_order_relaxed);

@@ -11,10 +11,12 @@ bool TieredBalancer::usable(const Member& m, const Tried& tried) noexcept {
   return (m.max_in_flight == 0 || load(m) < m.max_in_flight) && !tried.contains(m.backend.get());
 }
 
-const Member* TieredBalancer::pick(const Tried& tried) {
+const Member* TieredBalancer::pick(const Tried& tried, Purpose purpose) {
   for (const Tier* tier : {&ordinary_, &backups_}) {
     if (tier->empty()) continue;
-    if (const Member* m = choose(*tier, tried)) return m;
+    const Member* const m =
+        purpose == Purpose::session ? choose_for_session(*tier, tried) : choose(*tier, tried);
+    if (m != nullptr) return m;
   }
   const Member* least = nullptr;
   for (const Member* m : ordinary_)

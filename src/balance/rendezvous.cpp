@@ -7,23 +7,29 @@
 
 namespace remora {
 
-const Member* rendezvous(std::uint64_t key, const PoolSnapshot& pool, const Tried& tried) noexcept {
-  for (const bool backup : {false, true}) {
-    const Member* best = nullptr;
-    double best_score = 0;
+double rendezvous_score(std::uint64_t key, const Member& m) noexcept {
+  const std::uint64_t h = XXH3_64bits_withSeed(&m.backend->hash, sizeof m.backend->hash, key);
+  const double unit = (static_cast<double>(h >> 11) + 0.5) * 0x1.0p-53;  // in (0, 1)
+  return -static_cast<double>(m.weight) / std::log(unit);
+}
+
+const Member* rendezvous(std::uint64_t key, const PoolSnapshot& pool, const Tried& tried,
+                         double bounded_load) noexcept {
+  const auto untried = [&](const Member& m) { return !tried.contains(m.backend.get()); };
+  if (bounded_load > 0) {
+    double in_flight = 1, weights = 0;  // this request counts
     for (const Member& m : pool.members) {
-      if (m.backup != backup || !m.accepts_new() || tried.contains(m.backend.get())) continue;
-      const std::uint64_t h = XXH3_64bits_withSeed(&m.backend->hash, sizeof m.backend->hash, key);
-      const double unit = (static_cast<double>(h >> 11) + 0.5) * 0x1.0p-53;  // in (0, 1)
-      const double score = -static_cast<double>(m.weight) / std::log(unit);
-      if (best == nullptr || score > best_score) {
-        best = &m;
-        best_score = score;
-      }
+      if (!m.accepts_new()) continue;
+      in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
+      weights += m.weight;
     }
-    if (best != nullptr) return best;
+    const Member* const roomy = rendezvous_if(key, pool, [&](const Member& m) {
+      const double most = std::ceil(bounded_load * in_flight * m.weight / weights);
+      return untried(m) && m.backend->in_flight.load(std::memory_order_relaxed) + 1 <= most;
+    });
+    if (roomy != nullptr) return roomy;
   }
-  return nullptr;
+  return rendezvous_if(key, pool, untried);
 }
 
 }  // namespace remora

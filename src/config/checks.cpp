@@ -17,6 +17,14 @@ bool hosts_meet(const std::string& a, const std::string& b) {
   return a.empty() || b.empty() || a == b || a[0] == '*' || b[0] == '*';
 }
 
+/// The cookie that remora itself sets for this kind; empty: none.
+std::string own_cookie(const Affinity& a) {
+  if (a.kind == AffinityKind::cookie) return a.cookie.name;
+  if (a.kind == AffinityKind::app_cookie && a.app_cookie.carry == Carry::token)
+    return a.app_cookie.name + "-r";
+  return "";
+}
+
 }  // namespace
 
 void cross_check(const Value& root, Config& config) {
@@ -40,10 +48,18 @@ void cross_check(const Value& root, Config& config) {
     }
   }
 
+  for (const Pool& pool : config.pools)
+    for (const Affinity& a : pool.affinity)
+      if (a.kind == AffinityKind::jwt_claim) {
+        Value here = at(root, "pools");
+        here.key = "pools." + pool.name + ".affinity";
+        here.bad("there is no verifier '" + a.jwt_claim.verifier + "' (jwt is not supported yet)");
+      }
+
   // Every pool that a route names exists; no two pools that one request can reach share a cookie name.
   struct Reach {
     const Pool* pool;
-    std::string host;
+    std::string host, cookie;
   };
   std::vector<Reach> cookies;
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
@@ -62,14 +78,16 @@ void cross_check(const Value& root, Config& config) {
         here.bad("there is no pool '" + name + "'");
         continue;
       }
-      if (pool->affinity.kind != AffinityKind::cookie || !route.affinity) continue;
-      for (const Reach& other : cookies)
-        if (other.pool != pool && other.pool->affinity.cookie.name == pool->affinity.cookie.name &&
-            hosts_meet(other.host, route.host))
-          here.bad("pools '" + other.pool->name + "' and '" + name + "' share the cookie name '" +
-                   pool->affinity.cookie.name +
-                   "' and one host can reach both; give one another affinity.name");
-      cookies.push_back({pool, route.host});
+      if (!route.affinity) continue;
+      for (const Affinity& a : pool->affinity) {
+        const std::string cookie = own_cookie(a);
+        if (cookie.empty()) continue;
+        for (const Reach& other : cookies)
+          if (other.pool != pool && other.cookie == cookie && hosts_meet(other.host, route.host))
+            here.bad("pools '" + other.pool->name + "' and '" + name + "' share the cookie name '" + cookie +
+                     "' and one host can reach both; give one another affinity.name");
+        cookies.push_back({pool, route.host, cookie});
+      }
     }
   }
 }

@@ -88,13 +88,7 @@ void read_per_client(const Value& v, PerClient& out) {
   m.read_with("connections", out.connections, count);
   m.read_with("burst", out.burst, count);
   m.read_with("requests_per_second", out.requests_per_second, [](const Value& x, std::optional<double>& o) {
-    read_optional<double>(x, o, [](const Value& y, double& n) {
-      const auto text = scalar(y);
-      char* end = nullptr;
-      n = text ? std::strtod(text->c_str(), &end) : 0;
-      if (text && (text->empty() || *end != '\0' || !(n > 0) || n > 1e6))
-        y.bad("must be a number above 0, or none");
-    });
+    read_optional<double>(x, o, read_positive_number);
   });
   if (out.burst && !out.requests_per_second) v.bad("burst needs requests_per_second");
 }

@@ -82,12 +82,22 @@ void read_keys(const Value& v, std::vector<std::string>& out) {
   });
 }
 
-void read_store(const Value& v) {
+void read_store(const Value& v, Store& out) {
   Map m(v);
-  // The memory store comes with learned affinity; until then only its absence can be honoured.
-  for (const char* key :
-       {"kind", "capacity", "memory_bytes", "index_key", "cache_ttl", "timeout", "redis", "memcached"})
-    m.not_yet(key);
+  m.not_yet_unless("kind", "memory");
+  if (const auto capacity = m.get("capacity")) {
+    std::uint32_t n = 0;
+    const std::size_t before = v.errors->count();
+    read_value(*capacity, n);
+    if (v.errors->count() == before && (n < 64 || n > 100000000))
+      capacity->bad("must be 64 to 100000000 sessions");
+    out.capacity = n;
+  }
+  if (const auto key = m.get("index_key"); key && !key->is_null()) {
+    read_secret(*key, out.index_key);
+    if (!out.index_key.empty() && out.index_key.size() < 16) key->bad("must be at least 16 characters");
+  }
+  for (const char* key : {"memory_bytes", "cache_ttl", "timeout", "redis", "memcached"}) m.not_yet(key);
 }
 
 void read_root(const Value& root, Config& out) {
@@ -107,7 +117,7 @@ void read_root(const Value& root, Config& out) {
   m.read_with("keys", out.keys, read_keys);
   m.read_with("admin", out.admin, read_admin);
   m.read_with("log", out.log, read_log);
-  if (const auto v = m.get("store")) read_store(*v);
+  m.read_with("store", out.store, read_store);
   m.read_with("listeners", out.listeners, read_listeners);
   m.read_with("routes", out.routes, read_routes);
   m.not_yet("jwt");

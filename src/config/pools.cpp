@@ -72,6 +72,34 @@ void read_backend_tls(const Value& v, std::optional<BackendTls>& out) {
   out = std::move(tls);
 }
 
+void read_rebalance(const Value& v, std::optional<Rebalance>& out) {
+  if (v.node.IsScalar() && v.node.Scalar() == "off") return;
+  Rebalance r;
+  Map m(v);
+  m.read_with("min_idle", r.min_idle, read_positive);
+  m.read_with("moves_per_second", r.moves_per_second, read_positive_number);
+  if (const auto t = m.get("threshold")) {
+    read_positive_number(*t, r.threshold);
+    if (r.threshold <= 1) t->bad("is a factor of the mean load: above 1 (1.25, say)");
+  }
+  m.read("without_state", r.without_state);
+  if (!r.without_state)
+    v.bad(
+        "moves sessions between healthy servers: it needs `state`, which is not supported yet, or "
+        "`without_state: on` when the app keeps nothing in memory that a move would lose");
+  out = r;
+}
+
+/// Derived affinity has no token and no table: what needs one would be read and ignored.
+void check_session(const Value& v, const std::vector<Affinity>& kinds) {
+  if (!v.is_map() || kinds.empty() || !std::all_of(kinds.begin(), kinds.end(), derived)) return;
+  for (const char* key : {"idle_timeout", "max_lifetime", "on_lost", "announce", "rebalance", "state"})
+    if (v.node[key])
+      v.errors->add(v.node[key].Mark(), v.key + "." + key,
+                    "cannot be kept: this affinity is derived from each request, with no token and no table "
+                    "(header and jwt_claim have one with `carry: store`)");
+}
+
 void read_session(const Value& v, Session& out) {
   Map m(v);
   m.read_with("idle_timeout", out.idle_timeout, [](const Value& x, std::optional<Millis>& o) {
@@ -95,7 +123,7 @@ void read_session(const Value& v, Session& out) {
   }
   m.read("announce", out.announce);
   m.not_yet_unless("state", "off");
-  m.not_yet_unless("rebalance", "off");
+  m.read_with("rebalance", out.rebalance, read_rebalance);
   if (out.idle_timeout && *out.idle_timeout > out.max_lifetime)
     v.bad("idle_timeout is longer than max_lifetime");
 }
@@ -206,106 +234,7 @@ void read_pool_timeouts(const Value& v, PoolTimeouts& out) {
   m.read_with("queue", out.queue, read_positive);
 }
 
-void read_cookie(Map& m, const Value& v, CookieAffinity& out) {
-  const auto clean = [](const Value& x, std::string& o) {
-    if (x.is_null()) return;
-    read_value(x, o);
-    for (const char c : o)
-      if (static_cast<unsigned char>(c) <= ' ' || c == ';' || c == ',' || c == '"' ||
-          static_cast<unsigned char>(c) >= 0x7f)
-        return x.bad("cannot stand in a cookie");
-  };
-  if (const auto name = m.get("name")) {
-    read_value(*name, out.name);
-    if (!is_token(out.name)) name->bad("'" + out.name + "' is no cookie name");
-  }
-  m.read_with("path", out.path, clean);
-  m.read_with("domain", out.domain, clean);
-  m.read_with("secure", out.secure, [](const Value& x, Secure& o) {
-    read_choice(x, o,
-                {{"auto", Secure::auto_},
-                 {"on", Secure::on},
-                 {"off", Secure::off},
-                 {"true", Secure::on},
-                 {"false", Secure::off}});
-  });
-  m.read("http_only", out.http_only);
-  m.read_with("same_site", out.same_site, [](const Value& x, SameSite& o) {
-    read_choice(x, o,
-                {{"lax", SameSite::lax},
-                 {"strict", SameSite::strict},
-                 {"none", SameSite::none},
-                 {"unset", SameSite::unset}});
-  });
-  m.read("partitioned", out.partitioned);
-  if (const auto age = m.get("max_age"); age && !(age->node.IsScalar() && age->node.Scalar() == "session")) {
-    Millis d(0);
-    read_value(*age, d);
-    if (d < Millis(1000)) age->bad("must be `session` or at least 1s");
-    out.max_age = std::chrono::duration_cast<seconds>(d);
-  }
-  if (out.same_site == SameSite::none && out.secure == Secure::off)
-    v.bad("same_site: none needs secure (browsers drop the cookie otherwise)");
-  if (out.partitioned && out.secure == Secure::off) v.bad("partitioned needs secure");
-  if (out.name.rfind("__Host-", 0) == 0 &&
-      (out.path != "/" || !out.domain.empty() || out.secure == Secure::off))
-    v.bad("a __Host- cookie needs `path: /`, no domain, and secure");
-}
-
-void read_ip_hash(Map& m, const Value& v, IpHashAffinity& out) {
-  std::uint16_t v4 = out.ipv4_prefix, v6 = out.ipv6_prefix;
-  m.read("ipv4_prefix", v4);
-  m.read("ipv6_prefix", v6);
-  m.not_yet_unless("bounded_load", "off");
-  if (v4 < 1 || v4 > 32) v.bad("ipv4_prefix must be 1 to 32");
-  if (v6 < 1 || v6 > 128) v.bad("ipv6_prefix must be 1 to 128");
-  out.ipv4_prefix = static_cast<std::uint8_t>(std::min<std::uint16_t>(v4, 32));
-  out.ipv6_prefix = static_cast<std::uint8_t>(std::min<std::uint16_t>(v6, 128));
-}
-
 }  // namespace
-
-void read_affinity(const Value& v, Affinity& out) {
-  if (v.is_list()) {
-    v.errors->add(v.mark, "", "not supported yet: " + v.key + " as a list of kinds");
-    return;
-  }
-  const auto kind_of = [&](const Value& x) {
-    enum class Word { none, cookie, ip_hash, later } word = Word::none;
-    read_choice(x, word,
-                {{"none", Word::none},
-                 {"cookie", Word::cookie},
-                 {"ip_hash", Word::ip_hash},
-                 {"url_rewrite", Word::later},
-                 {"app_cookie", Word::later},
-                 {"header", Word::later},
-                 {"jwt_claim", Word::later}});
-    if (word == Word::later)
-      x.errors->add(x.mark, "", "not supported yet: " + v.key + ": " + x.node.Scalar());
-    out.kind = word == Word::cookie    ? AffinityKind::cookie
-               : word == Word::ip_hash ? AffinityKind::ip_hash
-                                       : AffinityKind::none;
-    return word != Word::later;
-  };
-  if (v.node.IsScalar()) {
-    kind_of(v);
-    return;
-  }
-  if (!v.is_map()) return v.bad("must be a kind, a map with `kind:`, or a list");
-  if (!v.node["kind"]) return v.bad("needs `kind:`");
-  if (v.node["kind"].IsScalar()) {
-    Map m(v);
-    if (!kind_of(*m.get("kind"))) {
-      // The other keys belong to that kind: nothing can be said of them yet.
-      m.for_each([](const std::string&, const Value&) {});
-      return;
-    }
-    if (out.kind == AffinityKind::cookie) read_cookie(m, v, out.cookie);
-    if (out.kind == AffinityKind::ip_hash) read_ip_hash(m, v, out.ip_hash);
-  } else {
-    v.bad("`kind:` must be a single word");
-  }
-}
 
 void read_pool(const std::string& name, const Value& v, Pool& out) {
   out.name = name;
@@ -334,8 +263,12 @@ void read_pool(const std::string& name, const Value& v, Pool& out) {
                  {"first", Balance::first}});
   });
   if (const auto affinity = m.get("affinity")) read_affinity(*affinity, out.affinity);
-  if (out.affinity.cookie.name.empty()) out.affinity.cookie.name = "remora-" + name;
-  m.read_with("session", out.session, read_session);
+  for (Affinity& a : out.affinity)
+    if (a.cookie.name.empty()) a.cookie.name = "remora-" + name;
+  if (const auto session = m.get("session")) {
+    read_session(*session, out.session);
+    check_session(*session, out.affinity);
+  }
   if (const auto health = m.get("health")) read_health(*health, out);
   m.read_with("failover", out.failover, read_failover);
   m.read_with("timeouts", out.timeouts, read_pool_timeouts);

@@ -286,6 +286,17 @@ void read_percent(const Value& v, double& out) {
     out = parts->first / 100;
 }
 
+void read_positive_number(const Value& v, double& out) {
+  const auto text = scalar(v);
+  if (!text) return;
+  char* end = nullptr;
+  const double n = std::strtod(text->c_str(), &end);
+  if (text->empty() || *end != '\0' || !(n > 0) || n > 1e6)
+    v.bad("'" + *text + "' is no number above 0");
+  else
+    out = n;
+}
+
 void read_secret(const Value& v, std::string& out) {
   if (!v.is_map()) {
     v.bad("a secret is given as {file: F} or {env: NAME}");

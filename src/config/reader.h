@@ -115,6 +115,8 @@ void read_optional(const Value& v, std::optional<T>& out, Reader reader) {
   if (v.errors->count() == before) out = value;
 }
 void read_percent(const Value& v, double& out);
+/// A number above 0, at most a million.
+void read_positive_number(const Value& v, double& out);
 /// {file: F} | {env: E}; trailing line ends of a file are dropped. Never shows the content.
 void read_secret(const Value& v, std::string& out);
 /// Calls `f` for each element; a single value counts as a list of one when `alone` allows it.

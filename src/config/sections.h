@@ -8,7 +8,9 @@ namespace remora::config {
 void read_listeners(const Value& v, std::vector<Listener>& out);
 void read_routes(const Value& v, std::vector<Route>& out);
 void read_pool(const std::string& name, const Value& v, Pool& out);
-void read_affinity(const Value& v, Affinity& out);
+void read_affinity(const Value& v, std::vector<Affinity>& out);
+/// No token and no table: only a hash of each request.
+bool derived(const Affinity& a) noexcept;
 
 void read_header_edits(const Value& v, HeaderEdits& out);
 void read_header_pairs(const Value& v, std::vector<std::pair<std::string, std::string>>& out);

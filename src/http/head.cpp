@@ -307,58 +307,65 @@ Parsed parse_response_head(std::string_view head, Method asked, ResponseHead& ou
   return fine;
 }
 
+namespace {
+struct KnownName {
+  std::string_view name;
+  Known known;
+};
+constexpr KnownName known_names[] = {
+    // by length: only those of the same length are compared
+    {"te", Known::te},
+    {"via", Known::via},
+    {"date", Known::date},
+    {"host", Known::host},
+    {"link", Known::link},
+    {"range", Known::range},
+    {"accept", Known::accept},
+    {"cookie", Known::cookie},
+    {"expect", Known::expect},
+    {"referer", Known::referer},
+    {"refresh", Known::refresh},
+    {"trailer", Known::trailer},
+    {"upgrade", Known::upgrade},
+    {"location", Known::location},
+    {"forwarded", Known::forwarded},
+    {"connection", Known::connection},
+    {"keep-alive", Known::keep_alive},
+    {"set-cookie", Known::set_cookie},
+    {"retry-after", Known::retry_after},
+    {"content-type", Known::content_type},
+    {"max-forwards", Known::max_forwards},
+    {"x-request-id", Known::x_request_id},
+    {"cache-control", Known::cache_control},
+    {"content-length", Known::content_length},
+    {"accept-encoding", Known::accept_encoding},
+    {"x-forwarded-for", Known::x_forwarded_for},
+    {"content-encoding", Known::content_encoding},
+    {"content-location", Known::content_location},
+    {"proxy-connection", Known::proxy_connection},
+    {"x-forwarded-host", Known::x_forwarded_host},
+    {"transfer-encoding", Known::transfer_encoding},
+    {"x-forwarded-proto", Known::x_forwarded_proto},
+    {"proxy-authenticate", Known::proxy_authenticate},
+    {"proxy-authorization", Known::proxy_authorization},
+};
+constexpr std::size_t longest_known = 19;
+/// Where names of each length begin.
+constexpr auto known_starts = [] {
+  std::array<std::uint8_t, longest_known + 2> starts{};
+  for (std::size_t size = 0; size < starts.size(); ++size)
+    for (const KnownName& k : known_names)
+      if (k.name.size() < size) ++starts[size];
+  return starts;
+}();
+}  // namespace
+
 Known known_field(std::string_view n) noexcept {
-  const auto is = [n](std::string_view name) { return iequals(n, name); };
   if (n.size() >= 7 && istarts_with(n, "remora") && (n[6] == '-' || n[6] == '_')) return Known::remora;
-  switch (n.size()) {
-    case 2:
-      return is("te") ? Known::te : Known::other;
-    case 3:
-      return is("via") ? Known::via : Known::other;
-    case 4:
-      return is("host") ? Known::host : is("date") ? Known::date : Known::other;
-    case 6:
-      return is("cookie")   ? Known::cookie
-             : is("accept") ? Known::accept
-             : is("expect") ? Known::expect
-                            : Known::other;
-    case 7:
-      return is("upgrade") ? Known::upgrade : is("trailer") ? Known::trailer : Known::other;
-    case 9:
-      return is("forwarded") ? Known::forwarded : Known::other;
-    case 10:
-      return is("connection")   ? Known::connection
-             : is("set-cookie") ? Known::set_cookie
-             : is("keep-alive") ? Known::keep_alive
-                                : Known::other;
-    case 11:
-      return is("retry-after") ? Known::retry_after : Known::other;
-    case 12:
-      return is("content-type")   ? Known::content_type
-             : is("x-request-id") ? Known::x_request_id
-             : is("max-forwards") ? Known::max_forwards
-                                  : Known::other;
-    case 13:
-      return is("cache-control") ? Known::cache_control : Known::other;
-    case 14:
-      return is("content-length") ? Known::content_length : Known::other;
-    case 15:
-      return is("x-forwarded-for") ? Known::x_forwarded_for : Known::other;
-    case 16:
-      return is("x-forwarded-host")   ? Known::x_forwarded_host
-             : is("proxy-connection") ? Known::proxy_connection
-                                      : Known::other;
-    case 17:
-      return is("transfer-encoding")   ? Known::transfer_encoding
-             : is("x-forwarded-proto") ? Known::x_forwarded_proto
-                                       : Known::other;
-    case 18:
-      return is("proxy-authenticate") ? Known::proxy_authenticate : Known::other;
-    case 19:
-      return is("proxy-authorization") ? Known::proxy_authorization : Known::other;
-    default:
-      return Known::other;
-  }
+  if (n.size() > longest_known) return Known::other;
+  for (std::size_t i = known_starts[n.size()]; i < known_starts[n.size() + 1]; ++i)
+    if (iequals(n, known_names[i].name)) return known_names[i].known;
+  return Known::other;
 }
 
 bool forbidden_in_trailers(Known k) noexcept {

@@ -4,6 +4,14 @@
 
 namespace remora {
 
+bool RateLimit::allow(double per_second, std::chrono::steady_clock::time_point now) noexcept {
+  const auto at = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
+  std::int64_t next = next_ns_.load(std::memory_order_relaxed);
+  while (at >= next)
+    if (next_ns_.compare_exchange_weak(next, at + static_cast<std::int64_t>(1e9 / per_second))) return true;
+  return false;
+}
+
 bool within_budget(std::uint32_t retries, std::uint32_t requests, double share) noexcept {
   return retries < std::max<std::uint32_t>(3, static_cast<std::uint32_t>(share * requests));
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -11,21 +12,34 @@
 #include "net/tls.h"
 #include "remora/affinity.h"
 #include "remora/pool_snapshot.h"
+#include "remora/session_counts.h"
 
 namespace remora {
 
-/// Shared by all workers and all snapshots of a pool: exchanges that are being retried. Only retries touch
-/// it.
+/// At most so many per second, without bursts; shared by all workers.
+class RateLimit {
+ public:
+  bool allow(double per_second, std::chrono::steady_clock::time_point now) noexcept;
+
+ private:
+  std::atomic<std::int64_t> next_ns_{0};
+};
+
+/// Shared by all workers and all snapshots of a pool.
 struct PoolCounters {
-  alignas(64) std::atomic<std::uint32_t> retrying{0};
+  explicit PoolCounters(std::size_t workers) : sessions(workers) {}
+  alignas(64) std::atomic<std::uint32_t> retrying{0};  // exchanges; only retries touch it
+  RateLimit rebalance;
+  std::vector<SessionCounts> sessions;  // by worker
 };
 
 struct PoolView {
   config::Pool config;
+  std::uint16_t number = 0;  // the same for this name as long as the process lives: tables keep it
   std::shared_ptr<const PoolSnapshot> snapshot;
-  std::vector<Endpoint> endpoints;           // of snapshot->members, in the same order
-  std::shared_ptr<const Affinity> affinity;  // null: none
-  std::shared_ptr<const ClientTls> tls;      // null: plain
+  std::vector<Endpoint> endpoints;                        // of snapshot->members, in the same order
+  std::vector<std::shared_ptr<const Affinity>> affinity;  // tried in order; empty: none
+  std::shared_ptr<const ClientTls> tls;                   // null: plain
   std::shared_ptr<PoolCounters> counters;
 
   const Endpoint& endpoint(const Member& m) const noexcept {

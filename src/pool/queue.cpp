@@ -1,16 +1,9 @@
 #include "pool/queue.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
 namespace remora {
-
-std::uint64_t backend_hash(std::string_view id) noexcept {
-  return XXH3_64bits(id.data(), id.size());
-}
 
 Backend::Backend(std::string pool_name, std::string backend_id)
     : pool(std::move(pool_name)),

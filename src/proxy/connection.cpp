@@ -17,8 +17,9 @@ constexpr std::size_t most_spare_actives = 64;
 constexpr std::size_t most_lingering_bytes = 256 * 1024;
 }  // namespace
 
-WorkerContext::WorkerContext(const Clock& c, AccessLog log, std::uint64_t seed)
-    : clock(c), random(seed), access_log(std::move(log)) {}
+WorkerContext::WorkerContext(unsigned number, const Clock& c, AccessLog log,
+                             std::shared_ptr<SessionMemory> sessions, std::uint64_t seed)
+    : index(number), clock(c), memory(std::move(sessions)), random(seed), access_log(std::move(log)) {}
 
 WorkerContext::~WorkerContext() = default;
 

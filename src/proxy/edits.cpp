@@ -82,6 +82,13 @@ bool asks_for_trailers(const std::vector<Field>& fields) noexcept {
   return yes;
 }
 
+/// What is no longer true of a body that was rewritten.
+bool describes_body(const Field& f) noexcept {
+  return f.known == Known::content_length || iequals(f.name, "accept-ranges") ||
+         iequals(f.name, "content-md5") || iequals(f.name, "digest") || iequals(f.name, "content-digest") ||
+         iequals(f.name, "repr-digest");
+}
+
 std::string_view upgrade_value(const std::vector<Field>& fields) noexcept {
   for (const Field& f : fields)
     if (f.known == Known::upgrade) return f.value;
@@ -145,11 +152,11 @@ std::string_view host_for(const RequestContext& in, TextArena& arena) {
 
 std::string_view target_for(const RequestContext& in, TextArena& arena) {
   const std::string& prefix = in.route.config.strip_prefix;
-  std::string_view target = in.head.target;
+  std::string_view target = in.affinity.target.empty() ? in.head.target : in.affinity.target;
   if (prefix.empty()) return target;
   std::string_view bare = prefix;
   if (bare.back() == '/') bare.remove_suffix(1);
-  const std::string_view path = in.head.path;
+  const std::string_view path = target.substr(0, target.find('?'));
   if (path.substr(0, bare.size()) != bare || (path.size() > bare.size() && path[bare.size()] != '/'))
     return target;
   target.remove_prefix(bare.size());
@@ -233,8 +240,10 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   const bool sends_x = mode == config::Forwarded::x || mode == config::Forwarded::both;
   const bool sends_forwarded = mode == config::Forwarded::rfc7239 || mode == config::Forwarded::both;
   const Nominated nominated(in.head.fields);
+  const auto ours = in.affinity.dropped_cookies();
   bool have_host = false;
-  for (const Field& f : in.head.fields) {
+  for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
+    const Field& f = in.head.fields[i];
     if (hop_by_hop(f.known) || nominated.contains(f)) continue;
     if (edits && (configured_away(pool_edits, f) || configured_away(route_edits, f))) continue;
     switch (f.known) {
@@ -256,21 +265,28 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
         if (in.head.expect_continue) out.fields.push_back(f);
         break;
       case Known::cookie:
-        if (in.affinity.drop_cookie.empty() ||
-            f.value.find(in.affinity.drop_cookie) == std::string_view::npos) {
+        if (std::none_of(ours.begin(), ours.end(), [&](std::string_view name) {
+              return f.value.find(name) != std::string_view::npos;
+            })) {
           out.fields.push_back(f);
         } else {
           std::string& rest = arena.scratch();
-          if (append_cookies_without(f.value, in.affinity.drop_cookie, rest))
+          if (append_cookies_without(f.value, ours, rest))
             out.fields.push_back({f.name, arena.join(rest), Known::cookie});
         }
+        break;
+      case Known::accept_encoding:
+      case Known::range:
+        if (!in.affinity.identity_coding) out.fields.push_back(f);
         break;
       default:
         if (!in.request_id_name.empty() && !in.request_id_from_client && iequals(f.name, in.request_id_name))
           break;
-        out.fields.push_back(f);
+        out.fields.push_back({f.name, edited(in.affinity.fields, i, f.value), f.known});
     }
   }
+  if (in.affinity.identity_coding)
+    out.fields.push_back({"Accept-Encoding", "identity", Known::accept_encoding});
   if (!have_host) out.fields.push_back({"Host", host_for(in, arena), Known::host});
   if (asks_for_trailers(in.head.fields)) out.fields.push_back({"TE", "trailers", Known::te});
   add_forwarded(in, arena, out);
@@ -294,8 +310,10 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   const config::HeaderEdits& edits = in.route.config.response_headers;
   const Nominated nominated(in.head.fields);
   bool have_date = false, have_cache_control = false;
-  for (const Field& f : in.head.fields) {
+  for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
+    const Field& f = in.head.fields[i];
     if (hop_by_hop(f.known) || nominated.contains(f)) continue;
+    if (in.affinity.other_body && describes_body(f)) continue;
     if (!edits.empty() && configured_away(edits, f)) continue;
     if (f.known == Known::date) have_date = true;
     if (f.known == Known::cache_control && in.affinity.make_private) {
@@ -304,7 +322,7 @@ void edit_response(const ResponseContext& in, OutHead& out) {
       have_cache_control = true;
       continue;
     }
-    out.fields.push_back(f);
+    out.fields.push_back({f.name, edited(in.affinity.fields, i, f.value), f.known});
   }
   if (!have_date && in.head.status >= 200) out.fields.push_back({"Date", in.date, Known::date});
   if (in.affinity.make_private && !have_cache_control)

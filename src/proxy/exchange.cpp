@@ -1,4 +1,4 @@
-// The road of a request. The parts of each phase are below it, and in exchange_*.cpp beside this file:
+// The road of a request. The parts of each phase are below it, and in exchange_*.cpp beside it:
 //
 //   read_head -> admit -> find_route -> recognise -> choose_backend -> take_place -> attempt -> (try_again)
 //     -> mark_session -> deliver -> finish
@@ -7,7 +7,6 @@
 
 #include <boost/asio/post.hpp>
 
-#include "balance/rendezvous.h"
 #include "util/text.h"
 
 namespace remora {
@@ -39,6 +38,7 @@ void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> liste
   arrival_.peer = peer;
   arrival_.peer_text_size = peer.format(arrival_.peer_text);
   idle_since_ = idle_since;
+  first_placed_ = {};
   client_.use(std::move(stream), listener_->config.limits);
   client_.attach(wake_, Wake::client);
   static_cast<void>(wake_.take());
@@ -62,7 +62,7 @@ void Exchange::forget() {
   route_ = nullptr;
   pool_ = nullptr;
   member_ = nullptr;
-  hint_ = NoHint{};
+  recognised_ = {};
   bound_ = false;
   served_ = {};
   tried_.clear();
@@ -73,7 +73,10 @@ void Exchange::forget() {
   stale_ = fresh_only_ = asked_client_ = more_ = replay_overflow_ = request_broken_ = forced_close_ =
       clear_session_ = false;
   response_bytes_ = 0;
-  request_edits_ = {};
+  rewritten_.clear();
+  rewritten_at_ = 0;
+  rewritten_last_ = false;
+  request_edits_.clear();
   response_edits_.clear();
   announcement_.clear();
   arena_.clear();
@@ -131,8 +134,9 @@ bool Exchange::admit() {
 }
 
 bool Exchange::find_route() {
-  route_ = snapshot_->shared->router->match(request_.host, request_.route_path, request_.method_text,
-                                            request_.fields);
+  const Snapshot& shared = *snapshot_->shared;
+  route_ = shared.router->match(request_.host, routed_path(shared, request_.route_path, arena_),
+                                request_.method_text, request_.fields);
   if (route_ == nullptr) {
     answer_status_ = 404;
     return false;
@@ -143,64 +147,6 @@ bool Exchange::find_route() {
                                 request_.target, request_.path, request_.query);
     return false;
   }
-  return true;
-}
-
-RequestView Exchange::view() const noexcept {
-  RequestView v;
-  v.method = request_.method;
-  v.target = request_.target;
-  v.host = request_.host;
-  v.path = request_.path;
-  v.fields = request_.fields;
-  v.client = arrival_.client;
-  v.secure = arrival_.secure;
-  if (request_.method == Method::options)
-    for (const Field& f : request_.fields)
-      if (iequals(f.name, "Access-Control-Request-Method")) v.preflight = true;
-  return v;
-}
-
-/// Whose session is this? Also settles the pool: of a split, the one that the token belongs to.
-bool Exchange::recognise() {
-  const Snapshot& shared = *snapshot_->shared;
-  const auto identify = [&](const PoolView& pool) -> Hint {
-    if (!pool.affinity || !route_->config.affinity) return NoHint{};
-    return pool.affinity->identify(view(), worker_.scratch, worker_.clock.wall_now());
-  };
-  const auto settle = [&](std::size_t index, Hint hint) {
-    pool_index_ = index;
-    pool_ = shared.pools[index].get();
-    hint_ = hint;
-  };
-  if (route_->targets.size() == 1) {
-    const std::size_t index = route_->targets.front().pool;
-    settle(index, identify(*shared.pools[index]));
-  } else {
-    std::uint64_t at = worker_.random.below(route_->weight_sum);
-    bool drawn = false;
-    for (const auto& target : route_->targets) {
-      const Hint hint = identify(*shared.pools[target.pool]);
-      if (std::holds_alternative<Opened>(hint)) {
-        settle(target.pool, hint);
-        break;
-      }
-      if (!drawn && at < target.weight) {
-        settle(target.pool, hint);
-        drawn = true;
-      }
-      at -= drawn ? 0 : target.weight;
-    }
-  }
-  if (pool_->affinity) pool_->affinity->conceal(request_edits_);
-  timeouts_ = pool_->config.timeouts;
-  const config::RouteTimeouts& own = route_->config.timeouts;
-  timeouts_.connect = own.connect.value_or(timeouts_.connect);
-  timeouts_.response = own.response.value_or(timeouts_.response);
-  timeouts_.read = own.read.value_or(timeouts_.read);
-  timeouts_.write = own.write.value_or(timeouts_.write);
-  timeouts_.queue = own.queue.value_or(timeouts_.queue);
-  same_backend_left_ = pool_->config.failover.bound_same_backend;
   return true;
 }
 
@@ -217,63 +163,6 @@ bool Exchange::choose_backend() {
   }
   fail(FailSide::self, Kind::no_backend);
   if (before) failure_ = before;
-  return false;
-}
-
-bool Exchange::choose_member(const Failure& before) {
-  if (const auto* opened = std::get_if<Opened>(&hint_)) {
-    if (!before) {
-      served_.binding = opened->binding;
-      served_.old_key = opened->old_key;
-      member_ = pool_->snapshot->find(opened->binding.backend);
-      const Reason why = reason_to_move(member_);
-      bound_ = why == Reason::none;
-      served_.reason = Reason::sticky;
-      return bound_ || move_session(why);
-    }
-    if (bound_ && !tried_.contains(member_->backend.get())) return true;
-    return move_session(before.kind == Kind::queue_full ? Reason::overload : Reason::failover);
-  }
-  if (const auto* derived = std::get_if<HashOn>(&hint_)) {
-    const Member* preferred = rendezvous(derived->hash, *pool_->snapshot, tried_);
-    if (preferred != nullptr) member_ = preferred;
-    return preferred != nullptr;
-  }
-  return place_new();
-}
-
-bool Exchange::place_new() {
-  const Member* picked = snapshot_->balancers[pool_index_]->pick(tried_);
-  if (picked == nullptr) return false;
-  member_ = picked;
-  if (pool_->affinity && pool_->affinity->issues() && route_->config.affinity && !view().preflight) {
-    const SessionId id = served_.begun ? served_.binding.id : new_session_id();
-    served_.binding = born(id, *member_->backend, worker_.clock.wall_now());
-    served_.begun = true;
-    const Cause cause = std::get<NoHint>(hint_).cause;
-    served_.reason = cause == Cause::idle || cause == Cause::too_old ? Reason::expired : Reason::new_;
-  }
-  return true;
-}
-
-bool Exchange::move_session(Reason why) {
-  bound_ = false;
-  if (pool_->config.session.on_lost == config::OnLost::reject && why != Reason::overload)
-    return lose_session();
-  const Member* to = rendezvous(move_key(served_.binding), *pool_->snapshot, tried_);
-  if (to == nullptr) return false;
-  member_ = to;
-  served_.binding = moved(served_.binding, *to->backend);
-  served_.reason = why;
-  served_.moved = true;
-  return true;
-}
-
-/// The app would rather see an error than another server (`on_lost: reject`): the client forgets its token.
-bool Exchange::lose_session() {
-  answer_status_ = pool_->config.session.reject_status;
-  answer_body_ = pool_->config.session.reject_body;
-  clear_session_ = true;
   return false;
 }
 
@@ -327,17 +216,6 @@ bool Exchange::try_again() {
 const config::RetryOn& Exchange::retry_rules() const noexcept {
   const config::Failover& rules = pool_->config.failover;
   return bound_ ? rules.bound_retry_on : rules.retry_on;
-}
-
-/// The client learns where its session lives, if it has to.
-void Exchange::mark_session() {
-  if (!pool_->affinity || !route_->config.affinity || served_.reason == Reason::none) return;
-  ResponseView response;
-  response.status = response_.status;
-  response.fields = response_.fields;
-  response.shared_cacheable = shared_cacheable(response_.fields);
-  pool_->affinity->mark(view(), served_, response, worker_.scratch, worker_.clock.wall_now(),
-                        response_edits_);
 }
 
 void Exchange::fail(FailSide side, Kind kind, std::uint16_t status) noexcept {

@@ -22,11 +22,12 @@
 #include "proxy/worker_context.h"
 #include "remora/task.h"
 #include "session/lifecycle.h"
+#include "session/recognise.h"
 #include "util/arena.h"
 
 namespace remora {
 
-class Exchange {
+class Exchange final : private UrlScope {
  public:
   /// What the connection does next.
   enum class End : std::uint8_t {
@@ -69,9 +70,6 @@ class Exchange {
   // Parts of phases.
   void forget();
   bool pick_pool();
-  bool place_new();
-  bool move_session(Reason why);
-  bool lose_session();
   Task<bool> open_connection();
   void put_request();
   Task<void> await_response();
@@ -81,6 +79,7 @@ class Exchange {
   /// Waits for any event; true when the deadline passed. With `more_` set it only lets others run.
   Task<bool> wait(Clock::Steady deadline);
   Step pump_response();
+  Step pump_rewritten();
   Task<bool> relay();
   Task<void> tunnel();
   struct Lane;
@@ -89,12 +88,42 @@ class Exchange {
   End finish();
   void release_backend();
   void log_exchange();
+  std::string_view verdict_kind() const noexcept;
+  std::string_view masked(std::string_view url);
   void fail(Failure::Side, Failure::Kind, std::uint16_t status = 0) noexcept;
+
+  // The session (exchange_session.cpp).
+  bool has_sessions() const noexcept;
+  RequestView view() const noexcept;
+  bool leads_here(std::string_view path) const override;
+  Moment moment() const noexcept;
+  SessionCounts& counts() const noexcept;
+  LoadBalancer& balancer() const noexcept { return *snapshot_->balancers[pool_index_]; }
+  bool serve_at(const Member* member) noexcept;
+  const Member* usable_bound(std::uint64_t backend) const noexcept;
+  bool choose_for_session(const Failure& before);
+  bool choose_for_unbound();
+  bool place_new();
+  const Member* place_of_first_requests() const noexcept;
+  void begin_session(const SessionId& id, Reason reason);
+  bool move_session(Reason why);
+  const Member* target_of_move(Reason why) const noexcept;
+  Binding record_move(const Binding& wanted, Reason why);
+  bool lose_session();
+  double mean_load() const noexcept;
+  bool wants_rebalance();
+  bool is_outdated() const;
+  bool obey(Control control, const ResponseView& response);
+  void learn(const ResponseView& response);
+  void mark(const ResponseView& response);
+  void touch_session();
+  Clock::Steady next_touch() const noexcept;
+  void leave_session();
+
   void fail_from_client() noexcept;
   const config::RetryOn& retry_rules() const noexcept;
   bool status_is_failure() const noexcept;
   Clock::Steady now() const noexcept { return worker_.clock.steady_now(); }
-  RequestView view() const noexcept;
   const config::ListenerTimeouts& client_timeouts() const noexcept { return listener_->config.timeouts; }
 
   static constexpr int rounds_per_turn = 8;  // then other connections of this worker get theirs
@@ -106,6 +135,11 @@ class Exchange {
   ClientLimits* limits_ = nullptr;
   Arrival arrival_;
   Clock::Steady idle_since_;
+  struct {  // where the first request without a session went
+    std::uint64_t backend = 0;
+    std::size_t pool = 0;
+    Clock::Steady at;
+  } first_placed_;
   Http1Client client_{response_limits()};
   Http1Backend backend_;
 
@@ -114,8 +148,11 @@ class Exchange {
   ResponseHead response_;
   OutHead out_;
   TextArena arena_;
-  RequestEdits request_edits_;
-  ResponseEdits response_edits_;
+  RequestEdits request_edits_{arena_};
+  ResponseEdits response_edits_{arena_};
+  std::string rewritten_;  // of the response body, on its way to the client
+  std::size_t rewritten_at_ = 0;
+  bool rewritten_last_ = false;
   std::string announcement_, replay_, answer_text_;
 
   // Of the current request.
@@ -125,9 +162,11 @@ class Exchange {
   std::size_t pool_index_ = 0;
   const Member* member_ = nullptr;
   config::PoolTimeouts timeouts_;
-  Hint hint_;
+  Recognised recognised_;
   bool bound_ = false;  // the session has a backend, and it is `member_`
   Served served_;
+  Clock::Steady touched_;                  // when the tables last heard that the session is in use
+  std::optional<SessionId> open_session_;  // counted as open for `rebalance`
   Tried tried_;
   Place place_;
   bool counted_retry_ = false;  // this exchange is one of pool_->counters->retrying

@@ -34,6 +34,7 @@ Task<bool> Exchange::wait_for_place() {
 Task<void> Exchange::attempt() {
   ++attempts_;
   attempt_at_ = moved_at_ = now();
+  member_->backend->served.fetch_add(1, std::memory_order_relaxed);
   const bool certain = !idempotent(request_.method) || attempts_ >= pool_->config.failover.attempts;
   StreamRef idle;
   if (!fresh_only_) {

@@ -12,20 +12,6 @@ using Kind = Failure::Kind;
 using FailSide = Failure::Side;
 using std::chrono::seconds;
 
-namespace {
-std::string_view kind_name(config::AffinityKind k) noexcept {
-  switch (k) {
-    case config::AffinityKind::none:
-      return "none";
-    case config::AffinityKind::cookie:
-      return "cookie";
-    case config::AffinityKind::ip_hash:
-      return "ip_hash";
-  }
-  return "none";
-}
-}  // namespace
-
 /// keep: a head was read. Anything else ends the turn of this connection.
 Task<Exchange::End> Exchange::read_head() {
   constexpr auto park_after = seconds(1);
@@ -72,6 +58,7 @@ Task<Exchange::End> Exchange::deliver() {
   if (response_.status == 101) {
     co_await tunnel();
     release_backend();
+    leave_session();
     log_exchange();
     co_return End::close;
   }
@@ -109,7 +96,10 @@ Task<bool> Exchange::relay() {
     }
     const bool on_client = client_.stream().send_blocked();
     const auto timeout = on_client ? client_timeouts().write : timeouts_.read;
-    if (!co_await wait(moved_at_ + timeout)) continue;
+    const Clock::Steady deadline = moved_at_ + timeout;
+    const bool late = co_await wait(std::min(deadline, next_touch()));
+    if (now() >= next_touch()) touch_session();
+    if (!late || now() < deadline) continue;
     if (on_client)
       fail(FailSide::client, Kind::client_timeout);
     else
@@ -120,6 +110,7 @@ Task<bool> Exchange::relay() {
 
 /// Moves what can be moved of the response now.
 Exchange::Step Exchange::pump_response() {
+  if (response_edits_.body) return pump_rewritten();
   for (int round = 0; round < rounds_per_turn; ++round) {
     if (client_.stream().send_blocked()) return Step::blocked;
     const Io io = backend_.fill();
@@ -129,6 +120,38 @@ Exchange::Step Exchange::pump_response() {
     if (taken.io == Io::failed) return Step::client_failed;
     response_bytes_ += taken.bytes;
     backend_.consume(taken.bytes);
+    if (taken.finished) return Step::done;
+    if (taken.bytes > 0) moved_at_ = now();
+    if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
+  }
+  return Step::more;
+}
+
+/// The same with a body that is changed on its way: what came in is rewritten, then sent.
+Exchange::Step Exchange::pump_rewritten() {
+  for (int round = 0; round < rounds_per_turn; ++round) {
+    if (client_.stream().send_blocked()) return Step::blocked;
+    Io io = Io::ready;
+    if (rewritten_at_ == rewritten_.size() && !rewritten_last_) {
+      rewritten_.clear();
+      rewritten_at_ = 0;
+      io = backend_.fill();
+      if (io == Io::failed) return Step::backend_failed;
+      if (io == Io::ready) {
+        const Body body = backend_.body();
+        for (const auto& run : body.runs)
+          response_edits_.body->feed({static_cast<const char*>(run.data()), run.size()}, false, rewritten_);
+        rewritten_last_ = body.last;
+        if (body.last) response_edits_.body->feed({}, true, rewritten_);
+        backend_.consume(body.size());
+        moved_at_ = now();
+      }
+    }
+    const asio::const_buffer rest(rewritten_.data() + rewritten_at_, rewritten_.size() - rewritten_at_);
+    const Taken taken = client_.send({{&rest, 1}, rewritten_last_}, backend_.trailers());
+    if (taken.io == Io::failed) return Step::client_failed;
+    rewritten_at_ += taken.bytes;
+    response_bytes_ += taken.bytes;
     if (taken.finished) return Step::done;
     if (taken.bytes > 0) moved_at_ = now();
     if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
@@ -181,7 +204,10 @@ Task<void> Exchange::tunnel() {
                         b == Step::client_failed || !client_.stream().is_open();
     if (broken || (in.ended && out.ended)) co_return;
     more_ = a == Step::more || b == Step::more;
-    if (co_await wait(moved_at_ + client_timeouts().tunnel)) co_return;
+    const Clock::Steady deadline = moved_at_ + client_timeouts().tunnel;
+    const bool late = co_await wait(std::min(deadline, next_touch()));
+    if (now() >= next_touch()) touch_session();
+    if (late && now() >= deadline) co_return;
   }
 }
 
@@ -225,7 +251,8 @@ void Exchange::put_answer() {
     return f != nullptr ? f->value : std::string_view();
   }();
   const Answer made = make_answer(answer_status_, accept, answer_body_, answer_text_);
-  if (clear_session_ && pool_->affinity) pool_->affinity->clear(view(), response_edits_);
+  if (clear_session_)
+    for (const auto& kind : pool_->affinity) kind->clear(view(), response_edits_);
   if (answer_status_ == 503 && retry_after_ == 0) retry_after_ = 1;
   out_.fields.clear();
   out_.status = answer_status_;
@@ -265,6 +292,7 @@ void Exchange::release_backend() {
 }
 
 Exchange::End Exchange::finish() {
+  leave_session();
   if (counted_retry_) {
     pool_->counters->retrying.fetch_sub(1, std::memory_order_relaxed);
     counted_retry_ = false;
@@ -277,6 +305,17 @@ Exchange::End Exchange::finish() {
   return End::keep;
 }
 
+std::string_view Exchange::masked(std::string_view url) {
+  return snapshot_ ? masked_url(*snapshot_->shared, url, arena_) : url;
+}
+
+/// The kind that recognised the session, or the first that could have.
+std::string_view Exchange::verdict_kind() const noexcept {
+  const auto& kinds = pool_->affinity;
+  if (kinds.empty()) return "none";
+  return kinds[recognised_.kind < kinds.size() ? recognised_.kind : 0]->name();
+}
+
 void Exchange::log_exchange() {
   if (member_ != nullptr && first_byte_time_.count() > 0 && snapshot_)
     snapshot_->balancers[pool_index_]->observe(*member_->backend, first_byte_time_, moved_at_);
@@ -287,11 +326,11 @@ void Exchange::log_exchange() {
   e.when = worker_.clock.wall_now();
   if (understood) {
     e.method = request_.method_text;
-    e.target = request_.target;
+    e.target = masked(request_.target);
     e.host = request_.host;
     e.minor = request_.minor;
     for (const Field& f : request_.fields) {
-      if (f.name.size() == 7 && iequals(f.name, "referer")) e.referer = f.value;
+      if (f.name.size() == 7 && iequals(f.name, "referer")) e.referer = masked(f.value);
       if (f.name.size() == 10 && iequals(f.name, "user-agent")) e.user_agent = f.value;
     }
   }
@@ -301,12 +340,12 @@ void Exchange::log_exchange() {
   e.listener = listener_->config.name;
   if (pool_ != nullptr) {
     e.pool = pool_->config.name;
-    e.affinity = kind_name(pool_->config.affinity.kind);
+    e.affinity = verdict_kind();
   }
   if (member_ != nullptr) e.backend = member_->backend->id;
   e.reason = served_.reason;
   e.epoch = served_.reason == Reason::none ? 0 : served_.binding.epoch;
-  if (const auto* none = std::get_if<NoHint>(&hint_)) e.cause = none->cause;
+  e.cause = recognised_.cause;
   e.attempts = attempts_;
   if (failure_) e.failure = to_string(failure_.kind);
   e.queue = queue_time_;

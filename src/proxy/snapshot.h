@@ -10,6 +10,7 @@
 #include "pool/pool_view.h"
 #include "proxy/route.h"
 #include "remora/load_balancer.h"
+#include "util/arena.h"
 #include "util/ref.h"
 
 namespace remora {
@@ -19,12 +20,26 @@ struct ListenerView {
   std::shared_ptr<const ServerTls> tls;  // null: plain
 };
 
+/// A URL parameter that is or names a session: no part of the path to routes, and masked in logs.
+struct UrlSecret {
+  config::UrlStyle style;
+  std::string name;
+  bool operator==(const UrlSecret&) const = default;
+};
+
 struct Snapshot {
   std::uint64_t generation = 0;
   std::shared_ptr<const Router> router;
   std::vector<std::shared_ptr<const PoolView>> pools;
   std::vector<std::shared_ptr<const ListenerView>> listeners;
+  std::vector<UrlSecret> url_secrets;
 };
+
+/// The path that routes see: without parameters that name a session.
+std::string_view routed_path(const Snapshot& snapshot, std::string_view path, TextArena& arena);
+
+/// A URL as logs may show it.
+std::string_view masked_url(const Snapshot& snapshot, std::string_view url, TextArena& arena);
 
 /// Adds what one worker has of its own: the balancers.
 struct WorkerSnapshot : RefCounted<WorkerSnapshot> {

@@ -12,6 +12,7 @@
 #include "proxy/limits.h"
 #include "proxy/snapshot.h"
 #include "remora/clock.h"
+#include "session/memory.h"
 #include "util/random.h"
 
 namespace remora {
@@ -35,11 +36,14 @@ class MemoryTrim final : public DeadlineEntry {
 };
 
 struct WorkerContext {
-  WorkerContext(const Clock& c, AccessLog log, std::uint64_t seed);
+  WorkerContext(unsigned number, const Clock& c, AccessLog log, std::shared_ptr<SessionMemory> sessions,
+                std::uint64_t seed);
   ~WorkerContext();
 
+  const unsigned index;
   Loop loop;
   const Clock& clock;
+  const std::shared_ptr<SessionMemory> memory;  // shared by all workers
   IdleConnections idle{loop};
   CryptoScratch scratch;
   FastRandom random;

@@ -17,9 +17,11 @@
 namespace remora {
 
 std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& pool,
-                                                            const std::shared_ptr<const KeyRing>& keys) {
+                                                            const std::shared_ptr<const KeyRing>& keys,
+                                                            const std::string& index_key) {
   auto view = std::make_shared<PoolView>();
   view->config = pool;
+  view->number = numbers_.try_emplace(pool.name, static_cast<std::uint16_t>(numbers_.size())).first->second;
   auto snapshot = std::make_shared<PoolSnapshot>();
   snapshot->name = pool.name;
   for (const config::Backend& b : pool.backends) {
@@ -40,25 +42,43 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     view->endpoints.push_back(*endpoint);
   }
   view->snapshot = std::move(snapshot);
-  view->affinity = make_affinity({pool, keys});
+  view->affinity = make_affinity(pool, keys, std::make_shared<SessionNamer>(index_key, pool.name));
   if (pool.tls) {
     std::string why;
     view->tls = ClientTls::load(*pool.tls, why);
     if (!view->tls) throw std::runtime_error("pool " + pool.name + ": " + why);
   }
   auto& counters = counters_[pool.name];
-  if (!counters) counters = std::make_shared<PoolCounters>();
+  if (!counters) counters = std::make_shared<PoolCounters>(workers_);
   view->counters = counters;
   return view;
 }
 
+namespace {
+void add_url_secrets(const config::Pool& pool, std::vector<UrlSecret>& out) {
+  const auto add = [&](config::UrlStyle style, const std::string& name) {
+    const UrlSecret secret{style, name};
+    if (!name.empty() && std::find(out.begin(), out.end(), secret) == out.end()) out.push_back(secret);
+  };
+  for (const config::Affinity& a : pool.affinity) {
+    if (a.kind == config::AffinityKind::url_rewrite) add(a.url_rewrite.style, a.url_rewrite.name);
+    if (a.kind != config::AffinityKind::app_cookie) continue;
+    add(config::UrlStyle::path, a.app_cookie.path_parameter);
+    add(config::UrlStyle::query, a.app_cookie.query_parameter);
+  }
+}
+}  // namespace
+
 std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& config,
                                                        std::shared_ptr<const KeyRing> keys) {
   auto snapshot = std::make_shared<Snapshot>();
+  if (index_key_.empty()) index_key_ = default_index_key(*keys);
   std::vector<std::string> names;
   for (const config::Pool& pool : config.pools) {
     names.push_back(pool.name);
-    snapshot->pools.push_back(build_pool(pool, keys));
+    snapshot->pools.push_back(
+        build_pool(pool, keys, config.store.index_key.empty() ? index_key_ : config.store.index_key));
+    add_url_secrets(pool, snapshot->url_secrets);
   }
   snapshot->router = std::make_shared<Router>(config.routes, names);
   for (const config::Listener& listener : config.listeners) {
@@ -78,6 +98,14 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
   snapshot->generation = ++generation_;
   last_ = snapshot;
   return snapshot;
+}
+
+std::uint64_t SnapshotBuilder::refused(Cause cause) const noexcept {
+  std::uint64_t n = 0;
+  for (const auto& [name, counters] : counters_)
+    for (const SessionCounts& counts : counters->sessions)
+      n += counts.refused[static_cast<std::size_t>(cause)].value();
+  return n;
 }
 
 std::shared_ptr<const Snapshot> SnapshotBuilder::with_health(const HealthChecker& checker) {
@@ -100,6 +128,20 @@ std::string generate_key() {
   std::uint8_t bytes[32];
   random_bytes(bytes);
   return base64_encode({reinterpret_cast<const char*>(bytes), sizeof bytes});
+}
+
+std::string default_index_key(const KeyRing& keys) {
+  std::string key(32, '\0');
+  if (keys.keys().empty()) {  // nothing outside this process can agree with it
+    random_bytes({reinterpret_cast<std::uint8_t*>(key.data()), key.size()});
+    return key;
+  }
+  const auto& first = keys.keys().front().bytes;
+  const SessionNamer derive(std::string(first.begin(), first.end()), "remora index key");
+  CryptoScratch scratch;
+  const SessionKey mac = derive.name("", scratch);
+  key.assign(mac.mac.begin(), mac.mac.end());
+  return key;
 }
 
 namespace {
@@ -136,12 +178,15 @@ std::string read_or_make_key(const std::string& dir) {
 std::shared_ptr<const KeyRing> load_keys(const config::Config& config) {
   std::vector<std::string> keys = config.keys;
   const bool needed = std::any_of(config.pools.begin(), config.pools.end(), [](const config::Pool& p) {
-    return p.affinity.kind == config::AffinityKind::cookie;
+    return std::any_of(p.affinity.begin(), p.affinity.end(), [](const config::Affinity& a) {
+      return a.kind == config::AffinityKind::cookie || a.kind == config::AffinityKind::url_rewrite ||
+             (a.kind == config::AffinityKind::app_cookie && a.app_cookie.carry == config::Carry::token);
+    });
   });
   if (keys.empty() && needed) {
     if (config.state_dir.empty())
       throw std::runtime_error(
-          "keys: cookie affinity needs a key: give `keys` or a `state_dir` where one is made");
+          "keys: sealed tokens need a key: give `keys` or a `state_dir` where one is made");
     keys.push_back(read_or_make_key(config.state_dir));
   }
   return std::make_shared<KeyRing>(keys);

@@ -19,22 +19,36 @@ class SnapshotBuilder {
  public:
   /// Reads certificates, resolves names, opens nothing. Throws std::runtime_error with one line per problem.
   std::shared_ptr<const Snapshot> build(const config::Config& config, std::shared_ptr<const KeyRing> keys);
+  /// Over all pools and workers, since the start.
+  std::uint64_t refused(Cause cause) const noexcept;
+  /// `workers`: request threads, for per-worker counters.
+  explicit SnapshotBuilder(unsigned workers) : workers_(workers) {}
+
   /// The last built one with the health that `checker` knows now.
   std::shared_ptr<const Snapshot> with_health(const HealthChecker& checker);
 
  private:
   std::shared_ptr<const PoolView> build_pool(const config::Pool& pool,
-                                             const std::shared_ptr<const KeyRing>& keys);
+                                             const std::shared_ptr<const KeyRing>& keys,
+                                             const std::string& index_key);
 
+  const unsigned workers_;
+  /// What names learned sessions when the file does not say: made from the first key once, so that rotating
+  /// keys renames nothing.
+  std::string index_key_;
   std::uint64_t generation_ = 0;
   std::shared_ptr<const Snapshot> last_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Backend>> backends_;  // by pool and id
   std::map<std::string, std::shared_ptr<PoolCounters>> counters_;
+  std::map<std::string, std::uint16_t> numbers_;
 };
 
 /// The keys of the configuration, or the one kept in `state_dir`, made there if need be.
 /// Throws std::runtime_error with one line that says what to do.
 std::shared_ptr<const KeyRing> load_keys(const config::Config& config);
+
+/// What names learned sessions when `store.index_key` is not given.
+std::string default_index_key(const KeyRing& keys);
 
 /// A fresh key as `remora keygen` prints it.
 std::string generate_key();

@@ -31,6 +31,9 @@ unsigned usable_cpus() {
 Server::Server(config::Config config, std::string file)
     : config_(std::move(config)),
       file_(std::move(file)),
+      worker_count_(config_.workers.value_or(usable_cpus())),
+      memory_(std::make_shared<SessionMemory>(config_.store.capacity)),
+      builder_(worker_count_),
       checker_(loop_,
                [this](const std::shared_ptr<Backend>& b, Health now, const std::string& why) {
                  const bool up = now == Health::up;
@@ -39,7 +42,8 @@ Server::Server(config::Config config, std::string file)
                  publish(builder_.with_health(checker_));
                }),
       signals_(loop_.ctx.get_executor()),
-      timer_(loop_.ctx.get_executor()) {
+      timer_(loop_.ctx.get_executor()),
+      house_timer_(loop_.ctx.get_executor()) {
   ::signal(SIGPIPE, SIG_IGN);
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {  // as many descriptors as we are allowed
@@ -65,7 +69,7 @@ Server::~Server() {
 }
 
 void Server::open_listeners() {
-  const unsigned count = config_.workers.value_or(usable_cpus());
+  const unsigned count = worker_count_;
   std::vector<std::vector<Worker::Socket>> sockets(count);
   for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
     const config::Listener& l = config_.listeners[i];
@@ -78,12 +82,42 @@ void Server::open_listeners() {
     for (unsigned w = 0; w < count; ++w) sockets[w].push_back({fds[w], state, l.limits.connections});
   }
   for (unsigned w = 0; w < count; ++w)
-    workers_.push_back(std::make_unique<Worker>(
-        w, clock_, AccessLog(config_.log.access_format, access_writer_.get()), std::move(sockets[w])));
+    workers_.push_back(std::make_unique<Worker>(w, clock_,
+                                                AccessLog(config_.log.access_format, access_writer_.get()),
+                                                memory_, std::move(sockets[w])));
+}
+
+/// What the request path only counts is said here; tables lose what has expired.
+void Server::keep_house() {
+  const Clock::Steady now = clock_.steady_now();
+  constexpr std::chrono::seconds sweep_every{60}, tell_every{30};
+  if (now - swept_at_ >= sweep_every) {
+    swept_at_ = now;
+    memory_->sweep({now, clock_.wall_now()});
+  }
+  if (now - told_at_ >= tell_every) {
+    const std::uint64_t evicted = memory_->evicted(), unknown = builder_.refused(Cause::unknown_key);
+    if (evicted > evictions_told_)
+      spdlog::warn("the session table is full: {} sessions were evicted; raise store.capacity ({})",
+                   evicted - evictions_told_, config_.store.capacity);
+    if (unknown > unknown_keys_told_)
+      spdlog::warn(
+          "{} tokens were sealed with a key that is not in `keys`: was a key removed before max_lifetime was "
+          "over, or does a replica have others?",
+          unknown - unknown_keys_told_);
+    if (evicted > evictions_told_ || unknown > unknown_keys_told_) told_at_ = now;
+    evictions_told_ = evicted;
+    unknown_keys_told_ = unknown;
+  }
+  house_timer_.expires_after(std::chrono::seconds(1));
+  house_timer_.async_wait([this](const error_code& ec) {
+    if (!ec) keep_house();
+  });
 }
 
 int Server::run() {
   await_signal();
+  keep_house();
   loop_.ctx.run();
   for (auto& worker : workers_) worker->join();
   spdlog::info("stopped");
@@ -145,10 +179,12 @@ void Server::reload() {
   const bool same_log = fresh.log.access_format == config_.log.access_format &&
                         fresh.log.access_output == config_.log.access_output &&
                         fresh.log.output == config_.log.output && fresh.log.format == config_.log.format;
-  if (!same_sockets || !same_log || fresh.workers != config_.workers ||
-      fresh.admin.bind != config_.admin.bind || fresh.admin.token != config_.admin.token) {
+  if (!same_sockets || !same_log || fresh.store.capacity != config_.store.capacity ||
+      fresh.workers != config_.workers || fresh.admin.bind != config_.admin.bind ||
+      fresh.admin.token != config_.admin.token) {
     spdlog::error(
-        "reload refused: listeners' addresses and limits, workers, admin and log (but its level) need a "
+        "reload refused: listeners' addresses and limits, workers, admin, store.capacity and log (but its "
+        "level) need a "
         "restart; "
         "nothing was changed");
     return;
@@ -195,6 +231,7 @@ void Server::watch_end(Clock::Steady give_up) {
     if (status_) status_->stop();
     signals_.cancel();
     timer_.cancel();
+    house_timer_.cancel();
     loop_.wheel.stop();
     return;
   }

@@ -31,6 +31,7 @@ class Server {
   void begin_stop();
   void stop_accepting();
   void watch_end(Clock::Steady give_up);
+  void keep_house();
   void publish(const std::shared_ptr<const Snapshot>& snapshot);
 
   using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
@@ -41,12 +42,17 @@ class Server {
   SystemClock clock_;
   Loop loop_;
   std::unique_ptr<LogWriter> access_writer_;
+  const unsigned worker_count_;
+  std::shared_ptr<SessionMemory> memory_;
   SnapshotBuilder builder_;
   HealthChecker checker_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<StatusServer> status_;
   asio::basic_signal_set<Executor> signals_;
   Timer timer_;
+  Timer house_timer_;
+  std::uint64_t evictions_told_ = 0, unknown_keys_told_ = 0;
+  Clock::Steady swept_at_{}, told_at_{};
   enum class Phase : std::uint8_t { serving, delaying, finishing, aborting } phase_ = Phase::serving;
 };
 

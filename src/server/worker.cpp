@@ -10,9 +10,10 @@
 
 namespace remora {
 
-Worker::Worker(unsigned index, const Clock& clock, AccessLog log, std::vector<Socket> sockets)
+Worker::Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory,
+               std::vector<Socket> sockets)
     : index_(index),
-      context_(clock, std::move(log),
+      context_(index, clock, std::move(log), std::move(memory),
                static_cast<std::uint64_t>(clock.wall_now().time_since_epoch().count()) + index * 7919),
       sockets_(std::move(sockets)),
       work_(asio::make_work_guard(context_.loop.ctx)) {}

@@ -21,7 +21,8 @@ class Worker {
     ListenerState state;
     std::uint32_t most_connections;
   };
-  Worker(unsigned index, const Clock& clock, AccessLog log, std::vector<Socket> sockets);
+  Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory,
+         std::vector<Socket> sockets);
   ~Worker();
 
   void start(std::shared_ptr<const Snapshot> snapshot);

@@ -1,13 +1,20 @@
 #include "session/lifecycle.h"
 
+#include <algorithm>
+
 #include "util/text.h"
 
 namespace remora {
 
-Reason reason_to_move(const Member* member) noexcept {
+Reason reason_to_move(const Member* member, const Binding& b) noexcept {
   if (member == nullptr) return Reason::removed;
-  if (member->accepts_bound()) return Reason::none;
-  return member->admin == Admin::maint ? Reason::maint : Reason::failover;
+  if (!member->accepts_bound()) return member->admin == Admin::maint ? Reason::maint : Reason::failover;
+  // A number above the one that the session was placed under: the process restarted and has lost its memory.
+  // Sessions from before the backend announced itself adopt its number and stay.
+  if (b.generation != 0 && member->backend->generation.load(std::memory_order_relaxed) > b.generation)
+    return Reason::restart;
+  if (b.leave) return Reason::overload;
+  return Reason::none;
 }
 
 std::uint64_t move_key(const Binding& b) noexcept {
@@ -30,9 +37,45 @@ Binding born(const SessionId& id, const Backend& at, Clock::Wall now) noexcept {
 Binding moved(const Binding& from, const Backend& to) noexcept {
   Binding b = from;
   b.backend = to.hash;
-  b.generation = 0;  // of another process: unknown until it says so
+  b.generation = 0;  // known with its first answer
+  b.leave = false;
   ++b.epoch;
   return b;
+}
+
+SessionId id_from_key(const SessionKey& key) noexcept {
+  SessionId id;
+  std::copy_n(key.mac.end() - static_cast<std::ptrdiff_t>(id.bytes.size()), id.bytes.size(),
+              id.bytes.begin());
+  return id;
+}
+
+SessionFields read_session_fields(std::span<const Field> fields) noexcept {
+  SessionFields out;
+  bool control_seen = false, generation_seen = false;
+  for (const Field& f : fields) {
+    if (f.known != Known::remora) continue;
+    const std::string_view name = f.name.substr(7);
+    if (f.name[6] == '-' && iequals(name, "session-control")) {
+      const Control said = iequals(f.value, "end")     ? Control::end
+                           : iequals(f.value, "renew") ? Control::renew
+                           : iequals(f.value, "move")  ? Control::move
+                                                       : Control::none;
+      out.control = !control_seen || out.control == said ? said : Control::none;
+      control_seen = true;
+    } else if (f.name[6] == '-' && iequals(name, "generation")) {
+      const std::uint64_t said = parse_decimal(f.value).value_or(0);
+      out.generation = !generation_seen || out.generation == said ? said : 0;
+      generation_seen = true;
+    }
+  }
+  return out;
+}
+
+void note_generation(Backend& backend, std::uint64_t generation) noexcept {
+  std::uint64_t known = backend.generation.load(std::memory_order_relaxed);
+  while (generation > known && !backend.generation.compare_exchange_weak(known, generation)) {
+  }
 }
 
 void append_announcement(const Binding& b, Reason reason, std::string& out) {

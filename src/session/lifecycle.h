@@ -1,9 +1,12 @@
-// The life of a session as pure decisions over values and `now`: birth, stay, move.
+// The life of a session as pure decisions over values and `now`: birth, stay, move, control by the app.
 //
 // A move gives a session another backend: epoch + 1 and a reason, at the rendezvous choice of (id, epoch +
 // 1), so that parallel requests, other workers and other replicas with the same view move it to the same
 // place without talking.
 #pragma once
+
+#include <optional>
+#include <string_view>
 
 #include "remora/affinity.h"
 #include "remora/pool_snapshot.h"
@@ -11,13 +14,29 @@
 namespace remora {
 
 /// Why a bound session cannot stay at `member` (nullptr: gone from the configuration); none: it can.
-Reason reason_to_move(const Member* member) noexcept;
+Reason reason_to_move(const Member* member, const Binding& binding) noexcept;
 
 /// What the rendezvous choice of a move hashes on.
 std::uint64_t move_key(const Binding&) noexcept;
 
 Binding born(const SessionId& id, const Backend& at, Clock::Wall now) noexcept;
 Binding moved(const Binding& from, const Backend& to) noexcept;
+
+/// The id of a session that is only known by the app's id: the same on every worker and replica.
+SessionId id_from_key(const SessionKey& key) noexcept;
+
+/// What a response head says to us; every field of it is stripped.
+enum class Control : std::uint8_t { none, end, renew, move };
+struct SessionFields {
+  Control control = Control::none;
+  std::uint64_t generation = 0;  // 0: not said
+};
+/// Reads Remora-Session-Control and Remora-Generation. What is malformed or said twice differently is not
+/// said.
+SessionFields read_session_fields(std::span<const Field> fields) noexcept;
+
+/// A backend has announced a generation; numbers only grow.
+void note_generation(Backend& backend, std::uint64_t generation) noexcept;
 
 /// Appends the value of Remora-Session (RFC 8941 item): "<32 hex digits>";epoch=N;reason=R.
 void append_announcement(const Binding&, Reason, std::string& out);

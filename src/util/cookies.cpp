@@ -1,11 +1,14 @@
 #include "util/cookies.h"
 
+#include <algorithm>
+
 namespace remora {
 
-bool append_cookies_without(std::string_view field, std::string_view name, std::string& out) {
+bool append_cookies_without(std::string_view field, std::span<const std::string_view> names,
+                            std::string& out) {
   bool any = false;
   for_each_cookie(field, [&](const CookiePair& pair) {
-    if (pair.name == name) return true;
+    if (std::find(names.begin(), names.end(), pair.name) != names.end()) return true;
     if (any) out.append("; ");
     out.append(pair.whole);
     any = true;

@@ -1,6 +1,7 @@
 // The Cookie field (RFC 6265 4.2, and what browsers and apps really send). Pure, no allocation.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -32,7 +33,8 @@ void for_each_cookie(std::string_view field, F f) {
   }
 }
 
-/// Appends `field` without the cookies named `name`; returns false when nothing is left.
-bool append_cookies_without(std::string_view field, std::string_view name, std::string& out);
+/// Appends `field` without the cookies of these names; returns false when nothing is left.
+bool append_cookies_without(std::string_view field, std::span<const std::string_view> names,
+                            std::string& out);
 
 }  // namespace remora

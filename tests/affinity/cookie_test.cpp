@@ -14,11 +14,13 @@ class CookieAffinity : public ::testing::Test {
  protected:
   CookieAffinity() {
     pool_.name = "app";
-    pool_.affinity.kind = config::AffinityKind::cookie;
-    pool_.affinity.cookie.name = "c";
+    pool_.affinity.resize(1);
+    pool_.affinity[0].kind = config::AffinityKind::cookie;
+    cookie().name = "c";
     remake();
   }
-  void remake() { affinity_ = make_affinity({pool_, keys_}); }
+  config::CookieAffinity& cookie() { return pool_.affinity[0].cookie; }
+  void remake() { affinity_ = make_affinity(pool_, keys_, nullptr).front(); }
 
   Binding begun() {
     Binding b;
@@ -29,7 +31,7 @@ class CookieAffinity : public ::testing::Test {
   }
   std::string token(Binding b) {
     std::string out;
-    TokenSealer(keys_, "app", "cookie", pool_.affinity.cookie.name).seal(b, scratch_, out);
+    TokenSealer(keys_, "app", "cookie", cookie().name).seal(b, scratch_, out);
     return out;
   }
   Hint identify(const std::string& cookies) {
@@ -44,8 +46,8 @@ class CookieAffinity : public ::testing::Test {
     return v;
   }
   Cause cause_of(const Hint& h) {
-    const auto* none = std::get_if<NoHint>(&h);
-    return none != nullptr ? none->cause : Cause::none;
+    if (const auto* opened = std::get_if<Opened>(&h)) return opened->expired;
+    return std::get<NoHint>(h).cause;
   }
   std::string mark(const Served& served, bool cacheable = false) {
     ResponseView response;
@@ -63,7 +65,8 @@ class CookieAffinity : public ::testing::Test {
   Clock::Wall now_{std::chrono::hours(24 * 365 * 50)};
   std::string cookies_;
   std::vector<Field> fields_;
-  ResponseEdits edits_;
+  TextArena arena_;
+  ResponseEdits edits_{arena_};
   bool secure_ = false;
 };
 
@@ -127,9 +130,9 @@ TEST_F(CookieAffinity, IsSentAgainOnlyWhenItMustChange) {
   now_ += 450s;
   EXPECT_NE(mark(served), "");  // its stamp is a quarter of the idle timeout old
   now_ -= 450s;
-  served.old_key = true;
+  served.refresh = true;
   EXPECT_NE(mark(served), "");
-  served.old_key = false;
+  served.refresh = false;
   served.begun = true;
   EXPECT_EQ(mark(served).substr(0, 14), "Set-Cookie: c=");
 }
@@ -139,17 +142,17 @@ TEST_F(CookieAffinity, SharedCachesGetATokenOnlyIfItMustBeSentAndThenPrivately) 
   served.binding = begun();
   served.begun = true;
   EXPECT_EQ(mark(served, true), "");
-  served.moved = true;
+  served.changed = true;
   EXPECT_NE(mark(served, true), "");
   EXPECT_TRUE(edits_.make_private);
 }
 
 TEST_F(CookieAffinity, AttributesFollowTheConfiguration) {
-  pool_.affinity.cookie.domain = "example.com";
-  pool_.affinity.cookie.path = "/x";
-  pool_.affinity.cookie.same_site = config::SameSite::none;
-  pool_.affinity.cookie.partitioned = true;
-  pool_.affinity.cookie.max_age = std::chrono::seconds(60);
+  cookie().attributes.domain = "example.com";
+  cookie().attributes.path = "/x";
+  cookie().attributes.same_site = config::SameSite::none;
+  cookie().attributes.partitioned = true;
+  cookie().attributes.max_age = std::chrono::seconds(60);
   remake();
   secure_ = true;
   Served served;
@@ -166,8 +169,9 @@ TEST_F(CookieAffinity, AttributesFollowTheConfiguration) {
 
 TEST(IpHashAffinity, MasksBothFamilies) {
   config::Pool pool;
-  pool.affinity.kind = config::AffinityKind::ip_hash;
-  const auto affinity = make_affinity({pool, nullptr});
+  pool.affinity.resize(1);
+  pool.affinity[0].kind = config::AffinityKind::ip_hash;
+  const auto affinity = make_affinity(pool, nullptr, nullptr).front();
   CryptoScratch scratch;
   const auto hash = [&](std::initializer_list<int> bytes) {
     RequestView v;

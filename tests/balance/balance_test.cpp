@@ -25,7 +25,7 @@ std::shared_ptr<PoolSnapshot> pool_of(std::vector<std::uint32_t> weights) {
 std::map<std::string, int> picks(LoadBalancer& balancer, int n, bool hold = false) {
   std::map<std::string, int> counts;
   for (int i = 0; i < n; ++i) {
-    const Member* m = balancer.pick(Tried());
+    const Member* m = balancer.pick(Tried(), Purpose::request);
     ++counts[m->backend->id];
     if (hold) ++m->backend->in_flight;
   }
@@ -42,19 +42,19 @@ TEST_P(EachPolicy, NeverPicksTheTriedTheDownTheDrainedOrTheWeightless) {
   const auto balancer = make_balancer(GetParam(), pool, 7);
   Tried tried;
   tried.add(pool->members[0].backend.get());
-  for (int i = 0; i < 50; ++i) EXPECT_EQ(balancer->pick(tried)->backend->id, "b4");
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(balancer->pick(tried, Purpose::request)->backend->id, "b4");
   tried.add(pool->members[4].backend.get());
-  EXPECT_EQ(balancer->pick(tried), nullptr);
+  EXPECT_EQ(balancer->pick(tried, Purpose::request), nullptr);
 }
 
 TEST_P(EachPolicy, UsesBackupsOnlyWhenNobodyElseIsLeft) {
   auto pool = pool_of({1, 1});
   pool->members[1].backup = true;
   const auto balancer = make_balancer(GetParam(), pool, 7);
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(balancer->pick(Tried())->backend->id, "b0");
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(balancer->pick(Tried(), Purpose::request)->backend->id, "b0");
   Tried tried;
   tried.add(pool->members[0].backend.get());
-  EXPECT_EQ(balancer->pick(tried)->backend->id, "b1");
+  EXPECT_EQ(balancer->pick(tried, Purpose::request)->backend->id, "b1");
 }
 
 TEST_P(EachPolicy, PassesOverTheFullAndQueuesAtTheLeastLoadedWhenAllAre) {
@@ -62,13 +62,13 @@ TEST_P(EachPolicy, PassesOverTheFullAndQueuesAtTheLeastLoadedWhenAllAre) {
   for (auto& m : pool->members) m.max_in_flight = 3;
   pool->members[0].backend->in_flight = 3;
   const auto balancer = make_balancer(GetParam(), pool, 7);
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(balancer->pick(Tried())->backend->id, "b1");
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(balancer->pick(Tried(), Purpose::request)->backend->id, "b1");
   pool->members[1].backend->in_flight = 5;
-  EXPECT_EQ(balancer->pick(Tried())->backend->id, "b0");
+  EXPECT_EQ(balancer->pick(Tried(), Purpose::request)->backend->id, "b0");
 }
 
 TEST_P(EachPolicy, AnEmptyPoolHasNobody) {
-  EXPECT_EQ(make_balancer(GetParam(), pool_of({}), 7)->pick(Tried()), nullptr);
+  EXPECT_EQ(make_balancer(GetParam(), pool_of({}), 7)->pick(Tried(), Purpose::request), nullptr);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EachPolicy,
@@ -84,7 +84,7 @@ TEST(RoundRobin, IsExactAndSmooth) {
   EXPECT_EQ(counts.at("b1"), 100);
   int run = 0, longest = 0;
   for (int i = 0; i < 70; ++i) {
-    run = balancer->pick(Tried())->backend->id == "b0" ? run + 1 : 0;
+    run = balancer->pick(Tried(), Purpose::request)->backend->id == "b0" ? run + 1 : 0;
     longest = std::max(longest, run);
   }
   EXPECT_LE(longest, 5);
@@ -181,15 +181,15 @@ TEST(Lifecycle, ADeadBackendsSessionsSpreadEvenlyAndEveryReplicaAgrees) {
 
 TEST(Lifecycle, ReasonsToMove) {
   Member m;
-  EXPECT_EQ(reason_to_move(nullptr), Reason::removed);
-  EXPECT_EQ(reason_to_move(&m), Reason::none);
+  EXPECT_EQ(reason_to_move(nullptr, Binding{}), Reason::removed);
+  EXPECT_EQ(reason_to_move(&m, Binding{}), Reason::none);
   m.admin = Admin::drain;
   m.weight = 0;
-  EXPECT_EQ(reason_to_move(&m), Reason::none);
+  EXPECT_EQ(reason_to_move(&m, Binding{}), Reason::none);
   m.health = Health::down;
-  EXPECT_EQ(reason_to_move(&m), Reason::failover);
+  EXPECT_EQ(reason_to_move(&m, Binding{}), Reason::failover);
   m.admin = Admin::maint;
-  EXPECT_EQ(reason_to_move(&m), Reason::maint);
+  EXPECT_EQ(reason_to_move(&m, Binding{}), Reason::maint);
 }
 
 TEST(Lifecycle, TheAnnouncementIsAStructuredItem) {

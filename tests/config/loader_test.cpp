@@ -35,7 +35,7 @@ TEST(Config, TheSmallestUsefulFile) {
   ASSERT_EQ(c.listeners.size(), 1U);
   EXPECT_EQ(c.listeners[0].bind.text(), "0.0.0.0:8080");
   ASSERT_EQ(c.pools.size(), 1U);
-  EXPECT_EQ(c.pools[0].affinity.cookie.name, "remora-app");
+  EXPECT_EQ(c.pools[0].affinity[0].cookie.name, "remora-app");
   EXPECT_EQ(c.pools[0].backends[1].id, "10.0.0.12:8080");
   ASSERT_EQ(c.routes.size(), 1U);
   EXPECT_EQ(c.routes[0].pool, "app");

@@ -1,0 +1,37 @@
+// What is counted about sessions: by reason, by cause, per pool.
+//
+// Threading: one SessionCounts per pool and worker, written by that worker alone and summed when read.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "remora/affinity.h"
+
+namespace remora {
+
+/// A counter with one writer and any number of readers: a plain addition on the request path.
+class Counter {
+ public:
+  void add() noexcept { value_.store(value_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
+  std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+/// What became of sessions beyond their requests.
+enum class SessionEvent : std::uint8_t { bound, replaced, cleared, ended, renewed, lost, count_ };
+std::string_view to_string(SessionEvent) noexcept;
+
+struct alignas(64) SessionCounts {
+  std::array<Counter, static_cast<std::size_t>(Reason::count_)> requests;  // by reason
+  std::array<Counter, static_cast<std::size_t>(Cause::count_)> refused;    // by cause
+  std::array<Counter, static_cast<std::size_t>(SessionEvent::count_)> events;
+  void count(Reason r) noexcept { requests[static_cast<std::size_t>(r)].add(); }
+  void count(Cause c) noexcept { refused[static_cast<std::size_t>(c)].add(); }
+  void count(SessionEvent e) noexcept { events[static_cast<std::size_t>(e)].add(); }
+};
+
+}  // namespace remora

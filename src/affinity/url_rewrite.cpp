@@ -1,0 +1,179 @@
+// Affinity by remora's own sealed token in URLs, for clients without cookies: issued.
+//
+// The token comes off the request target and Referer before the backend sees them, and goes on the URLs of
+// the response that lead back to the same origin and pool.
+
+#include <array>
+
+#include "affinity/html_rewriter.h"
+#include "affinity/kinds.h"
+#include "affinity/seal.h"
+#include "util/text.h"
+
+namespace remora {
+
+namespace {
+
+/// `5; url=/x` (WHATWG HTML 4.2.5.3): where the URL stands in it; empty: nowhere.
+std::string_view refresh_url(std::string_view value) noexcept {
+  const auto semicolon = value.find_first_of(";,");
+  if (semicolon == std::string_view::npos) return {};
+  std::string_view rest = trim(value.substr(semicolon + 1));
+  if (!istarts_with(rest, "url")) return {};
+  rest = trim(rest.substr(3));
+  if (rest.empty() || rest.front() != '=') return {};
+  rest = trim(rest.substr(1));
+  if (rest.size() >= 2 && (rest.front() == '"' || rest.front() == '\'') && rest.back() == rest.front())
+    rest = rest.substr(1, rest.size() - 2);
+  return rest;
+}
+
+class UrlRewriteAffinity final : public Affinity {
+ public:
+  explicit UrlRewriteAffinity(const AffinityInput& in)
+      : config_(in.config.url_rewrite),
+        session_(in.pool.session),
+        sealer_(in.keys, in.pool.name, "url_rewrite", config_.name) {}
+
+  std::string_view name() const noexcept override { return "url_rewrite"; }
+  Family family() const noexcept override { return Family::issued; }
+
+  Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const override {
+    const UrlParameter p = find_url_parameter(request.target, config_.style, config_.name);
+    if (!p) return NoHint{};
+    const auto outcome = sealer_.open(p.value, scratch);
+    if (outcome.cause != Cause::none) return NoHint{outcome.cause};
+    return judge_opened(outcome.binding, outcome.old_key, session_, now);
+  }
+
+  void conceal(const RequestView& request, RequestEdits& edits) const override {
+    const auto bare = [&](std::string_view url) {
+      return without_url_parameter(url, config_.style, config_.name, edits.arena);
+    };
+    const std::string_view target = edits.target.empty() ? request.target : edits.target;
+    if (const auto clean = bare(target); clean.size() != target.size()) edits.target = clean;
+    for (std::size_t i = 0; i < request.fields.size(); ++i) {
+      const Field& f = request.fields[i];
+      if (f.known != Known::referer) continue;
+      if (const auto clean = bare(f.value); clean.size() != f.value.size())
+        edits.fields.push_back({i, clean});
+    }
+    edits.identity_coding = edits.identity_coding || config_.html;
+  }
+
+  void mark(const RequestView& request, const Served& served, const ResponseView& response,
+            CryptoScratch& scratch, Clock::Wall now, ResponseEdits& edits) const override {
+    if (served.came_by_cookie) return;  // then URLs stay clean
+    const bool html = config_.html && rewritable_page(request, response);
+    if (!html && !has_links(response)) return;
+    const std::string_view document =
+        without_url_parameter(request.target, config_.style, config_.name, edits.arena);
+    UrlMarker marker(request, document, config_.style, config_.name,
+                     token_for(request, served, scratch, now));
+    bool marked = html;
+    if (config_.location)
+      for (std::size_t i = 0; i < response.fields.size(); ++i)
+        marked = mark_field(marker, response.fields[i], i, edits) || marked;
+    if (!marked) return;
+    edits.make_private = true;
+    edits.lines.append("Referrer-Policy: same-origin\r\n");
+    if (!html) return;
+    edits.other_body = true;
+    for (std::size_t i = 0; i < response.fields.size(); ++i) {  // each client's page is another one now
+      const Field& f = response.fields[i];
+      if (iequals(f.name, "etag") && !istarts_with(f.value, "w/"))
+        edits.fields.push_back({i, edits.arena.join("W/", f.value)});
+    }
+    if (response.has_body) edits.body = std::make_unique<HtmlRewriter>(std::move(marker));
+  }
+
+ private:
+  static bool carries_links(Known k) noexcept {
+    return k == Known::location || k == Known::content_location || k == Known::refresh || k == Known::link;
+  }
+  bool has_links(const ResponseView& response) const noexcept {
+    if (!config_.location) return false;
+    for (const Field& f : response.fields)
+      if (carries_links(f.known)) return true;
+    return false;
+  }
+
+  /// An HTML page that comes whole, as plain text, in a coding of ASCII.
+  static bool rewritable_page(const RequestView& request, const ResponseView& response) noexcept {
+    if (response.status == 206 || response.status == 304 || request.method == Method::connect) return false;
+    bool html = false;
+    for (const Field& f : response.fields) {
+      if (f.known == Known::content_encoding && !iequals(f.value, "identity")) return false;
+      if (f.known != Known::content_type) continue;
+      html = iequals(trim(f.value.substr(0, f.value.find(';'))), "text/html");
+      for (std::size_t at = 0; at + 6 <= f.value.size(); ++at)
+        if (iequals(f.value.substr(at, 6), "utf-16") || iequals(f.value.substr(at, 6), "utf-32"))
+          return false;
+    }
+    return html;
+  }
+
+  /// The client's own token while it is true, so that its URLs stay the same; else a new one.
+  std::string token_for(const RequestView& request, const Served& served, CryptoScratch& scratch,
+                        Clock::Wall now) const {
+    const UrlParameter p = find_url_parameter(request.target, config_.style, config_.name);
+    const bool fresh =
+        served.begun || served.changed || served.refresh || needs_refresh(served.binding, session_, now);
+    if (p && !fresh) return std::string(p.value);
+    Binding b = served.binding;
+    b.last_seen = now;
+    std::string token;
+    sealer_.seal(b, scratch, token);
+    return token;
+  }
+
+  static bool mark_field(const UrlMarker& marker, const Field& f, std::size_t index, ResponseEdits& edits) {
+    if (!carries_links(f.known)) return false;
+    std::string value;
+    bool marked = false;
+    if (f.known == Known::link) {
+      marked = mark_link(marker, f.value, value);
+    } else {
+      const std::string_view url = f.known == Known::refresh ? refresh_url(f.value) : trim(f.value);
+      if (url.empty()) return false;
+      const auto at = static_cast<std::size_t>(url.data() - f.value.data());
+      value = f.value.substr(0, at);
+      marked = marker.append(url, value);
+      value.append(f.value.substr(at + url.size()));
+    }
+    if (marked) edits.fields.push_back({index, edits.arena.join(value)});
+    return marked;
+  }
+
+  /// Link: <URL>; rel=next, <URL>... (RFC 8288 3). A '<' inside a quoted parameter begins no URL.
+  static bool mark_link(const UrlMarker& marker, std::string_view field, std::string& out) {
+    bool marked = false, quoted = false;
+    for (std::size_t i = 0; i < field.size(); ++i) {
+      const char c = field[i];
+      out += c;
+      if (quoted && c == '\\' && i + 1 < field.size()) {
+        out += field[++i];
+      } else if (c == '"') {
+        quoted = !quoted;
+      } else if (c == '<' && !quoted) {
+        const auto close = field.find('>', i);
+        if (close == std::string_view::npos) continue;
+        marked = marker.append(field.substr(i + 1, close - i - 1), out) || marked;
+        i = close - 1;
+      }
+    }
+    return marked;
+  }
+
+  const config::UrlRewriteAffinity config_;
+  const config::Session session_;
+  const TokenSealer sealer_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Affinity> make_url_rewrite_affinity(const AffinityInput& in) {
+  return std::make_shared<UrlRewriteAffinity>(in);
+}
+
+}  // namespace remora

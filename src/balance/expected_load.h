@@ -1,0 +1,22 @@
+// The load that a backend's sessions are expected to bring: its recent requests, with a reserve for sessions
+// that were placed there and have yet to show what they do.
+//
+// In-flight requests alone say little when sessions are placed: with fast apps they are 0 or 1 everywhere,
+// and a user who asks ten times as often as others looks like anyone else. What a backend's sessions did in
+// the last minute is the better forecast.
+//
+// Threading: any thread; a mutex per backend, taken when sessions are placed.
+#pragma once
+
+#include "remora/clock.h"
+#include "remora/pool_snapshot.h"
+
+namespace remora {
+
+/// Requests as of now, those of the past fading with a time constant of one minute.
+double expected_load(Backend& backend, Clock::Steady now) noexcept;
+
+/// A session was placed there: it counts `requests` more until it has made its own.
+void expect_session(Backend& backend, double requests, Clock::Steady now) noexcept;
+
+}  // namespace remora

@@ -1,0 +1,83 @@
+// Active sessions: issued sessions that this instance has seen within their idle timeout, per backend.
+//
+// Issued tokens need no table to be valid, so this one only counts: for the `sessions` gauge and for drains.
+// It is touched when a token is sent (born, moved, refreshed), not by every request; with `rebalance` also by
+// each request, because then it must know who is idle. An estimate: it knows what this instance served since
+// it started, and sessions that were begun and never came back count until their idle timeout.
+//
+// Threading: any thread.
+#pragma once
+
+#include "session/local_table.h"
+
+namespace remora {
+
+class ActiveSessions {
+ public:
+  explicit ActiveSessions(std::size_t capacity) : table_(capacity) {}
+
+  /// The session is at `backend`.
+  void seen(const Binding& b, std::uint16_t pool, const config::Session& lifetimes, Moment now) {
+    Active a;
+    a.backend = b.backend;
+    a.pool = pool;
+    a.seen = Ticks::at(now.steady);
+    a.expires = expiry_tick(a.seen, a.seen, lifetimes);
+    table_.put(b.id, a, [&](Active& old) {
+      a.open = old.open;
+      old = a;
+    });
+  }
+  void gone(const SessionId& id) {
+    if (table_.size() > 0) table_.erase(id);
+  }
+
+  /// For `rebalance`: an exchange begins. Returns how long the session had been without one, or nothing when
+  /// that is not known or another exchange is open.
+  std::optional<std::chrono::milliseconds> begin(const Binding& b, std::uint16_t pool,
+                                                 const config::Session& lifetimes, Moment now) {
+    std::optional<std::chrono::milliseconds> idle;
+    Active a;
+    a.backend = b.backend;
+    a.pool = pool;
+    a.open = 1;
+    a.seen = Ticks::at(now.steady);
+    a.expires = expiry_tick(a.seen, a.seen, lifetimes);
+    table_.put(b.id, a, [&](Active& old) {
+      if (old.open == 0 && a.seen >= old.seen) idle = Ticks::duration(a.seen - old.seen);
+      const std::uint16_t open = old.open;
+      old = a;
+      old.open = static_cast<std::uint16_t>(open + 1);
+    });
+    return idle;
+  }
+  void finish(const SessionId& id, Moment now) {
+    table_.update(id, [&](Active& a) {
+      if (a.open > 0) --a.open;
+      a.seen = Ticks::at(now.steady);
+    });
+  }
+
+  /// Calls `f(pool, backend hash)` for each; drops what has expired.
+  template <class F>
+  void count(Moment now, F f) {
+    const std::uint32_t tick = Ticks::at(now.steady);
+    table_.sweep([&](const SessionId&, const Active& a) {
+      if (a.expires <= tick && a.open == 0) return false;
+      f(a.pool, a.backend);
+      return true;
+    });
+  }
+  std::size_t size() const noexcept { return table_.size(); }
+  std::uint64_t evicted() const noexcept { return table_.evicted(); }
+
+ private:
+  struct Active {
+    std::uint64_t backend = 0;
+    std::uint32_t seen = 0, expires = 0;
+    std::uint16_t pool = 0, open = 0;
+  };
+  ShardedTable<SessionId, Active> table_;
+};
+
+}  // namespace remora

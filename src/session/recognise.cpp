@@ -1,0 +1,126 @@
+#include "session/recognise.h"
+
+#include <algorithm>
+
+namespace remora {
+
+namespace {
+
+using What = Recognised::What;
+
+/// An authentic token against what this instance remembers.
+void settle(const Opened& opened, SessionMemory& memory, const config::Session& session, Moment now,
+            bool trace, Recognised& out) {
+  out.what = What::session;
+  out.cause = opened.expired;
+  out.binding = opened.binding;
+  out.old_key = opened.old_key;
+  out.stamp_is_old = needs_refresh(opened.binding, session, now.wall);
+  if (const auto known = memory.moves.find(opened.binding.id, now, trace)) {
+    Binding& b = out.binding;
+    if (known->kind == Move::Kind::ended && known->epoch >= b.epoch) {
+      out.what = session.on_lost == config::OnLost::reject && known->reason != Reason::none ? What::lost
+                                                                                            : What::nothing;
+      out.cause = Cause::ended;
+      return;
+    }
+    if (known->kind == Move::Kind::renewed && known->epoch >= b.epoch) {
+      out.what = What::detached;
+      b.backend = known->backend;
+      out.cause = Cause::ended;
+      return;
+    }
+    if (known->epoch > b.epoch) {
+      b.epoch = known->epoch;
+      b.backend = known->backend;
+      b.generation = 0;
+      b.leave = known->leave;
+      out.behind = true;
+      out.moved_for = known->reason;
+    } else if (known->epoch == b.epoch) {
+      b.leave = b.leave || known->leave;
+    }
+    // A long exchange was activity that the token does not know of.
+    const std::uint32_t tick = Ticks::at(now.steady);
+    const auto seen = now.wall - Ticks::duration(tick > known->seen ? tick - known->seen : 0);
+    b.last_seen = std::max(b.last_seen, seen);
+    out.cause = judge_lifetime(b, session, now.wall);
+  }
+  if (out.cause != Cause::none) out.what = What::nothing;
+}
+
+/// The app's id against the store.
+void settle(const Lookup& lookup, SessionMemory& memory, const config::Session& session, Moment now,
+            bool trace, Recognised& out) {
+  out.learned = true;
+  out.key = lookup.key;
+  out.lookup = lookup;
+  const auto known = lookup.stored ? memory.learned.find_now(lookup.key, now, trace) : std::nullopt;
+  if (!known) {
+    out.what = What::unbound;
+    out.cause = lookup.cause;
+    return;
+  }
+  out.binding = known->binding;
+  if (known->ended) {
+    out.what = session.on_lost == config::OnLost::reject ? What::lost : What::nothing;
+    out.cause = Cause::ended;
+    return;
+  }
+  out.cause = judge_lifetime(known->binding, session, now.wall);
+  out.what = out.cause == Cause::none ? What::session : What::nothing;
+  out.stamp_is_old = needs_refresh(known->binding, session, now.wall);
+}
+
+/// How much a finding is worth against one of another kind.
+int rank(What what) noexcept {
+  switch (what) {
+    case What::session:
+    case What::derived:
+    case What::lost:
+      return 3;
+    case What::detached:
+      return 2;
+    case What::unbound:
+      return 1;
+    case What::nothing:
+      return 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, const RequestView& request,
+                     SessionMemory& memory, const config::Session& session, CryptoScratch& scratch,
+                     Moment now, bool trace) {
+  Recognised best;
+  best.kind = kinds.size();
+  bool by_cookie = false;
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    if (rank(best.what) == 3 && kinds[i]->family() != Affinity::Family::issued) continue;
+    const Hint hint = kinds[i]->identify(request, scratch, now.wall);
+    Recognised found;
+    found.kind = i;
+    if (const auto* opened = std::get_if<Opened>(&hint)) {
+      settle(*opened, memory, session, now, trace, found);
+      by_cookie = by_cookie || (found.what == What::session && kinds[i]->name() == "cookie");
+    } else if (const auto* lookup = std::get_if<Lookup>(&hint)) {
+      settle(*lookup, memory, session, now, trace, found);
+    } else if (const auto* derived = std::get_if<HashOn>(&hint)) {
+      found.what = What::derived;
+      found.cause = Cause::none;
+      found.derived = *derived;
+    } else {
+      found.cause = std::get<NoHint>(hint).cause;
+    }
+    // The first that recognises a session decides; of those that do not, the first with something to say.
+    const bool says_more = rank(found.what) == 0 && rank(best.what) == 0 && best.cause == Cause::absent &&
+                           found.cause != Cause::absent;
+    if (rank(found.what) > rank(best.what) || says_more) best = found;
+  }
+  best.came_by_cookie = by_cookie;
+  return best;
+}
+
+}  // namespace remora

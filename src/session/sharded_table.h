@@ -1,0 +1,266 @@
+// ShardedTable: a bounded hash table for facts about sessions, shared by all workers.
+//
+// Entries live in chunks and are linked by index, so that a million of them cost little more than their own
+// bytes: 8 bytes of links, and 8 bytes per slot of an open-addressing index that is never more than 3/4 full.
+// When a shard is full, what was seen only once goes first, then what was used least recently: a flood of
+// one-time sessions cannot push out those that come back (2Q, Johnson and Shasha 1994, with two lists).
+//
+// Threading: any thread; each of the shards has a mutex that is held for one operation. Lifetime of values:
+// copied in and out. Key and Value: trivially copyable; Key has hash() and ==.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <vector>
+
+namespace remora {
+
+template <class Key, class Value>
+class ShardedTable {
+  static_assert(std::is_trivially_copyable_v<Key> && std::is_trivially_copyable_v<Value>);
+
+ public:
+  static constexpr std::size_t shard_count = 64;
+
+  /// `capacity`: entries kept, at least one per shard.
+  explicit ShardedTable(std::size_t capacity)
+      : per_shard_(static_cast<std::uint32_t>((capacity + shard_count - 1) / shard_count)) {
+    if (per_shard_ == 0) per_shard_ = 1;
+  }
+
+  /// What is known of `key`; being asked for a second time is what protects an entry from the next flood.
+  std::optional<Value> find(const Key& key) {
+    Shard& shard = shard_of(key);
+    const std::lock_guard lock(shard.mutex);
+    const std::uint32_t at = shard.find(key);
+    if (at == none) return std::nullopt;
+    Entry& e = shard.entry(at);
+    if (!e.proven) shard.promote(at);
+    return e.value;
+  }
+
+  /// The same without leaving a trace, for explanations.
+  std::optional<Value> peek(const Key& key) const {
+    const Shard& shard = shards_[index_of(key)];
+    const std::lock_guard lock(shard.mutex);
+    const std::uint32_t at = shard.find(key);
+    if (at == none) return std::nullopt;
+    return shard.entry(at).value;
+  }
+
+  /// Calls `f(Value&)` for an entry that exists, and makes it the most recently used. False: there is none.
+  template <class F>
+  bool update(const Key& key, F f) {
+    Shard& shard = shard_of(key);
+    const std::lock_guard lock(shard.mutex);
+    const std::uint32_t at = shard.find(key);
+    if (at == none) return false;
+    f(shard.entry(at).value);
+    shard.promote(at);
+    return true;
+  }
+
+  /// Inserts `fresh`, or calls `f(Value&)` for the entry that stands. Returns the value that now stands.
+  template <class F>
+  Value put(const Key& key, const Value& fresh, F f) {
+    Shard& shard = shard_of(key);
+    const std::lock_guard lock(shard.mutex);
+    std::uint32_t at = shard.find(key);
+    if (at != none) {
+      f(shard.entry(at).value);
+      shard.promote(at);
+      return shard.entry(at).value;
+    }
+    if (shard.count >= per_shard_) {
+      shard.erase(shard.oldest());
+      evicted_.fetch_add(1, std::memory_order_relaxed);
+      size_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    shard.insert(key, fresh);
+    size_.fetch_add(1, std::memory_order_relaxed);
+    return fresh;
+  }
+
+  bool erase(const Key& key) {
+    return erase_if(key, [](const Value&) { return true; });
+  }
+
+  /// Erases the entry if `f(const Value&)` says so, in one step.
+  template <class F>
+  bool erase_if(const Key& key, F f) {
+    Shard& shard = shard_of(key);
+    const std::lock_guard lock(shard.mutex);
+    const std::uint32_t at = shard.find(key);
+    if (at == none || !f(static_cast<const Value&>(shard.entry(at).value))) return false;
+    shard.erase(at);
+    size_.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+  }
+
+  /// Calls `f(const Key&, const Value&)` for each entry, shard by shard; erases those for which it is false.
+  template <class F>
+  void sweep(F f) {
+    for (Shard& shard : shards_) {
+      const std::lock_guard lock(shard.mutex);
+      for (std::uint32_t list = 0; list < 2; ++list)
+        for (std::uint32_t at = shard.ends[list].newest; at != none;) {
+          const std::uint32_t next = shard.entry(at).older;
+          if (!f(static_cast<const Key&>(shard.entry(at).key),
+                 static_cast<const Value&>(shard.entry(at).value))) {
+            shard.erase(at);
+            size_.fetch_sub(1, std::memory_order_relaxed);
+          }
+          at = next;
+        }
+    }
+  }
+
+  std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+  std::size_t capacity() const noexcept { return std::size_t{per_shard_} * shard_count; }
+  /// Entries that had to go because the table was full.
+  std::uint64_t evicted() const noexcept { return evicted_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::uint32_t none = ~std::uint32_t{0};
+  static constexpr std::uint32_t chunk_entries = 256;
+
+  struct Entry {
+    Key key;
+    Value value;
+    std::uint32_t newer : 31, proven : 1;
+    std::uint32_t older;
+  };
+  static constexpr std::uint32_t no_newer = none >> 1;
+
+  /// `tag`: the hash's low half, so that most misses are known without touching an entry.
+  struct Slot {
+    std::uint32_t tag, at;
+  };
+  struct Ends {
+    std::uint32_t newest = none, oldest = none;
+  };
+
+  struct alignas(64) Shard {
+    mutable std::mutex mutex;
+    std::vector<Slot> slots;  // guarded by mutex, as all here
+    std::vector<std::unique_ptr<Entry[]>> chunks;
+    std::uint32_t count = 0, used = 0, free_list = none;
+    Ends ends[2];  // seen once; seen again
+
+    Entry& entry(std::uint32_t at) const noexcept { return chunks[at / chunk_entries][at % chunk_entries]; }
+    static std::uint32_t tag_of(const Key& key) noexcept { return static_cast<std::uint32_t>(key.hash()); }
+    std::size_t home(std::uint32_t tag) const noexcept { return tag & (slots.size() - 1); }
+
+    std::uint32_t find(const Key& key) const noexcept {
+      if (slots.empty()) return none;
+      const std::uint32_t tag = tag_of(key);
+      for (std::size_t i = home(tag);; i = (i + 1) & (slots.size() - 1)) {
+        if (slots[i].at == none) return none;
+        if (slots[i].tag == tag && entry(slots[i].at).key == key) return slots[i].at;
+      }
+    }
+
+    void insert(const Key& key, const Value& value) {
+      if ((std::size_t{count} + 1) * 4 > slots.size() * 3) grow();
+      std::uint32_t at = free_list;
+      if (at != none) {
+        free_list = entry(at).older;
+      } else {
+        at = used++;
+        if (at / chunk_entries == chunks.size()) chunks.push_back(std::make_unique<Entry[]>(chunk_entries));
+      }
+      Entry& e = entry(at);
+      e.key = key;
+      e.value = value;
+      e.proven = 0;
+      link(at);
+      place({tag_of(key), at});
+      ++count;
+    }
+
+    void erase(std::uint32_t at) noexcept {
+      unlink(at);
+      std::size_t hole = home(tag_of(entry(at).key));
+      while (slots[hole].at != at) hole = (hole + 1) & (slots.size() - 1);
+      // Slots behind the hole move up if they would otherwise not be found (Knuth 6.4, algorithm R).
+      for (std::size_t i = hole;;) {
+        slots[hole].at = none;
+        for (;;) {
+          i = (i + 1) & (slots.size() - 1);
+          if (slots[i].at == none) {
+            entry(at).older = free_list;
+            free_list = at;
+            --count;
+            return;
+          }
+          const std::size_t ideal = home(slots[i].tag);
+          const bool stays = hole <= i ? hole < ideal && ideal <= i : hole < ideal || ideal <= i;
+          if (!stays) break;
+        }
+        slots[hole] = slots[i];
+        hole = i;
+      }
+    }
+
+    void promote(std::uint32_t at) noexcept {
+      unlink(at);
+      entry(at).proven = 1;
+      link(at);
+    }
+
+    std::uint32_t oldest() const noexcept { return ends[0].oldest != none ? ends[0].oldest : ends[1].oldest; }
+
+   private:
+    void place(Slot slot) noexcept {
+      std::size_t i = home(slot.tag);
+      while (slots[i].at != none) i = (i + 1) & (slots.size() - 1);
+      slots[i] = slot;
+    }
+    void grow() {
+      std::vector<Slot> old = std::move(slots);
+      slots.assign(old.empty() ? 16 : old.size() * 2, Slot{0, none});
+      for (const Slot& s : old)
+        if (s.at != none) place(s);
+    }
+    void link(std::uint32_t at) noexcept {
+      Entry& e = entry(at);
+      Ends& list = ends[e.proven];
+      e.newer = no_newer;
+      e.older = list.newest;
+      if (list.newest != none)
+        entry(list.newest).newer = at & no_newer;
+      else
+        list.oldest = at;
+      list.newest = at;
+    }
+    void unlink(std::uint32_t at) noexcept {
+      const Entry& e = entry(at);
+      Ends& list = ends[e.proven];
+      if (e.newer != no_newer)
+        entry(e.newer).older = e.older;
+      else
+        list.newest = e.older;
+      if (e.older != none)
+        entry(e.older).newer = e.newer;
+      else
+        list.oldest = e.newer == no_newer ? none : e.newer;
+    }
+  };
+
+  // The high bits choose the shard, the low ones the slot.
+  static std::size_t index_of(const Key& key) noexcept { return key.hash() >> 58; }
+  Shard& shard_of(const Key& key) noexcept { return shards_[index_of(key)]; }
+
+  std::uint32_t per_shard_;
+  std::array<Shard, shard_count> shards_;
+  std::atomic<std::size_t> size_{0};
+  std::atomic<std::uint64_t> evicted_{0};
+};
+
+}  // namespace remora

@@ -1,0 +1,9 @@
+// XXH3 of text: for spreading load and for tables, never for secrets.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace remora {
+std::uint64_t hash_text(std::string_view text) noexcept;
+}  // namespace remora
