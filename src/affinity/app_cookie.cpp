@@ -39,24 +39,25 @@ SetCookie read_set_cookie(std::string_view line, std::string_view name) noexcept
     out.id = out.id.substr(1, out.id.size() - 2);
   out.cleared = out.id.empty();
   std::string_view rest = end == std::string_view::npos ? std::string_view() : line.substr(end + 1);
-  bool has_max_age = false;
+  std::optional<bool> by_max_age;  // counts more than Expires (RFC 6265 5.3)
+  bool by_expires = false;
   while (!rest.empty()) {
     const auto stop = rest.find(';');
     const auto attribute = trim(rest.substr(0, stop));
     const auto value = trim(attribute.substr(std::min(attribute.find('=') + 1, attribute.size())));
     if (istarts_with(attribute, "max-age=")) {  // RFC 6265 5.2.2: zero or less expires at once
-      has_max_age = true;
       long long seconds = 1;
       std::from_chars(value.data(), value.data() + value.size(), seconds);
-      out.cleared = out.cleared || seconds <= 0;
-    } else if (istarts_with(attribute, "expires=") && !has_max_age) {
+      by_max_age = seconds <= 0;
+    } else if (istarts_with(attribute, "expires=")) {
       // The dates that frameworks write to clear a cookie lie at the epoch's beginning.
-      if (value.find("1970") != std::string_view::npos || value.find("-70 ") != std::string_view::npos)
-        out.cleared = true;
+      by_expires =
+          value.find("1970") != std::string_view::npos || value.find("-70 ") != std::string_view::npos;
     }
     if (stop == std::string_view::npos) break;
     rest.remove_prefix(stop + 1);
   }
+  out.cleared = out.cleared || by_max_age.value_or(by_expires);
   return out;
 }
 

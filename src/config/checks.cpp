@@ -50,7 +50,7 @@ void cross_check(const Value& root, Config& config) {
 
   for (const Pool& pool : config.pools)
     for (const Affinity& a : pool.affinity)
-      if (a.kind == AffinityKind::jwt_claim) {
+      if (a.kind == AffinityKind::jwt_claim && !a.jwt_claim.verifier.empty()) {
         Value here = at(root, "pools");
         here.key = "pools." + pool.name + ".affinity";
         here.bad("there is no verifier '" + a.jwt_claim.verifier + "' (jwt is not supported yet)");

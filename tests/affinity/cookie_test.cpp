@@ -167,25 +167,5 @@ TEST_F(CookieAffinity, AttributesFollowTheConfiguration) {
             std::string::npos);
 }
 
-TEST(IpHashAffinity, MasksBothFamilies) {
-  config::Pool pool;
-  pool.affinity.resize(1);
-  pool.affinity[0].kind = config::AffinityKind::ip_hash;
-  const auto affinity = make_affinity(pool, nullptr, nullptr).front();
-  CryptoScratch scratch;
-  const auto hash = [&](std::initializer_list<int> bytes) {
-    RequestView v;
-    std::size_t i = 0;
-    for (const int b : bytes) v.client.bytes[i++] = static_cast<std::uint8_t>(b);
-    return std::get<HashOn>(affinity->identify(v, scratch, {})).hash;
-  };
-  // IPv6: /64 unless set otherwise, so a client's changing interface id does not matter.
-  EXPECT_EQ(hash({0x20, 1, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8}),
-            hash({0x20, 1, 0, 0, 0, 0, 0, 1, 8, 7, 6, 5, 4, 3, 2, 1}));
-  EXPECT_NE(hash({0x20, 1, 0, 0, 0, 0, 0, 1}), hash({0x20, 1, 0, 0, 0, 0, 0, 2}));
-  EXPECT_NE(hash({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1}),
-            hash({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 2}));
-}
-
 }  // namespace
 }  // namespace remora

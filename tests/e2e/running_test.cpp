@@ -63,7 +63,7 @@ TEST(Starting, MissingFilesAndKeysAreSaid) {
                                         "{affinity: cookie, backends: [127.0.0.1:1]}}\n")});
   EXPECT_EQ(keyless.code, 1);
   EXPECT_EQ(keyless.output,
-            "remora: keys: cookie affinity needs a key: give `keys` or a `state_dir` where one is made\n");
+            "remora: keys: sealed tokens need a key: give `keys` or a `state_dir` where one is made\n");
   std::filesystem::remove_all(folder);
 }
 

@@ -1,0 +1,111 @@
+// The life of a session as decisions over values: where it may stay, what a response may say of it.
+
+#include "session/lifecycle.h"
+
+#include <gtest/gtest.h>
+
+#include "affinity/seal.h"
+
+namespace remora {
+namespace {
+
+Member member(const char* id = "a") {
+  Member m;
+  m.backend = std::make_shared<Backend>("p", id);
+  return m;
+}
+
+TEST(Lifecycle, ASessionStaysUnlessItsBackendCannotServeIt) {
+  const Binding b;
+  EXPECT_EQ(reason_to_move(nullptr, b), Reason::removed);
+  Member m = member();
+  EXPECT_EQ(reason_to_move(&m, b), Reason::none);
+  m.admin = Admin::drain;
+  EXPECT_EQ(reason_to_move(&m, b), Reason::none);
+  m.weight = 0;  // Traefik 8157: weight 0 must still serve those who are bound
+  EXPECT_EQ(reason_to_move(&m, b), Reason::none);
+  m.admin = Admin::maint;
+  EXPECT_EQ(reason_to_move(&m, b), Reason::maint);
+  m.admin = Admin::ready;
+  m.health = Health::down;
+  EXPECT_EQ(reason_to_move(&m, b), Reason::failover);
+}
+
+TEST(Lifecycle, AHigherGenerationMeansThatTheProcessLostItsMemory) {
+  const Member m = member();
+  Binding b;
+  b.generation = 100;
+  EXPECT_EQ(reason_to_move(&m, b), Reason::none);  // absent moves nothing
+  note_generation(*m.backend, 100);
+  EXPECT_EQ(reason_to_move(&m, b), Reason::none);
+  note_generation(*m.backend, 99);  // numbers only grow
+  EXPECT_EQ(m.backend->generation, 100U);
+  note_generation(*m.backend, 101);
+  EXPECT_EQ(reason_to_move(&m, b), Reason::restart);
+  b.generation = 200;  // the token knows better
+  EXPECT_EQ(reason_to_move(&m, b), Reason::none);
+  b.generation = 0;  // from before the backend announced itself: adopted
+  EXPECT_EQ(reason_to_move(&m, b), Reason::none);
+}
+
+TEST(Lifecycle, AnAppThatIsOverloadedCanSendASessionAway) {
+  const Member m = member();
+  Binding b;
+  b.leave = true;
+  EXPECT_EQ(reason_to_move(&m, b), Reason::overload);
+  EXPECT_FALSE(moved(b, *member("b").backend).leave);
+}
+
+TEST(Lifecycle, AMoveRaisesTheEpochAndChangesTheKeyOfTheNextChoice) {
+  Binding b;
+  b.id = new_session_id();
+  b.generation = 5;
+  const Binding next = moved(b, *member("b").backend);
+  EXPECT_EQ(next.epoch, 2U);
+  EXPECT_EQ(next.id, b.id);
+  EXPECT_EQ(next.generation, 0U);
+  EXPECT_NE(move_key(b), move_key(next));
+}
+
+TEST(Lifecycle, AnnouncesAStructuredFieldItem) {
+  Binding b;
+  b.id.bytes.fill(0xa5);
+  b.epoch = 7;
+  std::string out;
+  append_announcement(b, Reason::failover, out);
+  EXPECT_EQ(out, "\"a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5\";epoch=7;reason=failover");
+}
+
+TEST(SessionFields, AreReadStrictly) {
+  struct Row {
+    std::vector<std::pair<const char*, const char*>> fields;
+    Control control;
+    std::uint64_t generation;
+  };
+  for (const Row& row : std::vector<Row>{
+           {{}, Control::none, 0},
+           {{{"Remora-Session-Control", "end"}}, Control::end, 0},
+           {{{"remora-session-control", "RENEW"}}, Control::renew, 0},
+           {{{"Remora-Session-Control", "move"}}, Control::move, 0},
+           {{{"Remora-Session-Control", "explode"}}, Control::none, 0},
+           {{{"Remora-Session-Control", ""}}, Control::none, 0},
+           {{{"Remora-Session-Control", "end"}, {"Remora-Session-Control", "end"}}, Control::end, 0},
+           {{{"Remora-Session-Control", "end"}, {"Remora-Session-Control", "renew"}}, Control::none, 0},
+           {{{"Remora_Session_Control", "end"}}, Control::none, 0},
+           {{{"Remora-Generation", "1763720000000"}}, Control::none, 1763720000000},
+           {{{"Remora-Generation", "-1"}}, Control::none, 0},
+           {{{"Remora-Generation", "1e9"}}, Control::none, 0},
+           {{{"Remora-Generation", "99999999999999999999"}}, Control::none, 0},
+           {{{"Remora-Generation", "1"}, {"Remora-Generation", "2"}}, Control::none, 0},
+           {{{"Remora-Other", "end"}}, Control::none, 0},
+       }) {
+    std::vector<Field> fields;
+    for (const auto& [name, value] : row.fields) fields.push_back({name, value, Known::remora});
+    const SessionFields said = read_session_fields(fields);
+    EXPECT_EQ(said.control, row.control) << (row.fields.empty() ? "" : row.fields[0].second);
+    EXPECT_EQ(said.generation, row.generation) << (row.fields.empty() ? "" : row.fields[0].second);
+  }
+}
+
+}  // namespace
+}  // namespace remora

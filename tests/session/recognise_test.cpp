@@ -1,0 +1,188 @@
+// Whose session: the kinds in order, against what this instance remembers. With real kinds and real tables.
+
+#include "session/recognise.h"
+
+#include <gtest/gtest.h>
+
+#include "affinity/registry.h"
+#include "affinity/seal.h"
+
+namespace remora {
+namespace {
+
+using namespace std::chrono_literals;
+using config::AffinityKind;
+using What = Recognised::What;
+
+class Recognise : public ::testing::Test {
+ protected:
+  void kinds(std::initializer_list<AffinityKind> list) {
+    pool_.name = "app";
+    pool_.affinity.clear();
+    for (const AffinityKind kind : list) {
+      pool_.affinity.push_back({});
+      pool_.affinity.back().kind = kind;
+      pool_.affinity.back().cookie.name = "c";
+      pool_.affinity.back().header = {"Sid", true, config::Carry::store, {}, {}};
+    }
+    kinds_ = make_affinity(pool_, keys_, namer_);
+  }
+  Binding binding() const {
+    Binding b;
+    b.id = new_session_id();
+    b.backend = 1;
+    b.created = b.last_seen = now_.wall;
+    return b;
+  }
+  std::string cookie(const Binding& b) {
+    std::string out = "c=";
+    TokenSealer(keys_, "app", "cookie", "c").seal(b, scratch_, out);
+    return out;
+  }
+  std::string url(const Binding& b) {
+    std::string out = "/;rsid=";
+    TokenSealer(keys_, "app", "url_rewrite", "rsid").seal(b, scratch_, out);
+    return out;
+  }
+  Recognised ask(const std::string& cookies = "", const std::string& target = "/",
+                 const std::string& sid = "") {
+    cookies_ = cookies;
+    target_ = target;
+    sid_ = sid;
+    fields_ = {{"Cookie", cookies_, Known::cookie}, {"Sid", sid_, Known::other}};
+    RequestView v;
+    v.fields = fields_;
+    v.target = target_;
+    return recognise(kinds_, v, memory_, pool_.session, scratch_, now_);
+  }
+  void bind(const std::string& sid, const Binding& b) {
+    memory_.learned.bind(namer_->name(sid, scratch_), b, 0, pool_.session, now_);
+  }
+  void pass(std::chrono::milliseconds d) {
+    now_.steady += d;
+    now_.wall += d;
+  }
+
+  config::Pool pool_;
+  std::shared_ptr<const KeyRing> keys_ =
+      std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')});
+  std::shared_ptr<const SessionNamer> namer_ = std::make_shared<SessionNamer>("i", "app");
+  std::vector<std::shared_ptr<const Affinity>> kinds_;
+  CryptoScratch scratch_;
+  SessionMemory memory_{1000};
+  Moment now_{Clock::Steady(std::chrono::hours(1000)), Clock::Wall(std::chrono::hours(500000))};
+  std::string cookies_, target_, sid_;
+  std::vector<Field> fields_;
+};
+
+TEST_F(Recognise, AnOldTokenGoesToThePresentOwner) {
+  kinds({AffinityKind::cookie});
+  const Binding b = binding();
+  memory_.moves.moved(b.id, 2, 9, Reason::failover, pool_.session, now_);
+  const Recognised r = ask(cookie(b));
+  EXPECT_EQ(r.what, What::session);
+  EXPECT_EQ(r.binding.backend, 9U);
+  EXPECT_EQ(r.binding.epoch, 2U);
+  EXPECT_TRUE(r.behind);
+  EXPECT_EQ(r.moved_for, Reason::failover);
+  Binding newer = b;  // another instance has moved it on
+  newer.epoch = 3;
+  newer.backend = 4;
+  EXPECT_EQ(ask(cookie(newer)).binding.backend, 4U);
+  EXPECT_FALSE(ask(cookie(newer)).behind);
+}
+
+TEST_F(Recognise, ATokenOfAnEndedSessionIsNone) {
+  kinds({AffinityKind::cookie});
+  const Binding b = binding();
+  memory_.moves.ended(b.id, 1, Reason::none, pool_.session, now_);
+  EXPECT_EQ(ask(cookie(b)).what, What::nothing);
+  EXPECT_EQ(ask(cookie(b)).cause, Cause::ended);
+}
+
+TEST_F(Recognise, ALostSessionStaysLostWhereTheAppWantsAnError) {
+  kinds({AffinityKind::cookie, AffinityKind::header});
+  pool_.session.on_lost = config::OnLost::reject;
+  const Binding b = binding();
+  memory_.moves.ended(b.id, 1, Reason::failover, pool_.session, now_);
+  EXPECT_EQ(ask(cookie(b)).what, What::lost);
+  const Binding learned = binding();
+  bind("x", learned);
+  memory_.learned.end(namer_->name("x", scratch_), learned.id);
+  EXPECT_EQ(ask("", "/", "x").what, What::lost);
+}
+
+TEST_F(Recognise, ARenewedIdIsServedWhereItsSessionLivesAndIsNotTheSession) {
+  kinds({AffinityKind::cookie});
+  const Binding b = binding();
+  memory_.moves.renewed(b.id, 1, b.backend, pool_.session, now_);
+  const Recognised r = ask(cookie(b));
+  EXPECT_EQ(r.what, What::detached);
+  EXPECT_EQ(r.binding.backend, b.backend);
+}
+
+TEST_F(Recognise, ATokenPastItsLifetimeIsNoneUnlessALongExchangeKeptItAlive) {
+  kinds({AffinityKind::cookie});
+  const Binding b = binding();
+  const std::string c = cookie(b);
+  pass(30min);
+  memory_.moves.active(b, pool_.session, now_);
+  pass(20min);
+  EXPECT_EQ(ask(c).what, What::session);
+  EXPECT_TRUE(ask(c).stamp_is_old);
+  pass(20min);
+  EXPECT_EQ(ask(c).what, What::nothing);
+  EXPECT_EQ(ask(c).cause, Cause::idle);
+}
+
+TEST_F(Recognise, AClockThatJumpsBackByAMinuteChangesNothing) {
+  kinds({AffinityKind::cookie, AffinityKind::header});
+  const Binding b = binding();
+  bind("x", binding());
+  now_.wall -= 1min;
+  EXPECT_EQ(ask(cookie(b)).what, What::session);
+  EXPECT_EQ(ask("", "/", "x").what, What::session);
+}
+
+TEST_F(Recognise, TheFirstOfAListThatRecognisesDecides) {
+  kinds({AffinityKind::header, AffinityKind::cookie});
+  const Binding by_id = binding(), by_cookie = binding();
+  bind("x", by_id);
+  EXPECT_EQ(ask(cookie(by_cookie), "/", "x").binding.id, by_id.id);
+  EXPECT_TRUE(ask(cookie(by_cookie), "/", "x").learned);
+  EXPECT_EQ(ask(cookie(by_cookie), "/", "unknown").binding.id, by_cookie.id);
+  EXPECT_EQ(ask(cookie(by_cookie)).binding.id, by_cookie.id);
+  const Recognised unknown = ask("", "/", "unknown");
+  EXPECT_EQ(unknown.what, What::unbound);
+  EXPECT_EQ(unknown.kind, 0U);
+  EXPECT_EQ(ask("c=x", "/").cause,
+            Cause::malformed);  // of those that do not, the first with something to say
+  EXPECT_EQ(ask().cause, Cause::absent);
+}
+
+TEST_F(Recognise, SeesWhetherACookieCameBackWhoeverDecides) {
+  kinds({AffinityKind::url_rewrite, AffinityKind::cookie});
+  const Binding b = binding();
+  EXPECT_FALSE(ask("", url(b)).came_by_cookie);
+  EXPECT_TRUE(ask(cookie(b), url(b)).came_by_cookie);
+  EXPECT_EQ(ask(cookie(b), url(b)).kind, 0U);
+  EXPECT_EQ(ask(cookie(b)).kind, 1U);
+}
+
+TEST_F(Recognise, AnExplanationLeavesNoTrace) {
+  kinds({AffinityKind::header});
+  SessionMemory tiny(64);
+  const SessionKey key = namer_->name("x", scratch_);
+  tiny.learned.bind(key, binding(), 0, pool_.session, now_);
+  fields_ = {{"Sid", "x", Known::other}};
+  RequestView v;
+  v.fields = fields_;
+  EXPECT_EQ(recognise(kinds_, v, tiny, pool_.session, scratch_, now_, false).what, What::session);
+  // Had it been "used", a flood of one-time sessions would spare it.
+  for (int i = 0; i < 5000; ++i)
+    tiny.learned.bind(namer_->name(std::to_string(i), scratch_), binding(), 0, pool_.session, now_);
+  EXPECT_FALSE(tiny.learned.find_now(key, now_));
+}
+
+}  // namespace
+}  // namespace remora

@@ -1,0 +1,62 @@
+// A site for session tests: app servers that say who they are and what they got, and clients that behave like
+// browsers as far as sessions are concerned.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/remora.h"
+
+namespace remora::test {
+
+/// Several backends "a", "b", "c"... of one app, and the remoras in front of them.
+///
+/// Targets: /login gives a session id (Set-Cookie SID and header Sid), /logout clears it, /control/WORD
+/// answers Remora-Session-Control: WORD, /redirect/N redirects to N - 1, /page has a hundred links. Every
+/// answer says X-Backend, X-Session, X-Cookie, X-Target and X-Referer: who answered, and what it saw.
+class Site {
+ public:
+  explicit Site(std::size_t backends);
+  /// A configuration with one pool over all backends; `pool` adds lines to it, `top` to the file.
+  std::string config(const std::string& pool, const std::string& top = "",
+                     const std::string& listener = "") const;
+  /// Stops one backend; its port is refused from then on.
+  void stop(const std::string& name);
+  void start(const std::string& name);
+  /// What `name` announces as its Remora-Generation; 0: nothing.
+  void set_generation(const std::string& name, long generation);
+
+ private:
+  struct Backend {
+    std::unique_ptr<Origin> origin;
+    int port = 0;
+    std::shared_ptr<std::atomic<long>> generation;
+  };
+  Origin::Script script(const std::string& name, std::shared_ptr<std::atomic<long>> generation) const;
+  std::map<std::string, Backend> backends_;
+  std::shared_ptr<std::atomic<int>> ids_ = std::make_shared<std::atomic<int>>(0);
+};
+
+/// A client that keeps cookies and the learned header, and follows URLs as they are given.
+struct Browser {
+  std::map<std::string, std::string> cookies;
+  std::string sid;   // of the header Sid
+  std::string more;  // fields of every request
+  std::string request(const std::string& target) const;
+  void take(const Reply& reply);
+  /// One request on a connection of its own.
+  Reply get(int port, const std::string& target = "/");
+  /// One request on a connection that stays.
+  Reply get(Socket& socket, const std::string& target = "/");
+};
+
+/// The parts of an X-Session value.
+struct Announced {
+  std::string id, reason;
+  int epoch = 0;
+};
+Announced announced(const Reply& reply);
+
+}  // namespace remora::test
