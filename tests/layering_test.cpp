@@ -43,7 +43,7 @@ TEST(Layering, IncludesPointOneWay) {
       {"proxy",
        {"http", "affinity", "session", "balance", "pool", "health", "observe", "net", "remora", "util"}},
       {"config", {"net", "remora", "util"}},
-      {"admin", {"proxy", "net", "remora", "util"}},
+      {"admin", {"proxy", "session", "pool", "net", "remora", "util"}},
       {"server",
        {"config", "admin", "proxy", "http", "affinity", "session", "balance", "pool", "health", "observe",
         "net", "remora", "util"}},

@@ -35,7 +35,7 @@ bool authorised(std::string_view field, const std::string& token) {
 }
 
 Task<void> answer(AdminStream stream, std::shared_ptr<bool> ready, std::shared_ptr<int> open,
-                  std::string token) {
+                  std::string token, std::function<std::string()> metrics) {
   ++*open;
   beast::flat_buffer buffer(16 * 1024);
   for (bool keep = true; keep;) {
@@ -50,19 +50,23 @@ Task<void> answer(AdminStream stream, std::shared_ptr<bool> ready, std::shared_p
     response.version(request.version());
     response.keep_alive(request.keep_alive());
     response.set(http::field::content_type, "text/plain");
-    const bool known = request.target() == "/healthz" || request.target() == "/readyz";
+    const bool open_to_all = request.target() == "/healthz" || request.target() == "/readyz";
+    const bool wants_metrics = request.target() == "/metrics";
     const bool fine = request.target() == "/healthz" || *ready;
     const auto field = request[http::field::authorization];
-    if (!known && !token.empty() && !authorised({field.data(), field.size()}, token)) {
+    if (!open_to_all && !token.empty() && !authorised({field.data(), field.size()}, token)) {
       response.result(http::status::unauthorized);
       response.set(http::field::www_authenticate, "Bearer");
       response.body() = "a token is needed\n";
     } else if (request.method() != http::verb::get && request.method() != http::verb::head) {
       response.result(http::status::method_not_allowed);
       response.body() = "GET only\n";
-    } else if (!known) {
+    } else if (wants_metrics) {
+      response.set(http::field::content_type, "text/plain; version=0.0.4");
+      response.body() = metrics();
+    } else if (!open_to_all) {
       response.result(http::status::not_found);
-      response.body() = "there are /healthz and /readyz\n";
+      response.body() = "there are /healthz, /readyz and /metrics\n";
     } else {
       response.result(fine ? http::status::ok : http::status::service_unavailable);
       response.body() = fine ? "ok\n" : "stopping\n";
@@ -78,16 +82,19 @@ Task<void> answer(AdminStream stream, std::shared_ptr<bool> ready, std::shared_p
 }  // namespace
 
 struct StatusServer::Listening {
-  Listening(asio::io_context& ctx, std::string t) : acceptor(ctx), pause(ctx), token(std::move(t)) {}
+  Listening(asio::io_context& ctx, std::string t, std::function<std::string()> m)
+      : acceptor(ctx), pause(ctx), token(std::move(t)), metrics(std::move(m)) {}
   asio::basic_socket_acceptor<Protocol, Executor> acceptor;
   asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
                              Executor>
       pause;
   const std::string token;
+  const std::function<std::string()> metrics;
 };
 
-StatusServer::StatusServer(Loop& loop, const config::Address& bind, std::string token)
-    : listening_(std::make_shared<Listening>(loop.ctx, std::move(token))) {
+StatusServer::StatusServer(Loop& loop, const config::Address& bind, std::string token,
+                           std::function<std::string()> metrics)
+    : listening_(std::make_shared<Listening>(loop.ctx, std::move(token), std::move(metrics))) {
   const auto endpoint = resolve(bind);
   const auto refuse = [&](const std::string& why) {
     throw std::runtime_error("admin.bind " + bind.text() + ": " + why +
@@ -129,7 +136,7 @@ Task<void> StatusServer::accept(std::shared_ptr<Listening> listening, std::share
     if (!ec && *open < most_connections) {
       AdminStream stream(std::move(socket));
       asio::co_spawn(listening->acceptor.get_executor(),
-                     answer(std::move(stream), ready, open, listening->token), asio::detached);
+                     answer(std::move(stream), ready, open, listening->token, listening->metrics), asio::detached);
       continue;
     }
     if (!listening->acceptor.is_open()) co_return;

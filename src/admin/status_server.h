@@ -1,4 +1,4 @@
-// The admin listener: `/healthz` (this process lives) and `/readyz` (it takes new requests).
+// The admin listener: `/healthz` (this process lives), `/readyz` (it takes new requests), `/metrics`.
 //
 // Threading: control thread. Its connections are few, slow clients cost nothing but a bounded number of
 // sockets.
@@ -6,7 +6,9 @@
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "net/address.h"
 #include "net/loop.h"
@@ -18,7 +20,9 @@ class StatusServer {
  public:
   /// Throws std::runtime_error when the address cannot be used. With a `token`, everything but the two
   /// questions needs `Authorization: Bearer TOKEN`.
-  StatusServer(Loop& loop, const config::Address& bind, std::string token);
+  /// `metrics` makes the text of /metrics.
+  StatusServer(Loop& loop, const config::Address& bind, std::string token,
+               std::function<std::string()> metrics);
   ~StatusServer();
   void set_ready(bool ready) noexcept { *ready_ = ready; }
   void stop();

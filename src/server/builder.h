@@ -19,6 +19,8 @@ class SnapshotBuilder {
  public:
   /// Reads certificates, resolves names, opens nothing. Throws std::runtime_error with one line per problem.
   std::shared_ptr<const Snapshot> build(const config::Config& config, std::shared_ptr<const KeyRing> keys);
+  /// The one in force. REQUIRES: one was built.
+  const std::shared_ptr<const Snapshot>& last() const noexcept { return last_; }
   /// Over all pools and workers, since the start.
   std::uint64_t refused(Cause cause) const noexcept;
   /// `workers`: request threads, for per-worker counters.

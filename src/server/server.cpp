@@ -10,6 +10,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "admin/metrics.h"
 #include "config/loader.h"
 #include "server/log.h"
 
@@ -55,7 +56,9 @@ Server::Server(config::Config config, std::string file)
   const auto snapshot = builder_.build(config_, load_keys(config_));
   open_listeners();
   if (config_.admin.bind) {
-    status_ = std::make_unique<StatusServer>(loop_, *config_.admin.bind, config_.admin.token);
+    status_ = std::make_unique<StatusServer>(loop_, *config_.admin.bind, config_.admin.token, [this] {
+      return metrics_text(*builder_.last(), *memory_, {clock_.steady_now(), clock_.wall_now()});
+    });
     spdlog::info("admin on {}", bound_address(status_->fd(), *config_.admin.bind));
   }
   for (const int s : {SIGTERM, SIGINT, SIGHUP}) signals_.add(s);

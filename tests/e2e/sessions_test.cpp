@@ -650,6 +650,67 @@ TEST(Operators, SeeTheVerdictInEachLogLine) {
   EXPECT_TRUE(remora.wait_for_log("cause=unbound"));
 }
 
+/// A value of /metrics; -1: it is not there.
+double metric(const Remora& remora, const std::string& line) {
+  const Reply r = ask(remora.admin_port(), "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const auto at = r.body.find("\n" + line + " ");
+  return at == std::string::npos ? -1 : std::stod(r.body.substr(at + line.size() + 2));
+}
+
+double sessions(const Remora& remora, const std::string& backend, const std::string& family) {
+  return metric(remora, "remora_sessions{pool=\"app\",backend=\"" + backend + "\",family=\"" + family + "\"}");
+}
+
+TEST(Operators, CountByReasonAndByCause) {
+  Site site(3);
+  std::string config = site.config("affinity: cookie\n");
+  config.replace(config.find("admin: off"), 10, "admin: 127.0.0.1:0");
+  Remora remora(config);
+  auto [browser, home] = begin(remora.port());
+  for (int i = 0; i < 3; ++i) browser.get(remora.port());
+  for (const char* bad : {"x", "AAAA"}) {
+    Browser b;
+    b.cookies["remora-app"] = bad;
+    b.get(remora.port());
+  }
+  site.stop(home);
+  browser.get(remora.port());
+  browser.get(remora.port(), "/control/end");
+  const auto requests = [&](const std::string& reason) {
+    return metric(remora, "remora_session_requests_total{pool=\"app\",reason=\"" + reason + "\"}");
+  };
+  EXPECT_EQ(requests("new"), 3);
+  EXPECT_EQ(requests("sticky"), 4);
+  EXPECT_EQ(requests("failover"), 1);
+  EXPECT_EQ(metric(remora, "remora_session_recognition_total{pool=\"app\",cause=\"malformed\"}"), 2);
+  EXPECT_EQ(metric(remora, "remora_session_recognition_total{pool=\"app\",cause=\"none\"}"), 5);
+  EXPECT_EQ(metric(remora, "remora_session_events_total{pool=\"app\",event=\"ended\"}"), 1);
+}
+
+TEST(Operators, SeeHowManySessionsEachBackendHas) {
+  for (const std::string family : {"issued", "learned"}) {
+    Site site(3);
+    std::string config =
+        site.config("affinity: " + std::string(family == "issued" ? "cookie" : "{kind: app_cookie, name: SID}") + "\n");
+    config.replace(config.find("admin: off"), 10, "admin: 127.0.0.1:0");
+    Remora remora(config);
+    std::map<std::string, std::vector<Browser>> at;
+    for (int i = 0; i < 300; ++i) {
+      auto [browser, home] = begin(remora.port(), "/login");
+      at[home].push_back(browser);
+      if (i % 3 == 0) browser.get(remora.port());
+    }
+    for (const auto& [home, browsers] : at)
+      EXPECT_EQ(sessions(remora, home, family), static_cast<double>(browsers.size())) << family << " " << home;
+    for (int i = 0; i < 10; ++i) at["a"][static_cast<std::size_t>(i)].get(remora.port(), "/control/end");
+    EXPECT_EQ(sessions(remora, "a", family), static_cast<double>(at["a"].size() - 10));
+    site.stop("b");
+    for (Browser& b : at["b"]) b.get(remora.port());
+    EXPECT_EQ(sessions(remora, "b", family), 0);
+    EXPECT_EQ(sessions(remora, "a", family) + sessions(remora, "c", family), 290);
+  }
+}
+
 TEST(CacheSafety, APublicResponseGetsATokenOnlyIfItMustAndThenBecomesPrivate) {
   Site site(3);
   Remora remora(site.config("affinity: cookie\n"));
