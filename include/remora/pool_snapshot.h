@@ -22,8 +22,7 @@ namespace remora {
 using Admin = config::AdminWish;                         // what the operator wants
 enum class Health : std::uint8_t { unknown, up, down };  // what probes saw
 
-/// Recent requests, and those that newly placed sessions are expected to bring. Taken when sessions are
-/// placed, which is rare beside requests.
+/// Recent requests, fading. Read when sessions are placed, which is rare beside requests.
 struct ExpectedLoad {
   std::mutex mutex;
   double recent = 0;          // decayed; guarded by mutex, as all here

@@ -175,7 +175,6 @@ bool Exchange::place_new() {
   if (!begins) return true;
   if (first_placed_.backend != picked->backend->hash || first_placed_.pool != pool_index_)
     first_placed_ = {picked->backend->hash, pool_index_, head_at_};
-  if (!served_.begun) expect_session(*picked->backend, 1, head_at_);
   const bool over = recognised_.cause == Cause::idle || recognised_.cause == Cause::too_old;
   begin_session(served_.begun ? served_.binding.id : new_session_id(), over ? Reason::expired : Reason::new_);
   return true;

@@ -17,9 +17,7 @@ class TextArena {
     const std::size_t size = (std::string_view(parts).size() + ... + 0);
     char* const start = reserve(size);
     char* at = start;
-    ((std::memcpy(at, std::string_view(parts).data(), std::string_view(parts).size()),
-      at += std::string_view(parts).size()),
-     ...);
+    ((at = copy(at, parts)), ...);
     return {start, size};
   }
   /// A reused string to build something of unknown length in; join() it when done.
@@ -33,6 +31,10 @@ class TextArena {
   }
 
  private:
+  static char* copy(char* to, std::string_view part) noexcept {
+    if (!part.empty()) std::memcpy(to, part.data(), part.size());  // an empty view may point nowhere
+    return to + part.size();
+  }
   static constexpr std::size_t block_bytes = 2048;
   char* reserve(std::size_t n) {
     if (used_ + n <= block_bytes) {

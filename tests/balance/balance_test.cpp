@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "balance/expected_load.h"
 #include "balance/policy.h"
 #include "balance/rendezvous.h"
 #include "session/lifecycle.h"
@@ -179,26 +180,66 @@ TEST(Lifecycle, ADeadBackendsSessionsSpreadEvenlyAndEveryReplicaAgrees) {
   for (const auto& [id, n] : counts) EXPECT_NEAR(n, 1000, 120) << id;
 }
 
-TEST(Lifecycle, ReasonsToMove) {
-  Member m;
-  EXPECT_EQ(reason_to_move(nullptr, Binding{}), Reason::removed);
-  EXPECT_EQ(reason_to_move(&m, Binding{}), Reason::none);
-  m.admin = Admin::drain;
-  m.weight = 0;
-  EXPECT_EQ(reason_to_move(&m, Binding{}), Reason::none);
-  m.health = Health::down;
-  EXPECT_EQ(reason_to_move(&m, Binding{}), Reason::failover);
-  m.admin = Admin::maint;
-  EXPECT_EQ(reason_to_move(&m, Binding{}), Reason::maint);
+// Bounded load --------------------------------------------------------------------------------------
+
+TEST(BoundedLoad, CapsABackendAtItsShareAndSpillsOverInTheKeysOwnOrder) {
+  auto pool = pool_of({1, 1, 1, 1});
+  constexpr std::uint64_t hot = 42;
+  const Member* const first = rendezvous(hot, *pool, Tried());
+  Tried without_first;
+  without_first.add(first->backend.get());
+  const Member* const second = rendezvous(hot, *pool, without_first);
+  std::map<const Member*, std::uint32_t> got;
+  for (std::uint32_t i = 0; i < 400; ++i) {  // one key only, nothing ever ends
+    const Member* const m = rendezvous(hot, *pool, Tried(), 1.25);
+    ++m->backend->in_flight;
+    ++got[m];
+    for (const Member& each : pool->members)
+      EXPECT_LE(each.backend->in_flight, std::ceil(1.25 * (i + 1) / 4)) << each.backend->id;
+  }
+  EXPECT_EQ(got[first], 125U);
+  EXPECT_EQ(got[second], 125U);
 }
 
-TEST(Lifecycle, TheAnnouncementIsAStructuredItem) {
-  Binding b;
-  b.id.bytes[0] = 0xab;
-  b.epoch = 3;
-  std::string out;
-  append_announcement(b, Reason::failover, out);
-  EXPECT_EQ(out, "\"ab000000000000000000000000000000\";epoch=3;reason=failover");
+TEST(BoundedLoad, FollowsWeights) {
+  auto pool = pool_of({3, 1});
+  for (std::uint64_t i = 0; i < 400; ++i)
+    ++rendezvous(i * 0x9e3779b97f4a7c15ULL, *pool, Tried(), 1.01)->backend->in_flight;
+  EXPECT_NEAR(pool->members[0].backend->in_flight, 300U, 6);
+}
+
+TEST(BoundedLoad, AKeyStaysWhereItIsWhileThereIsRoom) {
+  auto pool = pool_of({1, 1, 1});
+  for (auto& m : pool->members) m.backend->in_flight = 10;
+  for (std::uint64_t key = 0; key < 1000; ++key)
+    EXPECT_EQ(rendezvous(key, *pool, Tried(), 1.25), rendezvous(key, *pool, Tried()));
+}
+
+// Expected load -------------------------------------------------------------------------------------
+
+TEST(ExpectedLoad, CountsRequestsAndForgetsThem) {
+  Backend b("p", "b");
+  Clock::Steady now{std::chrono::hours(1)};
+  b.served = 100;
+  EXPECT_DOUBLE_EQ(expected_load(b, now), 100);
+  now += std::chrono::minutes(1);
+  EXPECT_NEAR(expected_load(b, now), 100 / std::exp(1), 1e-9);
+  b.served += 10;
+  EXPECT_NEAR(expected_load(b, now), 100 / std::exp(1) + 10, 1e-9);
+}
+
+TEST(ExpectedLoad, SessionsGoToTheBackendsOfQuietUsers) {
+  auto pool = pool_of({1, 1, 1, 1});
+  const auto balancer = make_balancer(Balance::least_requests, pool, 3);
+  pool->members[2].backend->served = 1000;  // somebody there asks without end
+  std::map<std::string, int> counts;
+  for (int i = 0; i < 300; ++i) {
+    const Member* const m = balancer->pick(Tried(), Purpose::session);
+    ++m->backend->served;
+    ++counts[m->backend->id];
+  }
+  EXPECT_EQ(counts.count("b2"), 0U);
+  for (const char* id : {"b0", "b1", "b3"}) EXPECT_NEAR(counts[id], 100, 2);
 }
 
 }  // namespace

@@ -340,6 +340,101 @@ TEST(Moves, ABackendThatLeftTheConfigurationIsARemovedOne) {
   EXPECT_EQ(announced(r).epoch, 2);
 }
 
+class OneOfTen : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(OneOfTen, BackendsComesOrGoesAndOnlySessionsThatMustMoveDo) {
+  Site site(10);
+  const std::string config = site.config("affinity: " + std::string(GetParam()) + "\n");
+  std::string nine = config;
+  const auto at = nine.find(", {id: j");
+  nine.erase(at, nine.find('}', at) + 1 - at);
+  Remora remora(nine);
+  const auto reload = [&](const std::string& text, int number) {
+    remora.rewrite(text);
+    remora.signal(SIGHUP);
+    for (int i = 0; i < 1000; ++i) {
+      const std::string log = remora.log();
+      int seen = 0;
+      for (auto p = log.find("reloaded"); p != std::string::npos; p = log.find("reloaded", p + 1)) ++seen;
+      if (seen >= number) return;
+      std::this_thread::sleep_for(10ms);
+    }
+    ADD_FAILURE() << "not reloaded";
+  };
+  std::vector<std::pair<Browser, std::string>> users;
+  for (int i = 0; i < 100; ++i) users.push_back(begin(remora.port(), "/login"));
+  reload(config, 1);  // one comes
+  for (auto& [browser, home] : users) EXPECT_EQ(browser.get(remora.port()).field("X-Backend"), home);
+  for (int i = 0; i < 30; ++i) users.push_back(begin(remora.port(), "/login"));
+  reload(nine, 2);  // it goes again
+  int moved = 0;
+  for (auto& [browser, home] : users) {
+    const Reply r = browser.get(remora.port());
+    EXPECT_EQ(announced(r).reason, home == "j" ? "removed" : "sticky");
+    EXPECT_EQ(r.field("X-Backend") == home, home != "j");
+    moved += home == "j" ? 1 : 0;
+  }
+  EXPECT_GT(moved, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, OneOfTen, ::testing::Values("cookie", "{kind: app_cookie, name: SID}"),
+                         [](const auto& info) { return "kind" + std::to_string(info.index); });
+
+// Evenness ------------------------------------------------------------------------------------------
+
+TEST(Rebalance, MovesOnlyIdleSessionsOffABackendWithMoreThanItsShare) {
+  Site site(2);
+  Remora remora(
+      site.config("affinity: cookie\n"
+                  "session: {rebalance: {min_idle: 300ms, moves_per_second: 1000, threshold: 1.25, "
+                  "without_state: on}}\n"));
+  // All users of b go quiet for good; those of a are the load.
+  std::vector<Browser> at_a;
+  while (at_a.size() < 20) {
+    auto [browser, home] = begin(remora.port());
+    if (home == "a") at_a.push_back(browser);
+  }
+  int moved_while_busy = 0;
+  for (int round = 0; round < 20; ++round)
+    for (Browser& b : at_a) moved_while_busy += b.get(remora.port()).field("X-Backend") == "a" ? 0 : 1;
+  EXPECT_EQ(moved_while_busy, 0);
+  std::this_thread::sleep_for(500ms);
+  int moved = 0;
+  for (Browser& b : at_a) {
+    const Reply r = b.get(remora.port());
+    if (r.field("X-Backend") != "b") continue;
+    ++moved;
+    EXPECT_EQ(announced(r).reason, "rebalance");
+    EXPECT_EQ(announced(r).epoch, 2);
+    EXPECT_EQ(announced(b.get(remora.port())).reason, "sticky");
+  }
+  EXPECT_GT(moved, 0);
+}
+
+TEST(Rebalance, IsBoundedInItsRateAndOffUnlessAskedFor) {
+  Site site(2);
+  for (const bool on : {true, false}) {
+    Remora remora(site.config(
+        "affinity: cookie\n" +
+        std::string(on ? "session: {rebalance: {min_idle: 100ms, moves_per_second: 1, without_state: on}}\n"
+                       : "")));
+    std::vector<Browser> at_a;
+    while (at_a.size() < 20) {
+      auto [browser, home] = begin(remora.port());
+      if (home == "a") at_a.push_back(browser);
+    }
+    for (int i = 0; i < 10; ++i)
+      for (Browser& b : at_a) b.get(remora.port());
+    std::this_thread::sleep_for(200ms);
+    const auto from = std::chrono::steady_clock::now();
+    int moved = 0;
+    for (Browser& b : at_a) moved += b.get(remora.port()).field("X-Backend") == "b" ? 1 : 0;
+    const auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count();
+    EXPECT_LE(moved, on ? 1 + took : 0);
+    EXPECT_GE(moved, on ? 1 : 0);
+  }
+}
+
 // Control by the app --------------------------------------------------------------------------------
 
 TEST(Control, EndIsALogoutAndOldTokensAreNone) {
@@ -658,7 +753,8 @@ double metric(const Remora& remora, const std::string& line) {
 }
 
 double sessions(const Remora& remora, const std::string& backend, const std::string& family) {
-  return metric(remora, "remora_sessions{pool=\"app\",backend=\"" + backend + "\",family=\"" + family + "\"}");
+  return metric(remora,
+                "remora_sessions{pool=\"app\",backend=\"" + backend + "\",family=\"" + family + "\"}");
 }
 
 TEST(Operators, CountByReasonAndByCause) {
@@ -690,8 +786,8 @@ TEST(Operators, CountByReasonAndByCause) {
 TEST(Operators, SeeHowManySessionsEachBackendHas) {
   for (const std::string family : {"issued", "learned"}) {
     Site site(3);
-    std::string config =
-        site.config("affinity: " + std::string(family == "issued" ? "cookie" : "{kind: app_cookie, name: SID}") + "\n");
+    std::string config = site.config(
+        "affinity: " + std::string(family == "issued" ? "cookie" : "{kind: app_cookie, name: SID}") + "\n");
     config.replace(config.find("admin: off"), 10, "admin: 127.0.0.1:0");
     Remora remora(config);
     std::map<std::string, std::vector<Browser>> at;
@@ -701,7 +797,8 @@ TEST(Operators, SeeHowManySessionsEachBackendHas) {
       if (i % 3 == 0) browser.get(remora.port());
     }
     for (const auto& [home, browsers] : at)
-      EXPECT_EQ(sessions(remora, home, family), static_cast<double>(browsers.size())) << family << " " << home;
+      EXPECT_EQ(sessions(remora, home, family), static_cast<double>(browsers.size()))
+          << family << " " << home;
     for (int i = 0; i < 10; ++i) at["a"][static_cast<std::size_t>(i)].get(remora.port(), "/control/end");
     EXPECT_EQ(sessions(remora, "a", family), static_cast<double>(at["a"].size() - 10));
     site.stop("b");

@@ -12,9 +12,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const auto affinity = [] {
     config::Pool pool;
     pool.name = "app";
-    pool.affinity.kind = config::AffinityKind::cookie;
-    pool.affinity.cookie.name = "c";
-    return make_affinity({pool, std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')})});
+    pool.affinity.resize(1);
+    pool.affinity[0].cookie.name = "c";
+    return make_affinity(pool, std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')}),
+                         nullptr)
+        .front();
   }();
   static CryptoScratch scratch;
   const std::string cookies(reinterpret_cast<const char*>(data), size);

@@ -1,0 +1,276 @@
+// What sessions cost, piece by piece: tokens, recognition by each kind, tables. `./dev bench micro` runs it.
+
+#include <benchmark/benchmark.h>
+#include <malloc.h>
+
+#include <functional>
+#include <map>
+
+#include "affinity/html_rewriter.h"
+#include "affinity/registry.h"
+#include "affinity/seal.h"
+#include "session/recognise.h"
+#include "util/random.h"
+
+namespace remora {
+namespace {
+
+const Moment now{Clock::Steady(std::chrono::hours(1000)), Clock::Wall(std::chrono::hours(500000))};
+
+std::shared_ptr<const KeyRing> keys() {
+  static const auto ring = std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')});
+  return ring;
+}
+
+Binding binding() {
+  Binding b;
+  b.id = new_session_id();
+  b.backend = 42;
+  b.created = b.last_seen = now.wall;
+  return b;
+}
+
+std::string token(const char* kind, const char* name, CryptoScratch& scratch,
+                  std::string_view bound_to = {}) {
+  std::string out;
+  TokenSealer(keys(), "app", kind, name).seal(binding(), scratch, out, bound_to);
+  return out;
+}
+
+// Tokens --------------------------------------------------------------------------------------------
+
+void seal(benchmark::State& state) {
+  CryptoScratch scratch;
+  const TokenSealer sealer(keys(), "app", "cookie", "c");
+  const Binding b = binding();
+  std::string out;
+  for (auto _ : state) {
+    out.clear();
+    sealer.seal(b, scratch, out);
+    benchmark::DoNotOptimize(out.data());
+  }
+}
+BENCHMARK(seal);
+
+/// range(0) tokens in turn: one is found in the worker's cache, many are opened each time.
+void open(benchmark::State& state) {
+  CryptoScratch scratch;
+  const TokenSealer sealer(keys(), "app", "cookie", "c");
+  std::vector<std::string> tokens;
+  for (int i = 0; i < state.range(0); ++i) tokens.push_back(token("cookie", "c", scratch));
+  std::size_t i = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(sealer.open(tokens[++i % tokens.size()], scratch).cause);
+}
+BENCHMARK(open)->Name("open/cached")->Arg(1);
+BENCHMARK(open)->Name("open/uncached")->Arg(20000);
+
+// Recognition, tables included ----------------------------------------------------------------------
+
+struct Scene {
+  explicit Scene(const std::function<void(config::Affinity&)>& set) {
+    pool.name = "app";
+    pool.affinity.resize(1);
+    set(pool.affinity[0]);
+    namer = std::make_shared<SessionNamer>(std::string(32, 'i'), "app");
+    kinds = make_affinity(pool, keys(), namer);
+    request.host = "shop.example";
+    request.target = target;
+    request.client.bytes[15] = 1;
+  }
+  void field(std::string name, std::string value, Known known) {
+    texts.push_back(std::make_unique<std::pair<std::string, std::string>>(std::move(name), std::move(value)));
+    fields.push_back({texts.back()->first, texts.back()->second, known});
+    request.fields = fields;
+  }
+  config::Pool pool;
+  std::shared_ptr<const SessionNamer> namer;
+  std::vector<std::shared_ptr<const Affinity>> kinds;
+  SessionMemory memory{1000};
+  CryptoScratch scratch;
+  std::string target = "/shop/item?id=42";
+  std::vector<std::unique_ptr<std::pair<std::string, std::string>>> texts;
+  std::vector<Field> fields;
+  RequestView request;
+};
+
+void identify(benchmark::State& state, Scene& scene, Recognised::What wanted) {
+  for (auto _ : state) {
+    const Recognised r =
+        recognise(scene.kinds, scene.request, scene.memory, scene.pool.session, scene.scratch, now);
+    if (r.what != wanted) state.SkipWithError("not recognised");
+    benchmark::DoNotOptimize(r.what);
+  }
+}
+
+void identify_cookie(benchmark::State& state) {
+  Scene s([](auto& a) { a.cookie.name = "c"; });
+  s.field("Cookie", "theme=dark; c=" + token("cookie", "c", s.scratch) + "; lang=en", Known::cookie);
+  identify(state, s, Recognised::What::session);
+}
+BENCHMARK(identify_cookie)->Name("identify/cookie");
+
+void identify_url_rewrite(benchmark::State& state) {
+  Scene s([](auto& a) { a.kind = config::AffinityKind::url_rewrite; });
+  s.target = "/shop/item;rsid=" + token("url_rewrite", "rsid", s.scratch) + "?id=42";
+  s.request.target = s.target;
+  identify(state, s, Recognised::What::session);
+}
+BENCHMARK(identify_url_rewrite)->Name("identify/url_rewrite");
+
+void identify_app_cookie(benchmark::State& state) {
+  Scene s([](auto& a) { a.kind = config::AffinityKind::app_cookie; });
+  s.field("Cookie", "theme=dark; JSESSIONID=AA8E43AA1E5DED921A62A1AE20F24805; lang=en", Known::cookie);
+  s.memory.learned.bind(s.namer->name("AA8E43AA1E5DED921A62A1AE20F24805", s.scratch), binding(), 0,
+                        s.pool.session, now);
+  identify(state, s, Recognised::What::session);
+}
+BENCHMARK(identify_app_cookie)->Name("identify/app_cookie");
+
+void identify_companion(benchmark::State& state) {
+  Scene s([](auto& a) {
+    a.kind = config::AffinityKind::app_cookie;
+    a.app_cookie.carry = config::Carry::token;
+  });
+  const std::string id = "AA8E43AA1E5DED921A62A1AE20F24805";
+  s.field("Cookie",
+          "JSESSIONID=" + id + "; JSESSIONID-r=" + token("app_cookie", "JSESSIONID-r", s.scratch, id),
+          Known::cookie);
+  identify(state, s, Recognised::What::session);
+}
+BENCHMARK(identify_companion)->Name("identify/app_cookie_carry_token");
+
+void identify_header_learned(benchmark::State& state) {
+  Scene s([](auto& a) {
+    a.kind = config::AffinityKind::header;
+    a.header = {"Mcp-Session-Id", true, config::Carry::store, {}, {}};
+  });
+  s.field("Mcp-Session-Id", "1868a90c-9a5b-4c3f-9a1e-0f1e2d3c4b5a", Known::other);
+  s.memory.learned.bind(s.namer->name("1868a90c-9a5b-4c3f-9a1e-0f1e2d3c4b5a", s.scratch), binding(), 0,
+                        s.pool.session, now);
+  identify(state, s, Recognised::What::session);
+}
+BENCHMARK(identify_header_learned)->Name("identify/header_learned");
+
+void identify_header_hashed(benchmark::State& state) {
+  Scene s([](auto& a) {
+    a.kind = config::AffinityKind::header;
+    a.header.name = "X-Tenant";
+  });
+  s.field("X-Tenant", "alice", Known::other);
+  identify(state, s, Recognised::What::derived);
+}
+BENCHMARK(identify_header_hashed)->Name("identify/header_hashed");
+
+void identify_ip_hash(benchmark::State& state) {
+  Scene s([](auto& a) { a.kind = config::AffinityKind::ip_hash; });
+  identify(state, s, Recognised::What::derived);
+}
+BENCHMARK(identify_ip_hash)->Name("identify/ip_hash");
+
+class OneClaim final : public VerifiedClaims {
+ public:
+  std::optional<std::string_view> find(std::string_view, std::string_view) const noexcept override {
+    return "alice";
+  }
+};
+
+void identify_jwt_claim(benchmark::State& state) {
+  Scene s([](auto& a) { a.kind = config::AffinityKind::jwt_claim; });
+  const OneClaim claims;
+  s.request.claims = &claims;
+  identify(state, s, Recognised::What::derived);
+}
+BENCHMARK(identify_jwt_claim)->Name("identify/jwt_claim");
+
+// Tables --------------------------------------------------------------------------------------------
+
+SessionKey key(std::uint64_t n) {
+  FastRandom random(n);
+  SessionKey k;
+  for (std::size_t i = 0; i < k.mac.size(); i += 8) {
+    const std::uint64_t word = random.next();
+    for (std::size_t b = 0; b < 8; ++b) k.mac[i + b] = static_cast<std::uint8_t>(word >> (8 * b));
+  }
+  return k;
+}
+
+struct Filled {
+  LocalTable table;
+  double bytes = 0;
+};
+
+/// A table with n sessions, made once.
+Filled& filled(std::size_t n) {
+  static std::map<std::size_t, std::unique_ptr<Filled>> tables;
+  auto& f = tables[n];
+  if (!f) {
+    const auto before = ::mallinfo2();
+    f = std::unique_ptr<Filled>(new Filled{LocalTable(n + n / 8 + 2000)});  // shards fill unevenly
+    const Binding b = binding();
+    const config::Session session;
+    for (std::size_t i = 0; i < n; ++i) f->table.bind(key(i), b, 0, session, now);
+    const auto after = ::mallinfo2();
+    f->bytes = static_cast<double>(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd);
+  }
+  return *f;
+}
+
+void lookup(benchmark::State& state) {
+  const auto n = static_cast<std::uint64_t>(state.range(0));
+  Filled& f = filled(n);
+  std::vector<SessionKey> keys_to_ask;
+  FastRandom random(1);
+  for (int i = 0; i < 100000; ++i) keys_to_ask.push_back(key(random.below(n)));
+  std::size_t i = 0, found = 0;
+  for (auto _ : state) found += f.table.find_now(keys_to_ask[++i % keys_to_ask.size()], now) ? 1 : 0;
+  if (found != static_cast<std::size_t>(state.iterations())) state.SkipWithError("a session is missing");
+  state.counters["MiB"] = f.bytes / 1048576;
+  state.counters["bytes_per_session"] = f.bytes / static_cast<double>(n);
+}
+BENCHMARK(lookup)->Name("table/lookup")->Arg(1000)->Arg(100000)->Arg(1000000);
+
+void insert(benchmark::State& state) {
+  const auto n = static_cast<std::size_t>(state.range(0));
+  LocalTable table(n);  // when it is full each insert evicts
+  const Binding b = binding();
+  const config::Session session;
+  std::uint64_t i = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(table.bind(key(++i), b, 0, session, now).ended);
+  state.counters["evicted"] = static_cast<double>(table.evicted());
+}
+BENCHMARK(insert)->Name("table/insert")->Arg(1000000)->Iterations(900000);
+BENCHMARK(insert)->Name("table/insert_when_full")->Arg(10000);
+
+void moves_when_empty(benchmark::State& state) {
+  MoveMemory moves(1000000);
+  const SessionId id = new_session_id();
+  for (auto _ : state) benchmark::DoNotOptimize(moves.find(id, now).has_value());
+}
+BENCHMARK(moves_when_empty)->Name("moves/ask_when_empty");
+
+// HTML ----------------------------------------------------------------------------------------------
+
+void rewrite_html(benchmark::State& state) {
+  std::string page = "<!doctype html><title>t</title>";
+  while (page.size() < 64 * 1024)
+    page +=
+        "<p class=\"text\">some words of a page</p><a class=\"link\" "
+        "href=\"/item/42?x=1&amp;y=2\">item</a>\n";
+  RequestView request;
+  request.host = "h";
+  std::string out;
+  for (auto _ : state) {
+    HtmlRewriter rewriter(UrlMarker(request, "/d/p", config::UrlStyle::path, "rsid", std::string(128, 'T')));
+    out.clear();
+    rewriter.feed(page, true, out);
+    benchmark::DoNotOptimize(out.data());
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) *
+                          static_cast<std::int64_t>(page.size()));
+}
+BENCHMARK(rewrite_html)->Name("html/64KiB_with_500_links");
+
+}  // namespace
+}  // namespace remora
+
+BENCHMARK_MAIN();
