@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "admin/status_server.h"
+#include "affinity/registry.h"
 #include "config/loader.h"
 #include "server/log.h"
 #include "server/server.h"
@@ -18,7 +19,7 @@ using namespace remora;
 
 /// Prints every error of the file, one a line.
 bool load(const std::string& file, config::Config& out) {
-  auto loaded = config::load_file(file);
+  auto loaded = config::load_file(file, affinity_kinds());
   if (const auto* errors = std::get_if<config::LoadError>(&loaded)) {
     for (const auto& line : errors->lines) std::cerr << line << '\n';
     return false;

@@ -3,13 +3,12 @@
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 
-#include <functional>
 #include <map>
 
 #include "affinity/html_rewriter.h"
-#include "affinity/registry.h"
 #include "affinity/seal.h"
 #include "session/recognise.h"
+#include "support/affinity.h"
 #include "util/random.h"
 
 namespace remora {
@@ -67,10 +66,8 @@ BENCHMARK(open)->Name("open/uncached")->Arg(20000);
 // Recognition, tables included ----------------------------------------------------------------------
 
 struct Scene {
-  explicit Scene(const std::function<void(config::Affinity&)>& set) {
-    pool.name = "app";
-    pool.affinity.resize(1);
-    set(pool.affinity[0]);
+  explicit Scene(const std::string& affinity) {
+    pool = test::pool_with(affinity);
     namer = std::make_shared<SessionNamer>(std::string(32, 'i'), "app");
     kinds = make_affinity(pool, keys(), namer);
     request.host = "shop.example";
@@ -103,14 +100,14 @@ void identify(benchmark::State& state, Scene& scene, Recognised::What wanted) {
 }
 
 void identify_cookie(benchmark::State& state) {
-  Scene s([](auto& a) { a.cookie.name = "c"; });
+  Scene s("{kind: cookie, name: c}");
   s.field("Cookie", "theme=dark; c=" + token("cookie", "c", s.scratch) + "; lang=en", Known::cookie);
   identify(state, s, Recognised::What::session);
 }
 BENCHMARK(identify_cookie)->Name("identify/cookie");
 
 void identify_url_rewrite(benchmark::State& state) {
-  Scene s([](auto& a) { a.kind = config::AffinityKind::url_rewrite; });
+  Scene s("url_rewrite");
   s.target = "/shop/item;rsid=" + token("url_rewrite", "rsid", s.scratch) + "?id=42";
   s.request.target = s.target;
   identify(state, s, Recognised::What::session);
@@ -118,7 +115,7 @@ void identify_url_rewrite(benchmark::State& state) {
 BENCHMARK(identify_url_rewrite)->Name("identify/url_rewrite");
 
 void identify_app_cookie(benchmark::State& state) {
-  Scene s([](auto& a) { a.kind = config::AffinityKind::app_cookie; });
+  Scene s("app_cookie");
   s.field("Cookie", "theme=dark; JSESSIONID=AA8E43AA1E5DED921A62A1AE20F24805; lang=en", Known::cookie);
   s.memory.learned.bind(s.namer->name("AA8E43AA1E5DED921A62A1AE20F24805", s.scratch), binding(), 0,
                         s.pool.session, now);
@@ -127,10 +124,7 @@ void identify_app_cookie(benchmark::State& state) {
 BENCHMARK(identify_app_cookie)->Name("identify/app_cookie");
 
 void identify_companion(benchmark::State& state) {
-  Scene s([](auto& a) {
-    a.kind = config::AffinityKind::app_cookie;
-    a.app_cookie.carry = config::Carry::token;
-  });
+  Scene s("{kind: app_cookie, carry: token}");
   const std::string id = "AA8E43AA1E5DED921A62A1AE20F24805";
   s.field("Cookie",
           "JSESSIONID=" + id + "; JSESSIONID-r=" + token("app_cookie", "JSESSIONID-r", s.scratch, id),
@@ -140,10 +134,7 @@ void identify_companion(benchmark::State& state) {
 BENCHMARK(identify_companion)->Name("identify/app_cookie_carry_token");
 
 void identify_header_learned(benchmark::State& state) {
-  Scene s([](auto& a) {
-    a.kind = config::AffinityKind::header;
-    a.header = {"Mcp-Session-Id", true, config::Carry::store, {}, {}};
-  });
+  Scene s("{kind: header, name: Mcp-Session-Id, learn: true}");
   s.field("Mcp-Session-Id", "1868a90c-9a5b-4c3f-9a1e-0f1e2d3c4b5a", Known::other);
   s.memory.learned.bind(s.namer->name("1868a90c-9a5b-4c3f-9a1e-0f1e2d3c4b5a", s.scratch), binding(), 0,
                         s.pool.session, now);
@@ -152,17 +143,14 @@ void identify_header_learned(benchmark::State& state) {
 BENCHMARK(identify_header_learned)->Name("identify/header_learned");
 
 void identify_header_hashed(benchmark::State& state) {
-  Scene s([](auto& a) {
-    a.kind = config::AffinityKind::header;
-    a.header.name = "X-Tenant";
-  });
+  Scene s("{kind: header, name: X-Tenant}");
   s.field("X-Tenant", "alice", Known::other);
   identify(state, s, Recognised::What::derived);
 }
 BENCHMARK(identify_header_hashed)->Name("identify/header_hashed");
 
 void identify_ip_hash(benchmark::State& state) {
-  Scene s([](auto& a) { a.kind = config::AffinityKind::ip_hash; });
+  Scene s("ip_hash");
   identify(state, s, Recognised::What::derived);
 }
 BENCHMARK(identify_ip_hash)->Name("identify/ip_hash");
@@ -175,7 +163,9 @@ class OneClaim final : public VerifiedClaims {
 };
 
 void identify_jwt_claim(benchmark::State& state) {
-  Scene s([](auto& a) { a.kind = config::AffinityKind::jwt_claim; });
+  Scene s("ip_hash");
+  s.pool.affinity = {test::kind_with("jwt_claim", {{"verifier", "main"}})};
+  s.kinds = make_affinity(s.pool, keys(), s.namer);
   const OneClaim claims;
   s.request.claims = &claims;
   identify(state, s, Recognised::What::derived);

@@ -8,10 +8,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+namespace remora {
+struct AffinitySettings;  // remora/affinity_kind.h
+}
 
 namespace remora::config {
 
@@ -139,74 +144,12 @@ struct Route {
   RouteTimeouts timeouts;
 };
 
-enum class SameSite : std::uint8_t { lax, strict, none, unset };
-enum class Secure : std::uint8_t { auto_, on, off };
-
-struct CookieAttributes {
-  std::string path = "/";
-  std::string domain;
-  Secure secure = Secure::auto_;
-  bool http_only = true;
-  SameSite same_site = SameSite::lax;
-  bool partitioned = false;
-  std::optional<seconds> max_age;  // none: a session cookie
-};
-
-struct CookieAffinity {
-  std::string name;  // default remora-POOL
-  CookieAttributes attributes;
-};
-
 enum class UrlStyle : std::uint8_t { path, query };
 
-struct UrlRewriteAffinity {
-  UrlStyle style = UrlStyle::path;
-  std::string name = "rsid";
-  bool location = true, html = false;  // what is rewritten
-};
-
-enum class Carry : std::uint8_t { nothing, store, token };
-enum class OnUnknown : std::uint8_t { choose, reject };
-
-struct AppCookieAffinity {
-  std::string name = "JSESSIONID";
-  std::string path_parameter, query_parameter;  // empty: none
-  std::string route_separator;                  // empty: ids name no backend
-  Carry carry = Carry::store;
-  OnUnknown on_unknown = OnUnknown::choose;
-  CookieAttributes companion;  // carry: token
-};
-
-struct HeaderAffinity {
-  std::string name;
-  bool learn = false;
-  Carry carry = Carry::nothing;  // hashed, or kept in the store
-  OnUnknown on_unknown = OnUnknown::choose;
-  std::optional<double> bounded_load;
-};
-
-struct IpHashAffinity {
-  std::uint8_t ipv4_prefix = 32, ipv6_prefix = 64;
-  std::optional<double> bounded_load;
-};
-
-struct JwtClaimAffinity {
-  std::string verifier, claim = "sub";
-  Carry carry = Carry::nothing;
-  std::optional<double> bounded_load;
-};
-
-enum class AffinityKind : std::uint8_t { cookie, url_rewrite, app_cookie, header, ip_hash, jwt_claim };
-
-/// One kind with its settings; the others' are unused.
+/// One kind of affinity: its name, and what its own code read of its settings.
 struct Affinity {
-  AffinityKind kind = AffinityKind::cookie;
-  CookieAffinity cookie;
-  UrlRewriteAffinity url_rewrite;
-  AppCookieAffinity app_cookie;
-  HeaderAffinity header;
-  IpHashAffinity ip_hash;
-  JwtClaimAffinity jwt_claim;
+  std::string kind;
+  std::shared_ptr<const AffinitySettings> settings;
 };
 
 enum class OnLost : std::uint8_t { reassign, reject };

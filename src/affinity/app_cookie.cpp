@@ -18,7 +18,6 @@ namespace remora {
 
 namespace {
 
-using config::Carry;
 using config::UrlStyle;
 
 /// The app's id in one Set-Cookie line.
@@ -61,15 +60,45 @@ SetCookie read_set_cookie(std::string_view line, std::string_view name) noexcept
   return out;
 }
 
+struct AppCookieSettings final : AffinitySettings {
+  std::string name;
+  std::string path_parameter, query_parameter;  // empty: none
+  std::string route_separator;                  // empty: ids name no backend
+  bool reject_unknown = false;
+  CookieAttributes companion;  // carry: token
+};
+
+std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_view) {
+  auto out = std::make_shared<AppCookieSettings>();
+  out->name = read_token_name(settings, "name", "JSESSIONID");
+  // JSESSIONID and jsessionid are two names of one thing (Jakarta Servlet 7.1.3).
+  out->path_parameter =
+      read_parameter_name(settings, "path_parameter", out->name == "JSESSIONID" ? "jsessionid" : "");
+  out->query_parameter = read_parameter_name(settings, "query_parameter", "");
+  out->route_separator = settings.text("route_separator").value_or("");
+  if (out->route_separator.size() > 1) settings.bad("route_separator", "must be one character: \".\", say");
+  Carry carry = Carry::store;
+  settings.choice("carry", carry, {{"store", Carry::store}, {"token", Carry::token}});
+  out->reject_unknown = read_reject_unknown(settings);
+  out->tells_apart = out->name;
+  if (carry == Carry::token) {  // the companion's attributes; of the app's own cookie only the app decides
+    out->own_cookie = out->name + "-r";
+    out->companion = read_cookie_attributes(settings, out->own_cookie);
+    out->seals = true;
+  }
+  if (!out->path_parameter.empty()) out->url_secrets.push_back({UrlStyle::path, out->path_parameter});
+  if (!out->query_parameter.empty()) out->url_secrets.push_back({UrlStyle::query, out->query_parameter});
+  return out;
+}
+
 class AppCookieAffinity final : public Affinity {
  public:
-  explicit AppCookieAffinity(const AffinityInput& in)
-      : config_(in.config.app_cookie),
+  AppCookieAffinity(const AffinityInput& in, const AppCookieSettings& settings)
+      : settings_(settings),
         session_(in.pool.session),
         namer_(in.namer),
-        companion_(config_.name + "-r", config_.companion) {
-    if (config_.carry == Carry::token)
-      sealer_.emplace(in.keys, in.pool.name, "app_cookie", companion_.name());
+        companion_(settings.own_cookie, settings.companion) {
+    if (settings.seals) sealer_.emplace(in.keys, in.pool.name, "app_cookie", companion_.name());
   }
 
   std::string_view name() const noexcept override { return "app_cookie"; }
@@ -80,7 +109,7 @@ class AppCookieAffinity final : public Affinity {
     if (id.empty()) return NoHint{};
     Lookup lookup;
     lookup.key = namer_->name(id, scratch);
-    lookup.reject_unknown = config_.on_unknown == config::OnUnknown::reject;
+    lookup.reject_unknown = settings_.reject_unknown;
     lookup.route = route_of(id);
     if (!sealer_) return lookup;
     lookup.stored = false;
@@ -162,7 +191,7 @@ class AppCookieAffinity final : public Affinity {
     for (const Field& field : request.fields) {
       if (field.known != Known::cookie || !id.empty()) continue;
       for_each_cookie(field.value, [&](const CookiePair& pair) {
-        if (pair.name == config_.name && !pair.value.empty()) id = pair.value;
+        if (pair.name == settings_.name && !pair.value.empty()) id = pair.value;
         return id.empty();
       });
     }
@@ -171,10 +200,10 @@ class AppCookieAffinity final : public Affinity {
   }
   std::string_view id_in_url(std::string_view url) const noexcept {
     std::string_view id;
-    if (!config_.path_parameter.empty())
-      id = find_url_parameter(url, UrlStyle::path, config_.path_parameter).value;
-    if (id.empty() && !config_.query_parameter.empty())
-      id = find_url_parameter(url, UrlStyle::query, config_.query_parameter).value;
+    if (!settings_.path_parameter.empty())
+      id = find_url_parameter(url, UrlStyle::path, settings_.path_parameter).value;
+    if (id.empty() && !settings_.query_parameter.empty())
+      id = find_url_parameter(url, UrlStyle::query, settings_.query_parameter).value;
     return id;
   }
 
@@ -183,12 +212,12 @@ class AppCookieAffinity final : public Affinity {
     Answer answer;
     for (const Field& f : response.fields) {
       if (f.known != Known::set_cookie) continue;
-      const SetCookie set = read_set_cookie(f.value, config_.name);
+      const SetCookie set = read_set_cookie(f.value, settings_.name);
       if (!set.ours) continue;
       answer.cleared = set.cleared;
       answer.id = set.cleared ? std::string_view() : set.id;
     }
-    if (!answer.id.empty() || answer.cleared || config_.path_parameter.empty()) return answer;
+    if (!answer.id.empty() || answer.cleared || settings_.path_parameter.empty()) return answer;
     // A redirect to ourselves only: another site's id is not ours to learn.
     for (const Field& f : response.fields)
       if (f.known == Known::location &&
@@ -199,23 +228,25 @@ class AppCookieAffinity final : public Affinity {
   }
 
   std::uint64_t route_of(std::string_view id) const noexcept {
-    if (config_.route_separator.empty()) return 0;
-    const auto at = id.rfind(config_.route_separator);
+    if (settings_.route_separator.empty()) return 0;
+    const auto at = id.rfind(settings_.route_separator);
     if (at == std::string_view::npos) return 0;
-    return backend_hash(id.substr(at + config_.route_separator.size()));
+    return backend_hash(id.substr(at + settings_.route_separator.size()));
   }
 
-  const config::AppCookieAffinity config_;
+  const AppCookieSettings settings_;
   const config::Session session_;
   const std::shared_ptr<const SessionNamer> namer_;
   const CookieWriter companion_;
   std::optional<TokenSealer> sealer_;  // carry: token
 };
 
+std::shared_ptr<const Affinity> make(const AffinityInput& in) {
+  return std::make_shared<AppCookieAffinity>(in, static_cast<const AppCookieSettings&>(in.settings));
+}
+
 }  // namespace
 
-std::shared_ptr<const Affinity> make_app_cookie_affinity(const AffinityInput& in) {
-  return std::make_shared<AppCookieAffinity>(in);
-}
+extern const AffinityKind app_cookie_affinity{"app_cookie", read, make};
 
 }  // namespace remora

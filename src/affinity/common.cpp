@@ -1,9 +1,11 @@
 // What several kinds share: lifetimes, names, Set-Cookie lines.
 
+#include <algorithm>
 #include <iterator>
 
 #include "affinity/kinds.h"
 #include "remora/session_counts.h"
+#include "util/text.h"
 
 namespace remora {
 
@@ -46,9 +48,8 @@ Hint judge_opened(const Binding& b, bool old_key, const config::Session& session
   return Opened{b, old_key, cause};
 }
 
-CookieWriter::CookieWriter(std::string name, const config::CookieAttributes& a)
+CookieWriter::CookieWriter(std::string name, const CookieAttributes& a)
     : name_(std::move(name)), secure_(a.secure) {
-  using config::SameSite;
   attributes_ = "; Path=" + a.path;
   if (!a.domain.empty()) attributes_ += "; Domain=" + a.domain;
   if (a.http_only) attributes_ += "; HttpOnly";
@@ -60,7 +61,7 @@ CookieWriter::CookieWriter(std::string name, const config::CookieAttributes& a)
 }
 
 bool CookieWriter::secure(const RequestView& request) const noexcept {
-  return secure_ == config::Secure::on || (secure_ == config::Secure::auto_ && request.secure);
+  return secure_ == Secure::on || (secure_ == Secure::auto_ && request.secure);
 }
 
 void CookieWriter::end(const RequestView& request, std::string& lines) const {
@@ -70,6 +71,96 @@ void CookieWriter::end(const RequestView& request, std::string& lines) const {
 void CookieWriter::clear(const RequestView& request, std::string& lines) const {
   begin(lines);
   lines.append(attributes_).append("; Max-Age=0").append(secure(request) ? "; Secure\r\n" : "\r\n");
+}
+
+// Settings ------------------------------------------------------------------------------------------
+
+std::string read_token_name(Settings& settings, const char* key, std::string preset) {
+  if (const auto name = settings.text(key)) {
+    preset = *name;
+    if (!is_token(preset)) settings.bad(key, "'" + preset + "' is no name of a cookie or header");
+  }
+  return preset;
+}
+
+CookieAttributes read_cookie_attributes(Settings& settings, const std::string& name) {
+  CookieAttributes out;
+  const auto clean = [&](const char* key, std::string& value) {
+    const auto said = settings.text(key);
+    if (!said) return;
+    value = *said;
+    for (const char c : value)
+      if (static_cast<unsigned char>(c) <= ' ' || c == ';' || c == ',' || c == '"' ||
+          static_cast<unsigned char>(c) >= 0x7f)
+        return settings.bad(key, "cannot stand in a cookie");
+  };
+  clean("path", out.path);
+  clean("domain", out.domain);
+  settings.choice("secure", out.secure,
+                  {{"auto", Secure::auto_},
+                   {"on", Secure::on},
+                   {"true", Secure::on},
+                   {"off", Secure::off},
+                   {"false", Secure::off}});
+  out.http_only = settings.flag("http_only").value_or(true);
+  settings.choice("same_site", out.same_site,
+                  {{"lax", SameSite::lax},
+                   {"strict", SameSite::strict},
+                   {"none", SameSite::none},
+                   {"unset", SameSite::unset}});
+  out.partitioned = settings.flag("partitioned").value_or(false);
+  if (settings.text("max_age").value_or("session") != "session")
+    if (const auto age = settings.duration("max_age")) {
+      out.max_age = std::chrono::duration_cast<std::chrono::seconds>(*age);
+      if (*out.max_age < std::chrono::seconds(1)) settings.bad("max_age", "must be at least 1s, or session");
+    }
+  // What browsers refuse (RFC 6265bis 4.1.2, 4.1.3).
+  const bool host = istarts_with(name, "__Host-");
+  if (out.secure == Secure::off) {
+    if (out.same_site == SameSite::none)
+      settings.bad("", "same_site: none needs Secure; browsers refuse the cookie");
+    if (out.partitioned) settings.bad("", "partitioned needs Secure; browsers refuse the cookie");
+    if (host || istarts_with(name, "__Secure-"))
+      settings.bad("", "'" + name + "' needs Secure; browsers refuse the cookie");
+  }
+  if (host && (out.path != "/" || !out.domain.empty()))
+    settings.bad("", "'" + name + "' needs path / and no domain; browsers refuse the cookie");
+  return out;
+}
+
+Carry read_carry(Settings& settings) {
+  Carry carry = Carry::nothing;
+  settings.choice("carry", carry, {{"nothing", Carry::nothing}, {"store", Carry::store}});
+  return carry;
+}
+
+double read_bounded_load(Settings& settings) {
+  if (settings.text("bounded_load").value_or("off") == "off") return 0;
+  const auto factor = settings.number("bounded_load");
+  if (factor && *factor <= 1)
+    settings.bad("bounded_load", "is a factor of the mean load: above 1 (1.25, say), or off");
+  return factor.value_or(0);
+}
+
+bool read_reject_unknown(Settings& settings) {
+  bool reject = false;
+  settings.choice("on_unknown", reject, {{"choose", false}, {"reject", true}});
+  return reject;
+}
+
+std::string read_parameter_name(Settings& settings, const char* key, std::string preset) {
+  if (const auto name = settings.text(key)) {
+    preset = *name;
+    if (preset == "null") preset.clear();
+    const bool plain = std::all_of(preset.begin(), preset.end(), [](char c) {
+      return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+             c == '.';
+    });
+    if (!plain)
+      settings.bad(key,
+                   "'" + preset + "' is no name for a URL parameter (letters, digits, '-', '_' and '.')");
+  }
+  return preset;
 }
 
 }  // namespace remora

@@ -9,11 +9,25 @@ namespace remora {
 
 namespace {
 
+struct CookieSettings final : AffinitySettings {
+  std::string name;
+  CookieAttributes attributes;
+};
+
+std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_view pool) {
+  auto out = std::make_shared<CookieSettings>();
+  out->name = read_token_name(settings, "name", "remora-" + std::string(pool));
+  out->attributes = read_cookie_attributes(settings, out->name);
+  out->seals = true;
+  out->own_cookie = out->name;
+  return out;
+}
+
 class CookieAffinity final : public Affinity {
  public:
-  explicit CookieAffinity(const AffinityInput& in)
+  CookieAffinity(const AffinityInput& in, const CookieSettings& settings)
       : session_(in.pool.session),
-        cookie_(in.config.cookie.name, in.config.cookie.attributes),
+        cookie_(settings.name, settings.attributes),
         sealer_(in.keys, in.pool.name, "cookie", cookie_.name()) {}
 
   std::string_view name() const noexcept override { return "cookie"; }
@@ -84,10 +98,12 @@ class CookieAffinity final : public Affinity {
   const TokenSealer sealer_;
 };
 
+std::shared_ptr<const Affinity> make(const AffinityInput& in) {
+  return std::make_shared<CookieAffinity>(in, static_cast<const CookieSettings&>(in.settings));
+}
+
 }  // namespace
 
-std::shared_ptr<const Affinity> make_cookie_affinity(const AffinityInput& in) {
-  return std::make_shared<CookieAffinity>(in);
-}
+extern const AffinityKind cookie_affinity{"cookie", read, make};
 
 }  // namespace remora

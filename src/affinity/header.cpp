@@ -10,29 +10,49 @@ namespace remora {
 
 namespace {
 
+struct HeaderSettings final : AffinitySettings {
+  std::string name;
+  bool learn = false, reject_unknown = false;
+  double bounded_load = 0;
+};
+
+std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_view) {
+  auto out = std::make_shared<HeaderSettings>();
+  out->name = read_token_name(settings, "name", "");
+  if (out->name.empty()) settings.bad("", "needs `name:`, the header");
+  out->learn = settings.flag("learn").value_or(false);
+  if (out->learn) {
+    out->reject_unknown = read_reject_unknown(settings);
+  } else {
+    out->derived = read_carry(settings) == Carry::nothing;
+    if (out->derived) out->bounded_load = read_bounded_load(settings);
+  }
+  out->tells_apart = to_lower(out->name);
+  return out;
+}
+
 class HeaderAffinity final : public Affinity {
  public:
-  explicit HeaderAffinity(const AffinityInput& in) : config_(in.config.header), namer_(in.namer) {}
+  HeaderAffinity(const AffinityInput& in, const HeaderSettings& settings)
+      : settings_(settings), namer_(in.namer) {}
 
   std::string_view name() const noexcept override { return "header"; }
-  Family family() const noexcept override {
-    return config_.learn || config_.carry == config::Carry::store ? Family::learned : Family::derived;
-  }
+  Family family() const noexcept override { return settings_.derived ? Family::derived : Family::learned; }
 
   Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall) const override {
     const std::string_view value = find(request.fields);
     if (value.empty()) return NoHint{};
-    if (family() == Family::derived) return HashOn{hash_text(value), config_.bounded_load.value_or(0)};
+    if (family() == Family::derived) return HashOn{hash_text(value), settings_.bounded_load};
     Lookup lookup;
     lookup.key = namer_->name(value, scratch);
-    lookup.adopt = !config_.learn;
-    lookup.reject_unknown = config_.on_unknown == config::OnUnknown::reject;
+    lookup.adopt = !settings_.learn;
+    lookup.reject_unknown = settings_.reject_unknown;
     return lookup;
   }
 
   Learned learn(const RequestView&, const ResponseView& response, CryptoScratch& scratch) const override {
     Learned learned;
-    if (!config_.learn) return learned;
+    if (!settings_.learn) return learned;
     if (const std::string_view value = find(response.fields); !value.empty())
       learned.key = namer_->name(value, scratch);
     return learned;
@@ -43,7 +63,7 @@ class HeaderAffinity final : public Affinity {
   std::string_view find(std::span<const Field> fields) const noexcept {
     std::string_view value;
     for (const Field& f : fields) {
-      if (!iequals(f.name, config_.name)) continue;
+      if (!iequals(f.name, settings_.name)) continue;
       if (!value.empty()) return {};
       value = f.value;
     }
@@ -52,14 +72,16 @@ class HeaderAffinity final : public Affinity {
     return value;
   }
 
-  const config::HeaderAffinity config_;
+  const HeaderSettings settings_;
   const std::shared_ptr<const SessionNamer> namer_;
 };
 
+std::shared_ptr<const Affinity> make(const AffinityInput& in) {
+  return std::make_shared<HeaderAffinity>(in, static_cast<const HeaderSettings&>(in.settings));
+}
+
 }  // namespace
 
-std::shared_ptr<const Affinity> make_header_affinity(const AffinityInput& in) {
-  return std::make_shared<HeaderAffinity>(in);
-}
+extern const AffinityKind header_affinity{"header", read, make};
 
 }  // namespace remora

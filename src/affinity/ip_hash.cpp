@@ -7,27 +7,51 @@ namespace remora {
 
 namespace {
 
+struct IpHashSettings final : AffinitySettings {
+  std::uint8_t ipv4_prefix = 32, ipv6_prefix = 64;
+  double bounded_load = 0;
+};
+
+std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_view) {
+  auto out = std::make_shared<IpHashSettings>();
+  const auto prefix = [&](const char* key, std::uint8_t& bits, std::uint8_t most) {
+    const auto said = settings.whole_number(key);
+    if (!said) return;
+    if (*said < 1 || *said > most)
+      settings.bad(key, "must be 1 to " + std::to_string(most));
+    else
+      bits = static_cast<std::uint8_t>(*said);
+  };
+  prefix("ipv4_prefix", out->ipv4_prefix, 32);
+  prefix("ipv6_prefix", out->ipv6_prefix, 128);
+  out->bounded_load = read_bounded_load(settings);
+  out->derived = out->recognises_everyone = true;
+  return out;
+}
+
 class IpHashAffinity final : public Affinity {
  public:
-  explicit IpHashAffinity(const AffinityInput& in) : config_(in.config.ip_hash) {}
+  explicit IpHashAffinity(const IpHashSettings& settings) : settings_(settings) {}
 
   std::string_view name() const noexcept override { return "ip_hash"; }
   Family family() const noexcept override { return Family::derived; }
 
   Hint identify(const RequestView& request, CryptoScratch&, Clock::Wall) const override {
-    const ClientAddress a = mask(request.client, config_.ipv4_prefix, config_.ipv6_prefix);
+    const ClientAddress a = mask(request.client, settings_.ipv4_prefix, settings_.ipv6_prefix);
     return HashOn{hash_text({reinterpret_cast<const char*>(a.bytes), sizeof a.bytes}),
-                  config_.bounded_load.value_or(0)};
+                  settings_.bounded_load};
   }
 
  private:
-  const config::IpHashAffinity config_;
+  const IpHashSettings settings_;
 };
+
+std::shared_ptr<const Affinity> make(const AffinityInput& in) {
+  return std::make_shared<IpHashAffinity>(static_cast<const IpHashSettings&>(in.settings));
+}
 
 }  // namespace
 
-std::shared_ptr<const Affinity> make_ip_hash_affinity(const AffinityInput& in) {
-  return std::make_shared<IpHashAffinity>(in);
-}
+extern const AffinityKind ip_hash_affinity{"ip_hash", read, make};
 
 }  // namespace remora

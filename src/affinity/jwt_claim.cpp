@@ -8,21 +8,38 @@ namespace remora {
 
 namespace {
 
+struct JwtClaimSettings final : AffinitySettings {
+  std::string claim = "sub";
+  Carry carry = Carry::nothing;
+  double bounded_load = 0;
+};
+
+std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_view) {
+  auto out = std::make_shared<JwtClaimSettings>();
+  out->verifier = settings.text("verifier").value_or("");
+  out->claim = settings.text("claim").value_or("sub");
+  if (out->verifier.empty()) settings.bad("", "needs `verifier:`, one of `jwt`");
+  if (out->claim.empty()) settings.bad("claim", "needs the name of a claim");
+  out->carry = read_carry(settings);
+  out->derived = out->carry == Carry::nothing;
+  if (out->derived) out->bounded_load = read_bounded_load(settings);
+  out->tells_apart = out->verifier + " " + out->claim;
+  return out;
+}
+
 class JwtClaimAffinity final : public Affinity {
  public:
-  explicit JwtClaimAffinity(const AffinityInput& in) : config_(in.config.jwt_claim), namer_(in.namer) {}
+  JwtClaimAffinity(const AffinityInput& in, const JwtClaimSettings& settings)
+      : settings_(settings), namer_(in.namer) {}
 
   std::string_view name() const noexcept override { return "jwt_claim"; }
-  Family family() const noexcept override {
-    return config_.carry == config::Carry::store ? Family::learned : Family::derived;
-  }
+  Family family() const noexcept override { return settings_.derived ? Family::derived : Family::learned; }
 
   Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall) const override {
     if (request.claims == nullptr) return NoHint{};
-    const auto value = request.claims->find(config_.verifier, config_.claim);
+    const auto value = request.claims->find(settings_.verifier, settings_.claim);
     if (!value || value->empty()) return NoHint{};
-    if (config_.carry != config::Carry::store)
-      return HashOn{hash_text(*value), config_.bounded_load.value_or(0)};
+    if (settings_.derived) return HashOn{hash_text(*value), settings_.bounded_load};
     Lookup lookup;
     lookup.key = namer_->name(*value, scratch);
     lookup.adopt = true;
@@ -30,14 +47,16 @@ class JwtClaimAffinity final : public Affinity {
   }
 
  private:
-  const config::JwtClaimAffinity config_;
+  const JwtClaimSettings settings_;
   const std::shared_ptr<const SessionNamer> namer_;
 };
 
+std::shared_ptr<const Affinity> make(const AffinityInput& in) {
+  return std::make_shared<JwtClaimAffinity>(in, static_cast<const JwtClaimSettings&>(in.settings));
+}
+
 }  // namespace
 
-std::shared_ptr<const Affinity> make_jwt_claim_affinity(const AffinityInput& in) {
-  return std::make_shared<JwtClaimAffinity>(in);
-}
+extern const AffinityKind jwt_claim_affinity{"jwt_claim", read, make};
 
 }  // namespace remora

@@ -1,42 +1,38 @@
-// What every affinity kind is made from, and one maker per kind. See README.md here for adding one.
+// Parts that several kinds share: lifetimes, cookies and their attributes, settings of the same form.
 #pragma once
 
-#include <memory>
-
-#include "remora/affinity.h"
-#include "remora/config.h"
+#include "remora/affinity_kind.h"
 #include "util/hash.h"
 
 namespace remora {
-
-class KeyRing;
-
-class SessionNamer;
-
-struct AffinityInput {
-  const config::Pool& pool;
-  const config::Affinity& config;  // of the one kind to make
-  std::shared_ptr<const KeyRing> keys;
-  std::shared_ptr<const SessionNamer> namer;
-};
-
-std::shared_ptr<const Affinity> make_cookie_affinity(const AffinityInput&);
-std::shared_ptr<const Affinity> make_url_rewrite_affinity(const AffinityInput&);
-std::shared_ptr<const Affinity> make_app_cookie_affinity(const AffinityInput&);
-std::shared_ptr<const Affinity> make_header_affinity(const AffinityInput&);
-std::shared_ptr<const Affinity> make_ip_hash_affinity(const AffinityInput&);
-std::shared_ptr<const Affinity> make_jwt_claim_affinity(const AffinityInput&);
-
-// Parts that several kinds share.
 
 /// The session of an authentic token, or why it is none: the future is never believed; a token past its
 /// lifetime is returned with the cause, since this instance may know better (session/moves.h).
 Hint judge_opened(const Binding&, bool old_key, const config::Session&, Clock::Wall now) noexcept;
 
+// Cookies -------------------------------------------------------------------------------------------
+
+enum class SameSite : std::uint8_t { lax, strict, none, unset };
+enum class Secure : std::uint8_t { auto_, on, off };
+
+struct CookieAttributes {
+  std::string path = "/";
+  std::string domain;
+  Secure secure = Secure::auto_;
+  bool http_only = true;
+  SameSite same_site = SameSite::lax;
+  bool partitioned = false;
+  std::optional<std::chrono::seconds> max_age;  // none: a session cookie
+};
+
+/// path, domain, secure, http_only, same_site, partitioned, max_age; checks what browsers ask of `name`.
+CookieAttributes read_cookie_attributes(Settings& settings, const std::string& name);
+std::string read_token_name(Settings& settings, const char* key, std::string preset);
+
 /// Writes Set-Cookie lines with the attributes of one configuration.
 class CookieWriter {
  public:
-  CookieWriter(std::string name, const config::CookieAttributes& attributes);
+  CookieWriter(std::string name, const CookieAttributes& attributes);
   const std::string& name() const noexcept { return name_; }
   /// Begins the line up to and including `NAME=`; the value is appended by the caller, then `end`.
   void begin(std::string& lines) const { lines.append("Set-Cookie: ").append(name_).append("="); }
@@ -47,8 +43,22 @@ class CookieWriter {
  private:
   bool secure(const RequestView& request) const noexcept;
   const std::string name_;
-  const config::Secure secure_;
+  const Secure secure_;
   std::string attributes_, max_age_;
 };
+
+// Settings of the same form -------------------------------------------------------------------------
+
+/// Where the binding of a recognised session is kept.
+enum class Carry : std::uint8_t { nothing, store, token };
+
+/// `carry: nothing | store` of kinds that are hashed unless told otherwise.
+Carry read_carry(Settings& settings);
+/// `bounded_load`: a factor above 1; 0: off.
+double read_bounded_load(Settings& settings);
+/// `on_unknown: choose | reject`; true: reject.
+bool read_reject_unknown(Settings& settings);
+/// A URL parameter's name must survive in a URL as it is written; empty: null.
+std::string read_parameter_name(Settings& settings, const char* key, std::string preset);
 
 }  // namespace remora

@@ -2,27 +2,27 @@
 
 namespace remora {
 
-namespace {
-using Kind = config::AffinityKind;
-struct Entry {
-  Kind kind;
-  std::shared_ptr<const Affinity> (*make)(const AffinityInput&);
-};
-constexpr Entry table[] = {
-    {Kind::cookie, make_cookie_affinity},         {Kind::url_rewrite, make_url_rewrite_affinity},
-    {Kind::app_cookie, make_app_cookie_affinity}, {Kind::header, make_header_affinity},
-    {Kind::ip_hash, make_ip_hash_affinity},       {Kind::jwt_claim, make_jwt_claim_affinity},
-};
-}  // namespace
+// One line per kind: NAME stands for `const AffinityKind NAME_affinity`, defined in NAME.cpp.
+#define REMORA_AFFINITY_KINDS(kind) \
+  kind(cookie) kind(url_rewrite) kind(app_cookie) kind(header) kind(ip_hash) kind(jwt_claim)
+
+#define REMORA_DECLARE(name) extern const AffinityKind name##_affinity;
+REMORA_AFFINITY_KINDS(REMORA_DECLARE)
+
+#define REMORA_LIST(name) &name##_affinity,
+std::span<const AffinityKind* const> affinity_kinds() noexcept {
+  static const AffinityKind* const table[] = {REMORA_AFFINITY_KINDS(REMORA_LIST)};
+  return table;
+}
 
 std::vector<std::shared_ptr<const Affinity>> make_affinity(const config::Pool& pool,
                                                            std::shared_ptr<const KeyRing> keys,
                                                            std::shared_ptr<const SessionNamer> namer) {
-  std::vector<std::shared_ptr<const Affinity>> kinds;
+  std::vector<std::shared_ptr<const Affinity>> made;
   for (const config::Affinity& one : pool.affinity)
-    for (const Entry& entry : table)
-      if (entry.kind == one.kind) kinds.push_back(entry.make({pool, one, keys, namer}));
-  return kinds;
+    for (const AffinityKind* kind : affinity_kinds())
+      if (kind->name == one.kind) made.push_back(kind->make({pool, *one.settings, keys, namer}));
+  return made;
 }
 
 }  // namespace remora

@@ -28,18 +28,45 @@ std::string_view refresh_url(std::string_view value) noexcept {
   return rest;
 }
 
+struct UrlRewriteSettings final : AffinitySettings {
+  config::UrlStyle style = config::UrlStyle::path;
+  std::string name;
+  bool location = true, html = false;  // what is rewritten
+};
+
+std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_view) {
+  auto out = std::make_shared<UrlRewriteSettings>();
+  settings.choice("style", out->style,
+                  {{"path", config::UrlStyle::path}, {"query", config::UrlStyle::query}});
+  out->name = read_parameter_name(settings, "name", "rsid");
+  if (out->name.empty()) settings.bad("name", "needs the name of a URL parameter");
+  if (const auto rewrite = settings.texts("rewrite")) {
+    out->location = out->html = false;
+    for (const std::string& word : *rewrite) {
+      out->location = out->location || word == "location";
+      out->html = out->html || word == "html";
+      if (word != "location" && word != "html")
+        settings.bad("rewrite", "'" + word + "' is none of location | html");
+    }
+    if (rewrite->empty()) settings.bad("rewrite", "needs location, html or both: else no URL gets a token");
+  }
+  out->seals = true;
+  out->url_secrets = {{out->style, out->name}};
+  return out;
+}
+
 class UrlRewriteAffinity final : public Affinity {
  public:
-  explicit UrlRewriteAffinity(const AffinityInput& in)
-      : config_(in.config.url_rewrite),
+  UrlRewriteAffinity(const AffinityInput& in, const UrlRewriteSettings& settings)
+      : settings_(settings),
         session_(in.pool.session),
-        sealer_(in.keys, in.pool.name, "url_rewrite", config_.name) {}
+        sealer_(in.keys, in.pool.name, "url_rewrite", settings_.name) {}
 
   std::string_view name() const noexcept override { return "url_rewrite"; }
   Family family() const noexcept override { return Family::issued; }
 
   Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const override {
-    const UrlParameter p = find_url_parameter(request.target, config_.style, config_.name);
+    const UrlParameter p = find_url_parameter(request.target, settings_.style, settings_.name);
     if (!p) return NoHint{};
     const auto outcome = sealer_.open(p.value, scratch);
     if (outcome.cause != Cause::none) return NoHint{outcome.cause};
@@ -48,7 +75,7 @@ class UrlRewriteAffinity final : public Affinity {
 
   void conceal(const RequestView& request, RequestEdits& edits) const override {
     const auto bare = [&](std::string_view url) {
-      return without_url_parameter(url, config_.style, config_.name, edits.arena);
+      return without_url_parameter(url, settings_.style, settings_.name, edits.arena);
     };
     const std::string_view target = edits.target.empty() ? request.target : edits.target;
     if (const auto clean = bare(target); clean.size() != target.size()) edits.target = clean;
@@ -58,20 +85,20 @@ class UrlRewriteAffinity final : public Affinity {
       if (const auto clean = bare(f.value); clean.size() != f.value.size())
         edits.fields.push_back({i, clean});
     }
-    edits.identity_coding = edits.identity_coding || config_.html;
+    edits.identity_coding = edits.identity_coding || settings_.html;
   }
 
   void mark(const RequestView& request, const Served& served, const ResponseView& response,
             CryptoScratch& scratch, Clock::Wall now, ResponseEdits& edits) const override {
     if (served.came_by_cookie) return;  // then URLs stay clean
-    const bool html = config_.html && rewritable_page(request, response);
+    const bool html = settings_.html && rewritable_page(request, response);
     if (!html && !has_links(response)) return;
     const std::string_view document =
-        without_url_parameter(request.target, config_.style, config_.name, edits.arena);
-    UrlMarker marker(request, document, config_.style, config_.name,
+        without_url_parameter(request.target, settings_.style, settings_.name, edits.arena);
+    UrlMarker marker(request, document, settings_.style, settings_.name,
                      token_for(request, served, scratch, now));
     bool marked = html;
-    if (config_.location)
+    if (settings_.location)
       for (std::size_t i = 0; i < response.fields.size(); ++i)
         marked = mark_field(marker, response.fields[i], i, edits) || marked;
     if (!marked) return;
@@ -92,7 +119,7 @@ class UrlRewriteAffinity final : public Affinity {
     return k == Known::location || k == Known::content_location || k == Known::refresh || k == Known::link;
   }
   bool has_links(const ResponseView& response) const noexcept {
-    if (!config_.location) return false;
+    if (!settings_.location) return false;
     for (const Field& f : response.fields)
       if (carries_links(f.known)) return true;
     return false;
@@ -116,7 +143,7 @@ class UrlRewriteAffinity final : public Affinity {
   /// The client's own token while it is true, so that its URLs stay the same; else a new one.
   std::string token_for(const RequestView& request, const Served& served, CryptoScratch& scratch,
                         Clock::Wall now) const {
-    const UrlParameter p = find_url_parameter(request.target, config_.style, config_.name);
+    const UrlParameter p = find_url_parameter(request.target, settings_.style, settings_.name);
     const bool fresh =
         served.begun || served.changed || served.refresh || needs_refresh(served.binding, session_, now);
     if (p && !fresh) return std::string(p.value);
@@ -165,15 +192,17 @@ class UrlRewriteAffinity final : public Affinity {
     return marked;
   }
 
-  const config::UrlRewriteAffinity config_;
+  const UrlRewriteSettings settings_;
   const config::Session session_;
   const TokenSealer sealer_;
 };
 
+std::shared_ptr<const Affinity> make(const AffinityInput& in) {
+  return std::make_shared<UrlRewriteAffinity>(in, static_cast<const UrlRewriteSettings&>(in.settings));
+}
+
 }  // namespace
 
-std::shared_ptr<const Affinity> make_url_rewrite_affinity(const AffinityInput& in) {
-  return std::make_shared<UrlRewriteAffinity>(in);
-}
+extern const AffinityKind url_rewrite_affinity{"url_rewrite", read, make};
 
 }  // namespace remora

@@ -17,14 +17,6 @@ bool hosts_meet(const std::string& a, const std::string& b) {
   return a.empty() || b.empty() || a == b || a[0] == '*' || b[0] == '*';
 }
 
-/// The cookie that remora itself sets for this kind; empty: none.
-std::string own_cookie(const Affinity& a) {
-  if (a.kind == AffinityKind::cookie) return a.cookie.name;
-  if (a.kind == AffinityKind::app_cookie && a.app_cookie.carry == Carry::token)
-    return a.app_cookie.name + "-r";
-  return "";
-}
-
 }  // namespace
 
 void cross_check(const Value& root, Config& config) {
@@ -50,10 +42,10 @@ void cross_check(const Value& root, Config& config) {
 
   for (const Pool& pool : config.pools)
     for (const Affinity& a : pool.affinity)
-      if (a.kind == AffinityKind::jwt_claim && !a.jwt_claim.verifier.empty()) {
+      if (!a.settings->verifier.empty()) {
         Value here = at(root, "pools");
         here.key = "pools." + pool.name + ".affinity";
-        here.bad("there is no verifier '" + a.jwt_claim.verifier + "' (jwt is not supported yet)");
+        here.bad("there is no verifier '" + a.settings->verifier + "' (jwt is not supported yet)");
       }
 
   // Every pool that a route names exists; no two pools that one request can reach share a cookie name.
@@ -80,7 +72,7 @@ void cross_check(const Value& root, Config& config) {
       }
       if (!route.affinity) continue;
       for (const Affinity& a : pool->affinity) {
-        const std::string cookie = own_cookie(a);
+        const std::string& cookie = a.settings->own_cookie;
         if (cookie.empty()) continue;
         for (const Reach& other : cookies)
           if (other.pool != pool && other.cookie == cookie && hosts_meet(other.host, route.host))

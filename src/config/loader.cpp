@@ -100,7 +100,7 @@ void read_store(const Value& v, Store& out) {
   for (const char* key : {"memory_bytes", "cache_ttl", "timeout", "redis", "memcached"}) m.not_yet(key);
 }
 
-void read_root(const Value& root, Config& out) {
+void read_root(const Value& root, Kinds kinds, Config& out) {
   Map m(root);
   if (const auto v = m.get("workers"); v && !(v->node.IsScalar() && v->node.Scalar() == "auto")) {
     std::uint32_t n = 1;
@@ -127,7 +127,7 @@ void read_root(const Value& root, Config& out) {
     pools.for_each([&](const std::string& name, const Value& value) {
       if (!is_token(name)) return value.bad("a pool's name is made of letters, digits, '-', '_' and '.'");
       Pool pool;
-      read_pool(name, value, pool);
+      read_pool(name, value, kinds, pool);
       out.pools.push_back(std::move(pool));
     });
     if (v->is_map() && out.pools.empty()) v->bad("needs at least one pool");
@@ -177,7 +177,7 @@ std::string syntax_hint(std::string_view text, int line) {
 
 }  // namespace
 
-Loaded load_text(std::string_view text, const std::string& name) {
+Loaded load_text(std::string_view text, const std::string& name, Kinds kinds) {
   Diagnostics errors(name);
   const auto failed = [&]() -> Loaded { return LoadError{errors.lines()}; };
   YAML::Node document;
@@ -201,7 +201,7 @@ Loaded load_text(std::string_view text, const std::string& name) {
   Config config;
   const Value root{document, "", document.Mark(), &errors};
   try {
-    read_root(root, config);
+    read_root(root, kinds, config);
     cross_check(root, config);
   } catch (const YAML::Exception& e) {
     errors.add(e.mark, "", e.msg);
@@ -210,7 +210,7 @@ Loaded load_text(std::string_view text, const std::string& name) {
   return config;
 }
 
-Loaded load_file(const std::filesystem::path& file) {
+Loaded load_file(const std::filesystem::path& file, Kinds kinds) {
   std::ifstream in(file, std::ios::binary);
   std::error_code ec;
   if (!in.is_open() || std::filesystem::is_directory(file, ec))
@@ -219,7 +219,7 @@ Loaded load_file(const std::filesystem::path& file) {
   std::string text(std::istreambuf_iterator<char>(in), {});
   if (text.size() > most_file_bytes)
     return LoadError{{file.string() + ": larger than 4 MiB; is this the right file?"}};
-  return load_text(text, file.string());
+  return load_text(text, file.string(), kinds);
 }
 
 }  // namespace remora::config

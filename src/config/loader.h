@@ -6,11 +6,13 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "remora/affinity_kind.h"
 #include "remora/config.h"
 
 namespace remora::config {
@@ -20,9 +22,12 @@ struct LoadError {
 };
 using Loaded = std::variant<Config, LoadError>;
 
+/// The kinds of affinity that a file can ask for; each reads its own settings.
+using Kinds = std::span<const AffinityKind* const>;
+
 /// Reads and checks a file. Relative paths inside are relative to the working directory.
-Loaded load_file(const std::filesystem::path& file);
+Loaded load_file(const std::filesystem::path& file, Kinds kinds);
 /// The same for text; `name` stands for the file in errors.
-Loaded load_text(std::string_view text, const std::string& name);
+Loaded load_text(std::string_view text, const std::string& name, Kinds kinds);
 
 }  // namespace remora::config

@@ -92,6 +92,7 @@ void read_rebalance(const Value& v, std::optional<Rebalance>& out) {
 
 /// Derived affinity has no token and no table: what needs one would be read and ignored.
 void check_session(const Value& v, const std::vector<Affinity>& kinds) {
+  const auto derived = [](const Affinity& a) { return a.settings->derived; };
   if (!v.is_map() || kinds.empty() || !std::all_of(kinds.begin(), kinds.end(), derived)) return;
   for (const char* key : {"idle_timeout", "max_lifetime", "on_lost", "announce", "rebalance", "state"})
     if (v.node[key])
@@ -236,7 +237,7 @@ void read_pool_timeouts(const Value& v, PoolTimeouts& out) {
 
 }  // namespace
 
-void read_pool(const std::string& name, const Value& v, Pool& out) {
+void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) {
   out.name = name;
   Map m(v);
   if (const auto backends = m.get("backends")) {
@@ -262,9 +263,7 @@ void read_pool(const std::string& name, const Value& v, Pool& out) {
                  {"peak_ewma", Balance::peak_ewma},
                  {"first", Balance::first}});
   });
-  if (const auto affinity = m.get("affinity")) read_affinity(*affinity, out.affinity);
-  for (Affinity& a : out.affinity)
-    if (a.cookie.name.empty()) a.cookie.name = "remora-" + name;
+  if (const auto affinity = m.get("affinity")) read_affinity(*affinity, name, kinds, out.affinity);
   if (const auto session = m.get("session")) {
     read_session(*session, out.session);
     check_session(*session, out.affinity);

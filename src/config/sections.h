@@ -1,16 +1,15 @@
 // The sections of the file, one reader each. Internal to src/config.
 #pragma once
 
+#include "config/loader.h"
 #include "config/reader.h"
 
 namespace remora::config {
 
 void read_listeners(const Value& v, std::vector<Listener>& out);
 void read_routes(const Value& v, std::vector<Route>& out);
-void read_pool(const std::string& name, const Value& v, Pool& out);
-void read_affinity(const Value& v, std::vector<Affinity>& out);
-/// No token and no table: only a hash of each request.
-bool derived(const Affinity& a) noexcept;
+void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out);
+void read_affinity(const Value& v, std::string_view pool, Kinds kinds, std::vector<Affinity>& out);
 
 void read_header_edits(const Value& v, HeaderEdits& out);
 void read_header_pairs(const Value& v, std::vector<std::pair<std::string, std::string>>& out);

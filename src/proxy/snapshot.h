@@ -9,6 +9,7 @@
 #include "net/tls.h"
 #include "pool/pool_view.h"
 #include "proxy/route.h"
+#include "remora/affinity_kind.h"
 #include "remora/load_balancer.h"
 #include "util/arena.h"
 #include "util/ref.h"
@@ -18,13 +19,6 @@ namespace remora {
 struct ListenerView {
   config::Listener config;
   std::shared_ptr<const ServerTls> tls;  // null: plain
-};
-
-/// A URL parameter that is or names a session: no part of the path to routes, and masked in logs.
-struct UrlSecret {
-  config::UrlStyle style;
-  std::string name;
-  bool operator==(const UrlSecret&) const = default;
 };
 
 struct Snapshot {

@@ -56,16 +56,9 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
 
 namespace {
 void add_url_secrets(const config::Pool& pool, std::vector<UrlSecret>& out) {
-  const auto add = [&](config::UrlStyle style, const std::string& name) {
-    const UrlSecret secret{style, name};
-    if (!name.empty() && std::find(out.begin(), out.end(), secret) == out.end()) out.push_back(secret);
-  };
-  for (const config::Affinity& a : pool.affinity) {
-    if (a.kind == config::AffinityKind::url_rewrite) add(a.url_rewrite.style, a.url_rewrite.name);
-    if (a.kind != config::AffinityKind::app_cookie) continue;
-    add(config::UrlStyle::path, a.app_cookie.path_parameter);
-    add(config::UrlStyle::query, a.app_cookie.query_parameter);
-  }
+  for (const config::Affinity& a : pool.affinity)
+    for (const UrlSecret& secret : a.settings->url_secrets)
+      if (std::find(out.begin(), out.end(), secret) == out.end()) out.push_back(secret);
 }
 }  // namespace
 
@@ -178,10 +171,8 @@ std::string read_or_make_key(const std::string& dir) {
 std::shared_ptr<const KeyRing> load_keys(const config::Config& config) {
   std::vector<std::string> keys = config.keys;
   const bool needed = std::any_of(config.pools.begin(), config.pools.end(), [](const config::Pool& p) {
-    return std::any_of(p.affinity.begin(), p.affinity.end(), [](const config::Affinity& a) {
-      return a.kind == config::AffinityKind::cookie || a.kind == config::AffinityKind::url_rewrite ||
-             (a.kind == config::AffinityKind::app_cookie && a.app_cookie.carry == config::Carry::token);
-    });
+    return std::any_of(p.affinity.begin(), p.affinity.end(),
+                       [](const config::Affinity& a) { return a.settings->seals; });
   });
   if (keys.empty() && needed) {
     if (config.state_dir.empty())

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "admin/metrics.h"
+#include "affinity/registry.h"
 #include "config/loader.h"
 #include "server/log.h"
 
@@ -164,7 +165,7 @@ void Server::reload() {
   if (access_writer_ && !access_writer_->reopen())
     spdlog::error("the access log cannot be opened again; the old file stays in use");
   if (!refresh_log(config_.log)) spdlog::error("the log cannot be opened again; the old file stays in use");
-  auto loaded = config::load_file(file_);
+  auto loaded = config::load_file(file_, affinity_kinds());
   if (const auto* errors = std::get_if<config::LoadError>(&loaded)) {
     for (const auto& line : errors->lines) spdlog::error("{}", line);
     spdlog::error("reload refused: nothing was changed");

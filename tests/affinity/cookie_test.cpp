@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "affinity/registry.h"
 #include "affinity/seal.h"
+#include "support/affinity.h"
 
 namespace remora {
 namespace {
@@ -12,15 +12,11 @@ using namespace std::chrono_literals;
 
 class CookieAffinity : public ::testing::Test {
  protected:
-  CookieAffinity() {
-    pool_.name = "app";
-    pool_.affinity.resize(1);
-    pool_.affinity[0].kind = config::AffinityKind::cookie;
-    cookie().name = "c";
-    remake();
+  CookieAffinity() { use("{kind: cookie, name: c}"); }
+  void use(const std::string& affinity) {
+    pool_ = test::pool_with(affinity);
+    affinity_ = make_affinity(pool_, keys_, nullptr).front();
   }
-  config::CookieAffinity& cookie() { return pool_.affinity[0].cookie; }
-  void remake() { affinity_ = make_affinity(pool_, keys_, nullptr).front(); }
 
   Binding begun() {
     Binding b;
@@ -31,7 +27,7 @@ class CookieAffinity : public ::testing::Test {
   }
   std::string token(Binding b) {
     std::string out;
-    TokenSealer(keys_, "app", "cookie", cookie().name).seal(b, scratch_, out);
+    TokenSealer(keys_, "app", "cookie", "c").seal(b, scratch_, out);
     return out;
   }
   Hint identify(const std::string& cookies) {
@@ -148,12 +144,8 @@ TEST_F(CookieAffinity, SharedCachesGetATokenOnlyIfItMustBeSentAndThenPrivately) 
 }
 
 TEST_F(CookieAffinity, AttributesFollowTheConfiguration) {
-  cookie().attributes.domain = "example.com";
-  cookie().attributes.path = "/x";
-  cookie().attributes.same_site = config::SameSite::none;
-  cookie().attributes.partitioned = true;
-  cookie().attributes.max_age = std::chrono::seconds(60);
-  remake();
+  use("{kind: cookie, name: c, domain: example.com, path: /x, same_site: none, partitioned: on, max_age: "
+      "1m}");
   secure_ = true;
   Served served;
   served.binding = begun();

@@ -3,28 +3,25 @@
 
 #include <gtest/gtest.h>
 
-#include "affinity/registry.h"
+#include <map>
+#include <set>
+
 #include "affinity/seal.h"
 #include "remora/pool_snapshot.h"
+#include "support/affinity.h"
+#include "util/hash.h"
 
 namespace remora {
 namespace {
 
 using namespace std::chrono_literals;
-using config::AffinityKind;
 
 /// One kind in a pool "app", and requests and responses to show it.
 class Kinds : public ::testing::Test {
  protected:
-  config::Affinity& use(AffinityKind kind) {
-    pool_.name = "app";
-    pool_.affinity.assign(1, {});
-    pool_.affinity[0].kind = kind;
-    return pool_.affinity[0];
-  }
-  const Affinity& made() {
+  void use(const std::string& affinity) {
+    pool_ = test::pool_with(affinity);
     affinity_ = make_affinity(pool_, keys_, namer_).front();
-    return *affinity_;
   }
   void request(const std::string& target,
                const std::vector<std::pair<std::string, std::string>>& fields = {}) {
@@ -99,8 +96,7 @@ class Kinds : public ::testing::Test {
 // ip_hash -------------------------------------------------------------------------------------------
 
 TEST_F(Kinds, IpHashMasksBothFamilies) {
-  use(AffinityKind::ip_hash);
-  made();
+  use("ip_hash");
   const auto hash = [&](std::initializer_list<int> bytes) {
     request("/");
     std::size_t i = 0;
@@ -113,16 +109,14 @@ TEST_F(Kinds, IpHashMasksBothFamilies) {
   EXPECT_NE(hash({0x20, 1, 0, 0, 0, 0, 0, 1}), hash({0x20, 1, 0, 0, 0, 0, 0, 2}));
   const auto v4 = [&](int last) { return hash({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last}); };
   EXPECT_NE(v4(1), v4(2));
-  pool_.affinity[0].ip_hash.ipv4_prefix = 24;
-  made();
+  use("{kind: ip_hash, ipv4_prefix: 24}");
   EXPECT_EQ(v4(1), v4(2));
 }
 
 // header --------------------------------------------------------------------------------------------
 
 TEST_F(Kinds, HeaderIsHashedUnlessItIsLearned) {
-  use(AffinityKind::header).header.name = "X-Tenant";
-  made();
+  use("{kind: header, name: X-Tenant}");
   const auto hash = [&](const std::string& value) {
     request("/", {{"x-tenant", value}});
     return std::get<HashOn>(identify()).hash;
@@ -138,8 +132,7 @@ TEST_F(Kinds, HeaderIsHashedUnlessItIsLearned) {
 }
 
 TEST_F(Kinds, LearnedHeaderIsNamedTheSameInRequestAndResponse) {
-  use(AffinityKind::header).header = {"Mcp-Session-Id", true, config::Carry::store, {}, {}};
-  made();
+  use("{kind: header, name: Mcp-Session-Id, learn: true}");
   request("/", {{"mcp-session-id", "abc"}});
   response({{"Mcp-Session-Id", "abc"}});
   EXPECT_EQ(std::get<Lookup>(identify()).key, *learn().key);
@@ -169,28 +162,27 @@ class OneClaim final : public VerifiedClaims {
 };
 
 TEST_F(Kinds, JwtClaimHashesWhatTheVerifierVouchesFor) {
-  use(AffinityKind::jwt_claim).jwt_claim.verifier = "main";
-  made();
+  const auto use_jwt = [&](std::map<std::string, std::string> values) {
+    pool_.name = "app";
+    pool_.affinity = {test::kind_with("jwt_claim", std::move(values))};
+    affinity_ = make_affinity(pool_, keys_, namer_).front();
+  };
+  use_jwt({{"verifier", "main"}});
   const OneClaim claims;
   request("/");
   EXPECT_TRUE(std::holds_alternative<NoHint>(identify()));  // nothing was verified
   view_.claims = &claims;
   EXPECT_EQ(std::get<HashOn>(identify()).hash, hash_text("alice"));
-  pool_.affinity[0].jwt_claim.claim = "tenant";
-  made();
+  use_jwt({{"verifier", "main"}, {"claim", "tenant"}});
   EXPECT_TRUE(std::holds_alternative<NoHint>(identify()));
-  pool_.affinity[0].jwt_claim = {"main", "sub", config::Carry::store, {}};
-  made();
+  use_jwt({{"verifier", "main"}, {"carry", "store"}});
   EXPECT_TRUE(std::get<Lookup>(identify()).adopt);
 }
 
 // app_cookie ----------------------------------------------------------------------------------------
 
 TEST_F(Kinds, AppCookieFindsTheIdInCookiePathAndQuery) {
-  auto& c = use(AffinityKind::app_cookie).app_cookie;
-  c.path_parameter = "jsessionid";
-  c.query_parameter = "sid";
-  made();
+  use("{kind: app_cookie, query_parameter: sid}");
   const SessionKey abc = namer_->name("abc", scratch_);
   struct Row {
     const char *target, *cookie;
@@ -218,8 +210,7 @@ TEST_F(Kinds, AppCookieFindsTheIdInCookiePathAndQuery) {
 }
 
 TEST_F(Kinds, AppCookieLearnsFromSetCookieAndOwnRedirects) {
-  use(AffinityKind::app_cookie).app_cookie.path_parameter = "jsessionid";
-  made();
+  use("app_cookie");
   request("/");
   struct Row {
     std::vector<std::pair<std::string, std::string>> fields;
@@ -255,8 +246,7 @@ TEST_F(Kinds, AppCookieLearnsFromSetCookieAndOwnRedirects) {
 }
 
 TEST_F(Kinds, AppCookieHonoursTheServerThatAnIdNames) {
-  use(AffinityKind::app_cookie).app_cookie.route_separator = ".";
-  made();
+  use("{kind: app_cookie, route_separator: '.'}");
   request("/", {{"Cookie", "JSESSIONID=AB.CD.tomcat2"}});
   EXPECT_EQ(std::get<Lookup>(identify()).route, backend_hash("tomcat2"));
   request("/", {{"Cookie", "JSESSIONID=ABCD"}});
@@ -265,10 +255,7 @@ TEST_F(Kinds, AppCookieHonoursTheServerThatAnIdNames) {
 
 class CompanionCookie : public Kinds {
  protected:
-  void SetUp() override {
-    use(AffinityKind::app_cookie).app_cookie.carry = config::Carry::token;
-    made();
-  }
+  void SetUp() override { use("{kind: app_cookie, carry: token}"); }
   /// The companion that a response with this id gets.
   std::string companion(const std::string& id, const Served& served) {
     request("/");
@@ -329,10 +316,7 @@ TEST_F(CompanionCookie, AnIdThatOnlyTheClientClaimsEarnsNone) {
 
 class UrlRewrite : public Kinds {
  protected:
-  void SetUp() override {
-    use(AffinityKind::url_rewrite);
-    made();
-  }
+  void SetUp() override { use("url_rewrite"); }
   std::string token(const Served& served) {
     request("/");
     response({{"Location", "/x"}}, 302);
@@ -437,8 +421,7 @@ TEST_F(UrlRewrite, UrlsStayCleanOnceACookieCameBack) {
 }
 
 TEST_F(UrlRewrite, RewritesPagesOnlyWhenAskedAndAble) {
-  pool_.affinity[0].url_rewrite.html = true;
-  made();
+  use("{kind: url_rewrite, rewrite: [location, html]}");
   request("/");
   struct Row {
     std::vector<std::pair<std::string, std::string>> fields;
@@ -467,21 +450,19 @@ TEST_F(UrlRewrite, RewritesPagesOnlyWhenAskedAndAble) {
 
 // All of them ---------------------------------------------------------------------------------------
 
-TEST(Registry, MakesEachKindUnderItsYamlName) {
+TEST(Registry, HoldsEachKindOnceUnderItsYamlName) {
+  std::set<std::string_view> names;
+  for (const AffinityKind* kind : affinity_kinds()) names.insert(kind->name);
+  EXPECT_EQ(names, (std::set<std::string_view>{"cookie", "url_rewrite", "app_cookie", "header", "ip_hash",
+                                               "jwt_claim"}));
+  EXPECT_EQ(affinity_kinds().size(), names.size());
   const auto keys = std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')});
   const auto namer = std::make_shared<SessionNamer>("i", "app");
-  config::Pool pool;
-  const std::pair<AffinityKind, const char*> kinds[] = {
-      {AffinityKind::cookie, "cookie"},         {AffinityKind::url_rewrite, "url_rewrite"},
-      {AffinityKind::app_cookie, "app_cookie"}, {AffinityKind::header, "header"},
-      {AffinityKind::ip_hash, "ip_hash"},       {AffinityKind::jwt_claim, "jwt_claim"}};
-  for (const auto& [kind, name] : kinds) {
-    pool.affinity.push_back({});
-    pool.affinity.back().kind = kind;
-  }
-  const auto made = make_affinity(pool, keys, namer);
-  ASSERT_EQ(made.size(), std::size(kinds));
-  for (std::size_t i = 0; i < made.size(); ++i) EXPECT_EQ(made[i]->name(), kinds[i].second);
+  const auto made =
+      make_affinity(test::pool_with("[app_cookie, {kind: header, name: x}, cookie, ip_hash]"), keys, namer);
+  ASSERT_EQ(made.size(), 4U);
+  EXPECT_EQ(made[0]->name(), "app_cookie");
+  EXPECT_EQ(made[3]->name(), "ip_hash");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "config/loader.h"
+#include "affinity/registry.h"
 
 #include <gtest/gtest.h>
 
@@ -14,13 +15,13 @@ namespace {
 const std::string rest = "\nlisteners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1]}}\n";
 
 std::vector<std::string> errors(const std::string& text) {
-  const Loaded loaded = load_text(text, "f");
+  const Loaded loaded = load_text(text, "f", affinity_kinds());
   const auto* e = std::get_if<LoadError>(&loaded);
   return e != nullptr ? e->lines : std::vector<std::string>{};
 }
 
 Config good(const std::string& text) {
-  Loaded loaded = load_text(text, "f");
+  Loaded loaded = load_text(text, "f", affinity_kinds());
   if (const auto* e = std::get_if<LoadError>(&loaded)) {
     for (const auto& line : e->lines) ADD_FAILURE() << line;
     return {};
@@ -35,7 +36,7 @@ TEST(Config, TheSmallestUsefulFile) {
   ASSERT_EQ(c.listeners.size(), 1U);
   EXPECT_EQ(c.listeners[0].bind.text(), "0.0.0.0:8080");
   ASSERT_EQ(c.pools.size(), 1U);
-  EXPECT_EQ(c.pools[0].affinity[0].cookie.name, "remora-app");
+  EXPECT_EQ(c.pools[0].affinity[0].settings->own_cookie, "remora-app");
   EXPECT_EQ(c.pools[0].backends[1].id, "10.0.0.12:8080");
   ASSERT_EQ(c.routes.size(), 1U);
   EXPECT_EQ(c.routes[0].pool, "app");
@@ -118,7 +119,7 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {pool("affinity: [ip_hash, cookie], " + backends), "put it last"},
            {pool("affinity: [cookie, none], " + backends), "'none' is none of"},
            {pool("affinity: header, " + backends), "needs `name:`"},
-           {pool("affinity: {kind: header, name: 'a b'}, " + backends), "is no header name"},
+           {pool("affinity: {kind: header, name: 'a b'}, " + backends), "is no name of a cookie or header"},
            {pool("affinity: {kind: header, name: x, on_unknown: reject}, " + backends), "unknown key"},
            {pool("affinity: {kind: header, name: x, bounded_load: 1}, " + backends), "above 1"},
            {pool("affinity: {kind: url_rewrite, name: 'a;b'}, " + backends),
@@ -237,7 +238,7 @@ TEST(Examples, EachLoads) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(REMORA_SOURCE_DIR "/config")) {
     if (entry.path().extension() != ".yaml") continue;
     ++count;
-    const Loaded loaded = load_file(entry.path());
+    const Loaded loaded = load_file(entry.path(), affinity_kinds());
     if (const auto* e = std::get_if<LoadError>(&loaded))
       for (const auto& line : e->lines) ADD_FAILURE() << line;
   }
@@ -247,11 +248,19 @@ TEST(Examples, EachLoads) {
 TEST(Reference, EachKeyOfTheReadersStandsInIt) {
   std::ifstream in(REMORA_SOURCE_DIR "/config/reference.yaml");
   const std::string reference((std::istreambuf_iterator<char>(in)), {});
-  for (const char* file : {"loader", "listeners", "routes", "pools"}) {
-    std::ifstream source(std::string(REMORA_SOURCE_DIR "/src/config/") + file + ".cpp");
+  int keys = 0;
+  std::vector<std::filesystem::path> sources;
+  for (const char* folder : {"/src/config", "/src/affinity"})  // each kind of affinity reads its own
+    for (const auto& entry : std::filesystem::directory_iterator(std::string(REMORA_SOURCE_DIR) + folder))
+      sources.push_back(entry.path());
+  for (const auto& path : sources) {
+    std::ifstream source(path);
     const std::string text((std::istreambuf_iterator<char>(source)), {});
-    for (const char* call : {".read(\"", ".read_with(\"", ".get(\"", "one(\""}) {
+    for (const char* call : {".read(\"", ".read_with(\"", ".get(\"", " one(\"", "settings.text(\"",
+                             "settings.texts(\"", "settings.flag(\"", "settings.number(\"",
+                             "settings.choice(\"", "(settings, \"", "prefix(\"", "clean(\""}) {
       for (std::size_t at = text.find(call); at != std::string::npos; at = text.find(call, at + 1)) {
+        ++keys;
         const std::size_t begin = at + std::string_view(call).size();
         const std::string key = text.substr(begin, text.find('"', begin) - begin);
         EXPECT_NE(reference.find(key + ":"), std::string::npos)
@@ -259,6 +268,7 @@ TEST(Reference, EachKeyOfTheReadersStandsInIt) {
       }
     }
   }
+  EXPECT_GT(keys, 100);
 }
 
 }  // namespace

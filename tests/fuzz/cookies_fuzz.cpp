@@ -3,24 +3,17 @@
 
 #include <cstdlib>
 
-#include "affinity/registry.h"
 #include "affinity/seal.h"
+#include "support/affinity.h"
 #include "util/cookies.h"
 
 using namespace remora;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto kinds = [] {
-    config::Pool pool;
-    pool.name = "app";
-    pool.affinity.resize(3);
-    pool.affinity[0].kind = config::AffinityKind::cookie;
-    pool.affinity[0].cookie.name = "c";
-    pool.affinity[1].kind = config::AffinityKind::app_cookie;
-    pool.affinity[2].kind = config::AffinityKind::app_cookie;
-    pool.affinity[2].app_cookie.name = "S";
-    pool.affinity[2].app_cookie.carry = config::Carry::token;
-    pool.affinity[2].app_cookie.route_separator = ".";
+    const auto pool = test::pool_with(
+        "[{kind: cookie, name: c}, app_cookie, {kind: app_cookie, name: S, carry: token, route_separator: "
+        "'.'}]");
     return make_affinity(pool, std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')}),
                          std::make_shared<SessionNamer>("i", "app"));
   }();

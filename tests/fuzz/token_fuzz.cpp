@@ -4,18 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "affinity/registry.h"
 #include "affinity/seal.h"
+#include "support/affinity.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace remora;
   static const auto affinity = [] {
-    config::Pool pool;
-    pool.name = "app";
-    pool.affinity.resize(1);
-    pool.affinity[0].cookie.name = "c";
-    return make_affinity(pool, std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')}),
-                         nullptr)
+    return make_affinity(test::pool_with("{kind: cookie, name: c}"),
+                         std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')}), nullptr)
         .front();
   }();
   static CryptoScratch scratch;

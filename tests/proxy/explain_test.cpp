@@ -6,9 +6,9 @@
 
 #include <algorithm>
 
-#include "affinity/registry.h"
 #include "balance/rendezvous.h"
 #include "session/lifecycle.h"
+#include "support/affinity.h"
 
 namespace remora {
 namespace {
@@ -16,12 +16,7 @@ namespace {
 class Explain : public ::testing::Test {
  protected:
   Explain() {
-    config::Pool pool;
-    pool.name = "app";
-    pool.affinity.resize(2);
-    pool.affinity[0].kind = config::AffinityKind::app_cookie;
-    pool.affinity[0].app_cookie.name = "SID";
-    pool.affinity[1].cookie.name = "c";
+    const config::Pool pool = test::pool_with("[{kind: app_cookie, name: SID}, {kind: cookie, name: c}]");
     auto view = std::make_shared<PoolView>();
     view->config = pool;
     view->affinity = make_affinity(pool, keys_, namer_);

@@ -4,27 +4,21 @@
 
 #include <gtest/gtest.h>
 
-#include "affinity/registry.h"
 #include "affinity/seal.h"
+#include "support/affinity.h"
 
 namespace remora {
 namespace {
 
 using namespace std::chrono_literals;
-using config::AffinityKind;
 using What = Recognised::What;
 
 class Recognise : public ::testing::Test {
  protected:
-  void kinds(std::initializer_list<AffinityKind> list) {
-    pool_.name = "app";
-    pool_.affinity.clear();
-    for (const AffinityKind kind : list) {
-      pool_.affinity.push_back({});
-      pool_.affinity.back().kind = kind;
-      pool_.affinity.back().cookie.name = "c";
-      pool_.affinity.back().header = {"Sid", true, config::Carry::store, {}, {}};
-    }
+  void kinds(const std::string& affinity) {
+    const config::Session session = pool_.session;
+    pool_ = test::pool_with(affinity);
+    pool_.session = session;
     kinds_ = make_affinity(pool_, keys_, namer_);
   }
   Binding binding() const {
@@ -76,7 +70,7 @@ class Recognise : public ::testing::Test {
 };
 
 TEST_F(Recognise, AnOldTokenGoesToThePresentOwner) {
-  kinds({AffinityKind::cookie});
+  kinds("{kind: cookie, name: c}");
   const Binding b = binding();
   memory_.moves.moved(b.id, 2, 9, Reason::failover, pool_.session, now_);
   const Recognised r = ask(cookie(b));
@@ -93,7 +87,7 @@ TEST_F(Recognise, AnOldTokenGoesToThePresentOwner) {
 }
 
 TEST_F(Recognise, ATokenOfAnEndedSessionIsNone) {
-  kinds({AffinityKind::cookie});
+  kinds("{kind: cookie, name: c}");
   const Binding b = binding();
   memory_.moves.ended(b.id, 1, Reason::none, pool_.session, now_);
   EXPECT_EQ(ask(cookie(b)).what, What::nothing);
@@ -101,7 +95,7 @@ TEST_F(Recognise, ATokenOfAnEndedSessionIsNone) {
 }
 
 TEST_F(Recognise, ALostSessionStaysLostWhereTheAppWantsAnError) {
-  kinds({AffinityKind::cookie, AffinityKind::header});
+  kinds("[{kind: cookie, name: c}, {kind: header, name: Sid, learn: true}]");
   pool_.session.on_lost = config::OnLost::reject;
   const Binding b = binding();
   memory_.moves.ended(b.id, 1, Reason::failover, pool_.session, now_);
@@ -113,7 +107,7 @@ TEST_F(Recognise, ALostSessionStaysLostWhereTheAppWantsAnError) {
 }
 
 TEST_F(Recognise, ARenewedIdIsServedWhereItsSessionLivesAndIsNotTheSession) {
-  kinds({AffinityKind::cookie});
+  kinds("{kind: cookie, name: c}");
   const Binding b = binding();
   memory_.moves.renewed(b.id, 1, b.backend, pool_.session, now_);
   const Recognised r = ask(cookie(b));
@@ -122,7 +116,7 @@ TEST_F(Recognise, ARenewedIdIsServedWhereItsSessionLivesAndIsNotTheSession) {
 }
 
 TEST_F(Recognise, ATokenPastItsLifetimeIsNoneUnlessALongExchangeKeptItAlive) {
-  kinds({AffinityKind::cookie});
+  kinds("{kind: cookie, name: c}");
   const Binding b = binding();
   const std::string c = cookie(b);
   pass(30min);
@@ -136,7 +130,7 @@ TEST_F(Recognise, ATokenPastItsLifetimeIsNoneUnlessALongExchangeKeptItAlive) {
 }
 
 TEST_F(Recognise, AClockThatJumpsBackByAMinuteChangesNothing) {
-  kinds({AffinityKind::cookie, AffinityKind::header});
+  kinds("[{kind: cookie, name: c}, {kind: header, name: Sid, learn: true}]");
   const Binding b = binding();
   bind("x", binding());
   now_.wall -= 1min;
@@ -145,7 +139,7 @@ TEST_F(Recognise, AClockThatJumpsBackByAMinuteChangesNothing) {
 }
 
 TEST_F(Recognise, TheFirstOfAListThatRecognisesDecides) {
-  kinds({AffinityKind::header, AffinityKind::cookie});
+  kinds("[{kind: header, name: Sid, learn: true}, {kind: cookie, name: c}]");
   const Binding by_id = binding(), by_cookie = binding();
   bind("x", by_id);
   EXPECT_EQ(ask(cookie(by_cookie), "/", "x").binding.id, by_id.id);
@@ -161,7 +155,7 @@ TEST_F(Recognise, TheFirstOfAListThatRecognisesDecides) {
 }
 
 TEST_F(Recognise, SeesWhetherACookieCameBackWhoeverDecides) {
-  kinds({AffinityKind::url_rewrite, AffinityKind::cookie});
+  kinds("[url_rewrite, {kind: cookie, name: c}]");
   const Binding b = binding();
   EXPECT_FALSE(ask("", url(b)).came_by_cookie);
   EXPECT_TRUE(ask(cookie(b), url(b)).came_by_cookie);
@@ -170,7 +164,7 @@ TEST_F(Recognise, SeesWhetherACookieCameBackWhoeverDecides) {
 }
 
 TEST_F(Recognise, AnExplanationLeavesNoTrace) {
-  kinds({AffinityKind::header});
+  kinds("{kind: header, name: Sid, learn: true}");
   SessionMemory tiny(64);
   const SessionKey key = namer_->name("x", scratch_);
   tiny.learned.bind(key, binding(), 0, pool_.session, now_);
