@@ -62,10 +62,11 @@ void add_sessions(Families& out, const Snapshot& snapshot, SessionMemory& memory
   std::map<Place, double> learned, issued;
   memory.learned.count(now, [&](std::uint16_t pool, std::uint64_t backend) { ++learned[{pool, backend}]; });
   memory.active.count(now, [&](std::uint16_t pool, std::uint64_t backend) { ++issued[{pool, backend}]; });
-  out.begin("remora_sessions",
-            "Living sessions per backend: learned ones exactly, issued ones as seen by this instance within their "
-            "idle timeout.",
-            MetricType::Gauge);
+  out.begin(
+      "remora_sessions",
+      "Living sessions per backend: learned ones exactly, issued ones as seen by this instance within their "
+      "idle timeout.",
+      MetricType::Gauge);
   for (const auto& pool : snapshot.pools) {
     if (pool->affinity.empty()) continue;
     for (const Member& m : pool->snapshot->members) {
@@ -87,9 +88,10 @@ std::string metrics_text(const Snapshot& snapshot, SessionMemory& memory, Moment
             "Requests by why their session is where it is; none: no session (derived affinity, preflights).",
             MetricType::Counter);
   add_counters<Reason>(out, snapshot, "reason", &SessionCounts::requests);
-  out.begin("remora_session_recognition_total",
-            "Requests by what their token or id was worth: none is a living session, any other the cause why not.",
-            MetricType::Counter);
+  out.begin(
+      "remora_session_recognition_total",
+      "Requests by what their token or id was worth: none is a living session, any other the cause why not.",
+      MetricType::Counter);
   add_counters<Cause>(out, snapshot, "cause", &SessionCounts::refused);
   out.begin("remora_session_events_total",
             "Ids bound, replaced by a login and cleared by the app; sessions ended, renewed and lost.",

@@ -136,7 +136,8 @@ Task<void> StatusServer::accept(std::shared_ptr<Listening> listening, std::share
     if (!ec && *open < most_connections) {
       AdminStream stream(std::move(socket));
       asio::co_spawn(listening->acceptor.get_executor(),
-                     answer(std::move(stream), ready, open, listening->token, listening->metrics), asio::detached);
+                     answer(std::move(stream), ready, open, listening->token, listening->metrics),
+                     asio::detached);
       continue;
     }
     if (!listening->acceptor.is_open()) co_return;

@@ -205,7 +205,9 @@ TEST_F(Kinds, AppCookieFindsTheIdInCookiePathAndQuery) {
     request(row.target, {{"Cookie", row.cookie}});
     const Hint hint = identify();
     EXPECT_EQ(std::holds_alternative<Lookup>(hint), row.found) << row.target << " " << row.cookie;
-    if (row.found) EXPECT_EQ(std::get<Lookup>(hint).key, abc) << row.target << " " << row.cookie;
+    if (row.found) {
+      EXPECT_EQ(std::get<Lookup>(hint).key, abc) << row.target << " " << row.cookie;
+    }
   }
 }
 
@@ -241,7 +243,9 @@ TEST_F(Kinds, AppCookieLearnsFromSetCookieAndOwnRedirects) {
     const Learned learned = learn();
     EXPECT_EQ(learned.forgotten, row.forgotten) << (row.fields.empty() ? "" : row.fields[0].second);
     EXPECT_EQ(learned.key.has_value(), *row.id != '\0') << (row.fields.empty() ? "" : row.fields[0].second);
-    if (learned.key && *row.id != '\0') EXPECT_EQ(*learned.key, namer_->name(row.id, scratch_));
+    if (learned.key && *row.id != '\0') {
+      EXPECT_EQ(*learned.key, namer_->name(row.id, scratch_));
+    }
   }
 }
 

@@ -1,5 +1,5 @@
-// Real app servers, two instances each, behind the real binary: their own session ids keep their clients where
-// they are, and the death of one instance moves exactly its sessions, once.
+// Real app servers, two instances each, behind the real binary: their own session ids keep their clients
+// where they are, and the death of one instance moves exactly its sessions, once.
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -157,8 +157,8 @@ class Flask : public Apps {
  protected:
   void SetUp() override {
     start([](const Instance& i) {
-      return std::vector<std::string>{"/usr/bin/python3", REMORA_SOURCE_DIR "/tests/e2e/apps/flask_app.py", i.name,
-                                      std::to_string(i.port), i.folder + "/sessions"};
+      return std::vector<std::string>{"/usr/bin/python3", REMORA_SOURCE_DIR "/tests/e2e/apps/flask_app.py",
+                                      i.name, std::to_string(i.port), i.folder + "/sessions"};
     });
   }
 };

@@ -57,7 +57,9 @@ TEST_P(Sticky, TwoHundredClientsByFiftyRequestsNeverChangeBackend) {
       const Reply r = i % 5 == 0 ? browser.get(remora.port(), target) : browser.get(lasting, target);
       failed += r.status == 200 ? 0 : 1;
       moved += r.field("X-Backend") == home ? 0 : 1;
-      if (in_urls) EXPECT_EQ(r.field("X-Target"), "/r/" + std::to_string(i));
+      if (in_urls) {
+        EXPECT_EQ(r.field("X-Target"), "/r/" + std::to_string(i));
+      }
     }
   }
   EXPECT_EQ(moved, 0);
@@ -606,7 +608,9 @@ TEST(McpSession, ThatIsLostAnswers404UntilTheClientBeginsAnew) {
     for (int i = 0; i < 3; ++i) {
       const Reply r = post(id, "{\"method\":\"tools/list\"}");
       EXPECT_EQ(r.status, name == "a" ? 404 : 200) << i;
-      if (name == "b") EXPECT_EQ(r.body, "b");
+      if (name == "b") {
+        EXPECT_EQ(r.body, "b");
+      }
     }
     lost += name == "a" ? 1 : 0;
   }

@@ -43,7 +43,9 @@ TEST(ShardedTable, AgreesWithAMapUnderRandomOperations) {
         const auto found = table.find(key);
         const auto it = model.find(key.n);
         ASSERT_EQ(found.has_value(), it != model.end());
-        if (found) ASSERT_EQ(*found, it->second);
+        if (found) {
+          ASSERT_EQ(*found, it->second);
+        }
       }
     }
     ASSERT_EQ(table.size(), model.size());
