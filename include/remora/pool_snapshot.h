@@ -38,6 +38,13 @@ struct Backend {
   Backend(std::string pool_name, std::string backend_id);
   ~Backend();
 
+  /// It announced a generation; numbers only grow.
+  void note_generation(std::uint64_t announced) noexcept {
+    std::uint64_t known = generation.load(std::memory_order_relaxed);
+    while (announced > known && !generation.compare_exchange_weak(known, announced)) {
+    }
+  }
+
   const std::string pool, id;
   const std::uint64_t hash;  // of pool-independent id: the form in which tokens and stores name it
 

@@ -90,11 +90,13 @@ Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checke
       bits = co_await t->wake.any();
       if (t->ended) co_return;
     }
-    const std::optional<std::string> failed = co_await probe_once(checker.loop_, t->wake, t->what);
+    const ProbeVerdict verdict = co_await probe_once(checker.loop_, t->wake, t->what);
     if (t->ended) co_return;
-    const bool urgent = !failed && t->tracker.state() == Health::down && checker.nobody_up(t->backend->pool);
-    if (const auto flip = t->tracker.observe(!failed, urgent))
-      checker.flipped_(t->backend, *flip, failed.value_or("probe passed"));
+    t->backend->note_generation(verdict.generation);
+    const bool passed = verdict.failure.empty();
+    const bool urgent = passed && t->tracker.state() == Health::down && checker.nobody_up(t->backend->pool);
+    if (const auto flip = t->tracker.observe(passed, urgent))
+      checker.flipped_(t->backend, *flip, passed ? "probe passed" : verdict.failure);
     const auto& probe = t->what.probe;
     const auto base = t->tracker.undecided() ? probe.interval / 4 : probe.interval;
     const double factor = 1 + probe.jitter * (2 * checker.random_.unit() - 1);

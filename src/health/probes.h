@@ -20,10 +20,15 @@ struct ProbeTarget {
   std::shared_ptr<const ClientTls> tls;
 };
 
-/// Probes once, within the probe's timeout. Returns nothing when it passed, else why not.
-Task<std::optional<std::string>> probe_once(Loop& loop, Wake& wake, const ProbeTarget& target);
+struct ProbeVerdict {
+  std::string failure;           // empty: it passed
+  std::uint64_t generation = 0;  // Remora-Generation of the answer; 0: not said
+};
 
-/// Whether the first bytes of an answer pass: nothing while undecided; "" passed; else why not. Pure.
-std::optional<std::string> judge_answer(std::string_view bytes, const config::Probe& probe);
+/// Probes once, within the probe's timeout.
+Task<ProbeVerdict> probe_once(Loop& loop, Wake& wake, const ProbeTarget& target);
+
+/// What the first bytes of an answer say; nothing while undecided. Pure.
+std::optional<ProbeVerdict> judge_answer(std::string_view bytes, const config::Probe& probe);
 
 }  // namespace remora

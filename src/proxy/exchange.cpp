@@ -63,6 +63,7 @@ void Exchange::forget() {
   pool_ = nullptr;
   member_ = nullptr;
   recognised_ = {};
+  bound_key_.reset();
   bound_ = false;
   served_ = {};
   tried_.clear();

@@ -166,6 +166,7 @@ class Exchange final : private UrlScope {
   bool bound_ = false;  // the session has a backend, and it is `member_`
   Served served_;
   Clock::Steady touched_;                  // when the tables last heard that the session is in use
+  std::optional<SessionKey> bound_key_;    // what the table knows the session by
   std::optional<SessionId> open_session_;  // counted as open for `rebalance`
   Tried tried_;
   Place place_;

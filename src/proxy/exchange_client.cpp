@@ -41,7 +41,7 @@ Task<Exchange::End> Exchange::read_head() {
     started_ = head_at_ = now();
     co_return co_await answer();
   }
-  started_ = head_at_ = now();
+  started_ = head_at_ = touched_ = now();
   snapshot_ = worker_.snapshot;
   co_return End::keep;
 }

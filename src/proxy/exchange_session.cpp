@@ -91,6 +91,7 @@ bool Exchange::recognise() {
   counts().count(recognised_.cause);
   if (recognised_.what == What::lost) return lose_session();
   if (recognised_.what == What::unbound && recognised_.lookup.reject_unknown) return lose_session();
+  if (recognised_.learned && recognised_.what == What::session) bound_key_ = recognised_.key;
   // What has expired by our clock is gone, whatever the app thinks of it.
   if (recognised_.what == What::nothing && recognised_.learned)
     worker_.memory->learned.forget(recognised_.key, recognised_.binding.id);
@@ -206,8 +207,10 @@ void Exchange::begin_session(const SessionId& id, Reason reason) {
 bool Exchange::move_session(Reason why) {
   bound_ = false;
   if (pool_->config.session.on_lost == config::OnLost::reject && why != Reason::overload &&
-      why != Reason::rebalance)
+      why != Reason::rebalance) {
+    served_.reason = why;
     return lose_session();
+  }
   constexpr int most_rounds = 4;
   for (int round = 0; round < most_rounds; ++round) {
     const Member* const to = target_of_move(why);
@@ -262,7 +265,7 @@ Binding Exchange::record_move(const Binding& wanted, Reason why) {
 bool Exchange::lose_session() {
   if (recognised_.what == What::session) {
     const Binding& b = served_.binding;
-    worker_.memory->moves.ended(b.id, b.epoch, Reason::failover, pool_->config.session, moment());
+    worker_.memory->moves.ended(b.id, b.epoch, served_.reason, pool_->config.session, moment());
     if (recognised_.learned) worker_.memory->learned.end(recognised_.key, b.id);
     worker_.memory->active.gone(b.id);
   }
@@ -304,8 +307,7 @@ bool Exchange::wants_rebalance() {
 /// The tables and the client learn where the session lives, if they have to.
 void Exchange::mark_session() {
   const SessionFields said = read_session_fields(response_.fields);
-  if (said.generation != 0) note_generation(*member_->backend, said.generation);
-  if (has_sessions()) counts().count(served_.reason);
+  member_->backend->note_generation(said.generation);
   if (served_.reason == Reason::none) return;
 
   const std::uint64_t generation = member_->backend->generation.load(std::memory_order_relaxed);
@@ -402,6 +404,7 @@ void Exchange::learn(const ResponseView& response) {
     return;
   }
   table.bind(*key, b, pool_->number, lifetimes, moment());
+  bound_key_ = key;
   worker_.memory->active.gone(b.id);                      // from now on the table counts it
   if (known) table.mark_replaced(recognised_.key, b.id);  // login: a new id for the same session
   counts().count(known ? SessionEvent::replaced : SessionEvent::bound);
@@ -433,8 +436,8 @@ void Exchange::mark(const ResponseView& response) {
 void Exchange::touch_session() {
   touched_ = now();
   if (served_.reason == Reason::none) return;
-  if (recognised_.learned)
-    worker_.memory->learned.refresh(recognised_.key, served_.binding, pool_->config.session, moment());
+  if (bound_key_)
+    worker_.memory->learned.refresh(*bound_key_, served_.binding, pool_->config.session, moment());
   else
     worker_.memory->moves.active(served_.binding, pool_->config.session, moment());
 }
@@ -447,6 +450,7 @@ Clock::Steady Exchange::next_touch() const noexcept {
 
 void Exchange::leave_session() {
   if (pool_ == nullptr) return;
+  if (has_sessions()) counts().count(served_.reason);
   if (open_session_) worker_.memory->active.finish(*std::exchange(open_session_, std::nullopt), moment());
   if (now() >= next_touch()) touch_session();
 }

@@ -72,12 +72,6 @@ SessionFields read_session_fields(std::span<const Field> fields) noexcept {
   return out;
 }
 
-void note_generation(Backend& backend, std::uint64_t generation) noexcept {
-  std::uint64_t known = backend.generation.load(std::memory_order_relaxed);
-  while (generation > known && !backend.generation.compare_exchange_weak(known, generation)) {
-  }
-}
-
 void append_announcement(const Binding& b, Reason reason, std::string& out) {
   static constexpr char digits[] = "0123456789abcdef";
   out += '"';

@@ -35,9 +35,6 @@ struct SessionFields {
 /// said.
 SessionFields read_session_fields(std::span<const Field> fields) noexcept;
 
-/// A backend has announced a generation; numbers only grow.
-void note_generation(Backend& backend, std::uint64_t generation) noexcept;
-
 /// Appends the value of Remora-Session (RFC 8941 item): "<32 hex digits>";epoch=N;reason=R.
 void append_announcement(const Binding&, Reason, std::string& out);
 

@@ -43,7 +43,8 @@ class MoveMemory {
     m.backend = backend;
     m.reason = reason;
     return table_.put(id, m, [&](Move& old) {
-      if (old.expires <= m.seen || (old.kind != Move::Kind::ended && old.epoch < epoch)) old = m;
+      const bool over = old.kind == Move::Kind::ended || old.kind == Move::Kind::renewed;
+      if (old.expires <= m.seen || (!over && old.epoch < epoch)) old = m;
     });
   }
   /// `reason`: none when the app ended it, else why it was lost.

@@ -327,6 +327,18 @@ TEST(Moves, ARestartedBackendIsToldByItsGeneration) {
   EXPECT_EQ(announced(browser.get(remora.port())).reason, "sticky");
 }
 
+TEST(Moves, AProbeTellsOfARestartBeforeAnyRequestMeetsIt) {
+  Site site(2);
+  Remora remora(site.config("affinity: cookie\nhealth: {probe: {path: /healthz, interval: 50ms}}\n"));
+  site.set_generation("a", 1000);
+  site.set_generation("b", 1000);
+  std::this_thread::sleep_for(300ms);
+  auto [browser, home] = begin(remora.port());
+  site.set_generation(home, 2000);
+  std::this_thread::sleep_for(300ms);
+  EXPECT_EQ(announced(browser.get(remora.port())).reason, "restart");
+}
+
 TEST(Moves, ABackendThatLeftTheConfigurationIsARemovedOne) {
   Site site(3);
   Remora remora(site.config("affinity: cookie\n"));
@@ -785,6 +797,8 @@ TEST(Operators, CountByReasonAndByCause) {
   EXPECT_EQ(metric(remora, "remora_session_recognition_total{pool=\"app\",cause=\"malformed\"}"), 2);
   EXPECT_EQ(metric(remora, "remora_session_recognition_total{pool=\"app\",cause=\"none\"}"), 5);
   EXPECT_EQ(metric(remora, "remora_session_events_total{pool=\"app\",event=\"ended\"}"), 1);
+  // The memory of moves holds what happened, and no session to which nothing happened.
+  EXPECT_EQ(metric(remora, "remora_session_table_entries{table=\"moves\"}"), 1);
 }
 
 TEST(Operators, SeeHowManySessionsEachBackendHas) {

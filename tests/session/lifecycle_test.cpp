@@ -36,11 +36,11 @@ TEST(Lifecycle, AHigherGenerationMeansThatTheProcessLostItsMemory) {
   Binding b;
   b.generation = 100;
   EXPECT_EQ(reason_to_move(&m, b), Reason::none);  // absent moves nothing
-  note_generation(*m.backend, 100);
+  m.backend->note_generation(100);
   EXPECT_EQ(reason_to_move(&m, b), Reason::none);
-  note_generation(*m.backend, 99);  // numbers only grow
+  m.backend->note_generation(99);  // numbers only grow
   EXPECT_EQ(m.backend->generation, 100U);
-  note_generation(*m.backend, 101);
+  m.backend->note_generation(101);
   EXPECT_EQ(reason_to_move(&m, b), Reason::restart);
   b.generation = 200;  // the token knows better
   EXPECT_EQ(reason_to_move(&m, b), Reason::none);
