@@ -144,19 +144,25 @@ namespace {
                            "; make it writable, set another state_dir, or give `keys`");
 }
 
+/// Written elsewhere and linked into place when it is whole: of several that start at once, one makes the key
+/// and none reads half of it.
+void make_key_file(const std::string& path) {
+  const std::string draft = path + "." + std::to_string(::getpid());
+  const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) refuse(path, std::strerror(errno));
+  const std::string key = generate_key() + "\n";
+  const bool written =
+      ::write(fd, key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(fd) == 0;
+  ::close(fd);
+  const bool in_place = written && (::link(draft.c_str(), path.c_str()) == 0 || errno == EEXIST);
+  ::unlink(draft.c_str());
+  if (!in_place) refuse(path, "cannot be written");
+}
+
 std::string read_or_make_key(const std::string& dir) {
   const std::string path = dir + "/token.key";
   if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) refuse(dir, std::strerror(errno));
-  const int fresh = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fresh >= 0) {
-    const std::string key = generate_key() + "\n";
-    const bool written =
-        ::write(fresh, key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(fresh) == 0;
-    ::close(fresh);
-    if (!written) refuse(path, "cannot be written");
-  } else if (errno != EEXIST) {
-    refuse(path, std::strerror(errno));
-  }
+  if (::access(path.c_str(), F_OK) != 0) make_key_file(path);
   std::ifstream in(path);
   std::string text;
   std::getline(in, text);

@@ -6,6 +6,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <atomic>
+#include <thread>
 
 #include <cstdlib>
 #include <filesystem>
@@ -51,6 +53,29 @@ TEST(Starting, ASecondInstanceOnTheSamePortIsRefused) {
   EXPECT_EQ(ran.code, 1);
   EXPECT_NE(ran.output.find("the address is in use"), std::string::npos) << ran.output;
   std::filesystem::remove_all(folder);
+}
+
+TEST(Starting, SeveralThatStartAtOnceMakeOneKey) {
+  const std::string state = make_folder() + "/state";
+  const std::string config =
+      "state_dir: " + state +
+      "\nadmin: off\nlisteners: [127.0.0.1:0]\npools: {app: {affinity: cookie, backends: "
+      "[127.0.0.1:1]}}\n";
+  std::vector<std::thread> threads;
+  std::atomic<int> started{0};
+  for (int i = 0; i < 6; ++i)
+    threads.emplace_back([&] {
+      const Remora remora(config);
+      if (remora.log().find("listening on") != std::string::npos) ++started;
+    });
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(started, 6);
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(state)) {
+    EXPECT_EQ(entry.path().filename(), "token.key");
+    ++files;
+  }
+  EXPECT_EQ(files, 1);
 }
 
 TEST(Starting, MissingFilesAndKeysAreSaid) {
