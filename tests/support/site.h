@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/remora.h"
@@ -14,7 +15,8 @@ namespace remora::test {
 /// Several backends "a", "b", "c"... of one app, and the remoras in front of them.
 ///
 /// Targets: /login gives a session id (Set-Cookie SID and header Sid), /logout clears it, /control/WORD
-/// answers Remora-Session-Control: WORD, /redirect/N redirects to N - 1, /page has a hundred links. Every
+/// answers Remora-Session-Control: WORD, /late/WORD does so after 600 ms and sets the SID that it was sent,
+/// /redirect/N redirects to N - 1, /page has a hundred links. Every
 /// answer says X-Backend, X-Session, X-Cookie, X-Target and X-Referer: who answered, and what it saw.
 class Site {
  public:
@@ -58,5 +60,8 @@ struct Announced {
   int epoch = 0;
 };
 Announced announced(const Reply& reply);
+
+/// A session, and the name of its backend.
+std::pair<Browser, std::string> begin(int port, const std::string& target = "/");
 
 }  // namespace remora::test

@@ -1,0 +1,222 @@
+// Sessions begin and end, and what operators see of it.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <fstream>
+#include <set>
+
+#include "support/site.h"
+
+namespace remora::test {
+namespace {
+
+// Beginnings ----------------------------------------------------------------------------------------
+
+TEST(FirstRequests, OfOneConnectionShareABackendAndNeverAnId) {
+  Site site(5);
+  Remora remora(site.config("affinity: cookie\nbalance: round_robin\n"));
+  Socket browser = remora.connect();
+  std::set<std::string> backends, ids;
+  for (int i = 0; i < 5; ++i) {
+    const Reply r = Browser().get(browser);
+    backends.insert(r.field("X-Backend"));
+    ids.insert(announced(r).id);
+  }
+  EXPECT_EQ(backends.size(), 1U);
+  EXPECT_EQ(ids.size(), 5U);
+}
+
+TEST(FirstRequests, ThroughAProxyAreManyPeoples) {
+  Site site(5);
+  for (const char* field : {"Via: 1.1 x\r\n", "Forwarded: for=1.2.3.4\r\n", "X-Forwarded-For: 1.2.3.4\r\n"}) {
+    Remora remora(site.config("affinity: cookie\nbalance: round_robin\n"));
+    Socket proxy = remora.connect();
+    std::set<std::string> backends;
+    for (int i = 0; i < 5; ++i) {
+      Browser b;
+      b.more = field;
+      backends.insert(b.get(proxy).field("X-Backend"));
+    }
+    EXPECT_EQ(backends.size(), 5U) << field;
+  }
+  Remora remora(
+      site.config("affinity: cookie\nbalance: round_robin\n", "", "trusted_proxies: [127.0.0.1/32]\n"));
+  Socket proxy = remora.connect();
+  std::set<std::string> backends;
+  for (int i = 0; i < 5; ++i) backends.insert(Browser().get(proxy).field("X-Backend"));
+  EXPECT_EQ(backends.size(), 5U);
+}
+
+// Lifetimes -----------------------------------------------------------------------------------------
+
+TEST(Lifetime, ASessionThatWasIdleForTooLongBeginsAnewAndSaysWhy) {
+  Site site(2);
+  for (const std::string affinity : {"cookie", "{kind: app_cookie, name: SID}"}) {
+    Remora remora(
+        site.config("affinity: " + affinity + "\nsession: {idle_timeout: 400ms, max_lifetime: 1h}\n"));
+    auto [browser, home] = begin(remora.port(), "/login");
+    const Reply first = browser.get(remora.port());
+    for (int i = 0; i < 6; ++i) {  // kept alive by its requests, beyond one timeout
+      std::this_thread::sleep_for(150ms);
+      EXPECT_EQ(announced(browser.get(remora.port())).id, announced(first).id);
+    }
+    std::this_thread::sleep_for(700ms);
+    const Reply late = browser.get(remora.port());
+    EXPECT_EQ(announced(late).reason, "expired");
+    EXPECT_EQ(announced(late).epoch, 1);
+    EXPECT_NE(announced(late).id, announced(first).id);
+  }
+}
+
+TEST(Lifetime, EndsAtItsMaximumHoweverActive) {
+  Site site(2);
+  Remora remora(site.config("affinity: cookie\nsession: {idle_timeout: 500ms, max_lifetime: 800ms}\n"));
+  auto [browser, home] = begin(remora.port());
+  std::string reason;
+  for (int i = 0; i < 20 && reason != "expired"; ++i) {
+    std::this_thread::sleep_for(100ms);
+    reason = announced(browser.get(remora.port())).reason;
+  }
+  EXPECT_EQ(reason, "expired");
+}
+
+TEST(Lifetime, AnOpenTunnelIsActivity) {
+  Origin app([](Socket& s) {
+    for (;;) {
+      const std::string head = s.receive_head();
+      if (head.empty()) return;
+      const std::string session = "X-Session: " + field_of(head, "Remora-Session") + "\r\n";
+      if (head.find("Upgrade:") == std::string::npos) {
+        s.send(ok("x", session));
+        continue;
+      }
+      s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+      s.receive_some();
+      return;
+    }
+  });
+  Remora remora(
+      simple_config({app.address()}, "affinity: cookie\nsession: {idle_timeout: 400ms, max_lifetime: 1h}\n"));
+  Browser browser;
+  const Reply first = browser.get(remora.port());
+  const Browser before = browser;
+  Socket tunnel = remora.connect();
+  Browser opener = browser;
+  opener.more = "Connection: upgrade\r\nUpgrade: websocket\r\n";
+  tunnel.send(opener.request("/ws"));
+  ASSERT_NE(tunnel.receive_head().find("101"), std::string::npos);
+  std::this_thread::sleep_for(1200ms);
+  Browser old = before;
+  EXPECT_EQ(announced(old.get(remora.port())).id, announced(first).id);
+}
+
+// What operators see --------------------------------------------------------------------------------
+
+TEST(Operators, HearOfAFullTableAndOfUnknownKeys) {
+  Site site(1);
+  Remora remora(
+      site.config("affinity: [{kind: app_cookie, name: SID}, cookie]\n", "store: {capacity: 64}\n"));
+  for (int i = 0; i < 200; ++i) Browser().get(remora.port(), "/login");
+  EXPECT_TRUE(remora.wait_for_log("the session table is full"));
+  Remora other(site.config("affinity: cookie\n"));
+  Browser browser;
+  browser.cookies["remora-app"] = std::string(128, 'A');
+  EXPECT_EQ(browser.get(other.port()).status, 200);
+  EXPECT_TRUE(other.wait_for_log("sealed with a key that is not in `keys`"));
+}
+
+TEST(Operators, SeeTheVerdictInEachLogLine) {
+  Site site(2);
+  Remora remora(site.config("affinity: [{kind: app_cookie, name: SID}, cookie]\n",
+                            "log: {access: {format: combined, output: stderr}}\n"));
+  Browser browser;
+  browser.get(remora.port(), "/login");
+  browser.get(remora.port());
+  EXPECT_TRUE(remora.wait_for_log("affinity=app_cookie reason=sticky epoch=1"));
+  browser.cookies["remora-app"] = "x";
+  browser.cookies["SID"] = "unheard-of";
+  browser.get(remora.port());
+  EXPECT_TRUE(remora.wait_for_log("cause=unbound"));
+}
+
+/// A value of /metrics; -1: it is not there.
+double metric(const Remora& remora, const std::string& line) {
+  const Reply r = ask(remora.admin_port(), "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const auto at = r.body.find("\n" + line + " ");
+  return at == std::string::npos ? -1 : std::stod(r.body.substr(at + line.size() + 2));
+}
+
+double sessions(const Remora& remora, const std::string& backend, const std::string& family) {
+  return metric(remora,
+                "remora_sessions{pool=\"app\",backend=\"" + backend + "\",family=\"" + family + "\"}");
+}
+
+TEST(Operators, CountByReasonAndByCause) {
+  Site site(3);
+  std::string config = site.config("affinity: cookie\n");
+  config.replace(config.find("admin: off"), 10, "admin: 127.0.0.1:0");
+  Remora remora(config);
+  auto [browser, home] = begin(remora.port());
+  for (int i = 0; i < 3; ++i) browser.get(remora.port());
+  for (const char* bad : {"x", "AAAA"}) {
+    Browser b;
+    b.cookies["remora-app"] = bad;
+    b.get(remora.port());
+  }
+  site.stop(home);
+  browser.get(remora.port());
+  browser.get(remora.port(), "/control/end");
+  const auto requests = [&](const std::string& reason) {
+    return metric(remora, "remora_session_requests_total{pool=\"app\",reason=\"" + reason + "\"}");
+  };
+  EXPECT_EQ(requests("new"), 3);
+  EXPECT_EQ(requests("sticky"), 4);
+  EXPECT_EQ(requests("failover"), 1);
+  EXPECT_EQ(metric(remora, "remora_session_recognition_total{pool=\"app\",cause=\"malformed\"}"), 2);
+  EXPECT_EQ(metric(remora, "remora_session_recognition_total{pool=\"app\",cause=\"none\"}"), 5);
+  EXPECT_EQ(metric(remora, "remora_session_events_total{pool=\"app\",event=\"ended\"}"), 1);
+  // The memory of moves holds what happened, and no session to which nothing happened.
+  EXPECT_EQ(metric(remora, "remora_session_table_entries{table=\"moves\"}"), 1);
+}
+
+TEST(Operators, SeeHowManySessionsEachBackendHas) {
+  for (const std::string family : {"issued", "learned"}) {
+    Site site(3);
+    std::string config = site.config(
+        "affinity: " + std::string(family == "issued" ? "cookie" : "{kind: app_cookie, name: SID}") + "\n");
+    config.replace(config.find("admin: off"), 10, "admin: 127.0.0.1:0");
+    Remora remora(config);
+    std::map<std::string, std::vector<Browser>> at;
+    for (int i = 0; i < 300; ++i) {
+      auto [browser, home] = begin(remora.port(), "/login");
+      at[home].push_back(browser);
+      if (i % 3 == 0) browser.get(remora.port());
+    }
+    for (const auto& [home, browsers] : at)
+      EXPECT_EQ(sessions(remora, home, family), static_cast<double>(browsers.size()))
+          << family << " " << home;
+    for (int i = 0; i < 10; ++i) at["a"][static_cast<std::size_t>(i)].get(remora.port(), "/control/end");
+    EXPECT_EQ(sessions(remora, "a", family), static_cast<double>(at["a"].size() - 10));
+    site.stop("b");
+    for (Browser& b : at["b"]) b.get(remora.port());
+    EXPECT_EQ(sessions(remora, "b", family), 0);
+    EXPECT_EQ(sessions(remora, "a", family) + sessions(remora, "c", family), 290);
+  }
+}
+
+TEST(CacheSafety, APublicResponseGetsATokenOnlyIfItMustAndThenBecomesPrivate) {
+  Site site(3);
+  Remora remora(site.config("affinity: cookie\n"));
+  Browser fresh;
+  EXPECT_EQ(fresh.get(remora.port(), "/public").field("Cache-Control"), "public, max-age=60");
+  EXPECT_TRUE(fresh.cookies.empty());
+  auto [browser, home] = begin(remora.port());
+  site.stop(home);
+  const Reply moved = browser.get(remora.port(), "/public");
+  EXPECT_EQ(moved.field("Cache-Control"), "private");
+  EXPECT_EQ(moved.count("Set-Cookie"), 1);
+}
+
+}  // namespace
+}  // namespace remora::test

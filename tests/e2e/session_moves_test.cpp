@@ -1,0 +1,433 @@
+// Sessions move: when their backend dies, restarts or goes; when the app says so; when one has more than its
+// share.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <fstream>
+#include <set>
+
+#include "support/site.h"
+
+namespace remora::test {
+namespace {
+
+// Moves ---------------------------------------------------------------------------------------------
+
+class Moving : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Moving, ParallelRequestsAfterADeathLandOnOneNewBackendWithOneEpoch) {
+  Site site(5);
+  const std::string config = site.config("affinity: " + std::string(GetParam()) + "\n");
+  Remora one(config), two(config);
+  const bool instances_agree = std::string(GetParam()) == "cookie" ||
+                               std::string(GetParam()).find("carry: token") != std::string::npos;
+  for (int round = 0; round < 5; ++round) {
+    const auto [browser, home] = begin(one.port(), "/login");
+    site.stop(home);
+    std::vector<std::thread> threads;
+    std::mutex mutex;
+    std::set<std::string> backends, epochs, ids;
+    for (int t = 0; t < 8; ++t)
+      threads.emplace_back([&, t] {
+        const int port = instances_agree && t % 2 == 1 ? two.port() : one.port();
+        for (int i = 0; i < 3; ++i) {
+          Browser copy = browser;  // each with the token of before the death
+          const Reply r = copy.get(port);
+          const std::lock_guard lock(mutex);
+          backends.insert(r.field("X-Backend"));
+          epochs.insert(std::to_string(announced(r).epoch));
+          ids.insert(announced(r).id);
+        }
+      });
+    for (auto& t : threads) t.join();
+    EXPECT_EQ(backends.size(), 1U);
+    EXPECT_FALSE(backends.contains(home));
+    EXPECT_EQ(epochs, std::set<std::string>{"2"});
+    EXPECT_EQ(ids.size(), 1U);
+    site.start(home);
+    // It does not return: the old token goes to the present owner, on the instance that moved it.
+    Browser copy = browser;
+    EXPECT_EQ(copy.get(one.port()).field("X-Backend"), *backends.begin());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Moving,
+                         ::testing::Values("cookie", "{kind: app_cookie, name: SID}",
+                                           "{kind: app_cookie, name: SID, carry: token}",
+                                           "{kind: header, name: Sid, learn: true}"),
+                         [](const auto& info) { return "kind" + std::to_string(info.index); });
+
+TEST(Moves, AnInstanceThatMovedASessionKeepsSendingOldTokensToTheNewBackend) {
+  Site site(3);
+  const std::string config = site.config("affinity: cookie\n");
+  Remora one(config), two(config);
+  auto [browser, home] = begin(one.port());
+  const Browser before = browser;
+  site.stop(home);
+  const Reply moved = browser.get(one.port());
+  site.start(home);
+  EXPECT_EQ(announced(moved).reason, "failover");
+  // Divergent views: the other instance never saw the death. With the new token it follows, ...
+  EXPECT_EQ(browser.get(two.port()).field("X-Backend"), moved.field("X-Backend"));
+  // ... with the old one each does what it knows: the one that moved it remembers.
+  Browser old = before;
+  const Reply r = old.get(one.port());
+  EXPECT_EQ(r.field("X-Backend"), moved.field("X-Backend"));
+  EXPECT_EQ(announced(r).epoch, 2);
+  EXPECT_EQ(announced(r).reason, "failover");  // for this client it is news
+  EXPECT_NE(old.cookies["remora-app"], before.cookies.at("remora-app"));
+}
+
+TEST(Moves, ARestartedBackendIsToldByItsGeneration) {
+  Site site(3);
+  Remora remora(site.config("affinity: cookie\n"));
+  auto [browser, home] = begin(remora.port());
+  site.set_generation(home, 1000);
+  const Reply adopted = browser.get(remora.port());  // its first number: adopted, nothing moves
+  EXPECT_EQ(adopted.field("X-Backend"), home);
+  EXPECT_EQ(adopted.field("Remora-Generation"), "");
+  EXPECT_EQ(adopted.count("Set-Cookie"), 1);
+  EXPECT_EQ(announced(browser.get(remora.port())).reason, "sticky");
+  site.set_generation(home, 2000);
+  Browser().get(remora.port());  // somebody's answer tells (all backends, to be sure)
+  for (int i = 0; i < 20; ++i) Browser().get(remora.port());
+  const Reply restarted = browser.get(remora.port());
+  EXPECT_EQ(announced(restarted).reason, "restart");
+  EXPECT_EQ(announced(restarted).epoch, 2);
+  EXPECT_EQ(announced(browser.get(remora.port())).reason, "sticky");
+}
+
+TEST(Moves, AProbeTellsOfARestartBeforeAnyRequestMeetsIt) {
+  Site site(2);
+  Remora remora(site.config("affinity: cookie\nhealth: {probe: {path: /healthz, interval: 50ms}}\n"));
+  site.set_generation("a", 1000);
+  site.set_generation("b", 1000);
+  std::this_thread::sleep_for(300ms);
+  auto [browser, home] = begin(remora.port());
+  site.set_generation(home, 2000);
+  std::this_thread::sleep_for(300ms);
+  EXPECT_EQ(announced(browser.get(remora.port())).reason, "restart");
+}
+
+TEST(Moves, ABackendThatLeftTheConfigurationIsARemovedOne) {
+  Site site(3);
+  Remora remora(site.config("affinity: cookie\n"));
+  auto [browser, home] = begin(remora.port());
+  std::string config = site.config("affinity: cookie\n");
+  const auto at = config.find("{id: " + home);
+  config.replace(at, config.find('}', at) + 1 - at, "{id: z, address: 127.0.0.1:1, weight: 0}");
+  remora.rewrite(config);
+  remora.signal(SIGHUP);
+  ASSERT_TRUE(remora.wait_for_log("reloaded"));
+  const Reply r = browser.get(remora.port());
+  EXPECT_EQ(announced(r).reason, "removed");
+  EXPECT_EQ(announced(r).epoch, 2);
+}
+
+class OneOfTen : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(OneOfTen, BackendsComesOrGoesAndOnlySessionsThatMustMoveDo) {
+  Site site(10);
+  const std::string config = site.config("affinity: " + std::string(GetParam()) + "\n");
+  std::string nine = config;
+  const auto at = nine.find(", {id: j");
+  nine.erase(at, nine.find('}', at) + 1 - at);
+  Remora remora(nine);
+  const auto reload = [&](const std::string& text, int number) {
+    remora.rewrite(text);
+    remora.signal(SIGHUP);
+    for (int i = 0; i < 1000; ++i) {
+      const std::string log = remora.log();
+      int seen = 0;
+      for (auto p = log.find("reloaded"); p != std::string::npos; p = log.find("reloaded", p + 1)) ++seen;
+      if (seen >= number) return;
+      std::this_thread::sleep_for(10ms);
+    }
+    ADD_FAILURE() << "not reloaded";
+  };
+  std::vector<std::pair<Browser, std::string>> users;
+  for (int i = 0; i < 100; ++i) users.push_back(begin(remora.port(), "/login"));
+  reload(config, 1);  // one comes
+  for (auto& [browser, home] : users) EXPECT_EQ(browser.get(remora.port()).field("X-Backend"), home);
+  for (int i = 0; i < 30; ++i) users.push_back(begin(remora.port(), "/login"));
+  reload(nine, 2);  // it goes again
+  int moved = 0;
+  for (auto& [browser, home] : users) {
+    const Reply r = browser.get(remora.port());
+    EXPECT_EQ(announced(r).reason, home == "j" ? "removed" : "sticky");
+    EXPECT_EQ(r.field("X-Backend") == home, home != "j");
+    moved += home == "j" ? 1 : 0;
+  }
+  EXPECT_GT(moved, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, OneOfTen, ::testing::Values("cookie", "{kind: app_cookie, name: SID}"),
+                         [](const auto& info) { return "kind" + std::to_string(info.index); });
+
+/// nginx's `sticky learn` lets a slow answer of the old server write the old binding back.
+TEST(Moves, ALateAnswerOfThePreviousBackendHasNoSay) {
+  Site site(3);
+  for (const std::string affinity : {"cookie", "{kind: app_cookie, name: SID}"})
+    for (const std::string word : {"end", "renew", "move", "nothing"}) {
+      Remora remora(site.config("affinity: " + affinity + "\n"));
+      auto [browser, home] = begin(remora.port(), "/login");
+      const std::string id = announced(browser.get(remora.port())).id;
+      Socket slow = remora.connect();
+      slow.send(browser.request("/late/" + word));
+      std::this_thread::sleep_for(150ms);
+      browser.get(remora.port(), "/control/move");
+      const Reply moved = browser.get(remora.port());
+      EXPECT_NE(moved.field("X-Backend"), home);
+      const Reply late = slow.receive_reply();
+      EXPECT_EQ(late.status, 200);
+      EXPECT_EQ(late.field("X-Backend"), home);
+      EXPECT_EQ(late.field("Set-Cookie").find("remora-app"), std::string::npos);
+      const Reply after = browser.get(remora.port());
+      EXPECT_EQ(after.field("X-Backend"), moved.field("X-Backend")) << affinity << " " << word;
+      EXPECT_EQ(announced(after).id, id) << affinity << " " << word;
+      EXPECT_EQ(announced(after).epoch, 2);
+      EXPECT_EQ(announced(after).reason, "sticky");
+    }
+}
+
+// Evenness ------------------------------------------------------------------------------------------
+
+TEST(Rebalance, MovesOnlyIdleSessionsOffABackendWithMoreThanItsShare) {
+  Site site(2);
+  Remora remora(
+      site.config("affinity: cookie\n"
+                  "session: {rebalance: {min_idle: 300ms, moves_per_second: 1000, threshold: 1.25, "
+                  "without_state: on}}\n"));
+  // All users of b go quiet for good; those of a are the load.
+  std::vector<Browser> at_a;
+  while (at_a.size() < 20) {
+    auto [browser, home] = begin(remora.port());
+    if (home == "a") at_a.push_back(browser);
+  }
+  int moved_while_busy = 0;
+  for (int round = 0; round < 20; ++round)
+    for (Browser& b : at_a) moved_while_busy += b.get(remora.port()).field("X-Backend") == "a" ? 0 : 1;
+  EXPECT_EQ(moved_while_busy, 0);
+  std::this_thread::sleep_for(500ms);
+  int moved = 0;
+  for (Browser& b : at_a) {
+    const Reply r = b.get(remora.port());
+    if (r.field("X-Backend") != "b") continue;
+    ++moved;
+    EXPECT_EQ(announced(r).reason, "rebalance");
+    EXPECT_EQ(announced(r).epoch, 2);
+    EXPECT_EQ(announced(b.get(remora.port())).reason, "sticky");
+  }
+  EXPECT_GT(moved, 0);
+}
+
+TEST(Rebalance, IsBoundedInItsRateAndOffUnlessAskedFor) {
+  Site site(2);
+  for (const bool on : {true, false}) {
+    Remora remora(site.config(
+        "affinity: cookie\n" +
+        std::string(on ? "session: {rebalance: {min_idle: 100ms, moves_per_second: 1, without_state: on}}\n"
+                       : "")));
+    std::vector<Browser> at_a;
+    while (at_a.size() < 20) {
+      auto [browser, home] = begin(remora.port());
+      if (home == "a") at_a.push_back(browser);
+    }
+    for (int i = 0; i < 10; ++i)
+      for (Browser& b : at_a) b.get(remora.port());
+    std::this_thread::sleep_for(200ms);
+    const auto from = std::chrono::steady_clock::now();
+    int moved = 0;
+    for (Browser& b : at_a) moved += b.get(remora.port()).field("X-Backend") == "b" ? 1 : 0;
+    const auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count();
+    EXPECT_LE(moved, on ? 1 + took : 0);
+    EXPECT_GE(moved, on ? 1 : 0);
+  }
+}
+
+// Control by the app --------------------------------------------------------------------------------
+
+TEST(Control, EndIsALogoutAndOldTokensAreNone) {
+  Site site(3);
+  Remora remora(site.config("affinity: cookie\n"));
+  auto [browser, home] = begin(remora.port());
+  const Browser before = browser;
+  const Reply ended = browser.get(remora.port(), "/control/end");
+  EXPECT_EQ(ended.field("Remora-Session-Control"), "");
+  EXPECT_EQ(browser.cookies.count("remora-app"), 0U);
+  Browser old = before;
+  const Reply r = old.get(remora.port());
+  EXPECT_EQ(announced(r).reason, "new");
+  EXPECT_EQ(announced(r).epoch, 1);
+}
+
+TEST(Control, RenewGivesAnotherIdOnTheSameBackendAndTheOldOneIsNobodys) {
+  Site site(3);
+  Remora remora(site.config("affinity: cookie\n"));
+  auto [browser, home] = begin(remora.port());
+  const Browser before = browser;
+  const Reply renewed = browser.get(remora.port(), "/control/renew");
+  const Reply after = browser.get(remora.port());
+  EXPECT_NE(announced(after).id, announced(renewed).id);
+  EXPECT_EQ(after.field("X-Backend"), home);
+  // A request that was under way with the old token is served there, but is not the session any more, and
+  // its answer does not replace the new token.
+  Browser old = before;
+  const Reply r = old.get(remora.port());
+  EXPECT_EQ(r.field("X-Backend"), home);
+  EXPECT_EQ(r.field("X-Session"), "");
+  EXPECT_EQ(old.cookies, before.cookies);
+}
+
+TEST(Control, MovePlacesTheSessionElsewhereFromTheNextRequestOn) {
+  Site site(3);
+  const std::string config = site.config("affinity: cookie\n");
+  Remora remora(config), other(config);
+  auto [browser, home] = begin(remora.port());
+  const Browser before = browser;
+  EXPECT_EQ(browser.get(remora.port(), "/control/move").field("X-Backend"), home);
+  Browser old = before;  // also with the token of before
+  EXPECT_NE(old.get(remora.port()).field("X-Backend"), home);
+  const Reply r = browser.get(other.port());  // on another instance, by what the token says
+  EXPECT_NE(r.field("X-Backend"), home);
+  EXPECT_EQ(announced(r).reason, "overload");
+  EXPECT_EQ(announced(r).epoch, 2);
+}
+
+TEST(Control, HoldsForLearnedSessionsToo) {
+  Site site(3);
+  Remora remora(site.config("affinity: {kind: app_cookie, name: SID}\n"));
+  auto [browser, home] = begin(remora.port(), "/login");
+  const std::string id = announced(browser.get(remora.port())).id;
+  EXPECT_EQ(browser.get(remora.port(), "/control/move").field("X-Backend"), home);
+  const Reply moved = browser.get(remora.port());
+  EXPECT_NE(moved.field("X-Backend"), home);
+  EXPECT_EQ(announced(moved).id, id);
+  browser.get(remora.port(), "/control/renew");
+  EXPECT_NE(announced(browser.get(remora.port())).id, id);
+  browser.get(remora.port(), "/control/end");
+  const Reply ended = browser.get(remora.port());
+  EXPECT_EQ(announced(ended).reason, "new");
+}
+
+// Learned sessions ----------------------------------------------------------------------------------
+
+TEST(LearnedSession, CarriesOnUnderTheIdThatALoginGives) {
+  Site site(3);
+  Remora remora(site.config("affinity: {kind: app_cookie, name: SID}\n"));
+  auto [browser, home] = begin(remora.port(), "/login");
+  const Browser anonymous = browser;
+  const Reply first = browser.get(remora.port());
+  const Reply login = browser.get(remora.port(), "/login/again");
+  EXPECT_NE(browser.cookies.at("SID"), anonymous.cookies.at("SID"));
+  const Reply after = browser.get(remora.port());
+  EXPECT_EQ(after.field("X-Backend"), home);
+  EXPECT_EQ(announced(after).id, announced(first).id);
+  EXPECT_EQ(announced(after).reason, "sticky");
+  // Requests that were under way with the old id still find their backend.
+  Browser old = anonymous;
+  EXPECT_EQ(old.get(remora.port()).field("X-Backend"), home);
+}
+
+TEST(LearnedSession, IsForgottenWhenTheAppClearsItsCookie) {
+  Site site(3);
+  Remora remora(site.config("affinity: {kind: app_cookie, name: SID}\n"));
+  auto [browser, home] = begin(remora.port(), "/login");
+  const std::string sid = browser.cookies.at("SID");
+  const std::string id = announced(browser.get(remora.port())).id;
+  browser.get(remora.port(), "/logout");
+  EXPECT_EQ(browser.cookies.count("SID"), 0U);
+  browser.cookies["SID"] = sid;  // whoever still has it has an id that nothing is known of
+  EXPECT_NE(announced(browser.get(remora.port())).id, id);
+}
+
+TEST(LearnedSession, AnUnknownIdIsRejectedWhereTheFileSaysSo) {
+  Site site(2);
+  Remora remora(
+      site.config("affinity: {kind: app_cookie, name: SID, on_unknown: reject}\nsession: {reject: {status: "
+                  "409, body: gone}}\n"));
+  Browser browser;
+  browser.cookies["SID"] = "invented";
+  const Reply r = browser.get(remora.port());
+  EXPECT_EQ(r.status, 409);
+  EXPECT_EQ(r.body, "gone");
+  browser.cookies.clear();
+  EXPECT_EQ(browser.get(remora.port(), "/login").status, 200);
+  EXPECT_EQ(browser.get(remora.port()).status, 200);
+}
+
+TEST(LearnedSession, GoesToTheServerThatItsIdNames) {
+  Site site(3);
+  Remora remora(site.config("affinity: {kind: app_cookie, name: SID, route_separator: '.'}\n"));
+  for (int i = 0; i < 10; ++i)
+    for (const char* name : {"a", "b", "c"}) {
+      Browser browser;
+      browser.cookies["SID"] = "x" + std::to_string(i) + "." + name;
+      EXPECT_EQ(browser.get(remora.port()).field("X-Backend"), name);
+    }
+}
+
+TEST(LearnedSession, WithoutAStoreTheCompanionIsNeverSeenByTheApp) {
+  Site site(2);
+  Remora remora(site.config("affinity: {kind: app_cookie, name: SID, carry: token}\n"));
+  auto [browser, home] = begin(remora.port(), "/login");
+  ASSERT_EQ(browser.cookies.count("SID-r"), 1U);
+  const Reply r = browser.get(remora.port());
+  EXPECT_EQ(r.field("X-Cookie"), "SID=" + browser.cookies.at("SID"));
+  browser.get(remora.port(), "/logout");
+  EXPECT_TRUE(browser.cookies.empty());
+}
+
+/// RFC-like behaviour that the MCP specification asks for: a session that is gone answers 404, so that the
+/// client initialises anew; never another server that knows nothing of it.
+TEST(McpSession, ThatIsLostAnswers404UntilTheClientBeginsAnew) {
+  const auto server = [](const std::string& name) {
+    return answering([name, ids = std::make_shared<std::set<std::string>>()](const std::string& head,
+                                                                             const std::string& body) {
+      const std::string id = field_of(head, "Mcp-Session-Id");
+      if (body.find("initialize") != std::string::npos) {
+        const std::string fresh = name + std::to_string(ids->size());
+        ids->insert(fresh);
+        return ok(name, "Mcp-Session-Id: " + fresh + "\r\n");
+      }
+      if (!ids->contains(id)) return std::string("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+      return ok(name);
+    });
+  };
+  auto a = std::make_unique<Origin>(server("a")), b = std::make_unique<Origin>(server("b"));
+  Remora remora(
+      simple_config({"{id: a, address: " + a->address() + "}", "{id: b, address: " + b->address() + "}"},
+                    "affinity: {kind: header, name: Mcp-Session-Id, learn: true}\n"
+                    "session: {on_lost: reject, reject: {status: 404}}\n"));
+  const auto post = [&](const std::string& id, const std::string& body) {
+    return remora.ask("POST /mcp HTTP/1.1\r\nHost: t\r\nContent-Length: " + std::to_string(body.size()) +
+                      "\r\n" + (id.empty() ? "" : "Mcp-Session-Id: " + id + "\r\n") + "\r\n" + body);
+  };
+  std::map<std::string, std::string> home;
+  for (int i = 0; i < 20; ++i) {
+    const Reply r = post("", "{\"method\":\"initialize\"}");
+    home[r.field("Mcp-Session-Id")] = r.body;
+  }
+  for (const auto& [id, name] : home)
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(post(id, "{\"method\":\"tools/list\"}").body, name);
+  a.reset();
+  int lost = 0;
+  for (const auto& [id, name] : home) {
+    for (int i = 0; i < 3; ++i) {
+      const Reply r = post(id, "{\"method\":\"tools/list\"}");
+      EXPECT_EQ(r.status, name == "a" ? 404 : 200) << i;
+      if (name == "b") {
+        EXPECT_EQ(r.body, "b");
+      }
+    }
+    lost += name == "a" ? 1 : 0;
+  }
+  EXPECT_GT(lost, 0);
+  const Reply anew = post("", "{\"method\":\"initialize\"}");
+  EXPECT_EQ(anew.body, "b");
+  EXPECT_EQ(post(anew.field("Mcp-Session-Id"), "{}").body, "b");
+}
+
+}  // namespace
+}  // namespace remora::test
