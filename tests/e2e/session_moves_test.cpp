@@ -98,6 +98,19 @@ TEST(Moves, ARestartedBackendIsToldByItsGeneration) {
   EXPECT_EQ(announced(browser.get(remora.port())).reason, "sticky");
 }
 
+TEST(Moves, ARestartedProcessIsAsGoodAsAnyOther) {
+  Site site(1);
+  Remora remora(site.config("affinity: cookie\n"));
+  site.set_generation("a", 1000);
+  auto [browser, home] = begin(remora.port());
+  site.set_generation("a", 2000);
+  Browser().get(remora.port());
+  const Reply r = browser.get(remora.port());
+  EXPECT_EQ(r.status, 200);
+  EXPECT_EQ(announced(r).reason, "restart");
+  EXPECT_EQ(announced(r).epoch, 2);
+}
+
 TEST(Moves, AProbeTellsOfARestartBeforeAnyRequestMeetsIt) {
   Site site(2);
   Remora remora(site.config("affinity: cookie\nhealth: {probe: {path: /healthz, interval: 50ms}}\n"));
