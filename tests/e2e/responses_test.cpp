@@ -97,7 +97,10 @@ class RawResponse : public ::testing::TestWithParam<Case> {
       s.shutdown_send();
       s.closed_by_peer(500ms);
     });
-    remora_ = new Remora(simple_config({origin_->address()}, "failover: {attempts: 1}\n"));
+    // No idle connections: the origin ends each one, and a single attempt may not meet one that is just
+    // ending.
+    remora_ =
+        new Remora(simple_config({origin_->address()}, "failover: {attempts: 1}\nidle_connections: 0\n"));
   }
   static void TearDownTestSuite() {
     delete remora_;
