@@ -187,6 +187,13 @@ struct Probe {
   double jitter = 0.2;
 };
 
+/// What live traffic may take out of service.
+struct Eject {
+  std::uint16_t consecutive_failures = 5;  // 0: off
+  Millis length = seconds(10);             // `for`; backs off
+  double max_share = 0.5;                  // of a pool's backends at once
+};
+
 /// What makes an attempt fail, as named in `retry_on`.
 struct RetryOn {
   bool connect = false, refused = false, reset = false, timeout = false;
@@ -232,6 +239,9 @@ struct Pool {
   std::vector<Affinity> affinity;  // tried in order; empty: none
   Session session;
   Probe probe;
+  Eject eject;
+  Millis slow_start{0};  // 0: none
+  double panic = 0;      // below this share of backends in service, all are used
   Failover failover;
   PoolTimeouts timeouts;
   std::uint32_t idle_connections = 64;

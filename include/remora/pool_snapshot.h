@@ -21,6 +21,27 @@ namespace remora {
 
 using Admin = config::AdminWish;                         // what the operator wants
 enum class Health : std::uint8_t { unknown, up, down };  // what probes saw
+/// What live traffic showed, for a time: takes nothing new, or nothing at all.
+enum class Ejected : std::uint8_t { no, new_sessions, all };
+
+/// Failures in a row, as the workers meet them. Connecting and answering are told apart: a server that cannot
+/// be reached is no good to anybody, one that answers with errors still holds its sessions.
+class FailureStreaks {
+ public:
+  void succeeded() noexcept {  // the common case only reads
+    if (connecting_.load(std::memory_order_relaxed) != 0) connecting_.store(0, std::memory_order_relaxed);
+    if (answering_.load(std::memory_order_relaxed) != 0) answering_.store(0, std::memory_order_relaxed);
+  }
+  /// True with each `length` failures in a row: time to report.
+  bool failed_to_connect(std::uint32_t length) noexcept { return one_more(connecting_, length); }
+  bool failed_to_answer(std::uint32_t length) noexcept { return one_more(answering_, length); }
+
+ private:
+  static bool one_more(std::atomic<std::uint32_t>& streak, std::uint32_t length) noexcept {
+    return length != 0 && (streak.fetch_add(1, std::memory_order_relaxed) + 1) % length == 0;
+  }
+  std::atomic<std::uint32_t> connecting_{0}, answering_{0};
+};
 
 /// Recent requests, fading. Read when sessions are placed, which is rare beside requests.
 struct ExpectedLoad {
@@ -52,6 +73,7 @@ struct Backend {
   alignas(64) std::atomic<std::uint32_t> in_flight{0};
   std::atomic<std::uint64_t> served{0};      // requests sent to it, ever
   std::atomic<std::uint64_t> generation{0};  // the highest that it announced; 0: never
+  FailureStreaks failures;
 
   /// The load that its sessions are expected to bring; see balance/expected_load.h.
   alignas(64) ExpectedLoad expected;
@@ -72,12 +94,20 @@ struct Member {
   std::uint32_t max_in_flight = 0;  // 0: none
   Admin admin = Admin::ready;
   Health health = Health::unknown;
+  Ejected ejected = Ejected::no;
+  bool panic = false;  // too few are in service: what probes and traffic showed does not count
 
-  bool answers() const noexcept { return admin != Admin::maint && health != Health::down; }
+  // Three separate facts (the operator's wish, probes, live traffic), combined here and nowhere else.
+
   /// May begin sessions: wanted, not known dead, of positive weight.
-  bool accepts_new() const noexcept { return answers() && admin == Admin::ready && weight > 0; }
-  /// May go on serving sessions that are bound to it: drain and weight 0 still do.
-  bool accepts_bound() const noexcept { return answers(); }
+  bool accepts_new() const noexcept {
+    return admin == Admin::ready && weight > 0 &&
+           (panic || (health != Health::down && ejected == Ejected::no));
+  }
+  /// May go on serving sessions that are bound to it: drain, weight 0 and bad answers still do.
+  bool accepts_bound() const noexcept {
+    return admin != Admin::maint && (panic || (health != Health::down && ejected != Ejected::all));
+  }
 };
 
 struct PoolSnapshot {

@@ -118,6 +118,15 @@ std::string metrics_text(const Snapshot& snapshot, SessionMemory& memory, Moment
     for (const Member& m : pool->snapshot->members)
       out.add({{"pool", pool->config.name}, {"backend", m.backend->id}},
               m.backend->in_flight.load(std::memory_order_relaxed));
+  out.begin("remora_backend_accepts_new",
+            "1: may begin sessions, by the operator, probes and live traffic together.", MetricType::Gauge);
+  for (const auto& pool : snapshot.pools)
+    for (const Member& m : pool->snapshot->members)
+      out.add({{"pool", pool->config.name}, {"backend", m.backend->id}}, m.accepts_new() ? 1 : 0);
+  out.begin("remora_backend_accepts_bound", "1: may serve sessions that are bound to it.", MetricType::Gauge);
+  for (const auto& pool : snapshot.pools)
+    for (const Member& m : pool->snapshot->members)
+      out.add({{"pool", pool->config.name}, {"backend", m.backend->id}}, m.accepts_bound() ? 1 : 0);
   return out.text();
 }
 

@@ -186,13 +186,26 @@ void read_probe(const Value& v, Probe& out) {
   if (out.interval < Millis(10)) v.bad("interval must be at least 10ms");
 }
 
+void read_eject(const Value& v, Eject& out) {
+  if (v.node.IsScalar() && v.node.Scalar() == "off") {
+    out.consecutive_failures = 0;
+    return;
+  }
+  Map m(v);
+  m.read("consecutive_failures", out.consecutive_failures);
+  m.read_with("for", out.length, read_positive);
+  m.read_with("max_share", out.max_share, read_percent);
+  if (out.consecutive_failures == 0)
+    v.bad("consecutive_failures must be at least 1; `eject: off` turns it off");
+}
+
 void read_health(const Value& v, Pool& out) {
   if (v.node.IsScalar()) return read_probe(v, out.probe);
   Map m(v);
   if (const auto probe = m.get("probe")) read_probe(*probe, out.probe);
-  m.not_yet("eject");
-  m.not_yet_unless("slow_start", "0s");
-  m.not_yet_unless("panic", "0%");
+  m.read_with("eject", out.eject, read_eject);
+  m.read("slow_start", out.slow_start);
+  m.read_with("panic", out.panic, read_percent);
 }
 
 void read_retry_on(const Value& v, RetryOn& out) {

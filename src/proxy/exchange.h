@@ -123,6 +123,7 @@ class Exchange final : private UrlScope {
   void fail_from_client() noexcept;
   const config::RetryOn& retry_rules() const noexcept;
   bool status_is_failure() const noexcept;
+  void note_outcome();
   Clock::Steady now() const noexcept { return worker_.clock.steady_now(); }
   const config::ListenerTimeouts& client_timeouts() const noexcept { return listener_->config.timeouts; }
 

@@ -43,11 +43,40 @@ Task<void> Exchange::attempt() {
   if (idle) {
     backend_.use(std::move(idle), true);
   } else if (!co_await open_connection()) {
+    note_outcome();
     co_return;
   }
   backend_.attach(wake_, Wake::backend);
   put_request();
   co_await await_response();
+  note_outcome();
+}
+
+/// What live traffic shows of the backend (`health.eject`). A connection that had grown stale shows nothing,
+/// nor does a client's own failure.
+void Exchange::note_outcome() {
+  Backend& backend = *member_->backend;
+  const std::uint32_t length = pool_->config.eject.consecutive_failures;
+  switch (failure_.kind) {
+    case Kind::none:
+    case Kind::status:
+      if (response_.status < 502 || response_.status > 504) return backend.failures.succeeded();
+      break;
+    case Kind::refused:
+    case Kind::connect_timeout:
+      if (backend.failures.failed_to_connect(length)) worker_.report_failures(member_->backend, Ejected::all);
+      return;
+    case Kind::reset:
+      if (backend_.has_stream() && backend_.reused()) return;
+      break;
+    case Kind::timeout:
+    case Kind::malformed:
+      break;
+    default:
+      return;
+  }
+  if (backend.failures.failed_to_answer(length))
+    worker_.report_failures(member_->backend, Ejected::new_sessions);
 }
 
 Task<bool> Exchange::open_connection() {

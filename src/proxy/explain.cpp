@@ -26,6 +26,9 @@ std::string facts(const Member& m) {
   std::string out = m.backend->id;
   out.append(" (").append(word(m.admin)).append(", ").append(word(m.health)).append(", weight ");
   append_decimal(out, m.weight);
+  if (m.ejected == Ejected::new_sessions) out += ", ejected for new sessions";
+  if (m.ejected == Ejected::all) out += ", ejected";
+  if (m.panic) out += ", panic";
   return out.append(m.backup ? ", backup)" : ")");
 }
 

@@ -1,6 +1,7 @@
 // What a request finds on its worker: everything here is touched by that worker's thread only.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,9 @@ namespace remora {
 
 class Connection;
 struct Active;
+
+/// Where workers tell the control thread that a backend failed often in a row. Any thread; posts.
+using ReportFailures = std::function<void(const std::shared_ptr<Backend>&, Ejected how)>;
 
 /// Hands a worker's log lines over when they have waited for a moment.
 class LogFlush final : public DeadlineEntry {
@@ -51,6 +55,7 @@ struct WorkerContext {
   LogFlush log_flush{access_log};
   MemoryTrim memory_trim;
   Ref<WorkerSnapshot> snapshot;
+  ReportFailures report_failures;
   bool stopping = false;  // finish what runs, keep nothing alive
 
   /// Connections of this worker, in a ring whose head this is not: an intrusive list.

@@ -30,7 +30,7 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     Member m;
     m.backend = backend;
     m.address = b.address;
-    m.weight = b.weight;
+    m.weight = warm_weight(b.weight, pool.slow_start, pool.slow_start);
     m.backup = b.backup;
     m.max_in_flight = b.max_in_flight.value_or(0);
     m.admin = b.admin;
@@ -101,12 +101,28 @@ std::uint64_t SnapshotBuilder::refused(Cause cause) const noexcept {
   return n;
 }
 
-std::shared_ptr<const Snapshot> SnapshotBuilder::with_health(const HealthChecker& checker) {
+std::shared_ptr<const Snapshot> SnapshotBuilder::with_facts(const HealthChecker& checker,
+                                                            const Ejector& ejector, Clock::Steady now) {
   auto snapshot = std::make_shared<Snapshot>(*last_);
+  warming_up_ = false;
   for (auto& pool : snapshot->pools) {
     auto view = std::make_shared<PoolView>(*pool);
     auto members = std::make_shared<PoolSnapshot>(*pool->snapshot);
-    for (Member& m : members->members) m.health = checker.state(*m.backend);
+    for (std::size_t i = 0; i < members->members.size(); ++i) {
+      Member& m = members->members[i];
+      const bool was_out = m.health == Health::down || m.ejected != Ejected::no;
+      m.health = checker.state(*m.backend);
+      m.ejected = ejector.state(*m.backend);
+      const bool is_out = m.health == Health::down || m.ejected != Ejected::no;
+      if (was_out && !is_out) returned_[m.backend.get()] = now;
+      const auto since = returned_.find(m.backend.get());
+      const auto slow_start = pool->config.slow_start;
+      m.weight = warm_weight(pool->config.backends[i].weight, slow_start,
+                             since == returned_.end() ? slow_start : now - since->second);
+      if (slow_start.count() > 0 && since != returned_.end() && now - since->second < slow_start)
+        warming_up_ = true;
+    }
+    rescue(*members, pool->config.panic);
     view->snapshot = std::move(members);
     pool = std::move(view);
   }

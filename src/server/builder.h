@@ -8,6 +8,8 @@
 
 #include "affinity/seal.h"
 #include "health/checker.h"
+#include "health/ejector.h"
+#include "health/service.h"
 #include "proxy/snapshot.h"
 #include "remora/config.h"
 
@@ -26,8 +28,11 @@ class SnapshotBuilder {
   /// `workers`: request threads, for per-worker counters.
   explicit SnapshotBuilder(unsigned workers) : workers_(workers) {}
 
-  /// The last built one with the health that `checker` knows now.
-  std::shared_ptr<const Snapshot> with_health(const HealthChecker& checker);
+  /// The last built one with what probes and live traffic show now.
+  std::shared_ptr<const Snapshot> with_facts(const HealthChecker& checker, const Ejector& ejector,
+                                             Clock::Steady now);
+  /// Some backend is still being warmed up: call with_facts again before long.
+  bool warming_up() const noexcept { return warming_up_; }
 
  private:
   std::shared_ptr<const PoolView> build_pool(const config::Pool& pool,
@@ -43,6 +48,8 @@ class SnapshotBuilder {
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Backend>> backends_;  // by pool and id
   std::map<std::string, std::shared_ptr<PoolCounters>> counters_;
   std::map<std::string, std::uint16_t> numbers_;
+  std::map<const Backend*, Clock::Steady> returned_;  // to service; for slow_start
+  bool warming_up_ = false;
 };
 
 /// The keys of the configuration, or the one kept in `state_dir`, made there if need be.

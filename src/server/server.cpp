@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <csignal>
 #include <fstream>
 #include <map>
@@ -41,11 +42,12 @@ Server::Server(config::Config config, std::string file)
                  const bool up = now == Health::up;
                  spdlog::log(up ? spdlog::level::info : spdlog::level::warn, "backend {}/{} is {}: {}",
                              b->pool, b->id, up ? "up" : "down", why);
-                 publish(builder_.with_health(checker_));
+                 republish();
                }),
       signals_(loop_.ctx.get_executor()),
       timer_(loop_.ctx.get_executor()),
-      house_timer_(loop_.ctx.get_executor()) {
+      house_timer_(loop_.ctx.get_executor()),
+      return_timer_(loop_.ctx.get_executor()) {
   ::signal(SIGPIPE, SIG_IGN);
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {  // as many descriptors as we are allowed
@@ -63,7 +65,10 @@ Server::Server(config::Config config, std::string file)
     spdlog::info("admin on {}", bound_address(status_->fd(), *config_.admin.bind));
   }
   for (const int s : {SIGTERM, SIGINT, SIGHUP}) signals_.add(s);
-  for (auto& worker : workers_) worker->start(snapshot);
+  for (auto& worker : workers_)
+    worker->start(snapshot, [this](const std::shared_ptr<Backend>& backend, Ejected how) {
+      asio::post(loop_.ctx, [this, backend, how] { eject(backend, how); });
+    });
   checker_.configure(snapshot->pools);
 }
 
@@ -89,6 +94,49 @@ void Server::open_listeners() {
     workers_.push_back(std::make_unique<Worker>(w, clock_,
                                                 AccessLog(config_.log.access_format, access_writer_.get()),
                                                 memory_, std::move(sockets[w])));
+}
+
+void Server::republish() {
+  publish(builder_.with_facts(checker_, ejector_, clock_.steady_now()));
+  if (builder_.warming_up()) await_return();
+}
+
+/// Live traffic showed that a backend fails.
+void Server::eject(const std::shared_ptr<Backend>& backend, Ejected how) {
+  if (phase_ != Phase::serving && phase_ != Phase::delaying) return;
+  for (const auto& pool : builder_.last()->pools) {
+    const auto& members = pool->snapshot->members;
+    if (std::none_of(members.begin(), members.end(), [&](const Member& m) { return m.backend == backend; }))
+      continue;
+    const auto length =
+        ejector_.report(backend, how, pool->config.eject, members.size(), clock_.steady_now());
+    if (!length) return;
+    spdlog::warn("backend {}/{} is ejected for {} ms: {} {} in a row; it takes {}", backend->pool,
+                 backend->id, length->count(), pool->config.eject.consecutive_failures,
+                 how == Ejected::all ? "failed connections" : "failed answers",
+                 how == Ejected::all ? "nothing" : "no new sessions");
+    republish();
+    await_return();
+    return;
+  }
+}
+
+/// Sleeps until an ejection ends, or a backend in its slow start is worth more.
+void Server::await_return() {
+  std::optional<Clock::Steady> next = ejector_.next_end();
+  const Clock::Steady soon = clock_.steady_now() + milliseconds(200);
+  if (builder_.warming_up() && (!next || soon < *next)) next = soon;
+  if (!next) return;
+  return_timer_.expires_at(*next);
+  return_timer_.async_wait([this](const error_code& ec) {
+    if (ec) return;
+    for (const auto& backend : ejector_.expire(clock_.steady_now())) {
+      backend->failures.succeeded();
+      spdlog::info("backend {}/{} is back from its ejection", backend->pool, backend->id);
+    }
+    republish();
+    await_return();
+  });
 }
 
 /// What the request path only counts is said here; tables lose what has expired.
@@ -196,7 +244,14 @@ void Server::reload() {
   try {
     const auto built = builder_.build(fresh, load_keys(fresh));
     checker_.configure(built->pools);
-    publish(builder_.with_health(checker_));
+    ejector_.retain([&](const Backend* backend) {
+      return std::any_of(built->pools.begin(), built->pools.end(), [&](const auto& pool) {
+        const auto& members = pool->snapshot->members;
+        return std::any_of(members.begin(), members.end(),
+                           [&](const Member& m) { return m.backend.get() == backend; });
+      });
+    });
+    republish();
     config_ = std::move(fresh);
     refresh_log(config_.log);  // its level may have changed
     spdlog::info("reloaded {}", file_);
@@ -236,6 +291,7 @@ void Server::watch_end(Clock::Steady give_up) {
     signals_.cancel();
     timer_.cancel();
     house_timer_.cancel();
+    return_timer_.cancel();
     loop_.wheel.stop();
     return;
   }

@@ -32,6 +32,9 @@ class Server {
   void stop_accepting();
   void watch_end(Clock::Steady give_up);
   void keep_house();
+  void republish();
+  void eject(const std::shared_ptr<Backend>& backend, Ejected how);
+  void await_return();
   void publish(const std::shared_ptr<const Snapshot>& snapshot);
 
   using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
@@ -46,11 +49,12 @@ class Server {
   std::shared_ptr<SessionMemory> memory_;
   SnapshotBuilder builder_;
   HealthChecker checker_;
+  Ejector ejector_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<StatusServer> status_;
   asio::basic_signal_set<Executor> signals_;
   Timer timer_;
-  Timer house_timer_;
+  Timer house_timer_, return_timer_;
   std::uint64_t evictions_told_ = 0, unknown_keys_told_ = 0;
   Clock::Steady swept_at_{}, told_at_{};
   enum class Phase : std::uint8_t { serving, delaying, finishing, aborting } phase_ = Phase::serving;

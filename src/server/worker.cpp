@@ -22,7 +22,8 @@ Worker::~Worker() {
   join();
 }
 
-void Worker::start(std::shared_ptr<const Snapshot> snapshot) {
+void Worker::start(std::shared_ptr<const Snapshot> snapshot, ReportFailures report) {
+  context_.report_failures = std::move(report);
   install(std::move(snapshot));
   for (Socket& s : sockets_)
     acceptors_.push_back(std::make_unique<Acceptor>(context_, s.fd, s.state, s.most_connections));

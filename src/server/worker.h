@@ -25,7 +25,7 @@ class Worker {
          std::vector<Socket> sockets);
   ~Worker();
 
-  void start(std::shared_ptr<const Snapshot> snapshot);
+  void start(std::shared_ptr<const Snapshot> snapshot, ReportFailures report);
   /// Any thread. Requests that run keep what they began with.
   void publish(std::shared_ptr<const Snapshot> snapshot);
   /// Any thread. Closes the listening sockets and idle connections; the thread ends when the last connection

@@ -1,0 +1,128 @@
+// What live traffic shows: ejection by failed connections and by failed answers, slow start, panic.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <set>
+
+#include "support/process.h"
+#include "support/site.h"
+
+namespace remora::test {
+namespace {
+
+/// A backend that names itself and can be told to answer 503.
+struct Moody {
+  explicit Moody(const std::string& name)
+      : origin(answering([this, name](const std::string& head, const std::string&) {
+          ++asked;
+          if (bad) return std::string("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+          return ok(name,
+                    "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") + "\r\n");
+        })) {}
+  std::string entry(const std::string& id) const {
+    return "{id: " + id + ", address: " + origin.address() + "}";
+  }
+  std::atomic<bool> bad{false};
+  std::atomic<int> asked{0};
+  Origin origin;
+};
+
+TEST(Ejection, ByFailedConnectionsCostsOneStreakAndThenNothing) {
+  Moody b("b");
+  const int dead = free_port();
+  Remora remora(
+      simple_config({"{id: a, address: 127.0.0.1:" + std::to_string(dead) + "}", b.entry("b")},
+                    "balance: round_robin\nhealth: {eject: {consecutive_failures: 3, for: 60s}}\n"));
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(remora.ask(get("/")).status, 200);
+  ASSERT_TRUE(remora.wait_for_log(
+      "backend app/a is ejected for 60000 ms: 3 failed connections in a row; it takes nothing"));
+  // From now on nobody tries it: the log knows of no second attempt.
+  std::this_thread::sleep_for(300ms);  // access log lines are handed over now and then
+  const auto told = remora.log().size();
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(remora.ask(get("/")).status, 200);
+  std::this_thread::sleep_for(300ms);
+  EXPECT_EQ(remora.log().find("attempts=2", told), std::string::npos);
+}
+
+TEST(Ejection, ByFailedAnswersTakesNoNewSessionsAndLogsNobodyOut) {
+  Moody a("a"), b("b");
+  Remora remora(simple_config({a.entry("a"), b.entry("b")},
+                              "affinity: cookie\nhealth: {eject: {consecutive_failures: 3, for: 60s}}\n"));
+  Browser bound;
+  do bound = begin(remora.port()).first;
+  while (bound.get(remora.port()).field("X-Backend") != "a");
+  a.bad = true;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(bound.get(remora.port()).status, 503);  // one bad URL, say
+  ASSERT_TRUE(remora.wait_for_log("it takes no new sessions"));
+  a.bad = false;
+  EXPECT_EQ(bound.get(remora.port()).field("X-Backend"), "a");
+  EXPECT_EQ(announced(bound.get(remora.port())).reason, "sticky");
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(begin(remora.port()).second, "b");
+}
+
+TEST(Ejection, EndsByTimeAndBacksOff) {
+  Moody a("a"), b("b");
+  Remora remora(simple_config({a.entry("a"), b.entry("b")},
+                              "balance: round_robin\nfailover: {attempts: 1}\n"
+                              "health: {eject: {consecutive_failures: 3, for: 300ms}}\n"));
+  a.bad = true;
+  for (int i = 0; i < 10; ++i) remora.ask(get("/"));
+  ASSERT_TRUE(remora.wait_for_log("is ejected for 300 ms"));
+  ASSERT_TRUE(remora.wait_for_log("backend app/a is back from its ejection"));
+  for (int i = 0; i < 10; ++i) remora.ask(get("/"));
+  ASSERT_TRUE(remora.wait_for_log("is ejected for 600 ms"));
+  a.bad = false;
+  std::this_thread::sleep_for(700ms);
+  std::set<std::string> used;
+  for (int i = 0; i < 10; ++i) used.insert(remora.ask(get("/")).field("X-Backend"));
+  EXPECT_EQ(used, (std::set<std::string>{"a", "b"}));
+}
+
+TEST(Ejection, NeverTakesMoreThanItsShare) {
+  Moody a("a"), b("b"), c("c");
+  Remora remora(simple_config({a.entry("a"), b.entry("b"), c.entry("c")},
+                              "balance: round_robin\nfailover: {attempts: 1}\n"
+                              "health: {eject: {consecutive_failures: 2, for: 60s}}\n"));
+  a.bad = b.bad = c.bad = true;
+  for (int i = 0; i < 60; ++i) EXPECT_EQ(remora.ask(get("/")).status, 503);
+  a.bad = b.bad = c.bad = false;
+  std::set<std::string> used;
+  for (int i = 0; i < 30; ++i) used.insert(remora.ask(get("/")).field("X-Backend"));
+  EXPECT_EQ(used.size(), 2U);  // half of three, rounded down, is one
+}
+
+TEST(SlowStart, GivesABackendThatReturnsASmallShareAtFirst) {
+  Moody a("a"), b("b");
+  Remora remora(simple_config({a.entry("a"), b.entry("b")},
+                              "balance: round_robin\nfailover: {attempts: 1}\n"
+                              "health: {slow_start: 20s, eject: {consecutive_failures: 3, for: 200ms}}\n"));
+  a.bad = true;
+  for (int i = 0; i < 10; ++i) remora.ask(get("/"));
+  ASSERT_TRUE(remora.wait_for_log("is back from its ejection"));
+  a.bad = false;
+  const int before = a.asked;
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(remora.ask(get("/")).status, 200);
+  const int share = a.asked - before;
+  EXPECT_GT(share, 2);
+  EXPECT_LT(share, 30);
+}
+
+TEST(Panic, UsesAllRatherThanTheFewThatProbesLike) {
+  Moody a("a"), b("b"), c("c");
+  a.bad = b.bad = true;
+  Remora remora(
+      simple_config({a.entry("a"), b.entry("b"), c.entry("c")},
+                    "balance: round_robin\nfailover: {attempts: 1}\n"
+                    "health: {probe: {path: /, interval: 50ms, fall: 1}, eject: off, panic: 50%}\n"));
+  ASSERT_TRUE(remora.wait_for_log("backend app/a is down"));
+  ASSERT_TRUE(remora.wait_for_log("backend app/b is down"));
+  std::this_thread::sleep_for(100ms);
+  int served = 0, failed = 0;
+  for (int i = 0; i < 30; ++i) ++(remora.ask(get("/")).status == 200 ? served : failed);
+  EXPECT_NEAR(served, 10, 2);  // each worker has a round of its own
+  EXPECT_NEAR(failed, 20, 2);
+}
+
+}  // namespace
+}  // namespace remora::test

@@ -1,0 +1,208 @@
+// Who is in service: ejections by time and share, slow starts, and what counts when few are left. By a manual
+// clock.
+
+#include "health/service.h"
+
+#include <gtest/gtest.h>
+
+#include "health/ejector.h"
+#include "health/probes.h"
+
+namespace remora {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::shared_ptr<PoolSnapshot> pool_of(std::size_t n) {
+  auto pool = std::make_shared<PoolSnapshot>();
+  for (std::size_t i = 0; i < n; ++i) {
+    Member m;
+    m.backend = std::make_shared<Backend>("p", std::string(1, static_cast<char>('a' + i)));
+    pool->members.push_back(m);
+  }
+  return pool;
+}
+
+class Ejections : public ::testing::Test {
+ protected:
+  std::optional<std::chrono::milliseconds> report(std::size_t i, Ejected how = Ejected::all) {
+    return ejector_.report(pool_->members[i].backend, how, rules_, pool_->members.size(), now_);
+  }
+  Ejected state(std::size_t i) { return ejector_.state(*pool_->members[i].backend); }
+
+  Ejector ejector_;
+  config::Eject rules_;
+  std::shared_ptr<PoolSnapshot> pool_ = pool_of(4);
+  Clock::Steady now_{1000h};
+};
+
+TEST_F(Ejections, EndByTimeAndGrowWhenTheyFollowEachOther) {
+  EXPECT_EQ(report(0), 10s);
+  EXPECT_EQ(state(0), Ejected::all);
+  now_ += 9999ms;
+  EXPECT_TRUE(ejector_.expire(now_).empty());
+  EXPECT_EQ(ejector_.next_end(), now_ + 1ms);
+  now_ += 1ms;
+  EXPECT_EQ(ejector_.expire(now_).size(), 1U);
+  EXPECT_EQ(state(0), Ejected::no);
+  EXPECT_EQ(ejector_.next_end(), std::nullopt);
+  now_ += 5s;
+  EXPECT_EQ(report(0), 20s);
+  now_ += 20s;
+  ejector_.expire(now_);
+  now_ += 21s;  // in service for longer than it was out: forgiven
+  EXPECT_EQ(report(0), 10s);
+}
+
+TEST_F(Ejections, NeverGrowBeyondFiveMinutes) {
+  std::chrono::milliseconds longest{0};
+  for (int i = 0; i < 20; ++i) {
+    const auto length = report(0);
+    ASSERT_TRUE(length);
+    longest = std::max(longest, *length);
+    now_ += *length;
+    ejector_.expire(now_);
+  }
+  EXPECT_EQ(longest, 5min);
+}
+
+TEST_F(Ejections, TakeNoMoreThanTheirShareOfAPool) {
+  EXPECT_TRUE(report(0));
+  EXPECT_TRUE(report(1));
+  EXPECT_FALSE(report(2));
+  EXPECT_EQ(state(2), Ejected::no);
+  pool_ = pool_of(1);
+  EXPECT_FALSE(report(0));  // the only one is never taken out
+}
+
+TEST_F(Ejections, GrowFromNothingNewToNothingAtAllWithinTheirTime) {
+  EXPECT_TRUE(report(0, Ejected::new_sessions));
+  EXPECT_FALSE(report(0, Ejected::all));
+  EXPECT_EQ(state(0), Ejected::all);
+  EXPECT_FALSE(report(0, Ejected::new_sessions));
+  EXPECT_EQ(state(0), Ejected::all);
+}
+
+TEST_F(Ejections, OfBackendsThatLeftTheConfigurationAreForgotten) {
+  report(0);
+  ejector_.retain([](const Backend*) { return false; });
+  EXPECT_EQ(state(0), Ejected::no);
+  EXPECT_EQ(ejector_.next_end(), std::nullopt);
+}
+
+TEST(Streaks, AreOfOneKindInARow) {
+  FailureStreaks s;
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(s.failed_to_connect(5));
+  s.succeeded();
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_FALSE(s.failed_to_connect(5));
+    EXPECT_FALSE(s.failed_to_answer(5));
+  }
+  EXPECT_TRUE(s.failed_to_answer(5));
+  EXPECT_TRUE(s.failed_to_connect(5));
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(s.failed_to_answer(0));  // off
+}
+
+TEST(Facts, AreThreeAndCombinedInOnePlace) {
+  struct Row {
+    Admin admin;
+    Health health;
+    Ejected ejected;
+    std::uint32_t weight;
+    bool panic, takes_new, takes_bound;
+  };
+  for (const Row& row : std::vector<Row>{
+           {Admin::ready, Health::unknown, Ejected::no, 1, false, true, true},
+           {Admin::ready, Health::up, Ejected::no, 1, false, true, true},
+           {Admin::ready, Health::up, Ejected::no, 0, false, false, true},
+           {Admin::ready, Health::up, Ejected::new_sessions, 1, false, false, true},
+           {Admin::ready, Health::up, Ejected::all, 1, false, false, false},
+           {Admin::ready, Health::down, Ejected::no, 1, false, false, false},
+           {Admin::ready, Health::down, Ejected::all, 1, true, true, true},
+           {Admin::drain, Health::up, Ejected::no, 1, false, false, true},
+           {Admin::drain, Health::up, Ejected::new_sessions, 1, false, false, true},
+           {Admin::drain, Health::down, Ejected::no, 1, true, false, true},
+           {Admin::maint, Health::up, Ejected::no, 1, false, false, false},
+           {Admin::maint, Health::up, Ejected::no, 1, true, false, false},
+       }) {
+    Member m;
+    m.admin = row.admin;
+    m.health = row.health;
+    m.ejected = row.ejected;
+    m.weight = row.weight;
+    m.panic = row.panic;
+    EXPECT_EQ(m.accepts_new(), row.takes_new);
+    EXPECT_EQ(m.accepts_bound(), row.takes_bound);
+  }
+}
+
+TEST(Rescue, BelowThePanicThresholdAllAreUsed) {
+  const auto pool = pool_of(4);
+  pool->members[0].health = pool->members[1].health = Health::down;
+  rescue(*pool, 0.5);
+  EXPECT_FALSE(pool->members[0].accepts_new());  // a half is not below a half
+  pool->members[2].ejected = Ejected::all;
+  rescue(*pool, 0.5);
+  for (const Member& m : pool->members) EXPECT_TRUE(m.accepts_new());
+  pool->members[2].ejected = Ejected::no;
+  rescue(*pool, 0.5);
+  EXPECT_FALSE(pool->members[0].accepts_new());
+}
+
+TEST(Rescue, DrainedAndWeightlessBackendsCountForNothing) {
+  const auto pool = pool_of(4);
+  pool->members[0].admin = Admin::drain;
+  pool->members[1].weight = 0;
+  pool->members[2].health = Health::down;
+  rescue(*pool, 0.5);
+  EXPECT_FALSE(pool->members[2].panic);  // one of two
+}
+
+TEST(Rescue, WithNobodyElseTheEjectedComeBack) {
+  const auto pool = pool_of(2);
+  pool->members[0].health = Health::down;
+  pool->members[1].ejected = Ejected::all;
+  rescue(*pool, 0);
+  EXPECT_FALSE(pool->members[0].accepts_new());
+  EXPECT_TRUE(pool->members[1].accepts_new());
+}
+
+TEST(SlowStart, GrowsFromATenthToTheWhole) {
+  EXPECT_EQ(warm_weight(3, 0s, 0s), 3U);
+  EXPECT_EQ(warm_weight(1, 10s, 0s), 10U);
+  EXPECT_EQ(warm_weight(1, 10s, 5s), 50U);
+  EXPECT_EQ(warm_weight(1, 10s, 10s), 100U);
+  EXPECT_EQ(warm_weight(3, 10s, 1h), 300U);
+  EXPECT_EQ(warm_weight(0, 10s, 5s), 0U);
+}
+
+// Probes --------------------------------------------------------------------------------------------
+
+TEST(Probes, JudgeTheFirstBytesOfAnAnswer) {
+  const config::Probe probe;
+  struct Row {
+    std::string bytes;
+    bool decided;
+    const char* failure;
+    std::uint64_t generation;
+  };
+  for (const Row& row : std::vector<Row>{
+           {"", false, "", 0},
+           {"HTTP/1.1 200 OK\r\n", false, "", 0},
+           {"HTTP/1.1 200 OK\r\n\r\n", true, "", 0},
+           {"HTTP/1.1 204 No Content\r\nRemora-Generation: 17\r\n\r\n", true, "", 17},
+           {"HTTP/1.1 500 Oops\r\nremora-generation: 18\r\n\r\n", true, "status 500", 18},
+           {"HTTP/1.1 200 OK\r\nRemora-Generation: soon\r\n\r\n", true, "", 0},
+           {"SSH-2.0-OpenSSH_9.2\r\n\r\n", true, "malformed answer", 0},
+           {std::string(70000, 'x'), true, "endless head", 0},
+       }) {
+    const auto verdict = judge_answer(row.bytes, probe);
+    ASSERT_EQ(verdict.has_value(), row.decided) << row.bytes.substr(0, 30);
+    if (!verdict) continue;
+    EXPECT_EQ(verdict->failure, row.failure);
+    EXPECT_EQ(verdict->generation, row.generation);
+  }
+}
+
+}  // namespace
+}  // namespace remora
