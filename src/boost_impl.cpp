@@ -1,3 +1,4 @@
-// Asio and Beast, compiled once for the whole program (their separate-compilation mode).
+// Asio, Beast and JSON, compiled once for the whole program (their separate-compilation mode).
 #include <boost/asio/impl/src.hpp>
 #include <boost/beast/src.hpp>
+#include <boost/json/src.hpp>

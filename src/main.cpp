@@ -1,13 +1,14 @@
-// The command line: run, check, keygen, healthcheck, version. Exit code 0: fine; 1: refused or failed; 2:
-// usage.
+// The command line. Exit code 0: fine; 1: refused or failed; 2: wrong usage; 3: a drain's deadline passed.
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 
-#include "admin/status_server.h"
 #include "affinity/registry.h"
+#include "cli/commands.h"
 #include "config/loader.h"
 #include "server/log.h"
 #include "server/server.h"
@@ -28,12 +29,12 @@ bool load(const std::string& file, config::Config& out) {
   return true;
 }
 
-int run(const std::string& file) {
+int run(const std::string& file, const std::vector<std::string>& arguments) {
   config::Config config;
   if (!load(file, config)) return 1;
   try {
     set_up_log(config.log);
-    Server server(std::move(config), file);
+    Server server(std::move(config), file, arguments);
     return server.run();
   } catch (const std::exception& e) {
     std::cerr << "remora: " << e.what() << '\n';
@@ -58,25 +59,27 @@ int check(const std::string& file) {
   return 0;
 }
 
-int healthcheck(const std::string& text) {
-  config::Address address;
-  if (text.rfind("unix:", 0) == 0) {
-    address = {config::Address::Kind::unix_path, text.substr(5), 0};
-  } else {
-    const auto colon = text.rfind(':');
-    if (colon == std::string::npos) {
-      std::cerr << "remora: --admin must be host:port or unix:/path\n";
-      return 2;
-    }
-    std::string host = text.substr(0, colon);
-    if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
-    address = {config::Address::Kind::tcp, host,
-               static_cast<std::uint16_t>(std::strtoul(text.c_str() + colon + 1, nullptr, 10))};
+/// The admin token of a file, or of the environment.
+std::string read_token(const std::string& file) {
+  if (file.empty()) {
+    const char* const variable = std::getenv("REMORA_ADMIN_TOKEN");
+    return variable != nullptr ? variable : "";
   }
-  std::string why;
-  if (ask_health(address, why)) return 0;
-  std::cerr << "remora: no healthy answer from " << text << ": " << why << '\n';
-  return 1;
+  std::ifstream in(file);
+  if (!in.is_open()) throw std::runtime_error("the token's file " + file + " cannot be read");
+  std::string token;
+  std::getline(in, token);
+  while (!token.empty() && (token.back() == '\r' || token.back() == ' ')) token.pop_back();
+  return token;
+}
+
+/// How this process would be started again, from the binary's place on disk.
+std::vector<std::string> own_arguments(int argc, char** argv) {
+  std::vector<std::string> out(argv, argv + argc);
+  std::error_code ec;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", ec);
+  if (!ec) out.front() = self.string();
+  return out;
 }
 
 }  // namespace
@@ -84,30 +87,80 @@ int healthcheck(const std::string& text) {
 int main(int argc, char** argv) {
   CLI::App app{"remora: a layer-7 load balancer that keeps sessions"};
   app.require_subcommand(1);
-  std::string file, admin = "127.0.0.1:9900";
+  std::string file;
   auto* run_command = app.add_subcommand("run", "serve in the foreground");
   run_command->add_option("-c,--config", file, "the configuration file")->required();
   auto* check_command =
       app.add_subcommand("check", "read the configuration file and say what is wrong with it");
   check_command->add_option("-c,--config", file, "the configuration file")->required();
   auto* keygen_command = app.add_subcommand("keygen", "print a new key for `keys`");
-  auto* health_command =
-      app.add_subcommand("healthcheck", "exit 0 when the running remora answers (for Docker)");
-  health_command->add_option("--admin", admin, "its admin address")->capture_default_str();
   auto* version_command = app.add_subcommand("version", "print the version");
+
+  CommandTarget at;
+  std::string token_file;
+  const auto over_admin = [&](const char* name, const char* what) {
+    auto* command = app.add_subcommand(name, what);
+    command->add_option("--admin", at.admins, "an admin address, host:port or unix:/path; may be given several times")
+        ->envname("REMORA_ADMIN")
+        ->allow_extra_args(false);
+    command->add_option("--token-file", token_file, "a file with the admin token; or REMORA_ADMIN_TOKEN");
+    command->add_flag("--json", at.json, "print what the API says");
+    return command;
+  };
+  auto* status_command = over_admin("status", "pools and backends, their three facts and their sessions");
+  auto* sessions_command = over_admin("sessions", "sessions by backend, and the last moves");
+  auto* explain_command = over_admin("explain", "why a request would go where: explain [curl options] URL");
+  std::vector<std::string> words;
+  std::string client, log_line;
+  explain_command->add_option("--client", client, "the client's address");
+  explain_command->add_option("--log", log_line, "a line of the access log instead of a request");
+  explain_command->allow_extras();
+  std::string backend;
+  SteerOptions steer;
+  auto* drain_command = over_admin("drain", "keep a backend's sessions, begin none there");
+  drain_command->add_option("--deadline", steer.deadline, "how long its sessions may stay: 30m, say");
+  drain_command->add_flag("--wait", steer.wait, "return when the last session has left (3: at the deadline)");
+  auto* ready_command = over_admin("ready", "use a backend again");
+  auto* maint_command = over_admin("maint", "use a backend for nothing; its sessions move");
+  for (auto* command : {drain_command, ready_command, maint_command})
+    command->add_option("backend", backend, "POOL/BACKEND")->required();
+  auto* reload_command = over_admin("reload", "read the configuration file again");
+  auto* health_command = over_admin("healthcheck", "exit 0 when the running remora answers (for Docker)");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     const int code = app.exit(e);
     return code == 0 ? 0 : 2;
   }
-  if (*run_command) return run(file);
+  if (*run_command) return run(file, own_arguments(argc, argv));
   if (*check_command) return check(file);
   if (*keygen_command) {
     std::cout << generate_key() << '\n';
     return 0;
   }
-  if (*health_command) return healthcheck(admin);
-  if (*version_command) std::cout << "remora " << version << '\n';
+  if (*version_command) {
+    std::cout << "remora " << version << '\n';
+    return 0;
+  }
+  try {
+    at.token = read_token(token_file);
+    if (at.admins.empty()) at.admins.emplace_back("127.0.0.1:9900");
+    if (*status_command) return show_status(at);
+    if (*sessions_command) return show_sessions(at);
+    if (*explain_command) {
+      words = explain_command->remaining();
+      if (!log_line.empty()) words = {log_line};
+      return show_explanation(at, words, !log_line.empty(), client);
+    }
+    if (*drain_command) return steer_backend(at, backend, "drain", steer);
+    if (*ready_command) return steer_backend(at, backend, "ready", steer);
+    if (*maint_command) return steer_backend(at, backend, "maint", steer);
+    if (*reload_command) return reload_all(at);
+    if (*health_command) return check_health(at);
+  } catch (const std::exception& e) {
+    std::cerr << "remora: " << e.what() << '\n';
+    return 1;
+  }
   return 0;
 }

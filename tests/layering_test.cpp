@@ -44,6 +44,7 @@ TEST(Layering, IncludesPointOneWay) {
        {"http", "affinity", "session", "balance", "pool", "health", "observe", "net", "remora", "util"}},
       {"config", {"net", "remora", "util"}},
       {"admin", {"proxy", "session", "pool", "net", "remora", "util"}},
+      {"cli", {"admin", "remora", "util"}},
       {"server",
        {"config", "admin", "proxy", "http", "affinity", "session", "balance", "pool", "health", "observe",
         "net", "remora", "util"}},
@@ -76,7 +77,7 @@ TEST(Layering, YamlStaysInConfigAndBeastInFewFiles) {
       EXPECT_EQ(text.find("#include <boost/beast"), std::string::npos) << path;
     }
   }
-  EXPECT_LE(beast.size(), 4U);
+  EXPECT_LE(beast.size(), 5U);
 }
 
 TEST(Layering, FilesStayReadable) {

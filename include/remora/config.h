@@ -55,6 +55,7 @@ struct Log {
 struct Admin {
   std::optional<Address> bind = Address{Address::Kind::tcp, "127.0.0.1", 9900};  // none: off
   std::string token;                                                             // empty: none
+  bool read_only = false;  // no change over HTTP
 };
 
 struct Certificate {
@@ -185,6 +186,7 @@ struct Probe {
   std::uint16_t rise = 2, fall = 3;
   std::vector<std::pair<std::uint16_t, std::uint16_t>> expect = {{200, 399}};
   double jitter = 0.2;
+  bool operator==(const Probe&) const = default;
 };
 
 /// What live traffic may take out of service.
@@ -211,9 +213,20 @@ struct Failover {
 
 enum class AdminWish : std::uint8_t { ready, drain, maint };
 
+/// A backend entry that names many: every address that DNS answers is one.
+struct Discovery {
+  bool srv = false;  // SRV records: port, weight and priority come from them
+  Millis refresh = seconds(5);  // the least between two questions; the records' time to live counts above it
+  Millis hold = minutes(5);     // how long an address that vanished may keep its sessions
+  bool operator==(const Discovery&) const = default;
+};
+
 struct Backend {
   std::string id;
   Address address;
+  std::optional<Discovery> discovery;  // then `address` is what is asked for, and this entry serves nobody itself
+  std::string ip;                      // discovered: the address that was found; empty: `address` is used
+  bool leaving = false;                // discovered: it vanished from the answer
   std::uint32_t weight = 1;
   bool backup = false;
   std::optional<std::uint32_t> max_in_flight;
@@ -225,6 +238,7 @@ struct BackendTls {
   bool verify = true;
   std::string server_name;  // empty: the backend's host
   std::string cert, key;
+  bool operator==(const BackendTls&) const = default;
 };
 
 enum class Balance : std::uint8_t { round_robin, least_requests, random_two, peak_ewma, first };
@@ -257,6 +271,8 @@ struct Store {
 };
 
 struct Config {
+  std::string text, hash;  // the file as it was read, and the first 16 hex digits of its SHA-256
+  std::vector<std::string> dns_servers;  // ip or ip:port; empty: the system's
   std::optional<std::uint32_t> workers;       // none: auto
   std::string state_dir = "/var/lib/remora";  // empty: none
   Millis shutdown_delay{0};

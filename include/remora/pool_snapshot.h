@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "remora/config.h"
+#include "remora/traffic_counts.h"
 #include "util/hash.h"
 
 namespace remora {
@@ -56,7 +57,8 @@ class PlaceQueue;
 
 /// One app server. Identity is the configured id: it survives reloads and address changes.
 struct Backend {
-  Backend(std::string pool_name, std::string backend_id);
+  /// `workers`: request threads, for counters of their own.
+  Backend(std::string pool_name, std::string backend_id, std::size_t workers = 1);
   ~Backend();
 
   /// It announced a generation; numbers only grow.
@@ -78,6 +80,9 @@ struct Backend {
   /// The load that its sessions are expected to bring; see balance/expected_load.h.
   alignas(64) ExpectedLoad expected;
 
+  /// Attempts by what they brought and the time to their first byte; by worker.
+  std::vector<TrafficCounts> traffic;
+
   /// Only touched when `max_in_flight` is set.
   alignas(64) const std::unique_ptr<PlaceQueue> queue;
 };
@@ -95,6 +100,7 @@ struct Member {
   Admin admin = Admin::ready;
   Health health = Health::unknown;
   Ejected ejected = Ejected::no;
+  bool leaving = false;  // its drain is past its deadline: the sessions it still has move, a few at a time
   bool panic = false;  // too few are in service: what probes and traffic showed does not count
 
   // Three separate facts (the operator's wish, probes, live traffic), combined here and nowhere else.

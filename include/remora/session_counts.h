@@ -4,22 +4,12 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 
 #include "remora/affinity.h"
+#include "remora/counter.h"
 
 namespace remora {
-
-/// A counter with one writer and any number of readers: a plain addition on the request path.
-class Counter {
- public:
-  void add() noexcept { value_.store(value_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
-  std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
 
 /// What became of sessions beyond their requests.
 enum class SessionEvent : std::uint8_t { bound, replaced, cleared, ended, renewed, lost, count_ };

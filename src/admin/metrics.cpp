@@ -2,9 +2,11 @@
 
 #include <prometheus/text_serializer.h>
 
-#include <map>
+#include <limits>
 #include <sstream>
 #include <utility>
+
+#include "version.h"
 
 namespace remora {
 
@@ -27,6 +29,20 @@ class Families {
       m.counter.value = value;
     else
       m.gauge.value = value;
+    families_.back().metric.push_back(std::move(m));
+  }
+  void add(Labels labels, const TrafficSum& traffic) {
+    ClientMetric m;
+    m.label = std::move(labels);
+    std::uint64_t n = 0;
+    for (std::size_t i = 0; i < traffic.buckets.size(); ++i) {
+      n += traffic.buckets[i];
+      const bool last = i == TrafficCounts::bounds_ms.size();
+      m.histogram.bucket.push_back(
+          {n, last ? std::numeric_limits<double>::infinity() : TrafficCounts::bounds_ms[i] / 1000.0});
+    }
+    m.histogram.sample_count = n;
+    m.histogram.sample_sum = static_cast<double>(traffic.microseconds) / 1e6;
     families_.back().metric.push_back(std::move(m));
   }
   std::string text() const {
@@ -57,33 +73,104 @@ void add_counters(Families& out, const Snapshot& snapshot, const char* label, Me
   }
 }
 
-void add_sessions(Families& out, const Snapshot& snapshot, SessionMemory& memory, Moment now) {
-  using Place = std::pair<std::uint16_t, std::uint64_t>;
-  std::map<Place, double> learned, issued;
-  memory.learned.count(now, [&](std::uint16_t pool, std::uint64_t backend) { ++learned[{pool, backend}]; });
-  memory.active.count(now, [&](std::uint16_t pool, std::uint64_t backend) { ++issued[{pool, backend}]; });
+void add_sessions(Families& out, AdminActions& actions) {
+  actions.census().refresh(actions.now());
   out.begin(
       "remora_sessions",
       "Living sessions per backend: learned ones exactly, issued ones as seen by this instance within their "
       "idle timeout.",
       MetricType::Gauge);
-  for (const auto& pool : snapshot.pools) {
+  for (const auto& pool : actions.snapshot().pools) {
     if (pool->affinity.empty()) continue;
     for (const Member& m : pool->snapshot->members) {
-      const Place place{pool->number, m.backend->hash};
-      for (const auto& [family, counts] : {std::pair{"learned", &learned}, std::pair{"issued", &issued}}) {
-        const auto found = counts->find(place);
-        out.add({{"pool", pool->config.name}, {"backend", m.backend->id}, {"family", family}},
-                found == counts->end() ? 0 : found->second);
-      }
+      const auto count = actions.census().at(pool->number, m.backend->hash);
+      const auto add = [&](const char* family, std::uint64_t n) {
+        out.add({{"pool", pool->config.name}, {"backend", m.backend->id}, {"family", family}}, static_cast<double>(n));
+      };
+      add("learned", count.learned);
+      add("issued", count.issued);
     }
   }
 }
 
+constexpr const char* classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+
+/// What clients saw.
+void add_listeners(Families& out, const Snapshot& snapshot) {
+  const auto each = [&](auto f) {
+    for (const std::size_t slot : snapshot.serving) f(*snapshot.listeners[slot]);
+  };
+  out.begin("remora_requests_total", "Requests of clients by the class of the answer's status; none: no answer.",
+            MetricType::Counter);
+  each([&](const ListenerView& l) {
+    const TrafficSum sum(l.shared->traffic);
+    for (std::size_t i = 0; i < sum.answers.size(); ++i)
+      out.add({{"listener", l.config.name}, {"code", classes[i]}}, static_cast<double>(sum.answers[i]));
+  });
+  out.begin("remora_request_seconds", "From the request's head to the end of its answer.", MetricType::Histogram);
+  each([&](const ListenerView& l) { out.add({{"listener", l.config.name}}, TrafficSum(l.shared->traffic)); });
+  out.begin("remora_connections", "Open connections of clients.", MetricType::Gauge);
+  each([&](const ListenerView& l) { out.add({{"listener", l.config.name}}, l.shared->open.load()); });
+}
+
+void add_backends(Families& out, const Snapshot& snapshot) {
+  const auto each = [&](auto f) {
+    for (const auto& pool : snapshot.pools)
+      for (const Member& m : pool->snapshot->members)
+        f(Labels{{"pool", pool->config.name}, {"backend", m.backend->id}}, m);
+  };
+  const auto gauge = [&](const char* name, const char* help, auto value) {
+    out.begin(name, help, MetricType::Gauge);
+    each([&](const Labels& labels, const Member& m) { out.add(labels, static_cast<double>(value(m))); });
+  };
+  out.begin("remora_backend_requests_total", "Requests sent to the backend, retries included.", MetricType::Counter);
+  each([&](const Labels& labels, const Member& m) {
+    out.add(labels, static_cast<double>(m.backend->served.load(std::memory_order_relaxed)));
+  });
+  out.begin("remora_backend_answers_total",
+            "What those requests brought: the class of the status; none: no answer that could be understood.",
+            MetricType::Counter);
+  each([&](const Labels& labels, const Member& m) {
+    const TrafficSum sum(m.backend->traffic);
+    for (std::size_t i = 0; i < sum.answers.size(); ++i) {
+      Labels with = labels;
+      with.push_back({"code", classes[i]});
+      out.add(std::move(with), static_cast<double>(sum.answers[i]));
+    }
+  });
+  out.begin("remora_backend_first_byte_seconds", "From choosing the backend to the head of its answer, or its failure.",
+            MetricType::Histogram);
+  each([&](const Labels& labels, const Member& m) { out.add(labels, TrafficSum(m.backend->traffic)); });
+  gauge("remora_backend_requests_in_flight", "Requests at the backend now.",
+        [](const Member& m) { return m.backend->in_flight.load(std::memory_order_relaxed); });
+  gauge("remora_backend_admin", "What the operator wants: 0 ready, 1 drain, 2 maint.",
+        [](const Member& m) { return static_cast<int>(m.admin); });
+  gauge("remora_backend_health", "What probes see: 0 down, 1 up, 2 unknown.", [](const Member& m) {
+    return m.health == Health::down ? 0 : m.health == Health::up ? 1 : 2;
+  });
+  gauge("remora_backend_ejected", "What live traffic shows: 0 fine, 1 takes no new sessions, 2 takes nothing.",
+        [](const Member& m) { return static_cast<int>(m.ejected); });
+  gauge("remora_backend_accepts_new",
+        "1: may begin sessions, by the operator, probes and live traffic together.",
+        [](const Member& m) { return m.accepts_new() ? 1 : 0; });
+  gauge("remora_backend_accepts_bound", "1: may serve sessions that are bound to it.",
+        [](const Member& m) { return m.accepts_bound() ? 1 : 0; });
+}
+
 }  // namespace
 
-std::string metrics_text(const Snapshot& snapshot, SessionMemory& memory, Moment now) {
+std::string metrics_text(AdminActions& actions) {
+  const Snapshot& snapshot = actions.snapshot();
+  SessionMemory& memory = actions.memory();
   Families out;
+  out.begin("remora_build_info", "1; the version.", MetricType::Gauge);
+  out.add({{"version", version}}, 1);
+  out.begin("remora_config_info", "1; which configuration is in force, so that a half-done rollout shows.", MetricType::Gauge);
+  out.add({{"hash", actions.config().hash}}, 1);
+  out.begin("remora_ready", "1: takes new requests.", MetricType::Gauge);
+  out.add({}, actions.ready() ? 1 : 0);
+  add_listeners(out, snapshot);
+  add_backends(out, snapshot);
   out.begin("remora_session_requests_total",
             "Requests by why their session is where it is; none: no session (derived affinity, preflights).",
             MetricType::Counter);
@@ -97,7 +184,7 @@ std::string metrics_text(const Snapshot& snapshot, SessionMemory& memory, Moment
             "Ids bound, replaced by a login and cleared by the app; sessions ended, renewed and lost.",
             MetricType::Counter);
   add_counters<SessionEvent>(out, snapshot, "event", &SessionCounts::events);
-  add_sessions(out, snapshot, memory, now);
+  add_sessions(out, actions);
 
   out.begin("remora_session_table_entries", "Entries of the local tables.", MetricType::Gauge);
   out.add({{"table", "learned"}}, static_cast<double>(memory.learned.size()));
@@ -107,26 +194,6 @@ std::string metrics_text(const Snapshot& snapshot, SessionMemory& memory, Moment
             MetricType::Counter);
   out.add({}, static_cast<double>(memory.evicted()));
 
-  out.begin("remora_backend_requests_total", "Requests sent to the backend, retries included.",
-            MetricType::Counter);
-  for (const auto& pool : snapshot.pools)
-    for (const Member& m : pool->snapshot->members)
-      out.add({{"pool", pool->config.name}, {"backend", m.backend->id}},
-              static_cast<double>(m.backend->served.load(std::memory_order_relaxed)));
-  out.begin("remora_backend_requests_in_flight", "Requests at the backend now.", MetricType::Gauge);
-  for (const auto& pool : snapshot.pools)
-    for (const Member& m : pool->snapshot->members)
-      out.add({{"pool", pool->config.name}, {"backend", m.backend->id}},
-              m.backend->in_flight.load(std::memory_order_relaxed));
-  out.begin("remora_backend_accepts_new",
-            "1: may begin sessions, by the operator, probes and live traffic together.", MetricType::Gauge);
-  for (const auto& pool : snapshot.pools)
-    for (const Member& m : pool->snapshot->members)
-      out.add({{"pool", pool->config.name}, {"backend", m.backend->id}}, m.accepts_new() ? 1 : 0);
-  out.begin("remora_backend_accepts_bound", "1: may serve sessions that are bound to it.", MetricType::Gauge);
-  for (const auto& pool : snapshot.pools)
-    for (const Member& m : pool->snapshot->members)
-      out.add({{"pool", pool->config.name}, {"backend", m.backend->id}}, m.accepts_bound() ? 1 : 0);
   return out.text();
 }
 

@@ -1,15 +1,14 @@
 // /metrics: the counters of all workers summed, and what the tables hold, in Prometheus' text format.
 //
-// Threading: control thread. Counting sessions walks their tables: some milliseconds per 100,000.
+// Threading: control thread. docs/operating.md explains each family.
 #pragma once
 
 #include <string>
 
-#include "proxy/snapshot.h"
-#include "session/memory.h"
+#include "admin/api.h"
 
 namespace remora {
 
-std::string metrics_text(const Snapshot& snapshot, SessionMemory& memory, Moment now);
+std::string metrics_text(AdminActions& actions);
 
 }  // namespace remora

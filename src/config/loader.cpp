@@ -1,5 +1,6 @@
 #include "config/loader.h"
 
+#include <openssl/evp.h>
 #include <yaml-cpp/eventhandler.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <sstream>
 
 #include "config/sections.h"
+#include "net/address.h"
 #include "util/text.h"
 
 namespace remora::config {
@@ -62,6 +64,7 @@ void read_admin(const Value& v, Admin& out) {
   m.read_with("token", out.token, [](const Value& x, std::string& o) {
     if (!x.is_null()) read_secret(x, o);
   });
+  m.read("read_only", out.read_only);
   const bool loopback = !out.bind || out.bind->kind == Address::Kind::unix_path ||
                         out.bind->host == "localhost" || out.bind->host == "::1" ||
                         out.bind->host.rfind("127.", 0) == 0;
@@ -100,6 +103,26 @@ void read_store(const Value& v, Store& out) {
   for (const char* key : {"memory_bytes", "cache_ttl", "timeout", "redis", "memcached"}) m.not_yet(key);
 }
 
+void read_dns_servers(const Value& v, std::vector<std::string>& out) {
+  for_each_item(v, true, [&](const Value& item) {
+    const auto text = scalar(item);
+    if (!text) return;
+    std::string_view host = *text;
+    std::string_view port = "53";
+    if (!parse_ip(host)) {
+      const auto colon = host.rfind(':');
+      port = colon == std::string_view::npos ? "" : host.substr(colon + 1);
+      host = host.substr(0, colon);
+      if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    }
+    const auto number = parse_decimal(port);
+    if (!parse_ip(host) || !number || *number == 0 || *number > 65535)
+      return item.bad("'" + *text + "' is no address of a name server (10.0.0.2, 10.0.0.2:5353)");
+    out.push_back(host.find(':') != std::string_view::npos ? "[" + std::string(host) + "]:" + std::string(port)
+                                                           : std::string(host) + ":" + std::string(port));
+  });
+}
+
 void read_root(const Value& root, Kinds kinds, Config& out) {
   Map m(root);
   if (const auto v = m.get("workers"); v && !(v->node.IsScalar() && v->node.Scalar() == "auto")) {
@@ -118,6 +141,10 @@ void read_root(const Value& root, Kinds kinds, Config& out) {
   m.read_with("admin", out.admin, read_admin);
   m.read_with("log", out.log, read_log);
   m.read_with("store", out.store, read_store);
+  if (const auto dns = m.get("dns")) {
+    Map d(*dns);
+    d.read_with("servers", out.dns_servers, read_dns_servers);
+  }
   m.read_with("listeners", out.listeners, read_listeners);
   m.read_with("routes", out.routes, read_routes);
   m.not_yet("jwt");
@@ -132,6 +159,19 @@ void read_root(const Value& root, Kinds kinds, Config& out) {
     });
     if (v->is_map() && out.pools.empty()) v->bad("needs at least one pool");
   }
+}
+
+std::string sha256_hex(std::string_view text) {
+  unsigned char digest[32];
+  unsigned int size = sizeof digest;
+  if (::EVP_Digest(text.data(), text.size(), digest, &size, ::EVP_sha256(), nullptr) != 1) return std::string(64, '0');
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  for (const unsigned char byte : digest) {
+    out += digits[byte >> 4];
+    out += digits[byte & 15];
+  }
+  return out;
 }
 
 /// Only notes where documents begin.
@@ -207,6 +247,8 @@ Loaded load_text(std::string_view text, const std::string& name, Kinds kinds) {
     errors.add(e.mark, "", e.msg);
   }
   if (!errors.empty()) return failed();
+  config.text = text;
+  config.hash = sha256_hex(text).substr(0, 16);
   return config;
 }
 

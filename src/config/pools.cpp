@@ -1,27 +1,53 @@
 #include <algorithm>
 
 #include "config/sections.h"
+#include "net/address.h"
 #include "util/text.h"
 
 namespace remora::config {
 
 namespace {
 
+/// `dns: host:port`, or `dns_srv: name`, with `refresh` and `hold`.
+void read_discovery(const Value& v, Map& m, Backend& out) {
+  const auto dns = m.get("dns"), srv = m.get("dns_srv"), refresh = m.get("refresh"), hold = m.get("hold");
+  if (!dns && !srv) {
+    if (refresh) refresh->bad("belongs to `dns` or `dns_srv`");
+    if (hold) hold->bad("belongs to `dns` or `dns_srv`");
+    return;
+  }
+  if (dns && srv) v.bad("has both dns and dns_srv; one of them");
+  Discovery found;
+  found.srv = srv.has_value();
+  if (srv) {
+    read_value(*srv, out.address.host);
+    const auto& name = out.address.host;
+    if (name.empty() || name.find_first_of(": /") != std::string::npos)
+      srv->bad("must be the name of SRV records, as _http._tcp.app.internal; the port comes from them");
+  } else {
+    read_address(*dns, out.address);
+    if (out.address.kind != Address::Kind::tcp || parse_ip(out.address.host))
+      dns->bad("must be a name with a port, as app.internal:8080; a fixed address belongs under `address`");
+  }
+  if (refresh) read_positive(*refresh, found.refresh);
+  if (hold) read_value(*hold, found.hold);
+  out.discovery = found;
+}
+
 void read_backend(const Value& v, Backend& out) {
   if (v.node.IsScalar()) {
     read_address(v, out.address);
   } else {
     Map m(v);
-    m.not_yet("dns");
-    m.not_yet("dns_srv");
-    m.not_yet("refresh");
-    m.not_yet("hold");
-    const bool discovered = v.is_map() && (v.node["dns"] || v.node["dns_srv"]);
+    read_discovery(v, m, out);
     m.read("id", out.id);
-    if (const auto address = m.get("address"))
+    if (out.discovery && !out.id.empty()) v.bad("has no `id` of its own: what DNS answers is named by its addresses");
+    if (const auto address = m.get("address")) {
       read_address(*address, out.address);
-    else if (!discovered)
-      v.bad("needs `address: host:port`");
+      if (out.discovery) v.bad("has both an address and a name to be asked for; one of them");
+    } else if (!out.discovery) {
+      v.bad("needs `address: host:port`, or `dns:` or `dns_srv:` with a name");
+    }
     m.read("weight", out.weight);
     m.read("backup", out.backup);
     m.read_with("max_in_flight", out.max_in_flight, [](const Value& x, std::optional<std::uint32_t>& o) {
@@ -36,7 +62,7 @@ void read_backend(const Value& v, Backend& out) {
     });
     if (out.weight > 10000) v.bad("weight must be 0 to 10000");
   }
-  if (out.id.empty()) out.id = out.address.text();
+  if (out.id.empty()) out.id = out.discovery && out.discovery->srv ? out.address.host : out.address.text();
 }
 
 void read_backends(const Value& v, std::vector<Backend>& out) {

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "util/text.h"
+#include "util/units.h"
 
 namespace remora::config {
 
@@ -151,16 +152,6 @@ void read_integer(const Value& v, T& out) {
     out = static_cast<T>(*n);
 }
 
-/// Number and unit apart: "1.5" and "s".
-std::optional<std::pair<double, std::string_view>> split_unit(std::string_view text) {
-  std::size_t i = 0;
-  while (i < text.size() && ((text[i] >= '0' && text[i] <= '9') || text[i] == '.')) ++i;
-  if (i == 0 || i > 15 || text.front() == '.' ||
-      std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(i), '.') > 1)
-    return std::nullopt;
-  return std::pair(std::strtod(std::string(text.substr(0, i)).c_str(), nullptr), text.substr(i));
-}
-
 }  // namespace
 
 std::optional<std::string> scalar(const Value& v) {
@@ -193,20 +184,6 @@ void read_value(const Value& v, std::uint32_t& out) {
   read_integer(v, out);
 }
 
-std::optional<Millis> parse_duration(std::string_view text) {
-  const auto parts = split_unit(text);
-  if (!parts) return std::nullopt;
-  const auto& [n, unit] = *parts;
-  const double ms = unit == "ms"  ? 1
-                    : unit == "s" ? 1e3
-                    : unit == "m" ? 6e4
-                    : unit == "h" ? 3.6e6
-                    : unit == "d" ? 8.64e7
-                                  : 0;
-  if (ms == 0 || n * ms > 3.2e12) return std::nullopt;  // a hundred years
-  return Millis(static_cast<std::int64_t>(std::llround(n * ms)));
-}
-
 void read_value(const Value& v, Millis& out) {
   const auto text = scalar(v);
   if (!text) return;
@@ -223,20 +200,6 @@ void read_positive(const Value& v, Millis& out) {
     v.bad("must be more than zero");
   else
     out = d;
-}
-
-std::optional<std::uint64_t> parse_size(std::string_view text) {
-  const auto parts = split_unit(text);
-  if (!parts) return std::nullopt;
-  const auto& [n, unit] = *parts;
-  const double bytes = unit == "B"     ? 1
-                       : unit == "KiB" ? 1024.0
-                       : unit == "MiB" ? 1048576.0
-                       : unit == "GiB" ? 1073741824.0
-                       : unit == "TiB" ? 1099511627776.0
-                                       : 0;
-  if (bytes == 0 || n * bytes > 9e15) return std::nullopt;
-  return static_cast<std::uint64_t>(n * bytes);
 }
 
 void read_size(const Value& v, std::size_t& out) {
@@ -279,11 +242,10 @@ void read_address(const Value& v, Address& out) {
 void read_percent(const Value& v, double& out) {
   const auto text = scalar(v);
   if (!text) return;
-  const auto parts = split_unit(*text);
-  if (!parts || parts->second != "%" || parts->first > 100)
-    v.bad("'" + *text + "' is no share (0% to 100%)");
+  if (const auto share = parse_share(*text))
+    out = *share;
   else
-    out = parts->first / 100;
+    v.bad("'" + *text + "' is no share (0% to 100%)");
 }
 
 void read_positive_number(const Value& v, double& out) {

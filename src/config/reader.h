@@ -97,8 +97,6 @@ void read_value(const Value& v, bool& out);
 void read_value(const Value& v, std::uint16_t& out);
 void read_value(const Value& v, std::uint32_t& out);
 void read_value(const Value& v, Millis& out);
-std::optional<Millis> parse_duration(std::string_view text);
-std::optional<std::uint64_t> parse_size(std::string_view text);
 void read_size(const Value& v, std::size_t& out);
 void read_positive(const Value& v, Millis& out);
 void read_address(const Value& v, Address& out);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <cstring>
 
 #include "health/probes.h"
 
@@ -17,7 +18,14 @@ struct HealthChecker::Target {
   HealthTracker tracker;
   ProbeTarget what;
   Wake wake;
+  std::string note;
   bool ended = false;
+
+  bool probes_the_same(const ProbeTarget& other) const {
+    return what.probe == other.probe && what.tls == other.tls && what.host == other.host &&
+           what.server_name == other.server_name && what.endpoint.size == other.endpoint.size &&
+           std::memcmp(&what.endpoint.storage, &other.endpoint.storage, other.endpoint.size) == 0;
+  }
 };
 
 HealthChecker::HealthChecker(Loop& loop, Flipped flipped)
@@ -42,6 +50,11 @@ Health HealthChecker::state(const Backend& backend) const {
   return it == targets_.end() ? Health::unknown : it->second->tracker.state();
 }
 
+std::string HealthChecker::note(const Backend& backend) const {
+  const auto it = targets_.find(&backend);
+  return it == targets_.end() ? "" : it->second->note;
+}
+
 bool HealthChecker::nobody_up(const std::string& pool) const {
   for (const auto& [backend, target] : targets_)
     if (backend->pool == pool && target->tracker.state() != Health::down) return false;
@@ -56,7 +69,11 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
     if (probe.kind == config::ProbeKind::off) continue;
     for (const Member& m : pool->snapshot->members) {
       const auto before = old.find(m.backend.get());
-      const Health initial = before == old.end() ? Health::unknown : before->second->tracker.state();
+      Health initial = before == old.end() ? Health::unknown : before->second->tracker.state();
+      if (const auto known = adopted_.find({m.backend->pool, m.backend->id}); known != adopted_.end()) {
+        initial = known->second;
+        adopted_.erase(known);
+      }
       auto target = std::make_shared<Target>(loop_, m.backend, probe.rise, probe.fall, initial);
       target->what.probe = probe;
       target->what.endpoint = pool->endpoint(m);
@@ -67,6 +84,11 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
       target->what.server_name = pool->tls && !pool->config.tls->server_name.empty()
                                      ? pool->config.tls->server_name
                                      : m.address.host;
+      if (before != old.end() && before->second->probes_the_same(target->what)) {
+        targets_.emplace(m.backend.get(), std::move(before->second));
+        old.erase(before);
+        continue;
+      }
       targets_.emplace(m.backend.get(), target);
       asio::co_spawn(loop_.ctx.get_executor(), watch(std::move(target), *this), asio::detached);
     }
@@ -94,6 +116,7 @@ Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checke
     if (t->ended) co_return;
     t->backend->note_generation(verdict.generation);
     const bool passed = verdict.failure.empty();
+    t->note = verdict.failure;
     const bool urgent = passed && t->tracker.state() == Health::down && checker.nobody_up(t->backend->pool);
     if (const auto flip = t->tracker.observe(passed, urgent))
       checker.flipped_(t->backend, *flip, passed ? "probe passed" : verdict.failure);

@@ -28,6 +28,10 @@ class HealthChecker {
   void configure(const std::vector<std::shared_ptr<const PoolView>>& pools);
   /// The last known state; unknown where nothing probes.
   Health state(const Backend& backend) const;
+  /// What the last probe said if it did not pass.
+  std::string note(const Backend& backend) const;
+  /// Another process saw it so: where to begin. Before configure.
+  void adopt(const std::string& pool, const std::string& id, Health state) { adopted_[{pool, id}] = state; }
   void stop();
 
  private:
@@ -39,6 +43,7 @@ class HealthChecker {
   Flipped flipped_;
   FastRandom random_;
   std::map<const Backend*, std::shared_ptr<Target>> targets_;
+  std::map<std::pair<std::string, std::string>, Health> adopted_;
 };
 
 }  // namespace remora

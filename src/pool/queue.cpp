@@ -5,10 +5,11 @@
 
 namespace remora {
 
-Backend::Backend(std::string pool_name, std::string backend_id)
+Backend::Backend(std::string pool_name, std::string backend_id, std::size_t workers)
     : pool(std::move(pool_name)),
       id(std::move(backend_id)),
       hash(backend_hash(id)),
+      traffic(workers),
       queue(std::make_unique<PlaceQueue>()) {}
 
 Backend::~Backend() = default;

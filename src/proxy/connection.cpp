@@ -57,7 +57,7 @@ void Connection::start(WorkerContext& worker, const ListenerState& listener, Str
   auto* connection = new Connection(worker, listener, std::move(stream), peer);
   // Parked until it says something: a connection that is only opened costs no working memory.
   connection->stream_->park(*connection);
-  const auto& timeouts = worker.snapshot->shared->listeners[listener.index]->config.timeouts;
+  const auto& timeouts = worker.snapshot->shared->listeners[listener.slot]->config.timeouts;
   connection->arm(worker.loop.wheel, connection->idle_since_ + timeouts.header);
 }
 
@@ -75,8 +75,8 @@ Connection::Connection(WorkerContext& worker, const ListenerState& listener, Str
 }
 
 Connection::~Connection() {
-  if (counted_) listener_.limits->disconnected(peer_);
-  listener_.open->fetch_sub(1, std::memory_order_relaxed);
+  if (counted_) listener_.shared->limits.disconnected(peer_);
+  listener_.shared->open.fetch_sub(1, std::memory_order_relaxed);
   (previous_ != nullptr ? previous_->next_ : worker_.connections) = next_;
   if (next_ != nullptr) next_->previous_ = previous_;
   --worker_.connection_count;
@@ -125,12 +125,12 @@ void Connection::rest() {
 }
 
 Task<void> Connection::serve() {
-  view_ = worker_.snapshot->shared->listeners[listener_.index];
+  view_ = worker_.snapshot->shared->listeners[listener_.slot];
   Exchange& exchange = active_->exchange;
   stream_->attach(exchange.wake(), Wake::client);
   Exchange::End end = Exchange::End::close;
   if (greeted_ || co_await greet()) {
-    exchange.begin(stream_, view_, listener_.limits.get(), peer_, idle_since_);
+    exchange.begin(stream_, view_, peer_, idle_since_);
     do end = co_await exchange.run();
     while (end == Exchange::End::keep);
     idle_since_ = exchange.idle_since();
@@ -178,8 +178,8 @@ Task<bool> Connection::greet() {
       if (io == Io::failed || co_await wait(deadline)) co_return false;
     }
   }
-  if (listener_.limits && !contains(view_->config.trusted_proxies, peer_)) {
-    if (!listener_.limits->connected(peer_, worker_.clock.steady_now())) co_return false;
+  if (view_->config.per_client.connections && !contains(view_->config.trusted_proxies, peer_)) {
+    if (!listener_.shared->limits.connected(peer_, worker_.clock.steady_now())) co_return false;
     counted_ = true;
   }
   greeted_ = true;

@@ -28,9 +28,8 @@ struct Active {
 
 /// What the connections of one listener share on one worker.
 struct ListenerState {
-  std::size_t index = 0;                             // into Snapshot::listeners
-  std::shared_ptr<ClientLimits> limits;              // null: none
-  std::shared_ptr<std::atomic<std::uint32_t>> open;  // connections of this listener, all workers
+  std::size_t slot = 0;  // into Snapshot::listeners
+  std::shared_ptr<ListenerShared> shared;
 };
 
 class Connection final : private StreamWatcher, private DeadlineEntry {
@@ -61,7 +60,7 @@ class Connection final : private StreamWatcher, private DeadlineEntry {
   void expired() override;
 
   WorkerContext& worker_;
-  const ListenerState& listener_;
+  const ListenerState listener_;
   StreamRef stream_;
   ClientAddress peer_;
   Clock::Steady idle_since_;

@@ -30,10 +30,9 @@ Task<Exchange::End> Exchange::run() {
 
 // Before the road -----------------------------------------------------------------------------------
 
-void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, ClientLimits* limits,
+void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> listener,
                      const ClientAddress& peer, Clock::Steady idle_since) {
   listener_ = std::move(listener);
-  limits_ = limits;
   arrival_ = {};
   arrival_.peer = peer;
   arrival_.peer_text_size = peer.format(arrival_.peer_text);
@@ -127,8 +126,8 @@ bool Exchange::admit() {
       request_id_text_ = {request_id_, sizeof request_id_};
     }
   }
-  if (limits_ == nullptr) return true;
-  retry_after_ = limits_->request(arrival_.client, head_at_);
+  if (!listener_->config.per_client.requests_per_second) return true;
+  retry_after_ = listener_->shared->limits.request(arrival_.client, head_at_);
   if (retry_after_ == 0) return true;
   answer_status_ = 429;
   return false;

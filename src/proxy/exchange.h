@@ -40,8 +40,8 @@ class Exchange final : private UrlScope {
   explicit Exchange(WorkerContext& worker) : worker_(worker), wake_(worker.loop.wheel) {}
 
   /// A connection becomes active. `stream` is open, its TLS and PROXY line are done.
-  void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, ClientLimits* limits,
-             const ClientAddress& peer, Clock::Steady idle_since);
+  void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
+             Clock::Steady idle_since);
   void end() noexcept;
 
   Task<End> run();
@@ -86,8 +86,12 @@ class Exchange final : private UrlScope {
   Step pump_lane(Lane&);
   void put_answer();
   End finish();
+  /// The client must not send another request on this connection.
+  bool last_answer() const noexcept;
   void release_backend();
+  void count_exchange();
   void log_exchange();
+  std::uint16_t final_status() const noexcept;
   std::string_view verdict_kind() const noexcept;
   std::string_view masked(std::string_view url);
   void fail(Failure::Side, Failure::Kind, std::uint16_t status = 0) noexcept;
@@ -101,6 +105,7 @@ class Exchange final : private UrlScope {
   LoadBalancer& balancer() const noexcept { return *snapshot_->balancers[pool_index_]; }
   bool serve_at(const Member* member) noexcept;
   const Member* usable_bound(std::uint64_t backend) const noexcept;
+  bool should_leave() const noexcept;
   bool choose_for_session(const Failure& before);
   bool choose_for_unbound();
   bool place_new();
@@ -133,7 +138,6 @@ class Exchange final : private UrlScope {
   WorkerContext& worker_;
   Wake wake_;
   std::shared_ptr<const ListenerView> listener_;
-  ClientLimits* limits_ = nullptr;
   Arrival arrival_;
   Clock::Steady idle_since_;
   struct {  // where the first request without a session went

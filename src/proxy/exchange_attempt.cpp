@@ -56,6 +56,9 @@ Task<void> Exchange::attempt() {
 /// nor does a client's own failure.
 void Exchange::note_outcome() {
   Backend& backend = *member_->backend;
+  const bool answered = failure_.kind == Kind::none || failure_.kind == Kind::status;
+  if (failure_.side != FailSide::client)
+    backend.traffic[worker_.index].count(answered ? response_.status : 0, now() - attempt_at_);
   const std::uint32_t length = pool_->config.eject.consecutive_failures;
   switch (failure_.kind) {
     case Kind::none:

@@ -43,12 +43,14 @@ Task<Exchange::End> Exchange::read_head() {
   }
   started_ = head_at_ = touched_ = now();
   snapshot_ = worker_.snapshot;
+  const auto& listener = snapshot_->shared->listeners[listener_->slot];
+  if (listener != listener_) listener_ = listener;  // a reload changed it
   co_return End::keep;
 }
 
 /// The response goes out: head, then body, while what is left of the request still goes in.
 Task<Exchange::End> Exchange::deliver() {
-  forced_close_ = !request_.keep_alive || worker_.stopping;
+  forced_close_ = last_answer();
   const ResponseContext context{response_, *route_, response_edits_, worker_.date(worker_.clock.wall_now()),
                                 forced_close_};
   edit_response(context, out_);
@@ -59,6 +61,7 @@ Task<Exchange::End> Exchange::deliver() {
     co_await tunnel();
     release_backend();
     leave_session();
+    count_exchange();
     log_exchange();
     co_return End::close;
   }
@@ -225,7 +228,7 @@ Task<Exchange::End> Exchange::answer() {
   release_backend();
   // What is left of the request cannot be told from the next one: this connection ends.
   const bool readable = client_.request_complete() && failure_.side != FailSide::client;
-  forced_close_ = !readable || !request_.keep_alive || worker_.stopping;
+  forced_close_ = !readable || last_answer();
   put_answer();
   std::size_t sent = 0;
   const Clock::Steady deadline = now() + client_timeouts().write;
@@ -279,6 +282,11 @@ void Exchange::put_answer() {
 
 // The end -------------------------------------------------------------------------------------------
 
+bool Exchange::last_answer() const noexcept {
+  return !request_.keep_alive || worker_.stopping || worker_.leaving ||
+         listener_->shared->retired.load(std::memory_order_relaxed);
+}
+
 /// The backend's connection is kept if it is fit for it; its place is free for the next.
 void Exchange::release_backend() {
   place_.free();
@@ -297,6 +305,7 @@ Exchange::End Exchange::finish() {
     pool_->counters->retrying.fetch_sub(1, std::memory_order_relaxed);
     counted_retry_ = false;
   }
+  count_exchange();
   log_exchange();
   idle_since_ = now();
   if (!client_.stream().is_open()) return End::close;
@@ -314,6 +323,15 @@ std::string_view Exchange::verdict_kind() const noexcept {
   const auto& kinds = pool_->affinity;
   if (kinds.empty()) return "none";
   return kinds[recognised_.kind < kinds.size() ? recognised_.kind : 0]->name();
+}
+
+/// As the client saw it; 499: it left before the answer.
+std::uint16_t Exchange::final_status() const noexcept {
+  return answer_status_ != 0 ? answer_status_ : failure_.kind == Kind::gone ? 499 : response_.status;
+}
+
+void Exchange::count_exchange() {
+  listener_->shared->traffic[worker_.index].count(final_status(), now() - started_);
 }
 
 void Exchange::log_exchange() {
@@ -335,7 +353,7 @@ void Exchange::log_exchange() {
     }
   }
   e.request_id = request_id_text_;
-  e.status = answer_status_ != 0 ? answer_status_ : failure_.kind == Kind::gone ? 499 : response_.status;
+  e.status = final_status();
   e.bytes = response_bytes_;
   e.listener = listener_->config.name;
   if (pool_ != nullptr) {

@@ -137,6 +137,14 @@ const Member* Exchange::usable_bound(std::uint64_t backend) const noexcept {
   return m != nullptr && m->accepts_bound() && !tried_.contains(m->backend.get()) ? m : nullptr;
 }
 
+/// Past its backend's drain deadline a session moves with its next request: a bounded number per second, and
+/// only if somebody else can take it.
+bool Exchange::should_leave() const noexcept {
+  constexpr double moves_per_second = 100;
+  return member_->leaving && target_of_move(Reason::drain) != nullptr &&
+         pool_->counters->drain.allow(moves_per_second, head_at_);
+}
+
 bool Exchange::choose_for_session(const Failure& before) {
   if (!before) {
     served_.binding = recognised_.binding;
@@ -147,6 +155,7 @@ bool Exchange::choose_for_session(const Failure& before) {
     served_.reason = recognised_.moved_for == Reason::none ? Reason::sticky : recognised_.moved_for;
     member_ = pool_->snapshot->find(served_.binding.backend);
     Reason why = reason_to_move(member_, served_.binding);
+    if (why == Reason::none && should_leave()) why = Reason::drain;
     if (why == Reason::none && wants_rebalance()) why = Reason::rebalance;
     bound_ = why == Reason::none;
     return bound_ || move_session(why);
@@ -202,6 +211,13 @@ void Exchange::begin_session(const SessionId& id, Reason reason) {
   served_.reason = reason;
 }
 
+namespace {
+std::string backend_name(const PoolSnapshot& pool, std::uint64_t hash) {
+  const Member* const m = pool.find(hash);
+  return m != nullptr ? m->backend->id : "removed";
+}
+}  // namespace
+
 /// Gives the session another backend. The tables have the last word: of parallel requests that move it, the
 /// first decides and the others follow.
 bool Exchange::move_session(Reason why) {
@@ -220,7 +236,11 @@ bool Exchange::move_session(Reason why) {
     served_.binding = standing;
     served_.reason = why;
     served_.changed = true;
-    if (standing.epoch == wanted.epoch && standing.backend == wanted.backend) return serve_at(to);
+    if (standing.epoch == wanted.epoch && standing.backend == wanted.backend) {
+      worker_.memory->recent.add({pool_->config.name, backend_name(*pool_->snapshot, recognised_.binding.backend),
+                                  to->backend->id, why, worker_.clock.wall_now()});
+      return serve_at(to);
+    }
     if (serve_at(usable_bound(standing.backend))) return true;
   }
   return false;

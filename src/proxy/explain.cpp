@@ -160,7 +160,8 @@ class Walk {
     const Tried nobody;
     if (r.what == What::session || r.what == What::detached) {
       const Member* m = members.find(r.binding.backend);
-      const Reason why = reason_to_move(m, r.binding);
+      Reason why = reason_to_move(m, r.binding);
+      if (why == Reason::none && m->leaving) why = Reason::drain;
       say("bound to: " + (m != nullptr ? facts(*m) : std::string("a backend that left the configuration")));
       if (why == Reason::none) {
         out_.reason = Reason::sticky;

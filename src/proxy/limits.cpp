@@ -29,19 +29,23 @@ std::size_t ClientLimits::size() {
   return n;
 }
 
+void ClientLimits::set(const config::PerClient& limits) {
+  std::array<std::unique_lock<std::mutex>, shard_count> all;
+  for (std::size_t i = 0; i < shard_count; ++i) all[i] = std::unique_lock(shards_[i].mutex);
+  limits_ = limits;
+}
+
 bool ClientLimits::connected(const ClientAddress& a, Clock::Steady now) {
-  if (!limits_.connections) return true;
   const Key key = key_of(a);
   Shard& s = shard(key);
   const std::lock_guard lock(s.mutex);
   Entry& e = entry(s, key, now);
-  if (e.connections >= *limits_.connections) return false;
+  if (limits_.connections && e.connections >= *limits_.connections) return false;
   ++e.connections;
   return true;
 }
 
 void ClientLimits::disconnected(const ClientAddress& a) {
-  if (!limits_.connections) return;
   const Key key = key_of(a);
   Shard& s = shard(key);
   const std::lock_guard lock(s.mutex);
@@ -51,10 +55,10 @@ void ClientLimits::disconnected(const ClientAddress& a) {
 }
 
 std::uint32_t ClientLimits::request(const ClientAddress& a, Clock::Steady now) {
-  if (!limits_.requests_per_second) return 0;
   const Key key = key_of(a);
   Shard& s = shard(key);
   const std::lock_guard lock(s.mutex);
+  if (!limits_.requests_per_second) return 0;
   Entry& e = entry(s, key, now);
   const double rate = *limits_.requests_per_second;
   e.tokens = std::min(burst(), e.tokens + rate * std::chrono::duration<double>(now - e.at).count());

@@ -17,7 +17,10 @@ namespace remora {
 
 class ClientLimits {
  public:
-  explicit ClientLimits(config::PerClient limits) : limits_(limits) {}
+  explicit ClientLimits(config::PerClient limits = {}) : limits_(limits) {}
+
+  /// A reload changed them: who has connections or tokens keeps them.
+  void set(const config::PerClient& limits);
 
   /// False: one connection too many. Pair each success with `disconnected`.
   bool connected(const ClientAddress&, Clock::Steady now);
@@ -58,7 +61,7 @@ class ClientLimits {
     return limits_.burst ? *limits_.burst : std::max(1.0, *limits_.requests_per_second);
   }
 
-  const config::PerClient limits_;
+  config::PerClient limits_;  // guarded by all shards' mutexes together; one is enough to read
   std::array<Shard, shard_count> shards_;
 };
 

@@ -3,11 +3,13 @@
 // Built by the control thread, posted to every worker. A request keeps the one that it began with.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
 #include "net/tls.h"
 #include "pool/pool_view.h"
+#include "proxy/limits.h"
 #include "proxy/route.h"
 #include "remora/affinity_kind.h"
 #include "remora/load_balancer.h"
@@ -16,16 +18,30 @@
 
 namespace remora {
 
+/// What a listener keeps from snapshot to snapshot; shared by all workers.
+struct ListenerShared {
+  explicit ListenerShared(std::size_t workers) : traffic(workers) {}
+  std::atomic<std::uint32_t> open{0};  // connections
+  ClientLimits limits;
+  std::atomic<bool> retired{false};  // left the configuration: its connections end with their next answer
+  std::vector<TrafficCounts> traffic;  // answers to clients and their whole time; by worker
+};
+
 struct ListenerView {
   config::Listener config;
   std::shared_ptr<const ServerTls> tls;  // null: plain
+  std::shared_ptr<ListenerShared> shared;
+  std::size_t slot = 0;  // in Snapshot::listeners
 };
 
 struct Snapshot {
   std::uint64_t generation = 0;
   std::shared_ptr<const Router> router;
   std::vector<std::shared_ptr<const PoolView>> pools;
+  /// By slot: the same listener has the same slot as long as the process lives. Null: its last connection
+  /// has ended.
   std::vector<std::shared_ptr<const ListenerView>> listeners;
+  std::vector<std::size_t> serving;  // the slots of the configuration's listeners, in its order
   std::vector<UrlSecret> url_secrets;
 };
 

@@ -57,6 +57,7 @@ struct WorkerContext {
   Ref<WorkerSnapshot> snapshot;
   ReportFailures report_failures;
   bool stopping = false;  // finish what runs, keep nothing alive
+  bool leaving = false;   // clients should go elsewhere: answers end their connections, idle ones stay
 
   /// Connections of this worker, in a ring whose head this is not: an intrusive list.
   Connection* connections = nullptr;

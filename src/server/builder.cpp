@@ -21,21 +21,21 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
                                                             const std::string& index_key) {
   auto view = std::make_shared<PoolView>();
   view->config = pool;
+  std::erase_if(view->config.backends, [](const config::Backend& b) { return b.discovery.has_value(); });
   view->number = numbers_.try_emplace(pool.name, static_cast<std::uint16_t>(numbers_.size())).first->second;
   auto snapshot = std::make_shared<PoolSnapshot>();
   snapshot->name = pool.name;
   for (const config::Backend& b : pool.backends) {
-    auto& backend = backends_[{pool.name, b.id}];
-    if (!backend) backend = std::make_shared<Backend>(pool.name, b.id);
+    if (b.discovery) continue;  // nobody by itself: what was found stands behind it
     Member m;
-    m.backend = backend;
+    m.backend = backend_named(pool.name, b.id);
     m.address = b.address;
     m.weight = warm_weight(b.weight, pool.slow_start, pool.slow_start);
     m.backup = b.backup;
     m.max_in_flight = b.max_in_flight.value_or(0);
     m.admin = b.admin;
     snapshot->members.push_back(std::move(m));
-    const auto endpoint = resolve(b.address);
+    const auto endpoint = resolve(b.ip.empty() ? b.address : config::Address{b.address.kind, b.ip, b.address.port});
     if (!endpoint)
       throw std::runtime_error("pool " + pool.name + ": backend " + b.id + ": " + b.address.text() +
                                " cannot be resolved: " + endpoint.error().message());
@@ -74,23 +74,67 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
     add_url_secrets(pool, snapshot->url_secrets);
   }
   snapshot->router = std::make_shared<Router>(config.routes, names);
+  if (last_) snapshot->listeners = last_->listeners;  // those that have gone finish with what they had
+  std::map<std::string, unsigned> seen;
   for (const config::Listener& listener : config.listeners) {
-    auto view = std::make_shared<ListenerView>();
-    view->config = listener;
-    if (listener.tls) {
-      const ServerTls* previous = nullptr;
-      if (last_)
-        for (const auto& old : last_->listeners)
-          if (old->config.bind == listener.bind && old->tls) previous = old->tls.get();
-      std::string why;
-      view->tls = ServerTls::load(*listener.tls, previous, why);
-      if (!view->tls) throw std::runtime_error("listener " + listener.name + ": " + why);
-    }
-    snapshot->listeners.push_back(std::move(view));
+    auto view = build_listener(listener, seen[listener.bind.text()]++);
+    if (snapshot->listeners.size() <= view->slot) snapshot->listeners.resize(view->slot + 1);
+    snapshot->listeners[view->slot] = view;
+    snapshot->serving.push_back(view->slot);
+  }
+  return snapshot;
+}
+
+std::shared_ptr<const ListenerView> SnapshotBuilder::build_listener(const config::Listener& listener, unsigned nth) {
+  auto view = std::make_shared<ListenerView>();
+  view->config = listener;
+  const auto [it, fresh] = slots_.try_emplace({listener.bind.text(), nth}, Slot{slots_.size(), nullptr});
+  if (fresh) it->second.shared = std::make_shared<ListenerShared>(workers_);
+  view->slot = it->second.number;
+  view->shared = it->second.shared;
+  if (!listener.tls) return view;
+  const ServerTls* previous = nullptr;
+  if (last_ && view->slot < last_->listeners.size() && last_->listeners[view->slot])
+    previous = last_->listeners[view->slot]->tls.get();
+  std::string why;
+  view->tls = ServerTls::load(*listener.tls, previous, why);
+  if (!view->tls) throw std::runtime_error("listener " + listener.name + ": " + why);
+  return view;
+}
+
+void SnapshotBuilder::commit(std::shared_ptr<const Snapshot> built) {
+  auto snapshot = std::make_shared<Snapshot>(*built);
+  const auto serves = [&](std::size_t slot) {
+    return std::find(snapshot->serving.begin(), snapshot->serving.end(), slot) != snapshot->serving.end();
+  };
+  for (auto& view : snapshot->listeners) {
+    if (!view) continue;
+    ListenerShared& shared = *view->shared;
+    const bool stays = serves(view->slot);
+    // Retired once before, and nobody is left: what it held (certificates, say) can go.
+    const bool over = !stays && shared.retired && shared.open.load() == 0;
+    shared.retired = !stays;
+    if (stays) shared.limits.set(view->config.per_client);
+    if (over) view.reset();
   }
   snapshot->generation = ++generation_;
-  last_ = snapshot;
-  return snapshot;
+  last_ = std::move(snapshot);
+  std::erase_if(backends_, [&](const auto& entry) { return entry.second.use_count() == 1; });
+  std::erase_if(returned_, [&](const auto& entry) {
+    return std::none_of(backends_.begin(), backends_.end(),
+                        [&](const auto& known) { return known.second.get() == entry.first; });
+  });
+}
+
+std::shared_ptr<Backend> SnapshotBuilder::backend_named(const std::string& pool, const std::string& id) {
+  auto& backend = backends_[{pool, id}];
+  if (!backend) backend = std::make_shared<Backend>(pool, id, workers_);
+  return backend;
+}
+
+std::shared_ptr<Backend> SnapshotBuilder::find_backend(const std::string& pool, const std::string& id) const {
+  const auto it = backends_.find({pool, id});
+  return it == backends_.end() ? nullptr : it->second;
 }
 
 std::uint64_t SnapshotBuilder::refused(Cause cause) const noexcept {
@@ -102,7 +146,9 @@ std::uint64_t SnapshotBuilder::refused(Cause cause) const noexcept {
 }
 
 std::shared_ptr<const Snapshot> SnapshotBuilder::with_facts(const HealthChecker& checker,
-                                                            const Ejector& ejector, Clock::Steady now) {
+                                                            const Ejector& ejector, const Wishes& wishes,
+                                                            Moment moment) {
+  const Clock::Steady now = moment.steady;
   auto snapshot = std::make_shared<Snapshot>(*last_);
   warming_up_ = false;
   for (auto& pool : snapshot->pools) {
@@ -111,13 +157,18 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::with_facts(const HealthChecker&
     for (std::size_t i = 0; i < members->members.size(); ++i) {
       Member& m = members->members[i];
       const bool was_out = m.health == Health::down || m.ejected != Ejected::no;
+      const config::Backend& file = pool->config.backends[i];
+      const Wish* const wish = wishes.find(pool->config.name, m.backend->id);
+      m.admin = wish != nullptr ? wish->admin : file.admin;
+      if (file.leaving) m.admin = std::max(m.admin, Admin::drain);
+      m.leaving = wish != nullptr && wish->deadline && *wish->deadline <= moment.wall;
       m.health = checker.state(*m.backend);
       m.ejected = ejector.state(*m.backend);
       const bool is_out = m.health == Health::down || m.ejected != Ejected::no;
       if (was_out && !is_out) returned_[m.backend.get()] = now;
       const auto since = returned_.find(m.backend.get());
       const auto slow_start = pool->config.slow_start;
-      m.weight = warm_weight(pool->config.backends[i].weight, slow_start,
+      m.weight = warm_weight(file.weight, slow_start,
                              since == returned_.end() ? slow_start : now - since->second);
       if (slow_start.count() > 0 && since != returned_.end() && now - since->second < slow_start)
         warming_up_ = true;

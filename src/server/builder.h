@@ -12,6 +12,8 @@
 #include "health/service.h"
 #include "proxy/snapshot.h"
 #include "remora/config.h"
+#include "server/wishes.h"
+#include "session/moment.h"
 
 namespace remora {
 
@@ -19,10 +21,22 @@ namespace remora {
 /// Threading: control thread.
 class SnapshotBuilder {
  public:
-  /// Reads certificates, resolves names, opens nothing. Throws std::runtime_error with one line per problem.
+  /// Reads certificates, resolves names, opens nothing, changes nothing that is in force. Throws
+  /// std::runtime_error with one line per problem.
   std::shared_ptr<const Snapshot> build(const config::Config& config, std::shared_ptr<const KeyRing> keys);
-  /// The one in force. REQUIRES: one was built.
+  /// From now on it is the one in force: listeners that it lacks are retired, limits count.
+  void commit(std::shared_ptr<const Snapshot> built);
+  bool started() const noexcept { return last_ != nullptr; }
+  /// The one in force. REQUIRES: started().
   const std::shared_ptr<const Snapshot>& last() const noexcept { return last_; }
+  /// What tables know pools by. Before the first build: taken over from another process.
+  const std::map<std::string, std::uint16_t>& pool_numbers() const noexcept { return numbers_; }
+  void adopt_pool_numbers(std::map<std::string, std::uint16_t> numbers) { numbers_ = std::move(numbers); }
+  const std::string& index_key() const noexcept { return index_key_; }
+  void adopt_index_key(std::string key) { index_key_ = std::move(key); }
+  /// Null: not in the configuration.
+  std::shared_ptr<Backend> find_backend(const std::string& pool, const std::string& id) const;
+  std::shared_ptr<Backend> backend_named(const std::string& pool, const std::string& id);
   /// Over all pools and workers, since the start.
   std::uint64_t refused(Cause cause) const noexcept;
   /// `workers`: request threads, for per-worker counters.
@@ -30,11 +44,12 @@ class SnapshotBuilder {
 
   /// The last built one with what probes and live traffic show now.
   std::shared_ptr<const Snapshot> with_facts(const HealthChecker& checker, const Ejector& ejector,
-                                             Clock::Steady now);
+                                             const Wishes& wishes, Moment now);
   /// Some backend is still being warmed up: call with_facts again before long.
   bool warming_up() const noexcept { return warming_up_; }
 
  private:
+  std::shared_ptr<const ListenerView> build_listener(const config::Listener& listener, unsigned nth);
   std::shared_ptr<const PoolView> build_pool(const config::Pool& pool,
                                              const std::shared_ptr<const KeyRing>& keys,
                                              const std::string& index_key);
@@ -48,6 +63,11 @@ class SnapshotBuilder {
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Backend>> backends_;  // by pool and id
   std::map<std::string, std::shared_ptr<PoolCounters>> counters_;
   std::map<std::string, std::uint16_t> numbers_;
+  struct Slot {
+    std::size_t number;
+    std::shared_ptr<ListenerShared> shared;
+  };
+  std::map<std::pair<std::string, unsigned>, Slot> slots_;  // by address, and which of those with port 0
   std::map<const Backend*, Clock::Steady> returned_;  // to service; for slow_start
   bool warming_up_ = false;
 };

@@ -101,8 +101,8 @@ std::string bound_address(int fd, const config::Address& configured) {
   return actual.text();
 }
 
-Acceptor::Acceptor(WorkerContext& worker, int fd, ListenerState state, std::uint32_t most)
-    : worker_(worker), socket_(worker.loop.ctx, fd), state_(std::move(state)), most_connections_(most) {
+Acceptor::Acceptor(WorkerContext& worker, int fd, ListenerState state)
+    : worker_(worker), socket_(worker.loop.ctx, fd), state_(std::move(state)) {
   wait();
 }
 
@@ -124,9 +124,16 @@ void Acceptor::wait() {
   });
 }
 
+void Acceptor::retire() {
+  if (socket_.is_open()) accept_some();
+  close();
+}
+
 void Acceptor::accept_some() {
+  const std::uint32_t most_connections =
+      worker_.snapshot->shared->listeners[state_.slot]->config.limits.connections;
   for (int i = 0; i < accepts_per_turn; ++i) {
-    if (state_.open->load(std::memory_order_relaxed) >= most_connections_) {
+    if (state_.shared->open.load(std::memory_order_relaxed) >= most_connections) {
       pause_.arm(worker_.loop.wheel, worker_.clock.steady_now() + std::chrono::milliseconds(20));
       return;  // the kernel's queue holds them until one closes
     }
@@ -135,7 +142,7 @@ void Acceptor::accept_some() {
     const int fd = ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer), &size,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      state_.open->fetch_add(1, std::memory_order_relaxed);
+      state_.shared->open.fetch_add(1, std::memory_order_relaxed);
       Connection::start(worker_, state_, StreamRef(new Stream(worker_.loop, fd)), client_address(peer));
       continue;
     }

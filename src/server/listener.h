@@ -26,9 +26,13 @@ std::string bound_address(int fd, const config::Address& configured);
 /// and never dies of a failed accept.
 class Acceptor {
  public:
-  Acceptor(WorkerContext& worker, int fd, ListenerState state, std::uint32_t most_connections);
+  Acceptor(WorkerContext& worker, int fd, ListenerState state);
   ~Acceptor();
+  /// Ends. What the kernel has accepted already is still served.
+  void retire();
+  /// Takes nothing more, but leaves the kernel's queue to whoever else has the socket.
   void close();
+  std::size_t slot() const noexcept { return state_.slot; }
 
  private:
   using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
@@ -46,7 +50,6 @@ class Acceptor {
   WorkerContext& worker_;
   Descriptor socket_;
   ListenerState state_;
-  const std::uint32_t most_connections_;
   Pause pause_{*this};
   Clock::Steady complained_{};
 };

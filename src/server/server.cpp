@@ -3,18 +3,16 @@
 #include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <csignal>
 #include <fstream>
-#include <map>
 #include <stdexcept>
 
-#include "admin/metrics.h"
-#include "affinity/registry.h"
-#include "config/loader.h"
-#include "server/log.h"
+
+#include "server/systemd.h"
 
 namespace remora {
 
@@ -31,23 +29,25 @@ unsigned usable_cpus() {
   return std::max(1U, n);
 }
 
-Server::Server(config::Config config, std::string file)
+Server::Server(config::Config config, std::string file, std::vector<std::string> arguments)
     : config_(std::move(config)),
       file_(std::move(file)),
+      arguments_(std::move(arguments)),
+      started_(clock_.steady_now()),
       worker_count_(config_.workers.value_or(usable_cpus())),
       memory_(std::make_shared<SessionMemory>(config_.store.capacity)),
+      census_(*memory_),
+      events_(loop_.ctx.get_executor()),
       builder_(worker_count_),
-      checker_(loop_,
-               [this](const std::shared_ptr<Backend>& b, Health now, const std::string& why) {
-                 const bool up = now == Health::up;
-                 spdlog::log(up ? spdlog::level::info : spdlog::level::warn, "backend {}/{} is {}: {}",
-                             b->pool, b->id, up ? "up" : "down", why);
-                 republish();
-               }),
+      wishes_(config_.state_dir),
+      checker_(loop_, [this](const std::shared_ptr<Backend>& b, Health state,
+                             const std::string& why) { flipped(b, state, why); }),
       signals_(loop_.ctx.get_executor()),
       timer_(loop_.ctx.get_executor()),
       house_timer_(loop_.ctx.get_executor()),
-      return_timer_(loop_.ctx.get_executor()) {
+      return_timer_(loop_.ctx.get_executor()),
+      dns_timer_(loop_.ctx.get_executor()),
+      succession_timer_(loop_.ctx.get_executor()) {
   ::signal(SIGPIPE, SIG_IGN);
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {  // as many descriptors as we are allowed
@@ -56,20 +56,29 @@ Server::Server(config::Config config, std::string file)
   }
   if (config_.log.access_format != config::AccessFormat::off)
     access_writer_ = std::make_unique<LogWriter>(config_.log.access_output);
-  const auto snapshot = builder_.build(config_, load_keys(config_));
-  open_listeners();
+  for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) signals_.add(s);
+  std::string trouble;
+  wishes_.load(trouble);
+  if (!trouble.empty()) spdlog::error("{}", trouble);
+  inherit();
+  wishes_.follow(config_);
+  await_first_answers();
+  const auto keys = load_keys(config_);
+  builder_.commit(builder_.build(with_discovered(config_), keys));
+  checker_.configure(builder_.last()->pools);
+  builder_.with_facts(checker_, ejector_, wishes_, now());
+  const auto opened = open_new(*builder_.last());
   if (config_.admin.bind) {
-    status_ = std::make_unique<StatusServer>(loop_, *config_.admin.bind, config_.admin.token, [this] {
-      return metrics_text(*builder_.last(), *memory_, {clock_.steady_now(), clock_.wall_now()});
-    });
-    spdlog::info("admin on {}", bound_address(status_->fd(), *config_.admin.bind));
+    const int fd = inherited_ ? inherited_->take_admin(*config_.admin.bind) : -1;
+    admin_ = std::make_unique<AdminServer>(loop_, *config_.admin.bind, fd, actions());
+    spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
   }
-  for (const int s : {SIGTERM, SIGINT, SIGHUP}) signals_.add(s);
-  for (auto& worker : workers_)
-    worker->start(snapshot, [this](const std::shared_ptr<Backend>& backend, Ejected how) {
-      asio::post(loop_.ctx, [this, backend, how] { eject(backend, how); });
-    });
-  checker_.configure(snapshot->pools);
+  start_workers();
+  listen(opened);
+  await_return();
+  await_dns();
+  adopted_backends_.clear();
+  if (inherited_) inherited_->close_unused();
 }
 
 Server::~Server() {
@@ -77,107 +86,55 @@ Server::~Server() {
   for (auto& worker : workers_) worker->join();
 }
 
-void Server::open_listeners() {
-  const unsigned count = worker_count_;
-  std::vector<std::vector<Worker::Socket>> sockets(count);
-  for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
-    const config::Listener& l = config_.listeners[i];
-    ListenerState state;
-    state.index = i;
-    state.open = std::make_shared<std::atomic<std::uint32_t>>(0);
-    if (l.per_client.any()) state.limits = std::make_shared<ClientLimits>(l.per_client);
-    const std::vector<int> fds = open_listener(l, count);
-    spdlog::info("listening on {}", bound_address(fds.front(), l.bind));
-    for (unsigned w = 0; w < count; ++w) sockets[w].push_back({fds[w], state, l.limits.connections});
-  }
-  for (unsigned w = 0; w < count; ++w)
-    workers_.push_back(std::make_unique<Worker>(w, clock_,
-                                                AccessLog(config_.log.access_format, access_writer_.get()),
-                                                memory_, std::move(sockets[w])));
-}
-
-void Server::republish() {
-  publish(builder_.with_facts(checker_, ejector_, clock_.steady_now()));
-  if (builder_.warming_up()) await_return();
-}
-
-/// Live traffic showed that a backend fails.
-void Server::eject(const std::shared_ptr<Backend>& backend, Ejected how) {
-  if (phase_ != Phase::serving && phase_ != Phase::delaying) return;
-  for (const auto& pool : builder_.last()->pools) {
-    const auto& members = pool->snapshot->members;
-    if (std::none_of(members.begin(), members.end(), [&](const Member& m) { return m.backend == backend; }))
-      continue;
-    const auto length =
-        ejector_.report(backend, how, pool->config.eject, members.size(), clock_.steady_now());
-    if (!length) return;
-    spdlog::warn("backend {}/{} is ejected for {} ms: {} {} in a row; it takes {}", backend->pool,
-                 backend->id, length->count(), pool->config.eject.consecutive_failures,
-                 how == Ejected::all ? "failed connections" : "failed answers",
-                 how == Ejected::all ? "nothing" : "no new sessions");
-    republish();
-    await_return();
-    return;
+void Server::start_workers() {
+  for (unsigned w = 0; w < worker_count_; ++w) {
+    workers_.push_back(std::make_unique<Worker>(
+        w, clock_, AccessLog(config_.log.access_format, access_writer_.get()), memory_));
+    workers_.back()->start(builder_.last(), [this](const std::shared_ptr<Backend>& backend, Ejected how) {
+      asio::post(loop_.ctx, [this, backend, how] { eject(backend, how); });
+    });
   }
 }
 
-/// Sleeps until an ejection ends, or a backend in its slow start is worth more.
-void Server::await_return() {
-  std::optional<Clock::Steady> next = ejector_.next_end();
-  const Clock::Steady soon = clock_.steady_now() + milliseconds(200);
-  if (builder_.warming_up() && (!next || soon < *next)) next = soon;
-  if (!next) return;
-  return_timer_.expires_at(*next);
-  return_timer_.async_wait([this](const error_code& ec) {
-    if (ec) return;
-    for (const auto& backend : ejector_.expire(clock_.steady_now())) {
-      backend->failures.succeeded();
-      spdlog::info("backend {}/{} is back from its ejection", backend->pool, backend->id);
-    }
-    republish();
-    await_return();
-  });
-}
-
-/// What the request path only counts is said here; tables lose what has expired.
+/// Tables lose what has expired; what the request path only counts is said.
 void Server::keep_house() {
-  const Clock::Steady now = clock_.steady_now();
+  const Clock::Steady at = clock_.steady_now();
   constexpr std::chrono::seconds sweep_every{60}, tell_every{30};
-  if (now - swept_at_ >= sweep_every) {
-    swept_at_ = now;
-    memory_->sweep({now, clock_.wall_now()});
+  if (at - swept_at_ >= sweep_every) {
+    swept_at_ = at;
+    memory_->sweep(now());
   }
-  if (now - told_at_ >= tell_every) {
-    const std::uint64_t evicted = memory_->evicted(), unknown = builder_.refused(Cause::unknown_key);
-    if (evicted > evictions_told_)
-      spdlog::warn("the session table is full: {} sessions were evicted; raise store.capacity ({})",
-                   evicted - evictions_told_, config_.store.capacity);
-    if (unknown > unknown_keys_told_)
-      spdlog::warn(
-          "{} tokens were sealed with a key that is not in `keys`: was a key removed before max_lifetime was "
-          "over, or does a replica have others?",
-          unknown - unknown_keys_told_);
-    if (evicted > evictions_told_ || unknown > unknown_keys_told_) told_at_ = now;
-    evictions_told_ = evicted;
-    unknown_keys_told_ = unknown;
-  }
+  if (at - told_at_ >= tell_every) warn_of_losses();
   house_timer_.expires_after(std::chrono::seconds(1));
   house_timer_.async_wait([this](const error_code& ec) {
     if (!ec) keep_house();
   });
 }
 
+void Server::warn_of_losses() {
+  const std::uint64_t evicted = memory_->evicted(), unknown = builder_.refused(Cause::unknown_key);
+  if (evicted > evictions_told_)
+    spdlog::warn("the session table is full: {} sessions were evicted; raise store.capacity ({})",
+                 evicted - evictions_told_, config_.store.capacity);
+  if (unknown > unknown_keys_told_)
+    spdlog::warn(
+        "{} tokens were sealed with a key that is not in `keys`: was a key removed before max_lifetime was "
+        "over, or does a replica have others?",
+        unknown - unknown_keys_told_);
+  if (evicted > evictions_told_ || unknown > unknown_keys_told_) told_at_ = clock_.steady_now();
+  evictions_told_ = evicted;
+  unknown_keys_told_ = unknown;
+}
+
 int Server::run() {
   await_signal();
   keep_house();
+  if (inherited_) inherited_->report_ready(loop_);  // the process before may go
+  notify_systemd("READY=1\nMAINPID=" + std::to_string(::getpid()));
   loop_.ctx.run();
   for (auto& worker : workers_) worker->join();
   spdlog::info("stopped");
   return 0;
-}
-
-void Server::publish(const std::shared_ptr<const Snapshot>& snapshot) {
-  for (auto& worker : workers_) worker->publish(snapshot);
 }
 
 void Server::await_signal() {
@@ -190,12 +147,19 @@ void Server::await_signal() {
 
 void Server::on_signal(int signal) {
   if (signal == SIGHUP) {
-    if (phase_ == Phase::serving) reload();
+    reload();
+    return;
+  }
+  if (signal == SIGUSR2) {
+    upgrade();
     return;
   }
   switch (phase_) {
     case Phase::serving:
       begin_stop();
+      break;
+    case Phase::handed_over:
+      stop_accepting();
       break;
     case Phase::delaying:
     case Phase::finishing:
@@ -208,64 +172,12 @@ void Server::on_signal(int signal) {
   }
 }
 
-/// A file that is wrong changes nothing and says why; a good one replaces the snapshot.
-void Server::reload() {
-  if (access_writer_ && !access_writer_->reopen())
-    spdlog::error("the access log cannot be opened again; the old file stays in use");
-  if (!refresh_log(config_.log)) spdlog::error("the log cannot be opened again; the old file stays in use");
-  auto loaded = config::load_file(file_, affinity_kinds());
-  if (const auto* errors = std::get_if<config::LoadError>(&loaded)) {
-    for (const auto& line : errors->lines) spdlog::error("{}", line);
-    spdlog::error("reload refused: nothing was changed");
-    return;
-  }
-  auto& fresh = std::get<config::Config>(loaded);
-  const bool same_sockets =
-      std::equal(fresh.listeners.begin(), fresh.listeners.end(), config_.listeners.begin(),
-                 config_.listeners.end(), [](const auto& a, const auto& b) {
-                   return a.bind == b.bind && a.limits.connections == b.limits.connections &&
-                          a.per_client.connections == b.per_client.connections &&
-                          a.per_client.requests_per_second == b.per_client.requests_per_second &&
-                          a.per_client.burst == b.per_client.burst;
-                 });
-  const bool same_log = fresh.log.access_format == config_.log.access_format &&
-                        fresh.log.access_output == config_.log.access_output &&
-                        fresh.log.output == config_.log.output && fresh.log.format == config_.log.format;
-  if (!same_sockets || !same_log || fresh.store.capacity != config_.store.capacity ||
-      fresh.workers != config_.workers || fresh.admin.bind != config_.admin.bind ||
-      fresh.admin.token != config_.admin.token) {
-    spdlog::error(
-        "reload refused: listeners' addresses and limits, workers, admin, store.capacity and log (but its "
-        "level) need a "
-        "restart; "
-        "nothing was changed");
-    return;
-  }
-  try {
-    const auto built = builder_.build(fresh, load_keys(fresh));
-    checker_.configure(built->pools);
-    ejector_.retain([&](const Backend* backend) {
-      return std::any_of(built->pools.begin(), built->pools.end(), [&](const auto& pool) {
-        const auto& members = pool->snapshot->members;
-        return std::any_of(members.begin(), members.end(),
-                           [&](const Member& m) { return m.backend.get() == backend; });
-      });
-    });
-    republish();
-    config_ = std::move(fresh);
-    refresh_log(config_.log);  // its level may have changed
-    spdlog::info("reloaded {}", file_);
-  } catch (const std::exception& e) {
-    spdlog::error("{}", e.what());
-    spdlog::error("reload refused: nothing was changed");
-  }
-}
-
 void Server::begin_stop() {
   phase_ = Phase::delaying;
-  if (status_) status_->set_ready(false);
+  notify_systemd("STOPPING=1");
   if (config_.shutdown_delay == milliseconds(0)) return stop_accepting();
   spdlog::info("not ready any more; accepting for another {} ms", config_.shutdown_delay.count());
+  for (auto& worker : workers_) worker->leave(true);
   timer_.expires_after(config_.shutdown_delay);
   timer_.async_wait([this](const error_code& ec) {
     if (!ec && phase_ == Phase::delaying) stop_accepting();
@@ -286,19 +198,27 @@ void Server::watch_end(Clock::Steady give_up) {
     for (auto& worker : workers_) worker->abort();
   }
   if (std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->finished(); })) {
-    checker_.stop();
-    if (status_) status_->stop();
-    signals_.cancel();
-    timer_.cancel();
-    house_timer_.cancel();
-    return_timer_.cancel();
-    loop_.wheel.stop();
+    close_down();
     return;
   }
   timer_.expires_after(milliseconds(20));
   timer_.async_wait([this, give_up](const error_code& ec) {
     if (!ec) watch_end(give_up);
   });
+}
+
+/// Nothing is served any more: the loop runs dry.
+void Server::close_down() {
+  checker_.stop();
+  events_.close();
+  admin_.reset();
+  resolver_.reset();
+  if (inherited_) inherited_->stop();
+  if (successor_) successor_->send_changes();
+  successor_.reset();
+  signals_.cancel();
+  for (Timer* t : {&timer_, &house_timer_, &return_timer_, &dns_timer_, &succession_timer_}) t->cancel();
+  loop_.wheel.stop();
 }
 
 }  // namespace remora

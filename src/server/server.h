@@ -1,4 +1,8 @@
 // The daemon: starts, reloads, probes, stops. Its thread is the control thread.
+//
+// server.cpp: life; facts.cpp: what is known of backends, published; reload.cpp: another file, other
+// listeners; actions.cpp: what operators ask for; discovery.cpp: backends from DNS; succession.cpp: another
+// binary takes over.
 #pragma once
 
 #include <boost/asio/signal_set.hpp>
@@ -6,58 +10,137 @@
 #include <string>
 #include <vector>
 
-#include "admin/status_server.h"
+#include "admin/admin_server.h"
 #include "health/checker.h"
+#include "net/resolver.h"
 #include "observe/log_writer.h"
+#include "pool/discovered.h"
 #include "server/builder.h"
+#include "server/upgrade.h"
+#include "server/wishes.h"
 #include "server/worker.h"
 
 namespace remora {
 
-class Server {
+class Server final : private AdminActions {
  public:
   /// Opens everything or throws std::runtime_error with one clear line per problem. `file` is read again on
-  /// SIGHUP.
-  Server(config::Config config, std::string file);
+  /// SIGHUP. `arguments`: of this process, for the binary that takes over.
+  Server(config::Config config, std::string file, std::vector<std::string> arguments = {});
   ~Server();
   /// Serves until SIGTERM or SIGINT and everything has ended. Returns the exit code.
   int run();
 
  private:
-  void open_listeners();
+  using Timer = EventHub::Timer;
+  struct OpenListener {
+    std::size_t slot = 0;
+    config::Address bind;
+    std::vector<int> fds;  // the workers'; here only to be handed over
+  };
+
+  // Life.
   void await_signal();
   void on_signal(int signal);
-  void reload();
   void begin_stop();
   void stop_accepting();
   void watch_end(Clock::Steady give_up);
   void keep_house();
+  void warn_of_losses();
+  void close_down();
+
+  // Facts.
   void republish();
+  void flipped(const std::shared_ptr<Backend>& backend, Health now, const std::string& why);
   void eject(const std::shared_ptr<Backend>& backend, Ejected how);
   void await_return();
-  void publish(const std::shared_ptr<const Snapshot>& snapshot);
+  void publish();
 
-  using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
-                                           asio::wait_traits<std::chrono::steady_clock>, Executor>;
+  // Reload.
+  std::vector<std::string> fixed_for_life(const config::Config& fresh) const;
+  void install(const config::Config& fresh);
+  std::vector<OpenListener> open_new(const Snapshot& built);
+  std::vector<int> descriptors_for(const config::Listener& listener);
+  void listen(const std::vector<OpenListener>& opened);
+  void retire_gone(const Snapshot& built);
+  void start_workers();
 
-  config::Config config_;
+  // Discovery.
+  struct Watched {  // a name that stands for backends
+    std::string pool, name;
+    config::Discovery rules;
+    DiscoveredSet set;
+    Clock::Steady next{};  // when it is asked again
+    bool asking = false, answered = false;
+    std::string trouble;  // of the last question; said once
+  };
+  void discover();
+  void ask_dns(const std::string& key);
+  void await_first_answers();
+  void heard(const std::string& key, const DnsAnswer& answer);
+  void await_dns();
+  void look_up_due();
+  void rebuild();
+  config::Config with_discovered(const config::Config& config) const;
+  void drop_dead_leavers();
+
+  // Succession.
+  void upgrade();
+  void hand_over();
+  void check_successor();
+  void inherit();
+  std::string state_text() const;
+
+  // AdminActions.
+  AdminActions& actions() noexcept { return *this; }
+  const Snapshot& snapshot() const override { return *builder_.last(); }
+  const config::Config& config() const override { return config_; }
+  SessionMemory& memory() override { return *memory_; }
+  SessionCensus& census() override { return census_; }
+  EventHub& events() override { return events_; }
+  Moment now() const override { return {clock_.steady_now(), clock_.wall_now()}; }
+  Clock::Steady started() const override { return started_; }
+  CryptoScratch& scratch() override { return scratch_; }
+  bool ready() const override { return phase_ == Phase::serving; }
+  std::optional<Clock::Wall> deadline(const std::string& pool, const std::string& backend) const override;
+  std::string health_note(const Backend& backend) const override { return checker_.note(backend); }
+  std::string set_admin(const std::string& pool, const std::string& backend, config::AdminWish wish,
+                        std::optional<std::chrono::milliseconds> deadline) override;
+  std::vector<std::string> reload() override;
+  void announce(const Backend& backend, boost::json::object what);
+
+  config::Config config_;  // as written; what DNS adds stands in the snapshot
   const std::string file_;
+  const std::vector<std::string> arguments_;
   SystemClock clock_;
+  Clock::Steady started_;
   Loop loop_;
   std::unique_ptr<LogWriter> access_writer_;
   const unsigned worker_count_;
   std::shared_ptr<SessionMemory> memory_;
+  SessionCensus census_;
+  EventHub events_;
+  CryptoScratch scratch_;
   SnapshotBuilder builder_;
+  Wishes wishes_;
   HealthChecker checker_;
   Ejector ejector_;
+  std::unique_ptr<Resolver> resolver_;               // made when a name is first asked for
+  std::map<std::string, Watched> watched_;           // by pool and entry
+  std::unique_ptr<Inheritance> inherited_;           // what the process before, or systemd, gave
+  std::vector<std::shared_ptr<Backend>> adopted_backends_;  // until the first snapshot has them
+  Clock::Steady upgrade_until_{};
+  std::unique_ptr<Successor> successor_;             // while another binary starts
+  std::vector<OpenListener> listeners_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::unique_ptr<StatusServer> status_;
+  std::unique_ptr<AdminServer> admin_;
   asio::basic_signal_set<Executor> signals_;
   Timer timer_;
-  Timer house_timer_, return_timer_;
+  Timer house_timer_, return_timer_, dns_timer_, succession_timer_;
   std::uint64_t evictions_told_ = 0, unknown_keys_told_ = 0;
   Clock::Steady swept_at_{}, told_at_{};
-  enum class Phase : std::uint8_t { serving, delaying, finishing, aborting } phase_ = Phase::serving;
+  Clock::Wall deadlines_seen_{};
+  enum class Phase : std::uint8_t { serving, delaying, handed_over, finishing, aborting } phase_ = Phase::serving;
 };
 
 /// CPUs that this process may use: affinity mask and cgroup quota.

@@ -10,12 +10,10 @@
 
 namespace remora {
 
-Worker::Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory,
-               std::vector<Socket> sockets)
+Worker::Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory)
     : index_(index),
       context_(index, clock, std::move(log), std::move(memory),
                static_cast<std::uint64_t>(clock.wall_now().time_since_epoch().count()) + index * 7919),
-      sockets_(std::move(sockets)),
       work_(asio::make_work_guard(context_.loop.ctx)) {}
 
 Worker::~Worker() {
@@ -25,8 +23,6 @@ Worker::~Worker() {
 void Worker::start(std::shared_ptr<const Snapshot> snapshot, ReportFailures report) {
   context_.report_failures = std::move(report);
   install(std::move(snapshot));
-  for (Socket& s : sockets_)
-    acceptors_.push_back(std::make_unique<Acceptor>(context_, s.fd, s.state, s.most_connections));
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), ("worker-" + std::to_string(index_)).c_str());
     context_.loop.ctx.run();
@@ -55,9 +51,43 @@ void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
   });
 }
 
+void Worker::listen(Socket socket) {
+  asio::post(context_.loop.ctx, [this, socket = std::move(socket)] {
+    acceptors_.push_back(std::make_unique<Acceptor>(context_, socket.fd, socket.state));
+  });
+}
+
+void Worker::retire(std::size_t slot) {
+  asio::post(context_.loop.ctx, [this, slot] {
+    for (auto& acceptor : acceptors_) {
+      if (acceptor->slot() != slot) continue;
+      acceptor->retire();
+      retired_.push_back(std::move(acceptor));
+    }
+    std::erase(acceptors_, nullptr);
+  });
+}
+
+void Worker::hold() {
+  asio::post(context_.loop.ctx, [this] {
+    for (auto& acceptor : acceptors_) acceptor->close();
+  });
+}
+
+void Worker::leave(bool leaving) {
+  asio::post(context_.loop.ctx, [this, leaving] { context_.leaving = leaving; });
+}
+
+void Worker::end_when_empty() {
+  asio::post(context_.loop.ctx, [this] {
+    if (!std::exchange(ending_, true)) check_end();
+  });
+}
+
 void Worker::stop() {
   asio::post(context_.loop.ctx, [this] {
     context_.stopping = true;
+    ending_ = true;
     for (auto& acceptor : acceptors_) acceptor->close();
     for_each_connection(false);
     context_.idle.clear();
@@ -68,6 +98,7 @@ void Worker::stop() {
 void Worker::abort() {
   asio::post(context_.loop.ctx, [this] {
     context_.stopping = true;
+    ending_ = true;
     for_each_connection(true);
     check_end();
   });

@@ -19,15 +19,23 @@ class Worker {
   struct Socket {
     int fd;
     ListenerState state;
-    std::uint32_t most_connections;
   };
-  Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory,
-         std::vector<Socket> sockets);
+  Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory);
   ~Worker();
 
   void start(std::shared_ptr<const Snapshot> snapshot, ReportFailures report);
   /// Any thread. Requests that run keep what they began with.
   void publish(std::shared_ptr<const Snapshot> snapshot);
+  /// Any thread, after the snapshot that has the listener. Takes over the descriptor.
+  void listen(Socket socket);
+  /// Any thread. The listener left the configuration: what the kernel has accepted is served, then it closes.
+  void retire(std::size_t slot);
+  /// Any thread. Accepts nothing more; the sockets live on in another process.
+  void hold();
+  /// Any thread. From now on answers end their connections; nothing else changes, until `false`.
+  void leave(bool leaving);
+  /// Any thread. The thread ends when the last connection has; idle ones are left to their time-outs.
+  void end_when_empty();
   /// Any thread. Closes the listening sockets and idle connections; the thread ends when the last connection
   /// has.
   void stop();
@@ -52,8 +60,9 @@ class Worker {
 
   const unsigned index_;
   WorkerContext context_;
-  std::vector<Socket> sockets_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  std::vector<std::unique_ptr<Acceptor>> retired_;  // closed; an event of theirs may still be on its way
+  bool ending_ = false;
   asio::executor_work_guard<Executor> work_;
   EndCheck end_check_{*this};
   std::atomic<bool> finished_{false};

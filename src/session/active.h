@@ -14,6 +14,24 @@ namespace remora {
 
 class ActiveSessions {
  public:
+  /// As the table keeps it; public for a handover between processes (session/handover.h).
+  struct Active {
+    std::uint64_t backend = 0;
+    std::uint32_t seen = 0, expires = 0;
+    std::uint16_t pool = 0, open = 0;
+  };
+  using Entries = ShardedTable<SessionId, Active>;
+  Entries& entries() noexcept { return table_; }
+  /// An entry of another process, whose open exchanges end there.
+  void restore(const SessionId& id, Active active) {
+    active.open = 0;
+    table_.put(id, active, [&](Active& old) {
+      if (active.seen < old.seen) return;
+      active.open = old.open;
+      old = active;
+    });
+  }
+
   explicit ActiveSessions(std::size_t capacity) : table_(capacity) {}
 
   /// The session is at `backend`.
@@ -72,12 +90,7 @@ class ActiveSessions {
   std::uint64_t evicted() const noexcept { return table_.evicted(); }
 
  private:
-  struct Active {
-    std::uint64_t backend = 0;
-    std::uint32_t seen = 0, expires = 0;
-    std::uint16_t pool = 0, open = 0;
-  };
-  ShardedTable<SessionId, Active> table_;
+  Entries table_;
 };
 
 }  // namespace remora

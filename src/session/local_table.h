@@ -58,7 +58,7 @@ class LocalTable {
   std::size_t size() const noexcept { return table_.size(); }
   std::uint64_t evicted() const noexcept { return table_.evicted(); }
 
- private:
+  /// As the table keeps it; public for a handover between processes (session/handover.h).
   struct Kept {
     SessionId id;
     std::uint64_t backend, generation;
@@ -67,9 +67,19 @@ class LocalTable {
     Reason reason;
     bool ended : 1, leave : 1, replaced : 1;
   };
+  using Entries = ShardedTable<SessionKey, Kept>;
+  Entries& entries() noexcept { return table_; }
+  /// An entry of another process: the later of two statements about a session stands.
+  void restore(const SessionKey& key, const Kept& kept) {
+    table_.put(key, kept, [&](Kept& old) {
+      if (kept.epoch > old.epoch || (kept.epoch == old.epoch && (kept.seen >= old.seen || kept.ended))) old = kept;
+    });
+  }
+
+ private:
   static Kept keep(const Binding&, Reason, std::uint16_t pool, const config::Session&, Moment now);
   static Standing standing(const Kept&, Moment now);
-  ShardedTable<SessionKey, Kept> table_;
+  Entries table_;
 };
 
 /// Until when a session seen now may live, in ticks.

@@ -4,6 +4,7 @@
 #include "session/active.h"
 #include "session/local_table.h"
 #include "session/moves.h"
+#include "session/recent_moves.h"
 
 namespace remora {
 
@@ -12,6 +13,7 @@ struct SessionMemory {
   LocalTable learned;
   MoveMemory moves;
   ActiveSessions active;
+  RecentMoves recent;
 
   /// Drops what has expired. Control thread, now and then.
   void sweep(Moment now) {

@@ -85,6 +85,16 @@ class MoveMemory {
     const std::uint32_t tick = Ticks::at(now.steady);
     if (table_.size() > 0) table_.sweep([&](const SessionId&, const Move& m) { return m.expires > tick; });
   }
+  using Entries = ShardedTable<SessionId, Move>;
+  Entries& entries() noexcept { return table_; }
+  /// An entry of another process.
+  void restore(const SessionId& id, const Move& move) {
+    table_.put(id, move, [&](Move& old) {
+      const bool over = old.kind == Move::Kind::ended || old.kind == Move::Kind::renewed;
+      const bool ends = move.kind == Move::Kind::ended || move.kind == Move::Kind::renewed;
+      if (move.epoch > old.epoch || (move.epoch == old.epoch && (ends || !over) && move.seen >= old.seen)) old = move;
+    });
+  }
   std::size_t size() const noexcept { return table_.size(); }
   std::uint64_t evicted() const noexcept { return table_.evicted(); }
 
@@ -97,7 +107,7 @@ class MoveMemory {
     m.expires = expiry_tick(m.seen, m.seen, lifetimes);
     return m;
   }
-  ShardedTable<SessionId, Move> table_;
+  Entries table_;
 };
 
 }  // namespace remora

@@ -63,6 +63,7 @@ class ShardedTable {
     if (at == none) return false;
     f(shard.entry(at).value);
     shard.promote(at);
+    tell(key, &shard.entry(at).value);
     return true;
   }
 
@@ -75,6 +76,7 @@ class ShardedTable {
     if (at != none) {
       f(shard.entry(at).value);
       shard.promote(at);
+      tell(key, &shard.entry(at).value);
       return shard.entry(at).value;
     }
     if (shard.count >= per_shard_) {
@@ -83,6 +85,7 @@ class ShardedTable {
       size_.fetch_sub(1, std::memory_order_relaxed);
     }
     shard.insert(key, fresh);
+    tell(key, &fresh);
     size_.fetch_add(1, std::memory_order_relaxed);
     return fresh;
   }
@@ -99,6 +102,7 @@ class ShardedTable {
     const std::uint32_t at = shard.find(key);
     if (at == none || !f(static_cast<const Value&>(shard.entry(at).value))) return false;
     shard.erase(at);
+    tell(key, nullptr);
     size_.fetch_sub(1, std::memory_order_relaxed);
     return true;
   }
@@ -119,6 +123,14 @@ class ShardedTable {
           at = next;
         }
     }
+  }
+
+  /// From now on `f(context, key, value)` is called with each entry that is put or changed, and with a null
+  /// value for each that is erased on purpose; under the lock of its shard, so it must be short.
+  using Watch = void (*)(void* context, const Key&, const Value*);
+  void watch(Watch f, void* context) noexcept {
+    watch_context_ = context;
+    watch_.store(f, std::memory_order_release);
   }
 
   std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
@@ -257,6 +269,12 @@ class ShardedTable {
   static std::size_t index_of(const Key& key) noexcept { return key.hash() >> 58; }
   Shard& shard_of(const Key& key) noexcept { return shards_[index_of(key)]; }
 
+  void tell(const Key& key, const Value* value) const {
+    if (const Watch f = watch_.load(std::memory_order_acquire)) f(watch_context_, key, value);
+  }
+
+  std::atomic<Watch> watch_{nullptr};
+  void* watch_context_ = nullptr;  // set before watch_
   std::uint32_t per_shard_;
   std::array<Shard, shard_count> shards_;
   std::atomic<std::size_t> size_{0};

@@ -74,6 +74,11 @@ void base64url_append(std::string& out, const std::uint8_t* bytes, std::size_t n
 std::optional<std::size_t> base64url_decode(std::string_view text, std::uint8_t* out,
                                             std::size_t room) noexcept;
 
+/// With %XX decoded; a broken escape stays as it is.
+std::string percent_decoded(std::string_view);
+/// With everything but unreserved characters (RFC 3986 2.3) escaped.
+std::string percent_encoded(std::string_view);
+
 /// Edits between two short words; for "did you mean".
 std::size_t edit_distance(std::string_view a, std::string_view b);
 

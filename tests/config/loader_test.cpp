@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "config/reader.h"
+#include "util/units.h"
 
 namespace remora::config {
 namespace {
@@ -112,7 +113,13 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {pool("backends: []"), "needs at least one backend"},
            {pool("affinity: cookie"), "needs `backends"},
            {pool("backends: [127.0.0.1:1, 127.0.0.1:1]"), "a second backend with id"},
-           {pool("backends: [{dns: app:80}]"), "not supported yet: pools.a.backends[0].dns"},
+           {pool("backends: [{dns: app}]"), "is no address"},
+           {pool("backends: [{dns: 10.0.0.1:80}]"), "a fixed address belongs under `address`"},
+           {pool("backends: [{dns: app:80, id: x}]"), "has no `id` of its own"},
+           {pool("backends: [{dns: app:80, address: a:1}]"), "has both an address and a name"},
+           {pool("backends: [{dns: app:80, dns_srv: app}]"), "has both dns and dns_srv"},
+           {pool("backends: [{dns_srv: \"app:80\"}]"), "the port comes from them"},
+           {pool("backends: [{address: a:1, hold: 1m}]"), "belongs to `dns` or `dns_srv`"},
            {pool("affinity: sticky, " + backends), "'sticky' is none of cookie | url_rewrite | app_cookie"},
            {pool("affinity: [cookie, cookie], " + backends), "the same kind stands in the list twice"},
            {pool("affinity: [], " + backends), "needs at least one kind"},
@@ -223,14 +230,14 @@ TEST(Config, SecretsNeverShowInErrors) {
 }
 
 TEST(Durations, AndSizes) {
-  EXPECT_EQ(parse_duration("250ms"), Millis(250));
-  EXPECT_EQ(parse_duration("1.5s"), Millis(1500));
-  EXPECT_EQ(parse_duration("7d"), Millis(7 * 86400000LL));
+  EXPECT_EQ(remora::parse_duration("250ms"), Millis(250));
+  EXPECT_EQ(remora::parse_duration("1.5s"), Millis(1500));
+  EXPECT_EQ(remora::parse_duration("7d"), Millis(7 * 86400000LL));
   for (const char* bad : {"", "s", "1", "-1s", "1 s", "1y", "1.2.3s", "99999999999999d"})
-    EXPECT_FALSE(parse_duration(bad)) << bad;
-  EXPECT_EQ(parse_size("16KiB"), 16384U);
-  EXPECT_EQ(parse_size("1MiB"), 1048576U);
-  for (const char* bad : {"", "1", "1KB", "-1B", "1k"}) EXPECT_FALSE(parse_size(bad)) << bad;
+    EXPECT_FALSE(remora::parse_duration(bad)) << bad;
+  EXPECT_EQ(remora::parse_size("16KiB"), 16384U);
+  EXPECT_EQ(remora::parse_size("1MiB"), 1048576U);
+  for (const char* bad : {"", "1", "1KB", "-1B", "1k"}) EXPECT_FALSE(remora::parse_size(bad)) << bad;
 }
 
 // What is shipped must load, and what can be written must be documented ------------------------------

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,6 +91,10 @@ Remora::Remora(const std::string& yaml, const std::vector<std::string>& environm
 }
 
 Remora::~Remora() {
+  for (const pid_t old : former_) {
+    ::kill(old, SIGKILL);
+    ::waitpid(old, nullptr, 0);
+  }
   if (pid_ > 0) {
     ::kill(pid_, SIGTERM);
     if (wait_exit(3s) == -1000) {
@@ -113,6 +118,82 @@ int Remora::wait_exit(std::chrono::milliseconds limit) {
     if (left <= 0ms) return -1000;
     ::usleep(10000);
   }
+}
+
+bool Remora::upgrade() {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // the new process becomes ours when the old one ends
+  constexpr std::string_view said = " serves; finishing";
+  const int before = count_in_log(said);
+  signal(SIGUSR2);
+  if (!wait_for_log(said, before + 1)) return false;
+  const std::string text = log();
+  const auto at = text.rfind(said);
+  former_.push_back(pid_);
+  pid_ = static_cast<pid_t>(std::atol(text.c_str() + text.rfind(' ', at - 1) + 1));
+  return pid_ > 0;
+}
+
+bool Remora::former_ended(std::chrono::milliseconds limit) {
+  return eventually([&] {
+    std::erase_if(former_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) == pid; });
+    return former_.empty();
+  }, limit);
+}
+
+int Remora::count_in_log(std::string_view text) const {
+  const std::string all = log();
+  int n = 0;
+  for (std::size_t at = all.find(text); at != std::string::npos; at = all.find(text, at + 1)) ++n;
+  return n;
+}
+
+bool Remora::wait_for_log(std::string_view text, int times) const {
+  return eventually([&] { return count_in_log(text) >= times; });
+}
+
+bool Remora::reload(const std::string& yaml) const {
+  const int fine = count_in_log("reloaded /"), refused = count_in_log("reload refused");
+  rewrite(yaml);
+  signal(SIGHUP);
+  eventually([&] { return count_in_log("reloaded /") > fine || count_in_log("reload refused") > refused; });
+  return count_in_log("reloaded /") > fine;
+}
+
+std::vector<int> Remora::opened_ports() const {
+  std::vector<int> ports;
+  std::istringstream lines(log());
+  for (std::string line; std::getline(lines, line);)
+    if (const auto at = line.find(" listening on "); at != std::string::npos && line.find("no longer") == std::string::npos)
+      ports.push_back(std::atoi(line.c_str() + line.rfind(':') + 1));
+  return ports;
+}
+
+Ran Remora::command(std::vector<std::string> words) const {
+  words.push_back("--admin");
+  words.push_back("127.0.0.1:" + std::to_string(admin_port_));
+  return run_binary(words);
+}
+
+Reply Remora::api(const std::string& method, const std::string& target, const std::string& body,
+                  const std::string& fields) const {
+  std::string request = method + " " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + fields;
+  if (method != "GET" && fields.find("Content-Type") == std::string::npos) request += "Content-Type: application/json\r\n";
+  if (method != "GET") request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+  return test::ask(admin_port_, request + "\r\n" + body);
+}
+
+bool eventually(const std::function<bool()>& is_true, std::chrono::milliseconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (!is_true()) {
+    if (std::chrono::steady_clock::now() >= end) return false;
+    ::usleep(10000);
+  }
+  return true;
+}
+
+std::string with_admin(std::string config) {
+  const auto at = config.find("admin: off");
+  return config.replace(at, 10, "admin: 127.0.0.1:0");
 }
 
 int Remora::stop() {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,10 +27,26 @@ class Remora {
   void signal(int number) const;
   /// Ends it with SIGTERM; the exit code, or -signal. Fails the test when it does not end.
   int stop();
+  /// SIGUSR2: from now on this object stands for the process that took over. False: none did.
+  bool upgrade();
+  /// The processes that handed over have ended by themselves.
+  bool former_ended(std::chrono::milliseconds limit = patience);
   /// What it logged so far.
   std::string log() const;
   /// Waits until the log holds `text`.
   bool wait_for_log(std::string_view text) const;
+  /// How often the log holds `text`.
+  int count_in_log(std::string_view text) const;
+  bool wait_for_log(std::string_view text, int times) const;
+  /// The configuration anew, and SIGHUP; true when it was accepted.
+  bool reload(const std::string& yaml) const;
+  /// The ports of all listeners that were ever opened, in order.
+  std::vector<int> opened_ports() const;
+  /// A command of the binary against its admin port.
+  struct Ran command(std::vector<std::string> words) const;
+  /// A request to its admin API.
+  Reply api(const std::string& method, const std::string& target, const std::string& body = "",
+            const std::string& fields = "") const;
   void rewrite(const std::string& yaml) const;
   const std::string& folder() const { return folder_; }
   /// Resident memory, bytes.
@@ -37,6 +54,7 @@ class Remora {
 
  private:
   int wait_exit(std::chrono::milliseconds limit);
+  std::vector<pid_t> former_;
   std::string folder_;
   pid_t pid_ = -1;
   std::vector<int> ports_;
@@ -54,6 +72,11 @@ Ran run_binary(const std::vector<std::string>& arguments);
 std::string make_folder();
 /// `sanitized()`: memory figures mean nothing in such builds.
 bool sanitized();
+
+/// The same with an admin port.
+std::string with_admin(std::string config);
+/// Asks again until it is true, or patience ends.
+bool eventually(const std::function<bool()>& is_true, std::chrono::milliseconds limit = patience);
 
 /// One pool over these backends, on a port 0 listener; `pool` and `top` add lines.
 std::string simple_config(const std::vector<std::string>& backends, const std::string& pool = "",

@@ -1,0 +1,259 @@
+// The live page: asks the admin API every two seconds, listens to its events, and steers backends.
+'use strict';
+
+const points = 40;           // of each small chart
+const everyMs = 2000;
+const history = new Map();   // backend key -> {requests: [], errors: [], latency: [], last}
+const rows = new Map();      // backend key -> its row, kept so that focus survives an update
+let token = sessionStorage.getItem('token') || '';
+let listening = false;
+
+const byId = (id) => document.getElementById(id);
+
+function element(name, attributes = {}, ...children) {
+  const e = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) e.setAttribute(key, value);
+  e.append(...children);
+  return e;
+}
+
+async function ask(path, options = {}) {
+  const headers = {...options.headers};
+  if (token) headers.Authorization = 'Bearer ' + token;
+  const response = await fetch(path, {...options, headers});
+  byId('login').hidden = response.status !== 401;
+  return response;
+}
+
+function say(text) {
+  byId('notice').hidden = !text;
+  byId('notice').textContent = text;
+}
+
+function number(n) { return n.toLocaleString('en'); }
+
+function clock(text) { return new Date(text).toLocaleTimeString('en-GB'); }
+
+// One line of a chart as a path over 100 by 20.
+function line(values, most) {
+  if (values.length < 2) return '';
+  return values.map((v, i) => (i ? 'L' : 'M') + (i * 100 / (points - 1)).toFixed(1) + ' ' +
+    (19 - 18 * (most > 0 ? v / most : 0)).toFixed(1)).join('');
+}
+
+function chart(label) {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  svg.setAttribute('viewBox', '0 0 100 20');
+  svg.setAttribute('preserveAspectRatio', 'none');
+  svg.setAttribute('role', 'img');
+  svg.setAttribute('aria-label', label);
+  for (const name of ['values', 'errors']) {
+    const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+    path.setAttribute('class', name);
+    svg.append(path);
+  }
+  return element('div', {class: 'chart'}, svg, element('span'));
+}
+
+function draw(cell, values, errors, text) {
+  const most = Math.max(1e-9, ...values);
+  cell.querySelector('path.values').setAttribute('d', line(values, most));
+  cell.querySelector('path.errors').setAttribute('d', errors.some((e) => e > 0) ? line(errors, most) : '');
+  cell.querySelector('span').textContent = text;
+}
+
+// Counters into rates.
+function remember(key, b, now) {
+  const seen = history.get(key) || {requests: [], errors: [], latency: []};
+  const errors = b.answers['5xx'] + b.answers.failed;
+  if (seen.last && now > seen.last.now && b.attempts >= seen.last.attempts) {
+    const seconds = (now - seen.last.now) / 1000, more = b.attempts - seen.last.attempts;
+    seen.requests.push(more / seconds);
+    seen.errors.push((errors - seen.last.errors) / seconds);
+    seen.latency.push(more > 0 ? (b.milliseconds - seen.last.milliseconds) / more : 0);
+    for (const list of [seen.requests, seen.errors, seen.latency]) if (list.length > points) list.shift();
+  }
+  seen.last = {now, attempts: b.attempts, errors, milliseconds: b.milliseconds};
+  history.set(key, seen);
+  return seen;
+}
+
+const mood = {
+  admin: {ready: 'good', drain: 'warn', maint: 'bad'},
+  health: {up: 'good', unknown: 'quiet', down: 'bad'},
+  ejected: {no: 'good', new_sessions: 'warn', all: 'bad'},
+};
+const spelled = {no: 'in service', new_sessions: 'no new sessions', all: 'ejected'};
+
+function fact(kind, value, note) {
+  const e = element('span', {class: 'fact ' + mood[kind][value]}, spelled[value] || value);
+  if (note) e.title = note;
+  return e;
+}
+
+async function steer(pool, backend, admin) {
+  say('');
+  try {
+    const response = await ask(`api/v1/pools/${encodeURIComponent(pool)}/backends/${encodeURIComponent(backend)}`,
+      {method: 'PATCH', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({admin})});
+    if (!response.ok) say((await response.json()).error);
+  } catch (error) {
+    say('No answer: ' + error.message);
+  }
+  await update();
+}
+
+function makeRow(pool, b) {
+  const row = element('tr', {'data-backend': b.id});
+  const cell = (name, label, kind) => {
+    const td = element('td', {'data-cell': name, ...(kind && {class: kind})});
+    if (label) td.setAttribute('data-label', label);
+    row.append(td);
+    return td;
+  };
+  const name = cell('name');
+  name.append(element('strong', {}, b.id), element('span', {class: 'address'}));
+  cell('admin', 'Operator');
+  cell('health', 'Probes');
+  cell('ejected', 'Traffic');
+  cell('sessions', 'Sessions', 'number');
+  cell('in_flight', 'In flight', 'number');
+  cell('requests', 'Requests').append(chart('requests per second, errors in red'));
+  cell('latency', 'Latency').append(chart('milliseconds to the first byte'));
+  const buttons = cell('buttons', '', 'buttons');
+  for (const wish of ['ready', 'drain', 'maint']) {
+    const button = element('button', {type: 'button', 'data-wish': wish, 'aria-label': `${wish} ${pool}/${b.id}`}, wish);
+    button.addEventListener('click', () => steer(pool, b.id, wish));
+    buttons.append(button, ' ');
+  }
+  return row;
+}
+
+function fillRow(row, key, b, now, readOnly) {
+  const cell = (name) => row.querySelector(`[data-cell=${name}]`);
+  row.querySelector('.address').textContent = (b.name ? b.name + ' ' : '') + b.address + (b.backup ? ' (backup)' : '') +
+    (b.vanished ? ' (left DNS)' : '');
+  const until = b.deadline ? (b.deadline_passed ? ' (moving its sessions)' : ' until ' + clock(b.deadline)) : '';
+  const admin = fact('admin', b.admin);
+  admin.append(until);
+  cell('admin').replaceChildren(admin);
+  cell('health').replaceChildren(fact('health', b.health, b.health_note));
+  cell('ejected').replaceChildren(fact('ejected', b.ejected));
+  cell('sessions').textContent = number(b.sessions_left) + (b.complete ? '' : '+');
+  cell('sessions').title = b.complete ? '' : 'At least: some may not have come by since this instance started';
+  cell('in_flight').textContent = number(b.in_flight);
+  const seen = remember(key, b, now);
+  const rate = seen.requests.at(-1) || 0, ms = seen.latency.at(-1) || 0;
+  draw(cell('requests'), seen.requests, seen.errors, rate.toFixed(rate < 10 ? 1 : 0) + ' /s');
+  draw(cell('latency'), seen.latency, [], ms.toFixed(ms < 10 ? 1 : 0) + ' ms');
+  for (const button of row.querySelectorAll('button')) {
+    const current = button.dataset.wish === b.admin;
+    button.setAttribute('aria-pressed', current);
+    button.disabled = readOnly;
+  }
+}
+
+function showPools(all, now) {
+  const known = new Set();
+  for (const pool of all.pools) {
+    let section = document.querySelector(`section[data-pool="${CSS.escape(pool.name)}"]`);
+    if (!section) {
+      const head = element('tr', {}, ...['Backend', 'Operator', 'Probes', 'Traffic', 'Sessions', 'In flight', 'Requests',
+        'Latency', ''].map((t) => element('th', {scope: 'col'}, t)));
+      section = element('section', {'data-pool': pool.name}, element('h2', {}),
+        element('div', {class: 'scroll'}, element('table', {}, element('thead', {}, head), element('tbody'))));
+      byId('pools').append(section);
+    }
+    section.querySelector('h2').textContent = `${pool.name}: ${number(pool.sessions)} sessions` +
+      (pool.affinity.length ? ` by ${pool.affinity.join(', ')}` : ', no affinity');
+    for (const b of pool.backends) {
+      const key = pool.name + '\n' + b.id;
+      known.add(key);
+      if (!rows.has(key)) {
+        rows.set(key, makeRow(pool.name, b));
+        section.querySelector('tbody').append(rows.get(key));
+      }
+      fillRow(rows.get(key), key, b, now, all.read_only);
+    }
+  }
+  for (const [key, row] of rows)
+    if (!known.has(key)) {
+      row.remove();
+      rows.delete(key);
+      history.delete(key);
+    }
+  for (const section of document.querySelectorAll('section[data-pool]'))
+    if (!all.pools.some((p) => p.name === section.dataset.pool)) section.remove();
+}
+
+function showMoves(moves) {
+  byId('no-moves').hidden = moves.length > 0;
+  byId('moves').hidden = moves.length === 0;
+  byId('moves').querySelector('tbody').replaceChildren(...moves.slice(0, 12).map((m) => element('tr', {},
+    element('td', {}, clock(m.at)), element('td', {}, m.pool), element('td', {}, m.from), element('td', {}, m.to),
+    element('td', {}, m.reason))));
+}
+
+async function update() {
+  try {
+    const [pools, sessions] = await Promise.all([ask('api/v1/pools'), ask('api/v1/sessions')]);
+    if (pools.status === 401) {
+      byId('state').textContent = 'a token is needed';
+      return;
+    }
+    if (!pools.ok || !sessions.ok) throw new Error('status ' + pools.status);
+    const all = await pools.json();
+    byId('state').textContent = (all.ready ? 'ready' : 'stopping') + `, up ${number(all.uptime_seconds)} s, configuration ` +
+      all.config_hash + (all.read_only ? ', read-only' : '');
+    showPools(all, performance.now());
+    showMoves((await sessions.json()).moves);
+    if (!listening) listen();
+  } catch (error) {
+    byId('state').textContent = 'no answer; this shows what was last known';
+  }
+}
+
+function showEvent(type, data) {
+  byId('no-events').hidden = true;
+  const {at, ...rest} = data;
+  const text = Object.entries(rest).map(([k, v]) => `${k}: ${v}`).join(', ');
+  byId('events').prepend(element('li', {}, element('time', {}, clock(at)), element('strong', {}, type), ' ' + text));
+  while (byId('events').children.length > 50) byId('events').lastChild.remove();
+}
+
+// EventSource cannot send a token, so the stream is read by hand.
+async function listen() {
+  listening = true;
+  try {
+    const response = await ask('api/v1/events');
+    if (!response.ok) return;
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    for (;;) {
+      const {value, done} = await reader.read();
+      if (done) break;
+      text += value;
+      for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
+        const fields = Object.fromEntries(text.slice(0, end).split('\n').map((l) => l.split(/: (.*)/s)));
+        if (fields.data) {
+          showEvent(fields.event, JSON.parse(fields.data));
+          update();
+        }
+      }
+    }
+  } catch (error) {
+    // the next update tries again
+  } finally {
+    listening = false;
+  }
+}
+
+byId('login').addEventListener('submit', (event) => {
+  event.preventDefault();
+  token = byId('token').value;
+  sessionStorage.setItem('token', token);
+  update();
+});
+
+update();
+setInterval(update, everyMs);

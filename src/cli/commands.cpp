@@ -1,0 +1,338 @@
+#include "cli/commands.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstdio>
+#include <iostream>
+#include <map>
+#include <stdexcept>
+#include <thread>
+
+#include "admin/client.h"
+#include "cli/explain_request.h"
+#include "cli/table.h"
+#include "util/text.h"
+#include "util/units.h"
+
+namespace remora {
+
+namespace json = boost::json;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr int refused = 1, usage = 2, deadline_passed = 3;
+
+/// Said to the user as one line, with the exit code.
+struct Stop {
+  int code;
+  std::string why;
+};
+
+config::Address parse_admin(const std::string& text) {
+  config::Address a;
+  if (text.starts_with("unix:")) {
+    a.kind = config::Address::Kind::unix_path;
+    a.host = text.substr(5);
+    return a;
+  }
+  const auto colon = text.rfind(':');
+  const auto port = colon == std::string::npos ? std::nullopt : parse_decimal(std::string_view(text).substr(colon + 1));
+  if (!port || *port == 0 || *port > 65535)
+    throw Stop{usage, "--admin must be host:port or unix:/path, not '" + text + "'"};
+  a.host = text.substr(0, colon);
+  if (a.host.size() > 2 && a.host.front() == '[' && a.host.back() == ']') a.host = a.host.substr(1, a.host.size() - 2);
+  a.port = static_cast<std::uint16_t>(*port);
+  return a;
+}
+
+std::string error_of(const std::string& body) {
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(body, ec);
+  if (ec || !parsed.is_object()) return body;
+  std::string out;
+  if (const json::value* e = parsed.get_object().if_contains("error"); e != nullptr && e->is_string())
+    out = e->get_string();
+  if (const json::value* list = parsed.get_object().if_contains("errors"); list != nullptr && list->is_array())
+    for (const json::value& line : list->get_array())
+      if (line.is_string()) out.append("\n  ").append(std::string_view(line.get_string()));
+  return out.empty() ? body : out;
+}
+
+AdminReply ask(const CommandTarget& at, const std::string& admin, const std::string& method, const std::string& target,
+               const std::string& body = "") {
+  return ask_admin(parse_admin(admin), at.token, method, target, body);
+}
+
+/// The answer as JSON, or a Stop with the reason.
+json::object ask_for(const CommandTarget& at, const std::string& admin, const std::string& method,
+                     const std::string& target, const std::string& body = "") {
+  const AdminReply reply = ask(at, admin, method, target, body);
+  if (reply.status == 0)
+    throw Stop{refused, "no answer from " + admin + ": " + reply.body + " (is remora running, and is --admin right?)"};
+  if (reply.status == 401)
+    throw Stop{refused, admin + " wants a token: --token-file FILE or REMORA_ADMIN_TOKEN"};
+  if (reply.status != 200) throw Stop{refused, admin + ": " + error_of(reply.body)};
+  boost::system::error_code ec;
+  json::value parsed = json::parse(reply.body, ec);
+  if (ec || !parsed.is_object()) throw Stop{refused, admin + ": this is no answer of remora's admin API"};
+  return std::move(parsed.get_object());
+}
+
+/// A member of an answer, or an empty value of the type: another version may say less.
+std::string text(const json::object& o, std::string_view key) {
+  const json::value* v = o.if_contains(key);
+  return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
+}
+std::uint64_t number(const json::object& o, std::string_view key) {
+  const json::value* v = o.if_contains(key);
+  if (v == nullptr) return 0;
+  boost::system::error_code ec;
+  const auto n = v->to_number<std::uint64_t>(ec);
+  return ec ? 0 : n;
+}
+bool flag(const json::object& o, std::string_view key) {
+  const json::value* v = o.if_contains(key);
+  return v != nullptr && v->is_bool() && v->get_bool();
+}
+template <class F>
+void each(const json::object& o, std::string_view key, F f) {
+  if (const json::value* v = o.if_contains(key); v != nullptr && v->is_array())
+    for (const json::value& item : v->get_array())
+      if (item.is_object()) f(item.get_object());
+}
+
+/// Runs a command over all instances; the first that fails decides the exit code, the others are still asked.
+template <class F>
+int over_all(const CommandTarget& at, F f) {
+  int code = 0;
+  for (const std::string& admin : at.admins) {
+    try {
+      f(admin);
+    } catch (const Stop& stop) {
+      std::cerr << "remora: " << stop.why << '\n';
+      if (code == 0) code = stop.code;
+    }
+  }
+  return code;
+}
+
+void heading(const CommandTarget& at, const std::string& admin) {
+  if (at.admins.size() > 1) std::cout << admin << ":\n";
+}
+
+void print_json(const CommandTarget& at, const std::string& admin, json::object answer) {
+  if (at.admins.size() > 1) answer["admin"] = admin;
+  std::cout << json::serialize(answer) << '\n';
+}
+
+std::string traffic_word(const std::string& ejected) {
+  return ejected == "no" ? "fine" : ejected == "all" ? "ejected" : "no new";
+}
+
+}  // namespace
+
+int show_status(const CommandTarget& at) {
+  return over_all(at, [&](const std::string& admin) {
+    const json::object all = ask_for(at, admin, "GET", "/api/v1/pools");
+    if (at.json) return print_json(at, admin, all);
+    heading(at, admin);
+    TextTable table({"POOL", "BACKEND", "ADDRESS", "OPERATOR", "PROBES", "TRAFFIC", "IN FLIGHT", "SESSIONS", "REQUESTS", "FAILED"});
+    each(all, "pools", [&](const json::object& pool) {
+      each(pool, "backends", [&](const json::object& b) {
+        const json::value* const answers = b.if_contains("answers");
+        std::uint64_t failed = 0;
+        if (answers != nullptr && answers->is_object())
+          failed = number(answers->get_object(), "5xx") + number(answers->get_object(), "failed");
+        std::string wish = text(b, "admin");
+        if (flag(b, "vanished")) wish += " (left DNS)";
+        if (flag(b, "deadline_passed")) wish += " (moving sessions)";
+        table.add({text(pool, "name"), text(b, "id"), text(b, "address"), wish, text(b, "health"),
+                   traffic_word(text(b, "ejected")), std::to_string(number(b, "in_flight")),
+                   std::to_string(number(b, "sessions_left")) + (flag(b, "complete") ? "" : "+"),
+                   std::to_string(number(b, "attempts")), std::to_string(failed)});
+      });
+    });
+    std::cout << table.text() << (flag(all, "ready") ? "ready" : "stopping") << ", up " << number(all, "uptime_seconds")
+              << " s, configuration " << text(all, "config_hash") << '\n';
+  });
+}
+
+int show_sessions(const CommandTarget& at) {
+  std::map<std::pair<std::string, std::string>, std::pair<std::uint64_t, std::uint64_t>> sums;
+  bool complete = true;
+  std::vector<json::object> moves;
+  const int code = over_all(at, [&](const std::string& admin) {
+    const json::object all = ask_for(at, admin, "GET", "/api/v1/sessions");
+    if (at.json) return print_json(at, admin, all);
+    each(all, "pools", [&](const json::object& pool) {
+      complete = complete && flag(pool, "complete");
+      each(pool, "backends", [&](const json::object& b) {
+        auto& sum = sums[{text(pool, "name"), text(b, "id")}];
+        sum.first += number(b, "learned");
+        sum.second += number(b, "issued");
+      });
+    });
+    each(all, "moves", [&](const json::object& m) { moves.push_back(m); });
+  });
+  if (at.json) return code;
+  TextTable table({"POOL", "BACKEND", "SESSIONS", "LEARNED", "ISSUED"});
+  for (const auto& [name, n] : sums)
+    table.add({name.first, name.second, std::to_string(n.first + n.second), std::to_string(n.first), std::to_string(n.second)});
+  std::cout << table.text();
+  if (!complete)
+    std::cout << "At least so many: sessions from before the start may not have come by yet.\n";
+  if (!moves.empty()) {
+    std::sort(moves.begin(), moves.end(), [](const auto& a, const auto& b) { return text(a, "at") > text(b, "at"); });
+    TextTable recent({"MOVED AT", "POOL", "FROM", "TO", "REASON"});
+    for (std::size_t i = 0; i < moves.size() && i < 20; ++i)
+      recent.add({text(moves[i], "at"), text(moves[i], "pool"), text(moves[i], "from"), text(moves[i], "to"),
+                  text(moves[i], "reason")});
+    std::cout << '\n' << recent.text();
+  }
+  return code;
+}
+
+int show_explanation(const CommandTarget& at, const std::vector<std::string>& words, bool from_log,
+                     const std::string& client) {
+  json::object question;
+  try {
+    question = from_log ? explain_from_log(words.empty() ? "" : words.front()) : explain_from_curl(words);
+  } catch (const std::invalid_argument& e) {
+    std::cerr << "remora: " << e.what() << '\n';
+    return usage;
+  }
+  if (!client.empty()) question["client"] = client;
+  return over_all(at, [&](const std::string& admin) {
+    const json::object answer = ask_for(at, admin, "POST", "/api/v1/explain", json::serialize(question));
+    if (at.json) return print_json(at, admin, answer);
+    heading(at, admin);
+    if (const json::value* steps = answer.if_contains("steps"); steps != nullptr && steps->is_array())
+      for (const json::value& step : steps->get_array())
+        if (step.is_string()) std::cout << std::string_view(step.get_string()) << '\n';
+    const std::uint64_t status = number(answer, "status");
+    if (status != 0)
+      std::cout << "=> remora itself answers " << status << '\n';
+    else
+      std::cout << "=> " << text(answer, "pool") << '/' << text(answer, "backend") << '\n';
+  });
+}
+
+namespace {
+
+struct Left {
+  std::uint64_t sessions = 0, in_flight = 0;
+  bool complete = true, present = true;
+  std::string other_wish;  // somebody else changed it
+};
+
+/// What is left over all instances.
+Left count_left(const CommandTarget& at, const std::string& target, const std::string& wish) {
+  Left left;
+  bool anywhere = false;
+  for (const std::string& admin : at.admins) {
+    const AdminReply reply = ask(at, admin, "GET", target);
+    if (reply.status == 404) continue;
+    if (reply.status != 200) throw Stop{refused, "no answer from " + admin + ": " + error_of(reply.body)};
+    const json::value parsed = json::parse(reply.body);
+    const json::object& b = parsed.as_object();
+    anywhere = true;
+    left.sessions += number(b, "sessions_left");
+    left.in_flight += number(b, "in_flight");
+    left.complete = left.complete && flag(b, "complete");
+    if (text(b, "admin") != wish) left.other_wish = text(b, "admin");
+  }
+  left.present = anywhere;
+  return left;
+}
+
+int wait_until_empty(const CommandTarget& at, const std::string& name, const std::string& target, const std::string& wish,
+                     std::optional<std::chrono::steady_clock::time_point> deadline) {
+  constexpr milliseconds look_every{250};
+  std::uint64_t told = ~std::uint64_t{0};
+  for (;;) {
+    const Left left = count_left(at, target, wish);
+    if (!left.present) {
+      std::cout << name << " left the configuration\n";
+      return 0;
+    }
+    if (!left.other_wish.empty()) throw Stop{refused, name + ": another operator wants " + left.other_wish + " now; not waiting any longer"};
+    if (left.sessions == 0 && left.in_flight == 0 && left.complete) {
+      std::cout << name << " is empty\n";
+      return 0;
+    }
+    if (deadline && std::chrono::steady_clock::now() >= *deadline) {
+      std::cout << name << ": the deadline has passed with " << left.sessions << " session(s) and " << left.in_flight
+                << " request(s) left; they move with their next request\n";
+      return deadline_passed;
+    }
+    if (left.sessions + left.in_flight != told) {
+      told = left.sessions + left.in_flight;
+      std::cerr << left.sessions << " session(s), " << left.in_flight << " request(s) left"
+                << (left.complete ? "" : " (at least: not every session has come by since the start)") << '\n';
+    }
+    auto pause = look_every;
+    if (deadline) {
+      const auto rest = std::chrono::ceil<milliseconds>(*deadline - std::chrono::steady_clock::now());
+      pause = std::max(milliseconds(1), std::min(pause, rest));
+    }
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+}  // namespace
+
+int steer_backend(const CommandTarget& at, const std::string& backend, const std::string& wish, const SteerOptions& options) {
+  const auto slash = backend.find('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == backend.size()) {
+    std::cerr << "remora: which backend? POOL/BACKEND, as `remora status` shows them\n";
+    return usage;
+  }
+  std::optional<milliseconds> limit;
+  if (!options.deadline.empty() && !(limit = parse_duration(options.deadline))) {
+    std::cerr << "remora: --deadline must be a duration: 90s, 30m, 2h\n";
+    return usage;
+  }
+  const std::string target = "/api/v1/pools/" + percent_encoded(backend.substr(0, slash)) + "/backends/" +
+                             percent_encoded(backend.substr(slash + 1));
+  json::object body{{"admin", wish}};
+  if (limit) body["deadline"] = options.deadline;
+  const auto begun = std::chrono::steady_clock::now();
+  const int code = over_all(at, [&](const std::string& admin) {
+    const json::object answer = ask_for(at, admin, "PATCH", target, json::serialize(body));
+    if (at.json) return print_json(at, admin, answer);
+    heading(at, admin);
+    std::cout << backend << " is " << text(answer, "admin") << "; " << number(answer, "sessions_left") << " session(s)"
+              << (flag(answer, "complete") ? "" : " at least") << ", " << number(answer, "in_flight")
+              << " request(s) in flight\n";
+  });
+  if (code != 0 || !options.wait) return code;
+  try {
+    std::optional<std::chrono::steady_clock::time_point> deadline;
+    if (limit) deadline = begun + *limit;
+    return wait_until_empty(at, backend, target, wish, deadline);
+  } catch (const Stop& stop) {
+    std::cerr << "remora: " << stop.why << '\n';
+    return stop.code;
+  }
+}
+
+int reload_all(const CommandTarget& at) {
+  return over_all(at, [&](const std::string& admin) {
+    const json::object answer = ask_for(at, admin, "POST", "/api/v1/reload", "{}");
+    if (at.json) return print_json(at, admin, answer);
+    heading(at, admin);
+    std::cout << "reloaded; configuration " << text(answer, "config_hash") << '\n';
+  });
+}
+
+int check_health(const CommandTarget& at) {
+  return over_all(at, [&](const std::string& admin) {
+    const AdminReply reply = ask_admin(parse_admin(admin), "", "GET", "/healthz", "", std::chrono::seconds(2));
+    if (reply.status == 200) return;
+    const std::string why = reply.status == 0 ? reply.body : "it answered " + std::to_string(reply.status);
+    throw Stop{refused, "no healthy answer from " + admin + ": " + why};
+  });
+}
+
+}  // namespace remora

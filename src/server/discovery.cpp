@@ -1,0 +1,205 @@
+// Backends from DNS: names asked again as their records expire, answers turned into members.
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+
+#include "server/server.h"
+
+namespace remora {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+std::string watch_key(const std::string& pool, const config::Backend& entry) {
+  return pool + '\n' + (entry.discovery->srv ? "srv " + entry.address.host : entry.address.text());
+}
+
+constexpr milliseconds retry_after{1000};  // a question that nobody answered
+
+}  // namespace
+
+/// Begins to watch what the configuration names, forgets what it no longer does, asks what is due.
+void Server::discover() {
+  std::map<std::string, Watched> old;
+  old.swap(watched_);
+  for (const config::Pool& pool : config_.pools)
+    for (const config::Backend& entry : pool.backends) {
+      if (!entry.discovery) continue;
+      const std::string key = watch_key(pool.name, entry);
+      const auto before = old.find(key);
+      Watched& w = watched_[key];
+      if (before != old.end()) w = std::move(before->second);
+      w.pool = pool.name;
+      w.name = entry.address.host;
+      w.rules = *entry.discovery;
+    }
+  if (watched_.empty()) {
+    dns_timer_.cancel();
+    return;
+  }
+  if (!resolver_) resolver_ = std::make_unique<Resolver>(loop_.ctx, config_.dns_servers);
+  look_up_due();
+}
+
+void Server::look_up_due() {
+  const Clock::Steady at = clock_.steady_now();
+  bool gone = false;
+  for (auto& [key, w] : watched_) {
+    if (!w.asking && at >= w.next) ask_dns(key);
+    if (w.set.expire(w.rules.hold, at)) gone = true;
+  }
+  if (gone) rebuild();
+  await_dns();
+}
+
+void Server::ask_dns(const std::string& key) {
+  Watched& w = watched_.at(key);
+  w.asking = true;
+  resolver_->ask(w.name, w.rules.srv, [this, key](const DnsAnswer& answer) { heard(key, answer); });
+}
+
+/// A start without backends would refuse the first requests: waits a moment for the first answers.
+void Server::await_first_answers() {
+  discover();
+  if (watched_.empty()) return;
+  auto guard = asio::make_work_guard(loop_.ctx);
+  const Clock::Steady limit = clock_.steady_now() + std::chrono::seconds(3);
+  const auto missing = [&] {
+    return std::any_of(watched_.begin(), watched_.end(), [](const auto& e) { return e.second.asking; });
+  };
+  while (missing() && clock_.steady_now() < limit) loop_.ctx.run_one_until(limit);
+  guard.reset();
+  loop_.ctx.restart();  // it may have run out of work, and is run again
+  for (const auto& [key, w] : watched_)
+    if (!w.answered)
+      spdlog::warn("pool {}: {} has no answer yet; starting without its backends", w.pool, w.name);
+}
+
+void Server::heard(const std::string& key, const DnsAnswer& answer) {
+  const auto it = watched_.find(key);
+  if (it == watched_.end()) return;  // a reload was faster
+  Watched& w = it->second;
+  const Clock::Steady at = clock_.steady_now();
+  w.asking = false;
+  if (!answer.error.empty()) {  // nothing is known: what was known stands
+    w.next = at + std::max(w.rules.refresh, retry_after);
+    if (w.trouble != answer.error) {
+      spdlog::warn("pool {}: the name server gives no answer ({}); the last one stands", w.pool, answer.error);
+      events_.emit("discovery", {{"pool", w.pool}, {"name", w.name}, {"error", answer.error}}, clock_.wall_now());
+    }
+    w.trouble = answer.error;
+    return await_dns();
+  }
+  if (!w.trouble.empty()) spdlog::info("pool {}: the name server answers again for {}", w.pool, w.name);
+  w.trouble.clear();
+  if (answer.cut) spdlog::warn("pool {}: {} has more records than are used ({})", w.pool, w.name, Resolver::most_records);
+  w.next = at + std::max<milliseconds>(w.rules.refresh, answer.ttl);
+  const bool first = !std::exchange(w.answered, true);
+  if (w.set.update(answer.records, at) || first) {
+    spdlog::info("pool {}: {} is {} address(es)", w.pool, w.name, answer.records.size());
+    events_.emit("discovery", {{"pool", w.pool}, {"name", w.name}, {"addresses", answer.records.size()}},
+                 clock_.wall_now());
+    if (w.rules.hold.count() == 0) w.set.expire(w.rules.hold, at);
+    rebuild();
+  }
+  await_dns();
+}
+
+void Server::await_dns() {
+  std::optional<Clock::Steady> next;
+  for (const auto& [key, w] : watched_) {
+    if (!w.asking) next = next ? std::min(*next, w.next) : w.next;
+    if (const auto expiry = w.set.next_expiry(w.rules.hold)) next = next ? std::min(*next, *expiry) : *expiry;
+  }
+  if (!next || phase_ == Phase::aborting) return;
+  dns_timer_.expires_at(std::max(*next, clock_.steady_now() + milliseconds(10)));
+  dns_timer_.async_wait([this](const error_code& ec) {
+    if (!ec) look_up_due();
+  });
+}
+
+/// The same configuration with other addresses in it.
+void Server::rebuild() {
+  if (!builder_.started()) return;  // the start builds for itself
+  try {
+    builder_.commit(builder_.build(with_discovered(config_), load_keys(config_)));
+  } catch (const std::exception& e) {  // a certificate that is no longer readable, say
+    spdlog::error("the answers of the name server cannot be used: {}; the last ones stand", e.what());
+    return;
+  }
+  checker_.configure(builder_.last()->pools);
+  ejector_.retain([&](const Backend* backend) {
+    return builder_.find_backend(backend->pool, backend->id).get() == backend;
+  });
+  republish();
+}
+
+/// Who has vanished from the answer and does not answer probes has no sessions to keep.
+void Server::drop_dead_leavers() {
+  bool gone = false;
+  for (auto& [key, w] : watched_)
+    gone = w.set.drop_dead([&, pool = w.pool](const std::string& ip, std::uint16_t port) {
+             for (const auto& view : builder_.last()->pools) {
+               if (view->config.name != pool) continue;
+               for (std::size_t i = 0; i < view->config.backends.size(); ++i) {
+                 const config::Backend& b = view->config.backends[i];
+                 const bool same = b.leaving && b.ip == ip && (port == 0 || b.address.port == port);
+                 if (same && view->snapshot->members[i].health == Health::down) return true;
+               }
+             }
+             return false;
+           }) || gone;
+  if (gone) asio::post(loop_.ctx, [this] { rebuild(); });
+}
+
+/// Each entry with a name is replaced by a backend for each of its addresses.
+config::Config Server::with_discovered(const config::Config& config) const {
+  config::Config out = config;
+  for (config::Pool& pool : out.pools) {
+    std::vector<config::Backend> backends;
+    const auto add = [&](config::Backend b) {
+      const bool known = std::any_of(backends.begin(), backends.end(), [&](const auto& o) { return o.id == b.id; });
+      if (!known) backends.push_back(std::move(b));
+    };
+    bool unanswered = false;
+    for (const config::Backend& entry : pool.backends) {
+      if (!entry.discovery) {
+        add(entry);
+        continue;
+      }
+      const auto it = watched_.find(watch_key(pool.name, entry));
+      if (it == watched_.end() || !it->second.answered) {
+        unanswered = true;
+        continue;
+      }
+      for (const DiscoveredSet::Found& f : it->second.set.found()) {
+        config::Backend b = entry;
+        b.discovery.reset();
+        b.ip = f.record.ip;
+        b.address.kind = config::Address::Kind::tcp;
+        if (entry.discovery->srv) {
+          b.address.host = f.record.target;
+          b.address.port = f.record.port;
+          b.weight = f.record.weight;
+          b.backup = entry.backup || f.backup;
+        }
+        b.leaving = f.vanished.has_value();
+        b.id = config::Address{b.address.kind, b.ip, b.address.port}.text();
+        add(std::move(b));
+      }
+    }
+    // A name that nobody has answered for yet changes nothing: who served before the reload goes on.
+    if (unanswered && builder_.started())
+      for (const auto& view : builder_.last()->pools)
+        if (view->config.name == pool.name)
+          for (const config::Backend& b : view->config.backends) add(b);
+    pool.backends = std::move(backends);
+  }
+  return out;
+}
+
+}  // namespace remora

@@ -1,0 +1,140 @@
+// Another configuration: read, checked, opened, and only then in force. What it does not change goes on.
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "affinity/registry.h"
+#include "config/loader.h"
+#include "server/log.h"
+#include "server/server.h"
+#include "server/systemd.h"
+
+namespace remora {
+
+/// What a running process cannot change, by name.
+std::vector<std::string> Server::fixed_for_life(const config::Config& fresh) const {
+  std::vector<std::string> out;
+  const auto refuse = [&](const char* key, const char* why) {
+    out.push_back(file_ + ": " + key + ": needs a restart or an upgrade (SIGUSR2): " + why);
+  };
+  if (fresh.workers != config_.workers)
+    refuse("workers", "closing one of several sockets on a port would reset the connections that wait in it");
+  if (fresh.state_dir != config_.state_dir) refuse("state_dir", "keys and wishes were read from the old one");
+  if (fresh.store.capacity != config_.store.capacity) refuse("store.capacity", "the table is made at the start");
+  if (fresh.dns_servers != config_.dns_servers) refuse("dns.servers", "the resolver is made at the start");
+  if (fresh.log.output != config_.log.output || fresh.log.format != config_.log.format ||
+      fresh.log.access_format != config_.log.access_format || fresh.log.access_output != config_.log.access_output)
+    refuse("log", "only its level can change while it is written");
+  return out;
+}
+
+/// A file that is wrong changes nothing and says why; a good one replaces the snapshot.
+std::vector<std::string> Server::reload() {
+  notify_systemd_reloading();
+  if (access_writer_ && !access_writer_->reopen())
+    spdlog::error("the access log cannot be opened again; the old file stays in use");
+  if (!refresh_log(config_.log)) spdlog::error("the log cannot be opened again; the old file stays in use");
+  const auto refused = [&](std::vector<std::string> lines) {
+    for (const auto& line : lines) spdlog::error("{}", line);
+    spdlog::error("reload refused: nothing was changed");
+    events_.emit("reload", {{"refused", lines.front()}}, clock_.wall_now());
+    notify_systemd("READY=1");
+    return lines;
+  };
+  if (phase_ != Phase::serving) return refused({"this process is stopping or being replaced"});
+  auto loaded = config::load_file(file_, affinity_kinds());
+  if (auto* errors = std::get_if<config::LoadError>(&loaded)) return refused(std::move(errors->lines));
+  const auto& fresh = std::get<config::Config>(loaded);
+  // An editor or a copy may be in the middle of it, and half a file can be a good one.
+  if (!fresh.text.ends_with('\n') && config_.text.ends_with('\n'))
+    return refused({file_ + ": ends in the middle of a line: is it still being written? (end it with a line end)"});
+  if (auto fixed = fixed_for_life(fresh); !fixed.empty()) return refused(std::move(fixed));
+  try {
+    install(fresh);
+  } catch (const std::exception& e) {
+    return refused({e.what()});
+  }
+  refresh_log(config_.log);  // its level may have changed
+  spdlog::info("reloaded {}", file_);
+  events_.emit("reload", {{"config_hash", config_.hash}}, clock_.wall_now());
+  notify_systemd("READY=1");
+  return {};
+}
+
+/// Everything that can fail comes first. Throws std::runtime_error; then nothing has changed.
+void Server::install(const config::Config& fresh) {
+  const auto built = builder_.build(with_discovered(fresh), load_keys(fresh));
+  std::unique_ptr<AdminServer> admin;
+  const bool moves_admin = fresh.admin.bind != config_.admin.bind;
+  if (moves_admin && fresh.admin.bind) admin = std::make_unique<AdminServer>(loop_, *fresh.admin.bind, -1, actions());
+  const auto opened = open_new(*built);
+
+  config_ = fresh;
+  wishes_.follow(config_);
+  builder_.commit(built);
+  checker_.configure(builder_.last()->pools);
+  ejector_.retain([&](const Backend* backend) {
+    return builder_.find_backend(backend->pool, backend->id).get() == backend;
+  });
+  republish();
+  listen(opened);
+  retire_gone(*built);
+  if (moves_admin) {
+    // The answer to the request that brought this is still to be sent, by the old one.
+    asio::post(loop_.ctx, [old = std::shared_ptr<AdminServer>(std::move(admin_))] {});
+    admin_ = std::move(admin);
+    if (admin_) spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
+  }
+  discover();
+}
+
+std::vector<Server::OpenListener> Server::open_new(const Snapshot& built) {
+  std::vector<OpenListener> opened;
+  try {
+    for (const std::size_t slot : built.serving) {
+      if (std::any_of(listeners_.begin(), listeners_.end(), [&](const auto& l) { return l.slot == slot; })) continue;
+      const config::Listener& l = built.listeners[slot]->config;
+      opened.push_back({slot, l.bind, descriptors_for(l)});
+      spdlog::info("listening on {}", bound_address(opened.back().fds.front(), l.bind));
+    }
+  } catch (...) {
+    for (const OpenListener& l : opened)
+      for (const int fd : l.fds) ::close(fd);
+    throw;
+  }
+  return opened;
+}
+
+/// Inherited from the process before or from systemd, or opened.
+std::vector<int> Server::descriptors_for(const config::Listener& listener) {
+  if (inherited_) {
+    std::vector<int> fds = inherited_->take_listener(listener.bind, worker_count_);
+    if (!fds.empty()) return fds;
+  }
+  return open_listener(listener, worker_count_);
+}
+
+/// The workers already have, or will get first, the snapshot that knows the slots.
+void Server::listen(const std::vector<OpenListener>& opened) {
+  for (const OpenListener& l : opened) {
+    const auto& shared = builder_.last()->listeners[l.slot]->shared;
+    for (std::size_t i = 0; i < l.fds.size(); ++i)
+      workers_[i % workers_.size()]->listen({l.fds[i], {l.slot, shared}});
+    listeners_.push_back(l);
+  }
+}
+
+void Server::retire_gone(const Snapshot& built) {
+  std::erase_if(listeners_, [&](const OpenListener& l) {
+    if (std::find(built.serving.begin(), built.serving.end(), l.slot) != built.serving.end()) return false;
+    spdlog::info("no longer listening on {}", l.bind.text());
+    for (auto& worker : workers_) worker->retire(l.slot);
+    if (l.bind.kind == config::Address::Kind::unix_path) ::unlink(l.bind.host.c_str());
+    return true;
+  });
+}
+
+}  // namespace remora

@@ -1,0 +1,124 @@
+#include "session/handover.h"
+
+#include <cstring>
+
+namespace remora {
+
+namespace {
+
+constexpr char learned_tag = 'L', moves_tag = 'M', active_tag = 'A';
+
+template <class Key, class Value>
+void append_record(std::string& out, char tag, const Key& key, const Value* value) {
+  out += tag;
+  out += value != nullptr ? '+' : '-';
+  out.append(reinterpret_cast<const char*>(&key), sizeof key);
+  if (value != nullptr) out.append(reinterpret_cast<const char*>(value), sizeof *value);
+}
+
+template <class Table>
+struct Parts;
+template <class K, class V>
+struct Parts<ShardedTable<K, V>> {
+  using Key = K;
+  using Value = V;
+};
+
+/// Takes one record of this table off the front; false: it is cut.
+template <class Holder>
+bool take_record(std::string_view& rest, Holder& holder, bool present) {
+  using Key = typename Parts<typename Holder::Entries>::Key;
+  using Value = typename Parts<typename Holder::Entries>::Value;
+  const std::size_t size = sizeof(Key) + (present ? sizeof(Value) : 0);
+  if (rest.size() < size) return false;
+  Key key;
+  std::memcpy(static_cast<void*>(&key), rest.data(), sizeof key);
+  if (present) {
+    Value value;
+    std::memcpy(static_cast<void*>(&value), rest.data() + sizeof key, sizeof value);
+    holder.restore(key, value);
+  } else {
+    holder.entries().erase(key);
+  }
+  rest.remove_prefix(size);
+  return true;
+}
+
+}  // namespace
+
+std::string_view session_layout() noexcept {
+  static const std::string layout = "sessions 1 " + std::to_string(sizeof(SessionKey)) + " " +
+                                    std::to_string(sizeof(LocalTable::Kept)) + " " + std::to_string(sizeof(SessionId)) +
+                                    " " + std::to_string(sizeof(Move)) + " " +
+                                    std::to_string(sizeof(ActiveSessions::Active)) + " " +
+                                    std::to_string(Ticks::length_ms) + "\n";
+  return layout;
+}
+
+template <class Table, class Key, class Value, char tag>
+void SessionFeed::watch(Table& table) {
+  table.watch(
+      [](void* self, const Key& key, const Value* value) {
+        auto& feed = *static_cast<SessionFeed*>(self);
+        const std::lock_guard lock(feed.mutex_);
+        append_record(feed.changes_, tag, key, value);
+      },
+      this);
+}
+
+SessionFeed::SessionFeed(SessionMemory& memory) : memory_(memory) {
+  watch<LocalTable::Entries, SessionKey, LocalTable::Kept, learned_tag>(memory.learned.entries());
+  watch<MoveMemory::Entries, SessionId, Move, moves_tag>(memory.moves.entries());
+  watch<ActiveSessions::Entries, SessionId, ActiveSessions::Active, active_tag>(memory.active.entries());
+}
+
+SessionFeed::~SessionFeed() {
+  memory_.learned.entries().watch(nullptr, nullptr);
+  memory_.moves.entries().watch(nullptr, nullptr);
+  memory_.active.entries().watch(nullptr, nullptr);
+}
+
+std::string SessionFeed::everything() {
+  std::string out(session_layout());
+  memory_.learned.entries().sweep([&](const SessionKey& key, const LocalTable::Kept& value) {
+    append_record(out, learned_tag, key, &value);
+    return true;
+  });
+  memory_.moves.entries().sweep([&](const SessionId& key, const Move& value) {
+    append_record(out, moves_tag, key, &value);
+    return true;
+  });
+  memory_.active.entries().sweep([&](const SessionId& key, const ActiveSessions::Active& value) {
+    append_record(out, active_tag, key, &value);
+    return true;
+  });
+  return out;
+}
+
+std::string SessionFeed::take_changes() {
+  std::string out(session_layout());
+  const std::lock_guard lock(mutex_);
+  if (changes_.empty()) return "";
+  out += changes_;
+  changes_.clear();
+  return out;
+}
+
+bool take_over_sessions(std::string_view rest, SessionMemory& memory) {
+  if (!rest.starts_with(session_layout())) return false;
+  rest.remove_prefix(session_layout().size());
+  while (!rest.empty()) {
+    if (rest.size() < 2) return false;
+    const char tag = rest[0], sign = rest[1];
+    rest.remove_prefix(2);
+    if (sign != '+' && sign != '-') return false;
+    const bool taken = tag == learned_tag  ? take_record(rest, memory.learned, sign == '+')
+                       : tag == moves_tag  ? take_record(rest, memory.moves, sign == '+')
+                       : tag == active_tag ? take_record(rest, memory.active, sign == '+')
+                                           : false;
+    if (!taken) return false;
+  }
+  return true;
+}
+
+}  // namespace remora
