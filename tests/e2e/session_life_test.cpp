@@ -142,7 +142,7 @@ TEST(Operators, SeeTheVerdictInEachLogLine) {
 
 /// A value of /metrics; -1: it is not there.
 double metric(const Remora& remora, const std::string& line) {
-  const Reply r = ask(remora.admin_port(), "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const Reply r = remora.api("GET", "/metrics");
   const auto at = r.body.find("\n" + line + " ");
   return at == std::string::npos ? -1 : std::stod(r.body.substr(at + line.size() + 2));
 }

@@ -221,14 +221,14 @@ std::string get(std::string_view target, std::string_view more) {
 
 // Origin --------------------------------------------------------------------------------------------
 
-Origin::Origin(Script script, int port) : script_(std::move(script)) {
+Origin::Origin(Script script, int port, const std::string& ip) : script_(std::move(script)) {
   fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int on = 1;
   ::setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in a{};
   a.sin_family = AF_INET;
   a.sin_port = htons(static_cast<std::uint16_t>(port));
-  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ::inet_pton(AF_INET, ip.c_str(), &a.sin_addr);
   ::bind(fd_, reinterpret_cast<sockaddr*>(&a), sizeof a);
   ::listen(fd_, 256);
   socklen_t size = sizeof a;

@@ -79,7 +79,7 @@ std::string get(std::string_view target, std::string_view more_fields = "");
 class Origin {
  public:
   using Script = std::function<void(Socket&)>;
-  explicit Origin(Script script, int port = 0);
+  explicit Origin(Script script, int port = 0, const std::string& ip = "127.0.0.1");
   ~Origin() { stop(); }
   int port() const { return port_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
