@@ -100,7 +100,9 @@ int main(int argc, char** argv) {
   std::string token_file;
   const auto over_admin = [&](const char* name, const char* what) {
     auto* command = app.add_subcommand(name, what);
-    command->add_option("--admin", at.admins, "an admin address, host:port or unix:/path; may be given several times")
+    command
+        ->add_option("--admin", at.admins,
+                     "an admin address, host:port or unix:/path; may be given several times")
         ->envname("REMORA_ADMIN")
         ->allow_extra_args(false);
     command->add_option("--token-file", token_file, "a file with the admin token; or REMORA_ADMIN_TOKEN");

@@ -55,7 +55,7 @@ struct Log {
 struct Admin {
   std::optional<Address> bind = Address{Address::Kind::tcp, "127.0.0.1", 9900};  // none: off
   std::string token;                                                             // empty: none
-  bool read_only = false;  // no change over HTTP
+  bool read_only = false;                                                        // no change over HTTP
 };
 
 struct Certificate {
@@ -215,7 +215,7 @@ enum class AdminWish : std::uint8_t { ready, drain, maint };
 
 /// A backend entry that names many: every address that DNS answers is one.
 struct Discovery {
-  bool srv = false;  // SRV records: port, weight and priority come from them
+  bool srv = false;             // SRV records: port, weight and priority come from them
   Millis refresh = seconds(5);  // the least between two questions; the records' time to live counts above it
   Millis hold = minutes(5);     // how long an address that vanished may keep its sessions
   bool operator==(const Discovery&) const = default;
@@ -224,9 +224,10 @@ struct Discovery {
 struct Backend {
   std::string id;
   Address address;
-  std::optional<Discovery> discovery;  // then `address` is what is asked for, and this entry serves nobody itself
-  std::string ip;                      // discovered: the address that was found; empty: `address` is used
-  bool leaving = false;                // discovered: it vanished from the answer
+  std::optional<Discovery>
+      discovery;         // then `address` is what is asked for, and this entry serves nobody itself
+  std::string ip;        // discovered: the address that was found; empty: `address` is used
+  bool leaving = false;  // discovered: it vanished from the answer
   std::uint32_t weight = 1;
   bool backup = false;
   std::optional<std::uint32_t> max_in_flight;
@@ -272,7 +273,7 @@ struct Store {
 
 struct Config {
   std::string text, hash;  // the file as it was read, and the first 16 hex digits of its SHA-256
-  std::vector<std::string> dns_servers;  // ip or ip:port; empty: the system's
+  std::vector<std::string> dns_servers;       // ip or ip:port; empty: the system's
   std::optional<std::uint32_t> workers;       // none: auto
   std::string state_dir = "/var/lib/remora";  // empty: none
   Millis shutdown_delay{0};

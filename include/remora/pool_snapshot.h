@@ -101,7 +101,7 @@ struct Member {
   Health health = Health::unknown;
   Ejected ejected = Ejected::no;
   bool leaving = false;  // its drain is past its deadline: the sessions it still has move, a few at a time
-  bool panic = false;  // too few are in service: what probes and traffic showed does not count
+  bool panic = false;    // too few are in service: what probes and traffic showed does not count
 
   // Three separate facts (the operator's wish, probes, live traffic), combined here and nowhere else.
 

@@ -18,6 +18,7 @@
 #include <boost/beast/http.hpp>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <stdexcept>
 
 #include "admin/metrics.h"
@@ -35,7 +36,7 @@ using AdminStream = beast::basic_stream<Protocol, Executor>;
 using Request = http::request<http::string_body>;
 using Response = http::response<http::string_body>;
 constexpr auto use = asio::as_tuple(asio::deferred);
-constexpr int most_connections = 64, most_listeners = 32;
+constexpr std::size_t most_connections = 64, most_listeners = 32;
 constexpr auto patience = std::chrono::seconds(10);
 constexpr auto keep_alive_every = std::chrono::seconds(15);
 
@@ -81,9 +82,10 @@ bool respond(const Request& request, AdminActions& actions, Response& response) 
   }
   if (const PageFile* file = find_page_file(path); file != nullptr && reads) {
     put(response, 200, file->type, std::string(file->content));
-    response.set("Content-Security-Policy",
-                 "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
-                 "form-action 'none'; frame-ancestors 'none'");
+    response.set(
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'");
     response.set("X-Content-Type-Options", "nosniff");
     response.set("Referrer-Policy", "no-referrer");
     return false;
@@ -95,7 +97,9 @@ bool respond(const Request& request, AdminActions& actions, Response& response) 
     return false;
   }
   if (token.empty() && !own_name(view_of(request[http::field::host]))) {
-    put(response, refuse(403, "without admin.token this answers to `localhost` and addresses only, not to other names"));
+    put(response,
+        refuse(403,
+               "without admin.token this answers to `localhost` and addresses only, not to other names"));
     return false;
   }
   if (path == "/metrics") {
@@ -119,13 +123,15 @@ bool respond(const Request& request, AdminActions& actions, Response& response) 
 /// The connection is the stream's until one of both ends.
 Task<void> stream_events(AdminStream& stream, EventHub& hub, std::uint64_t after) {
   if (hub.listeners() >= most_listeners) {
-    const std::string busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
+    const std::string busy =
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
     static_cast<void>(co_await asio::async_write(stream, asio::buffer(busy), use));
     co_return;
   }
   const auto listener = hub.listen(after);
   std::string out =
-      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n: remora\n\n";
+      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nConnection: "
+      "close\r\n\r\n: remora\n\n";
   for (;;) {
     stream.expires_after(patience);
     const auto [write_error, sent] = co_await asio::async_write(stream, asio::buffer(out), use);
@@ -141,51 +147,9 @@ Task<void> stream_events(AdminStream& stream, EventHub& hub, std::uint64_t after
   }
 }
 
-Task<void> answer(AdminStream stream, std::shared_ptr<int> open, AdminActions& actions) {
-  ++*open;
-  struct Closed {
-    std::shared_ptr<int> count;
-    ~Closed() { --*count; }
-  } closed{open};
-  beast::flat_buffer buffer(16 * 1024);
-  for (bool keep = true; keep;) {
-    http::request_parser<http::string_body> parser;
-    parser.header_limit(16 * 1024);
-    parser.body_limit(64 * 1024);
-    stream.expires_after(patience);
-    const auto [read_error, bytes] = co_await http::async_read(stream, buffer, parser, use);
-    const Request& request = parser.get();
-    Response response;
-    response.set(http::field::cache_control, "no-store");
-    bool events = false;
-    if (!read_error) {
-      response.version(request.version());
-      response.keep_alive(request.keep_alive());
-      events = respond(request, actions, response);
-    } else if (read_error == http::error::end_of_stream || read_error.category() != boost::system::error_code(http::error::bad_method).category()) {
-      break;  // gone, or silent for too long
-    } else {
-      response.version(11);
-      response.keep_alive(false);
-      put(response, refuse(read_error == http::error::body_limit ? 413 : 400, "this is no HTTP request: " + read_error.message()));
-    }
-    if (events) {
-      const auto after = parse_decimal(view_of(request["Last-Event-ID"])).value_or(0);
-      co_await stream_events(stream, actions.events(), after);
-      break;
-    }
-    response.prepare_payload();
-    if (!read_error && request.method() == http::verb::head) response.body().clear();
-    keep = !read_error && request.keep_alive();
-    const auto [write_error, sent] = co_await http::async_write(stream, response, use);
-    if (write_error) break;
-  }
-  boost::system::error_code ignored;
-  stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
-}
-
 [[noreturn]] void refuse_address(const config::Address& bind, const std::string& why) {
-  throw std::runtime_error("admin.bind " + bind.text() + ": " + why + "; choose another address or `admin: off`");
+  throw std::runtime_error("admin.bind " + bind.text() + ": " + why +
+                           "; choose another address or `admin: off`");
 }
 
 int open_admin_socket(const config::Address& bind) {
@@ -212,6 +176,8 @@ struct AdminServer::Listening {
   asio::basic_socket_acceptor<Protocol, Executor> acceptor;
   EventHub::Timer pause;
   AdminActions& actions;
+  std::map<AdminStream*, bool> connections;  // true: waits for a request
+  bool closing = false;
 };
 
 AdminServer::AdminServer(Loop& loop, const config::Address& bind, int inherited, AdminActions& actions)
@@ -228,26 +194,77 @@ AdminServer::~AdminServer() {
   boost::system::error_code ignored;
   listening_->acceptor.close(ignored);
   listening_->pause.cancel();
+  listening_->closing = true;
+  for (const auto& [stream, waits] : listening_->connections)
+    if (waits) stream->close();
 }
 
 int AdminServer::fd() const {
   return listening_->acceptor.native_handle();
 }
 
+Task<void> AdminServer::answer(std::shared_ptr<Listening> listening, std::shared_ptr<void> own_stream) {
+  AdminStream& stream = *static_cast<AdminStream*>(own_stream.get());
+  AdminActions& actions = listening->actions;
+  struct Registered {
+    Listening& listening;
+    AdminStream* stream;
+    ~Registered() { listening.connections.erase(stream); }
+  } registered{*listening, &stream};
+  beast::flat_buffer buffer(16 * 1024);
+  for (bool keep = true; keep && !listening->closing;) {
+    listening->connections[&stream] = true;  // nothing is lost if it ends now
+    http::request_parser<http::string_body> parser;
+    parser.header_limit(16 * 1024);
+    parser.body_limit(64 * 1024);
+    stream.expires_after(patience);
+    const auto [read_error, bytes] = co_await http::async_read(stream, buffer, parser, use);
+    listening->connections[&stream] = false;
+    const Request& request = parser.get();
+    Response response;
+    response.set(http::field::cache_control, "no-store");
+    bool events = false;
+    if (!read_error) {
+      response.version(request.version());
+      response.keep_alive(request.keep_alive());
+      events = respond(request, actions, response);
+    } else if (read_error == http::error::end_of_stream ||
+               read_error.category() != boost::system::error_code(http::error::bad_method).category()) {
+      break;  // gone, or silent for too long
+    } else {
+      response.version(11);
+      response.keep_alive(false);
+      put(response, refuse(read_error == http::error::body_limit ? 413 : 400,
+                           "this is no HTTP request: " + read_error.message()));
+    }
+    if (events) {
+      const auto after = parse_decimal(view_of(request["Last-Event-ID"])).value_or(0);
+      co_await stream_events(stream, actions.events(), after);
+      break;
+    }
+    response.prepare_payload();
+    if (!read_error && request.method() == http::verb::head) response.body().clear();
+    keep = !read_error && request.keep_alive();
+    const auto [write_error, sent] = co_await http::async_write(stream, response, use);
+    if (write_error) break;
+  }
+  boost::system::error_code ignored;
+  stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+}
+
 Task<void> AdminServer::accept(std::shared_ptr<Listening> listening) {
-  const auto open = std::make_shared<int>(0);
   while (listening->acceptor.is_open()) {
     AdminStream::socket_type socket(listening->acceptor.get_executor());
     const auto [ec] = co_await listening->acceptor.async_accept(socket, use);
     if (!listening->acceptor.is_open()) co_return;
-    if (!ec && *open < most_connections) {
+    if (!ec && listening->connections.size() < most_connections) {
       ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-      AdminStream stream(std::move(socket));
-      asio::co_spawn(listening->acceptor.get_executor(), answer(std::move(stream), open, listening->actions),
-                     asio::detached);
+      asio::co_spawn(listening->acceptor.get_executor(),
+                     answer(listening, std::make_shared<AdminStream>(std::move(socket))), asio::detached);
       continue;
     }
-    listening->pause.expires_after(std::chrono::milliseconds(100));  // out of descriptors, or too many at once
+    listening->pause.expires_after(
+        std::chrono::milliseconds(100));  // out of descriptors, or too many at once
     static_cast<void>(co_await listening->pause.async_wait(use));
   }
 }

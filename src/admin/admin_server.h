@@ -1,5 +1,5 @@
-// The admin listener: /healthz (this process lives), /readyz (it takes new requests), /metrics, the page at /,
-// and the API (api.h).
+// The admin listener: /healthz (this process lives), /readyz (it takes new requests), /metrics, the page at
+// /, and the API (api.h).
 //
 // With a token everything but the two questions and the page's own files needs `Authorization: Bearer TOKEN`.
 // Without one it answers only to `localhost` and plain addresses as Host, so that no web page can reach it
@@ -28,6 +28,7 @@ class AdminServer {
  private:
   struct Listening;
   static Task<void> accept(std::shared_ptr<Listening> listening);
+  static Task<void> answer(std::shared_ptr<Listening> listening, std::shared_ptr<void> own_stream);
   std::shared_ptr<Listening> listening_;
 };
 

@@ -76,12 +76,13 @@ std::string_view word(Ejected e) noexcept {
   return e == Ejected::all ? "all" : e == Ejected::new_sessions ? "new_sessions" : "no";
 }
 
-/// Tokens and ids may be in use that this instance has not met yet: until everything that was begun before its
-/// start has come by or ended.
+/// Tokens and ids may be in use that this instance has not met yet: until everything that was begun before
+/// its start has come by or ended.
 bool counts_are_complete(const PoolView& pool, AdminActions& actions) {
   if (pool.affinity.empty()) return true;
   const config::Session& s = pool.config.session;
-  const auto horizon = s.idle_timeout ? std::min<milliseconds>(*s.idle_timeout * 5 / 4, s.max_lifetime) : s.max_lifetime;
+  const auto horizon =
+      s.idle_timeout ? std::min<milliseconds>(*s.idle_timeout * 5 / 4, s.max_lifetime) : s.max_lifetime;
   return actions.now().steady - actions.started() >= horizon;
 }
 
@@ -153,12 +154,12 @@ std::optional<ApiAnswer> read_object(const ApiRequest& request, std::initializer
   std::string_view type = request.content_type;
   type = trim(type.substr(0, type.find(';')));
   // A page of somebody else can post forms, but not this type (CSRF).
-  if (!iequals(type, "application/json"))
-    return refuse(415, "Content-Type must be application/json");
+  if (!iequals(type, "application/json")) return refuse(415, "Content-Type must be application/json");
   boost::system::error_code ec;
   json::parse_options options;
   options.max_depth = 8;
-  const std::string_view body = request.body.empty() ? std::string_view("{}") : std::string_view(request.body);
+  const std::string_view body =
+      request.body.empty() ? std::string_view("{}") : std::string_view(request.body);
   json::value value = json::parse(body, ec, {}, options);
   if (ec) return refuse(400, "the body is no JSON: " + ec.message());
   if (!value.is_object()) return refuse(400, "the body must be a JSON object");
@@ -205,14 +206,17 @@ ApiAnswer pools(const ApiRequest& request, std::vector<std::string_view> parts, 
   if (parts.empty()) return request.method == "GET" ? say(describe_all(actions)) : wrong_method("GET");
   const std::string name = percent_decoded(parts[0]);
   const auto find_pool = [&](const Snapshot& s) {
-    const auto it = std::find_if(s.pools.begin(), s.pools.end(), [&](const auto& p) { return p->config.name == name; });
+    const auto it =
+        std::find_if(s.pools.begin(), s.pools.end(), [&](const auto& p) { return p->config.name == name; });
     return it == s.pools.end() ? nullptr : it->get();
   };
   const PoolView* pool = find_pool(snapshot);
   if (pool == nullptr)
     return refuse(404, "there is no pool '" + printable(name) + "'; pools: " + names(snapshot));
-  if (parts.size() == 1) return request.method == "GET" ? say(describe_pool(*pool, actions)) : wrong_method("GET");
-  if (parts.size() != 3 || parts[1] != "backends") return refuse(404, "there is /api/v1/pools/POOL/backends/BACKEND");
+  if (parts.size() == 1)
+    return request.method == "GET" ? say(describe_pool(*pool, actions)) : wrong_method("GET");
+  if (parts.size() != 3 || parts[1] != "backends")
+    return refuse(404, "there is /api/v1/pools/POOL/backends/BACKEND");
   const std::string id = percent_decoded(parts[2]);
   const auto index_in = [&](const PoolView& p) {
     const auto& members = p.snapshot->members;
@@ -243,11 +247,13 @@ ApiAnswer pools(const ApiRequest& request, std::vector<std::string_view> parts, 
 
 ApiAnswer explain_one(const ApiRequest& request, AdminActions& actions) {
   json::object body;
-  if (auto wrong = read_object(request, {"method", "target", "headers", "client", "secure"}, body)) return *wrong;
+  if (auto wrong = read_object(request, {"method", "target", "headers", "client", "secure"}, body))
+    return *wrong;
   ExplainRequest in;
   in.method = text_of(body, "method").value_or("GET");
   in.target = text_of(body, "target").value_or("/");
-  if (const json::value* v = body.if_contains("secure"); v != nullptr && v->is_bool()) in.secure = v->get_bool();
+  if (const json::value* v = body.if_contains("secure"); v != nullptr && v->is_bool())
+    in.secure = v->get_bool();
   if (const auto client = text_of(body, "client")) {
     const auto address = parse_ip(*client);
     if (!address) return refuse(400, "\"client\" must be an IP address");
@@ -263,12 +269,9 @@ ApiAnswer explain_one(const ApiRequest& request, AdminActions& actions) {
   const Explanation e = explain(actions.snapshot(), in, actions.memory(), actions.scratch(), actions.now());
   json::array steps;
   for (const std::string& step : e.steps) steps.emplace_back(printable(step));
-  json::object out{{"steps", std::move(steps)},
-                   {"pool", e.pool},
-                   {"backend", e.backend},
-                   {"reason", to_string(e.reason)},
-                   {"cause", to_string(e.cause)},
-                   {"epoch", e.epoch}};
+  json::object out{{"steps", std::move(steps)},   {"pool", e.pool},
+                   {"backend", e.backend},        {"reason", to_string(e.reason)},
+                   {"cause", to_string(e.cause)}, {"epoch", e.epoch}};
   out["status"] = e.status == 0 ? json::value(nullptr) : json::value(e.status);
   return say(out);
 }
@@ -291,7 +294,9 @@ ApiAnswer reload(const ApiRequest& request, AdminActions& actions) {
   if (errors.empty()) return say(json::object{{"reloaded", true}, {"config_hash", actions.config().hash}});
   json::array lines;
   for (const std::string& line : errors) lines.emplace_back(printable(line));
-  return say(json::object{{"error", "the file was refused; nothing was changed"}, {"errors", std::move(lines)}}, 422);
+  return say(
+      json::object{{"error", "the file was refused; nothing was changed"}, {"errors", std::move(lines)}},
+      422);
 }
 
 }  // namespace
@@ -307,32 +312,35 @@ json::object describe_backend(const PoolView& pool, std::size_t index, AdminActi
   const auto count = actions.census().at(pool.number, m.backend->hash);
   const TrafficSum traffic(m.backend->traffic);
   json::object answers;
-  for (std::size_t i = 1; i < traffic.answers.size(); ++i) answers[std::to_string(i) + "xx"] = traffic.answers[i];
+  for (std::size_t i = 1; i < traffic.answers.size(); ++i)
+    answers[std::to_string(i) + "xx"] = traffic.answers[i];
   answers["failed"] = traffic.answers[0];
-  json::object out{{"id", m.backend->id},
-                   {"pool", pool.config.name},
-                   {"address", file.ip.empty() ? m.address.text()
-                                               : config::Address{m.address.kind, file.ip, m.address.port}.text()},
-                   {"weight", file.weight},
-                   {"backup", m.backup},
-                   {"admin", to_string(m.admin)},
-                   {"health", word(m.health)},
-                   {"ejected", word(m.ejected)},
-                   {"accepts_new", m.accepts_new()},
-                   {"accepts_bound", m.accepts_bound()},
-                   {"in_flight", m.backend->in_flight.load(std::memory_order_relaxed)},
-                   {"sessions_left", count.all()},
-                   {"learned", count.learned},
-                   {"issued", count.issued},
-                   {"complete", counts_are_complete(pool, actions)},
-                   {"attempts", traffic.total()},
-                   {"answers", std::move(answers)},
-                   {"milliseconds", static_cast<double>(traffic.microseconds) / 1000},
-                   {"generation", m.backend->generation.load(std::memory_order_relaxed)}};
+  json::object out{
+      {"id", m.backend->id},
+      {"pool", pool.config.name},
+      {"address",
+       file.ip.empty() ? m.address.text() : config::Address{m.address.kind, file.ip, m.address.port}.text()},
+      {"weight", file.weight},
+      {"backup", m.backup},
+      {"admin", to_string(m.admin)},
+      {"health", word(m.health)},
+      {"ejected", word(m.ejected)},
+      {"accepts_new", m.accepts_new()},
+      {"accepts_bound", m.accepts_bound()},
+      {"in_flight", m.backend->in_flight.load(std::memory_order_relaxed)},
+      {"sessions_left", count.all()},
+      {"learned", count.learned},
+      {"issued", count.issued},
+      {"complete", counts_are_complete(pool, actions)},
+      {"attempts", traffic.total()},
+      {"answers", std::move(answers)},
+      {"milliseconds", static_cast<double>(traffic.microseconds) / 1000},
+      {"generation", m.backend->generation.load(std::memory_order_relaxed)}};
   if (!file.ip.empty()) out["name"] = file.address.host;
   if (file.leaving) out["vanished"] = true;
   if (m.max_in_flight != 0) out["max_in_flight"] = m.max_in_flight;
-  if (const std::string note = actions.health_note(*m.backend); !note.empty()) out["health_note"] = printable(note);
+  if (const std::string note = actions.health_note(*m.backend); !note.empty())
+    out["health_note"] = printable(note);
   if (const auto deadline = actions.deadline(pool.config.name, m.backend->id)) {
     out["deadline"] = time_text(*deadline);
     out["deadline_passed"] = m.leaving;
@@ -357,7 +365,8 @@ ApiAnswer answer_api(const ApiRequest& request, AdminActions& actions) {
   const bool get = request.method == "GET", post = request.method == "POST";
   if (what == "pools") return pools(request, {parts.begin() + 1, parts.end()}, actions);
   if (parts.size() == 1 && what == "sessions") return get ? sessions(actions) : wrong_method("GET");
-  if (parts.size() == 1 && what == "explain") return post ? explain_one(request, actions) : wrong_method("POST");
+  if (parts.size() == 1 && what == "explain")
+    return post ? explain_one(request, actions) : wrong_method("POST");
   if (parts.size() == 1 && what == "reload") return post ? reload(request, actions) : wrong_method("POST");
   if (parts.size() == 1 && what == "config")
     return get ? say(json::object{{"hash", actions.config().hash}, {"text", masked(actions.config().text)}})

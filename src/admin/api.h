@@ -62,8 +62,8 @@ struct ApiAnswer {
   unsigned status = 200;
   std::string body;
   std::string content_type = "application/json";
-  std::string allow;            // of a 405
-  bool events = false;          // the answer is the stream of events
+  std::string allow;    // of a 405
+  bool events = false;  // the answer is the stream of events
 };
 
 ApiAnswer answer_api(const ApiRequest& request, AdminActions& actions);

@@ -15,8 +15,10 @@ void SessionCensus::refresh(Moment now) {
     }
   };
   boost::unordered_flat_map<std::pair<std::uint16_t, std::uint64_t>, Count, Hash> counts;
-  memory_.learned.count(now, [&](std::uint16_t pool, std::uint64_t backend) { ++counts[{pool, backend}].learned; });
-  memory_.active.count(now, [&](std::uint16_t pool, std::uint64_t backend) { ++counts[{pool, backend}].issued; });
+  memory_.learned.count(
+      now, [&](std::uint16_t pool, std::uint64_t backend) { ++counts[{pool, backend}].learned; });
+  memory_.active.count(now,
+                       [&](std::uint16_t pool, std::uint64_t backend) { ++counts[{pool, backend}].issued; });
   counts_ = {counts.begin(), counts.end()};
   counted_ = true;
   counted_at_ = now.steady;

@@ -44,7 +44,8 @@ AdminReply ask_admin(const config::Address& address, const std::string& token, c
     http::async_write(stream, request, [&](const error_code& write_error, std::size_t) {
       failure = write_error;
       if (failure) return;
-      http::async_read(stream, buffer, parser, [&](const error_code& read_error, std::size_t) { failure = read_error; });
+      http::async_read(stream, buffer, parser,
+                       [&](const error_code& read_error, std::size_t) { failure = read_error; });
     });
   });
   ctx.run();

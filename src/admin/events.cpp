@@ -14,7 +14,11 @@ constexpr std::size_t most_pending = 1024;
 void EventHub::emit(std::string_view type, boost::json::object data, Clock::Wall now) {
   data["at"] = time_text(now);
   Kept event{++last_id_, ""};
-  event.wire.append("id: ").append(std::to_string(event.id)).append("\nevent: ").append(type).append("\ndata: ");
+  event.wire.append("id: ")
+      .append(std::to_string(event.id))
+      .append("\nevent: ")
+      .append(type)
+      .append("\ndata: ");
   event.wire.append(boost::json::serialize(data)).append("\n\n");
   std::erase_if(listeners_, [](const auto& weak) { return weak.expired(); });
   for (const auto& weak : listeners_) {

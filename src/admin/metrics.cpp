@@ -85,7 +85,8 @@ void add_sessions(Families& out, AdminActions& actions) {
     for (const Member& m : pool->snapshot->members) {
       const auto count = actions.census().at(pool->number, m.backend->hash);
       const auto add = [&](const char* family, std::uint64_t n) {
-        out.add({{"pool", pool->config.name}, {"backend", m.backend->id}, {"family", family}}, static_cast<double>(n));
+        out.add({{"pool", pool->config.name}, {"backend", m.backend->id}, {"family", family}},
+                static_cast<double>(n));
       };
       add("learned", count.learned);
       add("issued", count.issued);
@@ -100,14 +101,15 @@ void add_listeners(Families& out, const Snapshot& snapshot) {
   const auto each = [&](auto f) {
     for (const std::size_t slot : snapshot.serving) f(*snapshot.listeners[slot]);
   };
-  out.begin("remora_requests_total", "Requests of clients by the class of the answer's status; none: no answer.",
-            MetricType::Counter);
+  out.begin("remora_requests_total",
+            "Requests of clients by the class of the answer's status; none: no answer.", MetricType::Counter);
   each([&](const ListenerView& l) {
     const TrafficSum sum(l.shared->traffic);
     for (std::size_t i = 0; i < sum.answers.size(); ++i)
       out.add({{"listener", l.config.name}, {"code", classes[i]}}, static_cast<double>(sum.answers[i]));
   });
-  out.begin("remora_request_seconds", "From the request's head to the end of its answer.", MetricType::Histogram);
+  out.begin("remora_request_seconds", "From the request's head to the end of its answer.",
+            MetricType::Histogram);
   each([&](const ListenerView& l) { out.add({{"listener", l.config.name}}, TrafficSum(l.shared->traffic)); });
   out.begin("remora_connections", "Open connections of clients.", MetricType::Gauge);
   each([&](const ListenerView& l) { out.add({{"listener", l.config.name}}, l.shared->open.load()); });
@@ -123,7 +125,8 @@ void add_backends(Families& out, const Snapshot& snapshot) {
     out.begin(name, help, MetricType::Gauge);
     each([&](const Labels& labels, const Member& m) { out.add(labels, static_cast<double>(value(m))); });
   };
-  out.begin("remora_backend_requests_total", "Requests sent to the backend, retries included.", MetricType::Counter);
+  out.begin("remora_backend_requests_total", "Requests sent to the backend, retries included.",
+            MetricType::Counter);
   each([&](const Labels& labels, const Member& m) {
     out.add(labels, static_cast<double>(m.backend->served.load(std::memory_order_relaxed)));
   });
@@ -138,8 +141,8 @@ void add_backends(Families& out, const Snapshot& snapshot) {
       out.add(std::move(with), static_cast<double>(sum.answers[i]));
     }
   });
-  out.begin("remora_backend_first_byte_seconds", "From choosing the backend to the head of its answer, or its failure.",
-            MetricType::Histogram);
+  out.begin("remora_backend_first_byte_seconds",
+            "From choosing the backend to the head of its answer, or its failure.", MetricType::Histogram);
   each([&](const Labels& labels, const Member& m) { out.add(labels, TrafficSum(m.backend->traffic)); });
   gauge("remora_backend_requests_in_flight", "Requests at the backend now.",
         [](const Member& m) { return m.backend->in_flight.load(std::memory_order_relaxed); });
@@ -148,7 +151,8 @@ void add_backends(Families& out, const Snapshot& snapshot) {
   gauge("remora_backend_health", "What probes see: 0 down, 1 up, 2 unknown.", [](const Member& m) {
     return m.health == Health::down ? 0 : m.health == Health::up ? 1 : 2;
   });
-  gauge("remora_backend_ejected", "What live traffic shows: 0 fine, 1 takes no new sessions, 2 takes nothing.",
+  gauge("remora_backend_ejected",
+        "What live traffic shows: 0 fine, 1 takes no new sessions, 2 takes nothing.",
         [](const Member& m) { return static_cast<int>(m.ejected); });
   gauge("remora_backend_accepts_new",
         "1: may begin sessions, by the operator, probes and live traffic together.",
@@ -165,7 +169,8 @@ std::string metrics_text(AdminActions& actions) {
   Families out;
   out.begin("remora_build_info", "1; the version.", MetricType::Gauge);
   out.add({{"version", version}}, 1);
-  out.begin("remora_config_info", "1; which configuration is in force, so that a half-done rollout shows.", MetricType::Gauge);
+  out.begin("remora_config_info", "1; which configuration is in force, so that a half-done rollout shows.",
+            MetricType::Gauge);
   out.add({{"hash", actions.config().hash}}, 1);
   out.begin("remora_ready", "1: takes new requests.", MetricType::Gauge);
   out.add({}, actions.ready() ? 1 : 0);

@@ -37,11 +37,13 @@ config::Address parse_admin(const std::string& text) {
     return a;
   }
   const auto colon = text.rfind(':');
-  const auto port = colon == std::string::npos ? std::nullopt : parse_decimal(std::string_view(text).substr(colon + 1));
+  const auto port =
+      colon == std::string::npos ? std::nullopt : parse_decimal(std::string_view(text).substr(colon + 1));
   if (!port || *port == 0 || *port > 65535)
     throw Stop{usage, "--admin must be host:port or unix:/path, not '" + text + "'"};
   a.host = text.substr(0, colon);
-  if (a.host.size() > 2 && a.host.front() == '[' && a.host.back() == ']') a.host = a.host.substr(1, a.host.size() - 2);
+  if (a.host.size() > 2 && a.host.front() == '[' && a.host.back() == ']')
+    a.host = a.host.substr(1, a.host.size() - 2);
   a.port = static_cast<std::uint16_t>(*port);
   return a;
 }
@@ -53,14 +55,15 @@ std::string error_of(const std::string& body) {
   std::string out;
   if (const json::value* e = parsed.get_object().if_contains("error"); e != nullptr && e->is_string())
     out = e->get_string();
-  if (const json::value* list = parsed.get_object().if_contains("errors"); list != nullptr && list->is_array())
+  if (const json::value* list = parsed.get_object().if_contains("errors");
+      list != nullptr && list->is_array())
     for (const json::value& line : list->get_array())
       if (line.is_string()) out.append("\n  ").append(std::string_view(line.get_string()));
   return out.empty() ? body : out;
 }
 
-AdminReply ask(const CommandTarget& at, const std::string& admin, const std::string& method, const std::string& target,
-               const std::string& body = "") {
+AdminReply ask(const CommandTarget& at, const std::string& admin, const std::string& method,
+               const std::string& target, const std::string& body = "") {
   return ask_admin(parse_admin(admin), at.token, method, target, body);
 }
 
@@ -69,7 +72,8 @@ json::object ask_for(const CommandTarget& at, const std::string& admin, const st
                      const std::string& target, const std::string& body = "") {
   const AdminReply reply = ask(at, admin, method, target, body);
   if (reply.status == 0)
-    throw Stop{refused, "no answer from " + admin + ": " + reply.body + " (is remora running, and is --admin right?)"};
+    throw Stop{refused,
+               "no answer from " + admin + ": " + reply.body + " (is remora running, and is --admin right?)"};
   if (reply.status == 401)
     throw Stop{refused, admin + " wants a token: --token-file FILE or REMORA_ADMIN_TOKEN"};
   if (reply.status != 200) throw Stop{refused, admin + ": " + error_of(reply.body)};
@@ -137,7 +141,8 @@ int show_status(const CommandTarget& at) {
     const json::object all = ask_for(at, admin, "GET", "/api/v1/pools");
     if (at.json) return print_json(at, admin, all);
     heading(at, admin);
-    TextTable table({"POOL", "BACKEND", "ADDRESS", "OPERATOR", "PROBES", "TRAFFIC", "IN FLIGHT", "SESSIONS", "REQUESTS", "FAILED"});
+    TextTable table({"POOL", "BACKEND", "ADDRESS", "OPERATOR", "PROBES", "TRAFFIC", "IN FLIGHT", "SESSIONS",
+                     "REQUESTS", "FAILED"});
     each(all, "pools", [&](const json::object& pool) {
       each(pool, "backends", [&](const json::object& b) {
         const json::value* const answers = b.if_contains("answers");
@@ -153,8 +158,8 @@ int show_status(const CommandTarget& at) {
                    std::to_string(number(b, "attempts")), std::to_string(failed)});
       });
     });
-    std::cout << table.text() << (flag(all, "ready") ? "ready" : "stopping") << ", up " << number(all, "uptime_seconds")
-              << " s, configuration " << text(all, "config_hash") << '\n';
+    std::cout << table.text() << (flag(all, "ready") ? "ready" : "stopping") << ", up "
+              << number(all, "uptime_seconds") << " s, configuration " << text(all, "config_hash") << '\n';
   });
 }
 
@@ -178,12 +183,13 @@ int show_sessions(const CommandTarget& at) {
   if (at.json) return code;
   TextTable table({"POOL", "BACKEND", "SESSIONS", "LEARNED", "ISSUED"});
   for (const auto& [name, n] : sums)
-    table.add({name.first, name.second, std::to_string(n.first + n.second), std::to_string(n.first), std::to_string(n.second)});
+    table.add({name.first, name.second, std::to_string(n.first + n.second), std::to_string(n.first),
+               std::to_string(n.second)});
   std::cout << table.text();
-  if (!complete)
-    std::cout << "At least so many: sessions from before the start may not have come by yet.\n";
+  if (!complete) std::cout << "At least so many: sessions from before the start may not have come by yet.\n";
   if (!moves.empty()) {
-    std::sort(moves.begin(), moves.end(), [](const auto& a, const auto& b) { return text(a, "at") > text(b, "at"); });
+    std::sort(moves.begin(), moves.end(),
+              [](const auto& a, const auto& b) { return text(a, "at") > text(b, "at"); });
     TextTable recent({"MOVED AT", "POOL", "FROM", "TO", "REASON"});
     for (std::size_t i = 0; i < moves.size() && i < 20; ++i)
       recent.add({text(moves[i], "at"), text(moves[i], "pool"), text(moves[i], "from"), text(moves[i], "to"),
@@ -246,8 +252,8 @@ Left count_left(const CommandTarget& at, const std::string& target, const std::s
   return left;
 }
 
-int wait_until_empty(const CommandTarget& at, const std::string& name, const std::string& target, const std::string& wish,
-                     std::optional<std::chrono::steady_clock::time_point> deadline) {
+int wait_until_empty(const CommandTarget& at, const std::string& name, const std::string& target,
+                     const std::string& wish, std::optional<std::chrono::steady_clock::time_point> deadline) {
   constexpr milliseconds look_every{250};
   std::uint64_t told = ~std::uint64_t{0};
   for (;;) {
@@ -256,20 +262,23 @@ int wait_until_empty(const CommandTarget& at, const std::string& name, const std
       std::cout << name << " left the configuration\n";
       return 0;
     }
-    if (!left.other_wish.empty()) throw Stop{refused, name + ": another operator wants " + left.other_wish + " now; not waiting any longer"};
+    if (!left.other_wish.empty())
+      throw Stop{refused,
+                 name + ": another operator wants " + left.other_wish + " now; not waiting any longer"};
     if (left.sessions == 0 && left.in_flight == 0 && left.complete) {
       std::cout << name << " is empty\n";
       return 0;
     }
     if (deadline && std::chrono::steady_clock::now() >= *deadline) {
-      std::cout << name << ": the deadline has passed with " << left.sessions << " session(s) and " << left.in_flight
-                << " request(s) left; they move with their next request\n";
+      std::cout << name << ": the deadline has passed with " << left.sessions << " session(s) and "
+                << left.in_flight << " request(s) left; they move with their next request\n";
       return deadline_passed;
     }
     if (left.sessions + left.in_flight != told) {
       told = left.sessions + left.in_flight;
       std::cerr << left.sessions << " session(s), " << left.in_flight << " request(s) left"
-                << (left.complete ? "" : " (at least: not every session has come by since the start)") << '\n';
+                << (left.complete ? "" : " (at least: not every session has come by since the start)")
+                << '\n';
     }
     auto pause = look_every;
     if (deadline) {
@@ -282,7 +291,8 @@ int wait_until_empty(const CommandTarget& at, const std::string& name, const std
 
 }  // namespace
 
-int steer_backend(const CommandTarget& at, const std::string& backend, const std::string& wish, const SteerOptions& options) {
+int steer_backend(const CommandTarget& at, const std::string& backend, const std::string& wish,
+                  const SteerOptions& options) {
   const auto slash = backend.find('/');
   if (slash == std::string::npos || slash == 0 || slash + 1 == backend.size()) {
     std::cerr << "remora: which backend? POOL/BACKEND, as `remora status` shows them\n";
@@ -302,9 +312,9 @@ int steer_backend(const CommandTarget& at, const std::string& backend, const std
     const json::object answer = ask_for(at, admin, "PATCH", target, json::serialize(body));
     if (at.json) return print_json(at, admin, answer);
     heading(at, admin);
-    std::cout << backend << " is " << text(answer, "admin") << "; " << number(answer, "sessions_left") << " session(s)"
-              << (flag(answer, "complete") ? "" : " at least") << ", " << number(answer, "in_flight")
-              << " request(s) in flight\n";
+    std::cout << backend << " is " << text(answer, "admin") << "; " << number(answer, "sessions_left")
+              << " session(s)" << (flag(answer, "complete") ? "" : " at least") << ", "
+              << number(answer, "in_flight") << " request(s) in flight\n";
   });
   if (code != 0 || !options.wait) return code;
   try {
@@ -328,7 +338,8 @@ int reload_all(const CommandTarget& at) {
 
 int check_health(const CommandTarget& at) {
   return over_all(at, [&](const std::string& admin) {
-    const AdminReply reply = ask_admin(parse_admin(admin), "", "GET", "/healthz", "", std::chrono::seconds(2));
+    const AdminReply reply =
+        ask_admin(parse_admin(admin), "", "GET", "/healthz", "", std::chrono::seconds(2));
     if (reply.status == 200) return;
     const std::string why = reply.status == 0 ? reply.body : "it answered " + std::to_string(reply.status);
     throw Stop{refused, "no healthy answer from " + admin + ": " + why};

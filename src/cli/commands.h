@@ -1,7 +1,8 @@
-// The commands that ask one running remora or several: status, sessions, explain, drain, ready, maint, reload,
-// healthcheck. Each prints a table for people or, with --json, what the API said.
+// The commands that ask one running remora or several: status, sessions, explain, drain, ready, maint,
+// reload, healthcheck. Each prints a table for people or, with --json, what the API said.
 //
-// Exit codes: 0 done; 1 refused, or somebody did not answer; 2 wrong usage; 3 a drain's deadline passed first.
+// Exit codes: 0 done; 1 refused, or somebody did not answer; 2 wrong usage; 3 a drain's deadline passed
+// first.
 #pragma once
 
 #include <chrono>

@@ -18,7 +18,8 @@ void put_url(std::string_view url, json::object& out, json::object& headers) {
   const auto scheme = url.find("://");
   if (scheme != std::string_view::npos) {
     const std::string_view name = url.substr(0, scheme);
-    if (name != "http" && name != "https") throw std::invalid_argument("a URL of http or https, or a path, is wanted");
+    if (name != "http" && name != "https")
+      throw std::invalid_argument("a URL of http or https, or a path, is wanted");
     out["secure"] = name == "https";
     url.remove_prefix(scheme + 3);
     const auto slash = url.find_first_of("/?#");
@@ -78,7 +79,8 @@ json::object explain_from_curl(const std::vector<std::string>& words) {
       out["method"] = "HEAD";
     else if (word == "-d" || word == "--data" || word == "--data-raw")
       value(), out.emplace("method", "POST");
-    else if (word == "-s" || word == "-i" || word == "-v" || word == "-k" || word == "-L" || word == "--compressed")
+    else if (word == "-s" || word == "-i" || word == "-v" || word == "-k" || word == "-L" ||
+             word == "--compressed")
       continue;
     else if (word.size() > 1 && word.front() == '-')
       throw std::invalid_argument("'" + word + "' is not understood; -X, -H, -b, -A, -I, -d and a URL are");
@@ -118,7 +120,8 @@ json::object explain_from_log(const std::string& line) {
     out["target"] = request->substr(space + 1, last - space - 1);
     out["client"] = line.substr(0, line.find(' '));
     const auto host = line.find(" host=");
-    if (host != std::string::npos) headers["Host"] = line.substr(host + 6, line.find(' ', host + 6) - host - 6);
+    if (host != std::string::npos)
+      headers["Host"] = line.substr(host + 6, line.find(' ', host + 6) - host - 6);
   }
   out["headers"] = std::move(headers);
   return out;

@@ -1,5 +1,5 @@
-// What `remora explain` is given, as the API wants it: a request as curl would be told, or a line of the access
-// log. Pure.
+// What `remora explain` is given, as the API wants it: a request as curl would be told, or a line of the
+// access log. Pure.
 #pragma once
 
 #include <boost/json/object.hpp>

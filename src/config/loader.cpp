@@ -113,13 +113,15 @@ void read_dns_servers(const Value& v, std::vector<std::string>& out) {
       const auto colon = host.rfind(':');
       port = colon == std::string_view::npos ? "" : host.substr(colon + 1);
       host = host.substr(0, colon);
-      if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+      if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+        host = host.substr(1, host.size() - 2);
     }
     const auto number = parse_decimal(port);
     if (!parse_ip(host) || !number || *number == 0 || *number > 65535)
       return item.bad("'" + *text + "' is no address of a name server (10.0.0.2, 10.0.0.2:5353)");
-    out.push_back(host.find(':') != std::string_view::npos ? "[" + std::string(host) + "]:" + std::string(port)
-                                                           : std::string(host) + ":" + std::string(port));
+    out.push_back(host.find(':') != std::string_view::npos
+                      ? "[" + std::string(host) + "]:" + std::string(port)
+                      : std::string(host) + ":" + std::string(port));
   });
 }
 
@@ -164,7 +166,8 @@ void read_root(const Value& root, Kinds kinds, Config& out) {
 std::string sha256_hex(std::string_view text) {
   unsigned char digest[32];
   unsigned int size = sizeof digest;
-  if (::EVP_Digest(text.data(), text.size(), digest, &size, ::EVP_sha256(), nullptr) != 1) return std::string(64, '0');
+  if (::EVP_Digest(text.data(), text.size(), digest, &size, ::EVP_sha256(), nullptr) != 1)
+    return std::string(64, '0');
   static constexpr char digits[] = "0123456789abcdef";
   std::string out;
   for (const unsigned char byte : digest) {

@@ -41,7 +41,8 @@ void read_backend(const Value& v, Backend& out) {
     Map m(v);
     read_discovery(v, m, out);
     m.read("id", out.id);
-    if (out.discovery && !out.id.empty()) v.bad("has no `id` of its own: what DNS answers is named by its addresses");
+    if (out.discovery && !out.id.empty())
+      v.bad("has no `id` of its own: what DNS answers is named by its addresses");
     if (const auto address = m.get("address")) {
       read_address(*address, out.address);
       if (out.discovery) v.bad("has both an address and a name to be asked for; one of them");

@@ -57,7 +57,8 @@ std::optional<std::chrono::seconds> least_ttl(const unsigned char* data, int siz
   std::optional<std::chrono::seconds> least;
   for (int i = u16(data + 6); i > 0; --i) {
     if (!skip_name() || end - at < 10) return least;
-    const std::uint32_t ttl = static_cast<std::uint32_t>(u16(at + 4)) << 16 | static_cast<std::uint32_t>(u16(at + 6));
+    const std::uint32_t ttl =
+        static_cast<std::uint32_t>(u16(at + 4)) << 16 | static_cast<std::uint32_t>(u16(at + 6));
     const std::chrono::seconds seconds(ttl > 0x7fffffff ? 0 : ttl);  // RFC 2181 8
     if (!least || seconds < *least) least = seconds;
     const int length = u16(at + 8);
@@ -264,7 +265,8 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
       any = true;
       const bool readable = (fds[i].revents & (POLLIN | POLLERR | POLLHUP)) != 0;
       const bool writable = (fds[i].revents & POLLOUT) != 0;
-      ::ares_process_fd(channel_, readable ? fds[i].fd : ARES_SOCKET_BAD, writable ? fds[i].fd : ARES_SOCKET_BAD);
+      ::ares_process_fd(channel_, readable ? fds[i].fd : ARES_SOCKET_BAD,
+                        writable ? fds[i].fd : ARES_SOCKET_BAD);
     }
     if (!any) ::ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);  // time-outs
   }

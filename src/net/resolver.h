@@ -17,8 +17,8 @@
 namespace remora {
 
 struct DnsRecord {
-  std::string ip;      // as text, without brackets
-  std::string target;  // of an SRV record; else the name that was asked for
+  std::string ip;              // as text, without brackets
+  std::string target;          // of an SRV record; else the name that was asked for
   std::uint16_t port = 0;      // SRV
   std::uint16_t priority = 0;  // SRV: the lowest first
   std::uint32_t weight = 1;    // SRV; 0 there counts as 1

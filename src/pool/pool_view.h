@@ -30,7 +30,7 @@ struct PoolCounters {
   explicit PoolCounters(std::size_t workers) : sessions(workers) {}
   alignas(64) std::atomic<std::uint32_t> retrying{0};  // exchanges; only retries touch it
   RateLimit rebalance;
-  RateLimit drain;  // of moves past a drain's deadline
+  RateLimit drain;                      // of moves past a drain's deadline
   std::vector<SessionCounts> sessions;  // by worker
 };
 

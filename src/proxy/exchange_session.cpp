@@ -237,7 +237,8 @@ bool Exchange::move_session(Reason why) {
     served_.reason = why;
     served_.changed = true;
     if (standing.epoch == wanted.epoch && standing.backend == wanted.backend) {
-      worker_.memory->recent.add({pool_->config.name, backend_name(*pool_->snapshot, recognised_.binding.backend),
+      worker_.memory->recent.add({pool_->config.name,
+                                  backend_name(*pool_->snapshot, recognised_.binding.backend),
                                   to->backend->id, why, worker_.clock.wall_now()});
       return serve_at(to);
     }

@@ -23,7 +23,7 @@ struct ListenerShared {
   explicit ListenerShared(std::size_t workers) : traffic(workers) {}
   std::atomic<std::uint32_t> open{0};  // connections
   ClientLimits limits;
-  std::atomic<bool> retired{false};  // left the configuration: its connections end with their next answer
+  std::atomic<bool> retired{false};    // left the configuration: its connections end with their next answer
   std::vector<TrafficCounts> traffic;  // answers to clients and their whole time; by worker
 };
 

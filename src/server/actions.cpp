@@ -29,7 +29,8 @@ std::string Server::set_admin(const std::string& pool, const std::string& backen
   if (found == nullptr) return "pool " + pool + " has no backend '" + backend + "'";
   const std::string trouble = wishes_.set(pool, backend, wish);
   if (!trouble.empty())
-    spdlog::error("the wish holds, but not beyond this process: it cannot be written to state_dir: {}", trouble);
+    spdlog::error("the wish holds, but not beyond this process: it cannot be written to state_dir: {}",
+                  trouble);
   if (deadline)
     spdlog::info("backend {}/{}: the operator wants {}, for at most {} s", pool, backend, to_string(admin),
                  std::chrono::duration_cast<std::chrono::seconds>(*deadline).count());

@@ -35,7 +35,8 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     m.max_in_flight = b.max_in_flight.value_or(0);
     m.admin = b.admin;
     snapshot->members.push_back(std::move(m));
-    const auto endpoint = resolve(b.ip.empty() ? b.address : config::Address{b.address.kind, b.ip, b.address.port});
+    const auto endpoint =
+        resolve(b.ip.empty() ? b.address : config::Address{b.address.kind, b.ip, b.address.port});
     if (!endpoint)
       throw std::runtime_error("pool " + pool.name + ": backend " + b.id + ": " + b.address.text() +
                                " cannot be resolved: " + endpoint.error().message());
@@ -85,7 +86,8 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
   return snapshot;
 }
 
-std::shared_ptr<const ListenerView> SnapshotBuilder::build_listener(const config::Listener& listener, unsigned nth) {
+std::shared_ptr<const ListenerView> SnapshotBuilder::build_listener(const config::Listener& listener,
+                                                                    unsigned nth) {
   auto view = std::make_shared<ListenerView>();
   view->config = listener;
   const auto [it, fresh] = slots_.try_emplace({listener.bind.text(), nth}, Slot{slots_.size(), nullptr});
@@ -168,8 +170,8 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::with_facts(const HealthChecker&
       if (was_out && !is_out) returned_[m.backend.get()] = now;
       const auto since = returned_.find(m.backend.get());
       const auto slow_start = pool->config.slow_start;
-      m.weight = warm_weight(file.weight, slow_start,
-                             since == returned_.end() ? slow_start : now - since->second);
+      m.weight =
+          warm_weight(file.weight, slow_start, since == returned_.end() ? slow_start : now - since->second);
       if (slow_start.count() > 0 && since != returned_.end() && now - since->second < slow_start)
         warming_up_ = true;
     }

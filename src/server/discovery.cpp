@@ -88,15 +88,18 @@ void Server::heard(const std::string& key, const DnsAnswer& answer) {
   if (!answer.error.empty()) {  // nothing is known: what was known stands
     w.next = at + std::max(w.rules.refresh, retry_after);
     if (w.trouble != answer.error) {
-      spdlog::warn("pool {}: the name server gives no answer ({}); the last one stands", w.pool, answer.error);
-      events_.emit("discovery", {{"pool", w.pool}, {"name", w.name}, {"error", answer.error}}, clock_.wall_now());
+      spdlog::warn("pool {}: the name server gives no answer ({}); the last one stands", w.pool,
+                   answer.error);
+      events_.emit("discovery", {{"pool", w.pool}, {"name", w.name}, {"error", answer.error}},
+                   clock_.wall_now());
     }
     w.trouble = answer.error;
     return await_dns();
   }
   if (!w.trouble.empty()) spdlog::info("pool {}: the name server answers again for {}", w.pool, w.name);
   w.trouble.clear();
-  if (answer.cut) spdlog::warn("pool {}: {} has more records than are used ({})", w.pool, w.name, Resolver::most_records);
+  if (answer.cut)
+    spdlog::warn("pool {}: {} has more records than are used ({})", w.pool, w.name, Resolver::most_records);
   w.next = at + std::max<milliseconds>(w.rules.refresh, answer.ttl);
   const bool first = !std::exchange(w.answered, true);
   if (w.set.update(answer.records, at) || first) {
@@ -143,16 +146,16 @@ void Server::drop_dead_leavers() {
   bool gone = false;
   for (auto& [key, w] : watched_)
     gone = w.set.drop_dead([&, pool = w.pool](const std::string& ip, std::uint16_t port) {
-             for (const auto& view : builder_.last()->pools) {
-               if (view->config.name != pool) continue;
-               for (std::size_t i = 0; i < view->config.backends.size(); ++i) {
-                 const config::Backend& b = view->config.backends[i];
-                 const bool same = b.leaving && b.ip == ip && (port == 0 || b.address.port == port);
-                 if (same && view->snapshot->members[i].health == Health::down) return true;
-               }
-             }
-             return false;
-           }) || gone;
+      for (const auto& view : builder_.last()->pools) {
+        if (view->config.name != pool) continue;
+        for (std::size_t i = 0; i < view->config.backends.size(); ++i) {
+          const config::Backend& b = view->config.backends[i];
+          const bool same = b.leaving && b.ip == ip && (port == 0 || b.address.port == port);
+          if (same && view->snapshot->members[i].health == Health::down) return true;
+        }
+      }
+      return false;
+    }) || gone;
   if (gone) asio::post(loop_.ctx, [this] { rebuild(); });
 }
 
@@ -162,7 +165,8 @@ config::Config Server::with_discovered(const config::Config& config) const {
   for (config::Pool& pool : out.pools) {
     std::vector<config::Backend> backends;
     const auto add = [&](config::Backend b) {
-      const bool known = std::any_of(backends.begin(), backends.end(), [&](const auto& o) { return o.id == b.id; });
+      const bool known =
+          std::any_of(backends.begin(), backends.end(), [&](const auto& o) { return o.id == b.id; });
       if (!known) backends.push_back(std::move(b));
     };
     bool unanswered = false;

@@ -49,7 +49,8 @@ void Server::eject(const std::shared_ptr<Backend>& backend, Ejected how) {
                  backend->id, length->count(), pool->config.eject.consecutive_failures,
                  how == Ejected::all ? "failed connections" : "failed answers",
                  how == Ejected::all ? "nothing" : "no new sessions");
-    announce(*backend, {{"ejected", how == Ejected::all ? "all" : "new_sessions"}, {"for_ms", length->count()}});
+    announce(*backend,
+             {{"ejected", how == Ejected::all ? "all" : "new_sessions"}, {"for_ms", length->count()}});
     republish();
     return;
   }
@@ -77,8 +78,8 @@ void Server::await_return() {
       for (const Member& m : pool->snapshot->members) {
         const Wish* const wish = wishes_.find(pool->config.name, m.backend->id);
         if (m.leaving || wish == nullptr || !wish->deadline || *wish->deadline > wall) continue;
-        spdlog::info("backend {}/{}: its drain is past its deadline; the sessions it still has move", m.backend->pool,
-                     m.backend->id);
+        spdlog::info("backend {}/{}: its drain is past its deadline; the sessions it still has move",
+                     m.backend->pool, m.backend->id);
         announce(*m.backend, {{"deadline", "passed"}});
       }
     deadlines_seen_ = std::max(deadlines_seen_, wall);

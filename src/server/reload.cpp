@@ -23,10 +23,12 @@ std::vector<std::string> Server::fixed_for_life(const config::Config& fresh) con
   if (fresh.workers != config_.workers)
     refuse("workers", "closing one of several sockets on a port would reset the connections that wait in it");
   if (fresh.state_dir != config_.state_dir) refuse("state_dir", "keys and wishes were read from the old one");
-  if (fresh.store.capacity != config_.store.capacity) refuse("store.capacity", "the table is made at the start");
+  if (fresh.store.capacity != config_.store.capacity)
+    refuse("store.capacity", "the table is made at the start");
   if (fresh.dns_servers != config_.dns_servers) refuse("dns.servers", "the resolver is made at the start");
   if (fresh.log.output != config_.log.output || fresh.log.format != config_.log.format ||
-      fresh.log.access_format != config_.log.access_format || fresh.log.access_output != config_.log.access_output)
+      fresh.log.access_format != config_.log.access_format ||
+      fresh.log.access_output != config_.log.access_output)
     refuse("log", "only its level can change while it is written");
   return out;
 }
@@ -50,7 +52,8 @@ std::vector<std::string> Server::reload() {
   const auto& fresh = std::get<config::Config>(loaded);
   // An editor or a copy may be in the middle of it, and half a file can be a good one.
   if (!fresh.text.ends_with('\n') && config_.text.ends_with('\n'))
-    return refused({file_ + ": ends in the middle of a line: is it still being written? (end it with a line end)"});
+    return refused(
+        {file_ + ": ends in the middle of a line: is it still being written? (end it with a line end)"});
   if (auto fixed = fixed_for_life(fresh); !fixed.empty()) return refused(std::move(fixed));
   try {
     install(fresh);
@@ -69,7 +72,8 @@ void Server::install(const config::Config& fresh) {
   const auto built = builder_.build(with_discovered(fresh), load_keys(fresh));
   std::unique_ptr<AdminServer> admin;
   const bool moves_admin = fresh.admin.bind != config_.admin.bind;
-  if (moves_admin && fresh.admin.bind) admin = std::make_unique<AdminServer>(loop_, *fresh.admin.bind, -1, actions());
+  if (moves_admin && fresh.admin.bind)
+    admin = std::make_unique<AdminServer>(loop_, *fresh.admin.bind, -1, actions());
   const auto opened = open_new(*built);
 
   config_ = fresh;
@@ -95,7 +99,8 @@ std::vector<Server::OpenListener> Server::open_new(const Snapshot& built) {
   std::vector<OpenListener> opened;
   try {
     for (const std::size_t slot : built.serving) {
-      if (std::any_of(listeners_.begin(), listeners_.end(), [&](const auto& l) { return l.slot == slot; })) continue;
+      if (std::any_of(listeners_.begin(), listeners_.end(), [&](const auto& l) { return l.slot == slot; }))
+        continue;
       const config::Listener& l = built.listeners[slot]->config;
       opened.push_back({slot, l.bind, descriptors_for(l)});
       spdlog::info("listening on {}", bound_address(opened.back().fds.front(), l.bind));

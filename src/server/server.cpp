@@ -11,7 +11,6 @@
 #include <fstream>
 #include <stdexcept>
 
-
 #include "server/systemd.h"
 
 namespace remora {

@@ -125,12 +125,12 @@ class Server final : private AdminActions {
   Wishes wishes_;
   HealthChecker checker_;
   Ejector ejector_;
-  std::unique_ptr<Resolver> resolver_;               // made when a name is first asked for
-  std::map<std::string, Watched> watched_;           // by pool and entry
-  std::unique_ptr<Inheritance> inherited_;           // what the process before, or systemd, gave
+  std::unique_ptr<Resolver> resolver_;                      // made when a name is first asked for
+  std::map<std::string, Watched> watched_;                  // by pool and entry
+  std::unique_ptr<Inheritance> inherited_;                  // what the process before, or systemd, gave
   std::vector<std::shared_ptr<Backend>> adopted_backends_;  // until the first snapshot has them
   Clock::Steady upgrade_until_{};
-  std::unique_ptr<Successor> successor_;             // while another binary starts
+  std::unique_ptr<Successor> successor_;  // while another binary starts
   std::vector<OpenListener> listeners_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<AdminServer> admin_;
@@ -140,7 +140,13 @@ class Server final : private AdminActions {
   std::uint64_t evictions_told_ = 0, unknown_keys_told_ = 0;
   Clock::Steady swept_at_{}, told_at_{};
   Clock::Wall deadlines_seen_{};
-  enum class Phase : std::uint8_t { serving, delaying, handed_over, finishing, aborting } phase_ = Phase::serving;
+  enum class Phase : std::uint8_t {
+    serving,
+    delaying,
+    handed_over,
+    finishing,
+    aborting
+  } phase_ = Phase::serving;
 };
 
 /// CPUs that this process may use: affinity mask and cgroup quota.

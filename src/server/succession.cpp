@@ -1,4 +1,5 @@
-// SIGUSR2: another binary, started with the same arguments, takes over the sockets, the state and the sessions.
+// SIGUSR2: another binary, started with the same arguments, takes over the sockets, the state and the
+// sessions.
 
 #include <signal.h>
 #include <spdlog/spdlog.h>
@@ -56,13 +57,16 @@ void Server::inherit() {
     if (v->is_uint64()) return v->get_uint64();
     return v->is_int64() && v->get_int64() > 0 ? static_cast<std::uint64_t>(v->get_int64()) : 0;
   };
-  if (const json::value* numbers = state.if_contains("pool_numbers"); numbers != nullptr && numbers->is_object()) {
+  if (const json::value* numbers = state.if_contains("pool_numbers");
+      numbers != nullptr && numbers->is_object()) {
     std::map<std::string, std::uint16_t> known;
     for (const auto& entry : numbers->get_object())
-      if (entry.value().is_int64()) known[entry.key()] = static_cast<std::uint16_t>(entry.value().get_int64());
+      if (entry.value().is_int64())
+        known[entry.key()] = static_cast<std::uint16_t>(entry.value().get_int64());
     builder_.adopt_pool_numbers(std::move(known));
   }
-  if (const auto key = base64_decode(text(state, "index_key")); key && !key->empty()) builder_.adopt_index_key(*key);
+  if (const auto key = base64_decode(text(state, "index_key")); key && !key->empty())
+    builder_.adopt_index_key(*key);
   wishes_.from_text(text(state, "wishes"));
   if (const json::value* list = state.if_contains("backends"); list != nullptr && list->is_array())
     for (const json::value& item : list->get_array()) {
@@ -78,7 +82,8 @@ void Server::inherit() {
 
 void Server::upgrade() {
   const auto refuse = [](std::string_view why) { spdlog::error("upgrade refused: {}", why); };
-  if (::getpid() == 1) return refuse("as process 1 of a container the container would end with it; replace the container");
+  if (::getpid() == 1)
+    return refuse("as process 1 of a container the container would end with it; replace the container");
   if (phase_ != Phase::serving) return refuse("this process is stopping or being replaced");
   if (successor_) return refuse("another one is under way");
   if (arguments_.empty()) return refuse("this process does not know how it was started");
@@ -93,7 +98,8 @@ void Server::upgrade() {
   for (const OpenListener& l : listeners_)
     for (std::size_t at = 0; at < l.fds.size(); at += fds_a_parcel) {
       const auto end = std::min(l.fds.size(), at + fds_a_parcel);
-      sent = sent && successor_->send({'l', l.bind.text(),
+      sent = sent && successor_->send({'l',
+                                       l.bind.text(),
                                        {l.fds.begin() + static_cast<std::ptrdiff_t>(at),
                                         l.fds.begin() + static_cast<std::ptrdiff_t>(end)}});
     }
@@ -110,7 +116,8 @@ void Server::check_successor() {
   switch (successor_->poll()) {
     case Successor::State::serving:
       if (phase_ == Phase::serving) hand_over();
-      if (!successor_->send_changes()) spdlog::warn("the new process no longer listens; what changes here is not known there");
+      if (!successor_->send_changes())
+        spdlog::warn("the new process no longer listens; what changes here is not known there");
       break;
     case Successor::State::failed:
       spdlog::error("upgrade failed: the new process has ended; this one goes on (its messages say why)");
@@ -118,7 +125,8 @@ void Server::check_successor() {
       return;
     case Successor::State::starting:
       if (clock_.steady_now() < upgrade_until_) break;
-      spdlog::error("upgrade failed: the new process is not ready after {} s; this one goes on", patience.count());
+      spdlog::error("upgrade failed: the new process is not ready after {} s; this one goes on",
+                    patience.count());
       ::kill(successor_->pid(), SIGKILL);
       ::waitpid(successor_->pid(), nullptr, 0);
       successor_.reset();

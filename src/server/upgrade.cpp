@@ -232,21 +232,24 @@ void Inheritance::read(int channel) {
     if (p.kind == 'l' || p.kind == 'a') sockets_.push_back({p.text, p.fds, p.kind == 'a'});
     if (p.kind == 's') state_ = std::move(p.text);
     if (p.kind == 't' && !take_over_sessions(p.text, memory_))
-      spdlog::warn("the process before keeps its sessions in another way: what it had learned is not taken over");
+      spdlog::warn(
+          "the process before keeps its sessions in another way: what it had learned is not taken over");
   }
 }
 
 std::vector<int> Inheritance::take_listener(const config::Address& bind, unsigned count) {
   std::vector<int> fds;
   for (Socket& s : sockets_) {
-    const bool same = from_process() ? !s.admin && s.address == bind.text() : !s.fds.empty() && bound_to(s.fds.front(), bind);
+    const bool same = from_process() ? !s.admin && s.address == bind.text()
+                                     : !s.fds.empty() && bound_to(s.fds.front(), bind);
     if (!same || s.fds.empty()) continue;
     fds.insert(fds.end(), s.fds.begin(), s.fds.end());
     s.fds.clear();
     if (bind.port == 0 && bind.kind == config::Address::Kind::tcp) break;  // one of several on port 0
   }
   // Fewer than workers (systemd opens one, and unix sockets are one): they share it.
-  for (std::size_t i = 0; !fds.empty() && fds.size() < count; ++i) fds.push_back(::fcntl(fds[i], F_DUPFD_CLOEXEC, 0));
+  for (std::size_t i = 0; !fds.empty() && fds.size() < count; ++i)
+    fds.push_back(::fcntl(fds[i], F_DUPFD_CLOEXEC, 0));
   return fds;
 }
 

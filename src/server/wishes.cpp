@@ -107,7 +107,9 @@ void Wishes::load(std::string& trouble) {
   if (!in.is_open()) return;
   const std::string text(std::istreambuf_iterator<char>(in), {});
   if (text.size() > most_file_bytes || !from_text(text))
-    trouble = path() + " cannot be understood; the operators' wishes in it are not in force (remove it, or set them again)";
+    trouble =
+        path() +
+        " cannot be understood; the operators' wishes in it are not in force (remove it, or set them again)";
 }
 
 /// Written beside and renamed into place: a crash leaves the old or the new file, never half of one.
@@ -118,7 +120,8 @@ std::string Wishes::save() const {
   const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return draft + ": " + std::strerror(errno);
   const std::string text = to_text();
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+  const bool written =
+      ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
   ::close(fd);
   if (written && ::rename(draft.c_str(), path().c_str()) == 0) return "";
   const std::string why = std::strerror(errno);

@@ -18,7 +18,7 @@ namespace remora {
 
 struct Wish {
   config::AdminWish admin = config::AdminWish::ready;
-  std::optional<Clock::Wall> deadline;  // of a drain: afterwards its sessions move
+  std::optional<Clock::Wall> deadline;                // of a drain: afterwards its sessions move
   config::AdminWish file = config::AdminWish::ready;  // what the file said when the wish was made
 };
 

@@ -47,11 +47,10 @@ bool take_record(std::string_view& rest, Holder& holder, bool present) {
 }  // namespace
 
 std::string_view session_layout() noexcept {
-  static const std::string layout = "sessions 1 " + std::to_string(sizeof(SessionKey)) + " " +
-                                    std::to_string(sizeof(LocalTable::Kept)) + " " + std::to_string(sizeof(SessionId)) +
-                                    " " + std::to_string(sizeof(Move)) + " " +
-                                    std::to_string(sizeof(ActiveSessions::Active)) + " " +
-                                    std::to_string(Ticks::length_ms) + "\n";
+  static const std::string layout =
+      "sessions 1 " + std::to_string(sizeof(SessionKey)) + " " + std::to_string(sizeof(LocalTable::Kept)) +
+      " " + std::to_string(sizeof(SessionId)) + " " + std::to_string(sizeof(Move)) + " " +
+      std::to_string(sizeof(ActiveSessions::Active)) + " " + std::to_string(Ticks::length_ms) + "\n";
   return layout;
 }
 

@@ -72,7 +72,8 @@ class LocalTable {
   /// An entry of another process: the later of two statements about a session stands.
   void restore(const SessionKey& key, const Kept& kept) {
     table_.put(key, kept, [&](Kept& old) {
-      if (kept.epoch > old.epoch || (kept.epoch == old.epoch && (kept.seen >= old.seen || kept.ended))) old = kept;
+      if (kept.epoch > old.epoch || (kept.epoch == old.epoch && (kept.seen >= old.seen || kept.ended)))
+        old = kept;
     });
   }
 

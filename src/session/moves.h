@@ -92,7 +92,8 @@ class MoveMemory {
     table_.put(id, move, [&](Move& old) {
       const bool over = old.kind == Move::Kind::ended || old.kind == Move::Kind::renewed;
       const bool ends = move.kind == Move::Kind::ended || move.kind == Move::Kind::renewed;
-      if (move.epoch > old.epoch || (move.epoch == old.epoch && (ends || !over) && move.seen >= old.seen)) old = move;
+      if (move.epoch > old.epoch || (move.epoch == old.epoch && (ends || !over) && move.seen >= old.seen))
+        old = move;
     });
   }
   std::size_t size() const noexcept { return table_.size(); }

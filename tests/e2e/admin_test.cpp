@@ -44,7 +44,8 @@ TEST(Api, ShowsPoolsBackendsAndTheirThreeFacts) {
   Remora remora(with_admin(site.config("affinity: cookie\n")));
   for (int i = 0; i < 10; ++i) begin(remora.port());
   ASSERT_TRUE(eventually([&] {
-    return backend(remora, "a").at("attempts").as_int64() + backend(remora, "b").at("attempts").as_int64() == 10;
+    return backend(remora, "a").at("attempts").as_int64() + backend(remora, "b").at("attempts").as_int64() ==
+           10;
   }));
   const auto all = parsed(remora.api("GET", "/api/v1/pools")).as_object();
   EXPECT_TRUE(all.at("ready").as_bool());
@@ -101,7 +102,9 @@ TEST(Api, ForeignNamesAndFormsOfWebPagesCannotReachIt) {
   Site site(1);
   Remora remora(with_admin(site.config("affinity: cookie\n")));
   const auto as = [&](const std::string& host) {
-    return ask(remora.admin_port(), "GET /api/v1/pools HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n").status;
+    return ask(remora.admin_port(),
+               "GET /api/v1/pools HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n")
+        .status;
   };
   EXPECT_EQ(as("localhost"), 200);
   EXPECT_EQ(as("127.0.0.1:9900"), 200);
@@ -110,7 +113,11 @@ TEST(Api, ForeignNamesAndFormsOfWebPagesCannotReachIt) {
   EXPECT_EQ(as("localhost.evil.example"), 403);
   // A form of another site can be posted across origins, but only with these types.
   for (const char* type : {"application/x-www-form-urlencoded", "text/plain", "multipart/form-data"})
-    EXPECT_EQ(remora.api("PATCH", backend_path("a"), "{\"admin\":\"maint\"}", "Content-Type: " + std::string(type) + "\r\n").status, 415);
+    EXPECT_EQ(remora
+                  .api("PATCH", backend_path("a"), "{\"admin\":\"maint\"}",
+                       "Content-Type: " + std::string(type) + "\r\n")
+                  .status,
+              415);
   EXPECT_EQ(backend(remora, "a").at("admin").as_string(), "ready");
 }
 
@@ -132,7 +139,8 @@ TEST(Api, NonsenseAndHeldConnectionsLeaveItAnswering) {
     held.push_back(Socket::connect(remora.admin_port()));
     held.back().send(i % 2 == 0 ? "GET /api/v1/pools HTTP/1.1\r\nHost: loc" : "");
   }
-  for (const std::string& nonsense : {bytes("\0\0\0\0\r\n\r\n"), std::string("GET\r\n\r\n"), std::string(20000, 'A') + "\r\n\r\n"}) {
+  for (const std::string& nonsense :
+       {bytes("\0\0\0\0\r\n\r\n"), std::string("GET\r\n\r\n"), std::string(20000, 'A') + "\r\n\r\n"}) {
     Socket s = Socket::connect(remora.admin_port());
     s.send(nonsense);
     EXPECT_EQ(s.receive_reply().status, 400);
@@ -148,7 +156,8 @@ TEST(Api, ShowsTheConfigurationWithSecretsMasked) {
   const std::string text(config.at("text").as_string());
   EXPECT_NE(text.find("redis://***@db/0"), std::string::npos) << text;
   EXPECT_EQ(text.find("hunter2"), std::string::npos);
-  EXPECT_NE(remora.api("GET", "/metrics").body.find("remora_config_info{hash=\"" + std::string(config.at("hash").as_string())),
+  EXPECT_NE(remora.api("GET", "/metrics")
+                .body.find("remora_config_info{hash=\"" + std::string(config.at("hash").as_string())),
             std::string::npos);
 }
 
@@ -157,11 +166,13 @@ TEST(Api, ExplainsWhereARequestWouldGo) {
   Remora remora(with_admin(site.config("affinity: cookie\n")));
   const Browser browser = on(remora.port(), "b");
   const std::string cookie = "remora-app=" + browser.cookies.at("remora-app");
-  const Ran ran = remora.command({"explain", "curl", "-s", "-H", "Cookie: " + cookie, "http://shop.test/cart"});
+  const Ran ran =
+      remora.command({"explain", "curl", "-s", "-H", "Cookie: " + cookie, "http://shop.test/cart"});
   EXPECT_EQ(ran.code, 0) << ran.output;
   EXPECT_NE(ran.output.find("=> app/b"), std::string::npos) << ran.output;
   EXPECT_NE(ran.output.find("it stays"), std::string::npos) << ran.output;
-  const Ran log = remora.command({"explain", "--log", "127.0.0.1 - - [x] \"GET /cart HTTP/1.1\" 200 5 \"-\" \"-\""});
+  const Ran log =
+      remora.command({"explain", "--log", "127.0.0.1 - - [x] \"GET /cart HTTP/1.1\" 200 5 \"-\" \"-\""});
   EXPECT_EQ(log.code, 0) << log.output;
   EXPECT_NE(log.output.find("no session: absent"), std::string::npos) << log.output;
   EXPECT_EQ(remora.command({"explain", "--nonsense", "/"}).code, 2);
@@ -200,7 +211,8 @@ TEST(Commands, StatusSessionsAndMetricsAgree) {
   for (const auto& b : answer.at("pools").as_array().at(0).as_object().at("backends").as_array())
     learned += b.as_object().at("learned").as_int64();
   EXPECT_GE(learned, 6);
-  EXPECT_NE(remora.api("GET", "/metrics").body.find("remora_backend_answers_total{pool=\"app\",backend=\"a\",code=\"2xx\"}"),
+  EXPECT_NE(remora.api("GET", "/metrics")
+                .body.find("remora_backend_answers_total{pool=\"app\",backend=\"a\",code=\"2xx\"}"),
             std::string::npos);
   EXPECT_EQ(remora.command({"sessions"}).code, 0);
   EXPECT_EQ(json::parse(remora.command({"status", "--json"}).output).as_object().at("ready").as_bool(), true);
@@ -223,7 +235,8 @@ TEST(Commands, GiveTheTokenOfAFileOrOfTheEnvironment) {
   Origin a(answering([](const std::string&, const std::string&) { return ok("a"); }));
   Remora remora(
       "state_dir: none\nadmin: {bind: 127.0.0.1:0, token: {env: REMORA_TEST_KEY}}\nlisteners: "
-      "[127.0.0.1:0]\npools: {app: {backends: [" + a.address() + "]}}\n");
+      "[127.0.0.1:0]\npools: {app: {backends: [" +
+      a.address() + "]}}\n");
   const Ran without = remora.command({"status"});
   EXPECT_EQ(without.code, 1);
   EXPECT_NE(without.output.find("wants a token"), std::string::npos) << without.output;
@@ -237,8 +250,8 @@ TEST(Commands, GiveTheTokenOfAFileOrOfTheEnvironment) {
 
 TEST(Drain, KeepsSessionsBeginsNoneAndReturnsWithTheLastLogout) {
   Site site(2);
-  Remora remora(with_admin(site.config(
-      "affinity: {kind: app_cookie, name: SID}\nsession: {idle_timeout: 1s}\n")));
+  Remora remora(
+      with_admin(site.config("affinity: {kind: app_cookie, name: SID}\nsession: {idle_timeout: 1s}\n")));
   std::this_thread::sleep_for(1300ms);  // from now on the counts are complete
   Browser bound = on(remora.port(), "a", "/login");
   auto waiting = std::async(std::launch::async, [&] { return remora.command({"drain", "app/a", "--wait"}); });

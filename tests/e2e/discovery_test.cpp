@@ -24,11 +24,11 @@ class Service {
   }
   void start(int i) {
     const std::string ip = address(i);
-    origins_[i] = std::make_unique<Origin>(answering([ip](const std::string& head, const std::string&) {
-                                             return ok(ip, "X-Backend: " + ip + "\r\nX-Session: " +
-                                                               field_of(head, "Remora-Session") + "\r\n");
-                                           }),
-                                           port_, ip);
+    origins_[i] = std::make_unique<Origin>(
+        answering([ip](const std::string& head, const std::string&) {
+          return ok(ip, "X-Backend: " + ip + "\r\nX-Session: " + field_of(head, "Remora-Session") + "\r\n");
+        }),
+        port_, ip);
   }
   void stop(int i) { origins_.erase(i); }
   static std::string address(int i) { return "127.0.0." + std::to_string(10 + i); }
@@ -45,8 +45,10 @@ class Service {
 };
 
 std::string config(const NameServer& dns, const std::string& entry, const std::string& pool = "") {
-  return "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: 127.0.0.1:0\nworkers: 2\ndns: {servers: [\"" + dns.address() +
-         "\"]}\nlisteners: [127.0.0.1:0]\npools:\n  app:\n    backends: [" + entry + "]\n" + pool;
+  return "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: 127.0.0.1:0\nworkers: 2\ndns: {servers: "
+         "[\"" +
+         dns.address() + "\"]}\nlisteners: [127.0.0.1:0]\npools:\n  app:\n    backends: [" + entry + "]\n" +
+         pool;
 }
 
 std::string entry(const Service& s, const std::string& more = ", refresh: 100ms, hold: 60s") {
@@ -98,7 +100,8 @@ TEST(Dns, AfterHoldASessionMovesBecauseItsBackendWasRemoved) {
   while (bound.get(remora.port()).field("X-Backend") != s.address(1));
   dns.set("app.test", Service::addresses({2}));
   Reply moved;
-  ASSERT_TRUE(eventually([&] { return (moved = bound.get(remora.port())).field("X-Backend") == s.address(2); }));
+  ASSERT_TRUE(
+      eventually([&] { return (moved = bound.get(remora.port())).field("X-Backend") == s.address(2); }));
   EXPECT_EQ(announced(moved).reason, "removed");
 }
 
@@ -113,16 +116,17 @@ TEST(Dns, OneThatVanishedAndIsDeadIsNotHeld) {
     return remora.api("GET", "/api/v1/pools/app").body.find("\"vanished\":true") != std::string::npos;
   }));
   s.stop(1);
-  EXPECT_TRUE(eventually([&] {
-    return remora.api("GET", "/api/v1/pools/app").body.find(s.address(1)) == std::string::npos;
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return remora.api("GET", "/api/v1/pools/app").body.find(s.address(1)) == std::string::npos; }));
 }
 
 TEST(Dns, ServiceRecordsBringPortsWeightsAndBackups) {
   Service s(1), other(2);
   NameServer dns;
-  const auto port = static_cast<std::uint16_t>(s.port()), other_port = static_cast<std::uint16_t>(other.port());
-  dns.set("_http._tcp.app.test", {{Type::srv, "one.test", port, 10, 5}, {Type::srv, "two.test", other_port, 20, 1}});
+  const auto port = static_cast<std::uint16_t>(s.port()),
+             other_port = static_cast<std::uint16_t>(other.port());
+  dns.set("_http._tcp.app.test",
+          {{Type::srv, "one.test", port, 10, 5}, {Type::srv, "two.test", other_port, 20, 1}});
   dns.set("one.test", Service::addresses({1}));
   dns.set("two.test", Service::addresses({2}));
   Remora remora(config(dns, "{dns_srv: _http._tcp.app.test, refresh: 100ms}"));
@@ -162,8 +166,11 @@ TEST_P(BadServers, ChangeNothing) {
   EXPECT_TRUE(eventually([&] { return used(remora, 10) == std::set<std::string>{s.address(2)}; }));
 }
 
-INSTANTIATE_TEST_SUITE_P(Moods, BadServers, ::testing::Values(Mood::silent, Mood::refuses, Mood::fails, Mood::garbage),
-                         [](const auto& info) { return "mood" + std::to_string(static_cast<int>(info.param)); });
+INSTANTIATE_TEST_SUITE_P(Moods, BadServers,
+                         ::testing::Values(Mood::silent, Mood::refuses, Mood::fails, Mood::garbage),
+                         [](const auto& info) {
+                           return "mood" + std::to_string(static_cast<int>(info.param));
+                         });
 
 TEST(BadAnswers, ForgedOnesAreNotBelieved) {
   Service s(1);
@@ -181,7 +188,8 @@ TEST(BadAnswers, TooManyAddressesComeByTcpAndAreBounded) {
   NameServer dns;
   std::vector<DnsEntry> many = Service::addresses({1});
   for (int i = 0; i < 600; ++i)
-    many.push_back({Type::a, "127.1." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1), 0, 0, 0});
+    many.push_back(
+        {Type::a, "127.1." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1), 0, 0, 0});
   dns.set("app.test", many);
   Remora remora(config(dns, entry(s)));
   EXPECT_GT(dns.over_tcp(), 0);

@@ -27,7 +27,8 @@ Origin::Script named(const std::string& name) {
 /// A file with these listeners and backends, each a flow map.
 std::string file_of(const std::vector<std::string>& listeners, const std::vector<std::string>& backends,
                     const std::string& pool = "", const std::string& top = "") {
-  std::string text = "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: 127.0.0.1:0\nworkers: 2\n" + top + "listeners:\n";
+  std::string text = "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: 127.0.0.1:0\nworkers: 2\n" +
+                     top + "listeners:\n";
   for (const auto& l : listeners) text += "  - " + l + "\n";
   text += "pools:\n  app:\n    backends:\n";
   for (const auto& b : backends) text += "      - " + b + "\n";
@@ -72,7 +73,8 @@ TEST(Listeners, ThatCannotBeOpenedRefuseTheWholeFile) {
   Origin a(named("a")), b(named("b")), taken([](Socket&) {});
   const std::string one = "{name: one, bind: \"127.0.0.1:0\"}";
   Remora remora(file_of({one}, {a.address()}));
-  EXPECT_FALSE(remora.reload(file_of({one, "{name: two, bind: \"" + taken.address() + "\"}"}, {b.address()})));
+  EXPECT_FALSE(
+      remora.reload(file_of({one, "{name: two, bind: \"" + taken.address() + "\"}"}, {b.address()})));
   EXPECT_NE(remora.log().find("the address is in use"), std::string::npos);
   EXPECT_EQ(remora.ask(get("/")).body, "a");
   ASSERT_TRUE(remora.reload(file_of({one}, {b.address()})));
@@ -102,12 +104,13 @@ TEST(Listeners, LimitsOfRunningOnesChange) {
 
 TEST(Files, CutAnywhereAreRefusedOrHarmless) {
   Origin a(named("a"));
-  const std::string whole = file_of({"127.0.0.1:0"}, {"{id: a, address: " + a.address() + "}"},
-                                    "    affinity: cookie\n    session:\n      idle_timeout: 20m\n      max_lifetime: 10h\n");
+  const std::string whole =
+      file_of({"127.0.0.1:0"}, {"{id: a, address: " + a.address() + "}"},
+              "    affinity: cookie\n    session:\n      idle_timeout: 20m\n      max_lifetime: 10h\n");
   Remora remora(whole);
   const auto middle = whole.find("pools:");
-  for (const std::size_t cut : {std::size_t{0}, std::size_t{10}, middle, middle + 9, whole.size() - 3, whole.find("affinity") + 4,
-                                whole.find("idle_timeout: 20") + 16}) {
+  for (const std::size_t cut : {std::size_t{0}, std::size_t{10}, middle, middle + 9, whole.size() - 3,
+                                whole.find("affinity") + 4, whole.find("idle_timeout: 20") + 16}) {
     EXPECT_FALSE(remora.reload(whole.substr(0, cut))) << cut;
     EXPECT_EQ(remora.ask(get("/")).body, "a");
   }
@@ -147,7 +150,8 @@ TEST(Files, TheAdminAddressAndTokenChange) {
 TEST(Files, KeepCountersHealthAndIdleConnectionsOfWhatTheyDoNotChange) {
   Origin a(named("a")), b(named("b"));
   const std::string health = "    balance: round_robin\n    health: {probe: {path: /, interval: 60s}}\n";
-  const std::string of_a = "{id: a, address: " + a.address() + "}", of_b = "{id: b, address: " + b.address() + "}";
+  const std::string of_a = "{id: a, address: " + a.address() + "}",
+                    of_b = "{id: b, address: " + b.address() + "}";
   Remora remora(file_of({"127.0.0.1:0"}, {of_a}, health));
   ASSERT_TRUE(remora.wait_for_log("backend app/a is up"));
   Socket client = remora.connect();
@@ -164,8 +168,8 @@ TEST(Files, KeepCountersHealthAndIdleConnectionsOfWhatTheyDoNotChange) {
   EXPECT_EQ(a.connections(), connections);  // the idle one was used again
   EXPECT_EQ(remora.count_in_log("backend app/a is up"), 1);
   EXPECT_TRUE(eventually([&] {
-    return remora.api("GET", "/metrics").body.find("remora_backend_requests_total{pool=\"app\",backend=\"a\"} 3") !=
-           std::string::npos;
+    return remora.api("GET", "/metrics")
+               .body.find("remora_backend_requests_total{pool=\"app\",backend=\"a\"} 3") != std::string::npos;
   })) << remora.api("GET", "/metrics").body;
 }
 
@@ -173,10 +177,12 @@ TEST(Files, KeepCountersHealthAndIdleConnectionsOfWhatTheyDoNotChange) {
 
 TEST(Upgrade, HandsOverSocketsWishesSessionsAndWhatProbesSaw) {
   Site site(3);
-  std::string config = with_admin(site.config(
-      "affinity: {kind: app_cookie, name: SID, on_unknown: reject}\nhealth: {probe: {path: /, interval: 60s}}\n"));
+  std::string config =
+      with_admin(site.config("affinity: {kind: app_cookie, name: SID, on_unknown: reject}\nhealth: {probe: "
+                             "{path: /, interval: 60s}}\n"));
   Remora remora(config);
-  for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(remora.wait_for_log(std::string("backend app/") + name + " is up"));
+  for (const char* name : {"a", "b", "c"})
+    ASSERT_TRUE(remora.wait_for_log(std::string("backend app/") + name + " is up"));
   std::vector<std::pair<Browser, std::string>> sessions;
   for (int i = 0; i < 20; ++i) sessions.push_back(begin(remora.port(), "/login"));
   EXPECT_EQ(remora.command({"drain", "app/a"}).code, 0);
@@ -240,7 +246,8 @@ class Crowd {
   }
   ~Crowd() { stop(); }
   void run(int threads, int connections) {
-    for (int t = 0; t < threads; ++t) threads_.emplace_back([this, t, threads, connections] { work(t, threads, connections); });
+    for (int t = 0; t < threads; ++t)
+      threads_.emplace_back([this, t, threads, connections] { work(t, threads, connections); });
   }
   void stop() {
     stop_ = true;
@@ -315,12 +322,13 @@ TEST_P(UnderTraffic, TenReloadsAnUpgradeAndADrainFailNothingAndMoveNobodyElse) {
   for (const char* name : {"a", "b", "c", "d"})
     backends.push_back(std::string("{id: ") + name + ", address: " + site.address(name) + "}");
   const std::string web = "{name: web, bind: \"127.0.0.1:0\"}";
-  const std::string rest = "  ws:\n    backends: [" + echo.address() + "]\nroutes: [{path: /ws, pool: ws}, {path: /, pool: app}]\n";
-  const auto file = [&](const std::vector<std::string>& listeners, const std::vector<std::string>& list, const std::string& pool) {
-    return file_of(listeners, list, affinity + pool + rest);
-  };
+  const std::string rest = "  ws:\n    backends: [" + echo.address() +
+                           "]\nroutes: [{path: /ws, pool: ws}, {path: /, pool: app}]\n";
+  const auto file = [&](const std::vector<std::string>& listeners, const std::vector<std::string>& list,
+                        const std::string& pool) { return file_of(listeners, list, affinity + pool + rest); };
   Remora remora(file({web}, backends, ""));
-  const std::string one = make_certificate(remora.folder(), "one.test"), two = make_certificate(remora.folder(), "two.test");
+  const std::string one = make_certificate(remora.folder(), "one.test"),
+                    two = make_certificate(remora.folder(), "two.test");
   Socket socket = remora.connect();
   socket.send("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   ASSERT_NE(socket.receive_head().find(" 101 "), std::string::npos);
@@ -369,8 +377,8 @@ TEST_P(UnderTraffic, TenReloadsAnUpgradeAndADrainFailNothingAndMoveNobodyElse) {
   EXPECT_EQ(crowd.failed, 0) << crowd.first_failure();
   EXPECT_EQ(crowd.moved, 0);
   EXPECT_EQ(static_cast<std::size_t>(crowd.drained), on_a);
-  std::printf("%ld requests, %ld failed, %ld moved, %ld of %zu drained\n", crowd.requests.load(), crowd.failed.load(),
-              crowd.moved.load(), crowd.drained.load(), on_a);
+  std::printf("%ld requests, %ld failed, %ld moved, %ld of %zu drained\n", crowd.requests.load(),
+              crowd.failed.load(), crowd.moved.load(), crowd.drained.load(), on_a);
   socket.close();
   EXPECT_TRUE(remora.former_ended(30s));
 }

@@ -11,9 +11,10 @@ namespace remora::test {
 /// Writes FOLDER/NAME.pem and .key; returns the pair as a listener's configuration wants it.
 inline std::string make_certificate(const std::string& folder, const std::string& name) {
   const std::string base = folder + "/" + name;
-  const std::string command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" + name +
-                              " -addext subjectAltName=DNS:" + name + " -keyout " + base + ".key -out " + base +
-                              ".pem >/dev/null 2>&1";
+  const std::string command =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" + name +
+      " -addext subjectAltName=DNS:" + name + " -keyout " + base + ".key -out " + base +
+      ".pem >/dev/null 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
   return "{cert: " + base + ".pem, key: " + base + ".key}";
 }

@@ -154,7 +154,8 @@ void NameServer::run() {
         if (mood_ == Mood::forges && !reply.empty()) {
           std::string forged = reply;  // somebody else who does not know the id, with an address of his own
           forged[0] = static_cast<char>(forged[0] ^ 0x5a);
-          for (int i = 0; i < 4 && forged.size() > 30; ++i) forged[forged.size() - 1 - static_cast<std::size_t>(i)] = 9;
+          for (int i = 0; i < 4 && forged.size() > 30; ++i)
+            forged[forged.size() - 1 - static_cast<std::size_t>(i)] = 9;
           send(forged);
         }
         if (!reply.empty()) send(reply);

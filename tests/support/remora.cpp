@@ -134,10 +134,12 @@ bool Remora::upgrade() {
 }
 
 bool Remora::former_ended(std::chrono::milliseconds limit) {
-  return eventually([&] {
-    std::erase_if(former_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) == pid; });
-    return former_.empty();
-  }, limit);
+  return eventually(
+      [&] {
+        std::erase_if(former_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) == pid; });
+        return former_.empty();
+      },
+      limit);
 }
 
 int Remora::count_in_log(std::string_view text) const {
@@ -163,7 +165,8 @@ std::vector<int> Remora::opened_ports() const {
   std::vector<int> ports;
   std::istringstream lines(log());
   for (std::string line; std::getline(lines, line);)
-    if (const auto at = line.find(" listening on "); at != std::string::npos && line.find("no longer") == std::string::npos)
+    if (const auto at = line.find(" listening on ");
+        at != std::string::npos && line.find("no longer") == std::string::npos)
       ports.push_back(std::atoi(line.c_str() + line.rfind(':') + 1));
   return ports;
 }
@@ -176,8 +179,10 @@ Ran Remora::command(std::vector<std::string> words) const {
 
 Reply Remora::api(const std::string& method, const std::string& target, const std::string& body,
                   const std::string& fields) const {
-  std::string request = method + " " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + fields;
-  if (method != "GET" && fields.find("Content-Type") == std::string::npos) request += "Content-Type: application/json\r\n";
+  std::string request =
+      method + " " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + fields;
+  if (method != "GET" && fields.find("Content-Type") == std::string::npos)
+    request += "Content-Type: application/json\r\n";
   if (method != "GET") request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   return test::ask(admin_port_, request + "\r\n" + body);
 }

@@ -24,7 +24,9 @@ class Site {
   /// A configuration with one pool over all backends; `pool` adds lines to it, `top` to the file.
   std::string config(const std::string& pool, const std::string& top = "",
                      const std::string& listener = "") const;
-  std::string address(const std::string& name) const { return "127.0.0.1:" + std::to_string(backends_.at(name).port); }
+  std::string address(const std::string& name) const {
+    return "127.0.0.1:" + std::to_string(backends_.at(name).port);
+  }
   /// Stops one backend; its port is refused from then on.
   void stop(const std::string& name);
   void start(const std::string& name);

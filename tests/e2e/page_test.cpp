@@ -1,0 +1,230 @@
+// The live page in a real browser: headless Chromium, steered over WebDriver.
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <cstdlib>
+
+#include "support/process.h"
+#include "support/site.h"
+
+namespace remora::test {
+namespace {
+
+namespace json = boost::json;
+
+/// chromedriver, with one window (https://www.w3.org/TR/webdriver2/).
+class Window {
+ public:
+  Window()
+      : port_(free_port()),
+        folder_(make_folder()),
+        driver_({"chromedriver", "--port=" + std::to_string(port_)}, folder_ + "/driver.log") {
+    EXPECT_TRUE(driver_.wait_for_port(port_));
+    const json::array arguments{"--headless",
+                                "--no-sandbox",
+                                "--disable-gpu",
+                                "--disable-quic",
+                                "--no-first-run",
+                                "--disable-background-networking",
+                                "--disable-component-update",
+                                "--disable-sync",
+                                "--user-data-dir=" + folder_ + "/profile",
+                                "--window-size=1280,900"};
+    const json::value made =
+        call("POST", "/session",
+             {{"capabilities",
+               {{"alwaysMatch",
+                 {{"browserName", "chrome"},
+                  {"goog:chromeOptions", {{"binary", "/usr/bin/chromium"}, {"args", arguments}}}}}}}});
+    if (made.is_object() && made.get_object().contains("sessionId"))
+      session_ = "/session/" + std::string(made.get_object().at("sessionId").as_string());
+    else
+      ADD_FAILURE() << "no browser: " << made;
+  }
+  ~Window() {
+    if (!session_.empty()) call("DELETE", session_);
+    driver_.kill();
+    std::error_code ignored;
+    std::system(("rm -rf " + folder_).c_str());
+  }
+  void open(const std::string& url) { call("POST", session_ + "/url", {{"url", url}}); }
+  json::value run(const std::string& script) {
+    return call("POST", session_ + "/execute/sync", {{"script", script}, {"args", json::array()}});
+  }
+  std::string text(const std::string& script) {
+    const json::value v = run("return String(" + script + ")");
+    return v.is_string() ? std::string(v.get_string()) : "";
+  }
+  void click(const std::string& selector) { call("POST", element(selector) + "/click", json::object()); }
+  void type(const std::string& selector, const std::string& keys) {
+    call("POST", element(selector) + "/value", {{"text", keys}});
+  }
+  /// Into whatever has the focus.
+  void press(const std::string& key) {
+    json::array actions{{{"type", "keyDown"}, {"value", key}}, {{"type", "keyUp"}, {"value", key}}};
+    call("POST", session_ + "/actions",
+         {{"actions", json::array{{{"type", "key"}, {"id", "keyboard"}, {"actions", actions}}}}});
+  }
+  void resize(int width, int height) {
+    call("POST", session_ + "/goog/cdp/execute",
+         {{"cmd", "Emulation.setDeviceMetricsOverride"},
+          {"params", {{"width", width}, {"height", height}, {"deviceScaleFactor", 1}, {"mobile", true}}}});
+  }
+  void screenshot(const std::string& file) {
+    const json::value v = call("GET", session_ + "/screenshot");
+    if (v.is_string()) {
+      std::system(("printf %s '" + std::string(v.get_string()) + "' > " + folder_ + "/b64 && base64 -d " +
+                   folder_ + "/b64 > " + file)
+                      .c_str());
+    }
+  }
+
+ private:
+  std::string element(const std::string& selector) {
+    const json::value found =
+        call("POST", session_ + "/element", {{"using", "css selector"}, {"value", selector}});
+    if (!found.is_object() || found.get_object().empty() ||
+        !found.get_object().begin()->value().is_string()) {
+      ADD_FAILURE() << "no " << selector << ": " << found;
+      return session_ + "/element/none";
+    }
+    return session_ + "/element/" + std::string(found.get_object().begin()->value().get_string());
+  }
+  json::value call(const std::string& method, const std::string& path, json::value body = nullptr) {
+    const std::string text = body.is_null() ? "" : json::serialize(body);
+    const Reply r = ask(port_, method + " " + path +
+                                   " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: "
+                                   "application/json\r\nContent-Length: " +
+                                   std::to_string(text.size()) + "\r\n\r\n" + text);
+    boost::system::error_code ec;
+    const json::value v = json::parse(r.body, ec);
+    if (ec || !v.is_object() || !v.get_object().contains("value")) return nullptr;
+    return v.get_object().at("value");
+  }
+  int port_;
+  std::string folder_;
+  Process driver_;
+  std::string session_;
+};
+
+constexpr const char* row_a = "section[data-pool=app] tr[data-backend=a] ";
+
+class Page : public ::testing::Test {
+ protected:
+  std::string url(const Remora& remora) const {
+    return "http://127.0.0.1:" + std::to_string(remora.admin_port()) + "/";
+  }
+  std::string fact(const std::string& backend, const std::string& name) {
+    return window.text("document.querySelector('tr[data-backend=" + backend + "] [data-cell=" + name +
+                       "]')?.textContent");
+  }
+  Site site{3};
+  Window window;
+};
+
+TEST_F(Page, ShowsBackendsAndClickingDrainDrains) {
+  Remora remora(with_admin(site.config("affinity: cookie\nhealth: {probe: {path: /, interval: 200ms}}\n")));
+  for (int i = 0; i < 30; ++i) begin(remora.port());
+  window.open(url(remora));
+  ASSERT_TRUE(eventually([&] { return fact("a", "health") == "up"; }))
+      << window.text("document.body.innerText");
+  EXPECT_TRUE(eventually([&] { return fact("a", "sessions") == "10+"; })) << fact("a", "sessions");
+  EXPECT_EQ(fact("a", "admin"), "ready");
+  window.click(std::string(row_a) + "button[data-wish=drain]");
+  EXPECT_TRUE(eventually([&] { return fact("a", "admin") == "drain"; }));
+  EXPECT_NE(remora.api("GET", "/api/v1/pools/app/backends/a").body.find("\"admin\":\"drain\""),
+            std::string::npos);
+  for (int i = 0; i < 10; ++i) EXPECT_NE(begin(remora.port()).second, "a");
+  EXPECT_TRUE(eventually([&] {
+    return window.text("document.querySelector('#events').textContent").find("admin: drain") !=
+           std::string::npos;
+  }));
+  window.click(std::string(row_a) + "button[data-wish=ready]");
+  EXPECT_TRUE(eventually([&] { return fact("a", "admin") == "ready"; }));
+}
+
+TEST_F(Page, NeedsNothingFromElsewhere) {
+  Remora remora(with_admin(site.config("affinity: cookie\n")));
+  window.open(url(remora));
+  ASSERT_TRUE(eventually([&] { return fact("a", "admin") == "ready"; }));
+  EXPECT_EQ(
+      window.text(
+          "performance.getEntriesByType('resource').filter(r => !r.name.startsWith(location.origin)).length"),
+      "0");
+}
+
+TEST_F(Page, WorksByKeyboardAlone) {
+  Remora remora(with_admin(site.config("affinity: cookie\n")));
+  window.open(url(remora));
+  ASSERT_TRUE(eventually([&] { return fact("b", "admin") == "ready"; }));
+  bool reached = false;
+  for (int i = 0; i < 30 && !reached; ++i) {
+    window.press("\xEE\x80\x84");  // Tab
+    reached = window.text("document.activeElement.getAttribute('aria-label')") == "maint app/b";
+  }
+  ASSERT_TRUE(reached);
+  std::this_thread::sleep_for(2500ms);  // an update comes by and must not take the focus away
+  EXPECT_EQ(window.text("document.activeElement.getAttribute('aria-label')"), "maint app/b");
+  window.press("\xEE\x80\x87");  // Enter
+  EXPECT_TRUE(eventually([&] { return fact("b", "admin") == "maint"; }));
+}
+
+TEST_F(Page, FitsOnAPhone) {
+  Remora remora(with_admin(site.config("affinity: cookie\n")));
+  window.resize(390, 844);
+  window.open(url(remora));
+  ASSERT_TRUE(eventually([&] { return fact("a", "admin").find("ready") != std::string::npos; }));
+  EXPECT_EQ(window.text("document.documentElement.scrollWidth <= window.innerWidth"), "true");
+  EXPECT_EQ(
+      window.text("[...document.querySelectorAll('#pools button')].every(b => "
+                  "b.getBoundingClientRect().right <= innerWidth && b.getBoundingClientRect().height >= 40)"),
+      "true");
+}
+
+TEST_F(Page, AsksForTheTokenAndKeepsIt) {
+  std::string config = site.config("affinity: cookie\n");
+  config.replace(config.find("admin: off"), 10,
+                 "admin: {bind: \"127.0.0.1:0\", token: {env: REMORA_TEST_KEY}}");
+  Remora remora(config);
+  window.open(url(remora));
+  ASSERT_TRUE(eventually([&] { return window.text("document.querySelector('#login').hidden") == "false"; }));
+  EXPECT_EQ(fact("a", "admin"), "undefined");
+  window.type("#token", std::string(std::getenv("REMORA_TEST_KEY")) + "\xEE\x80\x87");
+  EXPECT_TRUE(eventually([&] { return fact("a", "admin") == "ready"; }));
+  window.click(std::string(row_a) + "button[data-wish=drain]");
+  EXPECT_TRUE(eventually([&] { return fact("a", "admin") == "drain"; }));
+}
+
+TEST_F(Page, SaysWhenNobodyAnswers) {
+  Remora remora(with_admin(site.config("affinity: cookie\n")));
+  window.open(url(remora));
+  ASSERT_TRUE(eventually([&] { return fact("a", "admin") == "ready"; }));
+  remora.stop();
+  EXPECT_TRUE(eventually([&] {
+    return window.text("document.querySelector('#state').textContent").find("no answer") != std::string::npos;
+  }));
+  EXPECT_EQ(fact("a", "admin"), "ready");
+}
+
+/// Not a test of behaviour: `./dev screenshot` makes the README's picture with it.
+TEST_F(Page, Picture) {
+  const char* file = std::getenv("REMORA_SCREENSHOT");
+  if (file == nullptr) GTEST_SKIP() << "REMORA_SCREENSHOT names no file";
+  Remora remora(
+      with_admin(site.config("affinity: cookie\nhealth: {probe: {path: /, interval: 200ms, fall: 1}}\n")));
+  std::vector<Browser> browsers;
+  for (int i = 0; i < 60; ++i) browsers.push_back(begin(remora.port()).first);
+  window.open(url(remora));
+  remora.command({"drain", "app/b", "--deadline", "30m"});
+  for (int i = 0; i < 1500; ++i) {
+    if (i == 900) site.stop("c");
+    browsers[static_cast<std::size_t>(i * 7 + i / 60) % browsers.size()].get(remora.port());
+    std::this_thread::sleep_for(std::chrono::milliseconds(3 + (i / 100) % 5 * 3));
+  }
+  std::this_thread::sleep_for(2500ms);
+  window.screenshot(file);
+}
+
+}  // namespace
+}  // namespace remora::test
