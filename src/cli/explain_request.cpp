@@ -119,9 +119,8 @@ json::object explain_from_log(const std::string& line) {
     out["method"] = request->substr(0, space);
     out["target"] = request->substr(space + 1, last - space - 1);
     out["client"] = line.substr(0, line.find(' '));
-    const auto host = line.find(" host=");
-    if (host != std::string::npos)
-      headers["Host"] = line.substr(host + 6, line.find(' ', host + 6) - host - 6);
+    if (const auto host = line.find(" host="); host != std::string::npos)
+      headers["Host"] = quoted(std::string_view(line).substr(host), 0).value_or("");
   }
   out["headers"] = std::move(headers);
   return out;

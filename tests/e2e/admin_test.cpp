@@ -246,6 +246,22 @@ TEST(Commands, GiveTheTokenOfAFileOrOfTheEnvironment) {
   EXPECT_EQ(remora.command({"healthcheck"}).code, 0);
 }
 
+TEST(Metrics, EachStandsInTheManual) {
+  Site site(1);
+  Remora remora(with_admin(site.config("affinity: cookie\n")));
+  std::ifstream in(std::string(REMORA_SOURCE_DIR) + "/docs/operating.md");
+  const std::string manual(std::istreambuf_iterator<char>(in), {});
+  std::istringstream lines(remora.api("GET", "/metrics").body);
+  int families = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("# HELP ", 0) != 0) continue;
+    const std::string name = line.substr(7, line.find(' ', 7) - 7);
+    ++families;
+    EXPECT_NE(manual.find("`" + name + "`"), std::string::npos) << name;
+  }
+  EXPECT_GT(families, 15);
+}
+
 // Draining ------------------------------------------------------------------------------------------
 
 TEST(Drain, KeepsSessionsBeginsNoneAndReturnsWithTheLastLogout) {
