@@ -143,6 +143,8 @@ struct Route {
   std::string strip_prefix;
   HeaderEdits request_headers, response_headers;
   RouteTimeouts timeouts;
+  std::string verifier;       // of JWTs; empty: none
+  bool auth_required = true;  // a request without a token is refused
 };
 
 enum class UrlStyle : std::uint8_t { path, query };
@@ -266,6 +268,39 @@ struct Pool {
   std::string host_literal;
 };
 
+enum class JwtAlgorithm : std::uint8_t {
+  hs256,
+  hs384,
+  hs512,
+  rs256,
+  rs384,
+  rs512,
+  ps256,
+  ps384,
+  ps512,
+  es256,
+  es384,
+  eddsa
+};
+
+/// One named verifier of JWTs.
+struct Jwt {
+  std::string name;
+  std::vector<JwtAlgorithm> algorithms;
+  // Exactly one of these:
+  std::string secret;      // shared, for HMAC
+  std::string public_key;  // PEM file
+  std::string jwks_file;
+  std::string jwks_url;
+  Millis refresh = minutes(10);  // of jwks_url
+  std::string issuer, audience;  // empty: any
+  Millis leeway = seconds(30);
+  enum class Carrier : std::uint8_t { bearer, cookie, query };
+  std::vector<std::pair<Carrier, std::string>> from = {
+      {Carrier::bearer, ""}};  // and the cookie's or parameter's name
+  std::vector<std::pair<std::string, std::string>> required_claims, forward_claims;
+};
+
 struct Store {
   std::size_t capacity = 1000000;  // sessions kept in this process
   std::string index_key;           // empty: made from the first key
@@ -282,6 +317,7 @@ struct Config {
   Admin admin;
   Log log;
   Store store;
+  std::vector<Jwt> jwt;
   std::vector<Listener> listeners;
   std::vector<Route> routes;
   std::vector<Pool> pools;

@@ -197,7 +197,7 @@ ApiAnswer change_backend(const ApiRequest& request, const std::string& pool, con
     if (*wish != config::AdminWish::drain) return refuse(400, "only a drain has a deadline");
   }
   const std::string why = actions.set_admin(pool, backend, *wish, deadline);
-  if (!why.empty()) return refuse(500, why);
+  if (!why.empty()) return refuse(503, why);
   return ApiAnswer{};  // the caller describes the backend anew
 }
 

@@ -41,6 +41,7 @@ struct PoolView {
   std::vector<Endpoint> endpoints;                        // of snapshot->members, in the same order
   std::vector<std::shared_ptr<const Affinity>> affinity;  // tried in order; empty: none
   std::shared_ptr<const ClientTls> tls;                   // null: plain
+  std::uint64_t tls_files = 0;                            // a hash of the files that `tls` was made of
   std::shared_ptr<PoolCounters> counters;
 
   const Endpoint& endpoint(const Member& m) const noexcept {

@@ -13,6 +13,7 @@ std::optional<Clock::Wall> Server::deadline(const std::string& pool, const std::
 
 std::string Server::set_admin(const std::string& pool, const std::string& backend, config::AdminWish admin,
                               std::optional<std::chrono::milliseconds> deadline) {
+  if (successor_) return "an upgrade is under way; ask again in a moment";
   Wish wish;
   wish.admin = admin;
   if (deadline) wish.deadline = clock_.wall_now() + *deadline;

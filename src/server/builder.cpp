@@ -16,6 +16,18 @@
 
 namespace remora {
 
+namespace {
+/// What the files hold, as one hash; empty names stand for nothing.
+std::uint64_t contents_of(std::initializer_list<std::string> files) {
+  std::string all;
+  for (const std::string& file : files) {
+    std::ifstream in(file, std::ios::binary);
+    all.append(file).append(1, '\0').append(std::istreambuf_iterator<char>(in), {});
+  }
+  return hash_text(all);
+}
+}  // namespace
+
 std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& pool,
                                                             const std::shared_ptr<const KeyRing>& keys,
                                                             const std::string& index_key) {
@@ -45,8 +57,14 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
   view->snapshot = std::move(snapshot);
   view->affinity = make_affinity(pool, keys, std::make_shared<SessionNamer>(index_key, pool.name));
   if (pool.tls) {
+    view->tls_files = contents_of({pool.tls->ca, pool.tls->cert, pool.tls->key});
+    // The same settings and the same files: idle connections made with them stay good.
+    if (last_)
+      for (const auto& old : last_->pools)
+        if (old->config.name == pool.name && old->config.tls == pool.tls && old->tls_files == view->tls_files)
+          view->tls = old->tls;
     std::string why;
-    view->tls = ClientTls::load(*pool.tls, why);
+    if (!view->tls) view->tls = ClientTls::load(*pool.tls, why);
     if (!view->tls) throw std::runtime_error("pool " + pool.name + ": " + why);
   }
   auto& counters = counters_[pool.name];

@@ -6,6 +6,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
+#include "net/address.h"
 #include "server/server.h"
 
 namespace remora {
@@ -33,6 +34,11 @@ void Server::discover() {
       const auto before = old.find(key);
       Watched& w = watched_[key];
       if (before != old.end()) w = std::move(before->second);
+      if (const auto known = inherited_answers_.find(key); known != inherited_answers_.end()) {
+        w.set.update(std::move(known->second), clock_.steady_now());
+        w.answered = true;
+        inherited_answers_.erase(known);
+      }
       w.pool = pool.name;
       w.name = entry.address.host;
       w.rules = *entry.discovery;
@@ -108,6 +114,7 @@ void Server::heard(const std::string& key, const DnsAnswer& answer) {
                  clock_.wall_now());
     if (w.rules.hold.count() == 0) w.set.expire(w.rules.hold, at);
     rebuild();
+    if (builder_.started()) drop_dead_leavers();
   }
   await_dns();
 }
@@ -157,6 +164,46 @@ void Server::drop_dead_leavers() {
       return false;
     }) || gone;
   if (gone) asio::post(loop_.ctx, [this] { rebuild(); });
+}
+
+/// The last answers, for a process that takes over: its name server may be silent.
+boost::json::object Server::discovered_state() const {
+  boost::json::object out;
+  for (const auto& [key, w] : watched_) {
+    if (!w.answered) continue;
+    boost::json::array list;
+    for (const DiscoveredSet::Found& f : w.set.found())
+      if (!f.vanished)
+        list.push_back(boost::json::object{{"ip", f.record.ip},
+                                           {"target", f.record.target},
+                                           {"port", f.record.port},
+                                           {"priority", f.record.priority},
+                                           {"weight", f.record.weight}});
+    out[key] = std::move(list);
+  }
+  return out;
+}
+
+void Server::inherit_discovered(const boost::json::value& state) {
+  if (!state.is_object()) return;
+  for (const auto& entry : state.get_object()) {
+    if (!entry.value().is_array()) continue;
+    std::vector<DnsRecord>& records = inherited_answers_[entry.key()];
+    for (const boost::json::value& item : entry.value().get_array()) {
+      const auto text = [&](const char* key) -> std::string {
+        const auto* v = item.is_object() ? item.get_object().if_contains(key) : nullptr;
+        return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
+      };
+      const auto number = [&](const char* key) -> std::int64_t {
+        const auto* v = item.is_object() ? item.get_object().if_contains(key) : nullptr;
+        return v != nullptr && v->is_int64() ? v->get_int64() : 0;
+      };
+      if (!parse_ip(text("ip"))) continue;
+      records.push_back({text("ip"), text("target"), static_cast<std::uint16_t>(number("port")),
+                         static_cast<std::uint16_t>(number("priority")),
+                         static_cast<std::uint32_t>(number("weight"))});
+    }
+  }
 }
 
 /// Each entry with a name is replaced by a backend for each of its addresses.

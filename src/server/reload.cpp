@@ -46,7 +46,8 @@ std::vector<std::string> Server::reload() {
     notify_systemd("READY=1");
     return lines;
   };
-  if (phase_ != Phase::serving) return refused({"this process is stopping or being replaced"});
+  if (phase_ != Phase::serving || successor_)
+    return refused({"this process is stopping or being replaced; ask again in a moment"});
   auto loaded = config::load_file(file_, affinity_kinds());
   if (auto* errors = std::get_if<config::LoadError>(&loaded)) return refused(std::move(errors->lines));
   const auto& fresh = std::get<config::Config>(loaded);

@@ -83,6 +83,8 @@ class Server final : private AdminActions {
   void rebuild();
   config::Config with_discovered(const config::Config& config) const;
   void drop_dead_leavers();
+  boost::json::object discovered_state() const;
+  void inherit_discovered(const boost::json::value& state);
 
   // Succession.
   void upgrade();
@@ -125,8 +127,9 @@ class Server final : private AdminActions {
   Wishes wishes_;
   HealthChecker checker_;
   Ejector ejector_;
-  std::unique_ptr<Resolver> resolver_;                      // made when a name is first asked for
-  std::map<std::string, Watched> watched_;                  // by pool and entry
+  std::unique_ptr<Resolver> resolver_;                               // made when a name is first asked for
+  std::map<std::string, std::vector<DnsRecord>> inherited_answers_;  // until the names are watched
+  std::map<std::string, Watched> watched_;                           // by pool and entry
   std::unique_ptr<Inheritance> inherited_;                  // what the process before, or systemd, gave
   std::vector<std::shared_ptr<Backend>> adopted_backends_;  // until the first snapshot has them
   Clock::Steady upgrade_until_{};

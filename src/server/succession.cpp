@@ -36,7 +36,8 @@ std::string Server::state_text() const {
   return json::serialize(json::object{{"pool_numbers", std::move(numbers)},
                                       {"backends", std::move(backends)},
                                       {"index_key", base64_encode(builder_.index_key())},
-                                      {"wishes", wishes_.to_text()}});
+                                      {"wishes", wishes_.to_text()},
+                                      {"discovered", discovered_state()}});
 }
 
 /// Takes over what the process before knew. Anything in it that makes no sense is left out.
@@ -68,6 +69,7 @@ void Server::inherit() {
   if (const auto key = base64_decode(text(state, "index_key")); key && !key->empty())
     builder_.adopt_index_key(*key);
   wishes_.from_text(text(state, "wishes"));
+  if (const json::value* found = state.if_contains("discovered")) inherit_discovered(*found);
   if (const json::value* list = state.if_contains("backends"); list != nullptr && list->is_array())
     for (const json::value& item : list->get_array()) {
       if (!item.is_object()) continue;
@@ -116,9 +118,10 @@ void Server::check_successor() {
   switch (successor_->poll()) {
     case Successor::State::serving:
       if (phase_ == Phase::serving) hand_over();
-      if (!successor_->send_changes())
-        spdlog::warn("the new process no longer listens; what changes here is not known there");
-      break;
+      if (successor_->send_changes()) break;
+      spdlog::warn("the new process no longer listens; what changes here is not known there");
+      successor_.reset();
+      return;
     case Successor::State::failed:
       spdlog::error("upgrade failed: the new process has ended; this one goes on (its messages say why)");
       successor_.reset();

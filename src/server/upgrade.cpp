@@ -168,6 +168,8 @@ Successor::Successor(const std::vector<std::string>& arguments, SessionMemory& m
   }
   ::close(pair[1]);
   channel_ = pair[0];
+  const timeval limit{5, 0};  // a process that does not read must not hold this one up for ever
+  ::setsockopt(channel_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   if (pid_ < 0) {
     ::close(channel_);
     throw std::runtime_error(std::string("no new process: ") + std::strerror(errno));

@@ -128,7 +128,10 @@ class ShardedTable {
   /// From now on `f(context, key, value)` is called with each entry that is put or changed, and with a null
   /// value for each that is erased on purpose; under the lock of its shard, so it must be short.
   using Watch = void (*)(void* context, const Key&, const Value*);
-  void watch(Watch f, void* context) noexcept {
+  /// When this returns, nobody calls the former one any more.
+  void watch(Watch f, void* context) {
+    watch_.store(nullptr, std::memory_order_release);
+    for (Shard& shard : shards_) const std::lock_guard lock(shard.mutex);  // who is telling has finished
     watch_context_ = context;
     watch_.store(f, std::memory_order_release);
   }
