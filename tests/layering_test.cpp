@@ -35,19 +35,21 @@ TEST(Layering, IncludesPointOneWay) {
       {"net", {"remora", "util"}},
       {"http", {"net", "remora", "util"}},
       {"affinity", {"net", "remora", "util"}},
+      {"auth", {"remora", "util"}},
       {"session", {"net", "remora", "util"}},
       {"balance", {"net", "remora", "util"}},
       {"pool", {"net", "remora", "util"}},
       {"health", {"pool", "net", "remora", "util"}},  // what is probed is a pool's view
       {"observe", {"net", "remora", "util"}},
       {"proxy",
-       {"http", "affinity", "session", "balance", "pool", "health", "observe", "net", "remora", "util"}},
+       {"http", "affinity", "auth", "session", "balance", "pool", "health", "observe", "net", "remora",
+        "util"}},
       {"config", {"net", "remora", "util"}},
-      {"admin", {"proxy", "session", "pool", "net", "remora", "util"}},
+      {"admin", {"proxy", "auth", "session", "pool", "net", "remora", "util"}},
       {"cli", {"admin", "remora", "util"}},
       {"server",
-       {"config", "admin", "proxy", "http", "affinity", "session", "balance", "pool", "health", "observe",
-        "net", "remora", "util"}},
+       {"config", "admin", "proxy", "http", "affinity", "auth", "session", "balance", "pool", "health",
+        "observe", "net", "remora", "util"}},
   };
   const std::regex include(R"(#include "([a-z_0-9]+)/)");
   int edges = 0;

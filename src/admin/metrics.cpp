@@ -190,6 +190,15 @@ std::string metrics_text(AdminActions& actions) {
             MetricType::Counter);
   add_counters<SessionEvent>(out, snapshot, "event", &SessionCounts::events);
   add_sessions(out, actions);
+  out.begin("remora_jwt_total", "Requests by what a verifier said of their token.", MetricType::Counter);
+  for (const auto& verifier : snapshot.verifiers)
+    for (std::size_t i = 0; i < static_cast<std::size_t>(JwtOutcome::count_); ++i) {
+      std::uint64_t n = 0;
+      for (const JwtCounts& c : *verifier->counts) n += c.outcomes[i].value();
+      out.add(
+          {{"verifier", verifier->rules.name}, {"cause", std::string(to_string(static_cast<JwtOutcome>(i)))}},
+          static_cast<double>(n));
+    }
 
   out.begin("remora_session_table_entries", "Entries of the local tables.", MetricType::Gauge);
   out.add({{"table", "learned"}}, static_cast<double>(memory.learned.size()));

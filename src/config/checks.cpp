@@ -40,12 +40,15 @@ void cross_check(const Value& root, Config& config) {
     }
   }
 
+  const auto verifier_exists = [&](const std::string& name) {
+    return std::any_of(config.jwt.begin(), config.jwt.end(), [&](const Jwt& j) { return j.name == name; });
+  };
   for (const Pool& pool : config.pools)
     for (const Affinity& a : pool.affinity)
-      if (!a.settings->verifier.empty()) {
+      if (!a.settings->verifier.empty() && !verifier_exists(a.settings->verifier)) {
         Value here = at(root, "pools");
         here.key = "pools." + pool.name + ".affinity";
-        here.bad("there is no verifier '" + a.settings->verifier + "' (jwt is not supported yet)");
+        here.bad("there is no verifier '" + a.settings->verifier + "' under `jwt`");
       }
 
   // Every pool that a route names exists; no two pools that one request can reach share a cookie name.
@@ -61,6 +64,8 @@ void cross_check(const Value& root, Config& config) {
       here.mark = routes.node[i].Mark();
       here.key = "routes[" + std::to_string(i) + "]";
     }
+    if (!route.verifier.empty() && !verifier_exists(route.verifier))
+      here.bad("there is no verifier '" + route.verifier + "' under `jwt`");
     std::vector<std::string> names;
     if (!route.pool.empty()) names.push_back(route.pool);
     for (const auto& [name, weight] : route.split) names.push_back(name);

@@ -149,7 +149,7 @@ void read_root(const Value& root, Kinds kinds, Config& out) {
   }
   m.read_with("listeners", out.listeners, read_listeners);
   m.read_with("routes", out.routes, read_routes);
-  m.not_yet("jwt");
+  m.read_with("jwt", out.jwt, read_jwt);
   m.not_yet_unless("session_api", "off");
   if (const auto v = m.get("pools")) {
     Map pools(*v);

@@ -149,7 +149,16 @@ void read_route(const Value& v, Route& out) {
   m.read("strip_prefix", out.strip_prefix);
   if (!out.strip_prefix.empty() && out.strip_prefix.front() != '/') v.bad("strip_prefix must begin with '/'");
   m.read_with("timeouts", out.timeouts, read_route_timeouts);
-  m.not_yet("auth");
+  if (const auto auth = m.get("auth")) {
+    if (auth->node.IsScalar()) {
+      read_value(*auth, out.verifier);
+    } else {
+      Map a(*auth);
+      a.read("verifier", out.verifier);
+      a.read("required", out.auth_required);
+      if (out.verifier.empty()) auth->bad("needs `verifier:`, one of `jwt`");
+    }
+  }
   const int targets = (out.pool.empty() ? 0 : 1) + (out.split.empty() ? 0 : 1) + (out.redirect ? 1 : 0);
   if (targets != 1) v.bad("needs exactly one of pool, split and redirect");
 }

@@ -7,6 +7,7 @@
 namespace remora::config {
 
 void read_listeners(const Value& v, std::vector<Listener>& out);
+void read_jwt(const Value& v, std::vector<Jwt>& out);
 void read_routes(const Value& v, std::vector<Route>& out);
 void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out);
 void read_affinity(const Value& v, std::string_view pool, Kinds kinds, std::vector<Affinity>& out);

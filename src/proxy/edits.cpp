@@ -224,6 +224,16 @@ void resolve_arrival(const std::vector<Field>& fields, std::span<const config::C
   }
 }
 
+namespace {
+/// In any letter case and with `_` for `-`, which apps read as the same (CGI's variables).
+bool names_one_of(std::string_view name, std::span<const std::string> list) noexcept {
+  const auto same = [](char a, char b) { return lower(a == '_' ? '-' : a) == lower(b == '_' ? '-' : b); };
+  return std::any_of(list.begin(), list.end(), [&](const std::string& other) {
+    return name.size() == other.size() && std::equal(name.begin(), name.end(), other.begin(), same);
+  });
+}
+}  // namespace
+
 void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   out.fields.clear();
   out.raw_fields = {};
@@ -282,6 +292,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
       default:
         if (!in.request_id_name.empty() && !in.request_id_from_client && iequals(f.name, in.request_id_name))
           break;
+        if (!in.claim_headers.empty() && names_one_of(f.name, in.claim_headers)) break;
         out.fields.push_back({f.name, edited(in.affinity.fields, i, f.value), f.known});
     }
   }
@@ -294,6 +305,9 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   if (!in.request_id_name.empty() && !in.request_id_from_client)
     out.fields.push_back({in.request_id_name, in.request_id, Known::other});
   if (!in.announcement.empty()) out.fields.push_back({"Remora-Session", in.announcement, Known::remora});
+  in.passed.for_each_forwarded([&](std::string_view header, std::string_view text) {
+    out.fields.push_back({header, text, Known::other});
+  });
   add_configured(pool_edits, out);
   add_configured(route_edits, out);
 }

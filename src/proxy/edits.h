@@ -4,6 +4,7 @@
 // X-Forwarded-For`). Order, case and duplicates of what passes are kept.
 #pragma once
 
+#include "auth/verifier.h"
 #include "http/head.h"
 #include "http/side.h"
 #include "pool/pool_view.h"
@@ -37,6 +38,8 @@ struct RequestContext {
   std::string_view announcement;                 // value of Remora-Session; empty: none
   std::string_view request_id_name, request_id;  // empty: off
   bool request_id_from_client = false;
+  std::span<const std::string> claim_headers;  // no client may send these
+  const PassedVerifiers& passed;
 };
 
 /// The head that the backend gets.

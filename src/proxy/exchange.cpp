@@ -1,6 +1,7 @@
 // The road of a request. The parts of each phase are below it, and in exchange_*.cpp beside it:
 //
-//   read_head -> admit -> find_route -> recognise -> choose_backend -> take_place -> attempt -> (try_again)
+//   read_head -> admit -> find_route -> authenticate -> recognise -> choose_backend -> take_place -> attempt
+//   -> (try_again)
 //     -> mark_session -> deliver -> finish
 
 #include "proxy/exchange.h"
@@ -17,7 +18,7 @@ using FailSide = Failure::Side;
 Task<Exchange::End> Exchange::run() {
   forget();
   if (const End head = co_await read_head(); head != End::keep) co_return head;
-  if (!admit() || !find_route() || !recognise()) co_return co_await answer();
+  if (!admit() || !find_route() || !authenticate() || !recognise()) co_return co_await answer();
   do {
     if (!choose_backend()) break;
     if (!take_place() && !co_await wait_for_place()) continue;
@@ -83,6 +84,8 @@ void Exchange::forget() {
   answer_status_ = 0;
   retry_after_ = 0;
   location_.clear();
+  challenge_ = {};
+  passed_.clear();
   answer_body_.clear();
   request_id_text_ = {};
   queue_time_ = connect_time_ = first_byte_time_ = {};
@@ -145,6 +148,30 @@ bool Exchange::find_route() {
     answer_status_ = redirect->status;
     location_ = expand_redirect(redirect->to, arrival_.secure ? "https" : "http", request_.host,
                                 request_.target, request_.path, request_.query);
+    return false;
+  }
+  return true;
+}
+
+/// Whose token is this, and does the route want one? What the token says counts only if it was verified.
+bool Exchange::authenticate() {
+  for (const std::size_t index : route_->verifiers) {
+    const JwtVerifier& verifier = *snapshot_->shared->verifiers[index];
+    const FoundToken found = find_token(request_.fields, request_.query, verifier.rules);
+    JwtVerdict verdict{found.outcome, nullptr};
+    if (found.outcome == JwtOutcome::fine)
+      verdict = worker_.tokens.verify(found.token, verifier.rules, *verifier.keys, verifier.keys_id,
+                                      worker_.clock.wall_now());
+    (*verifier.counts)[worker_.index].count(verdict.outcome);
+    if (verdict.outcome == JwtOutcome::fine) {
+      passed_.add(verifier, std::move(verdict.claims));
+      continue;
+    }
+    const bool optional = verdict.outcome == JwtOutcome::absent && !route_->config.auth_required;
+    if (index != route_->auth || optional) continue;
+    const Challenge challenge = challenge_for(verdict.outcome);
+    answer_status_ = challenge.status;
+    challenge_ = challenge.value;
     return false;
   }
   return true;

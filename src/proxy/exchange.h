@@ -56,6 +56,7 @@ class Exchange final : private UrlScope {
   Task<End> read_head();
   bool admit();
   bool find_route();
+  bool authenticate();
   bool recognise();
   bool choose_backend();
   bool choose_member(const Failure& before);
@@ -167,6 +168,7 @@ class Exchange final : private UrlScope {
   std::size_t pool_index_ = 0;
   const Member* member_ = nullptr;
   config::PoolTimeouts timeouts_;
+  PassedVerifiers passed_;  // whose claims count
   Recognised recognised_;
   bool bound_ = false;  // the session has a backend, and it is `member_`
   Served served_;
@@ -193,7 +195,8 @@ class Exchange final : private UrlScope {
   std::uint16_t answer_status_ = 0;
   std::uint32_t retry_after_ = 0;
   std::string location_;
-  std::string answer_body_;  // configured; empty: made from the status
+  std::string_view challenge_;  // WWW-Authenticate; empty: none
+  std::string answer_body_;     // configured; empty: made from the status
   asio::const_buffer answer_run_;
 
   Clock::Steady started_, head_at_, attempt_at_, moved_at_;

@@ -120,11 +120,18 @@ void Exchange::put_request() {
     announcement_.clear();
     append_announcement(served_.binding, served_.reason, announcement_);
   }
-  const RequestContext context{request_,         arrival_,
-                               *pool_,           *route_,
-                               *member_,         request_edits_,
-                               announcement_,    listener_->config.request_id,
-                               request_id_text_, request_id_from_client_};
+  const RequestContext context{request_,
+                               arrival_,
+                               *pool_,
+                               *route_,
+                               *member_,
+                               request_edits_,
+                               announcement_,
+                               listener_->config.request_id,
+                               request_id_text_,
+                               request_id_from_client_,
+                               snapshot_->shared->claim_headers,
+                               passed_};
   edit_request(context, arena_, out_);
   backend_.put_head(out_);
 }

@@ -268,6 +268,7 @@ void Exchange::put_answer() {
   out_.fields.push_back({"Content-Type", made.content_type, Known::content_type});
   out_.fields.push_back({"Content-Length", arena_.join(number), Known::content_length});
   out_.fields.push_back({"Cache-Control", "no-store", Known::cache_control});
+  if (!challenge_.empty()) out_.fields.push_back({"WWW-Authenticate", challenge_, Known::other});
   if (!location_.empty()) out_.fields.push_back({"Location", location_, Known::other});
   if (retry_after_ > 0) {
     number.clear();

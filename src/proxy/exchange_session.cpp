@@ -28,6 +28,7 @@ RequestView Exchange::view() const noexcept {
   v.client = arrival_.client;
   v.secure = arrival_.secure;
   v.scope = this;
+  v.claims = passed_.empty() ? nullptr : &passed_;
   if (request_.method == Method::options)
     for (const Field& f : request_.fields)
       if (iequals(f.name, "Access-Control-Request-Method")) v.preflight = true;

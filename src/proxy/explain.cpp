@@ -41,7 +41,7 @@ class Walk {
   Explanation run(const ExplainRequest& in) {
     if (!parse(in)) return std::move(out_);
     const RouteView* route = find_route();
-    if (route == nullptr) return std::move(out_);
+    if (route == nullptr || !authenticate(*route)) return std::move(out_);
     std::size_t index = route->targets.front().pool;
     Recognised found = recognise_in(*snapshot_.pools[index], *route);
     for (const auto& target : route->targets) {
@@ -114,6 +114,27 @@ class Walk {
     out_.status = route->config.redirect->status;
     say("redirect to " + route->config.redirect->to);
     return nullptr;
+  }
+
+  bool authenticate(const RouteView& route) {
+    for (const std::size_t index : route.verifiers) {
+      const JwtVerifier& verifier = *snapshot_.verifiers[index];
+      const FoundToken found = find_token(head_.fields, head_.query, verifier.rules);
+      JwtVerdict verdict{found.outcome, nullptr};
+      if (found.outcome == JwtOutcome::fine)
+        verdict = verify_jwt(found.token, verifier.rules, *verifier.keys, now_.wall);
+      say("jwt " + verifier.rules.name + ": " + std::string(to_string(verdict.outcome)));
+      if (verdict.outcome == JwtOutcome::fine) {
+        passed_.add(verifier, std::move(verdict.claims));
+        continue;
+      }
+      const bool optional = verdict.outcome == JwtOutcome::absent && !route.config.auth_required;
+      if (index != route.auth || optional) continue;
+      out_.status = challenge_for(verdict.outcome).status;
+      return false;
+    }
+    if (!passed_.empty()) view_.claims = &passed_;
+    return true;
   }
 
   Recognised recognise_in(const PoolView& pool, const RouteView& route) {
@@ -213,6 +234,7 @@ class Walk {
   std::string text_;
   RequestHead head_;
   RequestView view_;
+  PassedVerifiers passed_;
   const PoolView* pool_ = nullptr;
   Explanation out_;
 };

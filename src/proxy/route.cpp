@@ -60,6 +60,19 @@ Router::Router(const std::vector<config::Route>& routes, const std::vector<std::
   std::sort(routes_.begin(), routes_.end(), more_specific);
 }
 
+void Router::set_verifiers(const std::vector<config::Jwt>& verifiers,
+                           const std::vector<std::vector<std::size_t>>& of_pools) {
+  for (RouteView& route : routes_) {
+    for (std::size_t i = 0; i < verifiers.size(); ++i)
+      if (verifiers[i].name == route.config.verifier) route.auth = i;
+    if (route.auth != RouteView::no_verifier) route.verifiers.push_back(route.auth);
+    for (const auto& target : route.targets)
+      for (const std::size_t v : of_pools[target.pool])
+        if (std::find(route.verifiers.begin(), route.verifiers.end(), v) == route.verifiers.end())
+          route.verifiers.push_back(v);
+  }
+}
+
 const RouteView* Router::match(std::string_view host, std::string_view path, std::string_view method,
                                std::span<const Field> fields) const noexcept {
   const std::string_view name = host_name(host);

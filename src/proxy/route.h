@@ -24,12 +24,18 @@ struct RouteView {
   };
   std::vector<Target> targets;  // one, or those of `split`; empty: a redirect
   std::uint64_t weight_sum = 0;
+  static constexpr std::size_t no_verifier = ~std::size_t{0};
+  std::size_t auth = no_verifier;      // of JWTs, into the snapshot's verifiers
+  std::vector<std::size_t> verifiers;  // that one and those of its pools' affinity
 };
 
 class Router {
  public:
   /// `pools`: names in snapshot order. Routes name existing pools (checked when the file was read).
   Router(const std::vector<config::Route>& routes, const std::vector<std::string>& pools);
+  /// `of_pools`: the verifiers that each pool's affinity asks, by index into the snapshot's.
+  void set_verifiers(const std::vector<config::Jwt>& verifiers,
+                     const std::vector<std::vector<std::size_t>>& of_pools);
   /// nullptr: no route.
   const RouteView* match(std::string_view host, std::string_view path, std::string_view method,
                          std::span<const Field> fields) const noexcept;

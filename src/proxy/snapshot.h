@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "auth/verifier.h"
 #include "net/tls.h"
 #include "pool/pool_view.h"
 #include "proxy/limits.h"
@@ -43,6 +44,8 @@ struct Snapshot {
   std::vector<std::shared_ptr<const ListenerView>> listeners;
   std::vector<std::size_t> serving;  // the slots of the configuration's listeners, in its order
   std::vector<UrlSecret> url_secrets;
+  std::vector<std::shared_ptr<const JwtVerifier>> verifiers;
+  std::vector<std::string> claim_headers;  // what verifiers forward, and no client may send
 };
 
 /// The path that routes see: without parameters that name a session.

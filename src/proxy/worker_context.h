@@ -50,6 +50,7 @@ struct WorkerContext {
   const std::shared_ptr<SessionMemory> memory;  // shared by all workers
   IdleConnections idle{loop};
   CryptoScratch scratch;
+  JwtCache tokens;
   FastRandom random;
   AccessLog access_log;
   LogFlush log_flush{access_log};

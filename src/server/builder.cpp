@@ -92,7 +92,15 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
         build_pool(pool, keys, config.store.index_key.empty() ? index_key_ : config.store.index_key));
     add_url_secrets(pool, snapshot->url_secrets);
   }
-  snapshot->router = std::make_shared<Router>(config.routes, names);
+  const auto router = std::make_shared<Router>(config.routes, names);
+  build_verifiers(config, *snapshot);
+  std::vector<std::vector<std::size_t>> of_pools(config.pools.size());
+  for (std::size_t p = 0; p < config.pools.size(); ++p)
+    for (const config::Affinity& a : config.pools[p].affinity)
+      for (std::size_t v = 0; v < config.jwt.size(); ++v)
+        if (config.jwt[v].name == a.settings->verifier) of_pools[p].push_back(v);
+  router->set_verifiers(config.jwt, of_pools);
+  snapshot->router = router;
   if (last_) snapshot->listeners = last_->listeners;  // those that have gone finish with what they had
   std::map<std::string, unsigned> seen;
   for (const config::Listener& listener : config.listeners) {
@@ -102,6 +110,23 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
     snapshot->serving.push_back(view->slot);
   }
   return snapshot;
+}
+
+void SnapshotBuilder::build_verifiers(const config::Config& config, Snapshot& snapshot) {
+  for (const config::Jwt& rules : config.jwt) {
+    auto verifier = std::make_shared<JwtVerifier>();
+    verifier->rules = rules;
+    verifier->keys = std::make_shared<const JwtKeySet>(load_jwt_keys(rules));
+    verifier->keys_id = ++keys_id_;
+    auto& counts = jwt_counts_[rules.name];
+    if (!counts) counts = std::make_shared<std::vector<JwtCounts>>(workers_);
+    verifier->counts = counts;
+    for (const auto& [carrier, name] : rules.from)  // a token in a URL is a secret in a log
+      if (carrier == config::Jwt::Carrier::query)
+        snapshot.url_secrets.push_back({config::UrlStyle::query, name});
+    for (const auto& [claim, header] : rules.forward_claims) snapshot.claim_headers.push_back(header);
+    snapshot.verifiers.push_back(std::move(verifier));
+  }
 }
 
 std::shared_ptr<const ListenerView> SnapshotBuilder::build_listener(const config::Listener& listener,

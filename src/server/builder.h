@@ -49,6 +49,7 @@ class SnapshotBuilder {
   bool warming_up() const noexcept { return warming_up_; }
 
  private:
+  void build_verifiers(const config::Config& config, Snapshot& snapshot);
   std::shared_ptr<const ListenerView> build_listener(const config::Listener& listener, unsigned nth);
   std::shared_ptr<const PoolView> build_pool(const config::Pool& pool,
                                              const std::shared_ptr<const KeyRing>& keys,
@@ -62,6 +63,8 @@ class SnapshotBuilder {
   std::shared_ptr<const Snapshot> last_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Backend>> backends_;  // by pool and id
   std::map<std::string, std::shared_ptr<PoolCounters>> counters_;
+  std::map<std::string, std::shared_ptr<std::vector<JwtCounts>>> jwt_counts_;
+  std::uint64_t keys_id_ = 0;
   std::map<std::string, std::uint16_t> numbers_;
   struct Slot {
     std::size_t number;

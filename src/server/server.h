@@ -27,7 +27,7 @@ class Server final : private AdminActions {
   /// Opens everything or throws std::runtime_error with one clear line per problem. `file` is read again on
   /// SIGHUP. `arguments`: of this process, for the binary that takes over.
   Server(config::Config config, std::string file, std::vector<std::string> arguments = {});
-  ~Server();
+  ~Server() override;
   /// Serves until SIGTERM or SIGINT and everything has ended. Returns the exit code.
   int run();
 

@@ -153,7 +153,9 @@ Successor::Successor(const std::vector<std::string>& arguments, SessionMemory& m
   for (char** e = environ; *e != nullptr; ++e)
     if (std::strncmp(*e, variable, std::strlen(variable)) != 0 && std::strncmp(*e, "LISTEN_", 7) != 0)
       environment.emplace_back(*e);
-  environment.push_back(std::string(variable) + "=" + number);
+  std::string assignment = variable;
+  assignment.append("=").append(number);
+  environment.push_back(std::move(assignment));
   std::vector<char*> envp;
   for (std::string& e : environment) envp.push_back(e.data());
   envp.push_back(nullptr);

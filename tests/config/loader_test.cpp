@@ -67,7 +67,6 @@ TEST(Config, EachMistakeIsSaidWithItsPlace) {
            {"keys: [plain]", "f:1:8: keys[0]: a secret is given as {file: F} or {env: NAME}"},
            {"state_dir: ${NO_SUCH_VARIABLE}", "f:1:12: state_dir: the environment has no 'NO_SUCH_VARIABLE'"},
            {"store: {kind: redis}", "f:1:15: not supported yet: store.kind"},
-           {"jwt: {main: {}}", "f:1:6: not supported yet: jwt"},
            {"session_api: unix:/x", "f:1:14: not supported yet: session_api"},
            {"workers: 1\nworkers: 2", "f:2:1: workers: stands twice"},
        }) {
@@ -170,12 +169,51 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {route("{path: /, pool: a}, {path: /, pool: b}"), "cannot be told apart"},
            {route("{path: /x, pool: a}, {path: /x/, pool: b}"), "cannot be told apart"},
            {route("{path: /, redirect: {to: \"{nonsense}\"}}"), "is none of {scheme}"},
-           {route("{path: /, pool: a, auth: main}"), "not supported yet: routes[0].auth"},
+           {route("{path: /, pool: a, auth: main}"), "there is no verifier 'main' under `jwt`"},
            {route("{host: a.*.b, path: /, pool: a}"), "'*' can only stand first"},
        }) {
     ASSERT_FALSE(row.got.empty()) << row.wanted;
     EXPECT_NE(row.got[0].find(row.wanted), std::string::npos) << row.got[0];
   }
+}
+
+TEST(Config, MistakesInVerifiers) {
+  ::setenv("REMORA_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", 1);
+  const std::string others = "\nlisteners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1]}}\n";
+  const auto said = [&](const std::string& verifier) {
+    std::string all;
+    for (const auto& line : errors("jwt: {main: {" + verifier + "}}" + others)) all += line + "\n";
+    return all;
+  };
+  const std::string keys = "keys: {secret: {env: REMORA_KEY}}";
+  EXPECT_EQ(said("algorithms: [HS256], " + keys), "");
+  struct Row {
+    std::string verifier;
+    const char* wanted;
+  };
+  for (const Row& row : std::vector<Row>{
+           {keys, "needs `algorithms"},
+           {"algorithms: [HS256]", "needs `keys"},
+           {"algorithms: [none], " + keys, "is never accepted"},
+           {"algorithms: [NoNe], " + keys, "is never accepted"},
+           {"algorithms: [XS256], " + keys, "'XS256' is none of HS256"},
+           {"algorithms: [HS256, RS256], " + keys, "mixes HMAC with public keys"},
+           {"algorithms: [RS256], " + keys, "a secret serves HS256"},
+           {"algorithms: [HS256], keys: {public_key: /dev/null}", "HMAC needs"},
+           {"algorithms: [RS256], keys: {}", "needs exactly one of"},
+           {"algorithms: [RS256], keys: {public_key: /no}", "the file '/no' cannot be read"},
+           {"algorithms: [RS256], keys: {jwks_url: \"https://x/\"}", "not supported yet"},
+           {"algorithms: [HS256], " + keys + ", revocation: {claims: [jti]}", "not supported yet"},
+           {"algorithms: [HS256], " + keys + ", from: []", "needs at least one place"},
+           {"algorithms: [HS256], " + keys + ", from: [header]", "must be bearer"},
+           {"algorithms: [HS256], " + keys + ", from: [{cookie: a, query: b}]", "must be bearer"},
+           {"algorithms: [HS256], " + keys + ", forward_claims: {sub: Connection}",
+            "belongs to the protocol"},
+           {"algorithms: [HS256], " + keys + ", forward_claims: {sub: Remora-User}", "is remora's own"},
+           {"algorithms: [HS256], " + keys + ", issuers: x", "unknown key"},
+       })
+    EXPECT_NE(said(row.verifier).find(row.wanted), std::string::npos) << row.verifier << "\n"
+                                                                      << said(row.verifier);
 }
 
 TEST(Config, AllMistakesAtOnceInTheOrderOfTheFile) {

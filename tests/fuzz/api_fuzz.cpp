@@ -5,6 +5,7 @@
 
 #include "admin/api.h"
 #include "affinity/registry.h"
+#include "affinity/seal.h"
 
 namespace {
 

@@ -1,0 +1,188 @@
+#include "auth/jwt.h"
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+#include <cmath>
+
+#include "auth/strict_json.h"
+#include "util/hash.h"
+#include "util/text.h"
+
+namespace remora {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t most_token_bytes = 16 * 1024;
+constexpr std::size_t most_keys_tried = 8;  // of a token without kid
+
+std::optional<std::string> decode(std::string_view part) {
+  std::string out(part.size(), '\0');
+  const auto n = base64url_decode(part, reinterpret_cast<std::uint8_t*>(out.data()), out.size());
+  if (!n) return std::nullopt;
+  out.resize(*n);
+  return out;
+}
+
+double seconds_of(Clock::Wall t) {
+  return std::chrono::duration<double>(t.time_since_epoch()).count();
+}
+
+/// A NumericDate; nothing: it is no number that a date could be.
+std::optional<double> date_of(const json::value& v) {
+  double n = 0;
+  if (v.is_int64())
+    n = static_cast<double>(v.get_int64());
+  else if (v.is_uint64())
+    n = static_cast<double>(v.get_uint64());
+  else if (v.is_double())
+    n = v.get_double();
+  else
+    return std::nullopt;
+  if (!std::isfinite(n) || std::abs(n) > 1e13) return std::nullopt;
+  return n;
+}
+
+std::optional<std::string> text_of(const json::value& v) {
+  if (v.is_string()) return std::string(v.get_string());
+  if (v.is_int64()) return std::to_string(v.get_int64());
+  if (v.is_uint64()) return std::to_string(v.get_uint64());
+  if (v.is_bool()) return v.get_bool() ? "true" : "false";
+  return std::nullopt;
+}
+
+/// The claim is the value, or a list with it; `scope` is a list in one text (RFC 8693 4.2).
+bool claim_has(const std::string& name, const json::value& v, const std::string& wanted) {
+  if (v.is_array())
+    return std::any_of(v.get_array().begin(), v.get_array().end(),
+                       [&](const json::value& item) { return text_of(item) == wanted; });
+  const auto text = text_of(v);
+  if (!text) return false;
+  if (name != "scope" && name != "scp") return *text == wanted;
+  for (std::string_view rest = *text; !rest.empty();) {
+    const auto space = rest.find(' ');
+    if (rest.substr(0, space) == wanted) return true;
+    rest = space == std::string_view::npos ? std::string_view() : rest.substr(space + 1);
+  }
+  return false;
+}
+
+JwtOutcome judge_times(const JwtClaims& claims, const config::Jwt& rules, Clock::Wall now) {
+  const double at = seconds_of(now), leeway = std::chrono::duration<double>(rules.leeway).count();
+  if (at >= claims.expires + leeway) return JwtOutcome::expired;
+  if (at + leeway < claims.not_before) return JwtOutcome::early;
+  return JwtOutcome::fine;
+}
+
+/// What the payload says against the rules; `claims` is filled in.
+JwtOutcome judge(const json::object& payload, const config::Jwt& rules, Clock::Wall now, JwtClaims& claims) {
+  for (const char* name : {"exp", "nbf", "iat"}) {
+    const json::value* v = payload.if_contains(name);
+    if (v == nullptr) continue;
+    const auto date = date_of(*v);
+    if (!date) return JwtOutcome::malformed;
+    if (*name == 'e')
+      claims.expires = *date;
+    else
+      claims.not_before = std::max(claims.not_before, *date);  // a token of the future is not valid yet
+  }
+  if (!payload.contains("exp")) return JwtOutcome::expired;
+  if (const JwtOutcome times = judge_times(claims, rules, now); times != JwtOutcome::fine) return times;
+  if (!rules.issuer.empty()) {
+    const json::value* iss = payload.if_contains("iss");
+    if (iss == nullptr || !iss->is_string() || std::string_view(iss->get_string()) != rules.issuer)
+      return JwtOutcome::issuer;
+  }
+  if (!rules.audience.empty()) {
+    const json::value* aud = payload.if_contains("aud");
+    if (aud == nullptr || !claim_has("aud", *aud, rules.audience)) return JwtOutcome::audience;
+  }
+  for (const auto& [name, wanted] : rules.required_claims) {
+    const json::value* v = payload.if_contains(name);
+    if (v == nullptr || !claim_has(name, *v, wanted)) return JwtOutcome::claims;
+  }
+  for (const auto& entry : payload)
+    if (auto text = text_of(entry.value())) claims.texts.emplace(entry.key(), std::move(*text));
+  return JwtOutcome::fine;
+}
+
+}  // namespace
+
+std::string_view to_string(JwtOutcome o) noexcept {
+  constexpr std::string_view words[] = {"fine",      "absent", "ambiguous", "malformed",
+                                        "algorithm", "key",    "signature", "expired",
+                                        "early",     "issuer", "audience",  "claims"};
+  static_assert(std::size(words) == static_cast<std::size_t>(JwtOutcome::count_));
+  return words[static_cast<std::size_t>(o)];
+}
+
+JwsParts verify_jws(std::string_view token, const std::vector<JwtAlgorithm>& algorithms,
+                    const JwtKeySet& keys) {
+  if (token.size() > most_token_bytes || std::count(token.begin(), token.end(), '.') != 2) return {};
+  const auto first = token.find('.'), second = token.rfind('.');
+  const auto head_text = decode(token.substr(0, first));
+  auto payload = decode(token.substr(first + 1, second - first - 1));
+  const auto signature = decode(token.substr(second + 1));
+  if (!head_text || !payload || !signature || head_text->empty()) return {};
+  const auto head = parse_strict_object(*head_text);
+  if (!head) return {};
+  // RFC 7515 4.1.11: extensions that must be understood; there are none that we do. RFC 7516's zip is no
+  // JWS's.
+  if (head->contains("crit") || head->contains("zip") || head->contains("b64")) return {};
+  const json::value *alg = head->if_contains("alg"), *kid = head->if_contains("kid");
+  if (alg == nullptr || !alg->is_string() || (kid != nullptr && !kid->is_string())) return {};
+  const auto algorithm = parse_jwt_algorithm(alg->get_string());
+  if (!algorithm || std::find(algorithms.begin(), algorithms.end(), *algorithm) == algorithms.end())
+    return {JwtOutcome::algorithm, {}};
+  if (signature->empty()) return {JwtOutcome::signature, {}};
+  const std::string_view signed_part = token.substr(0, second);
+  const std::string_view wanted = kid != nullptr ? std::string_view(kid->get_string()) : std::string_view();
+  bool fits = false, known = false;
+  std::size_t tried = 0;
+  for (const JwtKey& key : keys) {
+    if (kid != nullptr && !key.id().empty() && key.id() != wanted) continue;
+    known = true;
+    if (!key.serves(*algorithm)) continue;
+    fits = true;
+    if (++tried > most_keys_tried) break;
+    if (key.verifies(*algorithm, signed_part, *signature)) return {JwtOutcome::fine, std::move(*payload)};
+  }
+  return {!known ? JwtOutcome::key : fits ? JwtOutcome::signature : JwtOutcome::algorithm, {}};
+}
+
+JwtVerdict verify_jwt(std::string_view token, const config::Jwt& rules, const JwtKeySet& keys,
+                      Clock::Wall now) {
+  const JwsParts jws = verify_jws(token, rules.algorithms, keys);
+  if (jws.outcome != JwtOutcome::fine) return {jws.outcome, nullptr};
+  const auto payload = parse_strict_object(jws.payload);
+  if (!payload) return {JwtOutcome::malformed, nullptr};
+  auto claims = std::make_shared<JwtClaims>();
+  const JwtOutcome outcome = judge(*payload, rules, now, *claims);
+  if (outcome != JwtOutcome::fine) return {outcome, nullptr};
+  return {JwtOutcome::fine, std::move(claims)};
+}
+
+JwtVerdict JwtCache::verify(std::string_view token, const config::Jwt& rules, const JwtKeySet& keys,
+                            std::uint64_t keys_id, Clock::Wall now) {
+  if (token.size() > most_token) return verify_jwt(token, rules, keys, now);
+  if (!slots_) slots_ = std::make_unique<std::array<Slot, slots>>();
+  Slot& slot = (*slots_)[(hash_text(token) ^ keys_id) % slots];
+  if (slot.claims && slot.keys_id == keys_id && slot.token == token) {
+    const JwtOutcome times = judge_times(*slot.claims, rules, now);
+    if (times == JwtOutcome::fine) return {times, slot.claims};
+    slot.claims.reset();
+    slot.token.clear();
+    return {times, nullptr};
+  }
+  JwtVerdict verdict = verify_jwt(token, rules, keys, now);
+  if (verdict.outcome == JwtOutcome::fine) {
+    slot.keys_id = keys_id;
+    slot.token = token;
+    slot.claims = verdict.claims;
+  }
+  return verdict;
+}
+
+}  // namespace remora

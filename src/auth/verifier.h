@@ -1,0 +1,84 @@
+// One named verifier at work: its rules, its keys, where a request carries its token, and what is counted.
+//
+// Threading: immutable inside a snapshot; keys that are read anew make a new one. The counters are shared by
+// all of a name, and written by worker.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/jwt.h"
+#include "remora/counter.h"
+#include "remora/http_view.h"
+
+namespace remora {
+
+struct alignas(64) JwtCounts {
+  std::array<Counter, static_cast<std::size_t>(JwtOutcome::count_)> outcomes;
+  void count(JwtOutcome o) noexcept { outcomes[static_cast<std::size_t>(o)].add(); }
+};
+
+struct JwtVerifier {
+  config::Jwt rules;
+  std::shared_ptr<const JwtKeySet> keys;
+  std::uint64_t keys_id = 0;  // of these rules and keys, for caches; never used again
+  std::shared_ptr<std::vector<JwtCounts>> counts;
+};
+
+/// Reads the keys that stand in files. Throws std::runtime_error with one line that says what to do.
+JwtKeySet load_jwt_keys(const config::Jwt& rules);
+
+/// Where a request carries its token: one place only (RFC 6750 2).
+struct FoundToken {
+  JwtOutcome outcome = JwtOutcome::absent;  // absent, ambiguous, or fine
+  std::string_view token;
+};
+FoundToken find_token(std::span<const Field> fields, std::string_view query,
+                      const config::Jwt& rules) noexcept;
+
+/// The claims of the verifiers that a request has passed.
+class PassedVerifiers final : public VerifiedClaims {
+ public:
+  std::optional<std::string_view> find(std::string_view verifier,
+                                       std::string_view claim) const noexcept override;
+  void clear() noexcept { count_ = 0; }
+  void add(const JwtVerifier& verifier, std::shared_ptr<const JwtClaims> claims) {
+    if (count_ < passed_.size()) passed_[count_++] = {&verifier, std::move(claims)};
+  }
+  bool empty() const noexcept { return count_ == 0; }
+  /// Calls `f(header, text)` for each claim that is forwarded and can stand in a field.
+  template <class F>
+  void for_each_forwarded(F f) const {
+    for (std::size_t i = 0; i < count_; ++i)
+      for (const auto& [claim, header] : passed_[i].verifier->rules.forward_claims) {
+        const auto found = passed_[i].claims->texts.find(claim);
+        if (found != passed_[i].claims->texts.end() && fits_field(found->second))
+          f(std::string_view(header), std::string_view(found->second));
+      }
+  }
+
+ private:
+  /// A claim is text of somebody's choice: one with a line end in it would be a field of its own.
+  static bool fits_field(std::string_view text) noexcept;
+  struct Passed {
+    const JwtVerifier* verifier = nullptr;  // lives as long as the request's snapshot
+    std::shared_ptr<const JwtClaims> claims;
+  };
+  std::array<Passed, 5> passed_;
+  std::size_t count_ = 0;
+};
+
+/// The value of WWW-Authenticate and the status, per RFC 6750 3.
+struct Challenge {
+  std::uint16_t status = 401;
+  std::string_view value;
+};
+Challenge challenge_for(JwtOutcome outcome) noexcept;
+
+}  // namespace remora

@@ -1,0 +1,196 @@
+// JWTs at the edge: who may pass, what the app hears of it, and sessions by a claim.
+
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <ctime>
+#include <fstream>
+#include <set>
+
+#include "support/site.h"
+#include "util/text.h"
+
+namespace remora::test {
+namespace {
+
+const std::string secret(32, 'k');
+
+std::string b64(std::string_view s) {
+  std::string out;
+  base64url_append(out, reinterpret_cast<const std::uint8_t*>(s.data()), s.size());
+  return out;
+}
+
+std::string token(const std::string& claims, long lives_for = 600, const std::string& key = secret) {
+  const std::string part =
+      b64(R"({"alg":"HS256","typ":"JWT"})") + "." +
+      b64("{\"exp\":" + std::to_string(std::time(nullptr) + lives_for) + "," + claims + "}");
+  unsigned char mac[32];
+  unsigned int n = 0;
+  ::HMAC(::EVP_sha256(), key.data(), static_cast<int>(key.size()),
+         reinterpret_cast<const unsigned char*>(part.data()), part.size(), mac, &n);
+  return part + "." + b64({reinterpret_cast<char*>(mac), n});
+}
+
+std::string bearer(const std::string& t) {
+  return "Authorization: Bearer " + t + "\r\n";
+}
+
+/// Says what it got.
+Origin::Script echo(const std::string& name) {
+  return answering([name](const std::string& head, const std::string&) {
+    return ok(head, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") + "\r\n");
+  });
+}
+
+class Jwt : public ::testing::Test {
+ protected:
+  Jwt() { std::ofstream(folder + "/secret") << secret << "\n"; }
+  ~Jwt() override { std::system(("rm -rf " + folder).c_str()); }
+  std::string config(const std::string& verifier, const std::string& auth,
+                     const std::string& affinity = "none") {
+    return "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: 127.0.0.1:0\nworkers: 2\nlisteners: "
+           "[127.0.0.1:0]\n"
+           "jwt:\n  main: {algorithms: [HS256], keys: {secret: {file: " +
+           folder + "/secret}}" + verifier +
+           "}\n"
+           "pools:\n  app:\n    affinity: " +
+           affinity + "\n    backends: [{id: a, address: " + a.address() +
+           "}, {id: b, address: " + b.address() + "}, {id: c, address: " + c.address() +
+           "}]\n"
+           "routes:\n  - {path: /open, pool: app}\n  - {path: /, pool: app" +
+           auth + "}\n";
+  }
+  const std::string folder = make_folder();
+  Origin a{echo("a")}, b{echo("b")}, c{echo("c")};
+};
+
+TEST_F(Jwt, OnlyAValidTokenPassesAndTheAnswerSaysWhy) {
+  Remora remora(config("", ", auth: main"));
+  const Reply none = remora.ask(get("/"));
+  EXPECT_EQ(none.status, 401);
+  EXPECT_EQ(none.field("WWW-Authenticate"), "Bearer realm=\"remora\"");  // RFC 6750 3.1
+  const Reply bad = remora.ask(get("/", bearer("nonsense")));
+  EXPECT_EQ(bad.status, 401);
+  EXPECT_NE(bad.field("WWW-Authenticate").find("error=\"invalid_token\""), std::string::npos);
+  const Reply old = remora.ask(get("/", bearer(token("\"sub\":\"ann\"", -60))));
+  EXPECT_EQ(old.status, 401);
+  EXPECT_NE(old.field("WWW-Authenticate").find("the token has expired"), std::string::npos);
+  EXPECT_EQ(remora.ask(get("/", bearer(token("\"sub\":\"ann\"", 600, std::string(32, 'x'))))).status, 401);
+  EXPECT_EQ(remora.ask(get("/", bearer(token("\"sub\":\"ann\"")) + bearer("other"))).status, 400);
+  const std::string good = token("\"sub\":\"ann\"");
+  Socket kept = remora.connect();
+  for (int i = 0; i < 3; ++i) {  // from the cache too
+    kept.send(get("/", bearer(good)));
+    EXPECT_EQ(kept.receive_reply().status, 200);
+  }
+  EXPECT_EQ(remora.ask(get("/open")).status, 200);
+  EXPECT_EQ(remora.ask(get("/open", bearer("nonsense"))).status, 200) << "nobody asked for it";
+  const std::string metrics = remora.api("GET", "/metrics").body;
+  EXPECT_NE(metrics.find("remora_jwt_total{verifier=\"main\",cause=\"fine\"} 3"), std::string::npos);
+  EXPECT_NE(metrics.find("remora_jwt_total{verifier=\"main\",cause=\"signature\"} 1"), std::string::npos);
+  EXPECT_EQ(remora.log().find(good), std::string::npos) << "a token stands in the log";
+}
+
+TEST_F(Jwt, NotRequiredLetsTheTokenlessThroughButNotBadTokens) {
+  Remora remora(config("", ", auth: {verifier: main, required: off}"));
+  EXPECT_EQ(remora.ask(get("/")).status, 200);
+  EXPECT_EQ(remora.ask(get("/", bearer("nonsense"))).status, 401);
+  EXPECT_EQ(remora.ask(get("/", bearer(token("\"sub\":\"ann\"")))).status, 200);
+}
+
+TEST_F(Jwt, RequiredClaimsMissingAreInsufficientScope) {
+  Remora remora(config(", required_claims: {scope: read}", ", auth: main"));
+  const Reply r = remora.ask(get("/", bearer(token("\"scope\":\"write\""))));
+  EXPECT_EQ(r.status, 403);
+  EXPECT_NE(r.field("WWW-Authenticate").find("insufficient_scope"), std::string::npos);
+  EXPECT_EQ(remora.ask(get("/", bearer(token("\"scope\":\"write read\"")))).status, 200);
+}
+
+TEST_F(Jwt, ClaimsAreForwardedInHeadersThatNoClientCanSet) {
+  Remora remora(
+      config(", forward_claims: {sub: X-User-Id, name: X-Name}", ", auth: {verifier: main, required: off}"));
+  const std::string forged = "X-User-Id: root\r\nx-user-id: root\r\nX_User_Id: root\r\nX-USER_ID: root\r\n";
+  const Reply r = remora.ask(get("/", forged + bearer(token("\"sub\":\"ann\""))));
+  EXPECT_EQ(field_of(r.body, "X-User-Id"), "ann");
+  EXPECT_EQ(r.body.find("root"), std::string::npos) << r.body;
+  EXPECT_EQ(field_of(r.body, "X-Name"), "");
+  for (const char* path : {"/", "/open"}) {
+    const Reply without = remora.ask(get(path, forged));
+    EXPECT_EQ(without.status, 200);
+    EXPECT_EQ(without.body.find("root"), std::string::npos) << without.body;
+  }
+  // A claim is somebody's text: it cannot begin a field of its own.
+  const Reply split = remora.ask(get("/", bearer(token(R"("sub":"ann\r\nX-Admin: yes","name":"Zo\u00eb")"))));
+  EXPECT_EQ(split.body.find("X-Admin"), std::string::npos) << split.body;
+  EXPECT_EQ(field_of(split.body, "X-Name"), "Zo\xc3\xab");
+}
+
+TEST_F(Jwt, CookiesAndParametersCarryThemAndLogsMaskThem) {
+  Remora remora(config(", from: [{cookie: jwt}, {query: access_token}]", ", auth: main"));
+  const std::string t = token("\"sub\":\"ann\"");
+  EXPECT_EQ(remora.ask(get("/", "Cookie: x=1; jwt=" + t + "\r\n")).status, 200);
+  EXPECT_EQ(remora.ask(get("/?access_token=" + t)).status, 200);
+  EXPECT_EQ(remora.ask(get("/", bearer(t))).status, 401);
+  ASSERT_TRUE(remora.wait_for_log("GET /?access_token="));
+  EXPECT_EQ(remora.log().find(t), std::string::npos);
+}
+
+TEST_F(Jwt, AClaimKeepsItsUsersTogether) {
+  Remora remora(config("", ", auth: main", "{kind: jwt_claim, verifier: main, claim: sub}"));
+  std::set<std::string> used;
+  for (int user = 0; user < 30; ++user) {
+    std::set<std::string> of_user;
+    for (int i = 0; i < 3; ++i)  // each with a token of its own
+      of_user.insert(remora
+                         .ask(get("/", bearer(token("\"sub\":\"u" + std::to_string(user) +
+                                                    "\",\"jti\":" + std::to_string(i)))))
+                         .field("X-Backend"));
+    EXPECT_EQ(of_user.size(), 1U);
+    used.insert(of_user.begin(), of_user.end());
+  }
+  EXPECT_EQ(used.size(), 3U);
+}
+
+TEST_F(Jwt, AClaimWithATableHasEpochs) {
+  Remora remora(config("", ", auth: main", "{kind: jwt_claim, verifier: main, claim: sub, carry: store}"));
+  const std::string fields = bearer(token("\"sub\":\"ann\""));
+  const Reply first = remora.ask(get("/", fields));
+  EXPECT_EQ(announced(first).reason, "new");
+  const Reply second = remora.ask(get("/", fields));
+  EXPECT_EQ(announced(second).reason, "sticky");
+  EXPECT_EQ(second.field("X-Backend"), first.field("X-Backend"));
+  EXPECT_EQ(remora.command({"maint", "app/" + first.field("X-Backend")}).code, 0);
+  Reply moved;
+  ASSERT_TRUE(eventually(
+      [&] { return (moved = remora.ask(get("/", fields))).field("X-Backend") != first.field("X-Backend"); }));
+  EXPECT_EQ(announced(moved).epoch, 2);
+  EXPECT_EQ(announced(moved).reason, "maint");
+}
+
+TEST_F(Jwt, ExplainSaysWhatAVerifierThinks) {
+  Remora remora(config("", ", auth: main", "{kind: jwt_claim, verifier: main, claim: sub}"));
+  EXPECT_NE(remora.command({"explain", "/"}).output.find("jwt main: absent"), std::string::npos);
+  EXPECT_NE(remora.command({"explain", "-H", "Authorization: Bearer " + token("\"sub\":\"ann\""), "/"})
+                .output.find("jwt main: fine"),
+            std::string::npos);
+}
+
+TEST_F(Jwt, KeysAreReadAgainWithAReload) {
+  const std::string text = config("", ", auth: main");
+  Remora remora(text);
+  const std::string fresh(32, 'n');
+  EXPECT_EQ(remora.ask(get("/", bearer(token("\"sub\":\"ann\"")))).status, 200);
+  std::ofstream(folder + "/secret") << fresh << "\n";
+  ASSERT_TRUE(remora.reload(text));
+  EXPECT_TRUE(
+      eventually([&] { return remora.ask(get("/", bearer(token("\"sub\":\"ann\"")))).status == 401; }));
+  EXPECT_EQ(remora.ask(get("/", bearer(token("\"sub\":\"ann\"", 600, fresh)))).status, 200);
+  std::ofstream(folder + "/secret") << "short\n";
+  EXPECT_FALSE(remora.reload(text));
+  EXPECT_NE(remora.log().find("jwt.main.keys: a secret needs at least 32 bytes"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace remora::test
