@@ -291,6 +291,8 @@ struct Jwt {
   std::string secret;      // shared, for HMAC
   std::string public_key;  // PEM file
   std::string jwks_file;
+  std::string jwks_url;
+  Millis refresh = minutes(10);  // of jwks_url
   std::string issuer, audience;  // empty: any
   Millis leeway = seconds(30);
   enum class Carrier : std::uint8_t { bearer, cookie, query };

@@ -26,12 +26,13 @@ struct alignas(64) JwtCounts {
 
 struct JwtVerifier {
   config::Jwt rules;
-  std::shared_ptr<const JwtKeySet> keys;
-  std::uint64_t keys_id = 0;  // of these rules and keys, for caches; never used again
+  std::shared_ptr<const JwtKeySet> keys;  // empty while a URL has not answered yet
+  std::uint64_t keys_id = 0;              // of these rules and keys, for caches; never used again
   std::shared_ptr<std::vector<JwtCounts>> counts;
 };
 
-/// Reads the keys that stand in files. Throws std::runtime_error with one line that says what to do.
+/// Reads the keys that stand in files; none of those behind a URL. Throws std::runtime_error with one line
+/// that says what to do.
 JwtKeySet load_jwt_keys(const config::Jwt& rules);
 
 /// Where a request carries its token: one place only (RFC 6750 2).

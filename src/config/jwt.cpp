@@ -37,7 +37,7 @@ void read_algorithms(const Value& v, std::vector<JwtAlgorithm>& out) {
   });
 }
 
-/// {jwks_file: F} | {secret: {file: F}} | {public_key: F}
+/// {jwks_file: F} | {jwks_url: U, refresh: 10m} | {secret: {file: F}} | {public_key: F}
 void read_keys(const Value& v, Jwt& out) {
   Map m(v);
   int given = 0;
@@ -52,9 +52,17 @@ void read_keys(const Value& v, Jwt& out) {
     read_value(*file, out.jwks_file);
     readable_file(*file, out.jwks_file);
   }
-  m.not_yet("jwks_url");
-  m.not_yet("refresh");
-  if (given != 1) v.bad("needs exactly one of secret, public_key and jwks_file");
+  if (const auto url = m.get("jwks_url")) {
+    ++given;
+    read_value(*url, out.jwks_url);
+    if (!out.jwks_url.starts_with("https://") && !out.jwks_url.starts_with("http://"))
+      url->bad("must be a URL of https (or of http, inside a network that you trust)");
+  }
+  if (const auto refresh = m.get("refresh")) {
+    read_positive(*refresh, out.refresh);
+    if (out.jwks_url.empty()) refresh->bad("belongs to `jwks_url`");
+  }
+  if (given != 1) v.bad("needs exactly one of secret, public_key, jwks_file and jwks_url");
 }
 
 void read_carriers(const Value& v, Jwt& out) {
@@ -90,13 +98,14 @@ void read_verifier(const std::string& name, const Value& v, Jwt& out) {
   if (const auto keys = m.get("keys"))
     read_keys(*keys, out);
   else
-    v.bad("needs `keys: {jwks_file: F}`, or secret or public_key");
+    v.bad("needs `keys: {jwks_file: F}`, or secret, public_key or jwks_url");
   const bool hmac = std::any_of(out.algorithms.begin(), out.algorithms.end(), is_hmac);
   if (hmac && !std::all_of(out.algorithms.begin(), out.algorithms.end(), is_hmac))
     v.bad(
         "mixes HMAC with public keys: a public key would become a secret that everybody knows (RFC 8725 "
         "2.1)");
-  if (hmac && !out.public_key.empty()) v.bad("HMAC needs `keys: {secret: {file: F}}`");
+  if (hmac && (!out.public_key.empty() || !out.jwks_url.empty()))
+    v.bad("HMAC needs `keys: {secret: {file: F}}`");
   if (!hmac && !out.algorithms.empty() && !out.secret.empty())
     v.bad("a secret serves HS256, HS384 and HS512 only");
   const auto optional_text = [&](const char* key, std::string& text) {

@@ -163,12 +163,18 @@ bool Exchange::authenticate() {
       verdict = worker_.tokens.verify(found.token, verifier.rules, *verifier.keys, verifier.keys_id,
                                       worker_.clock.wall_now());
     (*verifier.counts)[worker_.index].count(verdict.outcome);
+    if (verdict.outcome == JwtOutcome::key && !verifier.rules.jwks_url.empty())
+      worker_.report_unknown_key(verifier.rules.jwks_url);
     if (verdict.outcome == JwtOutcome::fine) {
       passed_.add(verifier, std::move(verdict.claims));
       continue;
     }
     const bool optional = verdict.outcome == JwtOutcome::absent && !route_->config.auth_required;
     if (index != route_->auth || optional) continue;
+    if (verdict.outcome == JwtOutcome::key && verifier.keys->empty()) {  // not the client's fault
+      answer_status_ = 503;
+      return false;
+    }
     const Challenge challenge = challenge_for(verdict.outcome);
     answer_status_ = challenge.status;
     challenge_ = challenge.value;

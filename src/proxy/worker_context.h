@@ -24,6 +24,9 @@ struct Active;
 /// Where workers tell the control thread that a backend failed often in a row. Any thread; posts.
 using ReportFailures = std::function<void(const std::shared_ptr<Backend>&, Ejected how)>;
 
+/// Where workers tell that a token names a key that the set behind this URL lacks. Any thread; posts.
+using ReportUnknownKey = std::function<void(const std::string& url)>;
+
 /// Hands a worker's log lines over when they have waited for a moment.
 class LogFlush final : public DeadlineEntry {
  public:
@@ -57,6 +60,7 @@ struct WorkerContext {
   MemoryTrim memory_trim;
   Ref<WorkerSnapshot> snapshot;
   ReportFailures report_failures;
+  ReportUnknownKey report_unknown_key;
   bool stopping = false;  // finish what runs, keep nothing alive
   bool leaving = false;   // clients should go elsewhere: answers end their connections, idle ones stay
 

@@ -117,6 +117,8 @@ void SnapshotBuilder::build_verifiers(const config::Config& config, Snapshot& sn
     auto verifier = std::make_shared<JwtVerifier>();
     verifier->rules = rules;
     verifier->keys = std::make_shared<const JwtKeySet>(load_jwt_keys(rules));
+    if (const auto fetched = fetched_keys_.find(rules.jwks_url); fetched != fetched_keys_.end())
+      verifier->keys = fetched->second;
     verifier->keys_id = ++keys_id_;
     auto& counts = jwt_counts_[rules.name];
     if (!counts) counts = std::make_shared<std::vector<JwtCounts>>(workers_);

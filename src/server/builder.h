@@ -37,6 +37,10 @@ class SnapshotBuilder {
   /// Null: not in the configuration.
   std::shared_ptr<Backend> find_backend(const std::string& pool, const std::string& id) const;
   std::shared_ptr<Backend> backend_named(const std::string& pool, const std::string& id);
+  /// What is behind a `jwks_url` of verifiers, from the next build on.
+  void set_fetched_keys(const std::string& url, std::shared_ptr<const JwtKeySet> keys) {
+    fetched_keys_[url] = std::move(keys);
+  }
   /// Over all pools and workers, since the start.
   std::uint64_t refused(Cause cause) const noexcept;
   /// `workers`: request threads, for per-worker counters.
@@ -65,6 +69,7 @@ class SnapshotBuilder {
   std::map<std::string, std::shared_ptr<PoolCounters>> counters_;
   std::map<std::string, std::shared_ptr<std::vector<JwtCounts>>> jwt_counts_;
   std::uint64_t keys_id_ = 0;
+  std::map<std::string, std::shared_ptr<const JwtKeySet>> fetched_keys_;  // by URL
   std::map<std::string, std::uint16_t> numbers_;
   struct Slot {
     std::size_t number;

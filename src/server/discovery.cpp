@@ -71,11 +71,13 @@ void Server::ask_dns(const std::string& key) {
 /// A start without backends would refuse the first requests: waits a moment for the first answers.
 void Server::await_first_answers() {
   discover();
-  if (watched_.empty()) return;
+  watch_keys();
+  if (watched_.empty() && key_sources_.empty()) return;
   auto guard = asio::make_work_guard(loop_.ctx);
   const Clock::Steady limit = clock_.steady_now() + std::chrono::seconds(3);
   const auto missing = [&] {
-    return std::any_of(watched_.begin(), watched_.end(), [](const auto& e) { return e.second.asking; });
+    return awaits_keys() ||
+           std::any_of(watched_.begin(), watched_.end(), [](const auto& e) { return e.second.asking; });
   };
   while (missing() && clock_.steady_now() < limit) loop_.ctx.run_one_until(limit);
   guard.reset();

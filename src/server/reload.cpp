@@ -94,6 +94,7 @@ void Server::install(const config::Config& fresh) {
     if (admin_) spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
   }
   discover();
+  watch_keys();
 }
 
 std::vector<Server::OpenListener> Server::open_new(const Snapshot& built) {

@@ -46,6 +46,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
       house_timer_(loop_.ctx.get_executor()),
       return_timer_(loop_.ctx.get_executor()),
       dns_timer_(loop_.ctx.get_executor()),
+      keys_timer_(loop_.ctx.get_executor()),
       succession_timer_(loop_.ctx.get_executor()) {
   ::signal(SIGPIPE, SIG_IGN);
   rlimit files{};
@@ -89,9 +90,14 @@ void Server::start_workers() {
   for (unsigned w = 0; w < worker_count_; ++w) {
     workers_.push_back(std::make_unique<Worker>(
         w, clock_, AccessLog(config_.log.access_format, access_writer_.get()), memory_));
-    workers_.back()->start(builder_.last(), [this](const std::shared_ptr<Backend>& backend, Ejected how) {
+    Worker::Reports reports;
+    reports.failures = [this](const std::shared_ptr<Backend>& backend, Ejected how) {
       asio::post(loop_.ctx, [this, backend, how] { eject(backend, how); });
-    });
+    };
+    reports.unknown_key = [this](const std::string& url) {
+      asio::post(loop_.ctx, [this, url] { unknown_key(url); });
+    };
+    workers_.back()->start(builder_.last(), std::move(reports));
   }
 }
 
@@ -208,6 +214,8 @@ void Server::watch_end(Clock::Steady give_up) {
 
 /// Nothing is served any more: the loop runs dry.
 void Server::close_down() {
+  closing_ = true;
+  stop_fetching();
   checker_.stop();
   events_.close();
   admin_.reset();

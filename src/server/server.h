@@ -12,6 +12,7 @@
 
 #include "admin/admin_server.h"
 #include "health/checker.h"
+#include "net/fetch.h"
 #include "net/resolver.h"
 #include "observe/log_writer.h"
 #include "pool/discovered.h"
@@ -86,6 +87,23 @@ class Server final : private AdminActions {
   boost::json::object discovered_state() const;
   void inherit_discovered(const boost::json::value& state);
 
+  // Keys behind URLs.
+  struct KeySource {
+    std::chrono::milliseconds refresh{0};
+    Clock::Steady next{}, asked{};
+    bool asking = false;
+    std::string text, trouble;   // what it answered last; what was wrong last
+    std::shared_ptr<Wake> wake;  // of the fetch that runs
+  };
+  void watch_keys();
+  void fetch_due_keys();
+  void ask_for_keys(const std::string& url);
+  void fetch_keys(const std::string& url, const std::string& ip);
+  void heard_keys(const std::string& url, const Fetched& fetched);
+  void unknown_key(const std::string& url);
+  bool awaits_keys() const;
+  void stop_fetching();
+
   // Succession.
   void upgrade();
   void hand_over();
@@ -139,7 +157,9 @@ class Server final : private AdminActions {
   std::unique_ptr<AdminServer> admin_;
   asio::basic_signal_set<Executor> signals_;
   Timer timer_;
-  Timer house_timer_, return_timer_, dns_timer_, succession_timer_;
+  Timer house_timer_, return_timer_, dns_timer_, keys_timer_, succession_timer_;
+  std::map<std::string, KeySource> key_sources_;  // by URL
+  bool closing_ = false;
   std::uint64_t evictions_told_ = 0, unknown_keys_told_ = 0;
   Clock::Steady swept_at_{}, told_at_{};
   Clock::Wall deadlines_seen_{};

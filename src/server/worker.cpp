@@ -20,8 +20,9 @@ Worker::~Worker() {
   join();
 }
 
-void Worker::start(std::shared_ptr<const Snapshot> snapshot, ReportFailures report) {
-  context_.report_failures = std::move(report);
+void Worker::start(std::shared_ptr<const Snapshot> snapshot, Reports reports) {
+  context_.report_failures = std::move(reports.failures);
+  context_.report_unknown_key = std::move(reports.unknown_key);
   install(std::move(snapshot));
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), ("worker-" + std::to_string(index_)).c_str());

@@ -23,7 +23,12 @@ class Worker {
   Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory);
   ~Worker();
 
-  void start(std::shared_ptr<const Snapshot> snapshot, ReportFailures report);
+  /// What it tells the control thread; any thread, posts.
+  struct Reports {
+    ReportFailures failures;
+    ReportUnknownKey unknown_key;
+  };
+  void start(std::shared_ptr<const Snapshot> snapshot, Reports reports);
   /// Any thread. Requests that run keep what they began with.
   void publish(std::shared_ptr<const Snapshot> snapshot);
   /// Any thread, after the snapshot that has the listener. Takes over the descriptor.

@@ -4,10 +4,13 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <atomic>
 #include <ctime>
 #include <fstream>
+#include <mutex>
 #include <set>
 
+#include "support/certificates.h"
 #include "support/site.h"
 #include "util/text.h"
 
@@ -175,6 +178,119 @@ TEST_F(Jwt, ExplainSaysWhatAVerifierThinks) {
   EXPECT_NE(remora.command({"explain", "-H", "Authorization: Bearer " + token("\"sub\":\"ann\""), "/"})
                 .output.find("jwt main: fine"),
             std::string::npos);
+}
+
+// Keys behind a URL ---------------------------------------------------------------------------------
+
+/// An Ed25519 key whose public half stands in a JWK Set.
+class Issuer {
+ public:
+  Issuer() : key_(::EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")) {}
+  ~Issuer() { ::EVP_PKEY_free(key_); }
+  Issuer(const Issuer&) = delete;
+  Issuer& operator=(const Issuer&) = delete;
+  std::string jwk(const std::string& kid) const {
+    unsigned char raw[32];
+    std::size_t n = sizeof raw;
+    ::EVP_PKEY_get_raw_public_key(key_, raw, &n);
+    return R"({"kty":"OKP","crv":"Ed25519","kid":")" + kid + R"(","x":")" +
+           b64({reinterpret_cast<char*>(raw), n}) + "\"}";
+  }
+  std::string token(const std::string& kid) const {
+    const std::string part =
+        b64(R"({"alg":"EdDSA","kid":")" + kid + "\"}") + "." +
+        b64("{\"sub\":\"ann\",\"exp\":" + std::to_string(std::time(nullptr) + 600) + "}");
+    EVP_MD_CTX* ctx = ::EVP_MD_CTX_new();
+    ::EVP_DigestSignInit(ctx, nullptr, nullptr, nullptr, key_);
+    std::string out(64, '\0');
+    std::size_t n = out.size();
+    ::EVP_DigestSign(ctx, reinterpret_cast<unsigned char*>(out.data()), &n,
+                     reinterpret_cast<const unsigned char*>(part.data()), part.size());
+    ::EVP_MD_CTX_free(ctx);
+    return part + "." + b64(out);
+  }
+
+ private:
+  EVP_PKEY* key_;
+};
+
+class KeySet : public Jwt {
+ protected:
+  void answer(const std::string& text) {
+    const std::lock_guard lock(mutex);
+    answer_ = text;
+  }
+  std::string with(const std::string& keys) {
+    std::string text = config("", ", auth: main");
+    const std::string before = "{algorithms: [HS256], keys: {secret: {file: " + folder + "/secret}}}";
+    return text.replace(text.find(before), before.size(), "{algorithms: [EdDSA], keys: " + keys + "}");
+  }
+  std::string url() const { return "http://" + server.address() + "/jwks?v=1"; }
+  std::mutex mutex;
+  std::string answer_ = "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n";
+  std::atomic<int> asked{0};
+  Origin server{answering([this](const std::string&, const std::string&) {
+    ++asked;
+    const std::lock_guard lock(mutex);
+    return answer_;
+  })};
+  Issuer one, two;
+};
+
+TEST_F(KeySet, IsFetchedAndRotatedInTheBackground) {
+  answer(ok("{\"keys\":[" + one.jwk("one") + "]}"));
+  Remora remora(with("{jwks_url: \"" + url() + "\", refresh: 300ms}"));
+  EXPECT_EQ(remora.ask(get("/", bearer(one.token("one")))).status, 200);
+  EXPECT_EQ(remora.ask(get("/", bearer(two.token("two")))).status, 401);
+  answer(ok("{\"keys\":[" + two.jwk("two") + "]}"));
+  EXPECT_TRUE(eventually([&] { return remora.ask(get("/", bearer(two.token("two")))).status == 200; }));
+  EXPECT_EQ(remora.ask(get("/", bearer(one.token("one")))).status, 401);
+}
+
+TEST_F(KeySet, ThatCannotBeFetchedAnyMoreStays) {
+  answer(ok("{\"keys\":[" + one.jwk("one") + "]}"));
+  Remora remora(with("{jwks_url: \"" + url() + "\", refresh: 100ms}"));
+  for (const std::string& bad :
+       {std::string("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"), std::string("garbage\r\n\r\n"), ok("{}"),
+        ok("{\"keys\":[]}"), ok(std::string(2 * 1024 * 1024, ' '))}) {
+    answer(bad);
+    const int before = asked;
+    ASSERT_TRUE(eventually([&] { return asked >= before + 2; }));
+    EXPECT_EQ(remora.ask(get("/", bearer(one.token("one")))).status, 200);
+  }
+  EXPECT_TRUE(remora.wait_for_log("the keys that are known stay"));
+}
+
+TEST_F(KeySet, ThatHasNeverAnsweredIsNotTheClientsFault) {
+  Remora remora(with("{jwks_url: \"" + url() + "\", refresh: 200ms}"));
+  EXPECT_EQ(remora.ask(get("/", bearer(one.token("one")))).status, 503);
+  EXPECT_EQ(remora.ask(get("/")).status, 401);
+  answer(ok("{\"keys\":[" + one.jwk("one") + "]}"));
+  EXPECT_TRUE(eventually([&] { return remora.ask(get("/", bearer(one.token("one")))).status == 200; }));
+}
+
+TEST_F(KeySet, AnUnknownKeyIsAskedForEarlyButOnlyOnceInAWhile) {
+  answer(ok("{\"keys\":[" + one.jwk("one") + "]}"));
+  Remora remora(with("{jwks_url: \"" + url() + "\", refresh: 1h}"));
+  EXPECT_EQ(remora.ask(get("/", bearer(one.token("one")))).status, 200);
+  const int before = asked;
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(remora.ask(get("/", bearer(two.token("two")))).status, 401);
+  EXPECT_EQ(asked, before);  // it was asked a moment ago
+}
+
+TEST_F(KeySet, ComesOverTlsWhenTheCertificateFits) {
+  answer(ok("{\"keys\":[" + one.jwk("one") + "]}"));
+  const std::string pair = make_certificate(folder, "localhost");
+  Remora terminator("state_dir: none\nadmin: off\nlisteners: [{bind: \"127.0.0.1:0\", tls: {certificates: [" +
+                    pair + "]}}]\npools: {keys: {backends: [" + server.address() + "]}}\n");
+  const std::string text =
+      with("{jwks_url: \"https://localhost:" + std::to_string(terminator.port()) + "/\", refresh: 300ms}");
+  Remora trusting(text, {"SSL_CERT_FILE=" + folder + "/localhost.pem"});
+  EXPECT_TRUE(eventually([&] { return trusting.ask(get("/", bearer(one.token("one")))).status == 200; }))
+      << trusting.log();
+  Remora doubting(text);
+  EXPECT_TRUE(doubting.wait_for_log("no token can be verified until it answers"));
+  EXPECT_EQ(doubting.ask(get("/", bearer(one.token("one")))).status, 503);
 }
 
 TEST_F(Jwt, KeysAreReadAgainWithAReload) {
