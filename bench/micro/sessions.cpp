@@ -7,6 +7,7 @@
 
 #include "affinity/html_rewriter.h"
 #include "affinity/seal.h"
+#include "session/handover.h"
 #include "session/recognise.h"
 #include "support/affinity.h"
 #include "util/random.h"
@@ -237,6 +238,23 @@ void moves_when_empty(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(moves.find(id, now).has_value());
 }
 BENCHMARK(moves_when_empty)->Name("moves/ask_when_empty");
+
+/// What an upgrade does with a million learned sessions: written by the old process, read by the new one.
+void hand_over(benchmark::State& state) {
+  const auto n = static_cast<std::size_t>(state.range(0));
+  SessionMemory old(n);
+  const Binding b = binding();
+  const config::Session session;
+  for (std::uint64_t i = 0; i < n; ++i) old.learned.bind(key(i), b, 0, session, now);
+  SessionFeed feed(old);
+  for (auto _ : state) {
+    const std::string all = feed.everything();
+    SessionMemory fresh(n);
+    if (!take_over_sessions(all, fresh)) return state.SkipWithError("refused");
+    state.counters["MiB"] = static_cast<double>(all.size()) / 1048576;
+  }
+}
+BENCHMARK(hand_over)->Name("handover/sessions")->Arg(1000000)->Unit(benchmark::kMillisecond)->Iterations(3);
 
 // HTML ----------------------------------------------------------------------------------------------
 

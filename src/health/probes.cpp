@@ -3,7 +3,7 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
-#include "net/connecting.h"
+#include "net/ask_once.h"
 #include "util/text.h"
 
 namespace remora {
@@ -38,54 +38,22 @@ std::optional<ProbeVerdict> judge_answer(std::string_view bytes, const config::P
 }
 
 Task<ProbeVerdict> probe_once(Loop& loop, Wake& wake, const ProbeTarget& target) {
-  const ProbeVerdict passed;
-  const auto failed = [](std::string why) {
-    ProbeVerdict verdict;
-    verdict.failure = std::move(why);
-    return verdict;
+  std::optional<ProbeVerdict> verdict;
+  Question question;
+  question.endpoint = target.endpoint;
+  question.tls = target.tls;
+  question.server_name = target.server_name;
+  if (target.probe.kind == config::ProbeKind::http) question.text = request_for(target);
+  question.enough = [&](std::string_view received, bool) {
+    verdict = judge_answer(received, target.probe);
+    return verdict.has_value();
   };
   static_cast<void>(wake.take());
   wake.until(std::chrono::steady_clock::now() + target.probe.timeout);
-  Connecting connecting(loop, target.endpoint, target.tls.get(), target.server_name, wake, Wake::backend);
-  for (;;) {
-    const Io io = connecting.step();
-    if (io == Io::ready) break;
-    if (io == Io::failed) {
-      ProbeVerdict why;
-      why.failure = connecting.tls_error().empty() ? connecting.error().message() : connecting.tls_error();
-      co_return why;
-    }
-    unsigned bits = wake.take();
-    if (bits == 0) bits = co_await wake.any();
-    if (bits & Wake::stop) co_return passed;
-    if (bits & Wake::deadline) co_return failed("connect timeout");
-  }
-  const StreamRef stream = connecting.take();
-  struct Closer {
-    Stream& s;
-    ~Closer() { s.close(); }
-  } closer{*stream};
-  if (target.probe.kind == config::ProbeKind::tcp) co_return passed;
-
-  const std::string request = request_for(target);
-  std::size_t sent = 0;
-  for (;;) {
-    if (sent < request.size()) {
-      const asio::const_buffer rest(request.data() + sent, request.size() - sent);
-      const Stream::Sent s = stream->send({&rest, 1});
-      if (s.io == Io::failed) co_return failed(stream->error().message());
-      sent += s.bytes;
-    }
-    if (const auto verdict = judge_answer(stream->unread(), target.probe)) co_return *verdict;
-    if (stream->peer_closed()) co_return failed("closed without an answer");
-    const Io io = stream->fill();
-    if (io == Io::failed) co_return failed(stream->error().message());
-    if (io == Io::ready) continue;
-    unsigned bits = wake.take();
-    if (bits == 0) bits = co_await wake.any();
-    if (bits & Wake::stop) co_return passed;
-    if (bits & Wake::deadline) co_return failed("timeout");
-  }
+  std::string trouble = co_await ask_once(loop, wake, std::move(question));
+  if (!verdict) verdict.emplace();
+  if (!trouble.empty()) verdict->failure = std::move(trouble);
+  co_return *verdict;
 }
 
 }  // namespace remora

@@ -62,52 +62,25 @@ std::optional<Fetched> judge(std::string_view bytes, bool ended, std::size_t mos
 
 }  // namespace
 
-Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> own_wake, FetchUrl url, Endpoint endpoint,
+Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, Endpoint endpoint,
                     std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,
                     std::size_t most_bytes) {
-  Wake& wake = *own_wake;
-  wake.until(std::chrono::steady_clock::now() + limit);
-  Connecting connecting(loop, endpoint, tls.get(), url.host, wake, Wake::backend);
-  for (;;) {
-    const Io io = connecting.step();
-    if (io == Io::ready) break;
-    if (io == Io::failed)
-      co_return failed(connecting.tls_error().empty() ? connecting.error().message()
-                                                      : connecting.tls_error());
-    unsigned bits = wake.take();
-    if (bits == 0) bits = co_await wake.any();
-    if (bits & Wake::stop) co_return failed("stopped");
-    if (bits & Wake::deadline) co_return failed("no connection in time");
-  }
-  const StreamRef stream = connecting.take();
-  struct Closer {
-    Stream& s;
-    ~Closer() { s.close(); }
-  } closer{*stream};
-  const std::string request =
-      "GET " + url.path + " HTTP/1.1\r\nHost: " + url.authority +
-      "\r\nUser-Agent: remora\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
-  std::size_t sent = 0;
-  std::string received;
-  for (;;) {
-    if (sent < request.size()) {
-      const asio::const_buffer rest(request.data() + sent, request.size() - sent);
-      const Stream::Sent s = stream->send({&rest, 1});
-      if (s.io == Io::failed) co_return failed(stream->error().message());
-      sent += s.bytes;
-    }
-    received.append(stream->unread());
-    stream->consume(stream->unread().size());
-    if (received.size() > most_bytes + 64 * 1024) co_return failed("its answer is too large");
-    if (const auto done = judge(received, stream->peer_closed(), most_bytes)) co_return *done;
-    const Io io = stream->fill();
-    if (io == Io::failed) co_return failed(stream->error().message());
-    if (io == Io::ready) continue;
-    unsigned bits = wake.take();
-    if (bits == 0) bits = co_await wake.any();
-    if (bits & Wake::stop) co_return failed("stopped");
-    if (bits & Wake::deadline) co_return failed("no answer in time");
-  }
+  std::optional<Fetched> answer;
+  Question question;
+  question.endpoint = endpoint;
+  question.tls = std::move(tls);
+  question.server_name = url.host;
+  question.text = "GET " + url.path + " HTTP/1.1\r\nHost: " + url.authority +
+                  "\r\nUser-Agent: remora\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
+  question.most_bytes = most_bytes + 64 * 1024;
+  question.enough = [&](std::string_view received, bool ended) {
+    answer = judge(received, ended, most_bytes);
+    return answer.has_value();
+  };
+  wake->until(std::chrono::steady_clock::now() + limit);
+  const std::string trouble = co_await ask_once(loop, *wake, std::move(question));
+  if (!trouble.empty()) co_return failed(trouble);
+  co_return *answer;
 }
 
 }  // namespace remora

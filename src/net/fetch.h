@@ -1,13 +1,13 @@
 // GET of a small document over HTTP or HTTPS, off the request path: key sets.
 //
-// One connection, no redirects, bounded in time and bytes. Threading: the loop's thread.
+// No redirects; bounded in time and bytes. Threading: the loop's thread.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "net/connecting.h"
+#include "net/ask_once.h"
 #include "remora/task.h"
 
 namespace remora {

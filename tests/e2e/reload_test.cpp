@@ -1,7 +1,14 @@
 // Another file, other listeners, another binary: what changes, and above all what does not.
 
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -227,6 +234,75 @@ TEST(Upgrade, ThatCannotStartLeavesTheOldOneServing) {
   remora.rewrite(config);
   ASSERT_TRUE(remora.upgrade());
   EXPECT_EQ(remora.ask(get("/")).body, "a");
+}
+
+// systemd -------------------------------------------------------------------------------------------
+
+/// What sd_notify(3) sends, as systemd would hear it.
+class NotifySocket {
+ public:
+  explicit NotifySocket(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un a{};
+    a.sun_family = AF_UNIX;
+    path.copy(a.sun_path, sizeof a.sun_path - 1);
+    EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
+    const timeval limit{10, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  }
+  ~NotifySocket() { ::close(fd_); }
+  NotifySocket(const NotifySocket&) = delete;
+  NotifySocket& operator=(const NotifySocket&) = delete;
+  std::string receive() const {
+    char text[512];
+    const ssize_t n = ::recv(fd_, text, sizeof text, 0);
+    return n > 0 ? std::string(text, static_cast<std::size_t>(n)) : "";
+  }
+
+ private:
+  int fd_;
+};
+
+TEST(Systemd, ItsSocketIsUsedAndItHearsOfStartReloadAndStop) {
+  Origin a(named("a"));
+  const std::string folder = make_folder(), notify = folder + "/notify";
+  const NotifySocket systemd(notify);
+  const int listening = ::socket(AF_INET, SOCK_STREAM, 0);  // the new process keeps it
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listening, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listening, 16), 0);
+  ::getsockname(listening, reinterpret_cast<sockaddr*>(&address), &size);
+  const int port = ntohs(address.sin_port);
+  std::ofstream(folder + "/f.yaml") << "state_dir: none\nadmin: off\nworkers: 2\nlisteners: [\"127.0.0.1:"
+                                    << port << "\"]\npools: {app: {backends: [" << a.address() << "]}}\n";
+  const std::string file = folder + "/f.yaml", log = folder + "/log";
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const int out = ::open(log.c_str(), O_WRONLY | O_CREAT, 0600);
+    ::dup2(out, 1);
+    ::dup2(out, 2);
+    ::dup2(listening, 3);  // SD_LISTEN_FDS_START
+    ::setenv("LISTEN_FDS", "1", 1);
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("NOTIFY_SOCKET", notify.c_str(), 1);
+    ::execl(binary().c_str(), "remora", "run", "-c", file.c_str(), nullptr);
+    ::_exit(127);
+  }
+  ::close(listening);
+  EXPECT_EQ(systemd.receive(), "READY=1\nMAINPID=" + std::to_string(pid));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(ask(port, get("/")).body, "a");
+  ::kill(pid, SIGHUP);
+  EXPECT_EQ(systemd.receive().rfind("RELOADING=1\nMONOTONIC_USEC=", 0), 0U);
+  EXPECT_EQ(systemd.receive(), "READY=1");
+  EXPECT_EQ(ask(port, get("/")).body, "a");
+  ::kill(pid, SIGTERM);
+  EXPECT_EQ(systemd.receive(), "STOPPING=1");
+  int status = 0;
+  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+  std::filesystem::remove_all(folder);
 }
 
 // Everything at once --------------------------------------------------------------------------------

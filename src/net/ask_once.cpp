@@ -1,0 +1,48 @@
+#include "net/ask_once.h"
+
+namespace remora {
+
+Task<std::string> ask_once(Loop& loop, Wake& wake, Question q) {
+  Connecting connecting(loop, q.endpoint, q.tls.get(), q.server_name, wake, Wake::backend);
+  for (;;) {
+    const Io io = connecting.step();
+    if (io == Io::ready) break;
+    if (io == Io::failed)
+      co_return connecting.tls_error().empty() ? connecting.error().message() : connecting.tls_error();
+    unsigned bits = wake.take();
+    if (bits == 0) bits = co_await wake.any();
+    if (bits & Wake::stop) co_return "stopped";
+    if (bits & Wake::deadline) co_return "connect timeout";
+  }
+  const StreamRef stream = connecting.take();
+  struct Closer {
+    Stream& s;
+    ~Closer() { s.close(); }
+  } closer{*stream};
+  if (q.text.empty()) co_return "";
+
+  std::size_t sent = 0;
+  std::string received;
+  for (;;) {
+    if (sent < q.text.size()) {
+      const asio::const_buffer rest(q.text.data() + sent, q.text.size() - sent);
+      const Stream::Sent s = stream->send({&rest, 1});
+      if (s.io == Io::failed) co_return stream->error().message();
+      sent += s.bytes;
+    }
+    received.append(stream->unread());
+    stream->consume(stream->unread().size());
+    if (q.enough(received, stream->peer_closed())) co_return "";
+    if (received.size() > q.most_bytes) co_return "its answer is too large";
+    if (stream->peer_closed()) co_return "closed without an answer";
+    const Io io = stream->fill();
+    if (io == Io::failed) co_return stream->error().message();
+    if (io == Io::ready) continue;
+    unsigned bits = wake.take();
+    if (bits == 0) bits = co_await wake.any();
+    if (bits & Wake::stop) co_return "stopped";
+    if (bits & Wake::deadline) co_return "timeout";
+  }
+}
+
+}  // namespace remora

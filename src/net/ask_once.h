@@ -1,0 +1,31 @@
+// One question over a connection of its own: connect, send, read until the answer says enough. For what is
+// rare and off the request path: probes, key sets.
+//
+// Bounded by the deadline that the caller has armed on `wake`; its `stop` bit ends it at once.
+// Threading: the loop's thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "net/connecting.h"
+#include "remora/task.h"
+
+namespace remora {
+
+struct Question {
+  Endpoint endpoint;
+  std::shared_ptr<const ClientTls> tls;  // null: plain
+  std::string server_name;
+  std::string text;                     // empty: to connect is all
+  std::size_t most_bytes = 128 * 1024;  // of the answer
+  /// What came so far, and whether it is the end. True: nothing more is wanted.
+  std::function<bool(std::string_view received, bool ended)> enough;
+};
+
+/// Returns what went wrong; empty: `enough` was true, or there was nothing to ask.
+Task<std::string> ask_once(Loop& loop, Wake& wake, Question question);
+
+}  // namespace remora
