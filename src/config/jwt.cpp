@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/sections.h"
+#include "net/fetch.h"
 #include "util/text.h"
 
 namespace remora::config {
@@ -55,7 +56,7 @@ void read_keys(const Value& v, Jwt& out) {
   if (const auto url = m.get("jwks_url")) {
     ++given;
     read_value(*url, out.jwks_url);
-    if (!out.jwks_url.starts_with("https://") && !out.jwks_url.starts_with("http://"))
+    if (!parse_fetch_url(out.jwks_url))
       url->bad("must be a URL of https (or of http, inside a network that you trust)");
   }
   if (const auto refresh = m.get("refresh")) {

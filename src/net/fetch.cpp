@@ -5,6 +5,8 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
+#include "util/text.h"
+
 namespace remora {
 
 std::optional<FetchUrl> parse_fetch_url(std::string_view text) {
@@ -16,8 +18,12 @@ std::optional<FetchUrl> parse_fetch_url(std::string_view text) {
   if ((!out.secure && u.scheme() != "http") || u.has_userinfo() || u.has_fragment()) return std::nullopt;
   out.host = u.host_address();
   if (out.host.empty()) return std::nullopt;
-  out.port = u.has_port() ? u.port_number() : static_cast<std::uint16_t>(out.secure ? 443 : 80);
-  if (out.port == 0) return std::nullopt;
+  out.port = out.secure ? 443 : 80;
+  if (u.has_port()) {
+    const auto port = parse_decimal(std::string(u.port()));
+    if (!port || *port == 0 || *port > 65535) return std::nullopt;
+    out.port = static_cast<std::uint16_t>(*port);
+  }
   out.authority = u.encoded_host_and_port();
   out.path = u.encoded_path();
   if (out.path.empty()) out.path = "/";
