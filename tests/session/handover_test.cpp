@@ -97,7 +97,9 @@ TEST_F(Handover, AnotherLayoutOrACutTextIsRefused) {
   EXPECT_FALSE(take_over_sessions("", new_one));
   EXPECT_FALSE(take_over_sessions("sessions 0\n" + whole, new_one));
   for (std::size_t n = 0; n < whole.size(); ++n)
-    if (n != session_layout().size()) EXPECT_FALSE(take_over_sessions(whole.substr(0, n), new_one)) << n;
+    if (n != session_layout().size()) {
+      EXPECT_FALSE(take_over_sessions(whole.substr(0, n), new_one)) << n;
+    }
   EXPECT_FALSE(take_over_sessions(whole + "X", new_one));
   EXPECT_FALSE(take_over_sessions(std::string(session_layout()) + "Q+aaaa", new_one));
 }
