@@ -229,7 +229,7 @@ bool Exchange::try_again() {
   if (failure_.side != FailSide::backend || attempts_ >= rules.attempts || client_.gone()) return false;
   if (!may_repeat(failure_, retry_rules(), request_.method, !replay_overflow_)) return false;
   if (!counted_retry_) {
-    std::uint32_t in_flight = 0;
+    std::uint32_t in_flight = 1;  // this one, whose place was freed a moment ago
     for (const Member& m : pool_->snapshot->members)
       in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
     auto& retrying = pool_->counters->retrying;
