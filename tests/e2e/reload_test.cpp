@@ -24,13 +24,6 @@
 namespace remora::test {
 namespace {
 
-Origin::Script named(const std::string& name) {
-  return answering([name](const std::string& head, const std::string&) {
-    if (head.find("/slow") != std::string::npos) std::this_thread::sleep_for(700ms);
-    return ok(name);
-  });
-}
-
 /// A file with these listeners and backends, each a flow map.
 std::string file_of(const std::vector<std::string>& listeners, const std::vector<std::string>& backends,
                     const std::string& pool = "", const std::string& top = "") {
@@ -45,7 +38,7 @@ std::string file_of(const std::vector<std::string>& listeners, const std::vector
 // Listeners -----------------------------------------------------------------------------------------
 
 TEST(Listeners, AreAddedAndRemovedWhileConnectionsLive) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   const std::string one = "{name: one, bind: \"127.0.0.1:0\"}", two = "{name: two, bind: \"127.0.0.1:0\"}";
   const std::string backend = a.address();
   Remora remora(file_of({one}, {backend}));
@@ -77,7 +70,7 @@ TEST(Listeners, AreAddedAndRemovedWhileConnectionsLive) {
 }
 
 TEST(Listeners, ThatCannotBeOpenedRefuseTheWholeFile) {
-  Origin a(named("a")), b(named("b")), taken([](Socket&) {});
+  Origin a(says_name("a")), b(says_name("b")), taken([](Socket&) {});
   const std::string one = "{name: one, bind: \"127.0.0.1:0\"}";
   Remora remora(file_of({one}, {a.address()}));
   EXPECT_FALSE(
@@ -89,7 +82,7 @@ TEST(Listeners, ThatCannotBeOpenedRefuseTheWholeFile) {
 }
 
 TEST(Listeners, LimitsOfRunningOnesChange) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   const auto with = [&](const std::string& limit) {
     return file_of({"{name: one, bind: \"127.0.0.1:0\"" + limit + "}"}, {a.address()});
   };
@@ -110,7 +103,7 @@ TEST(Listeners, LimitsOfRunningOnesChange) {
 // Files ---------------------------------------------------------------------------------------------
 
 TEST(Files, CutAnywhereAreRefusedOrHarmless) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   const std::string whole =
       file_of({"127.0.0.1:0"}, {"{id: a, address: " + a.address() + "}"},
               "    affinity: cookie\n    session:\n      idle_timeout: 20m\n      max_lifetime: 10h\n");
@@ -125,7 +118,7 @@ TEST(Files, CutAnywhereAreRefusedOrHarmless) {
 }
 
 TEST(Files, WhatARunningProcessCannotChangeIsNamed) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   const std::string before = file_of({"127.0.0.1:0"}, {a.address()});
   Remora remora(before);
   std::string other = before;
@@ -142,7 +135,7 @@ TEST(Files, WhatARunningProcessCannotChangeIsNamed) {
 }
 
 TEST(Files, TheAdminAddressAndTokenChange) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   const std::string before = file_of({"127.0.0.1:0"}, {a.address()});
   Remora remora(before);
   std::string other = before;
@@ -155,7 +148,7 @@ TEST(Files, TheAdminAddressAndTokenChange) {
 }
 
 TEST(Files, KeepCountersHealthAndIdleConnectionsOfWhatTheyDoNotChange) {
-  Origin a(named("a")), b(named("b"));
+  Origin a(says_name("a")), b(says_name("b"));
   const std::string health = "    balance: round_robin\n    health: {probe: {path: /, interval: 60s}}\n";
   const std::string of_a = "{id: a, address: " + a.address() + "}",
                     of_b = "{id: b, address: " + b.address() + "}";
@@ -224,7 +217,7 @@ TEST(Upgrade, WhatHappensInTheOldProcessMeanwhileIsKnownInTheNew) {
 }
 
 TEST(Upgrade, ThatCannotStartLeavesTheOldOneServing) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   const std::string config = simple_config({a.address()});
   Remora remora(config);
   remora.rewrite("nonsense: [");
@@ -263,7 +256,7 @@ class NotifySocket {
 };
 
 TEST(Systemd, ItsSocketIsUsedAndItHearsOfStartReloadAndStop) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   const std::string folder = make_folder(), notify = folder + "/notify";
   const NotifySocket systemd(notify);
   const int listening = ::socket(AF_INET, SOCK_STREAM, 0);  // the new process keeps it

@@ -18,13 +18,6 @@
 namespace remora::test {
 namespace {
 
-Origin::Script named(const std::string& name) {
-  return answering([name](const std::string& head, const std::string&) {
-    if (head.find("/slow") != std::string::npos) std::this_thread::sleep_for(700ms);
-    return ok(name);
-  });
-}
-
 std::string write(const std::string& folder, const std::string& text) {
   std::ofstream(folder + "/f.yaml") << text;
   return folder + "/f.yaml";
@@ -43,7 +36,7 @@ TEST(Starting, APortInUseIsOneClearLine) {
 }
 
 TEST(Starting, ASecondInstanceOnTheSamePortIsRefused) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   Remora first(simple_config({a.address()}));
   const std::string folder = make_folder();
   const Ran ran = run_binary(
@@ -112,7 +105,7 @@ TEST(Commands, VersionKeygenCheckAndUsage) {
 }
 
 TEST(Keys, AreMadeOnceInTheStateFolder) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   const std::string folder = make_folder();
   const std::string config =
       "state_dir: " + folder +
@@ -134,7 +127,7 @@ TEST(Keys, AreMadeOnceInTheStateFolder) {
 }
 
 TEST(Stopping, SigtermFinishesWhatRuns) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   Remora remora(simple_config({a.address()}));
   Socket idle = remora.connect();
   idle.send(get("/"));
@@ -172,7 +165,7 @@ TEST(Stopping, TheGraceEndsAndASecondSignalIsAtOnce) {
 }
 
 TEST(Stopping, TheDelayKeepsAcceptingButIsNotReady) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   Remora remora(
       "state_dir: none\nadmin: 127.0.0.1:0\nshutdown_delay: 700ms\nlisteners: [127.0.0.1:0]\npools: {app: "
       "{backends: [" +
@@ -188,7 +181,7 @@ TEST(Stopping, TheDelayKeepsAcceptingButIsNotReady) {
 }
 
 TEST(Reloading, GoodFilesApplyBadOnesChangeNothing) {
-  Origin a(named("a")), b(named("b"));
+  Origin a(says_name("a")), b(says_name("b"));
   Remora remora(simple_config({a.address()}));
   Socket kept = remora.connect();
   kept.send(get("/"));
@@ -207,7 +200,7 @@ TEST(Reloading, GoodFilesApplyBadOnesChangeNothing) {
 }
 
 TEST(Descriptors, WhenTheyRunOutAcceptPausesAndRecovers) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   Remora remora(simple_config({a.address()}, "", "limits: {connections: 100000}\n"));
   const rlimit child{64, 64};
   ASSERT_EQ(::prlimit(remora.pid(), RLIMIT_NOFILE, &child, nullptr), 0);
@@ -225,7 +218,7 @@ TEST(Descriptors, WhenTheyRunOutAcceptPausesAndRecovers) {
 }
 
 TEST(Logs, TheAccessLineTellsTheVerdictAndCannotBeForged) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   Remora remora(
       simple_config({a.address()}, "affinity: cookie\n", "", "log: {access: {format: combined}}\n"));
   remora.ask(get("/x", "User-Agent: a\" b\\\r\nCookie: remora-app=secretsecret\r\n"));
@@ -238,7 +231,7 @@ TEST(Logs, TheAccessLineTellsTheVerdictAndCannotBeForged) {
 }
 
 TEST(Admin, AnythingElseNeedsTheToken) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   Remora remora(
       "state_dir: none\nadmin: {bind: 127.0.0.1:0, token: {env: REMORA_TEST_KEY}}\nlisteners: "
       "[127.0.0.1:0]\npools: {app: {backends: [" +
@@ -251,7 +244,7 @@ TEST(Admin, AnythingElseNeedsTheToken) {
 }
 
 TEST(Logs, TheProgramsLogIsReopenedAndItsLevelFollowsAReload) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   const std::string folder = make_folder();
   const std::string config = simple_config(
       {a.address()}, "", "", "log: {output: " + folder + "/remora.log, format: json, level: LEVEL}\n");
@@ -286,7 +279,7 @@ TEST(Logs, TheProgramsLogIsReopenedAndItsLevelFollowsAReload) {
 }
 
 TEST(Logs, JsonLinesAndAFileThatIsReopened) {
-  Origin a(named("a"));
+  Origin a(says_name("a"));
   const std::string folder = make_folder();
   Remora remora(simple_config({a.address()}, "", "",
                               "log: {access: {format: json, output: " + folder + "/access.log}}\n"));

@@ -293,6 +293,13 @@ Origin::Script answering(std::function<std::string(const std::string&, const std
   };
 }
 
+Origin::Script says_name(const std::string& name) {
+  return answering([name](const std::string& head, const std::string&) {
+    if (head.find("/slow") != std::string::npos) std::this_thread::sleep_for(700ms);
+    return ok(name);
+  });
+}
+
 std::string ok(std::string_view body, std::string_view more) {
   return "HTTP/1.1 200 OK\r\n" + std::string(more) + "Content-Length: " + std::to_string(body.size()) +
          "\r\n\r\n" + std::string(body);

@@ -99,6 +99,8 @@ class Origin {
 
 /// A script that answers every request of a connection with what `answer` makes of its head and body.
 Origin::Script answering(std::function<std::string(const std::string& head, const std::string& body)> answer);
+/// Answers with its name; under /slow after 700 ms.
+Origin::Script says_name(const std::string& name);
 /// "HTTP/1.1 200 OK" with a body and Content-Length.
 std::string ok(std::string_view body = "ok", std::string_view more_fields = "");
 /// A field of a head, joined.
