@@ -22,6 +22,15 @@ namespace remora {
 
 using Admin = config::AdminWish;                         // what the operator wants
 enum class Health : std::uint8_t { unknown, up, down };  // what probes saw
+
+/// As files, the admin API and explanations spell them.
+constexpr std::string_view to_string(Admin a) noexcept {
+  return a == Admin::ready ? "ready" : a == Admin::drain ? "drain" : "maint";
+}
+constexpr std::string_view to_string(Health h) noexcept {
+  return h == Health::up ? "up" : h == Health::down ? "down" : "unknown";
+}
+
 /// What live traffic showed, for a time: takes nothing new, or nothing at all.
 enum class Ejected : std::uint8_t { no, new_sessions, all };
 

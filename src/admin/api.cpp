@@ -4,7 +4,6 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <ctime>
-#include <functional>
 
 #include "net/address.h"
 #include "proxy/explain.h"
@@ -15,18 +14,6 @@ namespace remora {
 
 namespace json = boost::json;
 using std::chrono::milliseconds;
-
-std::string_view to_string(config::AdminWish wish) noexcept {
-  switch (wish) {
-    case config::AdminWish::ready:
-      return "ready";
-    case config::AdminWish::drain:
-      return "drain";
-    case config::AdminWish::maint:
-      return "maint";
-  }
-  return "";
-}
 
 std::optional<config::AdminWish> parse_admin_wish(std::string_view text) noexcept {
   using enum config::AdminWish;
@@ -69,9 +56,6 @@ ApiAnswer wrong_method(std::string_view allowed) {
   return answer;
 }
 
-std::string_view word(Health h) noexcept {
-  return h == Health::up ? "up" : h == Health::down ? "down" : "unknown";
-}
 std::string_view word(Ejected e) noexcept {
   return e == Ejected::all ? "all" : e == Ejected::new_sessions ? "new_sessions" : "no";
 }
@@ -323,7 +307,7 @@ json::object describe_backend(const PoolView& pool, std::size_t index, AdminActi
       {"weight", file.weight},
       {"backup", m.backup},
       {"admin", to_string(m.admin)},
-      {"health", word(m.health)},
+      {"health", to_string(m.health)},
       {"ejected", word(m.ejected)},
       {"accepts_new", m.accepts_new()},
       {"accepts_bound", m.accepts_bound()},

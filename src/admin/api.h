@@ -24,8 +24,7 @@
 
 namespace remora {
 
-/// ready | drain | maint, as files and the admin API spell it.
-std::string_view to_string(config::AdminWish) noexcept;
+/// ready | drain | maint.
 std::optional<config::AdminWish> parse_admin_wish(std::string_view) noexcept;
 /// RFC 3339, UTC, to the millisecond.
 std::string time_text(Clock::Wall);

@@ -110,27 +110,37 @@ bool PassedVerifiers::fits_field(std::string_view text) noexcept {
          });
 }
 
-Challenge challenge_for(JwtOutcome outcome) noexcept {
+std::optional<Challenge> refusal(const JwtVerifier& verifier, JwtOutcome outcome,
+                                 bool token_required) noexcept {
   switch (outcome) {
+    case JwtOutcome::fine:
+      return std::nullopt;
     case JwtOutcome::absent:  // RFC 6750 3.1: no error code when nothing was tried
-      return {401, "Bearer realm=\"remora\""};
+      if (!token_required) return std::nullopt;
+      return Challenge{401, "Bearer realm=\"remora\""};
     case JwtOutcome::ambiguous:
-      return {
+      return Challenge{
           400,
           "Bearer realm=\"remora\", error=\"invalid_request\", error_description=\"more than one token\""};
     case JwtOutcome::expired:
-      return {
+      return Challenge{
           401,
           "Bearer realm=\"remora\", error=\"invalid_token\", error_description=\"the token has expired\""};
     case JwtOutcome::claims:
-      return {
+      return Challenge{
           403,
           "Bearer realm=\"remora\", error=\"insufficient_scope\", error_description=\"a claim is missing\""};
+    case JwtOutcome::key:
+      if (verifier.keys->empty())
+        return Challenge{503, ""};  // a URL has not answered yet: not the client's fault
+      break;
     default:
-      return {401,
-              "Bearer realm=\"remora\", error=\"invalid_token\", error_description=\"the token is not valid "
-              "here\""};
+      break;
   }
+  return Challenge{
+      401,
+      "Bearer realm=\"remora\", error=\"invalid_token\", error_description=\"the token is not valid "
+      "here\""};
 }
 
 }  // namespace remora

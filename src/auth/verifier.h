@@ -75,11 +75,13 @@ class PassedVerifiers final : public VerifiedClaims {
   std::size_t count_ = 0;
 };
 
-/// The value of WWW-Authenticate and the status, per RFC 6750 3.
+/// The status of a refusal, and the value of WWW-Authenticate, per RFC 6750 3; empty: none.
 struct Challenge {
   std::uint16_t status = 401;
   std::string_view value;
 };
-Challenge challenge_for(JwtOutcome outcome) noexcept;
+/// What a route that asks this verifier answers; nothing: the request may go on.
+std::optional<Challenge> refusal(const JwtVerifier& verifier, JwtOutcome outcome,
+                                 bool token_required) noexcept;
 
 }  // namespace remora

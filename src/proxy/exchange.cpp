@@ -169,16 +169,12 @@ bool Exchange::authenticate() {
       passed_.add(verifier, std::move(verdict.claims));
       continue;
     }
-    const bool optional = verdict.outcome == JwtOutcome::absent && !route_->config.auth_required;
-    if (index != route_->auth || optional) continue;
-    if (verdict.outcome == JwtOutcome::key && verifier.keys->empty()) {  // not the client's fault
-      answer_status_ = 503;
+    if (index != route_->auth) continue;
+    if (const auto refused = refusal(verifier, verdict.outcome, route_->config.auth_required)) {
+      answer_status_ = refused->status;
+      challenge_ = refused->value;
       return false;
     }
-    const Challenge challenge = challenge_for(verdict.outcome);
-    answer_status_ = challenge.status;
-    challenge_ = challenge.value;
-    return false;
   }
   return true;
 }

@@ -15,16 +15,9 @@ namespace {
 
 using What = Recognised::What;
 
-std::string_view word(Admin a) noexcept {
-  return a == Admin::ready ? "ready" : a == Admin::drain ? "drain" : "maint";
-}
-std::string_view word(Health h) noexcept {
-  return h == Health::up ? "up" : h == Health::down ? "down" : "unknown";
-}
-
 std::string facts(const Member& m) {
   std::string out = m.backend->id;
-  out.append(" (").append(word(m.admin)).append(", ").append(word(m.health)).append(", weight ");
+  out.append(" (").append(to_string(m.admin)).append(", ").append(to_string(m.health)).append(", weight ");
   append_decimal(out, m.weight);
   if (m.ejected == Ejected::new_sessions) out += ", ejected for new sessions";
   if (m.ejected == Ejected::all) out += ", ejected";
@@ -128,10 +121,11 @@ class Walk {
         passed_.add(verifier, std::move(verdict.claims));
         continue;
       }
-      const bool optional = verdict.outcome == JwtOutcome::absent && !route.config.auth_required;
-      if (index != route.auth || optional) continue;
-      out_.status = challenge_for(verdict.outcome).status;
-      return false;
+      if (index != route.auth) continue;
+      if (const auto refused = refusal(verifier, verdict.outcome, route.config.auth_required)) {
+        out_.status = refused->status;
+        return false;
+      }
     }
     if (!passed_.empty()) view_.claims = &passed_;
     return true;
