@@ -30,7 +30,7 @@ std::uint64_t contents_of(std::initializer_list<std::string> files) {
 
 std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& pool,
                                                             const std::shared_ptr<const KeyRing>& keys,
-                                                            const std::string& index_key) {
+                                                            const std::string& index_key, Names names) {
   auto view = std::make_shared<PoolView>();
   view->config = pool;
   std::erase_if(view->config.backends, [](const config::Backend& b) { return b.discovery.has_value(); });
@@ -47,12 +47,7 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     m.max_in_flight = b.max_in_flight.value_or(0);
     m.admin = b.admin;
     snapshot->members.push_back(std::move(m));
-    const auto endpoint =
-        resolve(b.ip.empty() ? b.address : config::Address{b.address.kind, b.ip, b.address.port});
-    if (!endpoint)
-      throw std::runtime_error("pool " + pool.name + ": backend " + b.id + ": " + b.address.text() +
-                               " cannot be resolved: " + endpoint.error().message());
-    view->endpoints.push_back(*endpoint);
+    view->endpoints.push_back(endpoint_of(pool.name, b, names));
   }
   view->snapshot = std::move(snapshot);
   view->affinity = make_affinity(pool, keys, std::make_shared<SessionNamer>(index_key, pool.name));
@@ -73,6 +68,23 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
   return view;
 }
 
+Endpoint SnapshotBuilder::endpoint_of(const std::string& pool, const config::Backend& b, Names names) const {
+  if (names == Names::known && last_)
+    for (const auto& old : last_->pools) {
+      if (old->config.name != pool) continue;
+      for (std::size_t i = 0; i < old->config.backends.size(); ++i) {
+        const config::Backend& known = old->config.backends[i];
+        if (known.id == b.id && known.address == b.address && known.ip == b.ip) return old->endpoints[i];
+      }
+    }
+  const auto endpoint =
+      resolve(b.ip.empty() ? b.address : config::Address{b.address.kind, b.ip, b.address.port});
+  if (!endpoint)
+    throw std::runtime_error("pool " + pool + ": backend " + b.id + ": " + b.address.text() +
+                             " cannot be resolved: " + endpoint.error().message());
+  return *endpoint;
+}
+
 namespace {
 void add_url_secrets(const config::Pool& pool, std::vector<UrlSecret>& out) {
   for (const config::Affinity& a : pool.affinity)
@@ -82,17 +94,17 @@ void add_url_secrets(const config::Pool& pool, std::vector<UrlSecret>& out) {
 }  // namespace
 
 std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& config,
-                                                       std::shared_ptr<const KeyRing> keys) {
+                                                       std::shared_ptr<const KeyRing> keys, Names names) {
   auto snapshot = std::make_shared<Snapshot>();
   if (index_key_.empty()) index_key_ = default_index_key(*keys);
-  std::vector<std::string> names;
+  std::vector<std::string> pool_names;
   for (const config::Pool& pool : config.pools) {
-    names.push_back(pool.name);
+    pool_names.push_back(pool.name);
     snapshot->pools.push_back(
-        build_pool(pool, keys, config.store.index_key.empty() ? index_key_ : config.store.index_key));
+        build_pool(pool, keys, config.store.index_key.empty() ? index_key_ : config.store.index_key, names));
     add_url_secrets(pool, snapshot->url_secrets);
   }
-  const auto router = std::make_shared<Router>(config.routes, names);
+  const auto router = std::make_shared<Router>(config.routes, pool_names);
   build_verifiers(config, *snapshot);
   std::vector<std::vector<std::size_t>> of_pools(config.pools.size());
   for (std::size_t p = 0; p < config.pools.size(); ++p)

@@ -134,20 +134,18 @@ void Server::await_dns() {
   });
 }
 
-/// The same configuration with other addresses in it.
+/// The same configuration with other addresses or keys in it.
 void Server::rebuild() {
   if (!builder_.started()) return;  // the start builds for itself
+  std::shared_ptr<const Snapshot> built;
   try {
-    builder_.commit(builder_.build(with_discovered(config_), load_keys(config_)));
+    built = builder_.build(with_discovered(config_), load_keys(config_), SnapshotBuilder::Names::known);
   } catch (const std::exception& e) {  // a certificate that is no longer readable, say
-    spdlog::error("the answers of the name server cannot be used: {}; the last ones stand", e.what());
+    spdlog::error("what name servers or key sets answered cannot be used: {}; what was known stands",
+                  e.what());
     return;
   }
-  checker_.configure(builder_.last()->pools);
-  ejector_.retain([&](const Backend* backend) {
-    return builder_.find_backend(backend->pool, backend->id).get() == backend;
-  });
-  republish();
+  put_in_force(built);
 }
 
 /// Who has vanished from the answer and does not answer probes has no sessions to keep.

@@ -79,12 +79,7 @@ void Server::install(const config::Config& fresh) {
 
   config_ = fresh;
   wishes_.follow(config_);
-  builder_.commit(built);
-  checker_.configure(builder_.last()->pools);
-  ejector_.retain([&](const Backend* backend) {
-    return builder_.find_backend(backend->pool, backend->id).get() == backend;
-  });
-  republish();
+  put_in_force(built);
   listen(opened);
   retire_gone(*built);
   if (moves_admin) {
@@ -95,6 +90,15 @@ void Server::install(const config::Config& fresh) {
   }
   discover();
   watch_keys();
+}
+
+void Server::put_in_force(const std::shared_ptr<const Snapshot>& built) {
+  builder_.commit(built);
+  checker_.configure(builder_.last()->pools);
+  ejector_.retain([&](const Backend* backend) {
+    return builder_.find_backend(backend->pool, backend->id).get() == backend;
+  });
+  republish();
 }
 
 std::vector<Server::OpenListener> Server::open_new(const Snapshot& built) {

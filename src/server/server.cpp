@@ -182,7 +182,7 @@ void Server::begin_stop() {
   notify_systemd("STOPPING=1");
   if (config_.shutdown_delay == milliseconds(0)) return stop_accepting();
   spdlog::info("not ready any more; accepting for another {} ms", config_.shutdown_delay.count());
-  for (auto& worker : workers_) worker->leave(true);
+  for (auto& worker : workers_) worker->leave();
   timer_.expires_after(config_.shutdown_delay);
   timer_.async_wait([this](const error_code& ec) {
     if (!ec && phase_ == Phase::delaying) stop_accepting();

@@ -60,6 +60,7 @@ class Server final : private AdminActions {
   // Reload.
   std::vector<std::string> fixed_for_life(const config::Config& fresh) const;
   void install(const config::Config& fresh);
+  void put_in_force(const std::shared_ptr<const Snapshot>& built);
   std::vector<OpenListener> open_new(const Snapshot& built);
   std::vector<int> descriptors_for(const config::Listener& listener);
   void listen(const std::vector<OpenListener>& opened);

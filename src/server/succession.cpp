@@ -149,7 +149,7 @@ void Server::hand_over() {
   events_.emit("upgrade", {{"pid", successor_->pid()}}, clock_.wall_now());
   for (auto& worker : workers_) {
     worker->hold();
-    worker->leave(true);
+    worker->leave();
     worker->end_when_empty();
   }
   events_.close();

@@ -75,8 +75,8 @@ void Worker::hold() {
   });
 }
 
-void Worker::leave(bool leaving) {
-  asio::post(context_.loop.ctx, [this, leaving] { context_.leaving = leaving; });
+void Worker::leave() {
+  asio::post(context_.loop.ctx, [this] { context_.leaving = true; });
 }
 
 void Worker::end_when_empty() {

@@ -37,8 +37,8 @@ class Worker {
   void retire(std::size_t slot);
   /// Any thread. Accepts nothing more; the sockets live on in another process.
   void hold();
-  /// Any thread. From now on answers end their connections; nothing else changes, until `false`.
-  void leave(bool leaving);
+  /// Any thread. From now on answers end their connections; nothing else changes.
+  void leave();
   /// Any thread. The thread ends when the last connection has; idle ones are left to their time-outs.
   void end_when_empty();
   /// Any thread. Closes the listening sockets and idle connections; the thread ends when the last connection
