@@ -155,6 +155,17 @@ struct Affinity {
   std::shared_ptr<const AffinitySettings> settings;
 };
 
+enum class SaveMode : std::uint8_t { async, sync };
+enum class OnMissing : std::uint8_t { continue_, reject };
+
+/// Hand-off: what the app gives us to keep with its session.
+struct State {
+  std::size_t max_bytes = 4096;  // decoded
+  SaveMode save = SaveMode::async;
+  Millis fetch_timeout{50};
+  OnMissing on_missing = OnMissing::continue_;
+};
+
 enum class OnLost : std::uint8_t { reassign, reject };
 enum class OnFull : std::uint8_t { reject, move };
 
@@ -174,6 +185,7 @@ struct Session {
   std::uint16_t reject_status = 503;
   std::string reject_body;
   bool announce = true;
+  std::optional<State> state;  // none: off
   std::optional<Rebalance> rebalance;
 };
 
@@ -301,9 +313,30 @@ struct Jwt {
   std::vector<std::pair<std::string, std::string>> required_claims, forward_claims;
 };
 
+enum class StoreKind : std::uint8_t { memory, redis, memcached };
+enum class RedisMode : std::uint8_t { single, sentinel, cluster };
+
+/// One server of a store.
+struct StoreNode {
+  Address address;
+  bool tls = false;
+  std::string user, password;  // empty: none
+  std::uint32_t database = 0;
+};
+
 struct Store {
-  std::size_t capacity = 1000000;  // sessions kept in this process
-  std::string index_key;           // empty: made from the first key
+  StoreKind kind = StoreKind::memory;
+  std::size_t capacity = 1000000;         // sessions kept in this process
+  std::size_t memory_bytes = 256U << 20;  // of state kept in this process
+  std::string index_key;                  // empty: made from the first key
+  Millis cache_ttl = seconds(2);          // how long what this process knows of a session is trusted
+  Millis timeout{50};                     // of one operation
+  RedisMode redis_mode = RedisMode::single;
+  std::string redis_master = "mymaster";  // what sentinels call it
+  std::vector<StoreNode> nodes;           // sentinels, with `sentinel`
+  std::optional<BackendTls> tls;          // of rediss:// nodes
+  std::string prefix = "remora";
+  bool shared() const noexcept { return kind != StoreKind::memory; }
 };
 
 struct Config {

@@ -51,6 +51,11 @@ void cross_check(const Value& root, Config& config) {
         here.bad("there is no verifier '" + a.settings->verifier + "' under `jwt`");
       }
 
+  for (const Pool& pool : config.pools)
+    if (pool.session.state && config.store.shared() && config.keys.empty())
+      root.bad("pools." + pool.name +
+               ".session.state in a shared store is sealed with `keys`, which all replicas need: give them");
+
   // Every pool that a route names exists; no two pools that one request can reach share a cookie name.
   struct Reach {
     const Pool* pool;

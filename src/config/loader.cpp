@@ -85,24 +85,6 @@ void read_keys(const Value& v, std::vector<std::string>& out) {
   });
 }
 
-void read_store(const Value& v, Store& out) {
-  Map m(v);
-  m.not_yet_unless("kind", "memory");
-  if (const auto capacity = m.get("capacity")) {
-    std::uint32_t n = 0;
-    const std::size_t before = v.errors->count();
-    read_value(*capacity, n);
-    if (v.errors->count() == before && (n < 64 || n > 100000000))
-      capacity->bad("must be 64 to 100000000 sessions");
-    out.capacity = n;
-  }
-  if (const auto key = m.get("index_key"); key && !key->is_null()) {
-    read_secret(*key, out.index_key);
-    if (!out.index_key.empty() && out.index_key.size() < 16) key->bad("must be at least 16 characters");
-  }
-  for (const char* key : {"memory_bytes", "cache_ttl", "timeout", "redis", "memcached"}) m.not_yet(key);
-}
-
 void read_dns_servers(const Value& v, std::vector<std::string>& out) {
   for_each_item(v, true, [&](const Value& item) {
     const auto text = scalar(item);

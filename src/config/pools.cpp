@@ -76,29 +76,6 @@ void read_backends(const Value& v, std::vector<Backend>& out) {
   });
 }
 
-void read_backend_tls(const Value& v, std::optional<BackendTls>& out) {
-  if (v.is_null()) return;
-  BackendTls tls;
-  if (v.node.IsScalar()) {
-    bool on = false;
-    read_value(v, on);
-    if (on) out = tls;
-    return;
-  }
-  Map m(v);
-  m.read("ca", tls.ca);
-  m.read("verify", tls.verify);
-  m.read("server_name", tls.server_name);
-  m.read("cert", tls.cert);
-  m.read("key", tls.key);
-  if (!tls.ca.empty()) readable_file(v, tls.ca);
-  if (tls.cert.empty() != tls.key.empty())
-    v.bad("cert and key go together");
-  else if (!tls.cert.empty() && readable_file(v, tls.cert))
-    readable_file(v, tls.key);
-  out = std::move(tls);
-}
-
 void read_rebalance(const Value& v, std::optional<Rebalance>& out) {
   if (v.node.IsScalar() && v.node.Scalar() == "off") return;
   Rebalance r;
@@ -110,11 +87,35 @@ void read_rebalance(const Value& v, std::optional<Rebalance>& out) {
     if (r.threshold <= 1) t->bad("is a factor of the mean load: above 1 (1.25, say)");
   }
   m.read("without_state", r.without_state);
-  if (!r.without_state)
-    v.bad(
-        "moves sessions between healthy servers: it needs `state`, which is not supported yet, or "
-        "`without_state: on` when the app keeps nothing in memory that a move would lose");
   out = r;
+}
+
+void read_state(const Value& v, std::optional<State>& out) {
+  if (v.node.IsScalar()) {
+    bool on = false;
+    read_value(v, on);
+    if (on) out.emplace();
+    return;
+  }
+  State s;
+  Map m(v);
+  if (const auto bytes = m.get("max_bytes")) {
+    read_size(*bytes, s.max_bytes);
+    // Base64 of it must fit a head; Memcached keeps no more than a mebibyte.
+    if (s.max_bytes < 1 || s.max_bytes > 64 * 1024) bytes->bad("must be 1B to 64KiB: it travels in a header field");
+  }
+  if (const auto replay = m.get("replay")) {
+    int on_move = 0;
+    read_choice(*replay, on_move, {{"on_move", 0}});
+  }
+  m.read_with("save", s.save, [](const Value& x, SaveMode& o) {
+    read_choice(x, o, {{"async", SaveMode::async}, {"sync", SaveMode::sync}});
+  });
+  m.read_with("fetch_timeout", s.fetch_timeout, read_positive);
+  m.read_with("on_missing", s.on_missing, [](const Value& x, OnMissing& o) {
+    read_choice(x, o, {{"continue", OnMissing::continue_}, {"reject", OnMissing::reject}});
+  });
+  out = s;
 }
 
 /// Derived affinity has no token and no table: what needs one would be read and ignored.
@@ -150,8 +151,13 @@ void read_session(const Value& v, Session& out) {
     if (out.reject_status < 400 || out.reject_status > 599) reject->bad("status must be 400 to 599");
   }
   m.read("announce", out.announce);
-  m.not_yet_unless("state", "off");
+  m.read_with("state", out.state, read_state);
   m.read_with("rebalance", out.rebalance, read_rebalance);
+  if (out.rebalance && !out.rebalance->without_state && !out.state)
+    v.bad(
+        "rebalance moves sessions between healthy servers: it needs `state`, or `without_state: on` when the app "
+        "keeps nothing in memory that a move would lose");
+  if (out.state && !out.announce) v.bad("state needs `announce`: the app learns from it whether it gets a state");
   if (out.idle_timeout && *out.idle_timeout > out.max_lifetime)
     v.bad("idle_timeout is longer than max_lifetime");
 }
@@ -307,6 +313,11 @@ void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) 
   if (const auto session = m.get("session")) {
     read_session(*session, out.session);
     check_session(*session, out.affinity);
+    const auto in_urls = [](const Affinity& a) { return a.kind == "url_rewrite"; };
+    if (out.session.state && out.affinity.empty())
+      session->bad("state needs an affinity: without one there are no sessions to keep it with");
+    if (out.session.state && std::any_of(out.affinity.begin(), out.affinity.end(), in_urls))
+      session->bad("state is refused with url_rewrite: URLs are shared, and with them the state");
   }
   if (const auto health = m.get("health")) read_health(*health, out);
   m.read_with("failover", out.failover, read_failover);
@@ -336,6 +347,29 @@ void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) 
       if (!clean) host->bad("must be client, backend or a host name");
     }
   }
+}
+
+void read_backend_tls(const Value& v, std::optional<BackendTls>& out) {
+  if (v.is_null()) return;
+  BackendTls tls;
+  if (v.node.IsScalar()) {
+    bool on = false;
+    read_value(v, on);
+    if (on) out = tls;
+    return;
+  }
+  Map m(v);
+  m.read("ca", tls.ca);
+  m.read("verify", tls.verify);
+  m.read("server_name", tls.server_name);
+  m.read("cert", tls.cert);
+  m.read("key", tls.key);
+  if (!tls.ca.empty()) readable_file(v, tls.ca);
+  if (tls.cert.empty() != tls.key.empty())
+    v.bad("cert and key go together");
+  else if (!tls.cert.empty() && readable_file(v, tls.cert))
+    readable_file(v, tls.key);
+  out = std::move(tls);
 }
 
 }  // namespace remora::config

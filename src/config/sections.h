@@ -7,6 +7,8 @@
 namespace remora::config {
 
 void read_listeners(const Value& v, std::vector<Listener>& out);
+void read_store(const Value& v, Store& out);
+void read_backend_tls(const Value& v, std::optional<BackendTls>& out);
 void read_jwt(const Value& v, std::vector<Jwt>& out);
 void read_routes(const Value& v, std::vector<Route>& out);
 void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out);

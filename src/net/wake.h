@@ -24,7 +24,7 @@ namespace remora {
 
 class Wake final : private DeadlineEntry {
  public:
-  enum Bit : unsigned { client = 1, backend = 2, deadline = 4, granted = 8, stop = 16 };
+  enum Bit : unsigned { client = 1, backend = 2, deadline = 4, granted = 8, stop = 16, replied = 32 };
 
   explicit Wake(DeadlineWheel& wheel) : wheel_(wheel) {}
   ~Wake() override {

@@ -303,8 +303,8 @@ std::string read_or_make_key(const std::string& dir) {
 std::shared_ptr<const KeyRing> load_keys(const config::Config& config) {
   std::vector<std::string> keys = config.keys;
   const bool needed = std::any_of(config.pools.begin(), config.pools.end(), [](const config::Pool& p) {
-    return std::any_of(p.affinity.begin(), p.affinity.end(),
-                       [](const config::Affinity& a) { return a.settings->seals; });
+    return p.session.state || std::any_of(p.affinity.begin(), p.affinity.end(),
+                                          [](const config::Affinity& a) { return a.settings->seals; });
   });
   if (keys.empty() && needed) {
     if (config.state_dir.empty())

@@ -1,0 +1,76 @@
+// The Store of one process: bounded in bytes; what was used least recently goes first.
+//
+// Kept are values as every store keeps them, so `kind: memory` follows the same road. One MemoryValues for the
+// process, one MemoryStore per worker. Threading: MemoryValues any thread (one mutex per shard); MemoryStore its
+// worker's. Nothing here waits.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "session/store.h"
+
+namespace remora {
+
+class MemoryValues {
+ public:
+  explicit MemoryValues(std::size_t most_bytes) : per_shard_(most_bytes / shard_count) {}
+
+  std::optional<Store::Found> get(const std::string& key, Clock::Steady now);
+  /// Nothing: it is larger than all that may be kept.
+  std::optional<Store::Swapped> swap(const std::string& key, std::uint64_t expected, std::string value,
+                                     std::chrono::milliseconds ttl, Clock::Steady now);
+  /// Drops what has expired.
+  void sweep(Clock::Steady now);
+  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+  std::uint64_t evicted() const noexcept { return evicted_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::size_t shard_count = 16;
+  static constexpr std::size_t overhead = 160;  // of an entry beside its key and value
+  struct Entry {
+    std::string key, value;
+    std::uint64_t token;
+    Clock::Steady expires;
+  };
+  using Entries = std::list<Entry>;  // the most recently used first
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    Entries entries;  // guarded by mutex, as all here
+    std::unordered_map<std::string_view, Entries::iterator> index;
+    std::size_t bytes = 0;
+  };
+  static std::size_t size_of(const Entry& e) noexcept { return e.key.size() + e.value.size() + overhead; }
+  Shard& shard_of(const std::string& key) { return shards_[std::hash<std::string>{}(key) % shard_count]; }
+  void erase(Shard& shard, Entries::iterator at);
+  /// The living entry, made the most recently used one; end(): none.
+  Entries::iterator find(Shard& shard, const std::string& key, Clock::Steady now);
+
+  const std::size_t per_shard_;
+  std::array<Shard, shard_count> shards_;
+  std::atomic<std::uint64_t> tokens_{0}, evicted_{0};
+  std::atomic<std::size_t> bytes_{0};
+};
+
+class MemoryStore final : public Store {
+ public:
+  MemoryStore(std::shared_ptr<MemoryValues> values, const Clock& clock)
+      : values_(std::move(values)), clock_(clock) {}
+  Task<Result<std::optional<Found>>> get(std::string key, StoreCall call) override;
+  Task<Result<Swapped>> swap(std::string key, std::uint64_t expected, std::string value,
+                             std::chrono::milliseconds ttl, StoreCall call) override;
+  bool available() const noexcept override { return true; }
+  std::string trouble() const override { return {}; }
+  void stop() noexcept override {}
+
+ private:
+  const std::shared_ptr<MemoryValues> values_;
+  const Clock& clock_;
+};
+
+}  // namespace remora

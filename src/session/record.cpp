@@ -1,0 +1,140 @@
+#include "session/record.h"
+
+#include <algorithm>
+
+namespace remora {
+
+namespace {
+constexpr char format = 1;
+constexpr std::uint8_t flag_ended = 1, flag_replaced = 2, flag_leave = 4, flag_state = 8, all_flags = 15;
+constexpr std::size_t binding_size = 3 + 16 + 8 + 8 + 4 + 8 + 8, state_size = 4 + 8;
+
+void put(std::string& out, std::uint64_t value, int bytes) {
+  for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i));
+}
+std::uint64_t take(std::string_view& from, int bytes) noexcept {
+  std::uint64_t value = 0;
+  for (int i = 0; i < bytes; ++i) value = value << 8 | static_cast<std::uint8_t>(from[static_cast<std::size_t>(i)]);
+  from.remove_prefix(static_cast<std::size_t>(bytes));
+  return value;
+}
+std::uint64_t millis(Clock::Wall t) noexcept {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
+}
+Clock::Wall wall(std::uint64_t ms) noexcept {
+  return Clock::Wall(std::chrono::milliseconds(static_cast<std::int64_t>(ms & 0xffffffffffffULL)));
+}
+}  // namespace
+
+std::string encode(const Record& r) {
+  const bool state = r.state.version != 0;
+  std::string out(1, format);
+  put(out, (r.ended ? flag_ended : 0U) | (r.replaced ? flag_replaced : 0U) | (r.binding.leave ? flag_leave : 0U) |
+               (state ? flag_state : 0U), 1);
+  put(out, static_cast<std::uint64_t>(r.reason), 1);
+  out.append(reinterpret_cast<const char*>(r.binding.id.bytes.data()), r.binding.id.bytes.size());
+  put(out, r.binding.backend, 8);
+  put(out, r.binding.generation, 8);
+  put(out, r.binding.epoch, 4);
+  put(out, millis(r.binding.created), 8);
+  put(out, millis(r.binding.last_seen), 8);
+  if (!state) return out;
+  put(out, r.state.epoch, 4);
+  put(out, r.state.version, 8);
+  out += r.state.sealed;
+  return out;
+}
+
+std::optional<Record> decode(std::string_view in) {
+  if (in.size() < binding_size || in.front() != format) return std::nullopt;
+  in.remove_prefix(1);
+  Record r;
+  const auto flags = static_cast<std::uint8_t>(take(in, 1));
+  const auto reason = static_cast<std::uint8_t>(take(in, 1));
+  if ((flags & ~all_flags) != 0 || reason >= static_cast<std::uint8_t>(Reason::count_)) return std::nullopt;
+  r.ended = (flags & flag_ended) != 0;
+  r.replaced = (flags & flag_replaced) != 0;
+  r.binding.leave = (flags & flag_leave) != 0;
+  r.reason = static_cast<Reason>(reason);
+  std::copy_n(in.begin(), r.binding.id.bytes.size(), r.binding.id.bytes.begin());
+  in.remove_prefix(r.binding.id.bytes.size());
+  r.binding.backend = take(in, 8);
+  r.binding.generation = take(in, 8);
+  r.binding.epoch = static_cast<std::uint32_t>(take(in, 4));
+  r.binding.created = wall(take(in, 8));
+  r.binding.last_seen = wall(take(in, 8));
+  if (r.binding.epoch == 0) return std::nullopt;
+  if ((flags & flag_state) == 0) return in.empty() ? std::optional(r) : std::nullopt;
+  if (in.size() < state_size) return std::nullopt;
+  r.state.epoch = static_cast<std::uint32_t>(take(in, 4));
+  r.state.version = take(in, 8);
+  if (r.state.version == 0) return std::nullopt;
+  r.state.sealed = in;
+  return r;
+}
+
+std::optional<Record> bind_rule(const std::optional<Record>& standing, const Record& wanted) {
+  if (!standing) return wanted;
+  if (standing->ended && !(standing->binding.id == wanted.binding.id)) return wanted;
+  return std::nullopt;
+}
+
+std::optional<Record> move_rule(const std::optional<Record>& standing, const Record& wanted) {
+  if (!standing) return wanted;
+  if (standing->ended || standing->binding.epoch >= wanted.binding.epoch) return std::nullopt;
+  Record next = wanted;
+  next.replaced = standing->replaced;
+  next.state = standing->state;
+  return next;
+}
+
+std::optional<Record> refresh_rule(const std::optional<Record>& standing, const Record& wanted) {
+  if (!standing) return wanted;
+  const Binding& now = standing->binding;
+  if (standing->ended || now.epoch > wanted.binding.epoch || !(now.id == wanted.binding.id)) return std::nullopt;
+  Record next = *standing;
+  if (now.epoch < wanted.binding.epoch) {  // a move that could not be told
+    next.binding = wanted.binding;
+    next.reason = wanted.reason;
+    return next;
+  }
+  if (now.backend != wanted.binding.backend) return std::nullopt;
+  next.binding.last_seen = std::max(now.last_seen, wanted.binding.last_seen);
+  next.binding.generation = std::max(now.generation, wanted.binding.generation);
+  next.binding.leave = now.leave || wanted.binding.leave;
+  return next;
+}
+
+std::optional<Record> end_rule(const std::optional<Record>& standing, const Record& wanted) {
+  if (standing && !(standing->binding.id == wanted.binding.id)) return std::nullopt;
+  Record over = wanted;
+  over.state = {};
+  return over;
+}
+
+std::optional<Record> save_rule(const std::optional<Record>& standing, const Record& writer, std::uint64_t seen,
+                                const std::function<std::string(std::uint64_t version)>& seal, Saved& outcome) {
+  outcome = Saved::outdated;
+  Record next = standing ? *standing : writer;
+  const Binding& now = next.binding;
+  const Binding& mine = writer.binding;
+  if (next.ended || !(now.id == mine.id) || now.epoch > mine.epoch ||
+      (now.epoch == mine.epoch && now.backend != mine.backend))
+    return std::nullopt;
+  if (seen != 0 && seen != next.state.version) {
+    outcome = Saved::conflict;
+    return std::nullopt;
+  }
+  if (now.epoch < mine.epoch) {
+    next.binding = mine;
+    next.reason = writer.reason;
+  }
+  next.state.epoch = mine.epoch;
+  ++next.state.version;
+  next.state.sealed = seal(next.state.version);
+  outcome = Saved::saved;
+  return next;
+}
+
+}  // namespace remora

@@ -1,0 +1,54 @@
+// What a store keeps of a session, and the rules by which it changes. Pure.
+//
+// One record per session: its binding, and the app's state if there is any. So a move decides the binding, shuts
+// out late writers of the state and hands the state over in one atomic step.
+//
+// Each rule takes what stands (nothing: no record, or one that cannot be read) and returns what shall stand
+// instead, or nothing: it stays. Bytes: format 1, flags, reason, id 16, backend 8, generation 8, epoch 4,
+// created 8, last seen 8 (wall clock, ms); then, with state: writer's epoch 4, version 8, sealed bytes.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "remora/affinity.h"
+
+namespace remora {
+
+/// The app's blob, sealed (state_seal.h), with what it was sealed for.
+struct KeptState {
+  std::uint32_t epoch = 0;    // of its writer
+  std::uint64_t version = 0;  // +1 with each save; 0: nothing was ever saved
+  std::string sealed;         // empty: none, or deleted
+};
+
+struct Record {
+  Binding binding;
+  Reason reason = Reason::none;  // of its last move
+  bool ended = false;            // the session is over: nothing late revives it
+  bool replaced = false;         // goes on under another name; served where it was
+  KeptState state;
+};
+
+std::string encode(const Record&);
+/// Nothing: another format, cut, or no record at all.
+std::optional<Record> decode(std::string_view bytes);
+
+/// First writer wins; an ended session's name may begin another session.
+std::optional<Record> bind_rule(const std::optional<Record>& standing, const Record& wanted);
+/// Of moves the one to the highest epoch stands, of one epoch the first; the state stays with the session.
+std::optional<Record> move_rule(const std::optional<Record>& standing, const Record& wanted);
+/// Used again: stamps, generation, a wish to leave. Writes the record back that the store has lost.
+std::optional<Record> refresh_rule(const std::optional<Record>& standing, const Record& wanted);
+/// Over (`end`), or under another name from now on (`replaced`); the state goes.
+std::optional<Record> end_rule(const std::optional<Record>& standing, const Record& wanted);
+
+enum class Saved : std::uint8_t { saved, outdated, conflict };
+/// Compare-and-set on (epoch, owner): a late answer of a previous owner loses. `seen`: the version that the app
+/// says it knew; 0: it does not say, the last completed response wins. `seal` makes the bytes for a version.
+std::optional<Record> save_rule(const std::optional<Record>& standing, const Record& writer, std::uint64_t seen,
+                                const std::function<std::string(std::uint64_t version)>& seal, Saved& outcome);
+
+}  // namespace remora

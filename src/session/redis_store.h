@@ -1,0 +1,56 @@
+// Redis as a Store: one server, a master that sentinels name, or a cluster.
+//
+// A value is kept behind eight random bytes, its token; a swap is one Lua script (by its SHA, with the text when
+// the server does not know it), so it is atomic. Servers that fail over: `sentinel` asks who is master when the
+// connection ends, is refused (READONLY), and every few seconds; `cluster` follows MOVED and ASK and reads the
+// slots anew. What was written to a master that dies before it was replicated is lost, as Redis has it.
+// Threading, lifetime: as Store says.
+#pragma once
+
+#include <array>
+#include <map>
+
+#include "session/store_connection.h"
+
+namespace remora {
+
+class RedisStore final : public Store {
+ public:
+  explicit RedisStore(std::shared_ptr<StoreSurroundings> around);
+  ~RedisStore() override;
+  Task<Result<std::optional<Found>>> get(std::string key, StoreCall call) override;
+  Task<Result<Swapped>> swap(std::string key, std::uint64_t expected, std::string value,
+                             std::chrono::milliseconds ttl, StoreCall call) override;
+  bool available() const noexcept override;
+  std::string trouble() const override;
+  void stop() noexcept override;
+
+ private:
+  static constexpr std::size_t slot_count = 16384;
+  using Connection = std::shared_ptr<StoreConnection>;
+  struct Watcher;
+
+  /// To the server at this address, opened when first wanted. `sentinel`: it is one.
+  Connection connection(const config::Address& address, bool sentinel = false);
+  Connection owner(std::string_view key);
+  Task<Result<Reply>> call(std::string key, std::string command, StoreCall call);
+  static Task<void> watch(std::shared_ptr<Watcher> watcher);
+  Task<void> ask_sentinels(Wake& wake);
+  Task<void> read_slots(Wake& wake);
+  bool adopt_slots(const Reply& reply, const config::Address& said_by);
+  /// Something is not where it was thought to be: look now.
+  void look_again() noexcept;
+
+  const std::shared_ptr<StoreSurroundings> around_;
+  const config::Store& settings_;
+  std::map<std::string, Connection> connections_, sentinels_;  // by address
+  Connection master_;                                          // single, sentinel
+  std::vector<Connection> nodes_;                              // cluster: masters
+  std::array<std::uint16_t, slot_count> slots_{};              // cluster: of nodes_, + 1; 0: nobody
+  std::shared_ptr<Watcher> watcher_;                           // sentinel, cluster
+};
+
+/// CRC-16/XMODEM of the key, or of what stands between its first braces (Redis cluster specification).
+std::uint16_t redis_slot(std::string_view key) noexcept;
+
+}  // namespace remora

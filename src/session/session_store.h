@@ -1,0 +1,41 @@
+// Sessions in a store: first writer wins, moves by epoch, state that follows its session.
+//
+// The rules are in record.h, the atomicity is the store's (swap); here is the loop between them: read, decide,
+// swap, and again when somebody was faster. Threading, lifetime: as the Store below it.
+#pragma once
+
+#include "remora/config.h"
+#include "session/record.h"
+#include "session/store.h"
+
+namespace remora {
+
+class SessionStore {
+ public:
+  /// `prefix`: of every key, so that several remoras can share a store.
+  SessionStore(Store& store, std::string prefix, const Clock& clock)
+      : store_(store), prefix_(std::move(prefix)), clock_(clock) {}
+
+  using Rule = std::function<std::optional<Record>(const std::optional<Record>& standing)>;
+  struct Standing {
+    std::optional<Record> record;  // what stands now
+    bool changed = false;          // by this call
+  };
+  Task<Result<std::optional<Record>>> find(SessionKey key, StoreCall call);
+  /// Applies `rule` in one atomic step. `fresh`: probably nothing stands, so that one round trip will do.
+  Task<Result<Standing>> change(SessionKey key, Rule rule, config::Session lifetimes, bool fresh, StoreCall call);
+  /// Whether PREFIX:revoked:VALUE is in the store.
+  Task<Result<bool>> revoked(std::string value, StoreCall call);
+  Store& store() const noexcept { return store_; }
+
+ private:
+  std::string name(const SessionKey& key) const;
+  Store& store_;
+  const std::string prefix_;
+  const Clock& clock_;
+};
+
+/// How long a record is of use to anybody.
+std::chrono::milliseconds time_to_live(const Record&, const config::Session&, Clock::Wall now) noexcept;
+
+}  // namespace remora

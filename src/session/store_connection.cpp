@@ -1,0 +1,262 @@
+#include "session/store_connection.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "net/connecting.h"
+
+namespace remora {
+
+namespace {
+constexpr std::chrono::milliseconds first_pause{50}, longest_pause{2000}, patience{1000};
+constexpr std::size_t most_waiting_bytes = 16U << 20;
+constexpr unsigned most_late = 3;
+
+struct Closer {
+  Stream& stream;
+  ~Closer() { stream.close(); }
+};
+}  // namespace
+
+Task<std::optional<Endpoint>> find_node(StoreSurroundings& around, config::Address address, Wake& wake,
+                                        std::string& trouble) {
+  if (address.kind == config::Address::Kind::unix_path || parse_ip(address.host)) {
+    const auto endpoint = resolve(address);
+    if (endpoint) co_return *endpoint;
+    trouble = endpoint.error().message();
+    co_return std::nullopt;
+  }
+  struct Heard {
+    Wake* wake;
+    bool done = false;
+    DnsAnswer answer;
+  };
+  const auto heard = std::make_shared<Heard>();
+  heard->wake = &wake;
+  struct Forget {  // this frame may end before the answer comes
+    std::shared_ptr<Heard> heard;
+    ~Forget() { heard->wake = nullptr; }
+  } forget{heard};
+  if (!around.resolver) around.resolver = std::make_unique<Resolver>(around.loop.ctx, around.dns_servers);
+  around.resolver->ask(address.host, false, [heard](const DnsAnswer& answer) {
+    heard->answer = answer;
+    heard->done = true;
+    if (heard->wake != nullptr) heard->wake->set(Wake::granted);
+  });
+  while (!heard->done) {
+    unsigned bits = wake.take();
+    if (bits == 0) bits = co_await wake.any();
+    if (bits & Wake::stop) co_return std::nullopt;
+    if (bits & Wake::deadline) break;
+  }
+  if (!heard->done || heard->answer.records.empty()) {
+    trouble = heard->answer.error.empty() ? "no address" : heard->answer.error;
+    co_return std::nullopt;
+  }
+  address.host = heard->answer.records[around.random.below(heard->answer.records.size())].ip;
+  const auto endpoint = resolve(address);
+  if (endpoint) co_return *endpoint;
+  trouble = endpoint.error().message();
+  co_return std::nullopt;
+}
+
+StoreConnection::StoreConnection(std::shared_ptr<StoreSurroundings> around, config::StoreNode node,
+                                 Greeting greeting, std::unique_ptr<ReplyReader> (*reader)())
+    : around_(std::move(around)),
+      node_(std::move(node)),
+      greeting_(std::move(greeting)),
+      make_reader_(reader),
+      wake_(around_->loop.wheel) {}
+
+StoreConnection::~StoreConnection() {
+  fail_all(StoreErrc::unavailable);
+}
+
+void StoreConnection::start() {
+  asio::co_spawn(around_->loop.ctx.get_executor(), run(shared_from_this()), asio::detached);
+}
+
+void StoreConnection::stop() noexcept {
+  stopping_ = true;
+  wake_.set(Wake::stop);
+}
+
+void StoreConnection::reset(std::string why) {
+  trouble_ = std::move(why);
+  broken_ = true;
+  wake_.set(Wake::granted);
+}
+
+Task<Result<Reply>> StoreConnection::ask(std::string command, StoreCall call, unsigned before) {
+  if (!available() || stopping_ || out_.size() - sent_ + command.size() > most_waiting_bytes)
+    co_return error_code(StoreErrc::unavailable);
+  const auto self = shared_from_this();
+  const auto pending = std::make_shared<Pending>();
+  pending->wake = &call.wake;
+  struct Forget {  // the caller may be gone before the reply
+    std::shared_ptr<Pending> pending;
+    ~Forget() { pending->wake = nullptr; }
+  } forget{pending};
+  for (; before > 0; --before) {
+    waiting_.push_back(std::make_shared<Pending>());
+    waiting_.back()->done = true;
+  }
+  out_ += command;
+  waiting_.push_back(pending);
+  wake_.set(Wake::granted);
+  unsigned others = 0;
+  call.wake.until(call.deadline);
+  while (!pending->done) {
+    unsigned bits = call.wake.take();
+    if (bits == 0) bits = co_await call.wake.any();
+    others |= bits & ~static_cast<unsigned>(Wake::replied | Wake::deadline);
+    if (pending->done || around_->clock.steady_now() < call.deadline) continue;
+    pending->done = true;
+    pending->error = StoreErrc::timeout;
+    if (++late_ >= most_late) reset("it does not answer in time");
+  }
+  call.wake.no_deadline();
+  others |= call.wake.take() & ~static_cast<unsigned>(Wake::replied | Wake::deadline);
+  if (others != 0) call.wake.set(others);
+  if (pending->error) co_return pending->error;
+  co_return std::move(pending->reply);
+}
+
+Task<void> StoreConnection::run(std::shared_ptr<StoreConnection> self) {
+  auto pause = first_pause;
+  while (!self->stopping_) {
+    std::string why = co_await self->serve();
+    const bool served = self->state_ == State::up;
+    self->state_ = State::down;
+    self->trouble_ = std::move(why);
+    self->broken_ = false;
+    self->fail_all(StoreErrc::unavailable);
+    if (self->stopping_) break;
+    pause = served ? first_pause : std::min(pause * 2, longest_pause);
+    const auto part = std::chrono::duration_cast<std::chrono::milliseconds>(
+        pause * (0.75 + 0.5 * self->around_->random.unit()));
+    const Clock::Steady until = self->around_->clock.steady_now() + part;
+    self->wake_.until(until);
+    while (!self->stopping_ && self->around_->clock.steady_now() < until)
+      static_cast<void>(co_await self->event());
+  }
+  self->wake_.no_deadline();
+  self->state_ = State::down;
+  self->fail_all(StoreErrc::unavailable);
+}
+
+Task<unsigned> StoreConnection::event() {
+  unsigned bits = wake_.take();
+  if (bits == 0) bits = co_await wake_.any();
+  co_return bits;
+}
+
+/// One connection from its beginning to its end; returns why it ended.
+Task<std::string> StoreConnection::serve() {
+  wake_.until(around_->clock.steady_now() + patience);
+  std::string trouble = "stopped";
+  const auto endpoint = co_await find_node(*around_, node_.address, wake_, trouble);
+  if (!endpoint) co_return trouble;
+  Connecting connecting(around_->loop, *endpoint, node_.tls ? around_->tls.get() : nullptr,
+                        node_.address.host, wake_, Wake::backend);
+  for (;;) {
+    const Io io = connecting.step();
+    if (io == Io::ready) break;
+    if (io == Io::failed)
+      co_return connecting.tls_error().empty() ? connecting.error().message() : connecting.tls_error();
+    const unsigned bits = co_await event();
+    if (stopping_) co_return "stopped";
+    if (bits & Wake::deadline) co_return "connect timeout";
+  }
+  const StreamRef stream = connecting.take();
+  const Closer closer{*stream};
+  const auto reader = make_reader_();
+  stream->attach(wake_, Wake::backend);
+  trouble = co_await greet(*stream, *reader);
+  if (!trouble.empty()) co_return trouble;
+  wake_.no_deadline();
+  state_ = State::up;
+  trouble_.clear();
+  late_ = 0;
+  for (;;) {
+    trouble = send_some(*stream, out_, sent_);
+    if (!trouble.empty()) co_return trouble;
+    reader->feed(stream->unread());
+    stream->consume(stream->unread().size());
+    trouble = take_replies(*reader);
+    if (!trouble.empty()) co_return trouble;
+    if (stopping_) co_return "stopped";
+    if (broken_) co_return trouble_;
+    if (stream->peer_closed()) co_return "closed by the store";
+    if (sent_ < out_.size() && !stream->send_blocked()) continue;  // somebody asked while replies went out
+    const Io io = stream->fill();
+    if (io == Io::failed) co_return stream->error().message();
+    if (io == Io::blocked) static_cast<void>(co_await event());
+  }
+}
+
+Task<std::string> StoreConnection::greet(Stream& stream, ReplyReader& reader) {
+  std::string text = greeting_.text;
+  std::size_t sent = 0;
+  std::vector<Reply> replies;
+  while (replies.size() < greeting_.replies) {
+    std::string trouble = send_some(stream, text, sent);
+    if (!trouble.empty()) co_return trouble;
+    reader.feed(stream.unread());
+    stream.consume(stream.unread().size());
+    while (auto reply = reader.next()) replies.push_back(std::move(*reply));
+    if (reader.broken()) co_return "it does not speak the store's protocol";
+    if (replies.size() >= greeting_.replies) break;
+    if (stream.peer_closed()) co_return "closed by the store";
+    const Io io = stream.fill();
+    if (io == Io::failed) co_return stream.error().message();
+    if (io == Io::ready) continue;
+    const unsigned bits = co_await event();
+    if (stopping_) co_return "stopped";
+    if (bits & Wake::deadline) co_return "it accepts connections but does not answer";
+  }
+  co_return greeting_.check(replies);
+}
+
+std::string StoreConnection::send_some(Stream& stream, std::string& text, std::size_t& sent) {
+  if (sent == text.size() || stream.send_blocked()) return {};
+  const asio::const_buffer rest(text.data() + sent, text.size() - sent);
+  const Stream::Sent s = stream.send({&rest, 1});
+  if (s.io == Io::failed) return stream.error().message();
+  sent += s.bytes;
+  if (sent == text.size()) {
+    text.clear();
+    sent = 0;
+  }
+  return {};
+}
+
+std::string StoreConnection::take_replies(ReplyReader& reader) {
+  while (auto reply = reader.next()) {
+    if (waiting_.empty()) return "it answers what nobody asked";
+    const auto pending = std::move(waiting_.front());
+    waiting_.pop_front();
+    late_ = 0;
+    if (pending->done) continue;  // too late
+    pending->done = true;
+    pending->reply = std::move(*reply);
+    if (pending->wake != nullptr) pending->wake->set(Wake::replied);
+  }
+  return reader.broken() ? "it does not speak the store's protocol" : "";
+}
+
+void StoreConnection::fail_all(StoreErrc why) {
+  out_.clear();
+  sent_ = 0;
+  late_ = 0;
+  std::deque<std::shared_ptr<Pending>> failed;
+  failed.swap(waiting_);
+  for (const auto& pending : failed) {
+    if (pending->done) continue;
+    pending->done = true;
+    pending->error = why;
+    if (pending->wake != nullptr) pending->wake->set(Wake::replied);
+  }
+}
+
+}  // namespace remora

@@ -1,0 +1,468 @@
+// One contract for every store: memory, Redis (one server, a cluster, behind a sentinel) and Memcached. The
+// servers are real, and are killed, stopped and emptied.
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <set>
+#include <thread>
+
+#include "session/memcached_store.h"
+#include "session/memory_store.h"
+#include "session/redis_store.h"
+#include "session/session_store.h"
+#include "support/net.h"
+#include "support/stores.h"
+#include "util/text.h"
+
+namespace remora {
+namespace {
+
+using namespace std::chrono_literals;
+
+class SystemClock final : public Clock {
+ public:
+  Steady steady_now() const noexcept override { return std::chrono::steady_clock::now(); }
+  Wall wall_now() const noexcept override { return std::chrono::system_clock::now(); }
+};
+
+/// Which server, and how to get at it.
+struct Kind {
+  std::string name;
+  std::function<config::Store()> settings;  // starts the server on first use
+  std::function<void()> disturb;            // kills a master in mid-test; empty: nobody would take over
+};
+
+/// One process's way to the store: a loop of its own, run by the test.
+class Instance {
+ public:
+  explicit Instance(const config::Store& settings, std::shared_ptr<MemoryValues> values = nullptr) {
+    around = std::make_shared<StoreSurroundings>(StoreSurroundings{loop, clock, settings, {}, nullptr, FastRandom(7)});
+    if (settings.kind == config::StoreKind::redis)
+      store = std::make_unique<RedisStore>(around);
+    else if (settings.kind == config::StoreKind::memcached)
+      store = std::make_unique<MemcachedStore>(around);
+    else
+      store = std::make_unique<MemoryStore>(std::move(values), clock);
+    sessions = std::make_unique<SessionStore>(*store, settings.prefix, clock);
+  }
+  ~Instance() {
+    store->stop();
+    loop.wheel.stop();
+    loop.ctx.restart();
+    loop.ctx.run_for(1s);
+  }
+  template <class T>
+  Result<T> wait(Task<Result<T>> task) {
+    std::optional<Result<T>> result;
+    asio::co_spawn(loop.ctx.get_executor(), std::move(task), [&](std::exception_ptr e, Result<T> r) {
+      if (e) std::rethrow_exception(e);
+      result.emplace(std::move(r));
+    });
+    loop.ctx.restart();
+    while (!result) loop.ctx.run_one_for(100ms);
+    return std::move(*result);
+  }
+  /// Lets what runs in the background run.
+  void run_until(const std::function<bool()>& done, std::chrono::milliseconds limit = 20s) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (!done() && std::chrono::steady_clock::now() < end) {
+      loop.ctx.restart();
+      loop.ctx.run_one_for(10ms);
+    }
+  }
+  StoreCall call(std::chrono::milliseconds limit = 2s) { return {wake, clock.steady_now() + limit}; }
+  void ready() {
+    run_until([&] {
+      return store->available() && wait(sessions->find(SessionKey{}, call(500ms))).has_value();
+    });
+    ASSERT_TRUE(store->available()) << store->trouble();
+  }
+
+  SystemClock clock;
+  Loop loop;
+  Wake wake{loop.wheel};
+  std::shared_ptr<StoreSurroundings> around;
+  std::unique_ptr<Store> store;
+  std::unique_ptr<SessionStore> sessions;
+};
+
+config::Store redis_at(int port, config::RedisMode mode = config::RedisMode::single) {
+  config::Store s;
+  s.kind = config::StoreKind::redis;
+  s.redis_mode = mode;
+  config::StoreNode node;
+  node.address = {config::Address::Kind::tcp, "127.0.0.1", static_cast<std::uint16_t>(port)};
+  s.nodes.push_back(node);
+  return s;
+}
+
+std::vector<Kind> kinds() {
+  static std::unique_ptr<test::RedisServer> single;
+  static std::unique_ptr<test::RedisCluster> cluster;
+  static std::unique_ptr<test::RedisSentinel> sentinel;
+  static std::unique_ptr<test::MemcachedServer> memcached[2];
+  static const struct AtExit {
+    ~AtExit() {
+      single.reset();
+      cluster.reset();
+      sentinel.reset();
+      memcached[0].reset();
+      memcached[1].reset();
+    }
+  } at_exit;
+  return {
+      {"memory", [] { return config::Store(); }, {}},
+      {"redis",
+       [] {
+         if (!single) single = std::make_unique<test::RedisServer>();
+         return redis_at(single->port());
+       },
+       {}},
+      {"redis_cluster",
+       [] {
+         if (!cluster) cluster = std::make_unique<test::RedisCluster>();
+         return redis_at(cluster->seed(), config::RedisMode::cluster);
+       },
+       [] { cluster->nodes().front()->kill(); }},
+      {"redis_sentinel",
+       [] {
+         if (!sentinel) sentinel = std::make_unique<test::RedisSentinel>();
+         return redis_at(sentinel->port(), config::RedisMode::sentinel);
+       },
+       [] { sentinel->master().kill(); }},
+      {"memcached",
+       [] {
+         config::Store s;
+         s.kind = config::StoreKind::memcached;
+         for (auto& server : memcached) {
+           if (!server) server = std::make_unique<test::MemcachedServer>();
+           config::StoreNode node;
+           node.address = {config::Address::Kind::tcp, "127.0.0.1", static_cast<std::uint16_t>(server->port())};
+           s.nodes.push_back(node);
+         }
+         return s;
+       },
+       {}},
+  };
+}
+
+SessionKey key_of(const std::string& name) {
+  static int run = 0;
+  if (run == 0) run = static_cast<int>(std::chrono::system_clock::now().time_since_epoch().count());
+  SessionKey key;
+  const std::string text = name + std::to_string(run);
+  for (std::size_t i = 0; i < key.mac.size(); ++i)
+    key.mac[i] = static_cast<std::uint8_t>(std::hash<std::string>{}(text + std::to_string(i)));
+  return key;
+}
+
+Record record_at(std::uint64_t backend, std::uint32_t epoch = 1, std::uint8_t id = 1) {
+  Record r;
+  r.binding.id.bytes.fill(id);
+  r.binding.backend = backend;
+  r.binding.epoch = epoch;
+  r.binding.created = r.binding.last_seen = std::chrono::system_clock::now();
+  return r;
+}
+
+class Contract : public testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override {
+    settings_ = GetParam().settings();
+    values_ = std::make_shared<MemoryValues>(64U << 20);
+    one_ = std::make_unique<Instance>(settings_, values_);
+    two_ = std::make_unique<Instance>(settings_, values_);
+    one_->ready();
+    two_->ready();
+  }
+  SessionStore::Standing change(Instance& at, const SessionKey& key, SessionStore::Rule rule, bool fresh = false) {
+    auto standing = at.wait(at.sessions->change(key, std::move(rule), lifetimes_, fresh, at.call()));
+    EXPECT_TRUE(standing.has_value()) << standing.error().message() << " " << at.store->trouble();
+    return standing ? *standing : SessionStore::Standing{};
+  }
+  SessionStore::Standing bind(Instance& at, const SessionKey& key, const Record& r) {
+    return change(at, key, [r](const auto& now) { return bind_rule(now, r); }, true);
+  }
+  SessionStore::Standing move(Instance& at, const SessionKey& key, const Record& r) {
+    return change(at, key, [r](const auto& now) { return move_rule(now, r); });
+  }
+  Saved save(Instance& at, const SessionKey& key, const Record& r, const std::string& state, std::uint64_t seen = 0) {
+    Saved outcome = Saved::saved;
+    change(at, key, [&](const auto& now) {
+      return save_rule(now, r, seen, [&](std::uint64_t) { return state; }, outcome);
+    });
+    return outcome;
+  }
+  std::optional<Record> find(Instance& at, const SessionKey& key) {
+    auto found = at.wait(at.sessions->find(key, at.call()));
+    EXPECT_TRUE(found.has_value()) << found.error().message();
+    return found ? *found : std::nullopt;
+  }
+
+  config::Store settings_;
+  config::Session lifetimes_;
+  std::shared_ptr<MemoryValues> values_;
+  std::unique_ptr<Instance> one_, two_;
+};
+
+TEST_P(Contract, WhatOneInstanceBindsTheOtherFinds) {
+  const SessionKey key = key_of("bind");
+  EXPECT_FALSE(find(*two_, key));
+  EXPECT_TRUE(bind(*one_, key, record_at(11)).changed);
+  const auto found = find(*two_, key);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->binding.backend, 11U);
+  EXPECT_EQ(found->binding.epoch, 1U);
+}
+
+TEST_P(Contract, OfTwoFirstWritersOneWinsAndBothSeeWho) {
+  const SessionKey key = key_of("first");
+  EXPECT_TRUE(bind(*one_, key, record_at(11)).changed);
+  const auto second = bind(*two_, key, record_at(22));
+  EXPECT_FALSE(second.changed);
+  ASSERT_TRUE(second.record);
+  EXPECT_EQ(second.record->binding.backend, 11U);
+}
+
+TEST_P(Contract, OfManyAtOnceOneWins) {
+  for (int round = 0; round < 20; ++round) {
+    const SessionKey key = key_of("race" + std::to_string(round));
+    std::vector<std::optional<Record>> seen(4);
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < seen.size(); ++i)
+      threads.emplace_back([&, i] {
+        Instance mine(settings_, values_);
+        mine.ready();
+        seen[i] = bind(mine, key, record_at(100 + i)).record;
+      });
+    for (auto& t : threads) t.join();
+    std::set<std::uint64_t> winners;
+    for (const auto& r : seen) {
+      ASSERT_TRUE(r);
+      winners.insert(r->binding.backend);
+    }
+    EXPECT_EQ(winners.size(), 1U);
+  }
+}
+
+TEST_P(Contract, AMoveNeedsTheNextEpochAndOfTwoTheFirstStands) {
+  const SessionKey key = key_of("move");
+  bind(*one_, key, record_at(11));
+  EXPECT_TRUE(move(*one_, key, record_at(22, 2)).changed);
+  const auto late = move(*two_, key, record_at(33, 2));
+  EXPECT_FALSE(late.changed);
+  ASSERT_TRUE(late.record);
+  EXPECT_EQ(late.record->binding.backend, 22U);
+  EXPECT_TRUE(move(*two_, key, record_at(33, 3)).changed);
+}
+
+TEST_P(Contract, AnEndedSessionIsNotRevivedButItsNameMayBeginAnother) {
+  const SessionKey key = key_of("end");
+  bind(*one_, key, record_at(11));
+  Record over = record_at(11);
+  over.ended = true;
+  change(*one_, key, [over](const auto& now) { return end_rule(now, over); });
+  EXPECT_FALSE(move(*two_, key, record_at(22, 2)).changed);
+  EXPECT_FALSE(bind(*two_, key, record_at(11)).changed);
+  EXPECT_TRUE(find(*two_, key)->ended);
+  EXPECT_TRUE(bind(*two_, key, record_at(22, 1, 9)).changed);
+}
+
+TEST_P(Contract, StateFollowsItsSessionByteForByteAndAZombiesLateSaveLoses) {
+  const SessionKey key = key_of("state");
+  bind(*one_, key, record_at(11));
+  std::string every_byte;
+  for (int i = 0; i < 4096; ++i) every_byte += static_cast<char>(i);
+  EXPECT_EQ(save(*one_, key, record_at(11), every_byte), Saved::saved);
+  const auto moved = move(*two_, key, record_at(22, 2));
+  ASSERT_TRUE(moved.record);
+  EXPECT_EQ(moved.record->state.sealed, every_byte);
+  EXPECT_EQ(moved.record->state.version, 1U);
+  EXPECT_EQ(moved.record->state.epoch, 1U);
+  EXPECT_EQ(save(*one_, key, record_at(11), "late"), Saved::outdated);   // an older epoch
+  EXPECT_EQ(save(*one_, key, record_at(33, 2), "else"), Saved::outdated);  // not its owner
+  EXPECT_EQ(find(*one_, key)->state.sealed, every_byte);
+  EXPECT_EQ(save(*two_, key, record_at(22, 2), "new"), Saved::saved);
+  EXPECT_EQ(find(*one_, key)->state.version, 2U);
+}
+
+TEST_P(Contract, AnAppThatSaysWhatItSawLosesAgainstALaterSave) {
+  const SessionKey key = key_of("version");
+  EXPECT_EQ(save(*one_, key, record_at(11), "a"), Saved::saved);  // an issued session: no binding before
+  EXPECT_EQ(save(*one_, key, record_at(11), "b", 1), Saved::saved);
+  EXPECT_EQ(save(*two_, key, record_at(11), "c", 1), Saved::conflict);
+  EXPECT_EQ(find(*one_, key)->state.sealed, "b");
+}
+
+TEST_P(Contract, StatesOfManySizesAndEmptyOnesAreKeptWhole) {
+  for (const std::size_t size : {0U, 1U, 4095U, 4096U, 65536U, 900000U}) {
+    const SessionKey key = key_of("size" + std::to_string(size));
+    const std::string state(size, '\x80');
+    EXPECT_EQ(save(*one_, key, record_at(11), state), Saved::saved);
+    const auto found = find(*two_, key);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->state.sealed, state);
+    EXPECT_EQ(found->state.version, 1U);
+  }
+}
+
+TEST_P(Contract, WhatItsLifetimeHasEndedIsGone) {
+  const SessionKey key = key_of("ttl");
+  lifetimes_.idle_timeout = 800ms;
+  bind(*one_, key, record_at(11));
+  EXPECT_TRUE(find(*one_, key));
+  one_->run_until([&] { return !find(*one_, key); }, 10s);
+  EXPECT_FALSE(find(*two_, key));
+}
+
+TEST_P(Contract, GarbageUnderOurKeysIsNoRecordAndIsOverwritten) {
+  for (const std::string& garbage : {std::string(""), std::string("x"), std::string("not a record at all"),
+                                    std::string("\x02 another format, long enough to be a record of sixty bytes"),
+                                    encode(record_at(5)).substr(0, 20), encode(record_at(5)) + "rest"}) {
+    const SessionKey key = key_of("garbage" + garbage);
+    std::string name = "remora:s:";
+    base64url_append(name, key.mac.data(), key.mac.size());
+    ASSERT_TRUE(one_->wait(one_->store->swap(name, 0, garbage, 10s, one_->call())).has_value());
+    EXPECT_FALSE(find(*two_, key));
+    EXPECT_TRUE(bind(*two_, key, record_at(22)).changed);
+    EXPECT_EQ(find(*one_, key)->binding.backend, 22U);
+  }
+}
+
+TEST_P(Contract, RevokedIsWhatStandsUnderItsName) {
+  EXPECT_FALSE(*one_->wait(one_->sessions->revoked("jti-1", one_->call())));
+  ASSERT_TRUE(one_->wait(one_->store->swap("remora:revoked:jti-1", 0, "1", 10s, one_->call())).has_value());
+  EXPECT_TRUE(*two_->wait(two_->sessions->revoked("jti-1", two_->call())));
+  EXPECT_FALSE(two_->wait(two_->sessions->revoked("a b\r\nflush_all", two_->call())).has_value());
+}
+
+// Last, because it takes a server away.
+TEST_P(Contract, SessionsGoOnWhenAMasterDiesInTheMiddle) {
+  if (!GetParam().disturb) GTEST_SKIP() << "nobody takes over here";
+  std::vector<SessionKey> keys;
+  for (int i = 0; i < 60; ++i) keys.push_back(key_of("failover" + std::to_string(i)));
+  for (const auto& key : keys) bind(*one_, key, record_at(11));
+  std::this_thread::sleep_for(300ms);  // replication is asynchronous
+  GetParam().disturb();
+  int moved = 0, failed = 0;
+  std::chrono::steady_clock::duration longest{};
+  const auto end = std::chrono::steady_clock::now() + 40s;
+  std::set<std::size_t> left;
+  for (std::size_t i = 0; i < keys.size(); ++i) left.insert(i);
+  while (!left.empty() && std::chrono::steady_clock::now() < end) {
+    for (auto at = left.begin(); at != left.end();) {
+      const Record wanted = record_at(22, 2);
+      const auto began = std::chrono::steady_clock::now();
+      const auto standing = one_->wait(one_->sessions->change(
+          keys[*at], [wanted](const auto& now) { return move_rule(now, wanted); }, lifetimes_, false, one_->call(200ms)));
+      longest = std::max(longest, std::chrono::steady_clock::now() - began);
+      if (standing && standing->record && standing->record->binding.epoch == 2) {
+        ++moved;
+        at = left.erase(at);
+      } else {
+        ++failed;
+        ++at;
+      }
+    }
+    one_->run_until([] { return false; }, 20ms);
+  }
+  EXPECT_EQ(moved, static_cast<int>(keys.size())) << one_->store->trouble();
+  for (const auto& key : keys) {
+    std::optional<Record> found;
+    two_->run_until([&] {
+      const auto got = two_->wait(two_->sessions->find(key, two_->call()));
+      if (got) found = *got;
+      return found.has_value();
+    });
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->binding.backend, 22U);
+    EXPECT_EQ(found->binding.epoch, 2U);
+  }
+  std::printf("%d operations failed meanwhile, none waited longer than %lld ms\n", failed,
+              static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(longest).count()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, Contract, testing::ValuesIn(kinds()), [](const auto& info) { return info.param.name; });
+
+// Dead parts ----------------------------------------------------------------------------------------
+
+TEST(DeadStore, RefusesAtOnceAfterItsFirstTimeoutsAndComesBack) {
+  test::RedisServer server;
+  Instance at(redis_at(server.port()));
+  at.ready();
+  const SessionKey key = key_of("dead");
+  server.freeze();
+  int timeouts = 0, refused = 0;
+  for (int i = 0; i < 50; ++i) {
+    const auto found = at.wait(at.sessions->find(key, at.call(50ms)));
+    ASSERT_FALSE(found.has_value());
+    if (found.error() == StoreErrc::timeout) ++timeouts;
+    if (found.error() == StoreErrc::unavailable) ++refused;
+  }
+  EXPECT_EQ(timeouts, 3);
+  EXPECT_EQ(refused, 47);
+  server.thaw();
+  at.run_until([&] { return at.store->available(); });
+  EXPECT_TRUE(at.wait(at.sessions->find(key, at.call())).has_value());
+}
+
+TEST(DeadStore, ThatWasKilledAndStartedEmptyIsUsedAgainWithItsScript) {
+  test::RedisServer server;
+  Instance at(redis_at(server.port()));
+  at.ready();
+  const SessionKey key = key_of("empty");
+  const Record r = record_at(11);
+  const auto bind = [&] {
+    return at.wait(at.sessions->change(key, [r](const auto& now) { return bind_rule(now, r); }, {}, true, at.call(300ms)));
+  };
+  EXPECT_TRUE(bind().has_value());
+  server.kill();
+  at.run_until([&] { return !at.store->available(); });
+  EXPECT_EQ(bind().error(), StoreErrc::unavailable);
+  EXPECT_FALSE(at.store->trouble().empty());
+  server.start();
+  at.run_until([&] { return at.store->available(); });
+  const auto again = bind();
+  ASSERT_TRUE(again.has_value()) << again.error().message();
+  EXPECT_TRUE(again->changed);
+}
+
+TEST(DeadStore, WithAWrongPasswordSaysSoWithoutSayingIt) {
+  test::RedisServer server({"--requirepass", "the right one"});
+  config::Store settings = redis_at(server.port());
+  settings.nodes.front().password = "hunter2";
+  Instance at(settings);
+  at.run_until([&] { return !at.store->available(); });
+  EXPECT_NE(at.store->trouble().find("WRONGPASS"), std::string::npos) << at.store->trouble();
+  EXPECT_EQ(at.store->trouble().find("hunter2"), std::string::npos);
+  settings.nodes.front().password = "the right one";
+  Instance right(settings);
+  right.ready();
+}
+
+/// A server that answers every question with the same bytes.
+TEST(DeadStore, ThatTalksNonsenseIsNoStore) {
+  for (const std::string& nonsense : {std::string("HTTP/1.1 400 Bad Request\r\n\r\n"), std::string("*1000000000\r\n"),
+                                     std::string("$99999999999999\r\n"), std::string("-ERR no\r\n"),
+                                     std::string(1000, '*'), std::string("+PONG\r\n+PONG\r\n+PONG\r\n")}) {
+    test::Origin server([nonsense](test::Socket& s) {
+      while (s.receive_some()) {
+        s.buffer().clear();
+        if (!s.send(nonsense)) return;
+      }
+    });
+    Instance at(redis_at(server.port()));
+    const auto found = at.wait(at.sessions->find(key_of("nonsense"), at.call(300ms)));
+    EXPECT_FALSE(found.has_value()) << nonsense;
+  }
+}
+
+TEST(RedisSlot, IsThatOfTheSpecification) {
+  EXPECT_EQ(redis_slot("123456789"), 0x31c3);  // its CRC-16 is below 16384 already
+  EXPECT_EQ(redis_slot("{user1000}.following"), redis_slot("{user1000}.followers"));
+  EXPECT_NE(redis_slot("foo{}{bar}"), redis_slot("bar"));
+}
+
+}  // namespace
+}  // namespace remora
