@@ -322,6 +322,7 @@ struct StoreNode {
   bool tls = false;
   std::string user, password;  // empty: none
   std::uint32_t database = 0;
+  bool operator==(const StoreNode&) const = default;
 };
 
 struct Store {
@@ -337,6 +338,7 @@ struct Store {
   std::optional<BackendTls> tls;          // of rediss:// nodes
   std::string prefix = "remora";
   bool shared() const noexcept { return kind != StoreKind::memory; }
+  bool operator==(const Store&) const = default;
 };
 
 struct Config {

@@ -208,6 +208,37 @@ std::string metrics_text(AdminActions& actions) {
             MetricType::Counter);
   out.add({}, static_cast<double>(memory.evicted()));
 
+  out.begin(
+      "remora_store_operations_total",
+      "Operations on the store by how they ended; unavailable: it was known to be away, and cost nothing.",
+      MetricType::Counter);
+  const StoreCounts& store = memory.store;
+  for (std::size_t i = 0; i < store.outcomes.size(); ++i)
+    out.add({{"result", std::string(to_string(static_cast<StoreOutcome>(i)))}},
+            static_cast<double>(store.outcomes[i].load(std::memory_order_relaxed)));
+  const auto single = [&](const char* name, const char* help, MetricType type, std::uint64_t value) {
+    out.begin(name, help, type);
+    out.add({}, static_cast<double>(value));
+  };
+  single("remora_store_lookups_total", "Requests that asked the store whose session they are.",
+         MetricType::Counter, store.lookups.load(std::memory_order_relaxed));
+  single("remora_store_waiting", "Sessions of which the store has yet to hear.", MetricType::Gauge,
+         store.waiting.load(std::memory_order_relaxed));
+  single("remora_store_written_late_total", "Told to the store after it had been away.", MetricType::Counter,
+         store.written_late.load(std::memory_order_relaxed));
+  single("remora_store_dropped_total", "Never told: too many were waiting, or the store refused them.",
+         MetricType::Counter, store.dropped.load(std::memory_order_relaxed));
+  out.begin("remora_state_total",
+            "What became of states that apps wanted kept, and of those given to a new backend.",
+            MetricType::Counter);
+  for (std::size_t i = 0; i < store.states.size(); ++i)
+    out.add({{"event", std::string(to_string(static_cast<StateEvent>(i)))}},
+            static_cast<double>(store.states[i].load(std::memory_order_relaxed)));
+  single("remora_state_bytes", "Of states kept in this process (store.kind: memory).", MetricType::Gauge,
+         memory.values ? memory.values->bytes() : 0);
+  single("remora_state_evictions_total", "States that had to go because store.memory_bytes was full.",
+         MetricType::Counter, memory.values ? memory.values->evicted() : 0);
+
   return out.text();
 }
 

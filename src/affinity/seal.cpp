@@ -264,6 +264,39 @@ TokenSealer::Outcome TokenSealer::open(std::string_view text, CryptoScratch& scr
   return outcome;
 }
 
+// Blobs ---------------------------------------------------------------------------------------------
+
+BlobSealer::BlobSealer(std::shared_ptr<const KeyRing> keys, std::string purpose)
+    : keys_(std::move(keys)), purpose_(std::to_string(purpose.size()) + ":" + purpose) {}
+
+std::string BlobSealer::seal(std::string_view plain, std::string_view bound_to,
+                             CryptoScratch& scratch) const {
+  const KeyRing::Key& key = keys_->keys().front();
+  std::string out(number_size + nonce_size + plain.size() + tag_size, '\0');
+  auto* const at = reinterpret_cast<std::uint8_t*>(out.data());
+  at[0] = static_cast<std::uint8_t>(key.number >> 8);
+  at[1] = static_cast<std::uint8_t>(key.number);
+  random_bytes({at + number_size, nonce_size});
+  gcm_seal(key, scratch.ecb_, scratch.gcm_, at + number_size, {purpose_, bound_to},
+           {reinterpret_cast<const std::uint8_t*>(plain.data()), plain.size()},
+           at + number_size + nonce_size);
+  return out;
+}
+
+std::optional<std::string> BlobSealer::open(std::string_view sealed, std::string_view bound_to,
+                                            CryptoScratch& scratch) const {
+  if (sealed.size() < number_size + nonce_size + tag_size) return std::nullopt;
+  const auto* const at = reinterpret_cast<const std::uint8_t*>(sealed.data());
+  const std::uint16_t number = static_cast<std::uint16_t>(at[0] << 8 | at[1]);
+  std::string out(sealed.size() - number_size - nonce_size - tag_size, '\0');
+  for (const KeyRing::Key& key : keys_->keys())
+    if (key.number == number &&
+        gcm_open(key, scratch.ecb_, scratch.gcm_, at + number_size, {purpose_, bound_to},
+                 at + number_size + nonce_size, out.size(), reinterpret_cast<std::uint8_t*>(out.data())))
+      return out;
+  return std::nullopt;
+}
+
 // Names of learned sessions -------------------------------------------------------------------------
 
 SessionNamer::SessionNamer(std::string index_key, std::string_view pool) : index_key_(std::move(index_key)) {

@@ -54,6 +54,7 @@ class CryptoScratch {
 
  private:
   friend class TokenSealer;
+  friend class BlobSealer;
   friend class SessionNamer;
   static constexpr std::size_t token_text = 128;
   struct Cached {
@@ -101,6 +102,20 @@ class TokenSealer {
   std::shared_ptr<const KeyRing> keys_;
   std::string associated_data_;
   std::uint64_t owner_;
+};
+
+/// Seals bytes of any length, as tokens are sealed. Threading: const after construction.
+class BlobSealer {
+ public:
+  BlobSealer(std::shared_ptr<const KeyRing> keys, std::string purpose);
+  /// REQUIRES: at least one key.
+  std::string seal(std::string_view plain, std::string_view bound_to, CryptoScratch& scratch) const;
+  std::optional<std::string> open(std::string_view sealed, std::string_view bound_to,
+                                  CryptoScratch& scratch) const;
+
+ private:
+  std::shared_ptr<const KeyRing> keys_;
+  std::string purpose_;
 };
 
 /// Names the app's session ids: HMAC-SHA256(index key, pool, id). Threading: const after construction.

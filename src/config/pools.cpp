@@ -101,8 +101,9 @@ void read_state(const Value& v, std::optional<State>& out) {
   Map m(v);
   if (const auto bytes = m.get("max_bytes")) {
     read_size(*bytes, s.max_bytes);
-    // Base64 of it must fit a head; Memcached keeps no more than a mebibyte.
-    if (s.max_bytes < 1 || s.max_bytes > 64 * 1024) bytes->bad("must be 1B to 64KiB: it travels in a header field");
+    // In base64 it must fit the head of a response, 64 KiB.
+    if (s.max_bytes < 1 || s.max_bytes > 32 * 1024)
+      bytes->bad("must be 1B to 32KiB: it travels in a header field");
   }
   if (const auto replay = m.get("replay")) {
     int on_move = 0;
@@ -155,9 +156,11 @@ void read_session(const Value& v, Session& out) {
   m.read_with("rebalance", out.rebalance, read_rebalance);
   if (out.rebalance && !out.rebalance->without_state && !out.state)
     v.bad(
-        "rebalance moves sessions between healthy servers: it needs `state`, or `without_state: on` when the app "
+        "rebalance moves sessions between healthy servers: it needs `state`, or `without_state: on` when the "
+        "app "
         "keeps nothing in memory that a move would lose");
-  if (out.state && !out.announce) v.bad("state needs `announce`: the app learns from it whether it gets a state");
+  if (out.state && !out.announce)
+    v.bad("state needs `announce`: the app learns from it whether it gets a state");
   if (out.idle_timeout && *out.idle_timeout > out.max_lifetime)
     v.bad("idle_timeout is longer than max_lifetime");
 }

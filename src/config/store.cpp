@@ -61,8 +61,8 @@ void read_nodes(const Value& v, std::vector<StoreNode>& out, void (*read)(const 
 
 void read_prefix(const Value& v, std::string& out) {
   read_value(v, out);
-  const bool plain =
-      std::all_of(out.begin(), out.end(), [](char c) { return is_token_char(c) || c == ':' || c == '{' || c == '}'; });
+  const bool plain = std::all_of(out.begin(), out.end(),
+                                 [](char c) { return is_token_char(c) || c == ':' || c == '{' || c == '}'; });
   if (out.empty() || out.size() > 64 || !plain)
     v.bad("is 1 to 64 letters, digits, '-', '_', '.', ':' and braces");
 }
@@ -70,10 +70,12 @@ void read_prefix(const Value& v, std::string& out) {
 void read_redis(const Value& v, Store& out) {
   Map m(v);
   m.read_with("mode", out.redis_mode, [](const Value& x, RedisMode& o) {
-    read_choice(x, o,
-                {{"single", RedisMode::single}, {"sentinel", RedisMode::sentinel}, {"cluster", RedisMode::cluster}});
+    read_choice(
+        x, o,
+        {{"single", RedisMode::single}, {"sentinel", RedisMode::sentinel}, {"cluster", RedisMode::cluster}});
   });
-  m.read_with("nodes", out.nodes, [](const Value& x, std::vector<StoreNode>& o) { read_nodes(x, o, read_redis_node); });
+  m.read_with("nodes", out.nodes,
+              [](const Value& x, std::vector<StoreNode>& o) { read_nodes(x, o, read_redis_node); });
   m.read("master", out.redis_master);
   m.read_with("prefix", out.prefix, read_prefix);
   std::string user, password;
@@ -114,8 +116,9 @@ Address local(std::uint16_t port) {
 void read_store(const Value& v, Store& out) {
   Map m(v);
   m.read_with("kind", out.kind, [](const Value& x, StoreKind& o) {
-    read_choice(x, o,
-                {{"memory", StoreKind::memory}, {"redis", StoreKind::redis}, {"memcached", StoreKind::memcached}});
+    read_choice(
+        x, o,
+        {{"memory", StoreKind::memory}, {"redis", StoreKind::redis}, {"memcached", StoreKind::memcached}});
   });
   if (const auto capacity = m.get("capacity")) {
     std::uint32_t n = 0;
@@ -135,8 +138,9 @@ void read_store(const Value& v, Store& out) {
     if (!out.index_key.empty() && out.index_key.size() < 16) key->bad("must be at least 16 characters");
   }
   if (out.shared() && !v.node["index_key"])
-    v.bad("index_key is missing: replicas that share a store must call its sessions by the same names "
-          "(index_key: {file: F}, at least 16 characters)");
+    v.bad(
+        "index_key is missing: replicas that share a store must call its sessions by the same names "
+        "(index_key: {file: F}, at least 16 characters)");
   for (const char* name : {"cache_ttl", "timeout"})
     if (const auto value = m.get(name)) {
       if (!out.shared()) value->bad("is for `kind: redis` and `kind: memcached`");

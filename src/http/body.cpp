@@ -150,7 +150,8 @@ Taken BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trai
     if (body.last && payload == body.size()) {
       tail_ += "0\r\n";
       if (trailers != nullptr)
-        for (const Field& f : *trailers) tail_.append(f.name).append(": ").append(f.value).append("\r\n");
+        for (const Field& f : *trailers)
+          if (f.known != Known::remora) tail_.append(f.name).append(": ").append(f.value).append("\r\n");
       tail_ += "\r\n";
     }
   }

@@ -404,7 +404,7 @@ bool parse_trailers(std::string_view lines, std::vector<Field>& out) {
     for (const char c : f.value)
       if ((static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f) return false;
     if (forbidden_in_trailers(f.known)) return false;
-    if (f.known != Known::remora) out.push_back(f);
+    out.push_back(f);
   }
   return true;
 }

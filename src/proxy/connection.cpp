@@ -1,5 +1,7 @@
 #include "proxy/connection.h"
 
+#include "session/stores.h"
+
 #include <malloc.h>
 #include <sys/mman.h>
 #include <boost/asio/co_spawn.hpp>
@@ -22,6 +24,19 @@ WorkerContext::WorkerContext(unsigned number, const Clock& c, AccessLog log,
     : index(number), clock(c), memory(std::move(sessions)), random(seed), access_log(std::move(log)) {}
 
 WorkerContext::~WorkerContext() = default;
+
+void WorkerContext::open_store(const config::Store& settings, const std::vector<std::string>& dns_servers,
+                               std::shared_ptr<const ClientTls> tls) {
+  store_timeout = settings.timeout;
+  store = make_store(loop, clock, settings, dns_servers, std::move(tls), memory->values, random.next());
+  sessions = std::make_unique<SessionStore>(*store, settings.prefix, clock);
+  writer = std::make_unique<StoreWriter>(loop, *sessions, clock, settings.timeout, memory->store);
+}
+
+void WorkerContext::close_store() noexcept {
+  if (writer) writer->stop();
+  if (store) store->stop();
+}
 
 void MemoryTrim::expired() {
   ::malloc_trim(0);

@@ -305,6 +305,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   if (!in.request_id_name.empty() && !in.request_id_from_client)
     out.fields.push_back({in.request_id_name, in.request_id, Known::other});
   if (!in.announcement.empty()) out.fields.push_back({"Remora-Session", in.announcement, Known::remora});
+  if (!in.state.empty()) out.fields.push_back({"Remora-State", in.state, Known::remora});
   in.passed.for_each_forwarded([&](std::string_view header, std::string_view text) {
     out.fields.push_back({header, text, Known::other});
   });

@@ -36,6 +36,7 @@ struct RequestContext {
   const Member& member;
   const RequestEdits& affinity;
   std::string_view announcement;                 // value of Remora-Session; empty: none
+  std::string_view state;                        // value of Remora-State; empty: none
   std::string_view request_id_name, request_id;  // empty: off
   bool request_id_from_client = false;
   std::span<const std::string> claim_headers;  // no client may send these

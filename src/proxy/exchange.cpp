@@ -1,8 +1,8 @@
 // The road of a request. The parts of each phase are below it, and in exchange_*.cpp beside it:
 //
-//   read_head -> admit -> find_route -> authenticate -> recognise -> choose_backend -> take_place -> attempt
-//   -> (try_again)
-//     -> mark_session -> deliver -> finish
+//   read_head -> admit -> find_route -> authenticate -> find_session -> (ask_store) -> accept_session
+//     -> choose_backend -> (agree_on_move) -> take_place -> attempt -> (try_again)
+//     -> mark_session -> (keep_session) -> deliver -> finish
 
 #include "proxy/exchange.h"
 
@@ -18,14 +18,19 @@ using FailSide = Failure::Side;
 Task<Exchange::End> Exchange::run() {
   forget();
   if (const End head = co_await read_head(); head != End::keep) co_return head;
-  if (!admit() || !find_route() || !authenticate() || !recognise()) co_return co_await answer();
+  if (!admit() || !find_route() || !authenticate()) co_return co_await answer();
+  find_session();
+  if (recognised_.stale) co_await ask_store();
+  if (!accept_session()) co_return co_await answer();
   do {
     if (!choose_backend()) break;
+    if (agree_ && !co_await agree_on_move()) break;
     if (!take_place() && !co_await wait_for_place()) continue;
     co_await attempt();
   } while (failure_ && try_again());
   if (failure_ || answer_status_ != 0) co_return co_await answer();
   mark_session();
+  if (keep_.any()) co_await keep_session();
   co_return co_await deliver();
 }
 
@@ -66,6 +71,10 @@ void Exchange::forget() {
   bound_key_.reset();
   bound_ = false;
   served_ = {};
+  agree_ = false;
+  state_.clear();
+  state_note_.clear();
+  keep_ = {};
   tried_.clear();
   attempts_ = 0;
   failure_ = {};

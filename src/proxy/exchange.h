@@ -57,7 +57,8 @@ class Exchange final : private UrlScope {
   bool admit();
   bool find_route();
   bool authenticate();
-  bool recognise();
+  void find_session();
+  bool accept_session();
   bool choose_backend();
   bool choose_member(const Failure& before);
   bool take_place();
@@ -125,6 +126,23 @@ class Exchange final : private UrlScope {
   void touch_session();
   Clock::Steady next_touch() const noexcept;
   void leave_session();
+  Recognised recognise_in(const PoolView& pool);
+
+  // The store (exchange_store.cpp).
+  const PoolStore* pool_store() const noexcept;
+  bool keeps_state() const noexcept;
+  SessionKey record_key() const;
+  Record record() const;
+  StoreCall store_call(std::chrono::milliseconds timeout) noexcept;
+  Task<void> ask_store();
+  Task<bool> agree_on_move();
+  void follow(const Record& stands);
+  void take_state(const Record& stands, const SessionKey& key);
+  bool go_on_without_state();
+  void tell_later(const Record& wanted, bool only_if_there = false);
+  void tell_end(const Binding& over);
+  void hear_state(const SessionFields& said, bool may_wait);
+  Task<void> keep_session();
 
   void fail_from_client() noexcept;
   const config::RetryOn& retry_rules() const noexcept;
@@ -172,6 +190,16 @@ class Exchange final : private UrlScope {
   Recognised recognised_;
   bool bound_ = false;  // the session has a backend, and it is `member_`
   Served served_;
+  bool agree_ = false;      // the session moved: the store has not heard of it yet
+  std::string state_;       // for the backend, in base64; empty: none
+  std::string state_note_;  // what Remora-Session says of it
+  struct {                  // what the response head waits for
+    bool bind = false, renames = false;
+    std::optional<SessionKey> from;  // the record that the session had before
+    SessionId former;                // and its id then
+    std::optional<StoreWriter::Job> save;
+    bool any() const noexcept { return bind || from || save; }
+  } keep_;
   Clock::Steady touched_;                  // when the tables last heard that the session is in use
   std::optional<SessionKey> bound_key_;    // what the table knows the session by
   std::optional<SessionId> open_session_;  // counted as open for `rebalance`

@@ -119,6 +119,7 @@ void Exchange::put_request() {
   if (served_.reason != Reason::none && pool_->config.session.announce) {
     announcement_.clear();
     append_announcement(served_.binding, served_.reason, announcement_);
+    announcement_ += state_note_;
   }
   const RequestContext context{request_,
                                arrival_,
@@ -127,6 +128,7 @@ void Exchange::put_request() {
                                *member_,
                                request_edits_,
                                announcement_,
+                               state_,
                                listener_->config.request_id,
                                request_id_text_,
                                request_id_from_client_,

@@ -66,6 +66,8 @@ Task<Exchange::End> Exchange::deliver() {
     co_return End::close;
   }
   const bool complete = co_await relay();
+  if (complete && backend_.trailers() != nullptr && served_.reason != Reason::none && !is_outdated())
+    hear_state(read_session_fields(*backend_.trailers()), false);
   release_backend();
   if (!complete) client_.abort();
   co_return finish();

@@ -14,6 +14,7 @@
 #include "proxy/route.h"
 #include "remora/affinity_kind.h"
 #include "remora/load_balancer.h"
+#include "session/pool_store.h"
 #include "util/arena.h"
 #include "util/ref.h"
 
@@ -39,6 +40,7 @@ struct Snapshot {
   std::uint64_t generation = 0;
   std::shared_ptr<const Router> router;
   std::vector<std::shared_ptr<const PoolView>> pools;
+  std::vector<std::shared_ptr<const PoolStore>> pool_stores;  // of pools; null: nothing of it is kept
   /// By slot: the same listener has the same slot as long as the process lives. Null: its last connection
   /// has ended.
   std::vector<std::shared_ptr<const ListenerView>> listeners;

@@ -14,6 +14,7 @@
 #include "proxy/snapshot.h"
 #include "remora/clock.h"
 #include "session/memory.h"
+#include "session/store_writer.h"
 #include "util/random.h"
 
 namespace remora {
@@ -53,6 +54,14 @@ struct WorkerContext {
   const std::shared_ptr<SessionMemory> memory;  // shared by all workers
   IdleConnections idle{loop};
   CryptoScratch scratch;
+  /// What sessions are kept in beside the local tables.
+  std::unique_ptr<Store> store;
+  std::unique_ptr<SessionStore> sessions;
+  std::unique_ptr<StoreWriter> writer;
+  std::chrono::milliseconds store_timeout{50};
+  void open_store(const config::Store& settings, const std::vector<std::string>& dns_servers,
+                  std::shared_ptr<const ClientTls> tls);
+  void close_store() noexcept;
   JwtCache tokens;
   FastRandom random;
   AccessLog access_log;

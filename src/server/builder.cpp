@@ -103,6 +103,15 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
     snapshot->pools.push_back(
         build_pool(pool, keys, config.store.index_key.empty() ? index_key_ : config.store.index_key, names));
     add_url_secrets(pool, snapshot->url_secrets);
+    const bool bindings =
+        config.store.shared() && std::any_of(pool.affinity.begin(), pool.affinity.end(),
+                                             [](const auto& a) { return !a.settings->derived; });
+    const bool state = pool.session.state.has_value();
+    snapshot->pool_stores.push_back(
+        bindings || state ? std::make_shared<const PoolStore>(
+                                keys, config.store.index_key.empty() ? index_key_ : config.store.index_key,
+                                pool.name, bindings, state)
+                          : nullptr);
   }
   const auto router = std::make_shared<Router>(config.routes, pool_names);
   build_verifiers(config, *snapshot);

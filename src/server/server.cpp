@@ -34,7 +34,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
       arguments_(std::move(arguments)),
       started_(clock_.steady_now()),
       worker_count_(config_.workers.value_or(usable_cpus())),
-      memory_(std::make_shared<SessionMemory>(config_.store.capacity)),
+      memory_(std::make_shared<SessionMemory>(config_.store)),
       census_(*memory_),
       events_(loop_.ctx.get_executor()),
       builder_(worker_count_),
@@ -87,9 +87,16 @@ Server::~Server() {
 }
 
 void Server::start_workers() {
+  std::shared_ptr<const ClientTls> store_tls;
+  if (config_.store.tls) {
+    std::string why;
+    store_tls = ClientTls::load(*config_.store.tls, why);
+    if (!store_tls) throw std::runtime_error("store.redis.tls: " + why);
+  }
   for (unsigned w = 0; w < worker_count_; ++w) {
     workers_.push_back(std::make_unique<Worker>(
         w, clock_, AccessLog(config_.log.access_format, access_writer_.get()), memory_));
+    workers_.back()->open_store(config_.store, config_.dns_servers, store_tls);
     Worker::Reports reports;
     reports.failures = [this](const std::shared_ptr<Backend>& backend, Ejected how) {
       asio::post(loop_.ctx, [this, backend, how] { eject(backend, how); });

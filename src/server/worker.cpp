@@ -114,6 +114,14 @@ void Worker::check_end() {
     end_check_.arm(context_.loop.wheel, context_.clock.steady_now() + std::chrono::milliseconds(20));
     return;
   }
+  const Clock::Steady now = context_.clock.steady_now();
+  constexpr std::chrono::seconds most_for_store{1};
+  store_until_ = std::min(store_until_, now + most_for_store);
+  if (context_.writer && !context_.writer->idle() && now < store_until_ && context_.store->available()) {
+    end_check_.arm(context_.loop.wheel, now + std::chrono::milliseconds(20));
+    return;
+  }
+  context_.close_store();
   context_.access_log.flush();
   context_.idle.clear();
   context_.loop.wheel.stop();

@@ -21,6 +21,11 @@ class Worker {
     ListenerState state;
   };
   Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory);
+  /// Before start(): what sessions are kept in.
+  void open_store(const config::Store& settings, const std::vector<std::string>& dns_servers,
+                  std::shared_ptr<const ClientTls> tls) {
+    context_.open_store(settings, dns_servers, std::move(tls));
+  }
   ~Worker();
 
   /// What it tells the control thread; any thread, posts.
@@ -68,6 +73,7 @@ class Worker {
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::vector<std::unique_ptr<Acceptor>> retired_;  // closed; an event of theirs may still be on its way
   bool ending_ = false;
+  Clock::Steady store_until_ = Clock::Steady::max();  // ending: what the store has to hear may take so long
   asio::executor_work_guard<Executor> work_;
   EndCheck end_check_{*this};
   std::atomic<bool> finished_{false};

@@ -67,6 +67,11 @@ SessionFields read_session_fields(std::span<const Field> fields) noexcept {
       const std::uint64_t said = parse_decimal(f.value).value_or(0);
       out.generation = !generation_seen || out.generation == said ? said : 0;
       generation_seen = true;
+    } else if (f.name[6] == '-' && iequals(name, "state")) {
+      ++out.state_fields;
+      out.state = f.value;
+    } else if (f.name[6] == '-' && iequals(name, "state-version")) {
+      out.state_version = parse_decimal(f.value).value_or(0);
     }
   }
   return out;

@@ -30,6 +30,9 @@ enum class Control : std::uint8_t { none, end, renew, move };
 struct SessionFields {
   Control control = Control::none;
   std::uint64_t generation = 0;  // 0: not said
+  unsigned state_fields = 0;     // how often Remora-State was said
+  std::string_view state;
+  std::uint64_t state_version = 0;  // that the app had seen; 0: it does not say
 };
 /// Reads Remora-Session-Control and Remora-Generation. What is malformed or said twice differently is not
 /// said.

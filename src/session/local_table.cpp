@@ -21,13 +21,14 @@ LocalTable::Kept LocalTable::keep(const Binding& b, Reason reason, std::uint16_t
   k.seen = Ticks::at(now.steady);
   k.created = k.seen - std::min(k.seen, Ticks::of(age));
   k.expires = expiry_tick(k.created, k.seen, lifetimes);
+  k.checked = k.seen;
   k.pool = pool;
   k.reason = reason;
   k.leave = b.leave;
   return k;
 }
 
-Standing LocalTable::standing(const Kept& k, Moment now) {
+Standing LocalTable::standing(const Kept& k, Moment now) const {
   // Ages are of the steady clock, so a wall clock that jumps ends nothing.
   const std::uint32_t tick = Ticks::at(now.steady);
   const auto ago = [&](std::uint32_t then) {
@@ -43,6 +44,7 @@ Standing LocalTable::standing(const Kept& k, Moment now) {
   s.binding.last_seen = ago(k.seen);
   s.reason = k.reason;
   s.ended = k.ended;
+  s.stale = trusted_for_ && tick > k.checked && Ticks::duration(tick - k.checked) >= *trusted_for_;
   return s;
 }
 
@@ -85,6 +87,32 @@ void LocalTable::refresh(const SessionKey& key, const Binding& b, const config::
     k.generation = std::max(k.generation, b.generation);
     k.leave = k.leave || b.leave;
   });
+}
+
+void LocalTable::adopt(const SessionKey& key, const Record& r, std::uint16_t pool,
+                       const config::Session& lifetimes, Moment now) {
+  Kept fresh = keep(r.binding, r.reason, pool, lifetimes, now);
+  const auto idle = std::max(Clock::Wall::duration(0), now.wall - r.binding.last_seen);
+  fresh.seen -= std::min(fresh.seen, Ticks::of(idle));
+  fresh.expires = expiry_tick(fresh.created, fresh.seen, lifetimes);
+  fresh.ended = r.ended;
+  fresh.replaced = r.replaced;
+  table_.put(key, fresh, [&](Kept& k) {
+    // What was decided here and not yet told there is later than what stands there.
+    const bool same = k.id == fresh.id;
+    if (same && (k.epoch > fresh.epoch || (k.ended && !fresh.ended))) {
+      k.checked = fresh.checked;
+      return;
+    }
+    const std::uint32_t seen = same ? std::max(k.seen, fresh.seen) : fresh.seen;
+    k = fresh;
+    k.seen = seen;
+    k.expires = expiry_tick(k.created, k.seen, lifetimes);
+  });
+}
+
+void LocalTable::trust(const SessionKey& key, Moment now) {
+  table_.update(key, [&](Kept& k) { k.checked = Ticks::at(now.steady); });
 }
 
 void LocalTable::forget(const SessionKey& key, const SessionId& id) {

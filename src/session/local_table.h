@@ -10,6 +10,7 @@
 #include "remora/affinity.h"
 #include "remora/config.h"
 #include "session/moment.h"
+#include "session/record.h"
 #include "session/sharded_table.h"
 
 namespace remora {
@@ -19,11 +20,22 @@ struct Standing {
   Binding binding;
   Reason reason = Reason::none;  // of its last move; none: it never moved
   bool ended = false;
+  bool stale = false;  // a shared store may know better by now: ask it before believing this
 };
 
 class LocalTable {
  public:
-  explicit LocalTable(std::size_t capacity) : table_(capacity) {}
+  /// `trusted_for`: how long an entry is believed without asking the store that it is a copy of; none: this
+  /// table is the truth.
+  explicit LocalTable(std::size_t capacity,
+                      std::optional<std::chrono::milliseconds> trusted_for = std::nullopt)
+      : table_(capacity), trusted_for_(trusted_for) {}
+  bool is_copy() const noexcept { return trusted_for_.has_value(); }
+  /// The store says what stands.
+  void adopt(const SessionKey& key, const Record& record, std::uint16_t pool,
+             const config::Session& lifetimes, Moment now);
+  /// The store could not be asked, or knows nothing of it: what is known here is believed for as long again.
+  void trust(const SessionKey& key, Moment now);
 
   /// `trace`: being asked for protects from eviction; false for explanations.
   std::optional<Standing> find_now(const SessionKey& key, Moment now, bool trace = true);
@@ -63,6 +75,7 @@ class LocalTable {
     SessionId id;
     std::uint64_t backend, generation;
     std::uint32_t epoch, created, seen, expires;  // ticks
+    std::uint32_t checked;                        // when the store last said so, or was told
     std::uint16_t pool;
     Reason reason;
     bool ended : 1, leave : 1, replaced : 1;
@@ -79,8 +92,9 @@ class LocalTable {
 
  private:
   static Kept keep(const Binding&, Reason, std::uint16_t pool, const config::Session&, Moment now);
-  static Standing standing(const Kept&, Moment now);
+  Standing standing(const Kept&, Moment now) const;
   Entries table_;
+  const std::optional<std::chrono::milliseconds> trusted_for_;
 };
 
 /// Until when a session seen now may live, in ticks.

@@ -1,8 +1,8 @@
 // Memcached as a Store, by its meta commands: `mg` with the item's cas as token, `ms` with `C` or as an add.
 //
-// Several servers share the keys by rendezvous hashing of their addresses. When one is away its keys are: they
-// do not go to another, which would answer with what it once had when the first comes back.
-// Threading, lifetime: as Store says.
+// Several servers share the keys by rendezvous hashing of their addresses. When one is away its keys are:
+// they do not go to another, which would answer with what it once had when the first comes back. Threading,
+// lifetime: as Store says.
 #pragma once
 
 #include "session/store_connection.h"

@@ -1,25 +1,71 @@
 // All that one process remembers of sessions; shared by its workers, outlives reloads.
 #pragma once
 
+#include "remora/store_counts.h"
 #include "session/active.h"
 #include "session/local_table.h"
+#include "session/memory_store.h"
 #include "session/moves.h"
 #include "session/recent_moves.h"
 
 namespace remora {
 
+/// Sessions on their way to another backend: until it has answered once at this epoch, each request brings
+/// the state along, whichever of several comes first. Threading: any thread; usually empty.
+class HandedOver {
+ public:
+  explicit HandedOver(std::size_t capacity) : table_(capacity) {}
+  void begin(const SessionId& id, std::uint32_t epoch, Moment now) {
+    const Entry fresh{epoch, Ticks::at(now.steady) + Ticks::of(std::chrono::minutes(10))};
+    table_.put(id, fresh, [&](Entry& e) {
+      if (e.epoch <= epoch) e = fresh;
+    });
+  }
+  bool pending(const SessionId& id, std::uint32_t epoch) {
+    if (table_.size() == 0) return false;
+    const auto e = table_.peek(id);
+    return e && e->epoch == epoch;
+  }
+  void answered(const SessionId& id, std::uint32_t epoch) {
+    if (table_.size() > 0) table_.erase_if(id, [&](const Entry& e) { return e.epoch <= epoch; });
+  }
+  void sweep(Moment now) {
+    if (table_.size() > 0)
+      table_.sweep([&](const SessionId&, const Entry& e) { return e.expires > Ticks::at(now.steady); });
+  }
+
+ private:
+  struct Entry {
+    std::uint32_t epoch, expires;
+  };
+  ShardedTable<SessionId, Entry> table_;
+};
+
 struct SessionMemory {
-  explicit SessionMemory(std::size_t capacity) : learned(capacity), moves(capacity), active(capacity) {}
+  explicit SessionMemory(std::size_t capacity)
+      : learned(capacity), moves(capacity), active(capacity), handed(capacity) {}
+  explicit SessionMemory(const config::Store& store)
+      : learned(store.capacity, store.shared() ? std::optional(store.cache_ttl) : std::nullopt),
+        moves(store.capacity),
+        active(store.capacity),
+        handed(store.capacity) {
+    if (!store.shared()) values = std::make_shared<MemoryValues>(store.memory_bytes);
+  }
   LocalTable learned;
   MoveMemory moves;
   ActiveSessions active;
   RecentMoves recent;
+  HandedOver handed;
+  std::shared_ptr<MemoryValues> values;  // of `kind: memory`
+  StoreCounts store;
 
   /// Drops what has expired. Control thread, now and then.
   void sweep(Moment now) {
     learned.count(now, [](std::uint16_t, std::uint64_t) {});
     moves.sweep(now);
     active.count(now, [](std::uint16_t, std::uint64_t) {});
+    handed.sweep(now);
+    if (values) values->sweep(now.steady);
   }
   std::uint64_t evicted() const noexcept { return learned.evicted() + moves.evicted() + active.evicted(); }
 };

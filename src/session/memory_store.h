@@ -1,8 +1,8 @@
 // The Store of one process: bounded in bytes; what was used least recently goes first.
 //
-// Kept are values as every store keeps them, so `kind: memory` follows the same road. One MemoryValues for the
-// process, one MemoryStore per worker. Threading: MemoryValues any thread (one mutex per shard); MemoryStore its
-// worker's. Nothing here waits.
+// Kept are values as every store keeps them, so `kind: memory` follows the same road. One MemoryValues for
+// the process, one MemoryStore per worker. Threading: MemoryValues any thread (one mutex per shard);
+// MemoryStore its worker's. Nothing here waits.
 #pragma once
 
 #include <array>

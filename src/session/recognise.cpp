@@ -56,6 +56,7 @@ void settle(const Lookup& lookup, SessionMemory& memory, const config::Session& 
   out.key = lookup.key;
   out.lookup = lookup;
   const auto known = lookup.stored ? memory.learned.find_now(lookup.key, now, trace) : std::nullopt;
+  out.stale = lookup.stored && memory.learned.is_copy() && (!known || known->stale);
   if (!known) {
     out.what = What::unbound;
     out.cause = lookup.cause;

@@ -31,6 +31,7 @@ struct Recognised {
   SessionKey key;
   Lookup lookup;
   HashOn derived;
+  bool stale = false;           // a shared store may know better: ask it
   bool came_by_cookie = false;  // a living cookie of ours came back
 };
 

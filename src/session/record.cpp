@@ -14,7 +14,8 @@ void put(std::string& out, std::uint64_t value, int bytes) {
 }
 std::uint64_t take(std::string_view& from, int bytes) noexcept {
   std::uint64_t value = 0;
-  for (int i = 0; i < bytes; ++i) value = value << 8 | static_cast<std::uint8_t>(from[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < bytes; ++i)
+    value = value << 8 | static_cast<std::uint8_t>(from[static_cast<std::size_t>(i)]);
   from.remove_prefix(static_cast<std::size_t>(bytes));
   return value;
 }
@@ -30,8 +31,10 @@ Clock::Wall wall(std::uint64_t ms) noexcept {
 std::string encode(const Record& r) {
   const bool state = r.state.version != 0;
   std::string out(1, format);
-  put(out, (r.ended ? flag_ended : 0U) | (r.replaced ? flag_replaced : 0U) | (r.binding.leave ? flag_leave : 0U) |
-               (state ? flag_state : 0U), 1);
+  put(out,
+      (r.ended ? flag_ended : 0U) | (r.replaced ? flag_replaced : 0U) | (r.binding.leave ? flag_leave : 0U) |
+          (state ? flag_state : 0U),
+      1);
   put(out, static_cast<std::uint64_t>(r.reason), 1);
   out.append(reinterpret_cast<const char*>(r.binding.id.bytes.data()), r.binding.id.bytes.size());
   put(out, r.binding.backend, 8);
@@ -92,7 +95,8 @@ std::optional<Record> move_rule(const std::optional<Record>& standing, const Rec
 std::optional<Record> refresh_rule(const std::optional<Record>& standing, const Record& wanted) {
   if (!standing) return wanted;
   const Binding& now = standing->binding;
-  if (standing->ended || now.epoch > wanted.binding.epoch || !(now.id == wanted.binding.id)) return std::nullopt;
+  if (standing->ended || now.epoch > wanted.binding.epoch || !(now.id == wanted.binding.id))
+    return std::nullopt;
   Record next = *standing;
   if (now.epoch < wanted.binding.epoch) {  // a move that could not be told
     next.binding = wanted.binding;
@@ -106,6 +110,14 @@ std::optional<Record> refresh_rule(const std::optional<Record>& standing, const 
   return next;
 }
 
+std::optional<Record> rename_rule(const std::optional<Record>& standing, const Record& wanted) {
+  if (!standing) return wanted;
+  if (standing->ended || standing->binding.epoch > wanted.binding.epoch) return std::nullopt;
+  Record next = *standing;
+  next.binding = wanted.binding;
+  return next;
+}
+
 std::optional<Record> end_rule(const std::optional<Record>& standing, const Record& wanted) {
   if (standing && !(standing->binding.id == wanted.binding.id)) return std::nullopt;
   Record over = wanted;
@@ -113,8 +125,10 @@ std::optional<Record> end_rule(const std::optional<Record>& standing, const Reco
   return over;
 }
 
-std::optional<Record> save_rule(const std::optional<Record>& standing, const Record& writer, std::uint64_t seen,
-                                const std::function<std::string(std::uint64_t version)>& seal, Saved& outcome) {
+std::optional<Record> save_rule(const std::optional<Record>& standing, const Record& writer,
+                                std::uint64_t seen,
+                                const std::function<std::string(std::uint64_t version)>& seal,
+                                Saved& outcome) {
   outcome = Saved::outdated;
   Record next = standing ? *standing : writer;
   const Binding& now = next.binding;

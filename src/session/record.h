@@ -1,7 +1,7 @@
 // What a store keeps of a session, and the rules by which it changes. Pure.
 //
-// One record per session: its binding, and the app's state if there is any. So a move decides the binding, shuts
-// out late writers of the state and hands the state over in one atomic step.
+// One record per session: its binding, and the app's state if there is any. So a move decides the binding,
+// shuts out late writers of the state and hands the state over in one atomic step.
 //
 // Each rule takes what stands (nothing: no record, or one that cannot be read) and returns what shall stand
 // instead, or nothing: it stays. Bytes: format 1, flags, reason, id 16, backend 8, generation 8, epoch 4,
@@ -42,13 +42,18 @@ std::optional<Record> bind_rule(const std::optional<Record>& standing, const Rec
 std::optional<Record> move_rule(const std::optional<Record>& standing, const Record& wanted);
 /// Used again: stamps, generation, a wish to leave. Writes the record back that the store has lost.
 std::optional<Record> refresh_rule(const std::optional<Record>& standing, const Record& wanted);
+/// The same session goes on under another id of ours (renewal).
+std::optional<Record> rename_rule(const std::optional<Record>& standing, const Record& wanted);
 /// Over (`end`), or under another name from now on (`replaced`); the state goes.
 std::optional<Record> end_rule(const std::optional<Record>& standing, const Record& wanted);
 
 enum class Saved : std::uint8_t { saved, outdated, conflict };
-/// Compare-and-set on (epoch, owner): a late answer of a previous owner loses. `seen`: the version that the app
-/// says it knew; 0: it does not say, the last completed response wins. `seal` makes the bytes for a version.
-std::optional<Record> save_rule(const std::optional<Record>& standing, const Record& writer, std::uint64_t seen,
-                                const std::function<std::string(std::uint64_t version)>& seal, Saved& outcome);
+/// Compare-and-set on (epoch, owner): a late answer of a previous owner loses. `seen`: the version that the
+/// app says it knew; 0: it does not say, the last completed response wins. `seal` makes the bytes for a
+/// version.
+std::optional<Record> save_rule(const std::optional<Record>& standing, const Record& writer,
+                                std::uint64_t seen,
+                                const std::function<std::string(std::uint64_t version)>& seal,
+                                Saved& outcome);
 
 }  // namespace remora

@@ -14,7 +14,8 @@ namespace remora {
 
 namespace {
 
-/// KEYS[1]; ARGV: expected token or '', new value with its token, ttl in ms. {1}: done; {0, value}: it was not so.
+/// KEYS[1]; ARGV: expected token or '', new value with its token, ttl in ms. {1}: done; {0, value}: it was
+/// not so.
 constexpr std::string_view swap_script =
     "local v=redis.call('GET',KEYS[1]) "
     "local t=v and string.sub(v..'\\0\\0\\0\\0\\0\\0\\0\\0',1,8) or '' "
@@ -155,7 +156,8 @@ RedisStore::Connection RedisStore::connection(const config::Address& address, bo
     node.address = address;
     if (sentinel) node.database = 0;
     const bool master = settings_.redis_mode == config::RedisMode::sentinel && !sentinel;
-    known = std::make_shared<StoreConnection>(around_, node, greeting(node, master, sentinel), make_resp_reader);
+    known =
+        std::make_shared<StoreConnection>(around_, node, greeting(node, master, sentinel), make_resp_reader);
     known->start();
   }
   return known;
@@ -340,8 +342,8 @@ bool RedisStore::adopt_slots(const Reply& reply, const config::Address& said_by)
     if (from < 0 || to >= static_cast<std::int64_t>(slot_count) || from > to || port < 1 || port > 65535)
       return false;
     const std::string& host = range.list[2].list[0].text;  // empty: the one that answers
-    const Connection c = connection({config::Address::Kind::tcp, host.empty() ? said_by.host : host,
-                                     static_cast<std::uint16_t>(port)});
+    const Connection c = connection(
+        {config::Address::Kind::tcp, host.empty() ? said_by.host : host, static_cast<std::uint16_t>(port)});
     auto at = std::find(nodes.begin(), nodes.end(), c);
     if (at == nodes.end()) at = nodes.insert(nodes.end(), c);
     const auto number = static_cast<std::uint16_t>(at - nodes.begin() + 1);

@@ -1,10 +1,10 @@
 // Redis as a Store: one server, a master that sentinels name, or a cluster.
 //
-// A value is kept behind eight random bytes, its token; a swap is one Lua script (by its SHA, with the text when
-// the server does not know it), so it is atomic. Servers that fail over: `sentinel` asks who is master when the
-// connection ends, is refused (READONLY), and every few seconds; `cluster` follows MOVED and ASK and reads the
-// slots anew. What was written to a master that dies before it was replicated is lost, as Redis has it.
-// Threading, lifetime: as Store says.
+// A value is kept behind eight random bytes, its token; a swap is one Lua script (by its SHA, with the text
+// when the server does not know it), so it is atomic. Servers that fail over: `sentinel` asks who is master
+// when the connection ends, is refused (READONLY), and every few seconds; `cluster` follows MOVED and ASK and
+// reads the slots anew. What was written to a master that dies before it was replicated is lost, as Redis has
+// it. Threading, lifetime: as Store says.
 #pragma once
 
 #include <array>

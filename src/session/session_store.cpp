@@ -29,8 +29,9 @@ Task<Result<std::optional<Record>>> SessionStore::find(SessionKey key, StoreCall
   co_return decode((*found)->value);
 }
 
-Task<Result<SessionStore::Standing>> SessionStore::change(SessionKey key, Rule rule, config::Session lifetimes,
-                                                          bool fresh, StoreCall call) {
+Task<Result<SessionStore::Standing>> SessionStore::change(SessionKey key, Rule rule,
+                                                          config::Session lifetimes, bool fresh,
+                                                          StoreCall call) {
   const std::string at = name(key);
   std::optional<Store::Found> found;
   if (!fresh) {

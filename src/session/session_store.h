@@ -1,7 +1,7 @@
 // Sessions in a store: first writer wins, moves by epoch, state that follows its session.
 //
-// The rules are in record.h, the atomicity is the store's (swap); here is the loop between them: read, decide,
-// swap, and again when somebody was faster. Threading, lifetime: as the Store below it.
+// The rules are in record.h, the atomicity is the store's (swap); here is the loop between them: read,
+// decide, swap, and again when somebody was faster. Threading, lifetime: as the Store below it.
 #pragma once
 
 #include "remora/config.h"
@@ -23,7 +23,8 @@ class SessionStore {
   };
   Task<Result<std::optional<Record>>> find(SessionKey key, StoreCall call);
   /// Applies `rule` in one atomic step. `fresh`: probably nothing stands, so that one round trip will do.
-  Task<Result<Standing>> change(SessionKey key, Rule rule, config::Session lifetimes, bool fresh, StoreCall call);
+  Task<Result<Standing>> change(SessionKey key, Rule rule, config::Session lifetimes, bool fresh,
+                                StoreCall call);
   /// Whether PREFIX:revoked:VALUE is in the store.
   Task<Result<bool>> revoked(std::string value, StoreCall call);
   Store& store() const noexcept { return store_; }

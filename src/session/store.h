@@ -1,9 +1,9 @@
 // Store: values under keys outside this process, with compare-and-set. The contract of memory, Redis and
 // Memcached; what sessions make of it is in session_store.h.
 //
-// A value is opaque. Each write of a key has a token; a swap succeeds only if the key still has the token that
-// the caller saw (0: the key must not exist), in one atomic step at the store. So every rule about sessions
-// (first writer wins, epochs) is decided by one pure function here and is the same for every store.
+// A value is opaque. Each write of a key has a token; a swap succeeds only if the key still has the token
+// that the caller saw (0: the key must not exist), in one atomic step at the store. So every rule about
+// sessions (first writer wins, epochs) is decided by one pure function here and is the same for every store.
 //
 // Failures are values: `unavailable` (nobody there: costs nothing, because connections know it), `timeout`,
 // `refused` (the store answered, but not what was asked for). The caller goes on without the store.

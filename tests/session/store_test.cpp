@@ -37,7 +37,8 @@ struct Kind {
 class Instance {
  public:
   explicit Instance(const config::Store& settings, std::shared_ptr<MemoryValues> values = nullptr) {
-    around = std::make_shared<StoreSurroundings>(StoreSurroundings{loop, clock, settings, {}, nullptr, FastRandom(7)});
+    around = std::make_shared<StoreSurroundings>(
+        StoreSurroundings{loop, clock, settings, {}, nullptr, FastRandom(7)});
     if (settings.kind == config::StoreKind::redis)
       store = std::make_unique<RedisStore>(around);
     else if (settings.kind == config::StoreKind::memcached)
@@ -73,9 +74,8 @@ class Instance {
   }
   StoreCall call(std::chrono::milliseconds limit = 2s) { return {wake, clock.steady_now() + limit}; }
   void ready() {
-    run_until([&] {
-      return store->available() && wait(sessions->find(SessionKey{}, call(500ms))).has_value();
-    });
+    run_until(
+        [&] { return store->available() && wait(sessions->find(SessionKey{}, call(500ms))).has_value(); });
     ASSERT_TRUE(store->available()) << store->trouble();
   }
 
@@ -138,7 +138,8 @@ std::vector<Kind> kinds() {
          for (auto& server : memcached) {
            if (!server) server = std::make_unique<test::MemcachedServer>();
            config::StoreNode node;
-           node.address = {config::Address::Kind::tcp, "127.0.0.1", static_cast<std::uint16_t>(server->port())};
+           node.address = {config::Address::Kind::tcp, "127.0.0.1",
+                           static_cast<std::uint16_t>(server->port())};
            s.nodes.push_back(node);
          }
          return s;
@@ -176,7 +177,8 @@ class Contract : public testing::TestWithParam<Kind> {
     one_->ready();
     two_->ready();
   }
-  SessionStore::Standing change(Instance& at, const SessionKey& key, SessionStore::Rule rule, bool fresh = false) {
+  SessionStore::Standing change(Instance& at, const SessionKey& key, SessionStore::Rule rule,
+                                bool fresh = false) {
     auto standing = at.wait(at.sessions->change(key, std::move(rule), lifetimes_, fresh, at.call()));
     EXPECT_TRUE(standing.has_value()) << standing.error().message() << " " << at.store->trouble();
     return standing ? *standing : SessionStore::Standing{};
@@ -187,7 +189,8 @@ class Contract : public testing::TestWithParam<Kind> {
   SessionStore::Standing move(Instance& at, const SessionKey& key, const Record& r) {
     return change(at, key, [r](const auto& now) { return move_rule(now, r); });
   }
-  Saved save(Instance& at, const SessionKey& key, const Record& r, const std::string& state, std::uint64_t seen = 0) {
+  Saved save(Instance& at, const SessionKey& key, const Record& r, const std::string& state,
+             std::uint64_t seen = 0) {
     Saved outcome = Saved::saved;
     change(at, key, [&](const auto& now) {
       return save_rule(now, r, seen, [&](std::uint64_t) { return state; }, outcome);
@@ -280,7 +283,7 @@ TEST_P(Contract, StateFollowsItsSessionByteForByteAndAZombiesLateSaveLoses) {
   EXPECT_EQ(moved.record->state.sealed, every_byte);
   EXPECT_EQ(moved.record->state.version, 1U);
   EXPECT_EQ(moved.record->state.epoch, 1U);
-  EXPECT_EQ(save(*one_, key, record_at(11), "late"), Saved::outdated);   // an older epoch
+  EXPECT_EQ(save(*one_, key, record_at(11), "late"), Saved::outdated);     // an older epoch
   EXPECT_EQ(save(*one_, key, record_at(33, 2), "else"), Saved::outdated);  // not its owner
   EXPECT_EQ(find(*one_, key)->state.sealed, every_byte);
   EXPECT_EQ(save(*two_, key, record_at(22, 2), "new"), Saved::saved);
@@ -317,9 +320,10 @@ TEST_P(Contract, WhatItsLifetimeHasEndedIsGone) {
 }
 
 TEST_P(Contract, GarbageUnderOurKeysIsNoRecordAndIsOverwritten) {
-  for (const std::string& garbage : {std::string(""), std::string("x"), std::string("not a record at all"),
-                                    std::string("\x02 another format, long enough to be a record of sixty bytes"),
-                                    encode(record_at(5)).substr(0, 20), encode(record_at(5)) + "rest"}) {
+  for (const std::string& garbage :
+       {std::string(""), std::string("x"), std::string("not a record at all"),
+        std::string("\x02 another format, long enough to be a record of sixty bytes"),
+        encode(record_at(5)).substr(0, 20), encode(record_at(5)) + "rest"}) {
     const SessionKey key = key_of("garbage" + garbage);
     std::string name = "remora:s:";
     base64url_append(name, key.mac.data(), key.mac.size());
@@ -355,7 +359,8 @@ TEST_P(Contract, SessionsGoOnWhenAMasterDiesInTheMiddle) {
       const Record wanted = record_at(22, 2);
       const auto began = std::chrono::steady_clock::now();
       const auto standing = one_->wait(one_->sessions->change(
-          keys[*at], [wanted](const auto& now) { return move_rule(now, wanted); }, lifetimes_, false, one_->call(200ms)));
+          keys[*at], [wanted](const auto& now) { return move_rule(now, wanted); }, lifetimes_, false,
+          one_->call(200ms)));
       longest = std::max(longest, std::chrono::steady_clock::now() - began);
       if (standing && standing->record && standing->record->binding.epoch == 2) {
         ++moved;
@@ -383,7 +388,8 @@ TEST_P(Contract, SessionsGoOnWhenAMasterDiesInTheMiddle) {
               static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(longest).count()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, Contract, testing::ValuesIn(kinds()), [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Stores, Contract, testing::ValuesIn(kinds()),
+                         [](const auto& info) { return info.param.name; });
 
 // Dead parts ----------------------------------------------------------------------------------------
 
@@ -414,7 +420,8 @@ TEST(DeadStore, ThatWasKilledAndStartedEmptyIsUsedAgainWithItsScript) {
   const SessionKey key = key_of("empty");
   const Record r = record_at(11);
   const auto bind = [&] {
-    return at.wait(at.sessions->change(key, [r](const auto& now) { return bind_rule(now, r); }, {}, true, at.call(300ms)));
+    return at.wait(at.sessions->change(
+        key, [r](const auto& now) { return bind_rule(now, r); }, {}, true, at.call(300ms)));
   };
   EXPECT_TRUE(bind().has_value());
   server.kill();
@@ -443,9 +450,10 @@ TEST(DeadStore, WithAWrongPasswordSaysSoWithoutSayingIt) {
 
 /// A server that answers every question with the same bytes.
 TEST(DeadStore, ThatTalksNonsenseIsNoStore) {
-  for (const std::string& nonsense : {std::string("HTTP/1.1 400 Bad Request\r\n\r\n"), std::string("*1000000000\r\n"),
-                                     std::string("$99999999999999\r\n"), std::string("-ERR no\r\n"),
-                                     std::string(1000, '*'), std::string("+PONG\r\n+PONG\r\n+PONG\r\n")}) {
+  for (const std::string& nonsense :
+       {std::string("HTTP/1.1 400 Bad Request\r\n\r\n"), std::string("*1000000000\r\n"),
+        std::string("$99999999999999\r\n"), std::string("-ERR no\r\n"), std::string(1000, '*'),
+        std::string("+PONG\r\n+PONG\r\n+PONG\r\n")}) {
     test::Origin server([nonsense](test::Socket& s) {
       while (s.receive_some()) {
         s.buffer().clear();

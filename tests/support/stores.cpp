@@ -42,9 +42,10 @@ RedisServer::~RedisServer() {
 }
 
 void RedisServer::start() {
-  std::vector<std::string> arguments = {"redis-server", "--port", std::to_string(port_), "--bind", "127.0.0.1",
-                                        "--save",       "",       "--appendonly",        "no",     "--dir",
-                                        folder_};
+  std::vector<std::string> arguments = {
+      "redis-server", "--port", std::to_string(port_), "--bind", "127.0.0.1",
+      "--save",       "",       "--appendonly",        "no",     "--dir",
+      folder_};
   arguments.insert(arguments.end(), more_.begin(), more_.end());
   process_ = std::make_unique<Process>(arguments, folder_ + "/log");
   process_->wait_for_port(port_);
@@ -63,7 +64,8 @@ MemcachedServer::MemcachedServer() : port_(free_port()) {
 }
 
 void MemcachedServer::start() {
-  std::vector<std::string> arguments = {"memcached", "-l", "127.0.0.1", "-p", std::to_string(port_), "-U", "0"};
+  std::vector<std::string> arguments = {"memcached",           "-l", "127.0.0.1", "-p",
+                                        std::to_string(port_), "-U", "0"};
   if (::geteuid() == 0) arguments.insert(arguments.end(), {"-u", "root"});
   process_ = std::make_unique<Process>(arguments, "/dev/null");
   process_->wait_for_port(port_);
@@ -72,12 +74,13 @@ void MemcachedServer::start() {
 RedisCluster::RedisCluster() {
   std::string all;
   for (int i = 0; i < 6; ++i) {
-    nodes_.push_back(std::make_unique<RedisServer>(
-        std::vector<std::string>{"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port",
-                                 std::to_string(free_port()), "--cluster-replica-validity-factor", "0"}));
+    nodes_.push_back(std::make_unique<RedisServer>(std::vector<std::string>{
+        "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port",
+        std::to_string(free_port()), "--cluster-replica-validity-factor", "0"}));
     all += " 127.0.0.1:" + std::to_string(nodes_.back()->port());
   }
-  const std::string said = run("timeout 60 redis-cli --cluster create" + all + " --cluster-replicas 1 --cluster-yes");
+  const std::string said =
+      run("timeout 60 redis-cli --cluster create" + all + " --cluster-replicas 1 --cluster-yes");
   EXPECT_NE(said.find("All 16384 slots covered"), std::string::npos) << said;
   for (const auto& node : nodes_)
     EXPECT_TRUE(eventually([&] {
@@ -86,24 +89,29 @@ RedisCluster::RedisCluster() {
   // A master is only replaced once its replica has a copy.
   for (std::size_t i = 3; i < nodes_.size(); ++i)
     EXPECT_TRUE(eventually([&] {
-      return ask_store(nodes_[i]->port(), "INFO replication").find("master_link_status:up") != std::string::npos;
+      return ask_store(nodes_[i]->port(), "INFO replication").find("master_link_status:up") !=
+             std::string::npos;
     }));
 }
 
 RedisSentinel::RedisSentinel() : folder_(make_folder()), port_(free_port()) {
   master_ = std::make_unique<RedisServer>();
   const std::string master = std::to_string(master_->port());
-  replica_ = std::make_unique<RedisServer>(std::vector<std::string>{"--replicaof", "127.0.0.1 " + master,
-                                                                    "--repl-diskless-sync-delay", "0"});
+  replica_ = std::make_unique<RedisServer>(
+      std::vector<std::string>{"--replicaof", "127.0.0.1 " + master, "--repl-diskless-sync-delay", "0"});
   std::ofstream(folder_ + "/sentinel.conf")
       << "bind 127.0.0.1\nport " << port_ << "\ndir " << folder_ << "\nsentinel monitor mymaster 127.0.0.1 "
-      << master << " 1\nsentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 3000\n";
+      << master
+      << " 1\nsentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 3000\n";
   process_ = std::make_unique<Process>(std::vector<std::string>{"redis-sentinel", folder_ + "/sentinel.conf"},
                                        folder_ + "/log");
   process_->wait_for_port(port_);
-  EXPECT_TRUE(eventually([&] {
-    return ask_store(port_, "SENTINEL MASTER mymaster").find("num-slaves\r\n$1\r\n1") != std::string::npos;
-  }, std::chrono::seconds(30)));
+  EXPECT_TRUE(eventually(
+      [&] {
+        return ask_store(port_, "SENTINEL MASTER mymaster").find("num-slaves\r\n$1\r\n1") !=
+               std::string::npos;
+      },
+      std::chrono::seconds(30)));
 }
 
 RedisSentinel::~RedisSentinel() {

@@ -1,5 +1,5 @@
-// Real stores that a test starts: redis-server, a cluster, sentinels, memcached; all on loopback, in a folder of
-// their own, ended with the test.
+// Real stores that a test starts: redis-server, a cluster, sentinels, memcached; all on loopback, in a folder
+// of their own, ended with the test.
 #pragma once
 
 #include <functional>

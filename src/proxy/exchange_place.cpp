@@ -1,0 +1,239 @@
+// Where a session is served: at its backend, at the one that it moves to, or at a new one's.
+
+#include <algorithm>
+
+#include "balance/expected_load.h"
+#include "balance/rendezvous.h"
+#include "proxy/exchange.h"
+
+namespace remora {
+
+using Kind = Failure::Kind;
+using What = Recognised::What;
+using Family = Affinity::Family;
+
+bool Exchange::choose_member(const Failure& before) {
+  switch (recognised_.what) {
+    case What::session:
+      return choose_for_session(before);
+    case What::unbound:
+      return choose_for_unbound();
+    case What::derived:
+      return serve_at(
+          rendezvous(recognised_.derived.hash, *pool_->snapshot, tried_, recognised_.derived.bounded_load));
+    case What::detached:
+      return serve_at(usable_bound(recognised_.binding.backend)) ||
+             serve_at(balancer().pick(tried_, Purpose::request));
+    case What::nothing:
+    case What::lost:
+      break;
+  }
+  return place_new();
+}
+
+bool Exchange::serve_at(const Member* member) noexcept {
+  if (member != nullptr) member_ = member;
+  return member != nullptr;
+}
+
+const Member* Exchange::usable_bound(std::uint64_t backend) const noexcept {
+  const Member* const m = pool_->snapshot->find(backend);
+  return m != nullptr && m->accepts_bound() && !tried_.contains(m->backend.get()) ? m : nullptr;
+}
+
+/// Past its backend's drain deadline a session moves with its next request: a bounded number per second, and
+/// only if somebody else can take it.
+bool Exchange::should_leave() const noexcept {
+  constexpr double moves_per_second = 100;
+  return member_->leaving && target_of_move(Reason::drain) != nullptr &&
+         pool_->counters->drain.allow(moves_per_second, head_at_);
+}
+
+bool Exchange::choose_for_session(const Failure& before) {
+  if (!before) {
+    served_.binding = recognised_.binding;
+    served_.refresh = recognised_.old_key || recognised_.stamp_is_old;
+    served_.changed = recognised_.behind;
+    served_.came_by_cookie = recognised_.came_by_cookie;
+    // The client's token is from before a move: for it, this is the request that moved.
+    served_.reason = recognised_.moved_for == Reason::none ? Reason::sticky : recognised_.moved_for;
+    member_ = pool_->snapshot->find(served_.binding.backend);
+    Reason why = reason_to_move(member_, served_.binding);
+    if (why == Reason::none && should_leave()) why = Reason::drain;
+    if (why == Reason::none && wants_rebalance()) why = Reason::rebalance;
+    // Another request moved it here, and the backend may not have heard of it yet.
+    agree_ = why == Reason::none && keeps_state() &&
+             worker_.memory->handed.pending(served_.binding.id, served_.binding.epoch);
+    bound_ = why == Reason::none;
+    return bound_ || move_session(why);
+  }
+  if (bound_ && !tried_.contains(member_->backend.get())) return true;
+  return move_session(before.kind == Kind::queue_full ? Reason::overload : Reason::failover);
+}
+
+/// An id of the app that nothing is known of: the server that the id itself names, else the rendezvous choice
+/// of its key, which is the same on every worker and replica.
+bool Exchange::choose_for_unbound() {
+  const Lookup& lookup = recognised_.lookup;
+  const Member* to = lookup.route != 0 ? usable_bound(lookup.route) : nullptr;
+  if (to == nullptr) to = rendezvous(lookup.key.hash(), *pool_->snapshot, tried_);
+  if (!serve_at(to)) return false;
+  begin_session(id_from_key(lookup.key), Reason::new_);
+  return true;
+}
+
+bool Exchange::place_new() {
+  const bool begins = has_sessions() && !view().preflight &&
+                      std::any_of(pool_->affinity.begin(), pool_->affinity.end(),
+                                  [](const auto& kind) { return kind->family() != Family::derived; });
+  const Member* picked = begins ? place_of_first_requests() : nullptr;
+  if (picked == nullptr) picked = balancer().pick(tried_, begins ? Purpose::session : Purpose::request);
+  if (!serve_at(picked)) return false;
+  if (!begins) return true;
+  if (first_placed_.backend != picked->backend->hash || first_placed_.pool != pool_index_)
+    first_placed_ = {picked->backend->hash, pool_index_, head_at_};
+  const bool over = recognised_.cause == Cause::idle || recognised_.cause == Cause::too_old;
+  begin_session(served_.begun ? served_.binding.id : new_session_id(), over ? Reason::expired : Reason::new_);
+  return true;
+}
+
+/// A browser's first requests come in parallel and without a session: those of one connection share a backend
+/// for a second, so that what one of them begins, the others find. Not through a proxy, whose connections
+/// many clients share.
+const Member* Exchange::place_of_first_requests() const noexcept {
+  if (first_placed_.backend == 0 || first_placed_.pool != pool_index_ ||
+      head_at_ - first_placed_.at > std::chrono::seconds(1) || arrival_.trusted)
+    return nullptr;
+  for (const Field& f : request_.fields)
+    if (f.known == Known::via || f.known == Known::forwarded || f.known == Known::x_forwarded_for ||
+        f.known == Known::x_forwarded_host || f.known == Known::x_forwarded_proto)
+      return nullptr;
+  const Member* const m = pool_->snapshot->find(first_placed_.backend);
+  return m != nullptr && m->accepts_new() && !tried_.contains(m->backend.get()) ? m : nullptr;
+}
+
+void Exchange::begin_session(const SessionId& id, Reason reason) {
+  served_.binding = born(id, *member_->backend, worker_.clock.wall_now());
+  served_.begun = true;
+  served_.reason = reason;
+}
+
+namespace {
+std::string backend_name(const PoolSnapshot& pool, std::uint64_t hash) {
+  const Member* const m = pool.find(hash);
+  return m != nullptr ? m->backend->id : "removed";
+}
+}  // namespace
+
+/// Gives the session another backend. The tables have the last word: of parallel requests that move it, the
+/// first decides and the others follow.
+bool Exchange::move_session(Reason why) {
+  bound_ = false;
+  if (pool_->config.session.on_lost == config::OnLost::reject && why != Reason::overload &&
+      why != Reason::rebalance) {
+    served_.reason = why;
+    return lose_session();
+  }
+  constexpr int most_rounds = 4;
+  for (int round = 0; round < most_rounds; ++round) {
+    const Member* const to = target_of_move(why);
+    if (to == nullptr) return false;
+    const Binding wanted = moved(served_.binding, *to->backend);
+    const Binding standing = record_move(wanted, why);
+    served_.binding = standing;
+    served_.reason = why;
+    served_.changed = true;
+    if (standing.epoch == wanted.epoch && standing.backend == wanted.backend) {
+      worker_.memory->recent.add({pool_->config.name,
+                                  backend_name(*pool_->snapshot, recognised_.binding.backend),
+                                  to->backend->id, why, worker_.clock.wall_now()});
+      agree_ = pool_store() != nullptr;
+      if (keeps_state()) worker_.memory->handed.begin(standing.id, standing.epoch, moment());
+      return serve_at(to);
+    }
+    if (serve_at(usable_bound(standing.backend))) {
+      agree_ = keeps_state();
+      return true;
+    }
+  }
+  return false;
+}
+
+const Member* Exchange::target_of_move(Reason why) const noexcept {
+  const std::uint64_t key = move_key(served_.binding), from = served_.binding.backend;
+  const auto other = [&](const Member& m) {
+    // A restarted process is as good as any other; one that wants to be rid of the session is not.
+    const bool same = m.backend->hash == from && why != Reason::restart;
+    return !same && !tried_.contains(m.backend.get());
+  };
+  if (why != Reason::rebalance) return rendezvous_if(key, *pool_->snapshot, other);
+  const double mean = mean_load();
+  return rendezvous_if(key, *pool_->snapshot, [&](const Member& m) {
+    return other(m) && expected_load(*m.backend, head_at_) / m.weight < mean;
+  });
+}
+
+/// Returns what now stands, which may be another's move.
+Binding Exchange::record_move(const Binding& wanted, Reason why) {
+  SessionMemory& memory = *worker_.memory;
+  const config::Session& lifetimes = pool_->config.session;
+  const Moment at = moment();
+  Binding standing = wanted;
+  if (recognised_.learned) {
+    const Standing s =
+        memory.learned.move(recognised_.key, wanted.epoch - 1, wanted, why, pool_->number, lifetimes, at);
+    if (!s.ended && s.binding.id == wanted.id) standing = s.binding;
+  }
+  const Move move = memory.moves.moved(wanted.id, standing.epoch, standing.backend, why, lifetimes, at);
+  if (move.kind == Move::Kind::moved && move.epoch >= standing.epoch) {
+    standing.epoch = move.epoch;
+    standing.backend = move.backend;
+  }
+  if (standing.backend != wanted.backend) standing.generation = 0;
+  return standing;
+}
+
+/// The app would rather see an error than another server (`on_lost: reject`, `on_unknown: reject`): the
+/// client forgets its token, and this session does not come back.
+bool Exchange::lose_session() {
+  if (recognised_.what == What::session) {
+    const Binding& b = served_.binding;
+    worker_.memory->moves.ended(b.id, b.epoch, served_.reason, pool_->config.session, moment());
+    if (recognised_.learned) worker_.memory->learned.end(recognised_.key, b.id);
+    worker_.memory->active.gone(b.id);
+    tell_end(b);
+  }
+  counts().count(SessionEvent::lost);
+  answer_status_ = pool_->config.session.reject_status;
+  answer_body_ = pool_->config.session.reject_body;
+  clear_session_ = true;
+  return false;
+}
+
+// Rebalance -----------------------------------------------------------------------------------------
+
+double Exchange::mean_load() const noexcept {
+  double load = 0, weights = 0;
+  for (const Member& m : pool_->snapshot->members) {
+    if (!m.accepts_new() || m.backup) continue;
+    load += expected_load(*m.backend, head_at_);
+    weights += m.weight;
+  }
+  return weights > 0 ? load / weights : 0;
+}
+
+/// Only a session that has been idle, with nothing open, on a backend with more than its share, and only so
+/// many per second.
+bool Exchange::wants_rebalance() {
+  const auto& rules = pool_->config.session.rebalance;
+  if (!rules) return false;
+  const auto idle =
+      worker_.memory->active.begin(served_.binding, pool_->number, pool_->config.session, moment());
+  open_session_ = served_.binding.id;
+  if (!idle || *idle < rules->min_idle || member_->weight == 0) return false;
+  const double mean = mean_load();
+  if (expected_load(*member_->backend, head_at_) / member_->weight <= rules->threshold * mean) return false;
+  return pool_->counters->rebalance.allow(rules->moves_per_second, head_at_);
+}
+
+}  // namespace remora

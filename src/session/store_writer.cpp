@@ -1,0 +1,196 @@
+#include "session/store_writer.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+namespace remora {
+
+namespace {
+constexpr std::size_t most_jobs = 20000, most_bytes = 16U << 20;
+constexpr unsigned most_lanes = 4;
+
+struct HashKey {
+  std::size_t operator()(const SessionKey& k) const noexcept { return k.hash(); }
+};
+
+std::size_t size_of(const StoreWriter::Job& job) {
+  return job.save ? job.save->plain.size() : 0;
+}
+}  // namespace
+
+StoreOutcome outcome_of(const error_code& ec) noexcept {
+  if (!ec) return StoreOutcome::done;
+  if (ec == StoreErrc::timeout) return StoreOutcome::timeout;
+  if (ec == StoreErrc::refused) return StoreOutcome::refused;
+  if (ec == StoreErrc::full) return StoreOutcome::full;
+  return StoreOutcome::unavailable;
+}
+
+std::string_view to_string(StoreOutcome o) noexcept {
+  constexpr std::string_view names[] = {"done", "timeout", "unavailable", "refused", "full"};
+  static_assert(std::size(names) == static_cast<std::size_t>(StoreOutcome::count_));
+  return names[static_cast<std::size_t>(o)];
+}
+
+std::string_view to_string(StateEvent e) noexcept {
+  constexpr std::string_view names[] = {"saved",   "outdated", "conflict", "too_large",   "malformed",
+                                        "unsaved", "replayed", "none",     "unavailable", "unreadable"};
+  static_assert(std::size(names) == static_cast<std::size_t>(StateEvent::count_));
+  return names[static_cast<std::size_t>(e)];
+}
+
+std::optional<Record> apply(const StoreWriter::Job& job, const std::optional<Record>& standing,
+                            CryptoScratch& scratch, Saved& saved) {
+  if (job.record.ended) return end_rule(standing, job.record);
+  std::optional<Record> next;
+  if (standing || !job.only_if_there || job.save) next = refresh_rule(standing, job.record);
+  if (!job.save) return next;
+  const auto seal = [&](std::uint64_t version) {
+    if (job.save->plain.empty()) return std::string();  // deleted
+    return job.save->keeper->seal(job.save->plain, job.key, job.record.binding.epoch, version, scratch);
+  };
+  auto with_state = save_rule(next ? next : standing, job.record, job.save->seen, seal, saved);
+  return with_state ? with_state : next;
+}
+
+struct StoreWriter::Shared {
+  Shared(Loop& l, SessionStore& s, const Clock& c, std::chrono::milliseconds t, StoreCounts& n)
+      : loop(l), store(s), clock(c), timeout(t), counts(n) {}
+  Loop& loop;
+  SessionStore& store;
+  const Clock& clock;
+  const std::chrono::milliseconds timeout;
+  StoreCounts& counts;
+  CryptoScratch scratch;
+  std::deque<SessionKey> order;
+  std::unordered_map<SessionKey, Job, HashKey> jobs;
+  std::unordered_map<SessionKey, bool, HashKey> under_way;
+  std::size_t bytes = 0;
+  unsigned lanes = 0;
+  bool stopping = false;
+  std::vector<Wake*> waiting;
+
+  void put(Job job) {
+    const auto known = jobs.find(job.key);
+    if (known != jobs.end()) {
+      Job& old = known->second;
+      bytes -= size_of(old);
+      if (!job.save && !job.record.ended) job.save = std::move(old.save);
+      if (old.record.ended && old.record.binding.id == job.record.binding.id) job.record.ended = true;
+      job.only_if_there = job.only_if_there && old.only_if_there;
+      if (old.record.binding.epoch > job.record.binding.epoch) job.record = old.record;
+      bytes += size_of(job);
+      old = std::move(job);
+      return;
+    }
+    if (jobs.size() >= most_jobs || bytes + size_of(job) > most_bytes) {
+      StoreCounts::add(counts.dropped);
+      if (job.save) counts.count(StateEvent::unsaved);
+      return;
+    }
+    bytes += size_of(job);
+    order.push_back(job.key);
+    counts.waiting.fetch_add(1, std::memory_order_relaxed);
+    jobs.emplace(job.key, std::move(job));
+  }
+  /// The first whose session is not being told of already.
+  std::optional<Job> take() {
+    for (std::size_t n = order.size(); n > 0; --n) {
+      const SessionKey key = order.front();
+      order.pop_front();
+      if (under_way.contains(key)) {
+        order.push_back(key);
+        continue;
+      }
+      const auto at = jobs.find(key);
+      Job job = std::move(at->second);
+      jobs.erase(at);
+      bytes -= size_of(job);
+      counts.waiting.fetch_sub(1, std::memory_order_relaxed);
+      under_way.emplace(key, true);
+      return job;
+    }
+    return std::nullopt;
+  }
+  bool outlived(const Job& job) const {
+    return clock.wall_now() - job.record.binding.created >= job.lifetimes.max_lifetime;
+  }
+};
+
+StoreWriter::StoreWriter(Loop& loop, SessionStore& store, const Clock& clock,
+                         std::chrono::milliseconds timeout, StoreCounts& counts)
+    : shared_(std::make_shared<Shared>(loop, store, clock, timeout, counts)) {}
+
+StoreWriter::~StoreWriter() {
+  stop();
+}
+
+void StoreWriter::stop() noexcept {
+  shared_->stopping = true;
+  const auto waiting = shared_->waiting;
+  for (Wake* wake : waiting) wake->set(Wake::stop);
+}
+
+bool StoreWriter::idle() const noexcept {
+  return shared_->jobs.empty() && shared_->lanes == 0;
+}
+
+void StoreWriter::later(Job job) {
+  Shared& s = *shared_;
+  if (s.stopping) return;
+  s.put(std::move(job));
+  if (s.lanes >= most_lanes || s.lanes >= s.jobs.size()) return;
+  ++s.lanes;
+  asio::co_spawn(s.loop.ctx.get_executor(), run(shared_), asio::detached);
+}
+
+Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
+  Wake wake(s->loop.wheel);
+  s->waiting.push_back(&wake);
+  struct Leave {
+    Shared& s;
+    Wake* wake;
+    ~Leave() {
+      std::erase(s.waiting, wake);
+      --s.lanes;
+    }
+  } leave{*s, &wake};
+  while (!s->stopping) {
+    std::optional<Job> job = s->take();
+    if (!job) co_return;
+    Saved saved = Saved::saved;
+    SessionStore::Rule rule = [&job, &s, &saved](const std::optional<Record>& standing) {
+      return apply(*job, standing, s->scratch, saved);
+    };
+    const StoreCall call{wake, s->clock.steady_now() + s->timeout};
+    Result<SessionStore::Standing> standing =
+        co_await s->store.change(job->key, std::move(rule), job->lifetimes, false, call);
+    s->under_way.erase(job->key);
+    const StoreOutcome outcome = standing ? StoreOutcome::done : outcome_of(standing.error());
+    s->counts.count(outcome);
+    if (outcome == StoreOutcome::done) {
+      if (job->late) StoreCounts::add(s->counts.written_late);
+      if (job->save)
+        s->counts.count(saved == Saved::saved      ? StateEvent::saved
+                        : saved == Saved::conflict ? StateEvent::conflict
+                                                   : StateEvent::outdated);
+      continue;
+    }
+    if (outcome == StoreOutcome::refused || outcome == StoreOutcome::full || s->outlived(*job)) {
+      StoreCounts::add(s->counts.dropped);
+      if (job->save) s->counts.count(StateEvent::unsaved);
+      continue;
+    }
+    job->late = true;
+    if (!s->jobs.contains(job->key)) s->put(std::move(*job));
+    // Away: look again in a while, all lanes alike.
+    const Clock::Steady until = s->clock.steady_now() + std::chrono::milliseconds(100);
+    wake.until(until);
+    while (!s->stopping && s->clock.steady_now() < until) {
+      unsigned bits = wake.take();
+      if (bits == 0) bits = co_await wake.any();
+    }
+  }
+}
+
+}  // namespace remora

@@ -1,0 +1,433 @@
+// Sessions that outlive a server and an instance: real Redis and Memcached, two instances of remora, apps
+// that keep their sessions in memory and hand their state over.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <map>
+#include <mutex>
+
+#include "support/remora.h"
+#include "support/stores.h"
+#include "util/text.h"
+
+namespace remora::test {
+namespace {
+
+/// An app that keeps sessions in its memory, by its own cookie, and hands their state over: /set?VALUE keeps
+/// it, / shows it with where it came from.
+class App {
+ public:
+  explicit App(std::string name, int port = 0)
+      : name_(std::move(name)), origin_([this](Socket& s) { serve(s); }, port) {}
+  std::string address() const { return origin_.address(); }
+  int port() const { return origin_.port(); }
+  void stop() { origin_.stop(); }
+  std::string last(const std::string& field) {
+    const std::lock_guard lock(mutex_);
+    return field_of(head_, field);
+  }
+  int asked() const { return asked_; }
+  std::atomic<int> delay_ms{0};
+
+ private:
+  void serve(Socket& s) {
+    answering([this](const std::string& head, const std::string&) { return answer(head); })(s);
+  }
+  std::string answer(const std::string& head) {
+    ++asked_;
+    if (head.find("/slow") != std::string::npos)
+      std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
+    const std::lock_guard lock(mutex_);
+    head_ = head;
+    const std::string path = head.substr(4, head.find(' ', 4) - 4);
+    std::string cookie = field_of(head, "Cookie"), fields, id;
+    if (const auto at = cookie.find("SID="); at != std::string::npos)
+      id = cookie.substr(at + 4, cookie.find(';', at) - at - 4);
+    const std::string session = field_of(head, "Remora-Session");
+    const std::string ours = session.substr(0, 34);  // the stable id
+    std::string key = id.empty() ? ours : id;
+    if (const std::string state = field_of(head, "Remora-State"); !state.empty())
+      sessions_[key] = base64_decode(state).value_or("BROKEN");
+    if (path.rfind("/login", 0) == 0) {
+      key = id = name_ + std::to_string(++ids_);
+      fields += "Set-Cookie: SID=" + id + "; Path=/\r\n";
+      sessions_[id] = "user of " + id;
+      fields += "Remora-State: " + base64_encode(sessions_[id]) + "\r\n";
+    } else if (const auto q = path.find("/set?"); q != std::string::npos) {
+      sessions_[key] = path.substr(q + 5);
+      fields += "Remora-State: " + base64_encode(sessions_[key]) + "\r\n";
+    } else if (const auto slow = path.find("/slow?"); slow != std::string::npos) {
+      fields += "Remora-State: " + base64_encode(path.substr(slow + 6)) + "\r\n";
+    } else if (path.rfind("/raw?", 0) == 0) {
+      fields += "Remora-State: " + path.substr(5) + "\r\n";
+    } else if (path == "/trailer") {
+      return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nRemora-State: " +
+             base64_encode("by trailer") + "\r\n\r\n";
+    } else if (path == "/logout") {
+      fields += "Remora-Session-Control: end\r\n";
+    } else if (path == "/renew") {
+      fields += "Remora-Session-Control: renew\r\n";
+    }
+    return ok(name_ + ":" + sessions_[key], fields);
+  }
+
+  const std::string name_;
+  std::mutex mutex_;
+  std::map<std::string, std::string> sessions_;
+  std::string head_;
+  int ids_ = 0;
+  std::atomic<int> asked_{0};
+  Origin origin_;
+};
+
+std::string config(const std::vector<std::string>& backends, const std::string& store,
+                   const std::string& pool) {
+  return with_admin(simple_config(backends, pool, "", store + "log: {access: off}\n"));
+}
+
+std::unique_ptr<Remora> start(const std::string& yaml) {
+  return std::make_unique<Remora>(yaml, std::vector<std::string>{"TEST_INDEX=an index key of tests"});
+}
+
+std::string redis_store(int port, const std::string& more = "") {
+  return "store: {kind: redis, index_key: {env: TEST_INDEX}, " + more +
+         "redis: {nodes: [\"redis://127.0.0.1:" + std::to_string(port) + "\"]}}\n";
+}
+
+std::string memcached_store(int port) {
+  return "store: {kind: memcached, index_key: {env: TEST_INDEX}, memcached: {nodes: [\"127.0.0.1:" +
+         std::to_string(port) + "\"]}}\n";
+}
+
+/// A browser with one cookie jar.
+struct Browser {
+  std::map<std::string, std::string> jar;
+  Reply get(const Remora& via, const std::string& path) {
+    std::string cookies;
+    for (const auto& [name, value] : jar) cookies += (cookies.empty() ? "" : "; ") + name + "=" + value;
+    Reply r = via.ask(test::get(path, cookies.empty() ? "" : "Cookie: " + cookies + "\r\n"));
+    std::size_t at = 0;
+    while ((at = r.head.find("Set-Cookie: ", at)) != std::string::npos) {
+      at += 12;
+      const std::string line = r.head.substr(at, r.head.find("\r\n", at) - at);
+      const auto eq = line.find('='), end = line.find(';');
+      jar[line.substr(0, eq)] = line.substr(eq + 1, end - eq - 1);
+      if (line.find("Max-Age=0") != std::string::npos) jar.erase(line.substr(0, eq));
+    }
+    return r;
+  }
+};
+
+/// Health by traffic alone would do, but a dead backend should be known before the next request.
+const char* const learned_pool = "affinity: {kind: app_cookie, name: SID}\n";
+const char* const learned_state = "affinity: {kind: app_cookie, name: SID}\nsession: {state: {save: sync}}\n";
+const char* const issued_state = "affinity: cookie\nsession: {state: {save: sync}}\n";
+
+TEST(SharedSessions, BegunOnOneInstanceGoOnAtTheOtherAlsoWhenTheFirstIsKilled) {
+  RedisServer redis;
+  App a("a"), b("b"), c("c");
+  const std::string yaml =
+      config({a.address(), b.address(), c.address()}, redis_store(redis.port()), learned_pool);
+  auto one = start(yaml), two = start(yaml);
+  constexpr int users = 1000;
+  std::vector<Browser> browsers(users);
+  std::vector<std::string> homes;
+  int moved = 0;
+  for (Browser& user : browsers) {
+    const Reply r = user.get(*one, "/login");
+    ASSERT_EQ(r.status, 200);
+    homes.push_back(r.body);
+    if (user.get(*two, "/").body != r.body) ++moved;
+  }
+  EXPECT_EQ(moved, 0);
+  one.reset();
+  for (int i = 0; i < users; ++i)
+    if (browsers[static_cast<std::size_t>(i)].get(*two, "/").body != homes[static_cast<std::size_t>(i)])
+      ++moved;
+  EXPECT_EQ(moved, 0);
+}
+
+TEST(SharedSessions, AMoveThatAnotherInstanceMadeIsSeenWithinTheCachesTime) {
+  RedisServer redis;
+  App a("a"), b("b");
+  const std::string yaml =
+      config({a.address(), b.address()}, redis_store(redis.port(), "cache_ttl: 200ms, "), learned_pool);
+  auto one = start(yaml), two = start(yaml);
+  Browser user;
+  const std::string home = user.get(*one, "/login").body.substr(0, 1);
+  EXPECT_EQ(user.get(*two, "/").body.substr(0, 1), home);
+  const std::string id = home == "a" ? a.address() : b.address();
+  ASSERT_EQ(
+      one->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})").status,
+      200);
+  ASSERT_NE(user.get(*one, "/").body.substr(0, 1), home);
+  EXPECT_TRUE(eventually([&] { return user.get(*two, "/").body.substr(0, 1) != home; }));
+  EXPECT_NE((home == "a" ? b : a).last("Remora-Session").find("epoch=2"), std::string::npos);
+}
+
+TEST(SharedSessions, AStickyHitWithinTheCachesTimeAsksNobody) {
+  RedisServer redis;
+  App a("a"), b("b");
+  auto one =
+      start(config({a.address(), b.address()}, redis_store(redis.port(), "cache_ttl: 1h, "), learned_state));
+  Browser user;
+  user.get(*one, "/login");
+  const auto commands = [&] {
+    const std::string info = ask_store(redis.port(), "INFO stats");
+    const auto at = info.find("total_commands_processed:");
+    return std::atoi(info.c_str() + at + 25);
+  };
+  const int before = commands();
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(user.get(*one, "/").status, 200);
+  EXPECT_LE(commands() - before, 2);  // the questions of this test
+}
+
+TEST(SharedSessions, ALogoutEndsItEverywhere) {
+  RedisServer redis;
+  App a("a"), b("b");
+  const std::string yaml = config({a.address(), b.address()}, redis_store(redis.port(), "cache_ttl: 100ms, "),
+                                  "affinity: {kind: app_cookie, name: SID, on_unknown: reject}\n");
+  auto one = start(yaml), two = start(yaml);
+  Browser user;
+  ASSERT_EQ(user.get(*one, "/login").status, 200);
+  const Browser before = user;
+  ASSERT_EQ(user.get(*two, "/").status, 200);
+  user.get(*one, "/logout");
+  EXPECT_TRUE(eventually([&] {
+    Browser old = before;
+    old.get(*two, "/");
+    return (a.last("Remora-Session") + b.last("Remora-Session")).find("reason=new") != std::string::npos;
+  }));
+}
+
+class Outage : public testing::TestWithParam<bool> {};
+
+TEST_P(Outage, OfTheStoreFailsNothingMovesNothingAndEndsWithEverythingWrittenBack) {
+  const bool killed = GetParam();
+  RedisServer redis;
+  App a("a"), b("b"), c("c");
+  const std::string yaml = config({a.address(), b.address(), c.address()},
+                                  redis_store(redis.port(), "cache_ttl: 100ms, "), learned_pool);
+  auto one = start(yaml), two = start(yaml);
+  std::vector<Browser> browsers(60);
+  std::vector<std::string> homes;
+  for (Browser& user : browsers) homes.push_back(user.get(*one, "/login").body);
+  if (killed)
+    redis.kill();
+  else
+    redis.freeze();
+  int moved = 0, failed = 0;
+  std::vector<Browser> born(20);  // sessions that begin meanwhile
+  std::vector<std::string> born_homes;
+  for (Browser& user : born) born_homes.push_back(user.get(*one, "/login").body);
+  const auto end = std::chrono::steady_clock::now() + 2s;
+  while (std::chrono::steady_clock::now() < end)
+    for (std::size_t i = 0; i < browsers.size(); ++i) {
+      const Reply r = browsers[i].get(*one, "/");
+      if (r.status != 200) ++failed;
+      if (r.body != homes[i]) ++moved;
+    }
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(moved, 0);
+  if (killed)
+    redis.start();  // empty
+  else
+    redis.thaw();
+  // The other instance, which never saw them, finds all of them once the first has told the store again.
+  EXPECT_TRUE(eventually([&] {
+    for (std::size_t i = 0; i < browsers.size(); ++i) browsers[i].get(*one, "/");
+    int wrong = 0;
+    for (std::size_t i = 0; i < browsers.size(); ++i)
+      if (browsers[i].get(*two, "/").body != homes[i]) ++wrong;
+    for (std::size_t i = 0; i < born.size(); ++i)
+      if (born[i].get(*two, "/").body != born_homes[i]) ++wrong;
+    return wrong == 0;
+  }));
+  const std::string metrics = one->api("GET", "/metrics").body;
+  EXPECT_NE(metrics.find("remora_store_operations_total{result=\"unavailable\"}"), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(Redis, Outage, testing::Bool(),
+                         [](const auto& info) { return info.param ? "KilledAndStartedEmpty" : "Frozen"; });
+
+// Hand-off ------------------------------------------------------------------------------------------
+
+struct HandOffKind {
+  std::string name;
+  const char* pool;
+  std::string (*store)(RedisServer&, MemcachedServer&);
+};
+
+class HandOff : public testing::TestWithParam<HandOffKind> {
+ protected:
+  std::unique_ptr<Remora> start_with(const std::vector<std::string>& backends, const std::string& pool = "") {
+    return start(
+        config(backends, GetParam().store(redis_, memcached_), pool.empty() ? GetParam().pool : pool));
+  }
+  RedisServer redis_;
+  MemcachedServer memcached_;
+};
+
+TEST_P(HandOff, AServersDeathLogsNobodyOutAndTheStateArrivesByteForByte) {
+  auto a = std::make_unique<App>("a"), b = std::make_unique<App>("b");
+  auto remora = start_with({a->address(), b->address()});
+  std::vector<Browser> users(100);
+  for (std::size_t i = 0; i < users.size(); ++i) {
+    users[i].get(*remora, "/login");
+    users[i].get(*remora, "/set?cart-" + std::to_string(i) + "%01%ff");
+  }
+  a->stop();
+  int lost = 0;
+  for (std::size_t i = 0; i < users.size(); ++i) {
+    const Reply r = users[i].get(*remora, "/");
+    const std::string wanted = "b:cart-" + std::to_string(i) + "%01%ff";
+    if (r.status == 200 && r.body == wanted) continue;
+    if (lost++ == 0) ADD_FAILURE() << r.status << " " << r.body << " instead of " << wanted;
+  }
+  EXPECT_EQ(lost, 0);
+  // It is given once.
+  Browser& last = users.back();
+  last.get(*remora, "/");
+  EXPECT_EQ(b->last("Remora-State"), "");
+}
+
+TEST_P(HandOff, AZombiesLateSaveLoses) {
+  App a("a"), b("b");
+  a.delay_ms = b.delay_ms = 1200;
+  auto remora = start_with({a.address(), b.address()});
+  Browser user;
+  user.get(*remora, "/login");
+  const std::string home = user.get(*remora, "/set?first").body.substr(0, 1);
+  Browser zombie = user;
+  std::thread late([&] { zombie.get(*remora, "/slow?late"); });
+  std::this_thread::sleep_for(300ms);
+  const std::string id = home == "a" ? a.address() : b.address();
+  ASSERT_EQ(remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})")
+                .status,
+            200);
+  EXPECT_EQ(user.get(*remora, "/").body.substr(1), ":first");
+  EXPECT_EQ(user.get(*remora, "/set?second").body.substr(1), ":second");
+  late.join();
+  // Back to the first one: what it gets is the second's.
+  ASSERT_EQ(remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"ready"})")
+                .status,
+            200);
+  const std::string other = home == "a" ? b.address() : a.address();
+  ASSERT_EQ(
+      remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(other), R"({"admin":"maint"})")
+          .status,
+      200);
+  EXPECT_EQ(user.get(*remora, "/").body, home + ":second");
+  const std::string session = (home == "a" ? a : b).last("Remora-Session");
+  EXPECT_NE(session.find("epoch=3;reason=maint;version="), std::string::npos) << session;
+}
+
+TEST_P(HandOff, ATrailersStateIsKeptToo) {
+  App a("a"), b("b");
+  auto remora = start_with({a.address(), b.address()});
+  Browser user;
+  user.get(*remora, "/login");
+  const Reply r = user.get(*remora, "/trailer");
+  EXPECT_EQ(r.trailers.find("Remora"), std::string::npos);
+  EXPECT_TRUE(eventually([&] {
+    return remora->api("GET", "/metrics").body.find("remora_state_total{event=\"saved\"} 2") !=
+           std::string::npos;
+  }));
+  const std::string home = user.get(*remora, "/").body.substr(0, 1);
+  const std::string id = home == "a" ? a.address() : b.address();
+  ASSERT_EQ(remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})")
+                .status,
+            200);
+  EXPECT_EQ(user.get(*remora, "/").body.substr(1), ":by trailer");
+}
+
+TEST_P(HandOff, WhatIsTooLargeOrNoBase64IsRefusedWholeAndHarmsNothing) {
+  App a("a"), b("b");
+  auto remora = start_with({a.address(), b.address()});
+  Browser user;
+  user.get(*remora, "/login");
+  user.get(*remora, "/set?good");
+  for (const std::string& bad :
+       {base64_encode(std::string(4097, 'x')), std::string("no!base64"), std::string("QQ")}) {
+    const Reply r = user.get(*remora, "/raw?" + bad);
+    EXPECT_EQ(r.status, 200);
+    EXPECT_EQ(r.field("Remora-State"), "");
+  }
+  const std::string home =
+      user.get(*remora, "/raw?" + base64_encode(std::string(4096, 'y'))).body.substr(0, 1);
+  const std::string id = home == "a" ? a.address() : b.address();
+  ASSERT_EQ(remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})")
+                .status,
+            200);
+  EXPECT_EQ(user.get(*remora, "/").body.substr(2), std::string(4096, 'y'));
+  const std::string metrics = remora->api("GET", "/metrics").body;
+  EXPECT_NE(metrics.find("remora_state_total{event=\"too_large\"} 1"), std::string::npos);
+  EXPECT_NE(metrics.find("remora_state_total{event=\"malformed\"} 2"), std::string::npos);
+}
+
+TEST_P(HandOff, ARenewedIdKeepsItsState) {
+  App a("a"), b("b");
+  auto remora = start_with({a.address(), b.address()});
+  Browser user;
+  user.get(*remora, "/login");
+  const std::string home = user.get(*remora, "/set?mine").body.substr(0, 1);
+  ASSERT_EQ(user.get(*remora, "/renew").status, 200);
+  const std::string id = home == "a" ? a.address() : b.address();
+  ASSERT_EQ(remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})")
+                .status,
+            200);
+  EXPECT_EQ(user.get(*remora, "/").body.substr(1), ":mine");
+}
+
+TEST_P(HandOff, AClientCannotBringAState) {
+  App a("a");
+  auto remora = start_with({a.address()});
+  remora->ask(get("/", "Remora-State: QUFB\r\nremora_state: QUFB\r\nRemora-State-Version: 9\r\n"));
+  EXPECT_EQ(a.last("Remora-State") + a.last("remora_state") + a.last("Remora-State-Version"), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Stores, HandOff,
+    testing::Values(HandOffKind{"issued_memory", issued_state,
+                                [](RedisServer&, MemcachedServer&) { return std::string(); }},
+                    HandOffKind{"learned_memory", learned_state,
+                                [](RedisServer&, MemcachedServer&) { return std::string(); }},
+                    HandOffKind{"issued_redis", issued_state,
+                                [](RedisServer& r, MemcachedServer&) { return redis_store(r.port()); }},
+                    HandOffKind{"learned_redis", learned_state,
+                                [](RedisServer& r, MemcachedServer&) { return redis_store(r.port()); }},
+                    HandOffKind{"issued_memcached", issued_state,
+                                [](RedisServer&, MemcachedServer& m) { return memcached_store(m.port()); }},
+                    HandOffKind{"learned_memcached", learned_state,
+                                [](RedisServer&, MemcachedServer& m) { return memcached_store(m.port()); }}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(HandOffWithoutItsStore, SaysSoOrAnswers503ButNeverPretendsThatTheSessionIsNew) {
+  for (const bool rejects : {false, true}) {
+    RedisServer redis;
+    App a("a"), b("b");
+    auto remora = start(config({a.address(), b.address()}, redis_store(redis.port()),
+                               std::string("affinity: cookie\nsession: {state: {on_missing: ") +
+                                   (rejects ? "reject" : "continue") + "}}\n"));
+    Browser user;
+    const std::string home = user.get(*remora, "/set?x").body.substr(0, 1);
+    redis.kill();
+    const std::string id = home == "a" ? a.address() : b.address();
+    ASSERT_EQ(
+        remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})")
+            .status,
+        200);
+    const Reply r = user.get(*remora, "/");
+    EXPECT_EQ(r.status, rejects ? 503 : 200);
+    if (rejects) {
+      EXPECT_NE(r.field("Retry-After"), "");
+    } else {
+      EXPECT_NE((home == "a" ? b : a).last("Remora-Session").find("epoch=2;reason=maint;state=unavailable"),
+                std::string::npos);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace remora::test
