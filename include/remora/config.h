@@ -311,6 +311,9 @@ struct Jwt {
   std::vector<std::pair<Carrier, std::string>> from = {
       {Carrier::bearer, ""}};  // and the cookie's or parameter's name
   std::vector<std::pair<std::string, std::string>> required_claims, forward_claims;
+  /// Tokens that are taken back: a value of one of these claims that stands in the store as revoked.
+  std::vector<std::string> revocation_claims;  // empty: off
+  bool revocation_denies_on_error = false;     // when the store cannot be asked
 };
 
 enum class StoreKind : std::uint8_t { memory, redis, memcached };

@@ -111,9 +111,9 @@ JwtOutcome judge(const json::object& payload, const config::Jwt& rules, Clock::W
 }  // namespace
 
 std::string_view to_string(JwtOutcome o) noexcept {
-  constexpr std::string_view words[] = {"fine",      "absent", "ambiguous", "malformed",
-                                        "algorithm", "key",    "signature", "expired",
-                                        "early",     "issuer", "audience",  "claims"};
+  constexpr std::string_view words[] = {"fine",     "absent",    "ambiguous", "malformed", "algorithm",
+                                        "key",      "signature", "expired",   "early",     "issuer",
+                                        "audience", "claims",    "revoked",   "unchecked"};
   static_assert(std::size(words) == static_cast<std::size_t>(JwtOutcome::count_));
   return words[static_cast<std::size_t>(o)];
 }

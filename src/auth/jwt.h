@@ -33,6 +33,8 @@ enum class JwtOutcome : std::uint8_t {
   issuer,
   audience,
   claims,  // required_claims
+  revoked,
+  unchecked,  // the store of revoked claims could not be asked
   count_
 };
 std::string_view to_string(JwtOutcome) noexcept;

@@ -130,6 +130,12 @@ std::optional<Challenge> refusal(const JwtVerifier& verifier, JwtOutcome outcome
       return Challenge{
           403,
           "Bearer realm=\"remora\", error=\"insufficient_scope\", error_description=\"a claim is missing\""};
+    case JwtOutcome::unchecked:
+      return Challenge{503, ""};  // with on_error: deny
+    case JwtOutcome::revoked:
+      return Challenge{
+          401,
+          "Bearer realm=\"remora\", error=\"invalid_token\", error_description=\"the token was revoked\""};
     case JwtOutcome::key:
       if (verifier.keys->empty())
         return Challenge{503, ""};  // a URL has not answered yet: not the client's fault

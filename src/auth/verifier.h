@@ -53,6 +53,13 @@ class PassedVerifiers final : public VerifiedClaims {
     if (count_ < passed_.size()) passed_[count_++] = {&verifier, std::move(claims)};
   }
   bool empty() const noexcept { return count_ == 0; }
+  std::size_t size() const noexcept { return count_; }
+  const JwtVerifier& verifier(std::size_t i) const noexcept { return *passed_[i].verifier; }
+  const JwtClaims& claims(std::size_t i) const noexcept { return *passed_[i].claims; }
+  /// What this one said does not count after all.
+  void drop(std::size_t i) noexcept {
+    for (--count_; i < count_; ++i) passed_[i] = std::move(passed_[i + 1]);
+  }
   /// Calls `f(header, text)` for each claim that is forwarded and can stand in a field.
   template <class F>
   void for_each_forwarded(F f) const {

@@ -51,6 +51,10 @@ void cross_check(const Value& root, Config& config) {
         here.bad("there is no verifier '" + a.settings->verifier + "' under `jwt`");
       }
 
+  for (const Jwt& verifier : config.jwt)
+    if (!verifier.revocation_claims.empty() && !config.store.shared())
+      root.bad("jwt." + verifier.name +
+               ".revocation needs `store: {kind: redis}` or memcached: nobody could write to one in memory");
   for (const Pool& pool : config.pools)
     if (pool.session.state && config.store.shared() && config.keys.empty())
       root.bad("pools." + pool.name +

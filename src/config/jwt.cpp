@@ -129,7 +129,16 @@ void read_verifier(const std::string& name, const Value& v, Jwt& out) {
   };
   pairs("required_claims", out.required_claims, false);
   pairs("forward_claims", out.forward_claims, true);
-  m.not_yet_unless("revocation", "off");
+  if (const auto r = m.get("revocation"); r && !(r->node.IsScalar() && r->node.Scalar() == "off")) {
+    Map map(*r);
+    map.read_with("claims", out.revocation_claims, [](const Value& x, std::vector<std::string>& o) {
+      for_each_item(x, true, [&](const Value& item) { read_value(item, o.emplace_back()); });
+    });
+    map.read_with("on_error", out.revocation_denies_on_error,
+                  [](const Value& x, bool& o) { read_choice(x, o, {{"allow", false}, {"deny", true}}); });
+    if (out.revocation_claims.empty()) r->bad("needs `claims: [jti]`, say: whose values are looked for");
+    if (out.revocation_claims.size() > 4) r->bad("at most 4 claims");
+  }
 }
 
 }  // namespace

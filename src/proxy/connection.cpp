@@ -28,6 +28,7 @@ WorkerContext::~WorkerContext() = default;
 void WorkerContext::open_store(const config::Store& settings, const std::vector<std::string>& dns_servers,
                                std::shared_ptr<const ClientTls> tls) {
   store_timeout = settings.timeout;
+  revocations.trust_for(settings.cache_ttl);
   store = make_store(loop, clock, settings, dns_servers, std::move(tls), memory->values, random.next());
   sessions = std::make_unique<SessionStore>(*store, settings.prefix, clock);
   writer = std::make_unique<StoreWriter>(loop, *sessions, clock, settings.timeout, memory->store);

@@ -1,6 +1,7 @@
 // The road of a request. The parts of each phase are below it, and in exchange_*.cpp beside it:
 //
-//   read_head -> admit -> find_route -> authenticate -> find_session -> (ask_store) -> accept_session
+//   read_head -> admit -> find_route -> authenticate -> (check_revocation) -> find_session -> (ask_store) ->
+//   accept_session
 //     -> choose_backend -> (agree_on_move) -> take_place -> attempt -> (try_again)
 //     -> mark_session -> (keep_session) -> deliver -> finish
 
@@ -19,6 +20,7 @@ Task<Exchange::End> Exchange::run() {
   forget();
   if (const End head = co_await read_head(); head != End::keep) co_return head;
   if (!admit() || !find_route() || !authenticate()) co_return co_await answer();
+  if (may_be_revoked_ && !co_await check_revocation()) co_return co_await answer();
   find_session();
   if (recognised_.stale) co_await ask_store();
   if (!accept_session()) co_return co_await answer();
@@ -95,6 +97,7 @@ void Exchange::forget() {
   location_.clear();
   challenge_ = {};
   passed_.clear();
+  may_be_revoked_ = false;
   answer_body_.clear();
   request_id_text_ = {};
   queue_time_ = connect_time_ = first_byte_time_ = {};
@@ -175,6 +178,7 @@ bool Exchange::authenticate() {
     if (verdict.outcome == JwtOutcome::key && !verifier.rules.jwks_url.empty())
       worker_.report_unknown_key(verifier.rules.jwks_url);
     if (verdict.outcome == JwtOutcome::fine) {
+      may_be_revoked_ = may_be_revoked_ || !verifier.rules.revocation_claims.empty();
       passed_.add(verifier, std::move(verdict.claims));
       continue;
     }

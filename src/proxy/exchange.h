@@ -57,6 +57,7 @@ class Exchange final : private UrlScope {
   bool admit();
   bool find_route();
   bool authenticate();
+  Task<bool> check_revocation();
   void find_session();
   bool accept_session();
   bool choose_backend();
@@ -135,6 +136,7 @@ class Exchange final : private UrlScope {
   Record record() const;
   StoreCall store_call(std::chrono::milliseconds timeout) noexcept;
   Task<void> ask_store();
+  Task<JwtOutcome> look_for_revoked(const JwtVerifier& verifier, const JwtClaims& claims);
   Task<bool> agree_on_move();
   void follow(const Record& stands);
   void take_state(const Record& stands, const SessionKey& key);
@@ -187,6 +189,7 @@ class Exchange final : private UrlScope {
   const Member* member_ = nullptr;
   config::PoolTimeouts timeouts_;
   PassedVerifiers passed_;  // whose claims count
+  bool may_be_revoked_ = false;
   Recognised recognised_;
   bool bound_ = false;  // the session has a backend, and it is `member_`
   Served served_;

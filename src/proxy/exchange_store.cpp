@@ -36,6 +36,54 @@ StoreCall Exchange::store_call(std::chrono::milliseconds timeout) noexcept {
   return {wake_, now() + timeout};
 }
 
+// Revoked tokens ------------------------------------------------------------------------------------
+
+Task<bool> Exchange::check_revocation() {
+  for (std::size_t i = 0; i < passed_.size();) {
+    const JwtVerifier& verifier = passed_.verifier(i);
+    JwtOutcome outcome = JwtOutcome::fine;
+    if (!verifier.rules.revocation_claims.empty())
+      outcome = co_await look_for_revoked(verifier, passed_.claims(i));
+    if (outcome == JwtOutcome::fine) {
+      ++i;
+      continue;
+    }
+    (*verifier.counts)[worker_.index].count(outcome);
+    const auto& verifiers = snapshot_->shared->verifiers;
+    if (route_->auth < verifiers.size() && verifiers[route_->auth].get() == &verifier) {
+      const auto refused = refusal(verifier, outcome, true);
+      answer_status_ = refused->status;
+      challenge_ = refused->value;
+      co_return false;
+    }
+    passed_.drop(i);
+  }
+  co_return true;
+}
+
+Task<JwtOutcome> Exchange::look_for_revoked(const JwtVerifier& verifier, const JwtClaims& claims) {
+  bool any = false;
+  for (const std::string& claim : verifier.rules.revocation_claims) {
+    const auto text = claims.texts.find(claim);
+    if (text == claims.texts.end()) continue;
+    any = true;
+    if (const auto known = worker_.revocations.find(text->second, now())) {
+      if (*known) co_return JwtOutcome::revoked;
+      continue;
+    }
+    const StoreCall call = store_call(worker_.store_timeout);
+    const Result<bool> said = co_await worker_.sessions->revoked(text->second, call);
+    worker_.memory->store.count(said.has_value() ? StoreOutcome::done : outcome_of(said.error()));
+    if (said.has_value()) {
+      worker_.revocations.put(text->second, *said, now());
+      if (*said) co_return JwtOutcome::revoked;
+    } else if (verifier.rules.revocation_denies_on_error) {
+      co_return JwtOutcome::unchecked;
+    }
+  }
+  co_return any ? JwtOutcome::fine : JwtOutcome::claims;  // what has no such claim could never be taken back
+}
+
 // Before a backend is chosen ------------------------------------------------------------------------
 
 /// The app's id is new here, or what is known of it has not been confirmed for a while.
@@ -190,8 +238,14 @@ void Exchange::hear_state(const SessionFields& said, bool may_wait) {
   job.key = record_key();
   job.record = record();
   job.lifetimes = pool_->config.session;
-  job.save =
-      StoreWriter::Save{snapshot_->shared->pool_stores[pool_index_], std::move(*plain), said.state_version};
+  StoreWriter::Save save;
+  save.bytes = plain->size();
+  save.seen = said.state_version;
+  save.seal = [keeper = snapshot_->shared->pool_stores[pool_index_], &scratch = worker_.scratch,
+               key = job.key, plain = std::move(*plain)](std::uint32_t epoch, std::uint64_t version) {
+    return plain.empty() ? plain : keeper->seal(plain, key, epoch, version, scratch);
+  };
+  job.save = std::move(save);
   if (may_wait && rules.save == config::SaveMode::sync)
     keep_.save = std::move(job);
   else
@@ -246,9 +300,8 @@ Task<void> Exchange::keep_session() {
   keep_.save->record.binding = served_.binding;
   Saved saved = Saved::saved;
   const StoreWriter::Job& job = *keep_.save;
-  CryptoScratch& scratch = worker_.scratch;
-  SessionStore::Rule rule = [&job, &scratch, &saved](const std::optional<Record>& now) {
-    return apply(job, now, scratch, saved);
+  SessionStore::Rule rule = [&job, &saved](const std::optional<Record>& now) {
+    return apply(job, now, saved);
   };
   const StoreCall call = store_call(worker_.store_timeout);
   const Result<SessionStore::Standing> said =

@@ -11,10 +11,10 @@
 #include "net/tls.h"
 #include "pool/pool_view.h"
 #include "proxy/limits.h"
+#include "proxy/pool_store.h"
 #include "proxy/route.h"
 #include "remora/affinity_kind.h"
 #include "remora/load_balancer.h"
-#include "session/pool_store.h"
 #include "util/arena.h"
 #include "util/ref.h"
 

@@ -14,6 +14,7 @@
 #include "proxy/snapshot.h"
 #include "remora/clock.h"
 #include "session/memory.h"
+#include "session/revocation_cache.h"
 #include "session/store_writer.h"
 #include "util/random.h"
 
@@ -59,6 +60,7 @@ struct WorkerContext {
   std::unique_ptr<SessionStore> sessions;
   std::unique_ptr<StoreWriter> writer;
   std::chrono::milliseconds store_timeout{50};
+  RevocationCache revocations;
   void open_store(const config::Store& settings, const std::vector<std::string>& dns_servers,
                   std::shared_ptr<const ClientTls> tls);
   void close_store() noexcept;

@@ -6,7 +6,7 @@ namespace remora {
 
 namespace {
 
-constexpr char learned_tag = 'L', moves_tag = 'M', active_tag = 'A';
+constexpr char learned_tag = 'L', moves_tag = 'M', active_tag = 'A', state_tag = 'S';
 
 template <class Key, class Value>
 void append_record(std::string& out, char tag, const Key& key, const Value* value) {
@@ -14,6 +14,35 @@ void append_record(std::string& out, char tag, const Key& key, const Value* valu
   out += value != nullptr ? '+' : '-';
   out.append(reinterpret_cast<const char*>(&key), sizeof key);
   if (value != nullptr) out.append(reinterpret_cast<const char*>(value), sizeof *value);
+}
+
+/// A value of the memory store: sizes, when it expires, then its key and itself.
+void append_value(std::string& out, const std::string& key, const std::string& value, Clock::Steady expires) {
+  out += state_tag;
+  out += '+';
+  const std::uint32_t sizes[2] = {static_cast<std::uint32_t>(key.size()),
+                                  static_cast<std::uint32_t>(value.size())};
+  const std::int64_t ticks = expires.time_since_epoch().count();
+  out.append(reinterpret_cast<const char*>(sizes), sizeof sizes);
+  out.append(reinterpret_cast<const char*>(&ticks), sizeof ticks);
+  out.append(key).append(value);
+}
+
+bool take_value(std::string_view& rest, SessionMemory& memory) {
+  std::uint32_t sizes[2];
+  std::int64_t ticks;
+  if (rest.size() < sizeof sizes + sizeof ticks) return false;
+  std::memcpy(sizes, rest.data(), sizeof sizes);
+  std::memcpy(&ticks, rest.data() + sizeof sizes, sizeof ticks);
+  rest.remove_prefix(sizeof sizes + sizeof ticks);
+  if (rest.size() < std::size_t{sizes[0]} + sizes[1]) return false;
+  const std::string key(rest.substr(0, sizes[0]));
+  std::string value(rest.substr(sizes[0], sizes[1]));
+  rest.remove_prefix(std::size_t{sizes[0]} + sizes[1]);
+  if (memory.values)
+    memory.values->restore(key, std::move(value), Clock::Steady(Clock::Steady::duration(ticks)),
+                           std::chrono::steady_clock::now());
+  return true;
 }
 
 template <class Table>
@@ -48,7 +77,7 @@ bool take_record(std::string_view& rest, Holder& holder, bool present) {
 
 std::string_view session_layout() noexcept {
   static const std::string layout =
-      "sessions 1 " + std::to_string(sizeof(SessionKey)) + " " + std::to_string(sizeof(LocalTable::Kept)) +
+      "sessions 2 " + std::to_string(sizeof(SessionKey)) + " " + std::to_string(sizeof(LocalTable::Kept)) +
       " " + std::to_string(sizeof(SessionId)) + " " + std::to_string(sizeof(Move)) + " " +
       std::to_string(sizeof(ActiveSessions::Active)) + " " + std::to_string(Ticks::length_ms) + "\n";
   return layout;
@@ -69,12 +98,21 @@ SessionFeed::SessionFeed(SessionMemory& memory) : memory_(memory) {
   watch<LocalTable::Entries, SessionKey, LocalTable::Kept, learned_tag>(memory.learned.entries());
   watch<MoveMemory::Entries, SessionId, Move, moves_tag>(memory.moves.entries());
   watch<ActiveSessions::Entries, SessionId, ActiveSessions::Active, active_tag>(memory.active.entries());
+  if (memory.values)
+    memory.values->watch(
+        [](void* self, const std::string& key, const std::string& value, Clock::Steady expires) {
+          auto& feed = *static_cast<SessionFeed*>(self);
+          const std::lock_guard lock(feed.mutex_);
+          append_value(feed.changes_, key, value, expires);
+        },
+        this);
 }
 
 SessionFeed::~SessionFeed() {
   memory_.learned.entries().watch(nullptr, nullptr);
   memory_.moves.entries().watch(nullptr, nullptr);
   memory_.active.entries().watch(nullptr, nullptr);
+  if (memory_.values) memory_.values->watch(nullptr, nullptr);
 }
 
 std::string SessionFeed::everything() {
@@ -91,6 +129,10 @@ std::string SessionFeed::everything() {
     append_record(out, active_tag, key, &value);
     return true;
   });
+  if (memory_.values)
+    memory_.values->for_each([&](const std::string& key, const std::string& value, Clock::Steady expires) {
+      append_value(out, key, value, expires);
+    });
   return out;
 }
 
@@ -114,6 +156,7 @@ bool take_over_sessions(std::string_view rest, SessionMemory& memory) {
     const bool taken = tag == learned_tag  ? take_record(rest, memory.learned, sign == '+')
                        : tag == moves_tag  ? take_record(rest, memory.moves, sign == '+')
                        : tag == active_tag ? take_record(rest, memory.active, sign == '+')
+                       : tag == state_tag  ? take_value(rest, memory)
                                            : false;
     if (!taken) return false;
   }

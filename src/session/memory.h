@@ -43,7 +43,9 @@ class HandedOver {
 
 struct SessionMemory {
   explicit SessionMemory(std::size_t capacity)
-      : learned(capacity), moves(capacity), active(capacity), handed(capacity) {}
+      : learned(capacity), moves(capacity), active(capacity), handed(capacity) {
+    values = std::make_shared<MemoryValues>(config::Store{}.memory_bytes);
+  }
   explicit SessionMemory(const config::Store& store)
       : learned(store.capacity, store.shared() ? std::optional(store.cache_ttl) : std::nullopt),
         moves(store.capacity),

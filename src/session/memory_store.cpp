@@ -1,5 +1,7 @@
 #include "session/memory_store.h"
 
+#include "session/record.h"
+
 namespace remora {
 
 void MemoryValues::erase(Shard& shard, Entries::iterator at) {
@@ -53,8 +55,34 @@ std::optional<Store::Swapped> MemoryValues::swap(const std::string& key, std::ui
   shard.index.emplace(shard.entries.front().key, shard.entries.begin());
   shard.bytes += size;
   bytes_.fetch_add(size, std::memory_order_relaxed);
+  if (const Watch f = watch_.load(std::memory_order_acquire)) {
+    const Entry& e = shard.entries.front();
+    f(watch_context_, e.key, e.value, e.expires);
+  }
   result.done = true;
   return result;
+}
+
+void MemoryValues::watch(Watch f, void* context) {
+  watch_.store(nullptr, std::memory_order_release);
+  for (Shard& shard : shards_) const std::lock_guard lock(shard.mutex);  // who is telling has finished
+  watch_context_ = context;
+  watch_.store(f, std::memory_order_release);
+}
+
+void MemoryValues::restore(const std::string& key, std::string value, Clock::Steady expires,
+                           Clock::Steady now) {
+  if (expires <= now) return;
+  const auto standing = get(key, now);
+  if (standing) {
+    const auto here = decode(standing->value), there = decode(value);
+    if (here && (!there || here->ended || here->binding.epoch > there->binding.epoch ||
+                 (here->binding.epoch == there->binding.epoch && !there->ended &&
+                  here->state.version >= there->state.version)))
+      return;
+  }
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(expires - now);
+  static_cast<void>(swap(key, standing ? standing->token : 0, std::move(value), left, now));
 }
 
 void MemoryValues::sweep(Clock::Steady now) {

@@ -25,6 +25,21 @@ class MemoryValues {
   /// Nothing: it is larger than all that may be kept.
   std::optional<Store::Swapped> swap(const std::string& key, std::uint64_t expected, std::string value,
                                      std::chrono::milliseconds ttl, Clock::Steady now);
+  /// Calls `f(key, value, expires)` for each.
+  template <class F>
+  void for_each(F f) {
+    for (Shard& shard : shards_) {
+      const std::lock_guard lock(shard.mutex);
+      for (const Entry& e : shard.entries) f(e.key, e.value, e.expires);
+    }
+  }
+  /// From another process: kept unless what stands here is as new.
+  void restore(const std::string& key, std::string value, Clock::Steady expires, Clock::Steady now);
+  /// From now on `f(context, key, value, expires)` is called with each value that is kept, under a lock.
+  using Watch = void (*)(void* context, const std::string& key, const std::string& value,
+                         Clock::Steady expires);
+  /// When this returns, nobody calls the former one any more.
+  void watch(Watch f, void* context);
   /// Drops what has expired.
   void sweep(Clock::Steady now);
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
@@ -51,6 +66,8 @@ class MemoryValues {
   /// The living entry, made the most recently used one; end(): none.
   Entries::iterator find(Shard& shard, const std::string& key, Clock::Steady now);
 
+  std::atomic<Watch> watch_{nullptr};
+  void* watch_context_ = nullptr;  // set before watch_
   const std::size_t per_shard_;
   std::array<Shard, shard_count> shards_;
   std::atomic<std::uint64_t> tokens_{0}, evicted_{0};

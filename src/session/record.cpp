@@ -126,9 +126,7 @@ std::optional<Record> end_rule(const std::optional<Record>& standing, const Reco
 }
 
 std::optional<Record> save_rule(const std::optional<Record>& standing, const Record& writer,
-                                std::uint64_t seen,
-                                const std::function<std::string(std::uint64_t version)>& seal,
-                                Saved& outcome) {
+                                std::uint64_t seen, const Seal& seal, Saved& outcome) {
   outcome = Saved::outdated;
   Record next = standing ? *standing : writer;
   const Binding& now = next.binding;
@@ -146,7 +144,7 @@ std::optional<Record> save_rule(const std::optional<Record>& standing, const Rec
   }
   next.state.epoch = mine.epoch;
   ++next.state.version;
-  next.state.sealed = seal(next.state.version);
+  next.state.sealed = seal(mine.epoch, next.state.version);
   outcome = Saved::saved;
   return next;
 }

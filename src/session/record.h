@@ -47,13 +47,13 @@ std::optional<Record> rename_rule(const std::optional<Record>& standing, const R
 /// Over (`end`), or under another name from now on (`replaced`); the state goes.
 std::optional<Record> end_rule(const std::optional<Record>& standing, const Record& wanted);
 
+/// Makes the bytes to keep of a state; an empty result deletes it.
+using Seal = std::function<std::string(std::uint32_t epoch, std::uint64_t version)>;
 enum class Saved : std::uint8_t { saved, outdated, conflict };
 /// Compare-and-set on (epoch, owner): a late answer of a previous owner loses. `seen`: the version that the
 /// app says it knew; 0: it does not say, the last completed response wins. `seal` makes the bytes for a
 /// version.
 std::optional<Record> save_rule(const std::optional<Record>& standing, const Record& writer,
-                                std::uint64_t seen,
-                                const std::function<std::string(std::uint64_t version)>& seal,
-                                Saved& outcome);
+                                std::uint64_t seen, const Seal& seal, Saved& outcome);
 
 }  // namespace remora

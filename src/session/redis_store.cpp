@@ -1,13 +1,13 @@
 #include "session/redis_store.h"
 
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cstring>
 
-#include "affinity/seal.h"
 #include "util/text.h"
 
 namespace remora {
@@ -198,7 +198,8 @@ Task<Result<Reply>> RedisStore::call(std::string key, std::string command, Store
   constexpr int most_rounds = 5;
   for (int round = 0; round < most_rounds && to; ++round) {
     std::string text = asking ? resp({"ASKING"}) + command : command;
-    Result<Reply> reply = co_await to->ask(std::move(text), call, asking ? 1U : 0U);
+    const unsigned before = asking ? 1 : 0;
+    Result<Reply> reply = co_await to->ask(std::move(text), call, before);
     if (!reply) {
       if (reply.error() == StoreErrc::unavailable) look_again();
       co_return reply.error();
@@ -244,7 +245,9 @@ Task<Result<std::optional<Store::Found>>> RedisStore::get(std::string key, Store
 Task<Result<Store::Swapped>> RedisStore::swap(std::string key, std::uint64_t expected, std::string value,
                                               std::chrono::milliseconds ttl, StoreCall call) {
   std::uint64_t token = 0;
-  while (token == 0) random_bytes({reinterpret_cast<std::uint8_t*>(&token), sizeof token});
+  while (token == 0)
+    if (::RAND_bytes(reinterpret_cast<std::uint8_t*>(&token), sizeof token) != 1)
+      co_return error_code(StoreErrc::refused);
   const std::string kept = token_bytes(token) + value;
   const std::string wanted = expected == 0 ? std::string() : token_bytes(expected);
   const std::string life = std::to_string(std::max<std::int64_t>(ttl.count(), 1));

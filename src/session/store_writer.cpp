@@ -14,7 +14,7 @@ struct HashKey {
 };
 
 std::size_t size_of(const StoreWriter::Job& job) {
-  return job.save ? job.save->plain.size() : 0;
+  return job.save ? job.save->bytes : 0;
 }
 }  // namespace
 
@@ -40,16 +40,12 @@ std::string_view to_string(StateEvent e) noexcept {
 }
 
 std::optional<Record> apply(const StoreWriter::Job& job, const std::optional<Record>& standing,
-                            CryptoScratch& scratch, Saved& saved) {
+                            Saved& saved) {
   if (job.record.ended) return end_rule(standing, job.record);
   std::optional<Record> next;
   if (standing || !job.only_if_there || job.save) next = refresh_rule(standing, job.record);
   if (!job.save) return next;
-  const auto seal = [&](std::uint64_t version) {
-    if (job.save->plain.empty()) return std::string();  // deleted
-    return job.save->keeper->seal(job.save->plain, job.key, job.record.binding.epoch, version, scratch);
-  };
-  auto with_state = save_rule(next ? next : standing, job.record, job.save->seen, seal, saved);
+  auto with_state = save_rule(next ? next : standing, job.record, job.save->seen, job.save->seal, saved);
   return with_state ? with_state : next;
 }
 
@@ -61,7 +57,6 @@ struct StoreWriter::Shared {
   const Clock& clock;
   const std::chrono::milliseconds timeout;
   StoreCounts& counts;
-  CryptoScratch scratch;
   std::deque<SessionKey> order;
   std::unordered_map<SessionKey, Job, HashKey> jobs;
   std::unordered_map<SessionKey, bool, HashKey> under_way;
@@ -75,10 +70,13 @@ struct StoreWriter::Shared {
     if (known != jobs.end()) {
       Job& old = known->second;
       bytes -= size_of(old);
-      if (!job.save && !job.record.ended) job.save = std::move(old.save);
+      if (!job.save && !job.record.ended) job.save = old.save;
       if (old.record.ended && old.record.binding.id == job.record.binding.id) job.record.ended = true;
       job.only_if_there = job.only_if_there && old.only_if_there;
-      if (old.record.binding.epoch > job.record.binding.epoch) job.record = old.record;
+      if (old.record.binding.epoch > job.record.binding.epoch) {  // a late word of a former owner
+        job.record = old.record;
+        job.save = std::move(old.save);
+      }
       bytes += size_of(job);
       old = std::move(job);
       return;
@@ -159,8 +157,8 @@ Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
     std::optional<Job> job = s->take();
     if (!job) co_return;
     Saved saved = Saved::saved;
-    SessionStore::Rule rule = [&job, &s, &saved](const std::optional<Record>& standing) {
-      return apply(*job, standing, s->scratch, saved);
+    SessionStore::Rule rule = [&job, &saved](const std::optional<Record>& standing) {
+      return apply(*job, standing, saved);
     };
     const StoreCall call{wake, s->clock.steady_now() + s->timeout};
     Result<SessionStore::Standing> standing =

@@ -13,7 +13,6 @@
 
 #include "net/loop.h"
 #include "remora/store_counts.h"
-#include "session/pool_store.h"
 #include "session/session_store.h"
 
 namespace remora {
@@ -23,8 +22,8 @@ StoreOutcome outcome_of(const error_code& ec) noexcept;
 class StoreWriter {
  public:
   struct Save {
-    std::shared_ptr<const PoolStore> keeper;
-    std::string plain;
+    Seal seal;
+    std::size_t bytes = 0;  // what it holds on to
     std::uint64_t seen = 0;
   };
   struct Job {
@@ -52,7 +51,6 @@ class StoreWriter {
 };
 
 /// What `job` makes of what stands. `saved`: of its state, if it has one.
-std::optional<Record> apply(const StoreWriter::Job& job, const std::optional<Record>& standing,
-                            CryptoScratch& scratch, Saved& saved);
+std::optional<Record> apply(const StoreWriter::Job& job, const std::optional<Record>& standing, Saved& saved);
 
 }  // namespace remora

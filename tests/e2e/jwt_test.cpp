@@ -12,6 +12,7 @@
 
 #include "support/certificates.h"
 #include "support/site.h"
+#include "support/stores.h"
 #include "util/text.h"
 
 namespace remora::test {
@@ -291,6 +292,34 @@ TEST_F(KeySet, ComesOverTlsWhenTheCertificateFits) {
   Remora doubting(text);
   EXPECT_TRUE(doubting.wait_for_log("no token can be verified until it answers"));
   EXPECT_EQ(doubting.ask(get("/", bearer(one.token("one")))).status, 503);
+}
+
+TEST_F(Jwt, ATokenIsRefusedWhileItsIdIsInTheStoreOfRevokedOnes) {
+  for (const bool denies : {false, true}) {
+    RedisServer redis;
+    Remora remora(
+        config(std::string(", revocation: {claims: [jti], on_error: ") + (denies ? "deny" : "allow") + "}",
+               ", auth: main") +
+        "store: {kind: redis, cache_ttl: 100ms, index_key: {env: REMORA_TEST_KEY}, redis: {nodes: "
+        "[\"redis://127.0.0.1:" +
+        std::to_string(redis.port()) + "\"]}}\n");
+    const std::string one = token("\"jti\":\"one\""), two = token("\"jti\":\"two\"");
+    EXPECT_EQ(remora.ask(get("/", bearer(one))).status, 200);
+    EXPECT_EQ(remora.ask(get("/", bearer(two))).status, 200);
+    EXPECT_EQ(remora.ask(get("/", bearer(token("\"sub\":\"no id\"")))).status, 403);
+    ask_store(redis.port(), "SET remora:revoked:one 1 EX 60");
+    const auto by_all_workers = [&](const std::string& t, int status) {  // each has a copy of its own
+      for (int i = 0; i < 12; ++i)
+        if (remora.ask(get("/", bearer(t))).status != status) return false;
+      return true;
+    };
+    EXPECT_TRUE(eventually([&] { return by_all_workers(one, 401); }));
+    EXPECT_NE(remora.ask(get("/", bearer(one))).field("WWW-Authenticate").find("revoked"), std::string::npos);
+    EXPECT_EQ(remora.ask(get("/", bearer(two))).status, 200);
+    EXPECT_EQ(remora.ask(get("/open", bearer(one))).status, 200);  // where none is wanted
+    redis.kill();
+    EXPECT_TRUE(eventually([&] { return by_all_workers(two, denies ? 503 : 200); }));
+  }
 }
 
 TEST_F(Jwt, KeysAreReadAgainWithAReload) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 
@@ -251,6 +252,59 @@ TEST_P(Outage, OfTheStoreFailsNothingMovesNothingAndEndsWithEverythingWrittenBac
 INSTANTIATE_TEST_SUITE_P(Redis, Outage, testing::Bool(),
                          [](const auto& info) { return info.param ? "KilledAndStartedEmpty" : "Frozen"; });
 
+TEST(Outage, UnderLoadOfTenSecondsWithLearnedAndTokenCarriedSessions) {
+  for (const char* const pool : {learned_pool, "affinity: cookie\n"}) {
+    RedisServer redis;
+    App a("a"), b("b"), c("c");
+    auto remora = start(config({a.address(), b.address(), c.address()},
+                               redis_store(redis.port(), "cache_ttl: 200ms, "), pool));
+    enum Phase : int { before, settling, during, after, over };
+    std::atomic<int> phase{before}, failed{0}, moved{0}, asked{0};
+    std::mutex mutex;
+    std::vector<std::chrono::nanoseconds> took[over];
+    std::vector<std::thread> clients;
+    for (int t = 0; t < 4; ++t)
+      clients.emplace_back([&] {
+        std::vector<Browser> users(10);
+        std::vector<std::string> homes;
+        for (Browser& user : users) homes.push_back(user.get(*remora, "/login").body.substr(0, 1));
+        std::vector<std::chrono::nanoseconds> mine[over];
+        for (std::size_t i = 0; phase != over; i = (i + 1) % users.size()) {
+          const int in = phase;
+          const auto began = std::chrono::steady_clock::now();
+          const Reply r = users[i].get(*remora, "/");
+          mine[in].push_back(std::chrono::steady_clock::now() - began);
+          ++asked;
+          if (r.status != 200) ++failed;
+          if (r.body.substr(0, 1) != homes[i]) ++moved;
+          std::this_thread::sleep_for(1ms);
+        }
+        const std::lock_guard lock(mutex);
+        for (int p = 0; p < over; ++p) took[p].insert(took[p].end(), mine[p].begin(), mine[p].end());
+      });
+    std::this_thread::sleep_for(2s);
+    redis.kill();
+    phase = settling;
+    std::this_thread::sleep_for(300ms);  // the first failures open the breaker
+    phase = during;
+    std::this_thread::sleep_for(9700ms);
+    redis.start();
+    phase = after;
+    std::this_thread::sleep_for(2s);
+    phase = over;
+    for (auto& t : clients) t.join();
+    EXPECT_EQ(failed, 0);
+    EXPECT_EQ(moved, 0);
+    const auto p99 = [&](int p) {
+      auto& all = took[p];
+      std::sort(all.begin(), all.end());
+      return all.empty() ? 0.0 : static_cast<double>(all[all.size() * 99 / 100].count()) / 1e6;
+    };
+    std::printf("%d requests; p99 before %.2f ms, while the store was away %.2f ms, after %.2f ms\n",
+                asked.load(), p99(before), p99(during), p99(after));
+  }
+}
+
 // Hand-off ------------------------------------------------------------------------------------------
 
 struct HandOffKind {
@@ -402,6 +456,16 @@ INSTANTIATE_TEST_SUITE_P(
                     HandOffKind{"learned_memcached", learned_state,
                                 [](RedisServer&, MemcachedServer& m) { return memcached_store(m.port()); }}),
     [](const auto& info) { return info.param.name; });
+
+TEST(HandOffInMemory, OutlivesAnUpgrade) {
+  auto a = std::make_unique<App>("a"), b = std::make_unique<App>("b");
+  auto remora = start(config({a->address(), b->address()}, "", issued_state));
+  Browser user;
+  const std::string home = user.get(*remora, "/set?kept").body.substr(0, 1);
+  ASSERT_TRUE(remora->upgrade());
+  (home == "a" ? a : b)->stop();
+  EXPECT_EQ(user.get(*remora, "/").body, std::string(home == "a" ? "b" : "a") + ":kept");
+}
 
 TEST(HandOffWithoutItsStore, SaysSoOrAnswers503ButNeverPretendsThatTheSessionIsNew) {
   for (const bool rejects : {false, true}) {

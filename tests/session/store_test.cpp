@@ -193,7 +193,7 @@ class Contract : public testing::TestWithParam<Kind> {
              std::uint64_t seen = 0) {
     Saved outcome = Saved::saved;
     change(at, key, [&](const auto& now) {
-      return save_rule(now, r, seen, [&](std::uint64_t) { return state; }, outcome);
+      return save_rule(now, r, seen, [&](std::uint32_t, std::uint64_t) { return state; }, outcome);
     });
     return outcome;
   }

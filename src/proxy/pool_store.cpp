@@ -1,4 +1,4 @@
-#include "session/pool_store.h"
+#include "proxy/pool_store.h"
 
 namespace remora {
 

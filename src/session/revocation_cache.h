@@ -1,0 +1,36 @@
+// What the store last said of claims that may be revoked, for as long as a copy is trusted. Bounded: when it
+// is full it begins anew. Threading: one per worker.
+#pragma once
+
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <optional>
+#include <string>
+
+#include "remora/clock.h"
+
+namespace remora {
+
+class RevocationCache {
+ public:
+  void trust_for(std::chrono::milliseconds ttl) noexcept { ttl_ = ttl; }
+  std::optional<bool> find(const std::string& value, Clock::Steady now) const {
+    const auto at = entries_.find(value);
+    if (at == entries_.end() || at->second.until <= now) return std::nullopt;
+    return at->second.revoked;
+  }
+  void put(const std::string& value, bool revoked, Clock::Steady now) {
+    if (entries_.size() >= most) entries_.clear();
+    entries_[value] = {revoked, now + ttl_};
+  }
+
+ private:
+  static constexpr std::size_t most = 10000;
+  struct Entry {
+    bool revoked = false;
+    Clock::Steady until;
+  };
+  boost::unordered_flat_map<std::string, Entry> entries_;
+  std::chrono::milliseconds ttl_{2000};
+};
+
+}  // namespace remora
