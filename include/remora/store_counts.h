@@ -32,6 +32,7 @@ std::string_view to_string(StateEvent) noexcept;
 struct StoreCounts {
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(StoreOutcome::count_)> outcomes{};
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(StateEvent::count_)> states{};
+  std::atomic<bool> available{true};  // as the control thread last heard
   std::atomic<std::uint64_t> lookups{0}, waiting{0}, written_late{0}, dropped{0};
   void count(StoreOutcome o) noexcept { add(outcomes[static_cast<std::size_t>(o)]); }
   void count(StateEvent e) noexcept { add(states[static_cast<std::size_t>(e)]); }

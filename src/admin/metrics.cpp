@@ -220,6 +220,8 @@ std::string metrics_text(AdminActions& actions) {
     out.begin(name, help, type);
     out.add({}, static_cast<double>(value));
   };
+  single("remora_store_available", "1: the store can be asked.", MetricType::Gauge,
+         store.available.load() ? 1 : 0);
   single("remora_store_lookups_total", "Requests that asked the store whose session they are.",
          MetricType::Counter, store.lookups.load(std::memory_order_relaxed));
   single("remora_store_waiting", "Sessions of which the store has yet to hear.", MetricType::Gauge,

@@ -226,7 +226,7 @@ void Exchange::learn(const ResponseView& response) {
     return;
   }
   if (const PoolStore* keeper = pool_store(); keeper != nullptr) {
-    keep_.bind = true;
+    keep_.bind = keeper->keeps_bindings();
     if (known) keep_.from = recognised_.key;
     if (known && !keep_.renames) keep_.former = b.id;
   }

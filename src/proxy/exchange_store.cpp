@@ -211,7 +211,7 @@ void Exchange::tell_later(const Record& wanted, bool only_if_there) {
   job.key = record_key();
   job.record = wanted;
   job.lifetimes = pool_->config.session;
-  job.only_if_there = only_if_there;
+  job.only_if_there = only_if_there || !pool_store()->keeps_bindings();
   worker_.writer->later(std::move(job));
 }
 
@@ -275,7 +275,10 @@ Task<void> Exchange::keep_session() {
       }
     }
     const bool renames = keep_.renames;
-    SessionStore::Rule rule = [fresh, renames](const std::optional<Record>& now) {
+    const bool needed = pool_store()->keeps_bindings() || fresh.state.version != 0;
+    SessionStore::Rule rule = [fresh, renames,
+                               needed](const std::optional<Record>& now) -> std::optional<Record> {
+      if (!now && !needed) return std::nullopt;
       return renames ? rename_rule(now, fresh) : bind_rule(now, fresh);
     };
     const StoreCall call = store_call(worker_.store_timeout);
@@ -284,14 +287,16 @@ Task<void> Exchange::keep_session() {
     counts.count(said ? StoreOutcome::done : outcome_of(said.error()));
     if (!said)
       tell_later(fresh);
-    else if (!said->changed && bound_key_)
+    else if (!said->changed && said->record && bound_key_ && pool_store()->keeps_bindings())
       worker_.memory->learned.adopt(*bound_key_, *said->record, pool_->number, rules, moment());
     if (keep_.from) {
       StoreWriter::Job job;
       job.key = *keep_.from;
       job.record = record();
       job.record.binding.id = keep_.former;
-      job.record.ended = job.record.replaced = true;
+      job.record.replaced = true;
+      job.record.ended = !recognised_.learned;  // an id of the app's may still be on its way, and is served
+      job.only_if_there = !pool_store()->keeps_bindings();
       job.lifetimes = rules;
       worker_.writer->later(std::move(job));
     }

@@ -117,10 +117,35 @@ void Server::keep_house() {
     memory_->sweep(now());
   }
   if (at - told_at_ >= tell_every) warn_of_losses();
+  if (config_.store.shared()) watch_store();
   house_timer_.expires_after(std::chrono::seconds(1));
   house_timer_.async_wait([this](const error_code& ec) {
     if (!ec) keep_house();
   });
+}
+
+/// One worker's view is told: each has a connection of its own, but to the same servers.
+void Server::watch_store() {
+  workers_.front()->ask_about_store([this](bool available, std::string trouble) {
+    asio::post(loop_.ctx,
+               [this, available, trouble = std::move(trouble)] { heard_of_store(available, trouble); });
+  });
+}
+
+void Server::heard_of_store(bool available, const std::string& trouble) {
+  memory_->store.available = available;
+  const StoreState now = !available        ? StoreState::away
+                         : trouble.empty() ? StoreState::fine
+                                           : StoreState::partly;
+  if (std::exchange(store_state_, now) == now) return;
+  if (now == StoreState::away)
+    spdlog::warn("the store cannot be reached; sessions go on without it, and it is told when it is back: {}",
+                 trouble);
+  else if (now == StoreState::partly)
+    spdlog::warn("a part of the store cannot be reached: {}", trouble);
+  else
+    spdlog::info("the store answers");
+  events_.emit("store", {{"available", available}, {"trouble", trouble}}, clock_.wall_now());
 }
 
 void Server::warn_of_losses() {

@@ -69,6 +69,12 @@ void Worker::retire(std::size_t slot) {
   });
 }
 
+void Worker::ask_about_store(std::function<void(bool, std::string)> tell) {
+  asio::post(context_.loop.ctx, [this, tell = std::move(tell)] {
+    if (!ending_) tell(context_.store->available(), context_.store->trouble());
+  });
+}
+
 void Worker::hold() {
   asio::post(context_.loop.ctx, [this] {
     for (auto& acceptor : acceptors_) acceptor->close();

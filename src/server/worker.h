@@ -21,6 +21,8 @@ class Worker {
     ListenerState state;
   };
   Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory);
+  /// Any thread. Calls `tell` on the worker's: whether the store can be asked, and what is wrong with it.
+  void ask_about_store(std::function<void(bool available, std::string trouble)> tell);
   /// Before start(): what sessions are kept in.
   void open_store(const config::Store& settings, const std::vector<std::string>& dns_servers,
                   std::shared_ptr<const ClientTls> tls) {

@@ -85,7 +85,10 @@ std::optional<Record> bind_rule(const std::optional<Record>& standing, const Rec
 
 std::optional<Record> move_rule(const std::optional<Record>& standing, const Record& wanted) {
   if (!standing) return wanted;
-  if (standing->ended || standing->binding.epoch >= wanted.binding.epoch) return std::nullopt;
+  const Binding& now = standing->binding;
+  // Another session by now, under the same name: what it keeps is not for this one.
+  if (standing->ended || now.epoch >= wanted.binding.epoch || !(now.id == wanted.binding.id))
+    return std::nullopt;
   Record next = wanted;
   next.replaced = standing->replaced;
   next.state = standing->state;

@@ -44,7 +44,7 @@ std::optional<Record> move_rule(const std::optional<Record>& standing, const Rec
 std::optional<Record> refresh_rule(const std::optional<Record>& standing, const Record& wanted);
 /// The same session goes on under another id of ours (renewal).
 std::optional<Record> rename_rule(const std::optional<Record>& standing, const Record& wanted);
-/// Over (`end`), or under another name from now on (`replaced`); the state goes.
+/// Over (`ended`), or under another name from now on (`replaced`); the state goes.
 std::optional<Record> end_rule(const std::optional<Record>& standing, const Record& wanted);
 
 /// Makes the bytes to keep of a state; an empty result deletes it.

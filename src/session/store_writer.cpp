@@ -41,7 +41,10 @@ std::string_view to_string(StateEvent e) noexcept {
 
 std::optional<Record> apply(const StoreWriter::Job& job, const std::optional<Record>& standing,
                             Saved& saved) {
-  if (job.record.ended) return end_rule(standing, job.record);
+  if (job.record.ended || job.record.replaced) {
+    if (!standing && job.only_if_there) return std::nullopt;
+    return end_rule(standing, job.record);
+  }
   std::optional<Record> next;
   if (standing || !job.only_if_there || job.save) next = refresh_rule(standing, job.record);
   if (!job.save) return next;

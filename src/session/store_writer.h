@@ -28,7 +28,7 @@ class StoreWriter {
   };
   struct Job {
     SessionKey key;
-    Record record;  // `ended`: the session is over
+    Record record;  // `ended`: the session is over; `replaced`: it goes on under another name
     config::Session lifetimes;
     bool only_if_there = false;  // no record is made for it
     std::optional<Save> save;

@@ -218,6 +218,7 @@ TEST_P(Outage, OfTheStoreFailsNothingMovesNothingAndEndsWithEverythingWrittenBac
     redis.kill();
   else
     redis.freeze();
+  const std::string away = "the store cannot be reached; sessions go on without it";
   int moved = 0, failed = 0;
   std::vector<Browser> born(20);  // sessions that begin meanwhile
   std::vector<std::string> born_homes;
@@ -245,6 +246,7 @@ TEST_P(Outage, OfTheStoreFailsNothingMovesNothingAndEndsWithEverythingWrittenBac
       if (born[i].get(*two, "/").body != born_homes[i]) ++wrong;
     return wrong == 0;
   }));
+  EXPECT_TRUE(one->wait_for_log(away) && one->wait_for_log("the store answers"));
   const std::string metrics = one->api("GET", "/metrics").body;
   EXPECT_NE(metrics.find("remora_store_operations_total{result=\"unavailable\"}"), std::string::npos);
 }

@@ -59,6 +59,13 @@ TEST(Record, AMoveThatTheStoreNeverHeardOfIsToldWithTheNextUse) {
   EXPECT_FALSE(refresh_rule(record_at(2, 3), record_at(1, 2)));  // but not one that was overtaken
 }
 
+TEST(Record, AMoveOfAnotherSessionUnderTheSameNameChangesNothing) {
+  Record other = record_at(1, 1);
+  other.binding.id.bytes.fill(9);
+  other.state = {1, 1, "theirs"};
+  EXPECT_FALSE(move_rule(other, record_at(2, 2)));
+}
+
 TEST(Record, AStoreThatLostItIsToldAgain) {
   EXPECT_TRUE(refresh_rule(std::nullopt, record_at(1, 4)));
 }
