@@ -1,0 +1,72 @@
+"""Flask sessions that live in this process and outlive it: remora keeps a copy and hands it to the next server.
+
+    from flask_handoff import HandoffSessions
+    app.session_interface = HandoffSessions()
+
+remora needs `session: {state: on}` in the app's pool. Sessions hold what Flask's own can: JSON, and dates, bytes,
+tuples and UUIDs. A session is remora's: there is no cookie of ours.
+"""
+
+import base64
+import re
+import threading
+from collections import OrderedDict
+
+from flask.json.tag import TaggedJSONSerializer
+from flask.sessions import SessionInterface, SessionMixin
+from werkzeug.datastructures import CallbackDict
+from werkzeug.exceptions import ServiceUnavailable
+
+ANNOUNCED = re.compile(r'^"([0-9a-f]{32})";epoch=(\d+);reason=(\w+)')
+
+
+class HandoffSession(CallbackDict, SessionMixin):
+    def __init__(self, initial, name, epoch):
+        def changed(session):
+            session.modified = True
+
+        super().__init__(initial, changed)
+        self.name, self.epoch = name, epoch
+        self.modified = False
+
+
+class HandoffSessions(SessionInterface):
+    def __init__(self, most=100_000):
+        self.most = most
+        self.copies = OrderedDict()  # session -> (epoch, what it holds as text), the last used at the end
+        self.lock = threading.Lock()
+        self.serializer = TaggedJSONSerializer()
+
+    def open_session(self, app, request):
+        announced = ANNOUNCED.match(request.headers.get("Remora-Session", ""))
+        if not announced:  # not through remora: nothing that could be kept
+            return HandoffSession({}, None, 0)
+        name, epoch = announced.group(1), int(announced.group(2))
+        handed = request.headers.get("Remora-State")
+        if handed is not None:
+            return self.keep(name, epoch, base64.b64decode(handed).decode())
+        with self.lock:
+            known = self.copies.get(name)
+            if known:
+                self.copies.move_to_end(name)
+        if known and known[0] == epoch:
+            return HandoffSession(self.serializer.loads(known[1]), name, epoch)
+        # Ours is stale, or there is none. The state may exist: an empty session would log the user out.
+        if ";state=unavailable" in request.headers["Remora-Session"]:
+            raise ServiceUnavailable("the session is being moved; try again in a moment")
+        return HandoffSession({}, name, epoch)
+
+    def save_session(self, app, session, response):
+        if session.name is None or not session.modified:
+            return
+        text = self.serializer.dumps(dict(session))
+        self.keep(session.name, session.epoch, text)
+        response.headers["Remora-State"] = base64.b64encode(text.encode()).decode() if session else ""
+
+    def keep(self, name, epoch, text):
+        with self.lock:
+            self.copies[name] = (epoch, text)
+            self.copies.move_to_end(name)
+            while len(self.copies) > self.most:
+                self.copies.popitem(last=False)
+        return HandoffSession(self.serializer.loads(text), name, epoch)

@@ -1,0 +1,32 @@
+"""Keeps what a user says in its session, by config/examples/flask_handoff.py: arguments NAME PORT EXAMPLES."""
+
+import logging
+import sys
+
+from flask import Flask, request, session
+
+name, port, examples = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+sys.dont_write_bytecode = True
+sys.path.insert(0, examples)
+from flask_handoff import HandoffSessions  # noqa: E402
+
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+app = Flask(name)
+app.session_interface = HandoffSessions()
+
+
+@app.route("/set")
+def keep():
+    session["said"] = request.args["said"]
+    return answer()
+
+
+@app.route("/")
+def answer():
+    return session.get("said", "logged out"), {
+        "X-Backend": name,
+        "X-Session": request.headers.get("Remora-Session", ""),
+    }
+
+
+app.run(host="127.0.0.1", port=port, threaded=True)

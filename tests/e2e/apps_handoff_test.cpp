@@ -1,0 +1,94 @@
+// A real Flask and a real Express app, two instances each, sessions in their memory: one is killed between
+// two requests of a hundred users, and nobody is logged out.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "support/site.h"
+#include "support/stores.h"
+
+namespace remora::test {
+namespace {
+
+struct Framework {
+  std::string name;
+  std::vector<std::string> command;  // then: name, port, examples
+};
+
+struct Case {
+  Framework framework;
+  bool redis;
+};
+
+class AppsHandOff : public testing::TestWithParam<Case> {};
+
+TEST_P(AppsHandOff, AHundredUsersOutliveAServer) {
+  ::setenv("NODE_PATH", "/usr/share/nodejs", 1);
+  const std::string folder = make_folder();
+  struct Instance {
+    std::string name;
+    int port = free_port();
+    std::unique_ptr<Process> process;
+  } instances[2];
+  std::vector<std::string> backends;
+  for (int i = 0; i < 2; ++i) {
+    Instance& at = instances[i];
+    at.name = "app" + std::to_string(i + 1);
+    std::vector<std::string> command = GetParam().framework.command;
+    command.insert(command.end(), {at.name, std::to_string(at.port), REMORA_SOURCE_DIR "/config/examples"});
+    at.process = std::make_unique<Process>(command, folder + "/" + at.name);
+    ASSERT_TRUE(at.process->wait_for_port(at.port));
+    backends.push_back("{id: " + at.name + ", address: 127.0.0.1:" + std::to_string(at.port) + "}");
+  }
+  std::unique_ptr<RedisServer> redis;
+  std::string store;
+  if (GetParam().redis) {
+    redis = std::make_unique<RedisServer>();
+    store = "store: {kind: redis, index_key: {env: REMORA_TEST_KEY}, redis: {nodes: [\"redis://127.0.0.1:" +
+            std::to_string(redis->port()) + "\"]}}\n";
+  }
+  const Remora remora(simple_config(backends, "affinity: cookie\nsession: {state: {save: sync}}\n", "",
+                                    store + "log: {access: off}\n"));
+  struct User {
+    Browser browser;
+    std::string said, home;
+  };
+  std::vector<User> users(100);
+  for (std::size_t i = 0; i < users.size(); ++i) {
+    users[i].said = "user-" + std::to_string(i) + "-" + std::string(i * 7, 'x') + "-%C3%A4%F0%9F%9A%80";
+    const Reply r = users[i].browser.get(remora.port(), "/set?said=" + users[i].said);
+    ASSERT_EQ(r.status, 200) << r.head << r.body;
+    users[i].home = r.field("X-Backend");
+    EXPECT_EQ(r.field("Remora-State"), "");
+    users[i].said = r.body;
+  }
+  instances[0].process->kill();  // SIGKILL
+  int moved = 0;
+  for (User& user : users) {
+    for (int n = 0; n < 2; ++n) {
+      const Reply r = user.browser.get(remora.port(), "/");
+      EXPECT_EQ(r.status, 200);
+      EXPECT_EQ(r.field("X-Backend"), "app2");
+      EXPECT_EQ(r.body, user.said);
+    }
+    moved += user.home == "app1" ? 1 : 0;
+  }
+  EXPECT_GT(moved, 20);
+  std::filesystem::remove_all(folder);
+}
+
+const Framework flask{"Flask", {"python3", REMORA_SOURCE_DIR "/tests/e2e/apps/flask_handoff_app.py"}};
+const Framework express{"Express", {"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_handoff_app.js"}};
+
+INSTANTIATE_TEST_SUITE_P(Real, AppsHandOff,
+                         testing::Values(Case{flask, false}, Case{flask, true}, Case{express, false},
+                                         Case{express, true}),
+                         [](const auto& info) {
+                           return info.param.framework.name + (info.param.redis ? "WithRedis" : "InMemory");
+                         });
+
+}  // namespace
+}  // namespace remora::test
