@@ -132,19 +132,26 @@ class Exchange final : private UrlScope {
   // The store (exchange_store.cpp).
   const PoolStore* pool_store() const noexcept;
   bool keeps_state() const noexcept;
-  SessionKey record_key() const;
+  bool is_named() const noexcept;
+  SessionKey name_of_session() const noexcept;
+  SessionKey own_record() const;
   Record record() const;
   StoreCall store_call(std::chrono::milliseconds timeout) noexcept;
   Task<void> ask_store();
   Task<JwtOutcome> look_for_revoked(const JwtVerifier& verifier, const JwtClaims& claims);
   Task<bool> agree_on_move();
+  Task<Result<SessionStore::Standing>> settle_move(SessionKey key, Record wanted);
+  bool begin_anew(const Record& over);
   void follow(const Record& stands);
-  void take_state(const Record& stands, const SessionKey& key);
+  bool take_state(const Record& stands);
   bool go_on_without_state();
   void tell_later(const Record& wanted, bool only_if_there = false);
   void tell_end(const Binding& over);
   void hear_state(const SessionFields& said, bool may_wait);
   Task<void> keep_session();
+  Task<void> keep_name();
+  Task<void> carry_state(SessionId former);
+  Task<void> keep_state();
 
   void fail_from_client() noexcept;
   const config::RetryOn& retry_rules() const noexcept;
@@ -193,15 +200,15 @@ class Exchange final : private UrlScope {
   Recognised recognised_;
   bool bound_ = false;  // the session has a backend, and it is `member_`
   Served served_;
-  bool agree_ = false;      // the session moved: the store has not heard of it yet
-  std::string state_;       // for the backend, in base64; empty: none
-  std::string state_note_;  // what Remora-Session says of it
-  struct {                  // what the response head waits for
-    bool bind = false, renames = false;
-    std::optional<SessionKey> from;  // the record that the session had before
-    SessionId former;                // and its id then
+  bool agree_ = false;                      // the session moved: the store has not heard of it yet
+  std::string state_;                       // for the backend, in base64; empty: none
+  std::string state_note_;                  // what Remora-Session says of it
+  struct {                                  // what the response head waits for
+    bool bind = false, renames = false;     // the app's id is to be known to all; to the same id of theirs
+    std::optional<SessionKey> former_name;  // the id of the app's that it had before (login)
+    std::optional<SessionId> renewed;       // the id of ours that it had before
     std::optional<StoreWriter::Job> save;
-    bool any() const noexcept { return bind || from || save; }
+    bool any() const noexcept { return bind || renewed || save; }
   } keep_;
   Clock::Steady touched_;                  // when the tables last heard that the session is in use
   std::optional<SessionKey> bound_key_;    // what the table knows the session by

@@ -171,13 +171,8 @@ bool Exchange::obey(Control control, const ResponseView& response) {
       const SessionId old = b.id;
       memory.moves.renewed(old, b.epoch, b.backend, lifetimes, moment());
       memory.active.gone(old);
-      if (pool_store() != nullptr) {
-        keep_.former = old;
-        if (recognised_.learned)
-          keep_.bind = keep_.renames = true;
-        else
-          keep_.from = pool_store()->name(old, worker_.scratch);
-      }
+      if (pool_store() != nullptr) keep_.bind = keep_.renames = is_named();
+      if (keeps_state()) keep_.renewed = old;
       b.id = new_session_id();
       if (recognised_.learned) {
         memory.learned.forget(recognised_.key, old);
@@ -225,10 +220,10 @@ void Exchange::learn(const ResponseView& response) {
     }
     return;
   }
-  if (const PoolStore* keeper = pool_store(); keeper != nullptr) {
-    keep_.bind = keeper->keeps_bindings();
-    if (known) keep_.from = recognised_.key;
-    if (known && !keep_.renames) keep_.former = b.id;
+  if (const PoolStore* keeper = pool_store(); keeper != nullptr && keeper->keeps_bindings()) {
+    keep_.bind = true;
+    keep_.renames = false;
+    if (known) keep_.former_name = recognised_.key;
   }
   table.bind(*key, b, pool_->number, lifetimes, moment());
   bound_key_ = key;

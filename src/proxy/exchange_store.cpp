@@ -17,10 +17,17 @@ bool Exchange::keeps_state() const noexcept {
   return keeper != nullptr && keeper->keeps_state();
 }
 
-/// Where the session's record is: under the app's id if it has one, else under ours.
-SessionKey Exchange::record_key() const {
-  if (bound_key_) return *bound_key_;
-  if (recognised_.learned) return recognised_.key;
+/// The app's id names a record that other instances find.
+bool Exchange::is_named() const noexcept {
+  return (bound_key_ || recognised_.learned) && pool_store()->keeps_bindings();
+}
+
+SessionKey Exchange::name_of_session() const noexcept {
+  return bound_key_ ? *bound_key_ : recognised_.key;
+}
+
+/// Under our own id: the app's state, and the moves of sessions that have no other record.
+SessionKey Exchange::own_record() const {
   return pool_store()->name(served_.binding.id, worker_.scratch);
 }
 
@@ -117,48 +124,58 @@ Task<void> Exchange::ask_store() {
 // A move --------------------------------------------------------------------------------------------
 
 /// The session moved here: the store decides whether that stands, shuts out its previous owner, and gives the
-/// state for the new one, in one step. False: this request is answered here.
+/// state for the new one. False: this request is answered here.
 Task<bool> Exchange::agree_on_move() {
   agree_ = false;
   state_.clear();
-  state_note_ = {};
-  const config::Session& rules = pool_->config.session;
-  SessionMemory& memory = *worker_.memory;
+  state_note_.clear();
   constexpr int most_rounds = 4;
   for (int round = 0; round < most_rounds; ++round) {
     const Record wanted = record();
-    const SessionKey key = record_key();
-    SessionStore::Rule rule = [wanted](const std::optional<Record>& now) { return move_rule(now, wanted); };
-    const StoreCall call = store_call(rules.state ? rules.state->fetch_timeout : worker_.store_timeout);
-    const Result<SessionStore::Standing> said =
-        co_await worker_.sessions->change(key, std::move(rule), rules, false, call);
-    memory.store.count(said ? StoreOutcome::done : outcome_of(said.error()));
+    const SessionKey key = is_named() ? name_of_session() : own_record();
+    const Result<SessionStore::Standing> said = co_await settle_move(key, wanted);
     if (!said) {
       tell_later(wanted);
       co_return go_on_without_state();
     }
-    const Record& stands = *said->record;
-    if (stands.ended) {
-      memory.moves.ended(wanted.binding.id, stands.binding.epoch, Reason::none, rules, moment());
-      if (recognised_.learned) memory.learned.end(recognised_.key, wanted.binding.id);
-      recognised_.what = What::nothing;
-      recognised_.cause = Cause::ended;
-      bound_ = false;
-      served_ = {};
-      co_return choose_backend();
+    const Record stands = *said->record;
+    if (stands.ended) co_return begin_anew(stands);
+    if (stands.binding.epoch == wanted.binding.epoch && stands.binding.backend == wanted.binding.backend) {
+      if (!is_named() || !keeps_state()) co_return take_state(stands);
+      const Result<SessionStore::Standing> kept = co_await settle_move(own_record(), wanted);
+      if (!kept) co_return go_on_without_state();
+      co_return take_state(*kept->record);
     }
-    take_state(stands, key);
-    if (stands.binding.epoch == wanted.binding.epoch && stands.binding.backend == wanted.binding.backend)
-      co_return true;
-    // Another instance was faster: its choice is followed, unless it cannot be.
-    follow(stands);
-    if (serve_at(usable_bound(served_.binding.backend))) co_return true;
-    if (!move_session(Reason::failover)) break;
+    follow(stands);  // another instance was faster: its choice counts, unless nobody is there
+    if (!serve_at(usable_bound(served_.binding.backend)) && !move_session(Reason::failover)) break;
     agree_ = false;
   }
   failure_ = {};
   fail(Failure::Side::self, Failure::Kind::no_backend);
   co_return false;
+}
+
+Task<Result<SessionStore::Standing>> Exchange::settle_move(SessionKey key, Record wanted) {
+  const config::Session& rules = pool_->config.session;
+  SessionStore::Rule rule = [wanted](const std::optional<Record>& now) { return move_rule(now, wanted); };
+  const StoreCall call = store_call(rules.state ? rules.state->fetch_timeout : worker_.store_timeout);
+  Result<SessionStore::Standing> said =
+      co_await worker_.sessions->change(key, std::move(rule), rules, false, call);
+  worker_.memory->store.count(said ? StoreOutcome::done : outcome_of(said.error()));
+  co_return said;
+}
+
+/// Ended elsewhere meanwhile: this request has no session.
+bool Exchange::begin_anew(const Record& over) {
+  SessionMemory& memory = *worker_.memory;
+  const SessionId id = served_.binding.id;
+  memory.moves.ended(id, over.binding.epoch, Reason::none, pool_->config.session, moment());
+  if (recognised_.learned) memory.learned.end(recognised_.key, id);
+  recognised_.what = What::nothing;
+  recognised_.cause = Cause::ended;
+  bound_ = false;
+  served_ = {};
+  return choose_backend();
 }
 
 /// What another instance decided becomes what this one knows.
@@ -173,22 +190,26 @@ void Exchange::follow(const Record& stands) {
   if (keeps_state()) memory.handed.begin(stands.binding.id, stands.binding.epoch, moment());
 }
 
-void Exchange::take_state(const Record& stands, const SessionKey& key) {
-  if (!keeps_state()) return;
+/// Always true: without a state, the backend is told that there is none.
+bool Exchange::take_state(const Record& stands) {
+  if (!keeps_state()) return true;
   StoreCounts& counts = worker_.memory->store;
   if (stands.state.version == 0 || stands.state.sealed.empty()) {
     state_note_ = ";state=none";
-    return counts.count(StateEvent::none);
+    counts.count(StateEvent::none);
+    return true;
   }
-  const auto plain = pool_store()->open(stands.state, key, worker_.scratch);
+  const auto plain = pool_store()->open(stands.state, own_record(), worker_.scratch);
   if (!plain) {
     state_note_ = ";state=unavailable";
-    return counts.count(StateEvent::unreadable);
+    counts.count(StateEvent::unreadable);
+    return true;
   }
   state_ = base64_encode(*plain);
   state_note_ = ";version=";
   append_decimal(state_note_, stands.state.version);
   counts.count(StateEvent::replayed);
+  return true;
 }
 
 bool Exchange::go_on_without_state() {
@@ -204,20 +225,27 @@ bool Exchange::go_on_without_state() {
 
 // After the response head ---------------------------------------------------------------------------
 
-/// No request waits for it.
+/// No request waits for it. `only_if_there`: what has no record gets none.
 void Exchange::tell_later(const Record& wanted, bool only_if_there) {
-  if (pool_store() == nullptr) return;
+  const PoolStore* const keeper = pool_store();
+  if (keeper == nullptr) return;
   StoreWriter::Job job;
-  job.key = record_key();
   job.record = wanted;
   job.lifetimes = pool_->config.session;
-  job.only_if_there = only_if_there || !pool_store()->keeps_bindings();
+  if (is_named()) {
+    job.key = name_of_session();
+    job.only_if_there = only_if_there;
+    worker_.writer->later(job);
+    if (!keeper->keeps_state()) return;
+    only_if_there = true;
+  }
+  job.key = keeper->name(wanted.binding.id, worker_.scratch);
+  job.only_if_there = only_if_there || !keeper->keeps_bindings();
   worker_.writer->later(std::move(job));
 }
 
 /// The session is over: what stands in the store is replaced by a mark.
 void Exchange::tell_end(const Binding& over) {
-  if (pool_store() == nullptr) return;
   Record mark;
   mark.binding = over;
   mark.ended = true;
@@ -235,7 +263,7 @@ void Exchange::hear_state(const SessionFields& said, bool may_wait) {
   if (!plain) return counts.count(StateEvent::malformed);
   if (plain->size() > rules.max_bytes) return counts.count(StateEvent::too_large);
   StoreWriter::Job job;
-  job.key = record_key();
+  job.key = own_record();
   job.record = record();
   job.lifetimes = pool_->config.session;
   StoreWriter::Save save;
@@ -255,53 +283,73 @@ void Exchange::hear_state(const SessionFields& said, bool may_wait) {
 /// The head waits: another instance must find the session that it begins, and a state that the app was told
 /// is kept (`save: sync`) must be.
 Task<void> Exchange::keep_session() {
-  StoreCounts& counts = worker_.memory->store;
+  if (keep_.bind) co_await keep_name();
+  if (keep_.renewed) co_await carry_state(*keep_.renewed);
+  if (keep_.save) co_await keep_state();
+}
+
+/// The app's id, for all instances.
+Task<void> Exchange::keep_name() {
   const config::Session& rules = pool_->config.session;
-  if (keep_.bind || keep_.from) {
-    Record fresh = record();
-    const SessionKey key = record_key();
-    if (keep_.from && keeps_state()) {  // login or renewal: the state goes along
-      const StoreCall call = store_call(worker_.store_timeout);
-      const Result<std::optional<Record>> old = co_await worker_.sessions->find(*keep_.from, call);
-      if (old && *old && (*old)->state.version != 0) {
-        const KeptState& kept = (*old)->state;
-        const auto plain = pool_store()->open(kept, *keep_.from, worker_.scratch);
-        if (plain) {
-          fresh.state.epoch = fresh.binding.epoch;
-          fresh.state.version = kept.version;
-          fresh.state.sealed =
-              pool_store()->seal(*plain, key, fresh.state.epoch, kept.version, worker_.scratch);
-        }
-      }
-    }
-    const bool renames = keep_.renames;
-    const bool needed = pool_store()->keeps_bindings() || fresh.state.version != 0;
-    SessionStore::Rule rule = [fresh, renames,
-                               needed](const std::optional<Record>& now) -> std::optional<Record> {
-      if (!now && !needed) return std::nullopt;
-      return renames ? rename_rule(now, fresh) : bind_rule(now, fresh);
-    };
-    const StoreCall call = store_call(worker_.store_timeout);
-    const Result<SessionStore::Standing> said =
-        co_await worker_.sessions->change(key, std::move(rule), rules, !renames, call);
-    counts.count(said ? StoreOutcome::done : outcome_of(said.error()));
-    if (!said)
-      tell_later(fresh);
-    else if (!said->changed && said->record && bound_key_ && pool_store()->keeps_bindings())
-      worker_.memory->learned.adopt(*bound_key_, *said->record, pool_->number, rules, moment());
-    if (keep_.from) {
-      StoreWriter::Job job;
-      job.key = *keep_.from;
-      job.record = record();
-      job.record.binding.id = keep_.former;
-      job.record.replaced = true;
-      job.record.ended = !recognised_.learned;  // an id of the app's may still be on its way, and is served
-      job.only_if_there = !pool_store()->keeps_bindings();
-      job.lifetimes = rules;
-      worker_.writer->later(std::move(job));
-    }
+  const Record fresh = record();
+  const SessionKey key = name_of_session();
+  const bool renames = keep_.renames;
+  SessionStore::Rule rule = [fresh, renames](const std::optional<Record>& now) {
+    return renames ? rename_rule(now, fresh) : bind_rule(now, fresh);
+  };
+  const StoreCall call = store_call(worker_.store_timeout);
+  const Result<SessionStore::Standing> said =
+      co_await worker_.sessions->change(key, std::move(rule), rules, !renames, call);
+  worker_.memory->store.count(said ? StoreOutcome::done : outcome_of(said.error()));
+  StoreWriter::Job job;
+  job.lifetimes = rules;
+  job.record = fresh;
+  if (!said) {
+    job.key = key;
+    worker_.writer->later(job);
+  } else if (!said->changed && bound_key_) {
+    worker_.memory->learned.adopt(*bound_key_, *said->record, pool_->number, rules, moment());
   }
-  if (!keep_.save) co_return;
+  if (!keep_.former_name) co_return;
+  job.key = *keep_.former_name;  // requests that still carry it are served where it was
+  job.record.replaced = true;
+  worker_.writer->later(std::move(job));
+}
+
+/// A renewed id takes the state along; nothing of it stays under the old one.
+Task<void> Exchange::carry_state(SessionId former) {
+  const PoolStore& keeper = *pool_store();
+  const config::Session& rules = pool_->config.session;
+  const SessionKey from = keeper.name(former, worker_.scratch), to = own_record();
+  const StoreCall reading = store_call(worker_.store_timeout);
+  const Result<std::optional<Record>> old = co_await worker_.sessions->find(from, reading);
+  if (!old || !*old || (*old)->state.version == 0) co_return;
+  const KeptState& kept = (*old)->state;
+  const auto plain = keeper.open(kept, from, worker_.scratch);
+  if (!plain) co_return;
+  Record fresh = record();
+  fresh.state.epoch = fresh.binding.epoch;
+  fresh.state.version = kept.version;
+  if (!plain->empty())
+    fresh.state.sealed = keeper.seal(*plain, to, fresh.state.epoch, kept.version, worker_.scratch);
+  SessionStore::Rule rule = [fresh](const std::optional<Record>& now) { return bind_rule(now, fresh); };
+  const StoreCall writing = store_call(worker_.store_timeout);
+  const Result<SessionStore::Standing> said =
+      co_await worker_.sessions->change(to, std::move(rule), rules, true, writing);
+  worker_.memory->store.count(said ? StoreOutcome::done : outcome_of(said.error()));
+  if (!said) worker_.memory->store.count(StateEvent::unsaved);
+  StoreWriter::Job job;
+  job.key = from;
+  job.record = fresh;
+  job.record.binding.id = former;
+  job.record.ended = true;
+  job.lifetimes = rules;
+  worker_.writer->later(std::move(job));
+}
+
+/// `save: sync`.
+Task<void> Exchange::keep_state() {
+  StoreCounts& counts = worker_.memory->store;
   keep_.save->record.binding = served_.binding;
   Saved saved = Saved::saved;
   const StoreWriter::Job& job = *keep_.save;
@@ -310,7 +358,7 @@ Task<void> Exchange::keep_session() {
   };
   const StoreCall call = store_call(worker_.store_timeout);
   const Result<SessionStore::Standing> said =
-      co_await worker_.sessions->change(job.key, std::move(rule), rules, false, call);
+      co_await worker_.sessions->change(job.key, std::move(rule), pool_->config.session, false, call);
   counts.count(said ? StoreOutcome::done : outcome_of(said.error()));
   if (!said) {
     worker_.writer->later(std::move(*keep_.save));
