@@ -4,14 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <filesystem>
 #include <set>
 #include <thread>
 
+#include "net/tls.h"
 #include "session/memcached_store.h"
 #include "session/memory_store.h"
 #include "session/redis_store.h"
 #include "session/session_store.h"
+#include "support/certificates.h"
 #include "support/net.h"
+#include "support/remora.h"
 #include "support/stores.h"
 #include "util/text.h"
 
@@ -33,12 +37,17 @@ struct Kind {
   std::function<void()> disturb;            // kills a master in mid-test; empty: nobody would take over
 };
 
+std::shared_ptr<const ClientTls> tls_of(const config::Store& settings) {
+  std::string why;
+  return settings.tls ? ClientTls::load(*settings.tls, why) : nullptr;
+}
+
 /// One process's way to the store: a loop of its own, run by the test.
 class Instance {
  public:
   explicit Instance(const config::Store& settings, std::shared_ptr<MemoryValues> values = nullptr) {
     around = std::make_shared<StoreSurroundings>(
-        StoreSurroundings{loop, clock, settings, {}, nullptr, FastRandom(7)});
+        StoreSurroundings{loop, clock, settings, {}, tls_of(settings), FastRandom(7)});
     if (settings.kind == config::StoreKind::redis)
       store = std::make_unique<RedisStore>(around);
     else if (settings.kind == config::StoreKind::memcached)
@@ -446,6 +455,45 @@ TEST(DeadStore, WithAWrongPasswordSaysSoWithoutSayingIt) {
   settings.nodes.front().password = "the right one";
   Instance right(settings);
   right.ready();
+}
+
+TEST(RedisAccess, ByAUserWithAPasswordAndInADatabaseOfItsOwn) {
+  test::RedisServer server({"--user", "remora", "on", ">hunter2", "~remora:*", "+@all"});
+  config::Store settings = redis_at(server.port());
+  settings.nodes.front().user = "remora";
+  settings.nodes.front().password = "hunter2";
+  settings.nodes.front().database = 3;
+  Instance at(settings);
+  at.ready();
+  ASSERT_TRUE(at.wait(at.store->swap("remora:s:x", 0, "value", 10s, at.call())).has_value());
+  EXPECT_EQ(at.wait(at.store->swap("elsewhere", 0, "value", 10s, at.call())).error(), StoreErrc::refused);
+  EXPECT_NE(test::ask_store(server.port(), "SELECT 3\r\nEXISTS remora:s:x").find(":1"), std::string::npos);
+}
+
+TEST(RedisAccess, OverTlsWhoseCertificateIsVerified) {
+  const std::string folder = test::make_folder();
+  test::make_certificate(folder, "localhost");
+  const int port = test::free_port();
+  test::RedisServer server({"--tls-port", std::to_string(port), "--tls-cert-file", folder + "/localhost.pem",
+                            "--tls-key-file", folder + "/localhost.key", "--tls-auth-clients", "no",
+                            "--tls-ca-cert-file", folder + "/localhost.pem"});
+  for (const bool trusting : {true, false}) {
+    config::Store settings = redis_at(port);
+    settings.nodes.front().tls = true;
+    settings.nodes.front().address.host = "localhost";
+    settings.tls.emplace();
+    if (trusting) settings.tls->ca = folder + "/localhost.pem";
+    Instance at(settings);
+    at.run_until([&] {
+      return trusting ? at.store->available() && at.wait(at.sessions->find({}, at.call())).has_value()
+                      : !at.store->available();
+    });
+    EXPECT_EQ(at.wait(at.sessions->find({}, at.call())).has_value(), trusting) << at.store->trouble();
+    if (!trusting) {
+      EXPECT_NE(at.store->trouble().find("certificate"), std::string::npos) << at.store->trouble();
+    }
+  }
+  std::filesystem::remove_all(folder);
 }
 
 /// A server that answers every question with the same bytes.
