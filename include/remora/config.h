@@ -344,6 +344,13 @@ struct Store {
   bool operator==(const Store&) const = default;
 };
 
+/// Where apps call for their sessions' state.
+struct SessionApi {
+  Address bind;
+  std::string token;  // empty: a unix socket, whose permissions count
+  bool operator==(const SessionApi&) const = default;
+};
+
 struct Config {
   std::string text, hash;  // the file as it was read, and the first 16 hex digits of its SHA-256
   std::vector<std::string> dns_servers;       // ip or ip:port; empty: the system's
@@ -355,6 +362,7 @@ struct Config {
   Admin admin;
   Log log;
   Store store;
+  std::optional<SessionApi> session_api;  // none: off
   std::vector<Jwt> jwt;
   std::vector<Listener> listeners;
   std::vector<Route> routes;

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -16,11 +14,9 @@
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <cerrno>
-#include <cstring>
 #include <map>
-#include <stdexcept>
 
+#include "admin/local_socket.h"
 #include "admin/metrics.h"
 #include "admin/page.h"
 #include "net/address.h"
@@ -147,28 +143,6 @@ Task<void> stream_events(AdminStream& stream, EventHub& hub, std::uint64_t after
   }
 }
 
-[[noreturn]] void refuse_address(const config::Address& bind, const std::string& why) {
-  throw std::runtime_error("admin.bind " + bind.text() + ": " + why +
-                           "; choose another address or `admin: off`");
-}
-
-int open_admin_socket(const config::Address& bind) {
-  const auto endpoint = resolve(bind);
-  if (!endpoint) refuse_address(bind, endpoint.error().message());
-  const bool unix_socket = endpoint->family() == AF_UNIX;
-  if (unix_socket) ::unlink(bind.host.c_str());
-  const int fd = ::socket(endpoint->family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  if (!unix_socket) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const mode_t before = unix_socket ? ::umask(0117) : 0;  // its owner and group; nobody in between
-  const bool bound = fd >= 0 && ::bind(fd, endpoint->get(), endpoint->size) == 0;
-  const int error = errno;
-  if (unix_socket) ::umask(before);
-  if (bound && ::listen(fd, 64) == 0) return fd;
-  const std::string why = std::strerror(bound ? errno : error);
-  if (fd >= 0) ::close(fd);
-  refuse_address(bind, why);
-}
 }  // namespace
 
 struct AdminServer::Listening {
@@ -182,7 +156,7 @@ struct AdminServer::Listening {
 
 AdminServer::AdminServer(Loop& loop, const config::Address& bind, int inherited, AdminActions& actions)
     : listening_(std::make_shared<Listening>(loop.ctx, actions)) {
-  const int fd = inherited >= 0 ? inherited : open_admin_socket(bind);
+  const int fd = inherited >= 0 ? inherited : open_local_socket(bind, "admin.bind");
   sockaddr_storage name{};
   socklen_t size = sizeof name;
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);

@@ -55,6 +55,9 @@ void cross_check(const Value& root, Config& config) {
     if (!verifier.revocation_claims.empty() && !config.store.shared())
       root.bad("jwt." + verifier.name +
                ".revocation needs `store: {kind: redis}` or memcached: nobody could write to one in memory");
+  if (config.session_api && std::none_of(config.pools.begin(), config.pools.end(),
+                                         [](const Pool& p) { return p.session.state.has_value(); }))
+    root.bad("session_api: no pool keeps state (pools.NAME.session.state)");
   for (const Pool& pool : config.pools)
     if (pool.session.state && config.store.shared() && config.keys.empty())
       root.bad("pools." + pool.name +

@@ -85,6 +85,30 @@ void read_keys(const Value& v, std::vector<std::string>& out) {
   });
 }
 
+void read_session_api(const Value& v, std::optional<SessionApi>& out) {
+  if (v.node.IsScalar() && v.node.Scalar() == "off") return;
+  SessionApi api;
+  if (v.node.IsScalar()) {
+    read_address(v, api.bind);
+  } else {
+    Map m(v);
+    m.not_yet_unless("tls", "null");
+    if (const auto bind = m.get("bind"))
+      read_address(*bind, api.bind);
+    else
+      v.bad("needs `bind: unix:/path`, or a loopback address");
+    m.read_with("token", api.token, read_secret);
+  }
+  const bool unix_socket = api.bind.kind == Address::Kind::unix_path;
+  const bool loopback =
+      api.bind.host == "localhost" || api.bind.host == "::1" || api.bind.host.rfind("127.", 0) == 0;
+  if (!api.bind.host.empty() && !unix_socket && !loopback)
+    v.bad("it hands out sessions: bind it to a unix socket or loopback");
+  else if (!api.bind.host.empty() && !unix_socket && api.token.empty())
+    v.bad("everybody on this machine could ask: give a token ({file: F}), or bind it to a unix socket");
+  out = api;
+}
+
 void read_dns_servers(const Value& v, std::vector<std::string>& out) {
   for_each_item(v, true, [&](const Value& item) {
     const auto text = scalar(item);
@@ -132,7 +156,7 @@ void read_root(const Value& root, Kinds kinds, Config& out) {
   m.read_with("listeners", out.listeners, read_listeners);
   m.read_with("routes", out.routes, read_routes);
   m.read_with("jwt", out.jwt, read_jwt);
-  m.not_yet_unless("session_api", "off");
+  m.read_with("session_api", out.session_api, read_session_api);
   if (const auto v = m.get("pools")) {
     Map pools(*v);
     pools.for_each([&](const std::string& name, const Value& value) {

@@ -194,7 +194,8 @@ void Exchange::follow(const Record& stands) {
 bool Exchange::take_state(const Record& stands) {
   if (!keeps_state()) return true;
   StoreCounts& counts = worker_.memory->store;
-  if (stands.state.version == 0 || stands.state.sealed.empty()) {
+  if (stands.state.version == 0 || stands.state.sealed.empty() ||
+      stands.state.is_over(worker_.clock.wall_now())) {
     state_note_ = ";state=none";
     counts.count(StateEvent::none);
     return true;

@@ -12,6 +12,7 @@ using std::chrono::milliseconds;
 
 void Server::publish() {
   for (auto& worker : workers_) worker->publish(builder_.last());
+  if (session_server_) session_server_->publish(builder_.last());
 }
 
 void Server::republish() {

@@ -23,6 +23,7 @@ std::vector<std::string> Server::fixed_for_life(const config::Config& fresh) con
   if (fresh.workers != config_.workers)
     refuse("workers", "closing one of several sockets on a port would reset the connections that wait in it");
   if (fresh.state_dir != config_.state_dir) refuse("state_dir", "keys and wishes were read from the old one");
+  if (!(fresh.session_api == config_.session_api)) refuse("session_api", "it is opened at the start");
   if (!(fresh.store == config_.store))
     refuse("store", "the table is made and the store is connected to at the start");
   if (fresh.dns_servers != config_.dns_servers) refuse("dns.servers", "the resolver is made at the start");

@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "server/systemd.h"
+#include "session/stores.h"
 
 namespace remora {
 
@@ -74,6 +75,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
     spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
   }
   start_workers();
+  if (config_.session_api) open_session_server();
   listen(opened);
   await_return();
   await_dns();
@@ -87,16 +89,15 @@ Server::~Server() {
 }
 
 void Server::start_workers() {
-  std::shared_ptr<const ClientTls> store_tls;
   if (config_.store.tls) {
     std::string why;
-    store_tls = ClientTls::load(*config_.store.tls, why);
-    if (!store_tls) throw std::runtime_error("store.redis.tls: " + why);
+    store_tls_ = ClientTls::load(*config_.store.tls, why);
+    if (!store_tls_) throw std::runtime_error("store.redis.tls: " + why);
   }
   for (unsigned w = 0; w < worker_count_; ++w) {
     workers_.push_back(std::make_unique<Worker>(
         w, clock_, AccessLog(config_.log.access_format, access_writer_.get()), memory_));
-    workers_.back()->open_store(config_.store, config_.dns_servers, store_tls);
+    workers_.back()->open_store(config_.store, config_.dns_servers, store_tls_);
     Worker::Reports reports;
     reports.failures = [this](const std::shared_ptr<Backend>& backend, Ejected how) {
       asio::post(loop_.ctx, [this, backend, how] { eject(backend, how); });
@@ -106,6 +107,16 @@ void Server::start_workers() {
     };
     workers_.back()->start(builder_.last(), std::move(reports));
   }
+}
+
+void Server::open_session_server() {
+  const auto make = [this](Loop& loop, const Clock& clock) {
+    return make_store(loop, clock, config_.store, config_.dns_servers, store_tls_, memory_->values,
+                      static_cast<std::uint64_t>(clock.wall_now().time_since_epoch().count()));
+  };
+  session_server_ =
+      std::make_unique<SessionServer>(*config_.session_api, config_.store, make, clock_, builder_.last());
+  spdlog::info("session API on {}", bound_address(session_server_->fd(), config_.session_api->bind));
 }
 
 /// Tables lose what has expired; what the request path only counts is said.
@@ -251,6 +262,7 @@ void Server::close_down() {
   checker_.stop();
   events_.close();
   admin_.reset();
+  session_server_.reset();
   resolver_.reset();
   if (inherited_) inherited_->stop();
   if (successor_) successor_->send_changes();

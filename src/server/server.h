@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "admin/admin_server.h"
+#include "admin/session_server.h"
 #include "health/checker.h"
 #include "net/fetch.h"
 #include "net/resolver.h"
@@ -47,6 +48,7 @@ class Server final : private AdminActions {
   void stop_accepting();
   void watch_end(Clock::Steady give_up);
   void keep_house();
+  void open_session_server();
   void watch_store();
   void heard_of_store(bool available, const std::string& trouble);
   void warn_of_losses();
@@ -157,7 +159,9 @@ class Server final : private AdminActions {
   std::unique_ptr<Successor> successor_;  // while another binary starts
   std::vector<OpenListener> listeners_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::shared_ptr<const ClientTls> store_tls_;  // null: the store is spoken to in the clear
   std::unique_ptr<AdminServer> admin_;
+  std::unique_ptr<SessionServer> session_server_;
   asio::basic_signal_set<Executor> signals_;
   Timer timer_;
   Timer house_timer_, return_timer_, dns_timer_, keys_timer_, succession_timer_;

@@ -145,6 +145,7 @@ void Server::check_successor() {
 /// closed under their clients; their next answer is their last.
 void Server::hand_over() {
   phase_ = Phase::handed_over;
+  if (session_server_) session_server_->leave();
   spdlog::info("upgrade: process {} serves; finishing what is left here", successor_->pid());
   events_.emit("upgrade", {{"pid", successor_->pid()}}, clock_.wall_now());
   for (auto& worker : workers_) {

@@ -7,7 +7,7 @@ namespace remora {
 namespace {
 constexpr char format = 1;
 constexpr std::uint8_t flag_ended = 1, flag_replaced = 2, flag_leave = 4, flag_state = 8, all_flags = 15;
-constexpr std::size_t binding_size = 3 + 16 + 8 + 8 + 4 + 8 + 8, state_size = 4 + 8;
+constexpr std::size_t binding_size = 3 + 16 + 8 + 8 + 4 + 8 + 8, state_size = 4 + 8 + 8;
 
 void put(std::string& out, std::uint64_t value, int bytes) {
   for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i));
@@ -45,6 +45,7 @@ std::string encode(const Record& r) {
   if (!state) return out;
   put(out, r.state.epoch, 4);
   put(out, r.state.version, 8);
+  put(out, millis(r.state.expires), 8);
   out += r.state.sealed;
   return out;
 }
@@ -72,6 +73,7 @@ std::optional<Record> decode(std::string_view in) {
   if (in.size() < state_size) return std::nullopt;
   r.state.epoch = static_cast<std::uint32_t>(take(in, 4));
   r.state.version = take(in, 8);
+  r.state.expires = wall(take(in, 8));
   if (r.state.version == 0) return std::nullopt;
   r.state.sealed = in;
   return r;
@@ -106,7 +108,8 @@ std::optional<Record> refresh_rule(const std::optional<Record>& standing, const 
     next.reason = wanted.reason;
     return next;
   }
-  if (now.backend != wanted.binding.backend) return std::nullopt;
+  if (now.backend != 0 && now.backend != wanted.binding.backend) return std::nullopt;
+  next.binding.backend = wanted.binding.backend;
   next.binding.last_seen = std::max(now.last_seen, wanted.binding.last_seen);
   next.binding.generation = std::max(now.generation, wanted.binding.generation);
   next.binding.leave = now.leave || wanted.binding.leave;
@@ -135,7 +138,7 @@ std::optional<Record> save_rule(const std::optional<Record>& standing, const Rec
   const Binding& now = next.binding;
   const Binding& mine = writer.binding;
   if (next.ended || !(now.id == mine.id) || now.epoch > mine.epoch ||
-      (now.epoch == mine.epoch && now.backend != mine.backend))
+      (now.epoch == mine.epoch && now.backend != 0 && now.backend != mine.backend))
     return std::nullopt;
   if (seen != 0 && seen != next.state.version) {
     outcome = Saved::conflict;
@@ -145,6 +148,8 @@ std::optional<Record> save_rule(const std::optional<Record>& standing, const Rec
     next.binding = mine;
     next.reason = writer.reason;
   }
+  next.binding.backend = mine.backend;  // the session API does not say which
+  next.state.expires = {};
   next.state.epoch = mine.epoch;
   ++next.state.version;
   next.state.sealed = seal(mine.epoch, next.state.version);

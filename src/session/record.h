@@ -5,7 +5,8 @@
 //
 // Each rule takes what stands (nothing: no record, or one that cannot be read) and returns what shall stand
 // instead, or nothing: it stays. Bytes: format 1, flags, reason, id 16, backend 8, generation 8, epoch 4,
-// created 8, last seen 8 (wall clock, ms); then, with state: writer's epoch 4, version 8, sealed bytes.
+// created 8, last seen 8 (wall clock, ms); then, with state: writer's epoch 4, version 8, expires 8, sealed
+// bytes.
 #pragma once
 
 #include <functional>
@@ -21,7 +22,9 @@ namespace remora {
 struct KeptState {
   std::uint32_t epoch = 0;    // of its writer
   std::uint64_t version = 0;  // +1 with each save; 0: nothing was ever saved
+  Clock::Wall expires{};      // before its session does; zero: with it
   std::string sealed;         // empty: none, or deleted
+  bool is_over(Clock::Wall now) const noexcept { return expires != Clock::Wall() && expires <= now; }
 };
 
 struct Record {

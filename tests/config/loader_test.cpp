@@ -81,7 +81,6 @@ TEST(Config, EachMistakeIsSaidWithItsPlace) {
             "f:1:53: store.redis: several nodes need `mode: sentinel` or `mode: cluster`"},
            {"store: {kind: redis, index_key: {env: PATH}, redis: {mode: cluster, nodes: [\"redis://x/1\"]}}",
             "f:1:53: store.redis: a cluster has no databases: leave the number out of the nodes"},
-           {"session_api: unix:/x", "f:1:14: not supported yet: session_api"},
            {"workers: 1\nworkers: 2", "f:2:1: workers: stands twice"},
        }) {
     const auto lines = errors(b.text + rest);
@@ -89,6 +88,27 @@ TEST(Config, EachMistakeIsSaidWithItsPlace) {
     ASSERT_EQ(lines.size(), 1U) << b.text;
     EXPECT_EQ(lines[0], b.line);
   }
+}
+
+TEST(Config, TheSessionApiIsForThisMachineAndForPoolsWithState) {
+  const auto said = [](const std::string& api, const std::string& session) {
+    std::string all;
+    for (const auto& line :
+         errors("session_api: " + api +
+                "\nlisteners: [127.0.0.1:80]\npools: {a: {affinity: cookie, session: {state: " + session +
+                "}, backends: [127.0.0.1:1]}}\n"))
+      all += line + "\n";
+    return all;
+  };
+  EXPECT_EQ(said("unix:/x", "on"), "");
+  EXPECT_EQ(said("unix:/x", "off"), "f:1:1: session_api: no pool keeps state (pools.NAME.session.state)\n");
+  EXPECT_EQ(said("10.0.0.1:80", "on"),
+            "f:1:14: session_api: it hands out sessions: bind it to a unix socket or loopback\n");
+  EXPECT_EQ(said("127.0.0.1:80", "on"),
+            "f:1:14: session_api: everybody on this machine could ask: give a token ({file: F}), or bind it "
+            "to a unix "
+            "socket\n");
+  EXPECT_EQ(said("{bind: unix:/x, tls: {}}", "on"), "f:1:35: not supported yet: session_api.tls\n");
 }
 
 TEST(Config, MistakesInListenersRoutesAndPools) {

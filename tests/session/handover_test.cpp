@@ -53,20 +53,20 @@ TEST_F(Handover, BringsStatesAndTheLaterVersionCounts) {
   const auto at = std::chrono::steady_clock::now();
   Record r;
   r.binding = binding(1, 7);
-  r.state = {1, 1, "first"};
+  r.state = {1, 1, {}, "first"};
   ASSERT_TRUE(old_one.values->swap("k", 0, encode(r), std::chrono::minutes(5), at)->done);
   SessionFeed feed(old_one);
   ASSERT_TRUE(take_over_sessions(feed.everything(), new_one));
   const auto taken = new_one.values->get("k", at);
   ASSERT_TRUE(taken);
   EXPECT_EQ(decode(taken->value)->state.sealed, "first");
-  r.state = {1, 2, "second"};
+  r.state = {1, 2, {}, "second"};
   ASSERT_TRUE(
       old_one.values->swap("k", old_one.values->get("k", at)->token, encode(r), seconds(60), at)->done);
   const std::string late = feed.take_changes();
   ASSERT_TRUE(take_over_sessions(late, new_one));
   EXPECT_EQ(decode(new_one.values->get("k", at)->value)->state.sealed, "second");
-  r.state = {1, 3, "third"};
+  r.state = {1, 3, {}, "third"};
   ASSERT_TRUE(
       new_one.values->swap("k", new_one.values->get("k", at)->token, encode(r), seconds(60), at)->done);
   ASSERT_TRUE(take_over_sessions(late, new_one));

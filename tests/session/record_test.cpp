@@ -22,7 +22,7 @@ TEST(Record, IsReadAsItWasWritten) {
   r.reason = Reason::failover;
   r.binding.generation = 99;
   r.binding.leave = r.replaced = true;
-  r.state = {2, 5, std::string("\0\xff", 2)};
+  r.state = {2, 5, Clock::Wall(std::chrono::seconds(9)), std::string("\0\xff", 2)};
   const auto read = decode(encode(r));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->binding.backend, 42U);
@@ -34,16 +34,17 @@ TEST(Record, IsReadAsItWasWritten) {
   EXPECT_EQ(read->reason, Reason::failover);
   EXPECT_EQ(read->state.epoch, 2U);
   EXPECT_EQ(read->state.version, 5U);
+  EXPECT_EQ(read->state.expires, r.state.expires);
   EXPECT_EQ(read->state.sealed, r.state.sealed);
 }
 
 TEST(Record, CutOrOfAnotherFormatIsNone) {
   Record r = record_at(42, 3);
   const std::string bare = encode(r);
-  r.state = {2, 5, "state"};
+  r.state = {2, 5, {}, "state"};
   const std::string whole = encode(r);
   for (std::size_t n = 0; n < bare.size(); ++n) EXPECT_FALSE(decode(whole.substr(0, n))) << n;
-  for (std::size_t n = bare.size(); n < bare.size() + 12; ++n) EXPECT_FALSE(decode(whole.substr(0, n))) << n;
+  for (std::size_t n = bare.size(); n < bare.size() + 20; ++n) EXPECT_FALSE(decode(whole.substr(0, n))) << n;
   EXPECT_FALSE(decode(bare + "x"));
   for (const std::size_t at : {0U, 1U, 2U}) {
     std::string changed = bare;
@@ -62,7 +63,7 @@ TEST(Record, AMoveThatTheStoreNeverHeardOfIsToldWithTheNextUse) {
 TEST(Record, AMoveOfAnotherSessionUnderTheSameNameChangesNothing) {
   Record other = record_at(1, 1);
   other.binding.id.bytes.fill(9);
-  other.state = {1, 1, "theirs"};
+  other.state = {1, 1, {}, "theirs"};
   EXPECT_FALSE(move_rule(other, record_at(2, 2)));
 }
 
@@ -72,7 +73,7 @@ TEST(Record, AStoreThatLostItIsToldAgain) {
 
 TEST(Record, AnEndTakesTheStateWithIt) {
   Record r = record_at(1, 1);
-  r.state = {1, 1, "secret"};
+  r.state = {1, 1, {}, "secret"};
   Record over = record_at(1, 1);
   over.ended = true;
   const auto next = end_rule(r, over);

@@ -1,0 +1,41 @@
+#include "admin/local_socket.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#include "net/address.h"
+
+namespace remora {
+
+namespace {
+[[noreturn]] void refuse_address(const std::string& key, const config::Address& bind,
+                                 const std::string& why) {
+  throw std::runtime_error(key + " " + bind.text() + ": " + why + "; choose another address or `off`");
+}
+}  // namespace
+
+int open_local_socket(const config::Address& bind, const std::string& key, bool shared) {
+  const auto endpoint = resolve(bind);
+  if (!endpoint) refuse_address(key, bind, endpoint.error().message());
+  const bool unix_socket = endpoint->family() == AF_UNIX;
+  if (unix_socket) ::unlink(bind.host.c_str());
+  const int fd = ::socket(endpoint->family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  if (!unix_socket) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (!unix_socket && shared) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  const mode_t before = unix_socket ? ::umask(0117) : 0;  // its owner and group; nobody in between
+  const bool bound = fd >= 0 && ::bind(fd, endpoint->get(), endpoint->size) == 0;
+  const int error = errno;
+  if (unix_socket) ::umask(before);
+  if (bound && ::listen(fd, 64) == 0) return fd;
+  const std::string why = std::strerror(bound ? errno : error);
+  if (fd >= 0) ::close(fd);
+  refuse_address(key, bind, why);
+}
+
+}  // namespace remora

@@ -1,0 +1,148 @@
+// The session API beside real requests: state by call and by field, and who may write.
+
+#include <gtest/gtest.h>
+
+#include "support/remora.h"
+#include "support/site.h"
+#include "support/stores.h"
+#include "util/text.h"
+
+namespace remora::test {
+namespace {
+
+/// Two apps that say what they got, behind a remora with the API on a unix socket.
+class SessionApi : public testing::TestWithParam<bool> {
+ protected:
+  SessionApi() {
+    std::string store;
+    if (GetParam()) {
+      redis_ = std::make_unique<RedisServer>();
+      store = "store: {kind: redis, index_key: {env: REMORA_TEST_KEY}, redis: {nodes: [\"redis://127.0.0.1:" +
+              std::to_string(redis_->port()) + "\"]}}\n";
+    }
+    remora_ = std::make_unique<Remora>(with_admin(
+        simple_config({"{id: a, address: " + a_.address() + "}", "{id: b, address: " + b_.address() + "}"},
+                      "affinity: cookie\nsession: {state: {max_bytes: 1KiB}}\n", "",
+                      store + "session_api: unix:" + folder_ + "/api\nlog: {access: off}\n")));
+  }
+  ~SessionApi() override { std::system(("rm -rf " + folder_).c_str()); }
+  static Origin::Script app(const std::string& name) {
+    return answering([name](const std::string& head, const std::string&) {
+      return ok(name, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") +
+                          "\r\nX-State: " + field_of(head, "Remora-State") + "\r\n");
+    });
+  }
+  Reply call(const std::string& method, const std::string& id, const std::string& fields = "",
+             const std::string& body = "") {
+    Socket s = Socket::connect_unix(folder_ + "/api");
+    s.send(method + " /v1/sessions/" + id + " HTTP/1.1\r\nHost: x\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n" + fields + "\r\n" + body);
+    return s.receive_reply(method == "HEAD");
+  }
+  /// A request through remora; sets session_ and id_.
+  Reply ask() {
+    Reply r = browser_.get(remora_->port(), "/");
+    session_ = r.field("X-Session");
+    id_ = session_.substr(1, 32);
+    return r;
+  }
+  std::string owner() const { return "Remora-Session: " + session_ + "\r\n"; }
+  void take_away(const std::string& backend) {
+    ASSERT_EQ(remora_->api("PATCH", "/api/v1/pools/app/backends/" + backend, R"({"admin":"maint"})").status,
+              200);
+  }
+
+  const std::string folder_ = make_folder();
+  Origin a_{app("a")}, b_{app("b")};
+  std::unique_ptr<RedisServer> redis_;
+  std::unique_ptr<Remora> remora_;
+  Browser browser_;
+  std::string session_, id_;
+};
+
+TEST_P(SessionApi, KeepsReadsAndDeletesWithVersions) {
+  ask();
+  EXPECT_EQ(call("GET", id_).status, 404);
+  const Reply made = call("PUT", id_, owner() + "If-None-Match: *\r\n", std::string("a\0b", 3));
+  EXPECT_EQ(made.status, 201);
+  EXPECT_EQ(made.field("ETag"), "\"1\"");
+  EXPECT_EQ(call("PUT", id_, owner() + "If-None-Match: *\r\n", "x").status, 412);
+  const Reply got = call("GET", id_);
+  EXPECT_EQ(got.status, 200);
+  EXPECT_EQ(got.body, std::string("a\0b", 3));
+  EXPECT_EQ(got.field("ETag"), "\"1\"");
+  EXPECT_GT(std::atoi(got.field("Remora-TTL").c_str()), 60);
+  const Reply head = call("HEAD", id_);
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.field("ETag"), "\"1\"");
+  EXPECT_EQ(call("PUT", id_, owner() + "If-Match: \"1\"\r\n", "second").status, 204);
+  EXPECT_EQ(call("PUT", id_, owner() + "If-Match: \"1\"\r\n", "late").status, 412);
+  EXPECT_EQ(call("GET", id_).body, "second");
+  EXPECT_EQ(call("DELETE", id_, owner() + "If-Match: \"1\"\r\n").status, 412);
+  EXPECT_EQ(call("DELETE", id_, owner()).status, 204);
+  EXPECT_EQ(call("GET", id_).status, 404);
+  EXPECT_EQ(call("DELETE", id_, owner()).status, 404);
+}
+
+TEST_P(SessionApi, OnlyTheOwnerWritesAndTheNextOneGetsIt) {
+  const std::string home = ask().field("X-Backend");
+  const std::string former = owner();
+  EXPECT_EQ(call("PUT", id_, former, "kept").status, 201);
+  take_away(home);
+  const Reply moved = ask();
+  EXPECT_NE(moved.field("X-Backend"), home);
+  EXPECT_EQ(moved.field("X-State"), base64_encode("kept"));
+  EXPECT_EQ(call("PUT", id_, former, "of a zombie").status, 409);
+  EXPECT_EQ(call("DELETE", id_, former).status, 409);
+  EXPECT_EQ(call("GET", id_).body, "kept");
+  EXPECT_EQ(call("PUT", id_, owner(), "new").status, 204);
+}
+
+TEST_P(SessionApi, RefusesWhatIsWrongAndSaysWhy) {
+  ask();
+  EXPECT_EQ(call("PUT", id_, "", "x").status, 400);
+  EXPECT_EQ(call("PUT", id_, "Remora-Session: \"00112233445566778899aabbccddeeff\";epoch=1\r\n", "x").status,
+            400);
+  EXPECT_EQ(call("PUT", id_, owner() + "Remora-TTL: soon\r\n", "x").status, 400);
+  EXPECT_EQ(call("PUT", id_, owner(), std::string(1025, 'x')).status, 413);
+  EXPECT_EQ(call("PUT", id_, owner(), std::string(100000, 'x')).status, 413);
+  EXPECT_EQ(call("PUT", id_, owner(), std::string(1024, 'x')).status, 201);
+  EXPECT_EQ(call("POST", id_, owner(), "x").status, 405);
+  EXPECT_EQ(call("GET", "nonsense").status, 404);
+  EXPECT_EQ(call("GET", id_ + "?pool=other").status, 404);
+  EXPECT_EQ(call("GET", id_ + "?pool=app").status, 200);
+}
+
+TEST_P(SessionApi, AStateMayEndBeforeItsSession) {
+  ask();
+  EXPECT_EQ(call("PUT", id_, owner() + "Remora-TTL: 1\r\n", "short").status, 201);
+  EXPECT_EQ(call("GET", id_).status, 200);
+  EXPECT_TRUE(eventually([&] { return call("GET", id_).status == 404; }));
+}
+
+TEST_P(SessionApi, WithoutItsStoreAnswers503) {
+  if (!GetParam()) GTEST_SKIP() << "memory is always there";
+  ask();
+  redis_->kill();
+  Reply r;
+  EXPECT_TRUE(eventually([&] { return (r = call("GET", id_)).status == 503; }));
+  EXPECT_NE(r.field("Retry-After"), "");
+  EXPECT_EQ(call("PUT", id_, owner(), "x").status, 503);
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, SessionApi, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Redis" : "Memory"; });
+
+TEST(SessionApiAddress, NeedsATokenUnlessItIsAUnixSocket) {
+  Origin app(says_name("a"));
+  const int port = free_port();
+  Remora remora(simple_config(
+      {app.address()}, "affinity: cookie\nsession: {state: on}\n", "",
+      "session_api: {bind: \"127.0.0.1:" + std::to_string(port) + "\", token: {env: REMORA_TEST_KEY}}\n"));
+  const std::string question = "GET /v1/sessions/00112233445566778899aabbccddeeff HTTP/1.1\r\nHost: x\r\n";
+  EXPECT_EQ(ask(port, question + "\r\n").status, 401);
+  EXPECT_EQ(ask(port, question + "Authorization: Bearer wrong\r\n\r\n").status, 401);
+}
+
+}  // namespace
+}  // namespace remora::test
