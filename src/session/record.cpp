@@ -23,8 +23,11 @@ std::uint64_t millis(Clock::Wall t) noexcept {
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
 }
-Clock::Wall wall(std::uint64_t ms) noexcept {
-  return Clock::Wall(std::chrono::milliseconds(static_cast<std::int64_t>(ms & 0xffffffffffffULL)));
+/// Beyond the year 2190 nothing was written by us, and the clock's nanoseconds would overflow.
+constexpr std::uint64_t latest_ms = 7'000'000'000'000;
+Clock::Wall wall(std::uint64_t ms, bool& sound) noexcept {
+  sound = sound && ms <= latest_ms;
+  return Clock::Wall(std::chrono::milliseconds(sound ? static_cast<std::int64_t>(ms) : 0));
 }
 }  // namespace
 
@@ -54,6 +57,7 @@ std::optional<Record> decode(std::string_view in) {
   if (in.size() < binding_size || in.front() != format) return std::nullopt;
   in.remove_prefix(1);
   Record r;
+  bool sound = true;
   const auto flags = static_cast<std::uint8_t>(take(in, 1));
   const auto reason = static_cast<std::uint8_t>(take(in, 1));
   if ((flags & ~all_flags) != 0 || reason >= static_cast<std::uint8_t>(Reason::count_)) return std::nullopt;
@@ -66,15 +70,15 @@ std::optional<Record> decode(std::string_view in) {
   r.binding.backend = take(in, 8);
   r.binding.generation = take(in, 8);
   r.binding.epoch = static_cast<std::uint32_t>(take(in, 4));
-  r.binding.created = wall(take(in, 8));
-  r.binding.last_seen = wall(take(in, 8));
-  if (r.binding.epoch == 0) return std::nullopt;
+  r.binding.created = wall(take(in, 8), sound);
+  r.binding.last_seen = wall(take(in, 8), sound);
+  if (!sound || r.binding.epoch == 0) return std::nullopt;
   if ((flags & flag_state) == 0) return in.empty() ? std::optional(r) : std::nullopt;
   if (in.size() < state_size) return std::nullopt;
   r.state.epoch = static_cast<std::uint32_t>(take(in, 4));
   r.state.version = take(in, 8);
-  r.state.expires = wall(take(in, 8));
-  if (r.state.version == 0) return std::nullopt;
+  r.state.expires = wall(take(in, 8), sound);
+  if (!sound || r.state.version == 0) return std::nullopt;
   r.state.sealed = in;
   return r;
 }

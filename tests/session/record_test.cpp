@@ -53,6 +53,14 @@ TEST(Record, CutOrOfAnotherFormatIsNone) {
   }
 }
 
+TEST(Record, OfATimeThatNoClockOfOursSaysIsNone) {  // found by fuzzing: nanoseconds overflowed
+  for (const std::size_t at : {39U, 47U}) {
+    std::string bytes = encode(record_at(42, 3));
+    bytes[at + 2] = 'I';
+    EXPECT_FALSE(decode(bytes)) << at;
+  }
+}
+
 TEST(Record, AMoveThatTheStoreNeverHeardOfIsToldWithTheNextUse) {
   const auto next = refresh_rule(record_at(1, 1), record_at(2, 2));
   ASSERT_TRUE(next);
