@@ -16,6 +16,7 @@ namespace {
 struct Framework {
   std::string name;
   std::vector<std::string> command;  // then: name, port, examples
+  bool by_call = false;              // then: the session API's socket
 };
 
 struct Case {
@@ -39,6 +40,7 @@ TEST_P(AppsHandOff, AHundredUsersOutliveAServer) {
     at.name = "app" + std::to_string(i + 1);
     std::vector<std::string> command = GetParam().framework.command;
     command.insert(command.end(), {at.name, std::to_string(at.port), REMORA_SOURCE_DIR "/config/examples"});
+    if (GetParam().framework.by_call) command.push_back(folder + "/api");
     at.process = std::make_unique<Process>(command, folder + "/" + at.name);
     ASSERT_TRUE(at.process->wait_for_port(at.port));
     backends.push_back("{id: " + at.name + ", address: 127.0.0.1:" + std::to_string(at.port) + "}");
@@ -50,6 +52,7 @@ TEST_P(AppsHandOff, AHundredUsersOutliveAServer) {
     store = "store: {kind: redis, index_key: {env: REMORA_TEST_KEY}, redis: {nodes: [\"redis://127.0.0.1:" +
             std::to_string(redis->port()) + "\"]}}\n";
   }
+  if (GetParam().framework.by_call) store += "session_api: unix:" + folder + "/api\n";
   const Remora remora(simple_config(backends, "affinity: cookie\nsession: {state: {save: sync}}\n", "",
                                     store + "log: {access: off}\n"));
   struct User {
@@ -81,10 +84,13 @@ TEST_P(AppsHandOff, AHundredUsersOutliveAServer) {
 }
 
 const Framework flask{"Flask", {"python3", REMORA_SOURCE_DIR "/tests/e2e/apps/flask_handoff_app.py"}};
+const Framework flask_by_call{
+    "FlaskByCall", {"python3", REMORA_SOURCE_DIR "/tests/e2e/apps/flask_handoff_app.py"}, true};
 const Framework express{"Express", {"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_handoff_app.js"}};
 
 INSTANTIATE_TEST_SUITE_P(Real, AppsHandOff,
-                         testing::Values(Case{flask, false}, Case{flask, true}, Case{express, false},
+                         testing::Values(Case{flask, false}, Case{flask, true}, Case{flask_by_call, false},
+                                         Case{flask_by_call, true}, Case{express, false},
                                          Case{express, true}),
                          [](const auto& info) {
                            return info.param.framework.name + (info.param.redis ? "WithRedis" : "InMemory");

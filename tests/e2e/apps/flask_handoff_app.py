@@ -1,4 +1,5 @@
-"""Keeps what a user says in its session, by config/examples/flask_handoff.py: arguments NAME PORT EXAMPLES."""
+"""Keeps what a user says in its session, by config/examples/flask_handoff.py, or with the path of the session API's
+socket by flask_sessions.py: arguments NAME PORT EXAMPLES [SOCKET]."""
 
 import logging
 import sys
@@ -9,10 +10,11 @@ name, port, examples = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 sys.dont_write_bytecode = True
 sys.path.insert(0, examples)
 from flask_handoff import HandoffSessions  # noqa: E402
+from flask_sessions import RemoraSessions  # noqa: E402
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 app = Flask(name)
-app.session_interface = HandoffSessions()
+app.session_interface = RemoraSessions(sys.argv[4]) if len(sys.argv) > 4 else HandoffSessions()
 
 
 @app.route("/set")
