@@ -16,6 +16,19 @@ struct HashKey {
 std::size_t size_of(const StoreWriter::Job& job) {
   return job.save ? job.save->bytes : 0;
 }
+/// What two words about one session amount to: a state to be kept, and an end, are not lost under a later
+/// one.
+StoreWriter::Job merged(StoreWriter::Job older, StoreWriter::Job newer) {
+  if (!newer.save && !newer.record.ended) newer.save = older.save;
+  if (older.record.ended && older.record.binding.id == newer.record.binding.id) newer.record.ended = true;
+  newer.only_if_there = newer.only_if_there && older.only_if_there;
+  newer.late = newer.late || older.late;
+  if (older.record.binding.epoch > newer.record.binding.epoch) {  // a late word of a former owner
+    newer.record = older.record;
+    newer.save = std::move(older.save);
+  }
+  return newer;
+}
 }  // namespace
 
 StoreOutcome outcome_of(const error_code& ec) noexcept {
@@ -70,20 +83,7 @@ struct StoreWriter::Shared {
 
   void put(Job job) {
     const auto known = jobs.find(job.key);
-    if (known != jobs.end()) {
-      Job& old = known->second;
-      bytes -= size_of(old);
-      if (!job.save && !job.record.ended) job.save = old.save;
-      if (old.record.ended && old.record.binding.id == job.record.binding.id) job.record.ended = true;
-      job.only_if_there = job.only_if_there && old.only_if_there;
-      if (old.record.binding.epoch > job.record.binding.epoch) {  // a late word of a former owner
-        job.record = old.record;
-        job.save = std::move(old.save);
-      }
-      bytes += size_of(job);
-      old = std::move(job);
-      return;
-    }
+    if (known != jobs.end()) return replace(known->second, merged(known->second, std::move(job)));
     if (jobs.size() >= most_jobs || bytes + size_of(job) > most_bytes) {
       StoreCounts::add(counts.dropped);
       if (job.save) counts.count(StateEvent::unsaved);
@@ -93,6 +93,16 @@ struct StoreWriter::Shared {
     order.push_back(job.key);
     counts.waiting.fetch_add(1, std::memory_order_relaxed);
     jobs.emplace(job.key, std::move(job));
+  }
+  /// It failed; meanwhile there may be a later one.
+  void put_back(Job job) {
+    const auto known = jobs.find(job.key);
+    if (known == jobs.end()) return put(std::move(job));
+    replace(known->second, merged(std::move(job), known->second));
+  }
+  void replace(Job& old, Job job) {
+    bytes = bytes - size_of(old) + size_of(job);
+    old = std::move(job);
   }
   /// The first whose session is not being told of already.
   std::optional<Job> take() {
@@ -183,7 +193,7 @@ Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
       continue;
     }
     job->late = true;
-    if (!s->jobs.contains(job->key)) s->put(std::move(*job));
+    s->put_back(std::move(*job));
     // Away: look again in a while, all lanes alike.
     const Clock::Steady until = s->clock.steady_now() + std::chrono::milliseconds(100);
     wake.until(until);
