@@ -40,12 +40,6 @@ std::string_view view_of(beast::string_view s) {
   return {s.data(), s.size()};
 }
 
-/// In constant time, so that a token cannot be guessed byte by byte.
-bool authorised(std::string_view field, const std::string& token) {
-  const std::string wanted = "Bearer " + token;
-  return field.size() == wanted.size() && CRYPTO_memcmp(field.data(), wanted.data(), wanted.size()) == 0;
-}
-
 /// localhost or an address, with or without a port: no name that somebody else could point at us.
 bool own_name(std::string_view host) {
   const std::size_t bracket = host.find(']');
@@ -87,7 +81,7 @@ bool respond(const Request& request, AdminActions& actions, Response& response) 
     return false;
   }
   const std::string& token = actions.config().admin.token;
-  if (!token.empty() && !authorised(view_of(request[http::field::authorization]), token)) {
+  if (!token.empty() && !bears_token(view_of(request[http::field::authorization]), token)) {
     response.set(http::field::www_authenticate, "Bearer");
     put(response, refuse(401, "a token is needed: Authorization: Bearer TOKEN (admin.token)"));
     return false;

@@ -1,5 +1,6 @@
 #include "admin/local_socket.h"
 
+#include <openssl/crypto.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,6 +37,12 @@ int open_local_socket(const config::Address& bind, const std::string& key, bool 
   const std::string why = std::strerror(bound ? errno : error);
   if (fd >= 0) ::close(fd);
   refuse_address(key, bind, why);
+}
+
+bool bears_token(std::string_view authorization, const std::string& token) {
+  const std::string wanted = "Bearer " + token;
+  return authorization.size() == wanted.size() &&
+         CRYPTO_memcmp(authorization.data(), wanted.data(), wanted.size()) == 0;
 }
 
 }  // namespace remora

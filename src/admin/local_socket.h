@@ -1,7 +1,8 @@
-// A listening socket for what is asked of remora itself: admin, session API.
+// Who may ask remora itself, the admin and the session API: on which socket, with which token.
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "remora/config.h"
 
@@ -10,5 +11,9 @@ namespace remora {
 /// A unix socket is made anew, for its owner and group. `shared`: another process of ours may have it open
 /// too, which is about to leave. Throws std::runtime_error with one line that names `key`.
 int open_local_socket(const config::Address& bind, const std::string& key, bool shared = false);
+
+/// Whether `authorization` is `Bearer TOKEN`. In constant time, so that a token cannot be guessed byte by
+/// byte.
+bool bears_token(std::string_view authorization, const std::string& token);
 
 }  // namespace remora

@@ -1,7 +1,6 @@
 #include "admin/session_server.h"
 
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -60,10 +59,8 @@ struct SessionServer::Shared {
   bool stopping = false;
 
   bool authorised(const Request& request) const {
-    if (settings.token.empty()) return true;
-    const std::string wanted = "Bearer " + settings.token,
-                      given = text_of(request[http::field::authorization]);
-    return given.size() == wanted.size() && CRYPTO_memcmp(given.data(), wanted.data(), wanted.size()) == 0;
+    return settings.token.empty() ||
+           bears_token(text_of(request[http::field::authorization]), settings.token);
   }
 
   void leave() {

@@ -48,6 +48,12 @@ void read_log(const Value& v, Log& out) {
   a.read("output", out.access_output);
 }
 
+/// A unix socket or loopback: nobody on another machine can ask.
+bool is_local(const Address& at) {
+  return at.kind == Address::Kind::unix_path || at.host == "localhost" || at.host == "::1" ||
+         at.host.starts_with("127.");
+}
+
 void read_admin(const Value& v, Admin& out) {
   const auto bind = [](const Value& x, std::optional<Address>& o) {
     if (x.node.IsScalar() && x.node.Scalar() == "off") {
@@ -65,10 +71,7 @@ void read_admin(const Value& v, Admin& out) {
     if (!x.is_null()) read_secret(x, o);
   });
   m.read("read_only", out.read_only);
-  const bool loopback = !out.bind || out.bind->kind == Address::Kind::unix_path ||
-                        out.bind->host == "localhost" || out.bind->host == "::1" ||
-                        out.bind->host.rfind("127.", 0) == 0;
-  if (!loopback && out.token.empty())
+  if (out.bind && !is_local(*out.bind) && out.token.empty())
     v.bad("bind is neither loopback nor a unix socket, so a token is required (admin.token: {file: F})");
 }
 
@@ -92,7 +95,8 @@ void read_session_api(const Value& v, std::optional<SessionApi>& out) {
     read_address(v, api.bind);
   } else {
     Map m(v);
-    m.not_yet_unless("tls", "null");
+    if (const auto tls = m.get("tls"); tls && !tls->is_null())
+      tls->bad("the session API never leaves this machine (unix socket or loopback), so it has no TLS");
     if (const auto bind = m.get("bind"))
       read_address(*bind, api.bind);
     else
@@ -100,9 +104,7 @@ void read_session_api(const Value& v, std::optional<SessionApi>& out) {
     m.read_with("token", api.token, read_secret);
   }
   const bool unix_socket = api.bind.kind == Address::Kind::unix_path;
-  const bool loopback =
-      api.bind.host == "localhost" || api.bind.host == "::1" || api.bind.host.rfind("127.", 0) == 0;
-  if (!api.bind.host.empty() && !unix_socket && !loopback)
+  if (!api.bind.host.empty() && !is_local(api.bind))
     v.bad("it hands out sessions: bind it to a unix socket or loopback");
   else if (!api.bind.host.empty() && !unix_socket && api.token.empty())
     v.bad("everybody on this machine could ask: give a token ({file: F}), or bind it to a unix socket");
@@ -174,12 +176,8 @@ std::string sha256_hex(std::string_view text) {
   unsigned int size = sizeof digest;
   if (::EVP_Digest(text.data(), text.size(), digest, &size, ::EVP_sha256(), nullptr) != 1)
     return std::string(64, '0');
-  static constexpr char digits[] = "0123456789abcdef";
   std::string out;
-  for (const unsigned char byte : digest) {
-    out += digits[byte >> 4];
-    out += digits[byte & 15];
-  }
+  append_hex(out, digest, sizeof digest);
   return out;
 }
 

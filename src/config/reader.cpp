@@ -90,16 +90,6 @@ std::optional<Value> Map::get(const char* key) {
   return std::nullopt;
 }
 
-void Map::not_yet(const char* key) {
-  if (const auto v = get(key)) v->errors->add(v->mark, "", "not supported yet: " + v->key);
-}
-
-void Map::not_yet_unless(const char* key, std::string_view harmless) {
-  const auto v = get(key);
-  if (v && !(v->node.IsScalar() && v->node.Scalar() == harmless))
-    v->errors->add(v->mark, "", "not supported yet: " + v->key);
-}
-
 void Map::for_each(const std::function<void(const std::string&, const Value&)>& f) {
   free_names_ = true;
   for (Entry& e : entries_) f(e.key, e.value);

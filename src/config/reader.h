@@ -63,10 +63,6 @@ class Map {
 
   /// The value of a known key, if present.
   std::optional<Value> get(const char* key);
-  /// A key whose feature is another part's work: refused, never read and ignored.
-  void not_yet(const char* key);
-  /// As not_yet, but for the value that says "off" in so many words.
-  void not_yet_unless(const char* key, std::string_view harmless);
   /// Calls `f` for each entry of a map with free names (pools, verifiers).
   void for_each(const std::function<void(const std::string&, const Value&)>& f);
 

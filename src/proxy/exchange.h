@@ -143,7 +143,7 @@ class Exchange final : private UrlScope {
   Task<Result<SessionStore::Standing>> settle_move(SessionKey key, Record wanted);
   bool begin_anew(const Record& over);
   void follow(const Record& stands);
-  bool take_state(const Record& stands);
+  void take_state(const Record& stands);
   bool go_on_without_state();
   void tell_later(const Record& wanted, bool only_if_there = false);
   void tell_end(const Binding& over);

@@ -80,7 +80,7 @@ Task<JwtOutcome> Exchange::look_for_revoked(const JwtVerifier& verifier, const J
     }
     const StoreCall call = store_call(worker_.store_timeout);
     const Result<bool> said = co_await worker_.sessions->revoked(text->second, call);
-    worker_.memory->store.count(said.has_value() ? StoreOutcome::done : outcome_of(said.error()));
+    worker_.memory->store.count(outcome_of(said));
     if (said.has_value()) {
       worker_.revocations.put(text->second, *said, now());
       if (*said) co_return JwtOutcome::revoked;
@@ -104,7 +104,7 @@ Task<void> Exchange::ask_store() {
     StoreCounts::add(memory.store.lookups);
     const StoreCall call = store_call(worker_.store_timeout);
     const Result<std::optional<Record>> said = co_await worker_.sessions->find(found.key, call);
-    memory.store.count(said ? StoreOutcome::done : outcome_of(said.error()));
+    memory.store.count(outcome_of(said));
     if (said && *said) {
       memory.learned.adopt(found.key, **said, pool.number, pool.config.session, moment());
       continue;
@@ -141,10 +141,14 @@ Task<bool> Exchange::agree_on_move() {
     const Record stands = *said->record;
     if (stands.ended) co_return begin_anew(stands);
     if (stands.binding.epoch == wanted.binding.epoch && stands.binding.backend == wanted.binding.backend) {
-      if (!is_named() || !keeps_state()) co_return take_state(stands);
-      const Result<SessionStore::Standing> kept = co_await settle_move(own_record(), wanted);
-      if (!kept) co_return go_on_without_state();
-      co_return take_state(*kept->record);
+      if (is_named() && keeps_state()) {
+        const Result<SessionStore::Standing> kept = co_await settle_move(own_record(), wanted);
+        if (!kept) co_return go_on_without_state();
+        take_state(*kept->record);
+      } else {
+        take_state(stands);
+      }
+      co_return true;
     }
     follow(stands);  // another instance was faster: its choice counts, unless nobody is there
     if (!serve_at(usable_bound(served_.binding.backend)) && !move_session(Reason::failover)) break;
@@ -161,7 +165,7 @@ Task<Result<SessionStore::Standing>> Exchange::settle_move(SessionKey key, Recor
   const StoreCall call = store_call(rules.state ? rules.state->fetch_timeout : worker_.store_timeout);
   Result<SessionStore::Standing> said =
       co_await worker_.sessions->change(key, std::move(rule), rules, false, call);
-  worker_.memory->store.count(said ? StoreOutcome::done : outcome_of(said.error()));
+  worker_.memory->store.count(outcome_of(said));
   co_return said;
 }
 
@@ -190,27 +194,26 @@ void Exchange::follow(const Record& stands) {
   if (keeps_state()) memory.handed.begin(stands.binding.id, stands.binding.epoch, moment());
 }
 
-/// Always true: without a state, the backend is told that there is none.
-bool Exchange::take_state(const Record& stands) {
-  if (!keeps_state()) return true;
+/// Without a state the backend is told that there is none.
+void Exchange::take_state(const Record& stands) {
+  if (!keeps_state()) return;
   StoreCounts& counts = worker_.memory->store;
   if (stands.state.version == 0 || stands.state.sealed.empty() ||
       stands.state.is_over(worker_.clock.wall_now())) {
     state_note_ = ";state=none";
     counts.count(StateEvent::none);
-    return true;
+    return;
   }
   const auto plain = pool_store()->open(stands.state, own_record(), worker_.scratch);
   if (!plain) {
     state_note_ = ";state=unavailable";
     counts.count(StateEvent::unreadable);
-    return true;
+    return;
   }
   state_ = base64_encode(*plain);
   state_note_ = ";version=";
   append_decimal(state_note_, stands.state.version);
   counts.count(StateEvent::replayed);
-  return true;
 }
 
 bool Exchange::go_on_without_state() {
@@ -301,7 +304,7 @@ Task<void> Exchange::keep_name() {
   const StoreCall call = store_call(worker_.store_timeout);
   const Result<SessionStore::Standing> said =
       co_await worker_.sessions->change(key, std::move(rule), rules, !renames, call);
-  worker_.memory->store.count(said ? StoreOutcome::done : outcome_of(said.error()));
+  worker_.memory->store.count(outcome_of(said));
   StoreWriter::Job job;
   job.lifetimes = rules;
   job.record = fresh;
@@ -337,7 +340,7 @@ Task<void> Exchange::carry_state(SessionId former) {
   const StoreCall writing = store_call(worker_.store_timeout);
   const Result<SessionStore::Standing> said =
       co_await worker_.sessions->change(to, std::move(rule), rules, true, writing);
-  worker_.memory->store.count(said ? StoreOutcome::done : outcome_of(said.error()));
+  worker_.memory->store.count(outcome_of(said));
   if (!said) worker_.memory->store.count(StateEvent::unsaved);
   StoreWriter::Job job;
   job.key = from;
@@ -360,14 +363,12 @@ Task<void> Exchange::keep_state() {
   const StoreCall call = store_call(worker_.store_timeout);
   const Result<SessionStore::Standing> said =
       co_await worker_.sessions->change(job.key, std::move(rule), pool_->config.session, false, call);
-  counts.count(said ? StoreOutcome::done : outcome_of(said.error()));
+  counts.count(outcome_of(said));
   if (!said) {
     worker_.writer->later(std::move(*keep_.save));
     co_return;
   }
-  counts.count(saved == Saved::saved      ? StateEvent::saved
-               : saved == Saved::conflict ? StateEvent::conflict
-                                          : StateEvent::outdated);
+  counts.count(event_of(saved));
 }
 
 }  // namespace remora

@@ -78,12 +78,8 @@ SessionFields read_session_fields(std::span<const Field> fields) noexcept {
 }
 
 void append_announcement(const Binding& b, Reason reason, std::string& out) {
-  static constexpr char digits[] = "0123456789abcdef";
   out += '"';
-  for (const std::uint8_t byte : b.id.bytes) {
-    out += digits[byte >> 4];
-    out += digits[byte & 15];
-  }
+  append_hex(out, b.id.bytes.data(), b.id.bytes.size());
   out += "\";epoch=";
   append_decimal(out, b.epoch);
   out += ";reason=";

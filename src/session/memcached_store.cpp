@@ -9,10 +9,6 @@
 namespace remora {
 
 namespace {
-bool begins(std::string_view text, std::string_view with) {
-  return text.substr(0, with.size()) == with;
-}
-
 /// Seconds, rounded up; from 30 days on Memcached takes a number for a date.
 std::uint64_t seconds_of(std::chrono::milliseconds ttl) {
   constexpr std::int64_t most = 30LL * 24 * 3600;
@@ -69,8 +65,8 @@ Task<Result<Reply>> MemcachedStore::call(std::string key, std::string command, S
   }
   Result<Reply> reply = co_await to->ask(std::move(command), call);
   if (reply && reply->is(Reply::Kind::error)) {
-    const bool full = begins(reply->text, "SERVER_ERROR out of memory") ||
-                      begins(reply->text, "SERVER_ERROR object too large");
+    const bool full = reply->text.starts_with("SERVER_ERROR out of memory") ||
+                      reply->text.starts_with("SERVER_ERROR object too large");
     co_return error_code(full ? StoreErrc::full : StoreErrc::refused);
   }
   co_return reply;
@@ -108,9 +104,10 @@ Task<Result<Store::Swapped>> MemcachedStore::swap(std::string key, std::uint64_t
   Result<Reply> reply = co_await this->call(key, std::move(command), call);
   if (!reply) co_return reply.error();
   Swapped result;
-  result.done = begins(reply->text, "HD");
-  if (result.done || begins(reply->text, "NF")) co_return result;
-  if (!begins(reply->text, "EX") && !begins(reply->text, "NS")) co_return error_code(StoreErrc::refused);
+  result.done = reply->text.starts_with("HD");
+  if (result.done || reply->text.starts_with("NF")) co_return result;
+  if (!reply->text.starts_with("EX") && !reply->text.starts_with("NS"))
+    co_return error_code(StoreErrc::refused);
   Result<std::optional<Found>> standing = co_await get(std::move(key), call);
   if (!standing) co_return standing.error();
   result.standing = std::move(*standing);

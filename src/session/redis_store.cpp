@@ -28,10 +28,7 @@ const std::string& swap_sha() {
     std::size_t n = 0;
     EVP_Q_digest(nullptr, "SHA1", nullptr, swap_script.data(), swap_script.size(), digest, &n);
     std::string hex;
-    for (const std::uint8_t byte : digest) {
-      hex += "0123456789abcdef"[byte >> 4];
-      hex += "0123456789abcdef"[byte & 15];
-    }
+    append_hex(hex, digest, sizeof digest);
     return hex;
   }();
   return sha;
@@ -57,10 +54,6 @@ std::string resp(std::initializer_list<std::string_view> parts) {
   std::string out;
   append_resp(out, parts);
   return out;
-}
-
-bool begins(std::string_view text, std::string_view with) {
-  return text.substr(0, with.size()) == with;
 }
 
 /// AUTH, SELECT, then a question whose answer shows who is there.
@@ -206,8 +199,8 @@ Task<Result<Reply>> RedisStore::call(std::string key, std::string command, Store
     }
     if (!reply->is(Reply::Kind::error)) co_return std::move(*reply);
     const std::string_view error = reply->text;
-    const bool moved = begins(error, "MOVED ");
-    asking = begins(error, "ASK ");
+    const bool moved = error.starts_with("MOVED ");
+    asking = error.starts_with("ASK ");
     if (moved || asking) {
       const auto address = parse_host_port(error.substr(error.rfind(' ') + 1));
       if (!address) co_return error_code(StoreErrc::refused);
@@ -217,17 +210,17 @@ Task<Result<Reply>> RedisStore::call(std::string key, std::string command, Store
       if (moved) look_again();
       continue;
     }
-    if (begins(error, "NOSCRIPT")) co_return std::move(*reply);
-    if (begins(error, "READONLY") || begins(error, "MASTERDOWN") || begins(error, "UNBLOCKED")) {
+    if (error.starts_with("NOSCRIPT")) co_return std::move(*reply);
+    if (error.starts_with("READONLY") || error.starts_with("MASTERDOWN") || error.starts_with("UNBLOCKED")) {
       to->reset(std::string(error));  // it was demoted
       look_again();
       co_return error_code(StoreErrc::unavailable);
     }
-    if (begins(error, "LOADING") || begins(error, "CLUSTERDOWN") || begins(error, "TRYAGAIN")) {
+    if (error.starts_with("LOADING") || error.starts_with("CLUSTERDOWN") || error.starts_with("TRYAGAIN")) {
       look_again();
       co_return error_code(StoreErrc::unavailable);
     }
-    co_return error_code(begins(error, "OOM") ? StoreErrc::full : StoreErrc::refused);
+    co_return error_code(error.starts_with("OOM") ? StoreErrc::full : StoreErrc::refused);
   }
   look_again();
   co_return error_code(StoreErrc::unavailable);

@@ -27,7 +27,6 @@ class SessionStore {
                                 StoreCall call);
   /// Whether PREFIX:revoked:VALUE is in the store.
   Task<Result<bool>> revoked(std::string value, StoreCall call);
-  Store& store() const noexcept { return store_; }
 
  private:
   std::string name(const SessionKey& key) const;

@@ -39,6 +39,18 @@ StoreOutcome outcome_of(const error_code& ec) noexcept {
   return StoreOutcome::unavailable;
 }
 
+StateEvent event_of(Saved saved) noexcept {
+  switch (saved) {
+    case Saved::saved:
+      return StateEvent::saved;
+    case Saved::conflict:
+      return StateEvent::conflict;
+    case Saved::outdated:
+      break;
+  }
+  return StateEvent::outdated;
+}
+
 std::string_view to_string(StoreOutcome o) noexcept {
   constexpr std::string_view names[] = {"done", "timeout", "unavailable", "refused", "full"};
   static_assert(std::size(names) == static_cast<std::size_t>(StoreOutcome::count_));
@@ -177,14 +189,11 @@ Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
     Result<SessionStore::Standing> standing =
         co_await s->store.change(job->key, std::move(rule), job->lifetimes, false, call);
     s->under_way.erase(job->key);
-    const StoreOutcome outcome = standing ? StoreOutcome::done : outcome_of(standing.error());
+    const StoreOutcome outcome = outcome_of(standing);
     s->counts.count(outcome);
     if (outcome == StoreOutcome::done) {
       if (job->late) StoreCounts::add(s->counts.written_late);
-      if (job->save)
-        s->counts.count(saved == Saved::saved      ? StateEvent::saved
-                        : saved == Saved::conflict ? StateEvent::conflict
-                                                   : StateEvent::outdated);
+      if (job->save) s->counts.count(event_of(saved));
       continue;
     }
     if (outcome == StoreOutcome::refused || outcome == StoreOutcome::full || s->outlived(*job)) {

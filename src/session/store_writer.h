@@ -18,6 +18,11 @@
 namespace remora {
 
 StoreOutcome outcome_of(const error_code& ec) noexcept;
+template <class T>
+StoreOutcome outcome_of(const Result<T>& said) noexcept {
+  return said.has_value() ? StoreOutcome::done : outcome_of(said.error());
+}
+StateEvent event_of(Saved) noexcept;
 
 class StoreWriter {
  public:

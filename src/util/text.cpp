@@ -94,6 +94,14 @@ void append_hex(std::string& out, std::uint64_t n) {
   append_base(out, n, 16);
 }
 
+void append_hex(std::string& out, const std::uint8_t* bytes, std::size_t n) {
+  constexpr char digits[] = "0123456789abcdef";
+  for (std::size_t i = 0; i < n; ++i) {
+    out += digits[bytes[i] >> 4];
+    out += digits[bytes[i] & 15];
+  }
+}
+
 bool is_token_char(char c) noexcept {
   static constexpr auto table = [] {
     std::array<bool, 256> t{};

@@ -60,6 +60,8 @@ constexpr int hex_value(char c) noexcept {
 /// Appends a decimal number.
 void append_decimal(std::string& out, std::uint64_t n);
 void append_hex(std::string& out, std::uint64_t n);
+/// Two hexadecimal digits a byte.
+void append_hex(std::string& out, const std::uint8_t* bytes, std::size_t n);
 
 /// RFC 9110 5.6.2: the characters of a token.
 bool is_token_char(char c) noexcept;

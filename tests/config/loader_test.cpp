@@ -108,7 +108,10 @@ TEST(Config, TheSessionApiIsForThisMachineAndForPoolsWithState) {
             "f:1:14: session_api: everybody on this machine could ask: give a token ({file: F}), or bind it "
             "to a unix "
             "socket\n");
-  EXPECT_EQ(said("{bind: unix:/x, tls: {}}", "on"), "f:1:35: not supported yet: session_api.tls\n");
+  EXPECT_EQ(
+      said("{bind: unix:/x, tls: {}}", "on"),
+      "f:1:35: session_api.tls: the session API never leaves this machine (unix socket or loopback), so "
+      "it has no TLS\n");
 }
 
 TEST(Config, MistakesInListenersRoutesAndPools) {

@@ -13,6 +13,11 @@
 namespace remora::test {
 namespace {
 
+/// Express is Debian's; what Debian has not is beside the apps (`./dev test` installs it).
+void find_node_modules() {
+  ::setenv("NODE_PATH", REMORA_SOURCE_DIR "/tests/e2e/apps/node_modules:/usr/share/nodejs", 1);
+}
+
 struct Framework {
   std::string name;
   std::vector<std::string> command;  // then: name, port, examples
@@ -27,7 +32,7 @@ struct Case {
 class AppsHandOff : public testing::TestWithParam<Case> {};
 
 TEST_P(AppsHandOff, AHundredUsersOutliveAServer) {
-  ::setenv("NODE_PATH", "/usr/share/nodejs", 1);
+  find_node_modules();
   const std::string folder = make_folder();
   struct Instance {
     std::string name;
@@ -83,15 +88,43 @@ TEST_P(AppsHandOff, AHundredUsersOutliveAServer) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(ExpressSession, IsRegeneratedDestroyedAndNeverAnotherUsers) {
+  find_node_modules();
+  const std::string folder = make_folder();
+  const int port = free_port();
+  Process app({"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_session_app.js", "app",
+               std::to_string(port), REMORA_SOURCE_DIR "/config/examples", folder + "/api"},
+              folder + "/app");
+  ASSERT_TRUE(app.wait_for_port(port));
+  const Remora remora(simple_config({"127.0.0.1:" + std::to_string(port)},
+                                    "affinity: cookie\nsession: {state: on}\n", "",
+                                    "session_api: unix:" + folder + "/api\nlog: {access: off}\n"));
+  Browser anna, ben;
+  EXPECT_EQ(anna.get(remora.port(), "/set?said=anna").body, "anna");
+  const std::string first = anna.cookies["connect.sid"];
+  EXPECT_EQ(anna.get(remora.port(), "/login").body, "anna");
+  EXPECT_NE(anna.cookies["connect.sid"], first) << "a login gives a new id";
+  EXPECT_EQ(anna.get(remora.port(), "/").body, "anna");
+  EXPECT_EQ(ben.get(remora.port(), "/set?said=ben").body, "ben");
+  ben.cookies["connect.sid"] = anna.cookies["connect.sid"];  // with a session of remora's of his own
+  EXPECT_EQ(ben.get(remora.port(), "/").body, "logged out");
+  EXPECT_EQ(anna.get(remora.port(), "/logout").body, "bye");
+  EXPECT_EQ(anna.get(remora.port(), "/").body, "logged out");
+  std::filesystem::remove_all(folder);
+}
+
 const Framework flask{"Flask", {"python3", REMORA_SOURCE_DIR "/tests/e2e/apps/flask_handoff_app.py"}};
 const Framework flask_by_call{
     "FlaskByCall", {"python3", REMORA_SOURCE_DIR "/tests/e2e/apps/flask_handoff_app.py"}, true};
 const Framework express{"Express", {"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_handoff_app.js"}};
 
+const Framework express_session{
+    "ExpressSession", {"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_session_app.js"}, true};
+
 INSTANTIATE_TEST_SUITE_P(Real, AppsHandOff,
                          testing::Values(Case{flask, false}, Case{flask, true}, Case{flask_by_call, false},
-                                         Case{flask_by_call, true}, Case{express, false},
-                                         Case{express, true}),
+                                         Case{flask_by_call, true}, Case{express, false}, Case{express, true},
+                                         Case{express_session, false}, Case{express_session, true}),
                          [](const auto& info) {
                            return info.param.framework.name + (info.param.redis ? "WithRedis" : "InMemory");
                          });

@@ -101,6 +101,12 @@ std::string memcached_store(int port) {
          std::to_string(port) + "\"]}}\n";
 }
 
+void set_wish(const Remora& remora, const std::string& backend, const std::string& wish) {
+  const Reply r = remora.api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(backend),
+                             R"({"admin":")" + wish + "\"}");
+  ASSERT_EQ(r.status, 200) << r.body;
+}
+
 /// A browser with one cookie jar.
 struct Browser {
   std::map<std::string, std::string> jar;
@@ -359,21 +365,14 @@ TEST_P(HandOff, AZombiesLateSaveLoses) {
   std::thread late([&] { zombie.get(*remora, "/slow?late"); });
   std::this_thread::sleep_for(300ms);
   const std::string id = home == "a" ? a.address() : b.address();
-  ASSERT_EQ(remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})")
-                .status,
-            200);
+  set_wish(*remora, id, "maint");
   EXPECT_EQ(user.get(*remora, "/").body.substr(1), ":first");
   EXPECT_EQ(user.get(*remora, "/set?second").body.substr(1), ":second");
   late.join();
   // Back to the first one: what it gets is the second's.
-  ASSERT_EQ(remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"ready"})")
-                .status,
-            200);
+  set_wish(*remora, id, "ready");
   const std::string other = home == "a" ? b.address() : a.address();
-  ASSERT_EQ(
-      remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(other), R"({"admin":"maint"})")
-          .status,
-      200);
+  set_wish(*remora, other, "maint");
   EXPECT_EQ(user.get(*remora, "/").body, home + ":second");
   const std::string session = (home == "a" ? a : b).last("Remora-Session");
   EXPECT_NE(session.find("epoch=3;reason=maint;version="), std::string::npos) << session;
@@ -392,9 +391,7 @@ TEST_P(HandOff, ATrailersStateIsKeptToo) {
   }));
   const std::string home = user.get(*remora, "/").body.substr(0, 1);
   const std::string id = home == "a" ? a.address() : b.address();
-  ASSERT_EQ(remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})")
-                .status,
-            200);
+  set_wish(*remora, id, "maint");
   EXPECT_EQ(user.get(*remora, "/").body.substr(1), ":by trailer");
 }
 
@@ -413,13 +410,29 @@ TEST_P(HandOff, WhatIsTooLargeOrNoBase64IsRefusedWholeAndHarmsNothing) {
   const std::string home =
       user.get(*remora, "/raw?" + base64_encode(std::string(4096, 'y'))).body.substr(0, 1);
   const std::string id = home == "a" ? a.address() : b.address();
-  ASSERT_EQ(remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})")
-                .status,
-            200);
+  set_wish(*remora, id, "maint");
   EXPECT_EQ(user.get(*remora, "/").body.substr(2), std::string(4096, 'y'));
   const std::string metrics = remora->api("GET", "/metrics").body;
   EXPECT_NE(metrics.find("remora_state_total{event=\"too_large\"} 1"), std::string::npos);
   EXPECT_NE(metrics.find("remora_state_total{event=\"malformed\"} 2"), std::string::npos);
+}
+
+TEST_P(HandOff, AnEmptyFieldDeletesAndASingleByteIsKept) {
+  App a("a"), b("b");
+  auto remora = start_with({a.address(), b.address()});
+  for (const bool deletes : {true, false}) {
+    Browser user;
+    user.get(*remora, "/login");
+    user.get(*remora, "/set?kept");
+    const std::string home = user.get(*remora, deletes ? "/raw?" : "/set?1").body.substr(0, 1);
+    App &from = home == "a" ? a : b, &to = home == "a" ? b : a;
+    set_wish(*remora, from.address(), "maint");
+    user.get(*remora, "/");
+    EXPECT_EQ(to.last("Remora-State"), deletes ? "" : base64_encode("1"));
+    EXPECT_NE(to.last("Remora-Session").find(deletes ? ";state=none" : ";version=3"), std::string::npos)
+        << to.last("Remora-Session");
+    set_wish(*remora, from.address(), "ready");
+  }
 }
 
 TEST_P(HandOff, ARenewedIdKeepsItsState) {
@@ -430,9 +443,7 @@ TEST_P(HandOff, ARenewedIdKeepsItsState) {
   const std::string home = user.get(*remora, "/set?mine").body.substr(0, 1);
   ASSERT_EQ(user.get(*remora, "/renew").status, 200);
   const std::string id = home == "a" ? a.address() : b.address();
-  ASSERT_EQ(remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})")
-                .status,
-            200);
+  set_wish(*remora, id, "maint");
   EXPECT_EQ(user.get(*remora, "/").body.substr(1), ":mine");
 }
 
@@ -469,6 +480,36 @@ TEST(HandOffInMemory, OutlivesAnUpgrade) {
   EXPECT_EQ(user.get(*remora, "/").body, std::string(home == "a" ? "b" : "a") + ":kept");
 }
 
+TEST(HandOffSealedWithAKeyThatIsGone, IsUnavailableAndCountedAndTheSessionGoesOn) {
+  RedisServer redis;
+  App a("a"), b("b");
+  std::string yaml = config({a.address(), b.address()}, redis_store(redis.port()), learned_state);
+  yaml.replace(yaml.find("REMORA_TEST_KEY"), 15, "TEST_KEY");
+  const auto with_key = [](char of) {
+    return std::vector<std::string>{"TEST_INDEX=an index key of tests",
+                                    "TEST_KEY=" + base64_encode(std::string(32, of))};
+  };
+  Browser user;
+  std::string home;
+  {
+    const Remora former(yaml, with_key('1'));
+    home = user.get(former, "/login").body.substr(0, 1);
+  }
+  const Remora remora(yaml, with_key('2'));
+  App &from = home == "a" ? a : b, &to = home == "a" ? b : a;
+  set_wish(remora, from.address(), "maint");
+  EXPECT_EQ(user.get(remora, "/").status, 200);
+  EXPECT_NE(to.last("Remora-Session").find("epoch=2;reason=maint;state=unavailable"), std::string::npos)
+      << to.last("Remora-Session");
+  EXPECT_NE(remora.api("GET", "/metrics").body.find("remora_state_total{event=\"unreadable\"} 1"),
+            std::string::npos);
+  // What the new owner keeps is kept under the new key.
+  user.get(remora, "/set?anew");
+  set_wish(remora, from.address(), "ready");
+  set_wish(remora, to.address(), "maint");
+  EXPECT_EQ(user.get(remora, "/").body.substr(1), ":anew");
+}
+
 TEST(HandOffWithoutItsStore, SaysSoOrAnswers503ButNeverPretendsThatTheSessionIsNew) {
   for (const bool rejects : {false, true}) {
     RedisServer redis;
@@ -480,10 +521,7 @@ TEST(HandOffWithoutItsStore, SaysSoOrAnswers503ButNeverPretendsThatTheSessionIsN
     const std::string home = user.get(*remora, "/set?x").body.substr(0, 1);
     redis.kill();
     const std::string id = home == "a" ? a.address() : b.address();
-    ASSERT_EQ(
-        remora->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})")
-            .status,
-        200);
+    set_wish(*remora, id, "maint");
     const Reply r = user.get(*remora, "/");
     EXPECT_EQ(r.status, rejects ? 503 : 200);
     if (rejects) {

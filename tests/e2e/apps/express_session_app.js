@@ -1,0 +1,35 @@
+// Keeps what a user says in a session of express-session, by config/examples/express-session-store.js: arguments NAME
+// PORT EXAMPLES SOCKET.
+'use strict';
+const [name, port, examples, socketPath] = process.argv.slice(2);
+const express = require('express');
+const session = require('express-session');
+const RemoraStore = require(examples + '/express-session-store')(session);
+
+const store = new RemoraStore({ socketPath });
+const app = express();
+app.use(store.announced());
+app.use(session({ store, secret: 'of tests', resave: false, saveUninitialized: false }));
+
+function answer(req, res) {
+  res.set('X-Backend', name).set('X-Session', req.get('Remora-Session') || '');
+  res.send(req.session.said || 'logged out');
+}
+app.get('/set', (req, res) => {
+  req.session.said = req.query.said;
+  answer(req, res);
+});
+app.get('/login', (req, res, next) => {
+  const said = req.session.said;
+  req.session.regenerate((error) => {
+    if (error) return next(error);
+    req.session.said = said;
+    req.session.cookie.maxAge = 2000;
+    answer(req, res);
+  });
+});
+app.get('/logout', (req, res, next) => {
+  req.session.destroy((error) => (error ? next(error) : res.send('bye')));
+});
+app.get('/', answer);
+app.listen(Number(port), '127.0.0.1');
