@@ -4,6 +4,8 @@
 //   origin PORT[,PORT...] THREADS
 //
 //   GET /N          N bytes of body (default 128), Content-Length
+//   GET /headers/N  the same, with 12 more fields in the head
+//   GET /echo       101, then every byte comes back
 //   GET /chunked/N  the same, in chunks of 4096
 //   GET /delay/MS   128 bytes after MS milliseconds
 //   POST anything   reads the body, answers 128 bytes
@@ -33,13 +35,24 @@ struct Client {
   std::size_t sent = 0;
   std::size_t skip = 0;  // body bytes of the request still to come
   std::string answer;    // to send when they have come
+  bool echoes = false;
 };
+
+/// What an app framework and a CDN add.
+const char* const more_fields =
+    "Server: app/2.4\r\nCache-Control: private, no-cache, no-store, must-revalidate\r\nPragma: no-cache\r\n"
+    "ETag: \"33a64df551425fcc55e4d42a148795d9f25f89d4\"\r\nVary: Accept-Encoding, Cookie\r\n"
+    "Last-Modified: Wed, 21 Oct 2025 07:28:00 GMT\r\nX-Frame-Options: DENY\r\nX-Content-Type-Options: nosniff\r\n"
+    "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\nReferrer-Policy: same-origin\r\n"
+    "Content-Security-Policy: default-src 'self'; img-src 'self' data:; frame-ancestors 'none'\r\n"
+    "Permissions-Policy: geolocation=(), microphone=()\r\n";
 
 std::string respond(const std::string& head) {
   const std::size_t space = head.find(' ');
   const std::string target = head.substr(space + 1, head.find(' ', space + 1) - space - 1);
   const bool chunked = target.rfind("/chunked/", 0) == 0;
-  const char* number = target.c_str() + (chunked ? 9 : 1);
+  const bool headers = target.rfind("/headers/", 0) == 0;
+  const char* number = target.c_str() + (chunked || headers ? 9 : 1);
   if (target.rfind("/delay/", 0) == 0) {
     ::usleep(static_cast<useconds_t>(std::strtoul(target.c_str() + 7, nullptr, 10) * 1000));
     number = "";
@@ -59,6 +72,7 @@ std::string respond(const std::string& head) {
     }
     return out + "0\r\n\r\n";
   }
+  if (headers) out += more_fields;
   out += "Content-Length: " + std::to_string(n) + "\r\n\r\n";
   return head.rfind("HEAD ", 0) == 0 ? out : out.append(n, 'x');
 }
@@ -71,6 +85,11 @@ std::size_t content_length(const std::string& head) {
 /// False: the connection is over.
 bool advance(int fd, Client& c) {
   for (;;) {
+    if (c.echoes) {
+      c.out += c.in;
+      c.in.clear();
+      break;
+    }
     if (c.skip > 0) {
       const std::size_t k = std::min(c.skip, c.in.size());
       c.in.erase(0, k);
@@ -83,6 +102,12 @@ bool advance(int fd, Client& c) {
     const std::string head = c.in.substr(0, end + 2);
     c.in.erase(0, end + 4);
     c.skip = content_length(head);
+    c.echoes = head.rfind("GET /echo ", 0) == 0;
+    if (c.echoes) {
+      c.out += "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+               "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+      continue;
+    }
     if (c.skip > 0)
       c.answer = respond("POST x");
     else
@@ -101,7 +126,7 @@ bool advance(int fd, Client& c) {
 void run(const std::vector<int>& ports) {
   const int poll = ::epoll_create1(EPOLL_CLOEXEC);
   std::unordered_map<int, Client> clients;
-  std::vector<int> listening;
+  std::vector<bool> listening;  // by descriptor
   for (const int port : ports) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
@@ -119,7 +144,8 @@ void run(const std::vector<int>& ports) {
     e.events = EPOLLIN;
     e.data.fd = fd;
     ::epoll_ctl(poll, EPOLL_CTL_ADD, fd, &e);
-    listening.push_back(fd);
+    listening.resize(static_cast<std::size_t>(fd) + 1);
+    listening[static_cast<std::size_t>(fd)] = true;
   }
   epoll_event events[256];
   static thread_local char block[256 * 1024];
@@ -127,9 +153,7 @@ void run(const std::vector<int>& ports) {
     const int n = ::epoll_wait(poll, events, 256, -1);
     for (int i = 0; i < n; ++i) {
       const int fd = events[i].data.fd;
-      bool is_listening = false;
-      for (const int l : listening) is_listening = is_listening || l == fd;
-      if (is_listening) {
+      if (static_cast<std::size_t>(fd) < listening.size() && listening[static_cast<std::size_t>(fd)]) {
         const int accepted = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted < 0) continue;
         epoll_event e{};

@@ -1,0 +1,80 @@
+"""The rows of the table: what is asked, of which site, and what remora's figure may be beside the best peer's."""
+
+import dataclasses
+
+import clients
+from proxies import LONG, SMALL, Site
+
+BROWSER = (
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Accept-Language: en-GB,en-US;q=0.9,en;q=0.8,de;q=0.7",
+    "Cache-Control: no-cache",
+    "Pragma: no-cache",
+    'Sec-Ch-Ua: "Chromium";v="130", "Google Chrome";v="130", "Not?A_Brand";v="99"',
+    "Sec-Ch-Ua-Mobile: ?0",
+    'Sec-Ch-Ua-Platform: "Linux"',
+    "Sec-Fetch-Dest: document",
+    "Sec-Fetch-Mode: navigate",
+    "Sec-Fetch-Site: same-origin",
+    "Sec-Fetch-User: ?1",
+    "Upgrade-Insecure-Requests: 1",
+    "Referer: https://shop.example/category/shoes?page=3&sort=price",
+    "X-Requested-With: XMLHttpRequest",
+)
+BROWSER_COOKIES = "_ga=GA1.2.1234567890.1700000000; theme=dark; consent=yes; basket=8f14e45fceea167a5a36dedd4bea2543"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    name: str
+    title: str
+    at_most: float  # remora's figure divided by the best peer's
+    figure: str = "cpu_us"  # or p50_us, bytes_each, failed
+    site: Site = Site()
+    path: str = "/128"
+    ways: tuple = tuple(SMALL)
+    kind: str = "requests"  # handshake, resume, echo, idle, reload
+    fields: tuple = ()
+    body: int = 0
+    connections: int = 64
+
+    def measure(self, proxy, folder, seconds, cookie, cores):
+        """One round: a clients.Round, or clients.Void."""
+        if self.kind in ("handshake", "resume"):
+            return clients.handshakes(proxy.port, seconds, self.path, self.kind == "resume", cores)
+        if self.kind == "echo":
+            return clients.echo(proxy.port, seconds, self.connections)
+        if self.kind == "idle":
+            return clients.idle(proxy, self.connections, self.site.tls)
+        cookies = [c for c in (cookie, BROWSER_COOKIES if self.fields else "") if c]
+        fields = [*self.fields, *([f"Cookie: {'; '.join(cookies)}"] if cookies else [])]
+        load = (proxy.port, folder, seconds, self.path, self.site.tls, self.connections, fields, self.body, cores)
+        return clients.under_reloads(proxy, seconds, load) if self.kind == "reload" else clients.wrk(*load)
+
+
+CLOSE = ("Connection: close",)
+LONG_WAYS = tuple(LONG)
+ROWS = (
+    Row("plain", "small keep-alive", 0.85),
+    Row("cookie", "small keep-alive, cookie affinity", 0.85, site=Site(cookie=True)),
+    Row("browser", "browser-sized headers, cookie affinity", 0.85, site=Site(cookie=True), fields=BROWSER),
+    Row("headers", "12 more response headers", 0.85, path="/headers/128"),
+    Row("connect", "a new connection per request", 0.9, fields=CLOSE),
+    Row("64k", "64 KiB bodies", 0.8, path="/65536", ways=LONG_WAYS),
+    Row("1m", "1 MiB bodies", 0.8, path="/1048576", ways=LONG_WAYS),
+    Row("chunked", "16 KiB in chunks of 4 KiB", 0.9, path="/chunked/16384", ways=LONG_WAYS),
+    Row("post", "POST of 16 KiB", 0.9, body=16384, ways=LONG_WAYS),
+    Row("tls", "TLS, small keep-alive", 0.85, site=Site(tls=True)),
+    Row("tls-64k", "TLS, 64 KiB bodies", 1.0, site=Site(tls=True), path="/65536", ways=LONG_WAYS),
+    Row("handshake", "TLS, full handshake and a request", 0.95, site=Site(tls=True), kind="handshake"),
+    Row("resume", "TLS, resumed handshake and a request", 0.95, site=Site(tls=True), kind="resume"),
+    Row("500", "500 backends", 1.0, site=Site(backends=500)),
+    Row("500-cookie", "500 backends, cookie affinity", 1.0, site=Site(backends=500, cookie=True)),
+    Row("echo", "WebSocket echo", 1.0, kind="echo"),
+    Row("one", "one connection (latency)", 1.0, figure="p50_us", connections=1),
+    Row("idle", "memory of an idle connection", 1.0, figure="bytes_each", site=Site(connections=9900), kind="idle", connections=9500),
+    Row("idle-tls", "memory of an idle TLS connection", 1.0, figure="bytes_each", site=Site(tls=True), kind="idle", connections=2000),
+    Row("reload", "ten reloads under load", 1.0, figure="p99_us", site=Site(cookie=True), kind="reload"),
+)  # fmt: skip

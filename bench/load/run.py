@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""remora, nginx and HAProxy in one run: the same origin, one core for the proxy, one for the load, rounds interleaved.
+
+    bench/load/run.py [--rounds N] [--seconds S] [--rows a,b] [--out FOLDER]
+
+CPU time per request is the figure to compare; times also depend on what else the machine does. Every row begins with
+requests whose answers are looked at, and an error in a round voids the row. What comes out: a table here, and with --out
+load.json, load.md and load.svg.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+
+import clients
+import proxies
+import report
+from rows import ROWS
+
+
+def expected_length(path):
+    number = path.rsplit("/", 1)[-1]
+    return int(number) if number.isdigit() else 128
+
+
+def look(proxy, row):
+    """What a client gets is right; returns the cookie that keeps its session."""
+    last = None
+    for _ in range(100):
+        try:
+            status, fields, body = clients.ask(proxy.port, "/128" if row.kind == "echo" else row.path, row.site.tls)
+            break
+        except OSError as error:
+            last = error
+            time.sleep(0.05)
+    else:
+        raise clients.Void(f"{proxy.name} does not answer: {last}\n{proxy.said()}")
+    wanted = b"x" * expected_length("/128" if row.kind == "echo" else row.path)
+    if status != 200 or body != wanted:
+        raise clients.Void(f"{proxy.name}: {status}, {len(body)} bytes instead of {len(wanted)}\n{proxy.said()}")
+    cookie = fields.get("set-cookie", "").partition(";")[0]
+    if row.site.cookie and not cookie and not proxy.name.startswith("nginx"):
+        raise clients.Void(f"{proxy.name} gave no cookie")
+    return cookie or ("session=1" if row.site.cookie else "")
+
+
+def run_row(row, options, folder, cores):
+    """name -> list of rounds, each {cpu_us, p50_us, p99_us, rate, bytes_each, failed}."""
+    running, rounds = [], {}
+    try:
+        for i, name in enumerate(row.ways):
+            proxy = proxies.Proxy(name, proxies.LONG[name], row.site, 18080 + i, f"{folder}/{row.name}", cores[0])
+            running.append((proxy, None))
+            running[-1] = (proxy, look(proxy, row))
+        once = row.kind == "idle"
+        for number in range(1 if once else options.rounds + 1):
+            for proxy, cookie in running:
+                before = proxy.cpu_us()
+                # The first round only warms.
+                seconds = options.seconds if number > 0 or once else 1
+                got = row.measure(proxy, folder, max(seconds, 5) if row.kind == "reload" else seconds, cookie, cores[1])
+                used = proxy.cpu_us() - before
+                if number == 0 and not once:
+                    continue
+                rounds.setdefault(proxy.name, []).append(
+                    {
+                        "cpu_us": used / got.requests if got.requests else 0,
+                        "rate": got.requests / got.seconds if got.seconds else 0,
+                        "p50_us": got.p50_us,
+                        "p99_us": got.p99_us,
+                        "bytes_each": got.bytes_each,
+                        "failed": got.failed,
+                    }
+                )
+    finally:
+        for proxy, _ in running:
+            proxy.stop()
+    return rounds
+
+
+def medians(rounds):
+    return {
+        name: {key: statistics.median(r[key] for r in all_) for key in all_[0]}
+        | {"failed": sum(r["failed"] for r in all_)}
+        for name, all_ in rounds.items()
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--rows", help="only these, by name: " + ", ".join(row.name for row in ROWS))
+    parser.add_argument("--out", help="a folder for load.json, load.md and load.svg")
+    options = parser.parse_args()
+    wanted = options.rows.split(",") if options.rows else [row.name for row in ROWS]
+    if unknown := set(wanted) - {row.name for row in ROWS}:
+        parser.error(f"no such row: {', '.join(unknown)}")
+    os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+    cpus = sorted(os.sched_getaffinity(0))
+    cores = ({cpus[0]}, set(cpus[1:2]) or {cpus[0]})
+    folder = tempfile.mkdtemp()
+    proxies.make_certificate(folder)
+    many = max(row.site.backends for row in ROWS)
+    ports = [*proxies.ORIGIN_PORTS, *range(proxies.FIRST_OF_MANY, proxies.FIRST_OF_MANY + many)]
+    origin = proxies.start_origin(ports, 1, cores[1])
+    results, voided = [], False
+    try:
+        for row in ROWS:
+            if row.name not in wanted:
+                continue
+            os.makedirs(f"{folder}/{row.name}")
+            for file in ("site.crt", "site.key", "site.pem"):
+                os.symlink(f"{folder}/{file}", f"{folder}/{row.name}/{file}")
+            try:
+                results.append((row, medians(run_row(row, options, folder, cores))))
+                print(report.line(*results[-1]), flush=True)
+            except clients.Void as error:
+                voided = True
+                print(f"{row.title}: void: {error}", file=sys.stderr, flush=True)
+    finally:
+        origin.terminate()
+        origin.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+    if options.out:
+        report.write(options.out, results, options)
+    sys.exit(1 if voided else 0)
+
+
+if __name__ == "__main__":
+    main()
