@@ -118,7 +118,7 @@ def handshakes(port, seconds, path, resumed, cores):
     if out.returncode or not done:
         raise Void(out.stdout[-2000:] + out.stderr)
     n = int(done[-1][0])
-    letters = len(re.search(r"^[*tr]*$", out.stdout, re.MULTILINE)[0])
+    letters = len(max(re.findall(r"^[*tr]+$", out.stdout, re.MULTILINE), key=len, default=""))
     if letters < n or int(done[-1][2]) < 128:
         raise Void(f"{n} connections, but only {letters} {'resumed' if resumed else 'full'} handshakes\n{out.stdout[-500:]}")
     return Round(n, int(done[-1][1]) or seconds)

@@ -16,7 +16,6 @@ namespace remora {
 namespace {
 
 constexpr std::size_t record_bytes = 16 * 1024;  // RFC 8446 5.1: the largest plaintext of a record
-constexpr int records_per_write = 4;             // then others get their turn
 
 // Only what remora speaks. RFC 7301 3.2: no overlap is fatal.
 int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
@@ -288,7 +287,9 @@ Stream::Sent TlsSession::write(std::span<const asio::const_buffer> runs) {
   // Head and first body bytes leave in one record, so they are laid side by side first.
   static thread_local char scratch[record_bytes];
   std::size_t done = 0, run = 0, offset = 0;
-  for (int record = 0; record < records_per_write; ++record) {
+  // All of it, as far as the socket takes it: to stop before and wait for "writable" would wait for ever,
+  // because the reactor reports only a change. Callers hand over a buffer at a time, which bounds the turn.
+  for (;;) {
     std::size_t filled = 0;
     std::size_t r = run, o = offset;
     while (r < runs.size() && filled < record_bytes) {
@@ -320,11 +321,6 @@ Stream::Sent TlsSession::write(std::span<const asio::const_buffer> runs) {
       }
     }
   }
-  if (run < runs.size()) {
-    stream_.arm_write();
-    return {done, Io::blocked};
-  }
-  return {done, Io::ready};
 }
 
 void TlsSession::close_notify() noexcept {

@@ -221,6 +221,20 @@ TEST(Tls, LargeBodiesAndPlainTextOnATlsPort) {
 
 // Towards backends: remora itself is the TLS server there. ------------------------------------------
 
+// Found by `./dev bench load`: a turn that ended after four records waited for a socket that was writable all
+// the time, so the second such response on a connection stood still.
+TEST(Tls, LongResponsesFollowEachOtherOnOneConnection) {
+  Origin origin(
+      answering([](const std::string&, const std::string&) { return ok(std::string(200000, 'x')); }));
+  const Remora remora(simple_config({origin.address()}, "", tls()));
+  TlsClient client(remora.port(), {});
+  ASSERT_TRUE(client.connected);
+  for (int i = 0; i < 10; ++i) {
+    const std::string got = client.ask(get("/"));
+    ASSERT_EQ(got.size() - std::min(got.size(), got.find("\r\n\r\n") + 4), 200000U) << "response " << i;
+  }
+}
+
 TEST(BackendTls, IsVerifiedByDefault) {
   Origin a(mirror());
   Remora inner(
