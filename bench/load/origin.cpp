@@ -42,7 +42,8 @@ struct Client {
 const char* const more_fields =
     "Server: app/2.4\r\nCache-Control: private, no-cache, no-store, must-revalidate\r\nPragma: no-cache\r\n"
     "ETag: \"33a64df551425fcc55e4d42a148795d9f25f89d4\"\r\nVary: Accept-Encoding, Cookie\r\n"
-    "Last-Modified: Wed, 21 Oct 2025 07:28:00 GMT\r\nX-Frame-Options: DENY\r\nX-Content-Type-Options: nosniff\r\n"
+    "Last-Modified: Wed, 21 Oct 2025 07:28:00 GMT\r\nX-Frame-Options: DENY\r\nX-Content-Type-Options: "
+    "nosniff\r\n"
     "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\nReferrer-Policy: same-origin\r\n"
     "Content-Security-Policy: default-src 'self'; img-src 'self' data:; frame-ancestors 'none'\r\n"
     "Permissions-Policy: geolocation=(), microphone=()\r\n";
@@ -104,8 +105,9 @@ bool advance(int fd, Client& c) {
     c.skip = content_length(head);
     c.echoes = head.rfind("GET /echo ", 0) == 0;
     if (c.echoes) {
-      c.out += "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-               "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+      c.out +=
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+          "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
       continue;
     }
     if (c.skip > 0)
