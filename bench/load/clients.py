@@ -67,7 +67,7 @@ def trusting():
     return context
 
 
-def wrk(proxy, folder, seconds, path, tls=False, connections=64, fields=(), body=0, cores=None, may_fail=False):
+def wrk(port, folder, seconds, path, tls=False, connections=64, fields=(), body=0, cores=None, may_fail=False):
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     if cores:
         command = ["taskset", "-c", ",".join(str(c) for c in sorted(cores)), *command]
@@ -77,7 +77,7 @@ def wrk(proxy, folder, seconds, path, tls=False, connections=64, fields=(), body
         with open(f"{folder}/post.lua", "w") as f:
             f.write(f'wrk.method = "POST"\nwrk.body = string.rep("x", {body})\n')
         command += ["-s", f"{folder}/post.lua"]
-    out = subprocess.run([*command, f"http{'s' if tls else ''}://127.0.0.1:{proxy}{path}"], capture_output=True, text=True)
+    out = subprocess.run([*command, f"http{'s' if tls else ''}://127.0.0.1:{port}{path}"], capture_output=True, text=True)
     errors = re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", out.stdout)
     if out.returncode or (errors and not may_fail):
         raise Void(out.stdout + out.stderr)

@@ -60,7 +60,7 @@ def haproxy(site, port, folder, extra):
 
 
 def nginx(site, port, folder, extra):
-    tls = f" ssl; ssl_certificate {folder}/site.crt; ssl_certificate_key {folder}/site.key; ssl_session_cache shared:s:10m" if site.tls else ""
+    tls = f" ssl; ssl_certificate {folder}/site.crt; ssl_certificate_key {folder}/site.key; ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:s:10m" if site.tls else ""
     choice = "hash $http_cookie consistent;" if site.cookie else ""
     servers = " ".join(f"server 127.0.0.1:{p};" for p in site.ports())
     path = f"{folder}/nginx.conf"
@@ -90,13 +90,12 @@ LONG = SMALL | {
 class Proxy:
     """A running process, on a core of its own when there are two."""
 
-    def __init__(self, name, way, site, port, folder, cores):
+    def __init__(self, name, way, site, port, folder, row, cores):
         self.name, self.port = name, port
-        self.folder = f"{folder}/{name}"
-        os.makedirs(self.folder, exist_ok=True)
+        self.folder = f"{folder}/{row}/{name}"
+        os.makedirs(self.folder)
         for file in ("site.crt", "site.key", "site.pem"):
-            if not os.path.exists(f"{self.folder}/{file}"):
-                os.symlink(f"{folder}/{file}", f"{self.folder}/{file}")
+            os.symlink(f"{folder}/{file}", f"{self.folder}/{file}")
         command, self.reload_signal = way[0](site, port, self.folder, way[1])
         with open(f"{self.folder}/log", "w") as log:
             self.process = subprocess.Popen(

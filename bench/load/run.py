@@ -53,7 +53,7 @@ def run_row(row, options, folder, cores):
     running, rounds = [], {}
     try:
         for i, name in enumerate(row.ways):
-            proxy = proxies.Proxy(name, proxies.LONG[name], row.site, 18080 + i, f"{folder}/{row.name}", cores[0])
+            proxy = proxies.Proxy(name, proxies.LONG[name], row.site, 18080 + i, folder, row.name, cores[0])
             running.append((proxy, None))
             running[-1] = (proxy, look(proxy, row))
         once = row.kind == "idle"
@@ -113,9 +113,6 @@ def main():
         for row in ROWS:
             if row.name not in wanted:
                 continue
-            os.makedirs(f"{folder}/{row.name}")
-            for file in ("site.crt", "site.key", "site.pem"):
-                os.symlink(f"{folder}/{file}", f"{folder}/{row.name}/{file}")
             try:
                 results.append((row, medians(run_row(row, options, folder, cores))))
                 print(report.line(*results[-1]), flush=True)

@@ -4,18 +4,13 @@
 #include <openssl/crypto.h>
 #include <sys/socket.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
 #include <map>
 
+#include "admin/local_http.h"
 #include "admin/local_socket.h"
 #include "admin/metrics.h"
 #include "admin/page.h"
@@ -24,21 +19,12 @@
 
 namespace remora {
 
+using namespace local;
+
 namespace {
-namespace beast = boost::beast;
-namespace http = beast::http;
-using Protocol = asio::generic::stream_protocol;
-using AdminStream = beast::basic_stream<Protocol, Executor>;
-using Request = http::request<http::string_body>;
-using Response = http::response<http::string_body>;
-constexpr auto use = asio::as_tuple(asio::deferred);
 constexpr std::size_t most_connections = 64, most_listeners = 32;
 constexpr auto patience = std::chrono::seconds(10);
 constexpr auto keep_alive_every = std::chrono::seconds(15);
-
-std::string_view view_of(beast::string_view s) {
-  return {s.data(), s.size()};
-}
 
 /// localhost or an address, with or without a port: no name that somebody else could point at us.
 bool own_name(std::string_view host) {
@@ -111,7 +97,7 @@ bool respond(const Request& request, AdminActions& actions, Response& response) 
 }
 
 /// The connection is the stream's until one of both ends.
-Task<void> stream_events(AdminStream& stream, EventHub& hub, std::uint64_t after) {
+Task<void> stream_events(HttpStream& stream, EventHub& hub, std::uint64_t after) {
   if (hub.listeners() >= most_listeners) {
     const std::string busy =
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
@@ -141,10 +127,10 @@ Task<void> stream_events(AdminStream& stream, EventHub& hub, std::uint64_t after
 
 struct AdminServer::Listening {
   Listening(asio::io_context& ctx, AdminActions& a) : acceptor(ctx), pause(ctx), actions(a) {}
-  asio::basic_socket_acceptor<Protocol, Executor> acceptor;
+  Acceptor acceptor;
   EventHub::Timer pause;
   AdminActions& actions;
-  std::map<AdminStream*, bool> connections;  // true: waits for a request
+  std::map<HttpStream*, bool> connections;  // true: waits for a request
   bool closing = false;
 };
 
@@ -172,19 +158,17 @@ int AdminServer::fd() const {
 }
 
 Task<void> AdminServer::answer(std::shared_ptr<Listening> listening, std::shared_ptr<void> own_stream) {
-  AdminStream& stream = *static_cast<AdminStream*>(own_stream.get());
+  HttpStream& stream = *static_cast<HttpStream*>(own_stream.get());
   AdminActions& actions = listening->actions;
   struct Registered {
     Listening& listening;
-    AdminStream* stream;
+    HttpStream* stream;
     ~Registered() { listening.connections.erase(stream); }
   } registered{*listening, &stream};
   beast::flat_buffer buffer(16 * 1024);
   for (bool keep = true; keep && !listening->closing;) {
     listening->connections[&stream] = true;  // nothing is lost if it ends now
-    http::request_parser<http::string_body> parser;
-    parser.header_limit(16 * 1024);
-    parser.body_limit(64 * 1024);
+    Parser parser;
     stream.expires_after(patience);
     const auto [read_error, bytes] = co_await http::async_read(stream, buffer, parser, use);
     listening->connections[&stream] = false;
@@ -222,13 +206,13 @@ Task<void> AdminServer::answer(std::shared_ptr<Listening> listening, std::shared
 
 Task<void> AdminServer::accept(std::shared_ptr<Listening> listening) {
   while (listening->acceptor.is_open()) {
-    AdminStream::socket_type socket(listening->acceptor.get_executor());
+    HttpStream::socket_type socket(listening->acceptor.get_executor());
     const auto [ec] = co_await listening->acceptor.async_accept(socket, use);
     if (!listening->acceptor.is_open()) co_return;
     if (!ec && listening->connections.size() < most_connections) {
       ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
       asio::co_spawn(listening->acceptor.get_executor(),
-                     answer(listening, std::make_shared<AdminStream>(std::move(socket))), asio::detached);
+                     answer(listening, std::make_shared<HttpStream>(std::move(socket))), asio::detached);
       continue;
     }
     listening->pause.expires_after(

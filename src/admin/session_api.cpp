@@ -83,7 +83,7 @@ std::string etag_of(std::uint64_t version) {
 }
 
 bool has_state(const std::optional<Record>& r, Clock::Wall now) {
-  return r && !r->ended && r->state.version != 0 && !r->state.sealed.empty() && !r->state.is_over(now);
+  return r && !r->ended && r->state.is_there(now);
 }
 
 SessionApiAnswer failed(const error_code& ec) {

@@ -4,35 +4,56 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
 #include <map>
 
+#include "admin/local_http.h"
 #include "admin/local_socket.h"
 
 namespace remora {
 
+using namespace local;
+
 namespace {
-namespace beast = boost::beast;
-namespace http = beast::http;
-using Protocol = asio::generic::stream_protocol;
-using ApiStream = beast::basic_stream<Protocol, Executor>;
-using Request = http::request<http::string_body>;
-using Response = http::response<http::string_body>;
-constexpr auto use = asio::as_tuple(asio::deferred);
 constexpr std::size_t most_connections = 1024;
 constexpr auto patience = std::chrono::seconds(75);
 
 std::string text_of(beast::string_view s) {
   return {s.data(), s.size()};
+}
+
+SessionApiRequest taken_from(const Request& request) {
+  SessionApiRequest in;
+  in.method = text_of(request.method_string());
+  in.target = text_of(request.target());
+  in.session = text_of(request["Remora-Session"]);
+  in.if_match = text_of(request[http::field::if_match]);
+  in.if_none_match = text_of(request[http::field::if_none_match]);
+  in.ttl = text_of(request["Remora-TTL"]);
+  in.body = request.body();
+  return in;
+}
+
+Response made_of(SessionApiAnswer answer, bool keep_alive, bool head_only) {
+  Response response;
+  response.result(answer.status);
+  response.version(11);
+  response.keep_alive(keep_alive);
+  response.set(http::field::cache_control, "no-store");
+  const bool is_state = answer.status == 200;
+  if (answer.status != 204 && answer.status != 201)
+    response.set(http::field::content_type, is_state ? "application/octet-stream" : "text/plain");
+  if (!answer.etag.empty()) response.set(http::field::etag, answer.etag);
+  if (!answer.ttl.empty()) response.set("Remora-TTL", answer.ttl);
+  if (answer.status == 401) response.set(http::field::www_authenticate, "Bearer");
+  if (answer.status == 503) response.set(http::field::retry_after, "1");
+  response.body() = std::move(answer.body);
+  if (answer.status != 204) response.prepare_payload();
+  if (head_only) response.body().clear();
+  return response;
 }
 }  // namespace
 
@@ -53,14 +74,14 @@ struct SessionServer::Shared {
   SessionStore sessions;
   CryptoScratch scratch;
   std::shared_ptr<const Snapshot> snapshot;
-  asio::basic_socket_acceptor<Protocol, Executor> acceptor;
+  Acceptor acceptor;
   asio::executor_work_guard<Executor> work;
-  std::map<ApiStream*, bool> connections;  // true: a request is being answered
+  std::map<HttpStream*, bool> connections;  // true: a request is being answered
   bool stopping = false;
 
   bool authorised(const Request& request) const {
     return settings.token.empty() ||
-           bears_token(text_of(request[http::field::authorization]), settings.token);
+           bears_token(view_of(request[http::field::authorization]), settings.token);
   }
 
   void leave() {
@@ -71,22 +92,20 @@ struct SessionServer::Shared {
     for (const auto& [stream, busy] : open)
       if (!busy) stream->close();
   }
-  static Task<void> serve(std::shared_ptr<Shared> self, std::shared_ptr<ApiStream> stream);
+  static Task<void> serve(std::shared_ptr<Shared> self, std::shared_ptr<HttpStream> stream);
   static Task<void> accept(std::shared_ptr<Shared> self);
 };
 
-Task<void> SessionServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_ptr<ApiStream> stream) {
+Task<void> SessionServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_ptr<HttpStream> stream) {
   struct Registered {
     Shared& shared;
-    ApiStream* stream;
+    HttpStream* stream;
     ~Registered() { shared.connections.erase(stream); }
   } registered{*self, stream.get()};
   Wake wake(self->loop.wheel);
   beast::flat_buffer buffer(128 * 1024);
   for (bool keep = true; keep && !self->stopping;) {
-    http::request_parser<http::string_body> parser;
-    parser.header_limit(16 * 1024);
-    parser.body_limit(64 * 1024);
+    Parser parser;
     self->connections[stream.get()] = false;
     stream->expires_after(patience);
     const auto [read_error, bytes] = co_await http::async_read(*stream, buffer, parser, use);
@@ -102,33 +121,12 @@ Task<void> SessionServer::Shared::serve(std::shared_ptr<Shared> self, std::share
       answer.status = 401;
       answer.body = "a token is needed: Authorization: Bearer TOKEN (session_api.token)\n";
     } else {
-      SessionApiRequest in;
-      in.method = text_of(request.method_string());
-      in.target = text_of(request.target());
-      in.session = text_of(request["Remora-Session"]);
-      in.if_match = text_of(request[http::field::if_match]);
-      in.if_none_match = text_of(request[http::field::if_none_match]);
-      in.ttl = text_of(request["Remora-TTL"]);
-      in.body = request.body();
+      SessionApiRequest in = taken_from(request);
       SessionApiContext context{self->snapshot, self->sessions, self->scratch,
                                 self->clock,    self->timeout,  wake};
       answer = co_await answer_session_api(std::move(in), std::move(context));
     }
-    Response response;
-    response.result(answer.status);
-    response.version(11);
-    response.keep_alive(keep);
-    response.set(http::field::cache_control, "no-store");
-    const bool is_state = answer.status == 200;
-    if (answer.status != 204 && answer.status != 201)
-      response.set(http::field::content_type, is_state ? "application/octet-stream" : "text/plain");
-    if (!answer.etag.empty()) response.set(http::field::etag, answer.etag);
-    if (!answer.ttl.empty()) response.set("Remora-TTL", answer.ttl);
-    if (answer.status == 401) response.set(http::field::www_authenticate, "Bearer");
-    if (answer.status == 503) response.set(http::field::retry_after, "1");
-    response.body() = std::move(answer.body);
-    if (answer.status != 204) response.prepare_payload();
-    if (request.method() == http::verb::head) response.body().clear();
+    const Response response = made_of(std::move(answer), keep, request.method() == http::verb::head);
     const auto [write_error, sent] = co_await http::async_write(*stream, response, use);
     if (write_error) break;
   }
@@ -139,13 +137,13 @@ Task<void> SessionServer::Shared::serve(std::shared_ptr<Shared> self, std::share
 Task<void> SessionServer::Shared::accept(std::shared_ptr<Shared> self) {
   Wake wake(self->loop.wheel);
   while (self->acceptor.is_open()) {
-    ApiStream::socket_type socket(self->loop.ctx.get_executor());
+    HttpStream::socket_type socket(self->loop.ctx.get_executor());
     const auto [ec] = co_await self->acceptor.async_accept(socket, use);
     if (!self->acceptor.is_open()) break;
     if (!ec && self->connections.size() < most_connections) {
       ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
       asio::co_spawn(self->loop.ctx.get_executor(),
-                     serve(self, std::make_shared<ApiStream>(std::move(socket))), asio::detached);
+                     serve(self, std::make_shared<HttpStream>(std::move(socket))), asio::detached);
       continue;
     }
     wake.until(self->clock.steady_now() + std::chrono::milliseconds(100));  // out of descriptors, or too many

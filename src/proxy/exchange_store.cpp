@@ -198,8 +198,7 @@ void Exchange::follow(const Record& stands) {
 void Exchange::take_state(const Record& stands) {
   if (!keeps_state()) return;
   StoreCounts& counts = worker_.memory->store;
-  if (stands.state.version == 0 || stands.state.sealed.empty() ||
-      stands.state.is_over(worker_.clock.wall_now())) {
+  if (!stands.state.is_there(worker_.clock.wall_now())) {
     state_note_ = ";state=none";
     counts.count(StateEvent::none);
     return;

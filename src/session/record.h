@@ -25,6 +25,8 @@ struct KeptState {
   Clock::Wall expires{};      // before its session does; zero: with it
   std::string sealed;         // empty: none, or deleted
   bool is_over(Clock::Wall now) const noexcept { return expires != Clock::Wall() && expires <= now; }
+  /// Something was saved, and neither deleted nor forgotten since.
+  bool is_there(Clock::Wall now) const noexcept { return version != 0 && !sealed.empty() && !is_over(now); }
 };
 
 struct Record {

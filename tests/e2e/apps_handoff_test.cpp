@@ -92,8 +92,8 @@ TEST(ExpressSession, IsRegeneratedDestroyedAndNeverAnotherUsers) {
   find_node_modules();
   const std::string folder = make_folder();
   const int port = free_port();
-  Process app({"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_session_app.js", "app",
-               std::to_string(port), REMORA_SOURCE_DIR "/config/examples", folder + "/api"},
+  Process app({"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_app.js", "app", std::to_string(port),
+               REMORA_SOURCE_DIR "/config/examples", folder + "/api"},
               folder + "/app");
   ASSERT_TRUE(app.wait_for_port(port));
   const Remora remora(simple_config({"127.0.0.1:" + std::to_string(port)},
@@ -116,10 +116,10 @@ TEST(ExpressSession, IsRegeneratedDestroyedAndNeverAnotherUsers) {
 const Framework flask{"Flask", {"python3", REMORA_SOURCE_DIR "/tests/e2e/apps/flask_handoff_app.py"}};
 const Framework flask_by_call{
     "FlaskByCall", {"python3", REMORA_SOURCE_DIR "/tests/e2e/apps/flask_handoff_app.py"}, true};
-const Framework express{"Express", {"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_handoff_app.js"}};
+const Framework express{"Express", {"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_app.js"}};
 
 const Framework express_session{
-    "ExpressSession", {"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_session_app.js"}, true};
+    "ExpressSession", {"node", REMORA_SOURCE_DIR "/tests/e2e/apps/express_app.js"}, true};
 
 INSTANTIATE_TEST_SUITE_P(Real, AppsHandOff,
                          testing::Values(Case{flask, false}, Case{flask, true}, Case{flask_by_call, false},

@@ -47,10 +47,6 @@ class SessionApi : public testing::TestWithParam<bool> {
     return r;
   }
   std::string owner() const { return "Remora-Session: " + session_ + "\r\n"; }
-  void take_away(const std::string& backend) {
-    ASSERT_EQ(remora_->api("PATCH", "/api/v1/pools/app/backends/" + backend, R"({"admin":"maint"})").status,
-              200);
-  }
 
   const std::string folder_ = make_folder();
   Origin a_{app("a")}, b_{app("b")};
@@ -88,7 +84,7 @@ TEST_P(SessionApi, OnlyTheOwnerWritesAndTheNextOneGetsIt) {
   const std::string home = ask().field("X-Backend");
   const std::string former = owner();
   EXPECT_EQ(call("PUT", id_, former, "kept").status, 201);
-  take_away(home);
+  remora_->wish(home, "maint");
   const Reply moved = ask();
   EXPECT_NE(moved.field("X-Backend"), home);
   EXPECT_EQ(moved.field("X-State"), base64_encode("kept"));

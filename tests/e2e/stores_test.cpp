@@ -101,12 +101,6 @@ std::string memcached_store(int port) {
          std::to_string(port) + "\"]}}\n";
 }
 
-void set_wish(const Remora& remora, const std::string& backend, const std::string& wish) {
-  const Reply r = remora.api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(backend),
-                             R"({"admin":")" + wish + "\"}");
-  ASSERT_EQ(r.status, 200) << r.body;
-}
-
 /// A browser with one cookie jar.
 struct Browser {
   std::map<std::string, std::string> jar;
@@ -165,9 +159,7 @@ TEST(SharedSessions, AMoveThatAnotherInstanceMadeIsSeenWithinTheCachesTime) {
   const std::string home = user.get(*one, "/login").body.substr(0, 1);
   EXPECT_EQ(user.get(*two, "/").body.substr(0, 1), home);
   const std::string id = home == "a" ? a.address() : b.address();
-  ASSERT_EQ(
-      one->api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(id), R"({"admin":"maint"})").status,
-      200);
+  one->wish(id, "maint");
   ASSERT_NE(user.get(*one, "/").body.substr(0, 1), home);
   EXPECT_TRUE(eventually([&] { return user.get(*two, "/").body.substr(0, 1) != home; }));
   EXPECT_NE((home == "a" ? b : a).last("Remora-Session").find("epoch=2"), std::string::npos);
@@ -365,14 +357,14 @@ TEST_P(HandOff, AZombiesLateSaveLoses) {
   std::thread late([&] { zombie.get(*remora, "/slow?late"); });
   std::this_thread::sleep_for(300ms);
   const std::string id = home == "a" ? a.address() : b.address();
-  set_wish(*remora, id, "maint");
+  remora->wish(id, "maint");
   EXPECT_EQ(user.get(*remora, "/").body.substr(1), ":first");
   EXPECT_EQ(user.get(*remora, "/set?second").body.substr(1), ":second");
   late.join();
   // Back to the first one: what it gets is the second's.
-  set_wish(*remora, id, "ready");
+  remora->wish(id, "ready");
   const std::string other = home == "a" ? b.address() : a.address();
-  set_wish(*remora, other, "maint");
+  remora->wish(other, "maint");
   EXPECT_EQ(user.get(*remora, "/").body, home + ":second");
   const std::string session = (home == "a" ? a : b).last("Remora-Session");
   EXPECT_NE(session.find("epoch=3;reason=maint;version="), std::string::npos) << session;
@@ -391,7 +383,7 @@ TEST_P(HandOff, ATrailersStateIsKeptToo) {
   }));
   const std::string home = user.get(*remora, "/").body.substr(0, 1);
   const std::string id = home == "a" ? a.address() : b.address();
-  set_wish(*remora, id, "maint");
+  remora->wish(id, "maint");
   EXPECT_EQ(user.get(*remora, "/").body.substr(1), ":by trailer");
 }
 
@@ -410,7 +402,7 @@ TEST_P(HandOff, WhatIsTooLargeOrNoBase64IsRefusedWholeAndHarmsNothing) {
   const std::string home =
       user.get(*remora, "/raw?" + base64_encode(std::string(4096, 'y'))).body.substr(0, 1);
   const std::string id = home == "a" ? a.address() : b.address();
-  set_wish(*remora, id, "maint");
+  remora->wish(id, "maint");
   EXPECT_EQ(user.get(*remora, "/").body.substr(2), std::string(4096, 'y'));
   const std::string metrics = remora->api("GET", "/metrics").body;
   EXPECT_NE(metrics.find("remora_state_total{event=\"too_large\"} 1"), std::string::npos);
@@ -426,12 +418,12 @@ TEST_P(HandOff, AnEmptyFieldDeletesAndASingleByteIsKept) {
     user.get(*remora, "/set?kept");
     const std::string home = user.get(*remora, deletes ? "/raw?" : "/set?1").body.substr(0, 1);
     App &from = home == "a" ? a : b, &to = home == "a" ? b : a;
-    set_wish(*remora, from.address(), "maint");
+    remora->wish(from.address(), "maint");
     user.get(*remora, "/");
     EXPECT_EQ(to.last("Remora-State"), deletes ? "" : base64_encode("1"));
     EXPECT_NE(to.last("Remora-Session").find(deletes ? ";state=none" : ";version=3"), std::string::npos)
         << to.last("Remora-Session");
-    set_wish(*remora, from.address(), "ready");
+    remora->wish(from.address(), "ready");
   }
 }
 
@@ -443,7 +435,7 @@ TEST_P(HandOff, ARenewedIdKeepsItsState) {
   const std::string home = user.get(*remora, "/set?mine").body.substr(0, 1);
   ASSERT_EQ(user.get(*remora, "/renew").status, 200);
   const std::string id = home == "a" ? a.address() : b.address();
-  set_wish(*remora, id, "maint");
+  remora->wish(id, "maint");
   EXPECT_EQ(user.get(*remora, "/").body.substr(1), ":mine");
 }
 
@@ -497,7 +489,7 @@ TEST(HandOffSealedWithAKeyThatIsGone, IsUnavailableAndCountedAndTheSessionGoesOn
   }
   const Remora remora(yaml, with_key('2'));
   App &from = home == "a" ? a : b, &to = home == "a" ? b : a;
-  set_wish(remora, from.address(), "maint");
+  remora.wish(from.address(), "maint");
   EXPECT_EQ(user.get(remora, "/").status, 200);
   EXPECT_NE(to.last("Remora-Session").find("epoch=2;reason=maint;state=unavailable"), std::string::npos)
       << to.last("Remora-Session");
@@ -505,8 +497,8 @@ TEST(HandOffSealedWithAKeyThatIsGone, IsUnavailableAndCountedAndTheSessionGoesOn
             std::string::npos);
   // What the new owner keeps is kept under the new key.
   user.get(remora, "/set?anew");
-  set_wish(remora, from.address(), "ready");
-  set_wish(remora, to.address(), "maint");
+  remora.wish(from.address(), "ready");
+  remora.wish(to.address(), "maint");
   EXPECT_EQ(user.get(remora, "/").body.substr(1), ":anew");
 }
 
@@ -521,7 +513,7 @@ TEST(HandOffWithoutItsStore, SaysSoOrAnswers503ButNeverPretendsThatTheSessionIsN
     const std::string home = user.get(*remora, "/set?x").body.substr(0, 1);
     redis.kill();
     const std::string id = home == "a" ? a.address() : b.address();
-    set_wish(*remora, id, "maint");
+    remora->wish(id, "maint");
     const Reply r = user.get(*remora, "/");
     EXPECT_EQ(r.status, rejects ? 503 : 200);
     if (rejects) {

@@ -219,8 +219,6 @@ TEST(Tls, LargeBodiesAndPlainTextOnATlsPort) {
   EXPECT_TRUE(plain.closed_by_peer());
 }
 
-// Towards backends: remora itself is the TLS server there. ------------------------------------------
-
 // Found by `./dev bench load`: a turn that ended after four records waited for a socket that was writable all
 // the time, so the second such response on a connection stood still.
 TEST(Tls, LongResponsesFollowEachOtherOnOneConnection) {
@@ -234,6 +232,8 @@ TEST(Tls, LongResponsesFollowEachOtherOnOneConnection) {
     ASSERT_EQ(got.size() - std::min(got.size(), got.find("\r\n\r\n") + 4), 200000U) << "response " << i;
   }
 }
+
+// Towards backends: remora itself is the TLS server there. ------------------------------------------
 
 TEST(BackendTls, IsVerifiedByDefault) {
   Origin a(mirror());

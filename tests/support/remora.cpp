@@ -13,6 +13,8 @@
 #include <iterator>
 #include <sstream>
 
+#include "util/text.h"
+
 namespace remora::test {
 
 namespace {
@@ -185,6 +187,12 @@ Reply Remora::api(const std::string& method, const std::string& target, const st
     request += "Content-Type: application/json\r\n";
   if (method != "GET") request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   return test::ask(admin_port_, request + "\r\n" + body);
+}
+
+void Remora::wish(const std::string& backend, const std::string& wanted) const {
+  const Reply r = api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(backend),
+                      R"({"admin":")" + wanted + "\"}");
+  ASSERT_EQ(r.status, 200) << r.body;
 }
 
 bool eventually(const std::function<bool()>& is_true, std::chrono::milliseconds limit) {

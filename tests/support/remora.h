@@ -47,6 +47,8 @@ class Remora {
   /// A request to its admin API.
   Reply api(const std::string& method, const std::string& target, const std::string& body = "",
             const std::string& fields = "") const;
+  /// As `remora drain` and its like: ready, drain or maint for a backend of the pool `app`.
+  void wish(const std::string& backend, const std::string& wanted) const;
   void rewrite(const std::string& yaml) const;
   const std::string& folder() const { return folder_; }
   /// Resident memory, bytes.

@@ -1,15 +1,19 @@
-// Keeps what a user says in a session of express-session, by config/examples/express-session-store.js: arguments NAME
-// PORT EXAMPLES SOCKET.
+// Keeps what a user says in its session: arguments NAME PORT EXAMPLES [SOCKET]. With SOCKET it is a session of
+// express-session, kept by config/examples/express-session-store.js; else config/examples/express-handoff.js.
 'use strict';
 const [name, port, examples, socketPath] = process.argv.slice(2);
 const express = require('express');
-const session = require('express-session');
-const RemoraStore = require(examples + '/express-session-store')(session);
-
-const store = new RemoraStore({ socketPath });
 const app = express();
-app.use(store.announced());
-app.use(session({ store, secret: 'of tests', resave: false, saveUninitialized: false }));
+
+if (socketPath) {
+  const session = require('express-session');
+  const RemoraStore = require(examples + '/express-session-store')(session);
+  const store = new RemoraStore({ socketPath });
+  app.use(store.announced());
+  app.use(session({ store, secret: 'of tests', resave: false, saveUninitialized: false }));
+} else {
+  app.use(require(examples + '/express-handoff')());
+}
 
 function answer(req, res) {
   res.set('X-Backend', name).set('X-Session', req.get('Remora-Session') || '');
