@@ -1,6 +1,7 @@
 #include "http/body.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "util/text.h"
 
@@ -117,6 +118,18 @@ void BodyReader::consume(Stream& stream, std::size_t n) {
     stream.consume(decoded_);  // framing behind the last run
     decoded_ = 0;
   }
+}
+
+std::uint64_t BodyReader::raw_left(const Stream& stream) const noexcept {
+  if (run_count_ > 0 || ended_ || decoded_ > 0 || !stream.can_splice_from()) return 0;
+  if (framing_.kind == Kind::until_close) return std::numeric_limits<std::uint64_t>::max();
+  return framing_.kind == Kind::length ? left_ : 0;
+}
+
+void BodyReader::skip_raw(std::uint64_t n) noexcept {
+  if (framing_.kind != Kind::length) return;
+  left_ -= n;
+  ended_ = left_ == 0;
 }
 
 // BodyWriter ----------------------------------------------------------------------------------------

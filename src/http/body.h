@@ -22,6 +22,8 @@ class BodyReader {
   void consume(Stream&, std::size_t n);
   /// The end was seen and every byte consumed.
   bool complete() const noexcept { return ended_ && run_count_ == 0; }
+  std::uint64_t raw_left(const Stream&) const noexcept;
+  void skip_raw(std::uint64_t n) noexcept;
   const std::vector<Field>* trailers() const noexcept {
     return chunks_.trailers().empty() ? nullptr : &chunks_.trailers();
   }
@@ -55,6 +57,7 @@ class BodyWriter {
   bool has_staged() const noexcept { return staged_at_ < staged_.size(); }
   Taken send(Stream&, Body, const std::vector<Field>* trailers, SideFailure&);
   bool finished() const noexcept { return finished_; }
+  bool takes_raw() const noexcept { return kind_ != Framing::Kind::chunked && !has_staged(); }
   /// Some byte of the current message was given to the kernel.
   bool began() const noexcept { return began_; }
   void reset() noexcept;

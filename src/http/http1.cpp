@@ -91,7 +91,6 @@ Io Http1Client::read_head(RequestHead& head) {
   }
   reader_.start(head.framing, limits_->body_bytes);
   stream_->consume_pinned(end);
-  stream_->arm();  // an abort is noticed now; a next request is waited for already
   return Io::ready;
 }
 

@@ -21,6 +21,10 @@ class Http1Client final : public ClientSide {
   void consume(std::size_t n) override { reader_.consume(*stream_, n); }
   const std::vector<Field>* trailers() const noexcept override { return reader_.trailers(); }
   Taken send(Body body, const std::vector<Field>* trailers) override;
+  std::uint64_t raw_left() const noexcept override { return reader_.raw_left(*stream_); }
+  void skip_raw(std::uint64_t n) noexcept override { reader_.skip_raw(n); }
+  bool takes_raw() const noexcept override { return writer_.takes_raw() && stream_->can_splice_to(); }
+  Stream& stream() const noexcept override { return *stream_; }
   void tunnel() override;
   void abort() noexcept override;
   const SideFailure& failure() const noexcept override { return failure_; }
@@ -28,12 +32,14 @@ class Http1Client final : public ClientSide {
 
   /// Before the next request: forgets the last one. REQUIRES: it is complete.
   void next();
+  /// From now on an abort is noticed, and a next request is waited for. Not before the body was sent on: the
+  /// receive would have only the room behind it.
+  void watch() { stream_->arm(); }
   /// Request read to its end and response sent to its end.
   bool complete() const noexcept { return reader_.complete() && writer_.finished(); }
   bool request_complete() const noexcept { return reader_.complete(); }
   /// Sends what is staged (an interim response); ready when nothing is left.
   Io flush();
-  Stream& stream() const noexcept { return *stream_; }
   void release() noexcept { stream_.reset(); }
 
  private:
@@ -65,6 +71,10 @@ class Http1Backend final : public BackendSide {
   void consume(std::size_t n) override { reader_.consume(*stream_, n); }
   const std::vector<Field>* trailers() const noexcept override { return reader_.trailers(); }
   Taken send(Body body, const std::vector<Field>* trailers) override;
+  std::uint64_t raw_left() const noexcept override { return reader_.raw_left(*stream_); }
+  void skip_raw(std::uint64_t n) noexcept override { reader_.skip_raw(n); }
+  bool takes_raw() const noexcept override { return writer_.takes_raw() && stream_->can_splice_to(); }
+  Stream& stream() const noexcept override { return *stream_; }
   void tunnel() override;
   void abort() noexcept override;
   const SideFailure& failure() const noexcept override { return failure_; }
@@ -75,7 +85,6 @@ class Http1Backend final : public BackendSide {
   bool request_sent() const noexcept { return writer_.finished(); }
   /// A byte of the response was received.
   bool answered() const noexcept { return answered_; }
-  Stream& stream() const noexcept { return *stream_; }
 
  private:
   StreamRef stream_;

@@ -73,6 +73,13 @@ class Side {
   virtual const std::vector<Field>* trailers() const noexcept = 0;
   /// At most one gathered write: a staged head, framing and runs. `trailers` count when body.last.
   virtual Taken send(Body, const std::vector<Field>* trailers) = 0;
+  /// Body bytes still to be received, if they may go on as they are and none is here yet (splicing); 0: not so.
+  virtual std::uint64_t raw_left() const noexcept = 0;
+  /// So many of them were received past this side.
+  virtual void skip_raw(std::uint64_t) noexcept = 0;
+  /// Body bytes may be written to the stream past this side: no framing, nothing staged.
+  virtual bool takes_raw() const noexcept = 0;
+  virtual Stream& stream() const noexcept = 0;
   /// After 101: raw bytes both ways.
   virtual void tunnel() = 0;
   /// The rest is not wanted or cannot come: both directions end, visibly for the peer if in mid-message.

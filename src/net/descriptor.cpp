@@ -22,16 +22,15 @@ Descriptor::ReadOp::ReadOp(Descriptor& d) : reactor_op(error_code(), &perform, &
 Descriptor::ReadOp::status Descriptor::ReadOp::perform(reactor_op* base) {
   auto& op = *static_cast<ReadOp*>(base);
   if (std::exchange(op.drained, false)) return not_done;
-  char peeked = 0;
-  const bool waits = op.room == 0;
+  if (op.room == 0) return done;
   ssize_t n = 0;
-  do n = ::recv(op.descriptor.fd_, waits ? &peeked : op.data, waits ? 1 : op.room, waits ? MSG_PEEK : 0);
+  do n = ::recv(op.descriptor.fd_, op.data, op.room, 0);
   while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return not_done;
   if (n < 0) op.ec_ = error_code(errno, boost::system::system_category());
   op.bytes_transferred_ = n < 0 ? 0 : static_cast<std::size_t>(n);
   // A short receive has emptied the socket: no need to ask again before the next event.
-  return !waits && op.bytes_transferred_ < op.room ? done_and_exhausted : done;
+  return op.bytes_transferred_ < op.room ? done_and_exhausted : done;
 }
 
 void Descriptor::ReadOp::complete(void* owner, asio::detail::operation* base, const error_code&,
@@ -101,11 +100,11 @@ void Descriptor::start_receive(char* data, std::size_t room, bool drained) {
   start_read(true);
 }
 
-void Descriptor::start_wait_readable() {
+void Descriptor::start_wait_readable(bool noticed) {
   read_.room = 0;
-  read_.drained = false;
-  // Not tried now but armed anew: the kernel then reports what is there already, an end included.
-  start_read(false);
+  read_.drained = noticed;
+  // Else not tried but armed anew: the kernel then reports what is there already, an end included.
+  start_read(noticed);
 }
 
 void Descriptor::start_read(bool try_now) {

@@ -42,7 +42,9 @@ class Descriptor {
 
   /// REQUIRES: no receive or wait for reading is pending. `drained`: the kernel just said EAGAIN.
   void start_receive(char* data, std::size_t room, bool drained);
-  void start_wait_readable();
+  /// `noticed`: whatever came would be reported anew: the descriptor was just registered, or a call that takes
+  /// bytes was just told EAGAIN. Otherwise the kernel is asked to look again.
+  void start_wait_readable(bool noticed);
   /// REQUIRES: none pending, and a send was just told EAGAIN or is in progress.
   void start_wait_writable();
   /// The pending operations end with operation_aborted, later.

@@ -1,4 +1,4 @@
-// What one thread's I/O needs: the event loop, its wheel, its buffers. A worker owns one, so does
+// What one thread's I/O needs: the event loop, its wheel, its buffers and pipes. A worker owns one, so does
 // the control thread. Everything made from a Loop is touched by that thread only.
 #pragma once
 
@@ -6,6 +6,7 @@
 
 #include "net/buffers.h"
 #include "net/deadlines.h"
+#include "net/pipes.h"
 
 namespace remora {
 
@@ -14,6 +15,7 @@ struct Loop {
   asio::io_context ctx{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   DeadlineWheel wheel{ctx};
   BufferPool buffers;
+  PipePool pipes;
 };
 
 }  // namespace remora

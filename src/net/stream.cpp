@@ -1,5 +1,6 @@
 #include "net/stream.h"
 
+#include <fcntl.h>
 #include <sys/uio.h>
 
 #include <boost/asio/error.hpp>
@@ -159,6 +160,7 @@ bool Stream::still_open() noexcept {
 }
 
 void Stream::start_read(Input& in, std::size_t room, bool drained) {
+  fresh_ = false;
   reading_ = true;
   room_ = room;
   while_reading_ = Ref<Stream>(this);
@@ -255,6 +257,40 @@ void Stream::finish_sending() noexcept {
   ::shutdown(fd(), SHUT_WR);
 }
 
+// Splicing ------------------------------------------------------------------------------------------
+
+namespace {
+ssize_t splice_some(int from, int to, std::size_t most) {
+  ssize_t n = 0;
+  do n = ::splice(from, nullptr, to, nullptr, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  while (n < 0 && errno == EINTR);
+  return n;
+}
+}  // namespace
+
+Stream::Sent Stream::splice_to_pipe(int pipe, std::size_t most) {
+  const ssize_t n = splice_some(fd(), pipe, most);
+  if (n > 0) return {static_cast<std::size_t>(n), Io::ready};
+  if (n == 0) {
+    wire_ended_ = ended_ = true;
+    return {0, Io::ready};
+  }
+  if (errno != EAGAIN && errno != EWOULDBLOCK) return {0, fail(last_error())};
+  wait_readable(true);
+  return {0, Io::blocked};
+}
+
+Stream::Sent Stream::splice_from_pipe(int pipe, std::size_t bytes) {
+  if (send_error_) return {0, Io::failed};
+  if (write_waiting_) return {0, Io::blocked};
+  const ssize_t n = splice_some(pipe, fd(), bytes);
+  if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return {0, fail_send(last_error())};
+  const std::size_t sent = n < 0 ? 0 : static_cast<std::size_t>(n);
+  if (sent == bytes) return {sent, Io::ready};
+  arm_write();
+  return {sent, Io::blocked};
+}
+
 // Whole ---------------------------------------------------------------------------------------------
 
 Stream::Input& Stream::wire() noexcept {
@@ -294,9 +330,14 @@ void Stream::begin_park() {
   in_ = Input{};
   pinned_.reset();
   if (tls_ && tls_->raw_.empty()) tls_->raw_ = Input{};
+  wait_readable(fresh_);
+}
+
+void Stream::wait_readable(bool noticed) {
+  fresh_ = false;
   reading_ = true;
   while_reading_ = Ref<Stream>(this);
-  descriptor_.start_wait_readable();
+  descriptor_.start_wait_readable(noticed);
 }
 
 void Stream::readable(const error_code& ec) {

@@ -90,6 +90,16 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   /// Tells the peer that nothing more comes (TLS close_notify, then FIN).
   void finish_sending() noexcept;
 
+  // Splicing (net/splice.h) ------------------------------------------------------------------------
+  /// Plain, open, and with nothing received that would have to go first.
+  bool can_splice_from() const noexcept {
+    return !tls_ && in_.empty() && !reading_ && !ended_ && !closed_ && !error_;
+  }
+  bool can_splice_to() const noexcept { return !tls_ && !closed_; }
+  /// blocked: nothing was there; the bit comes when something is. ready and no bytes: peer_closed().
+  Sent splice_to_pipe(int pipe, std::size_t most);
+  Sent splice_from_pipe(int pipe, std::size_t bytes);
+
   // Whole ----------------------------------------------------------------------------------------
   void start_tls(const ServerTls&);
   /// Throws nothing; a name that cannot be set fails the handshake.
@@ -126,6 +136,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   void writable(const error_code& ec) override;
   void arm_write();
   void begin_park();
+  void wait_readable(bool noticed);
   void notify();
   Io fail(const error_code& ec) noexcept;
   Io fail_send(const error_code& ec) noexcept;
@@ -138,6 +149,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   StreamWatcher* watcher_ = nullptr;
   unsigned bit_ = 0;
   bool reading_ = false, write_waiting_ = false, parked_ = false, closed_ = false;
+  bool fresh_ = true;        // never waited: nothing can have come unnoticed
   bool exhausted_ = false;   // the last receive was short: the kernel has no more for now
   bool wire_ended_ = false;  // FIN from the peer
   bool ended_ = false;       // end of the (decrypted) byte stream

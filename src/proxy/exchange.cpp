@@ -56,6 +56,8 @@ void Exchange::end() noexcept {
   backend_.abort();
   backend_.release();
   client_.release();
+  request_splice_.end();
+  response_splice_.end();
   listener_.reset();
   snapshot_.reset();
 }
@@ -85,6 +87,8 @@ void Exchange::forget() {
   stale_ = fresh_only_ = asked_client_ = more_ = replay_overflow_ = request_broken_ = forced_close_ =
       clear_session_ = false;
   response_bytes_ = 0;
+  request_splice_.end();
+  response_splice_.end();
   rewritten_.clear();
   rewritten_at_ = 0;
   rewritten_last_ = false;

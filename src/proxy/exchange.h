@@ -15,6 +15,7 @@
 
 #include "http/http1.h"
 #include "net/connecting.h"
+#include "net/splice.h"
 #include "net/wake.h"
 #include "pool/queue.h"
 #include "proxy/edits.h"
@@ -83,6 +84,8 @@ class Exchange final : private UrlScope {
   Task<bool> wait(Clock::Steady deadline);
   Step pump_response();
   Step pump_rewritten();
+  bool may_splice(const Side& from, const Side& to, Splice&) noexcept;
+  Step splice(Side& from, Side& to, Splice&, std::uint64_t& passed);
   Task<bool> relay();
   Task<void> tunnel();
   struct Lane;
@@ -186,6 +189,7 @@ class Exchange final : private UrlScope {
   std::string rewritten_;  // of the response body, on its way to the client
   std::size_t rewritten_at_ = 0;
   bool rewritten_last_ = false;
+  Splice request_splice_, response_splice_;
   std::string announcement_, replay_, answer_text_;
 
   // Of the current request.

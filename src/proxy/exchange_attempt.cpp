@@ -12,6 +12,7 @@ Task<bool> Exchange::wait_for_place() {
   const Clock::Steady began = now();
   const auto waiter =
       member_->backend->queue->line_up(*member_->backend, member_->max_in_flight, worker_.loop.ctx, wake_);
+  client_.watch();
   while (!waiter->granted) {
     const bool late = co_await wait(began + timeouts_.queue);
     if (waiter->granted) break;
@@ -89,6 +90,7 @@ Task<bool> Exchange::open_connection() {
                         Wake::backend);
   const Clock::Steady deadline = attempt_at_ + timeouts_.connect;
   bool connected = true;
+  client_.watch();
   for (;;) {
     const Io io = connecting.step();
     if (io == Io::ready) break;
@@ -212,8 +214,19 @@ Task<bool> Exchange::forward_interim() {
 /// Sends what can be sent of the request now. False: the client's side failed.
 bool Exchange::pump_request() {
   for (int round = 0; round < rounds_per_turn; ++round) {
-    if (backend_.request_sent() || request_broken_) return true;
+    if (backend_.request_sent() || request_broken_) {
+      client_.watch();
+      return true;
+    }
     if (backend_.stream().send_blocked()) return true;
+    if (replay_overflow_ && may_splice(client_, backend_, request_splice_)) {
+      std::uint64_t passed = 0;
+      const Step step = splice(client_, backend_, request_splice_, passed);
+      if (step == Step::backend_failed) return false;
+      request_broken_ = step == Step::client_failed;
+      if (step != Step::more) return true;
+      continue;
+    }
     asio::const_buffer kept;
     Body body;
     bool from_client = false, waiting = false;

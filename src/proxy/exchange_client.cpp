@@ -118,6 +118,11 @@ Exchange::Step Exchange::pump_response() {
   if (response_edits_.body) return pump_rewritten();
   for (int round = 0; round < rounds_per_turn; ++round) {
     if (client_.stream().send_blocked()) return Step::blocked;
+    if (may_splice(backend_, client_, response_splice_)) {
+      const Step step = splice(backend_, client_, response_splice_, response_bytes_);
+      if (step != Step::more) return step;
+      continue;
+    }
     const Io io = backend_.fill();
     if (io == Io::failed) return Step::backend_failed;
     const Body body = io == Io::ready ? backend_.body() : Body{};
@@ -130,6 +135,24 @@ Exchange::Step Exchange::pump_response() {
     if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
   }
   return Step::more;
+}
+
+/// Long bodies between plain sockets need not come through this process.
+bool Exchange::may_splice(const Side& from, const Side& to, Splice& splice) noexcept {
+  constexpr std::uint64_t worthwhile = 32 * 1024;
+  if (splice.holds_any()) return true;
+  return from.raw_left() >= worthwhile && to.takes_raw() && splice.start(worker_.loop.pipes);
+}
+
+/// One step of it. backend_failed stands for `from`, client_failed for `to`.
+Exchange::Step Exchange::splice(Side& from, Side& to, Splice& splice, std::uint64_t& passed) {
+  const Splice::Moved moved = splice.move(from.stream(), to.stream(), from.raw_left());
+  from.skip_raw(moved.taken);
+  passed += moved.passed;
+  if (moved.passed > 0) moved_at_ = now();
+  if (moved.to == Io::failed) return Step::client_failed;
+  if (moved.from == Io::failed) return Step::backend_failed;
+  return moved.to == Io::blocked || moved.from == Io::blocked ? Step::blocked : Step::more;
 }
 
 /// The same with a body that is changed on its way: what came in is rewritten, then sent.

@@ -1,0 +1,62 @@
+#include "net/pipes.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace remora {
+
+namespace {
+// More than the default of 64 KiB halves the calls; the kernel lets an ordinary user have 64 MiB in all
+// (pipe(7), pipe-user-pages-soft) and leaves a pipe as it is beyond.
+constexpr int wanted_room = 128 * 1024;
+}  // namespace
+
+Pipe& Pipe::operator=(Pipe&& o) noexcept {
+  if (this != &o) {
+    close();
+    pool_ = o.pool_;
+    in_ = std::exchange(o.in_, -1);
+    out_ = std::exchange(o.out_, -1);
+    room_ = o.room_;
+  }
+  return *this;
+}
+
+Pipe::~Pipe() {
+  close();
+}
+
+void Pipe::close() noexcept {
+  if (in_ < 0) return;
+  ::close(std::exchange(in_, -1));
+  ::close(std::exchange(out_, -1));
+  --pool_->lent_;
+}
+
+void Pipe::give_back() noexcept {
+  if (in_ >= 0 && pool_->spare_.size() < PipePool::keep)
+    pool_->spare_.push_back(std::move(*this));
+  else
+    close();
+}
+
+Pipe PipePool::take() noexcept {
+  Pipe pipe;
+  if (!spare_.empty()) {
+    pipe = std::move(spare_.back());
+    spare_.pop_back();
+    return pipe;
+  }
+  int ends[2];
+  if (lent_ >= most || ::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return pipe;
+  if (spare_.capacity() == 0) spare_.reserve(keep);
+  ++lent_;
+  pipe.pool_ = this;
+  pipe.out_ = ends[0];
+  pipe.in_ = ends[1];
+  const int room = ::fcntl(pipe.in_, F_SETPIPE_SZ, wanted_room);
+  pipe.room_ = static_cast<std::size_t>(room > 0 ? room : ::fcntl(pipe.in_, F_GETPIPE_SZ));
+  return pipe;
+}
+
+}  // namespace remora
