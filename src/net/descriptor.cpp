@@ -126,11 +126,19 @@ void Descriptor::cancel() {
 }
 
 void Descriptor::close() {
-  if (fd_ < 0) return;
-  reactor_.deregister_descriptor(fd_, registration_, true);
-  ::close(std::exchange(fd_, -1));
+  if (fd_ >= 0) ::close(deregister(true));
+}
+
+int Descriptor::release() {
+  return deregister(false);
+}
+
+int Descriptor::deregister(bool closing) {
+  const int fd = std::exchange(fd_, -1);
+  reactor_.deregister_descriptor(fd, registration_, closing);
   reactor_.cleanup_descriptor_data(registration_);
   --live_here;
+  return fd;
 }
 
 }  // namespace remora

@@ -42,14 +42,16 @@ class Descriptor {
 
   /// REQUIRES: no receive or wait for reading is pending. `drained`: the kernel just said EAGAIN.
   void start_receive(char* data, std::size_t room, bool drained);
-  /// `noticed`: whatever came would be reported anew: the descriptor was just registered, or a call that takes
-  /// bytes was just told EAGAIN. Otherwise the kernel is asked to look again.
+  /// `noticed`: whatever came would be reported anew: the descriptor was just registered, or a call that
+  /// takes bytes was just told EAGAIN. Otherwise the kernel is asked to look again.
   void start_wait_readable(bool noticed);
   /// REQUIRES: none pending, and a send was just told EAGAIN or is in progress.
   void start_wait_writable();
   /// The pending operations end with operation_aborted, later.
   void cancel();
   void close();
+  /// Gives the socket away, open. REQUIRES: nothing is pending.
+  int release();
   int fd() const noexcept { return fd_; }
 
  private:
@@ -72,6 +74,7 @@ class Descriptor {
   };
   void start_read(bool try_now);
   void reserve_registrations();
+  int deregister(bool closing);
 
   Reactor& reactor_;
   Events& events_;

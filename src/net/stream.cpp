@@ -45,12 +45,18 @@ constexpr std::size_t worthwhile_room = 2048;  // less than this behind a pinned
 
 Stream::Stream(Loop& loop, int fd) : loop_(loop), descriptor_(loop.ctx, fd, *this) {}
 
+Stream::Stream(Loop& loop, Rest rest) : Stream(loop, rest.fd) {
+  tls_ = std::move(rest.tls);
+  if (tls_) tls_->continue_on(*this);
+}
+
 Stream::~Stream() = default;
 
 void Stream::attach(Wake& wake, unsigned bit) noexcept {
   wake_ = &wake;
   bit_ = bit;
   watcher_ = nullptr;
+  was_short_ = false;
 }
 
 void Stream::watch(StreamWatcher& watcher) noexcept {
@@ -94,7 +100,9 @@ Io Stream::fill() {
 void Stream::arm() {
   if (reading_ || error_ || wire_ended_ || closed_) return;
   Input& in = wire();
-  if (const std::size_t room = make_room(in); room > 0) start_read(in, room, false);
+  // In the turn of a short receive nothing new can have been noticed: the kernel need not be asked again.
+  const bool drained = was_short_ && wake_ != nullptr && wake_->turn() == short_turn_;
+  if (const std::size_t room = make_room(in); room > 0) start_read(in, room, drained);
 }
 
 std::size_t Stream::make_room(Input& in) {
@@ -135,6 +143,8 @@ Io Stream::receive(Input& in) {
   if (n > 0) {
     in.end += static_cast<std::size_t>(n);
     exhausted_ = static_cast<std::size_t>(n) < room;
+    was_short_ = exhausted_ && wake_ != nullptr;
+    if (was_short_) short_turn_ = wake_->turn();
     return Io::ready;
   }
   if (n == 0) {
@@ -160,7 +170,7 @@ bool Stream::still_open() noexcept {
 }
 
 void Stream::start_read(Input& in, std::size_t room, bool drained) {
-  fresh_ = false;
+  fresh_ = was_short_ = false;
   reading_ = true;
   room_ = room;
   while_reading_ = Ref<Stream>(this);
@@ -317,6 +327,7 @@ Io Stream::handshake() {
 }
 
 void Stream::park(StreamWatcher& watcher) {
+  const Ref<Stream> self(this);
   watch(watcher);
   parked_ = true;
   if (reading_) {
@@ -330,7 +341,16 @@ void Stream::begin_park() {
   in_ = Input{};
   pinned_.reset();
   if (tls_ && tls_->raw_.empty()) tls_->raw_ = Input{};
-  wait_readable(fresh_);
+  if (write_waiting_ || !watcher_->stream_rests(*this)) wait_readable(fresh_);
+}
+
+Stream::Rest Stream::leave() {
+  closed_ = true;
+  detach();
+  Rest rest;
+  rest.fd = descriptor_.release();
+  rest.tls = std::move(tls_);
+  return rest;
 }
 
 void Stream::wait_readable(bool noticed) {
@@ -347,6 +367,11 @@ void Stream::readable(const error_code& ec) {
   parked_ = false;
   exhausted_ = false;
   notify();
+}
+
+void Stream::end() noexcept {
+  if (tls_ && !closed_ && !error_ && !send_error_) tls_->close_notify();
+  close();
 }
 
 void Stream::close() noexcept {

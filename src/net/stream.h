@@ -40,6 +40,8 @@ class ClientTls;
 class StreamWatcher {
  public:
   virtual void stream_event(Stream&) = 0;
+  /// park() is through: nothing is pending. True: the descriptor was taken by leave().
+  virtual bool stream_rests(Stream&) { return false; }
 
  protected:
   ~StreamWatcher() = default;
@@ -108,7 +110,17 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   Io handshake();
   /// Gives buffers back and waits, holding almost nothing; then tells `watcher`. REQUIRES: nothing unread.
   void park(StreamWatcher& watcher);
+  /// What is left of it while only a descriptor waits (net/parking.h), and what it is made of again.
+  struct Rest {
+    int fd = -1;
+    std::unique_ptr<TlsSession> tls;
+  };
+  Stream(Loop& loop, Rest rest);
+  /// Of no use afterwards. REQUIRES: within stream_rests().
+  Rest leave();
   void close() noexcept;
+  /// close(), after telling a TLS peer that the end is meant.
+  void end() noexcept;
   /// Closes with a reset, so that a cut answer cannot look complete.
   void close_hard() noexcept;
   bool is_open() const noexcept { return !closed_; }
@@ -153,7 +165,9 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   bool exhausted_ = false;   // the last receive was short: the kernel has no more for now
   bool wire_ended_ = false;  // FIN from the peer
   bool ended_ = false;       // end of the (decrypted) byte stream
-  std::size_t room_ = 0;     // of the pending receive
+  bool was_short_ = false;   // the last receive was, asked for by us, in `short_turn_` of `wake_`
+  unsigned short_turn_ = 0;
+  std::size_t room_ = 0;  // of the pending receive
   // While an operation is pending it refers to this object, which must then not go away.
   Ref<Stream> while_reading_, while_writing_;
   error_code error_, send_error_;

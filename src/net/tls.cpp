@@ -165,9 +165,9 @@ std::shared_ptr<const ClientTls> ClientTls::load(const config::BackendTls& c, st
 
 // One session ---------------------------------------------------------------------------------------
 
-TlsSession::TlsSession(Stream& stream, SSL_CTX* context) : stream_(stream), ssl_(SSL_new(context)) {
+TlsSession::TlsSession(Stream& stream, SSL_CTX* context) : stream_(&stream), ssl_(SSL_new(context)) {
   BIO* bio = BIO_new(bio_method());
-  BIO_set_data(bio, &stream_);
+  BIO_set_data(bio, &stream);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_, bio, bio);
 }
@@ -186,6 +186,11 @@ TlsSession::TlsSession(Stream& stream, const ClientTls& client, const std::strin
     X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), server_name.c_str());
   else
     SSL_set1_host(ssl_, server_name.c_str());
+}
+
+void TlsSession::continue_on(Stream& stream) noexcept {
+  stream_ = &stream;
+  BIO_set_data(SSL_get_rbio(ssl_), &stream);
 }
 
 TlsSession::~TlsSession() {
@@ -235,23 +240,23 @@ long TlsSession::bio_ctrl(BIO*, int command, long, void*) {
 Io TlsSession::blocked_on(int result) {
   switch (SSL_get_error(ssl_, result)) {
     case SSL_ERROR_WANT_READ:
-      return stream_.receive(raw_);
+      return stream_->receive(raw_);
     case SSL_ERROR_WANT_WRITE:
-      stream_.arm_write();
+      stream_->arm_write();
       return Io::blocked;
     case SSL_ERROR_ZERO_RETURN:
-      stream_.ended_ = true;
+      stream_->ended_ = true;
       return Io::ready;
     case SSL_ERROR_SYSCALL:
       ERR_clear_error();
-      return stream_.fail(errno != 0 ? error_code(errno, boost::system::system_category())
-                                     : error_code(asio::error::connection_reset));
+      return stream_->fail(errno != 0 ? error_code(errno, boost::system::system_category())
+                                      : error_code(asio::error::connection_reset));
     default: {
-      const bool cut = stream_.wire_ended_;  // FIN without close_notify: a truncation, never a clean end
+      const bool cut = stream_->wire_ended_;  // FIN without close_notify: a truncation, never a clean end
       const long verdict = SSL_get_verify_result(ssl_);
       error_ = take_openssl_error();
       if (verdict != X509_V_OK) error_ += std::string(" (") + X509_verify_cert_error_string(verdict) + ")";
-      return stream_.fail(cut ? asio::error::connection_reset : asio::error::no_protocol_option);
+      return stream_->fail(cut ? asio::error::connection_reset : asio::error::no_protocol_option);
     }
   }
 }
@@ -263,14 +268,14 @@ Io TlsSession::handshake() {
     const int rc = SSL_do_handshake(ssl_);
     if (rc == 1) return Io::ready;
     if (const Io io = blocked_on(rc); io != Io::ready) return io;
-    if (stream_.ended_) return stream_.fail(asio::error::connection_reset);
+    if (stream_->ended_) return stream_->fail(asio::error::connection_reset);
   }
 }
 
 Io TlsSession::read() {
   for (;;) {
-    Stream::Input& in = stream_.in_;
-    const std::size_t room = stream_.make_room(in);
+    Stream::Input& in = stream_->in_;
+    const std::size_t room = stream_->make_room(in);
     if (room == 0) return Io::blocked;
     ERR_clear_error();
     errno = 0;
@@ -279,7 +284,7 @@ Io TlsSession::read() {
       in.end += static_cast<std::size_t>(n);
       return Io::ready;
     }
-    if (const Io io = blocked_on(n); io != Io::ready || stream_.ended_) return io;
+    if (const Io io = blocked_on(n); io != Io::ready || stream_->ended_) return io;
   }
 }
 

@@ -68,6 +68,8 @@ class TlsSession {
   Io read();
   Stream::Sent write(std::span<const asio::const_buffer> runs);
   void close_notify() noexcept;
+  /// Another stream carries it from now on.
+  void continue_on(Stream& stream) noexcept;
 
  private:
   explicit TlsSession(Stream& stream, SSL_CTX* context);
@@ -78,7 +80,7 @@ class TlsSession {
   Io blocked_on(int result);
 
   friend class Stream;
-  Stream& stream_;
+  Stream* stream_;
   SSL* ssl_;
   Stream::Input raw_;  // bytes as received
   std::string error_;

@@ -45,6 +45,10 @@ class Wake final : private DeadlineEntry {
   void no_deadline() noexcept { disarm(); }
 
   bool waiting() const noexcept { return invoke_ != nullptr; }
+  /// Changes each time the owner goes on after waiting: what was read of a clock before is old then.
+  unsigned turn() const noexcept { return turn_; }
+  /// The owner has waited for something else.
+  void new_turn() noexcept { ++turn_; }
 
   /// Waits until at least one bit is set and takes them all. REQUIRES: nobody waits, none is pending.
   auto any() {
@@ -67,12 +71,13 @@ class Wake final : private DeadlineEntry {
   }
   void resume() {
     const auto invoke = std::exchange(invoke_, nullptr);
+    ++turn_;
     invoke(room_, std::exchange(pending_, 0));
   }
   void expired() override { set(deadline); }
 
   DeadlineWheel& wheel_;
-  unsigned pending_ = 0;
+  unsigned pending_ = 0, turn_ = 0;
   void (*invoke_)(void*, unsigned) = nullptr;
   void (*destroy_)(void*) = nullptr;
   alignas(std::max_align_t) std::byte room_[64];

@@ -14,8 +14,8 @@ class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry
     stream = std::move(s);
     tls = t;
     endpoint = e;
-    stream->watch(*this);
     stream->arm();
+    stream->watch(*this);
     arm(loop.wheel, steady_clock::now() + seconds(1));
   }
   StreamRef end() {

@@ -4,6 +4,7 @@
 
 #include <malloc.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <ctime>
@@ -96,7 +97,12 @@ Connection::~Connection() {
   (previous_ != nullptr ? previous_->next_ : worker_.connections) = next_;
   if (next_ != nullptr) next_->previous_ = previous_;
   --worker_.connection_count;
-  stream_->close();
+  if (stream_) {
+    stream_->close();
+  } else {
+    worker_.parking.leave(rest_.fd, *this);
+    ::close(rest_.fd);
+  }
 }
 
 void Connection::stop_all(WorkerContext& worker, bool hard) {
@@ -159,12 +165,26 @@ Task<void> Connection::serve() {
     arm(worker_.loop.wheel, idle_deadline);
     co_return;
   }
-  stream_->finish_sending();
+  stream_->end();
   rest();
   delete this;
 }
 
 void Connection::stream_event(Stream&) {
+  activate();
+}
+
+/// One that was served holds nothing but its descriptor; a new one is about to say something.
+bool Connection::stream_rests(Stream& stream) {
+  if (!greeted_ || !worker_.parking.park(stream.fd(), *this)) return false;
+  rest_ = stream.leave();
+  stream_.reset();
+  return true;
+}
+
+void Connection::woken() {
+  worker_.parking.leave(rest_.fd, *this);
+  stream_ = StreamRef(new Stream(worker_.loop, std::move(rest_)));
   activate();
 }
 

@@ -1,9 +1,9 @@
 // Connection: one client's TCP connection, from accept to close.
 //
 // While requests come it is active: a coroutine runs, with an Exchange borrowed from the worker. After a
-// second without one it is parked: the coroutine has returned, buffers and exchange went back, and what stays
-// is this object with a plain wait. (A coroutine that merely waits would hold its frames: 740 bytes and
-// more.)
+// second without one it is parked: the coroutine has returned, buffers, exchange and stream went back, and
+// what stays is this object with a descriptor in the parking lot. (A coroutine that merely waits would hold
+// its frames: 740 bytes and more.)
 //
 // Threading: its worker's thread. Lifetime: owned by the worker's list; deletes itself at its end.
 #pragma once
@@ -32,7 +32,7 @@ struct ListenerState {
   std::shared_ptr<ListenerShared> shared;
 };
 
-class Connection final : private StreamWatcher, private DeadlineEntry {
+class Connection final : private StreamWatcher, private Parked, private DeadlineEntry {
  public:
   /// Begins serving. `peer` is the socket's other end.
   static void start(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
@@ -57,11 +57,14 @@ class Connection final : private StreamWatcher, private DeadlineEntry {
   Task<bool> wait(Clock::Steady deadline);
   void rest();
   void stream_event(Stream&) override;
+  bool stream_rests(Stream&) override;
+  void woken() override;
   void expired() override;
 
   WorkerContext& worker_;
   const ListenerState listener_;
-  StreamRef stream_;
+  StreamRef stream_;   // null: in the parking lot
+  Stream::Rest rest_;  // while it is there
   ClientAddress peer_;
   Clock::Steady idle_since_;
   std::unique_ptr<Active> active_;            // null: parked

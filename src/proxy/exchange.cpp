@@ -49,6 +49,7 @@ void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> liste
   client_.use(std::move(stream), listener_->config.limits);
   client_.attach(wake_, Wake::client);
   static_cast<void>(wake_.take());
+  wake_.new_turn();
 }
 
 void Exchange::end() noexcept {
@@ -107,10 +108,27 @@ void Exchange::forget() {
   queue_time_ = connect_time_ = first_byte_time_ = {};
 }
 
+Clock::Steady Exchange::now() const noexcept {
+  if (read_.steady_turn != wake_.turn()) {
+    read_.steady_turn = wake_.turn();
+    read_.steady = worker_.clock.steady_now();
+  }
+  return read_.steady;
+}
+
+Clock::Wall Exchange::wall_now() const noexcept {
+  if (read_.wall_turn != wake_.turn()) {
+    read_.wall_turn = wake_.turn();
+    read_.wall = worker_.clock.wall_now();
+  }
+  return read_.wall;
+}
+
 Task<bool> Exchange::wait(Clock::Steady deadline) {
   if (more_) {
     more_ = false;
     co_await asio::post(worker_.loop.ctx.get_executor(), asio::deferred);
+    wake_.new_turn();
     co_return false;
   }
   wake_.until(deadline);
@@ -176,8 +194,8 @@ bool Exchange::authenticate() {
     const FoundToken found = find_token(request_.fields, request_.query, verifier.rules);
     JwtVerdict verdict{found.outcome, nullptr};
     if (found.outcome == JwtOutcome::fine)
-      verdict = worker_.tokens.verify(found.token, verifier.rules, *verifier.keys, verifier.keys_id,
-                                      worker_.clock.wall_now());
+      verdict =
+          worker_.tokens.verify(found.token, verifier.rules, *verifier.keys, verifier.keys_id, wall_now());
     (*verifier.counts)[worker_.index].count(verdict.outcome);
     if (verdict.outcome == JwtOutcome::key && !verifier.rules.jwks_url.empty())
       worker_.report_unknown_key(verifier.rules.jwks_url);

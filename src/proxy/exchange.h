@@ -160,7 +160,9 @@ class Exchange final : private UrlScope {
   const config::RetryOn& retry_rules() const noexcept;
   bool status_is_failure() const noexcept;
   void note_outcome();
-  Clock::Steady now() const noexcept { return worker_.clock.steady_now(); }
+  /// The clocks, read once between two waits.
+  Clock::Steady now() const noexcept;
+  Clock::Wall wall_now() const noexcept;
   const config::ListenerTimeouts& client_timeouts() const noexcept { return listener_->config.timeouts; }
 
   static constexpr int rounds_per_turn = 8;  // then other connections of this worker get theirs
@@ -241,6 +243,11 @@ class Exchange final : private UrlScope {
   std::string answer_body_;     // configured; empty: made from the status
   asio::const_buffer answer_run_;
 
+  struct {  // what the clocks said, in which turn of `wake_`
+    Clock::Steady steady;
+    Clock::Wall wall;
+    unsigned steady_turn = 0, wall_turn = 0;
+  } mutable read_;
   Clock::Steady started_, head_at_, attempt_at_, moved_at_;
   std::chrono::nanoseconds queue_time_{0}, connect_time_{0}, first_byte_time_{0};
 };

@@ -51,8 +51,7 @@ Task<Exchange::End> Exchange::read_head() {
 /// The response goes out: head, then body, while what is left of the request still goes in.
 Task<Exchange::End> Exchange::deliver() {
   forced_close_ = last_answer();
-  const ResponseContext context{response_, *route_, response_edits_, worker_.date(worker_.clock.wall_now()),
-                                forced_close_};
+  const ResponseContext context{response_, *route_, response_edits_, worker_.date(wall_now()), forced_close_};
   edit_response(context, out_);
   client_.put_head(out_);
   if (response_.framing.kind == Framing::Kind::until_close && request_.minor == 0) forced_close_ = true;
@@ -289,7 +288,7 @@ void Exchange::put_answer() {
   out_.upgrade = {};
   std::string& number = arena_.scratch();
   append_decimal(number, made.body.size());
-  out_.fields.push_back({"Date", worker_.date(worker_.clock.wall_now()), Known::date});
+  out_.fields.push_back({"Date", worker_.date(wall_now()), Known::date});
   out_.fields.push_back({"Content-Type", made.content_type, Known::content_type});
   out_.fields.push_back({"Content-Length", arena_.join(number), Known::content_length});
   out_.fields.push_back({"Cache-Control", "no-store", Known::cache_control});
@@ -367,7 +366,7 @@ void Exchange::log_exchange() {
   const bool understood = failure_.kind != Kind::client_malformed;
   AccessEntry e;
   e.client = arrival_.client;
-  e.when = worker_.clock.wall_now();
+  e.when = wall_now();
   if (understood) {
     e.method = request_.method_text;
     e.target = masked(request_.target);

@@ -113,7 +113,7 @@ const Member* Exchange::place_of_first_requests() const noexcept {
 }
 
 void Exchange::begin_session(const SessionId& id, Reason reason) {
-  served_.binding = born(id, *member_->backend, worker_.clock.wall_now());
+  served_.binding = born(id, *member_->backend, wall_now());
   served_.begun = true;
   served_.reason = reason;
 }
@@ -146,7 +146,7 @@ bool Exchange::move_session(Reason why) {
     if (standing.epoch == wanted.epoch && standing.backend == wanted.backend) {
       worker_.memory->recent.add({pool_->config.name,
                                   backend_name(*pool_->snapshot, recognised_.binding.backend),
-                                  to->backend->id, why, worker_.clock.wall_now()});
+                                  to->backend->id, why, wall_now()});
       agree_ = pool_store() != nullptr;
       if (keeps_state()) worker_.memory->handed.begin(standing.id, standing.epoch, moment());
       return serve_at(to);

@@ -13,7 +13,7 @@ using What = Recognised::What;
 using Family = Affinity::Family;
 
 Moment Exchange::moment() const noexcept {
-  return {now(), worker_.clock.wall_now()};
+  return {now(), wall_now()};
 }
 
 RequestView Exchange::view() const noexcept {
@@ -163,7 +163,7 @@ bool Exchange::obey(Control control, const ResponseView& response) {
       counts().count(SessionEvent::ended);
       for (const auto& kind : pool_->affinity) kind->clear(view(), response_edits_);
       // An id that this response gives begins the next session, and not this one's afterlife.
-      b = born(new_session_id(), *member_->backend, worker_.clock.wall_now());
+      b = born(new_session_id(), *member_->backend, wall_now());
       recognised_.learned = false;
       learn(response);
       return true;
@@ -244,7 +244,7 @@ void Exchange::mark(const ResponseView& response) {
     Served served = served_;
     // A second carrier beside the one that brought the session, until it comes back.
     if (by_issued && i != recognised_.kind && !recognised_.came_by_cookie) served.begun = true;
-    kinds[i]->mark(view(), served, response, worker_.scratch, worker_.clock.wall_now(), response_edits_);
+    kinds[i]->mark(view(), served, response, worker_.scratch, wall_now(), response_edits_);
   }
   if (response_edits_.body)
     response_.framing = {Framing::Kind::chunked, 0};  // its length is known at its end

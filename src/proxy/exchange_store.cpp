@@ -34,7 +34,7 @@ SessionKey Exchange::own_record() const {
 Record Exchange::record() const {
   Record r;
   r.binding = served_.binding;
-  r.binding.last_seen = worker_.clock.wall_now();
+  r.binding.last_seen = wall_now();
   r.reason = served_.reason == Reason::sticky ? Reason::none : served_.reason;
   return r;
 }
@@ -198,7 +198,7 @@ void Exchange::follow(const Record& stands) {
 void Exchange::take_state(const Record& stands) {
   if (!keeps_state()) return;
   StoreCounts& counts = worker_.memory->store;
-  if (!stands.state.is_there(worker_.clock.wall_now())) {
+  if (!stands.state.is_there(wall_now())) {
     state_note_ = ";state=none";
     counts.count(StateEvent::none);
     return;

@@ -8,6 +8,7 @@
 
 #include "affinity/seal.h"
 #include "net/loop.h"
+#include "net/parking.h"
 #include "observe/access_log.h"
 #include "pool/idle.h"
 #include "proxy/limits.h"
@@ -54,6 +55,7 @@ struct WorkerContext {
   const Clock& clock;
   const std::shared_ptr<SessionMemory> memory;  // shared by all workers
   IdleConnections idle{loop};
+  ParkingLot parking{loop};
   CryptoScratch scratch;
   /// What sessions are kept in beside the local tables.
   std::unique_ptr<Store> store;

@@ -122,7 +122,7 @@ TEST(BufferPool, GivesBackToTheKernelWhatIsTooMuch) {
     many.back().data()[0] = 'x';
     EXPECT_EQ(many.back().size(), BufferPool::small);
   }
-  const Buffer large = pool.take(20'000), odd = pool.take(100'000);
+  const Buffer large = pool.take(40'000), odd = pool.take(100'000);
   EXPECT_EQ(large.size(), BufferPool::large);
   EXPECT_GE(odd.size(), 100'000U);
   many.clear();

@@ -13,8 +13,6 @@
 #include <iterator>
 #include <sstream>
 
-#include "util/text.h"
-
 namespace remora::test {
 
 namespace {
@@ -190,8 +188,7 @@ Reply Remora::api(const std::string& method, const std::string& target, const st
 }
 
 void Remora::wish(const std::string& backend, const std::string& wanted) const {
-  const Reply r = api("PATCH", "/api/v1/pools/app/backends/" + percent_encoded(backend),
-                      R"({"admin":")" + wanted + "\"}");
+  const Reply r = api("PATCH", "/api/v1/pools/app/backends/" + backend, R"({"admin":")" + wanted + "\"}");
   ASSERT_EQ(r.status, 200) << r.body;
 }
 

@@ -1,0 +1,59 @@
+#include "net/parking.h"
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <boost/asio/error.hpp>
+
+namespace remora {
+
+ParkingLot::~ParkingLot() = default;
+
+bool ParkingLot::open() noexcept {
+  if (descriptor_) return true;
+  const int fd = ::epoll_create1(EPOLL_CLOEXEC);
+  if (fd < 0) return false;
+  descriptor_.reset(new Descriptor(loop_.ctx, fd, *this));
+  return true;
+}
+
+bool ParkingLot::park(int fd, Parked& owner) noexcept {
+  if (!open()) return false;
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP;
+  event.data.ptr = &owner;
+  if (::epoll_ctl(descriptor_->fd(), EPOLL_CTL_ADD, fd, &event) != 0) return false;
+  ++parked_;
+  if (!waiting_) wait();
+  return true;
+}
+
+void ParkingLot::leave(int fd, const Parked& owner) noexcept {
+  epoll_event ignored{};
+  ::epoll_ctl(descriptor_->fd(), EPOLL_CTL_DEL, fd, &ignored);
+  for (epoll_event& event : woken_)
+    if (event.data.ptr == &owner) event.data.ptr = nullptr;
+  // A pending wait would keep the event loop from ending.
+  if (--parked_ == 0 && waiting_) descriptor_->cancel();
+}
+
+void ParkingLot::wait() {
+  waiting_ = true;
+  // Armed anew, so that nothing which came meanwhile is missed.
+  descriptor_->start_wait_readable(false);
+}
+
+void ParkingLot::readable(const error_code&) {
+  waiting_ = false;
+  std::array<epoll_event, 64> events;
+  const int count = ::epoll_wait(descriptor_->fd(), events.data(), static_cast<int>(events.size()), 0);
+  woken_ = {events.data(), count > 0 ? static_cast<std::size_t>(count) : 0};
+  while (!woken_.empty()) {
+    auto* const owner = static_cast<Parked*>(woken_.front().data.ptr);
+    woken_ = woken_.subspan(1);
+    if (owner != nullptr) owner->woken();
+  }
+  if (parked_ > 0 && !waiting_) wait();
+}
+
+}  // namespace remora
