@@ -1,5 +1,6 @@
-// The floor: what any proxy pays at least. Copies bytes between each client and a backend connection of its own, and
-// knows nothing of HTTP: no parsing, no choice, no pool. One thread; arguments PORT BACKEND-PORT [splice].
+// The floor: what any proxy pays at least. Copies bytes between each client and a backend connection of its
+// own, and knows nothing of HTTP: no parsing, no choice, no pool. One thread; arguments PORT BACKEND-PORT
+// [splice].
 //
 // With `splice` the bytes stay in the kernel (one pipe for each direction).
 
@@ -40,7 +41,8 @@ bool would_block() {
 bool pump(End& from) {
   for (;;) {
     if (from.held == 0) {
-      const ssize_t n = splicing ? ::splice(from.fd, nullptr, from.pipe[1], nullptr, buffer_bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
+      const ssize_t n = splicing ? ::splice(from.fd, nullptr, from.pipe[1], nullptr, buffer_bytes,
+                                            SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
                                  : ::recv(from.fd, from.buffer, buffer_bytes, 0);
       if (n == 0) return false;
       if (n < 0) return would_block();
@@ -48,7 +50,8 @@ bool pump(End& from) {
       from.at = 0;
     }
     const bool was_short = from.held < buffer_bytes;
-    const ssize_t n = splicing ? ::splice(from.pipe[0], nullptr, from.other->fd, nullptr, from.held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
+    const ssize_t n = splicing ? ::splice(from.pipe[0], nullptr, from.other->fd, nullptr, from.held,
+                                          SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
                                : ::send(from.other->fd, from.buffer + from.at, from.held, MSG_NOSIGNAL);
     if (n < 0) return would_block();
     from.held -= static_cast<std::size_t>(n);
@@ -143,7 +146,8 @@ int main(int argc, char** argv) {
       if (goes_on) continue;
       End* other = end->other;
       for (int j = i + 1; j < count; ++j)  // what is closed must not be looked at
-        if (ready[static_cast<std::size_t>(j)].data.ptr == other) ready[static_cast<std::size_t>(j)] = ready[static_cast<std::size_t>(--count)];
+        if (ready[static_cast<std::size_t>(j)].data.ptr == other)
+          ready[static_cast<std::size_t>(j)] = ready[static_cast<std::size_t>(--count)];
       destroy(end);
       destroy(other);
     }

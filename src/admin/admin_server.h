@@ -7,9 +7,8 @@
 // Threading: control thread. Its connections are few and bounded; a slow client costs a socket for a while.
 #pragma once
 
-#include <memory>
-
 #include "admin/api.h"
+#include "admin/local_server.h"
 #include "net/loop.h"
 #include "remora/config.h"
 
@@ -20,16 +19,10 @@ class AdminServer {
   /// Opens the address, or takes over `inherited` (a listening socket; -1: none). Throws std::runtime_error
   /// with one line that says what to do. `actions` outlives it.
   AdminServer(Loop& loop, const config::Address& bind, int inherited, AdminActions& actions);
-  ~AdminServer();
-  AdminServer(const AdminServer&) = delete;
-  AdminServer& operator=(const AdminServer&) = delete;
-  int fd() const;
+  int fd() const { return server_.fd(); }
 
  private:
-  struct Listening;
-  static Task<void> accept(std::shared_ptr<Listening> listening);
-  static Task<void> answer(std::shared_ptr<Listening> listening, std::shared_ptr<void> own_stream);
-  std::shared_ptr<Listening> listening_;
+  LocalServer server_;
 };
 
 }  // namespace remora

@@ -1,59 +1,44 @@
 #include "admin/session_server.h"
 
-#include <fcntl.h>
 #include <pthread.h>
-#include <sys/socket.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <map>
 
-#include "admin/local_http.h"
+#include "admin/local_server.h"
 #include "admin/local_socket.h"
 
 namespace remora {
 
-using namespace local;
-
 namespace {
-constexpr std::size_t most_connections = 1024;
-constexpr auto patience = std::chrono::seconds(75);
+constexpr LocalServer::Limits limits{1024, std::chrono::seconds(75)};
 
-std::string text_of(beast::string_view s) {
-  return {s.data(), s.size()};
-}
-
-SessionApiRequest taken_from(const Request& request) {
+SessionApiRequest taken_from(LocalRequest request) {
   SessionApiRequest in;
-  in.method = text_of(request.method_string());
-  in.target = text_of(request.target());
-  in.session = text_of(request["Remora-Session"]);
-  in.if_match = text_of(request[http::field::if_match]);
-  in.if_none_match = text_of(request[http::field::if_none_match]);
-  in.ttl = text_of(request["Remora-TTL"]);
-  in.body = request.body();
+  in.session = request.field("Remora-Session");
+  in.if_match = request.field("If-Match");
+  in.if_none_match = request.field("If-None-Match");
+  in.ttl = request.field("Remora-TTL");
+  in.method = std::move(request.method);
+  in.target = std::move(request.target);
+  in.body = std::move(request.body);
   return in;
 }
 
-Response made_of(SessionApiAnswer answer, bool keep_alive, bool head_only) {
-  Response response;
-  response.result(answer.status);
-  response.version(11);
-  response.keep_alive(keep_alive);
-  response.set(http::field::cache_control, "no-store");
-  const bool is_state = answer.status == 200;
-  if (answer.status != 204 && answer.status != 201)
-    response.set(http::field::content_type, is_state ? "application/octet-stream" : "text/plain");
-  if (!answer.etag.empty()) response.set(http::field::etag, answer.etag);
-  if (!answer.ttl.empty()) response.set("Remora-TTL", answer.ttl);
-  if (answer.status == 401) response.set(http::field::www_authenticate, "Bearer");
-  if (answer.status == 503) response.set(http::field::retry_after, "1");
-  response.body() = std::move(answer.body);
-  if (answer.status != 204) response.prepare_payload();
-  if (head_only) response.body().clear();
-  return response;
+LocalAnswer made_of(SessionApiAnswer from) {
+  LocalAnswer answer;
+  answer.status = from.status;
+  const auto set = [&](const char* name, std::string_view value) {
+    if (!value.empty()) answer.fields.emplace_back(name, value);
+  };
+  if (from.status != 204 && from.status != 201)
+    set("Content-Type", from.status == 200 ? "application/octet-stream" : "text/plain");
+  set("ETag", from.etag);
+  set("Remora-TTL", from.ttl);
+  if (from.status == 401) set("WWW-Authenticate", "Bearer");
+  if (from.status == 503) set("Retry-After", "1");
+  answer.body = std::move(from.body);
+  return answer;
 }
 }  // namespace
 
@@ -64,8 +49,9 @@ struct SessionServer::Shared {
         clock(c),
         store(make(loop, c)),
         sessions(*store, s.prefix, c),
-        acceptor(loop.ctx),
-        work(asio::make_work_guard(loop.ctx)) {}
+        work(asio::make_work_guard(loop.ctx)),
+        server(loop.ctx, open_local_socket(a.bind, "session_api", true), limits,
+               [this](LocalRequest request) { return answer(std::move(request)); }) {}
   const config::SessionApi settings;
   const std::chrono::milliseconds timeout;
   const Clock& clock;
@@ -74,81 +60,35 @@ struct SessionServer::Shared {
   SessionStore sessions;
   CryptoScratch scratch;
   std::shared_ptr<const Snapshot> snapshot;
-  Acceptor acceptor;
   asio::executor_work_guard<Executor> work;
-  std::map<HttpStream*, bool> connections;  // true: a request is being answered
-  bool stopping = false;
+  LocalServer server;
 
-  bool authorised(const Request& request) const {
-    return settings.token.empty() ||
-           bears_token(view_of(request[http::field::authorization]), settings.token);
-  }
-
-  void leave() {
-    stopping = true;
-    boost::system::error_code ignored;
-    acceptor.close(ignored);
-    const auto open = connections;
-    for (const auto& [stream, busy] : open)
-      if (!busy) stream->close();
-  }
-  static Task<void> serve(std::shared_ptr<Shared> self, std::shared_ptr<HttpStream> stream);
-  static Task<void> accept(std::shared_ptr<Shared> self);
+  Task<LocalAnswer> answer(LocalRequest request);
+  SessionApiAnswer refusal(const LocalRequest& request) const;
 };
 
-Task<void> SessionServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_ptr<HttpStream> stream) {
-  struct Registered {
-    Shared& shared;
-    HttpStream* stream;
-    ~Registered() { shared.connections.erase(stream); }
-  } registered{*self, stream.get()};
-  Wake wake(self->loop.wheel);
-  beast::flat_buffer buffer(128 * 1024);
-  for (bool keep = true; keep && !self->stopping;) {
-    Parser parser;
-    self->connections[stream.get()] = false;
-    stream->expires_after(patience);
-    const auto [read_error, bytes] = co_await http::async_read(*stream, buffer, parser, use);
-    self->connections[stream.get()] = true;
-    const bool too_large = read_error == http::error::body_limit;
-    if (read_error && !too_large) break;
-    const Request& request = parser.get();
-    keep = !read_error && request.keep_alive();
-    SessionApiAnswer answer;
-    if (too_large) {
-      answer.status = 413;
-    } else if (!self->authorised(request)) {
-      answer.status = 401;
-      answer.body = "a token is needed: Authorization: Bearer TOKEN (session_api.token)\n";
-    } else {
-      SessionApiRequest in = taken_from(request);
-      SessionApiContext context{self->snapshot, self->sessions, self->scratch,
-                                self->clock,    self->timeout,  wake};
-      answer = co_await answer_session_api(std::move(in), std::move(context));
-    }
-    const Response response = made_of(std::move(answer), keep, request.method() == http::verb::head);
-    const auto [write_error, sent] = co_await http::async_write(*stream, response, use);
-    if (write_error) break;
+/// Status 200: nothing is wrong so far.
+SessionApiAnswer SessionServer::Shared::refusal(const LocalRequest& request) const {
+  SessionApiAnswer said;
+  if (request.refused != 0) {
+    said.status = request.refused;
+    said.body = request.why + "\n";
+  } else if (!settings.token.empty() && !bears_token(request.field("Authorization"), settings.token)) {
+    said.status = 401;
+    said.body = "a token is needed: Authorization: Bearer TOKEN (session_api.token)\n";
   }
-  boost::system::error_code ignored;
-  stream->socket().shutdown(asio::socket_base::shutdown_send, ignored);
+  return said;
 }
 
-Task<void> SessionServer::Shared::accept(std::shared_ptr<Shared> self) {
-  Wake wake(self->loop.wheel);
-  while (self->acceptor.is_open()) {
-    HttpStream::socket_type socket(self->loop.ctx.get_executor());
-    const auto [ec] = co_await self->acceptor.async_accept(socket, use);
-    if (!self->acceptor.is_open()) break;
-    if (!ec && self->connections.size() < most_connections) {
-      ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-      asio::co_spawn(self->loop.ctx.get_executor(),
-                     serve(self, std::make_shared<HttpStream>(std::move(socket))), asio::detached);
-      continue;
-    }
-    wake.until(self->clock.steady_now() + std::chrono::milliseconds(100));  // out of descriptors, or too many
-    if (wake.take() == 0) static_cast<void>(co_await wake.any());
+Task<LocalAnswer> SessionServer::Shared::answer(LocalRequest request) {
+  SessionApiAnswer said = refusal(request);
+  if (said.status == 200) {
+    Wake wake(loop.wheel);
+    SessionApiRequest in = taken_from(std::move(request));
+    SessionApiContext context{snapshot, sessions, scratch, clock, timeout, wake};
+    said = co_await answer_session_api(std::move(in), std::move(context));
   }
+  co_return made_of(std::move(said));
 }
 
 SessionServer::SessionServer(const config::SessionApi& settings, const config::Store& store,
@@ -156,12 +96,6 @@ SessionServer::SessionServer(const config::SessionApi& settings, const config::S
                              std::shared_ptr<const Snapshot> snapshot)
     : shared_(std::make_shared<Shared>(settings, store, make, clock)) {
   shared_->snapshot = std::move(snapshot);
-  const int fd = open_local_socket(settings.bind, "session_api", true);
-  sockaddr_storage name{};
-  socklen_t size = sizeof name;
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);
-  shared_->acceptor.assign(Protocol(name.ss_family, 0), fd);
-  asio::co_spawn(shared_->loop.ctx.get_executor(), Shared::accept(shared_), asio::detached);
   thread_ = std::thread([shared = shared_] {
     ::pthread_setname_np(::pthread_self(), "session-api");
     shared->loop.ctx.run();
@@ -170,9 +104,7 @@ SessionServer::SessionServer(const config::SessionApi& settings, const config::S
 
 SessionServer::~SessionServer() {
   asio::post(shared_->loop.ctx, [shared = shared_] {
-    shared->leave();
-    const auto open = shared->connections;
-    for (const auto& [stream, busy] : open) stream->close();
+    shared->server.close();
     shared->store->stop();
     shared->loop.wheel.stop();
     shared->work.reset();
@@ -181,7 +113,7 @@ SessionServer::~SessionServer() {
 }
 
 void SessionServer::leave() {
-  asio::post(shared_->loop.ctx, [shared = shared_] { shared->leave(); });
+  asio::post(shared_->loop.ctx, [shared = shared_] { shared->server.leave(); });
 }
 
 void SessionServer::publish(std::shared_ptr<const Snapshot> snapshot) {
@@ -191,7 +123,7 @@ void SessionServer::publish(std::shared_ptr<const Snapshot> snapshot) {
 }
 
 int SessionServer::fd() const noexcept {
-  return shared_->acceptor.native_handle();
+  return shared_->server.fd();
 }
 
 }  // namespace remora

@@ -73,7 +73,8 @@ class Side {
   virtual const std::vector<Field>* trailers() const noexcept = 0;
   /// At most one gathered write: a staged head, framing and runs. `trailers` count when body.last.
   virtual Taken send(Body, const std::vector<Field>* trailers) = 0;
-  /// Body bytes still to be received, if they may go on as they are and none is here yet (splicing); 0: not so.
+  /// Body bytes still to be received, if they may go on as they are and none is here yet (splicing); 0: not
+  /// so.
   virtual std::uint64_t raw_left() const noexcept = 0;
   /// So many of them were received past this side.
   virtual void skip_raw(std::uint64_t) noexcept = 0;

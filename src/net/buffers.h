@@ -2,9 +2,9 @@
 //
 // Buffers come straight from the kernel (mmap), so that what is given back really leaves the
 // process: with malloc, 10,000 freed buffers between 10,000 small live objects stay resident.
-// Two sizes: `small` holds a head and the body of most requests, `large` is for long bodies and large heads. Each
-// is a little more than a power of two of body (16 and 64 KiB), so that its head does not cost a further receive.
-// Pages that were never written to are not resident.
+// Two sizes: `small` holds a head and the body of most requests, `large` is for long bodies and large heads.
+// Each is a little more than a power of two of body (16 and 64 KiB), so that its head does not cost a further
+// receive. Pages that were never written to are not resident.
 //
 // Threading: one pool per thread. Lifetime: the pool outlives its buffers.
 #pragma once

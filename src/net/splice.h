@@ -24,8 +24,8 @@ class Splice {
   bool holds_any() const noexcept { return held_ > 0; }
   /// Has a pipe, or gets one now. False: there is none; copy.
   bool start(PipePool&) noexcept;
-  /// At most one splice from each socket; `most`: bytes that may be taken. REQUIRES: start() was true, and the
-  /// streams can be spliced.
+  /// At most one splice from each socket; `most`: bytes that may be taken. REQUIRES: start() was true, and
+  /// the streams can be spliced.
   Moved move(Stream& from, Stream& to, std::uint64_t most);
   /// Nothing more will be moved; what is still held is thrown away.
   void end() noexcept;
