@@ -60,6 +60,8 @@ enum class Known : std::uint8_t {
 struct Field {
   std::string_view name, value;
   Known known = Known::other;
+  /// The views lie in a line "name: value\r\n", as we would write it: it can be sent on with its neighbours.
+  bool whole_line = false;
 };
 
 enum class Method : std::uint8_t { get, head, post, put, delete_, connect, options, trace, patch, other };
@@ -178,11 +180,10 @@ struct ResponseEdits {
   }
 };
 
-/// The field's value as edited.
-inline std::string_view edited(std::span<const FieldEdit> edits, std::size_t index,
-                               std::string_view original) noexcept {
+/// The field as edited.
+inline Field edited(std::span<const FieldEdit> edits, std::size_t index, const Field& original) noexcept {
   for (const FieldEdit& e : edits)
-    if (e.index == index) return e.value;
+    if (e.index == index) return {original.name, e.value, original.known};
   return original;
 }
 

@@ -1,6 +1,7 @@
 #include "http/body.h"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 
 #include "util/text.h"
@@ -154,7 +155,9 @@ Taken BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trai
   tail_.clear();
   if (kind_ == Kind::chunked && !end_staged_) {
     if (chunk_left_ == 0 && payload > 0) {
-      append_hex(staged_, payload);
+      char size[16];
+      staged_.append(
+          {size, static_cast<std::size_t>(std::to_chars(size, size + sizeof size, payload, 16).ptr - size)});
       staged_ += "\r\n";
       chunk_left_ = payload;
     }
@@ -201,7 +204,8 @@ Taken BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trai
   if (kind_ == Kind::chunked) chunk_left_ -= taken.bytes;
   const bool took_all = from_staged == staged && taken.bytes == payload;
   if (took_all && !tail_.empty()) {
-    staged_.append(tail_, n);  // what is left of it must go before anything else
+    staged_.append(std::string_view(tail_.data(), tail_.size())
+                       .substr(n));  // what is left of it must go before anything else
   }
   if (body.last && !end_staged_ && took_all && payload == body.size() &&
       (kind_ != Kind::chunked || !tail_.empty()))

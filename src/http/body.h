@@ -3,12 +3,12 @@
 
 #include <array>
 #include <optional>
-#include <string>
 
 #include "http/chunked.h"
 #include "http/head.h"
 #include "http/side.h"
 #include "net/stream.h"
+#include "util/out_text.h"
 
 namespace remora {
 
@@ -53,7 +53,7 @@ class BodyWriter {
  public:
   void start(Framing::Kind kind) noexcept;
   /// Bytes that leave before anything else: heads, framing.
-  std::string& staged() noexcept { return staged_; }
+  OutText& staged() noexcept { return staged_; }
   bool has_staged() const noexcept { return staged_at_ < staged_.size(); }
   Taken send(Stream&, Body, const std::vector<Field>* trailers, SideFailure&);
   bool finished() const noexcept { return finished_; }
@@ -63,9 +63,9 @@ class BodyWriter {
   void reset() noexcept;
 
  private:
-  std::string staged_;
+  OutText staged_;
   std::size_t staged_at_ = 0;
-  std::string tail_;  // CRLF, last chunk, trailers
+  OutText tail_;  // CRLF, last chunk, trailers
   Framing::Kind kind_ = Framing::Kind::none;
   std::uint64_t chunk_left_ = 0;
   bool end_staged_ = false, finished_ = false, began_ = false;

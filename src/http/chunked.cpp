@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "http/head.h"
+#include "http/grammar.h"
 #include "util/text.h"
 
 namespace remora {

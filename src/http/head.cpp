@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/beast/http/basic_parser.hpp>
 #include <cstring>
 
+#include "http/grammar.h"
 #include "http/target.h"
 #include "util/text.h"
 
@@ -12,63 +12,12 @@ namespace remora {
 
 namespace {
 
-namespace http = boost::beast::http;
-using boost::beast::error_code;
 using Status = Parsed::Status;
 
 Parsed refuse(std::uint16_t code, const char* why) noexcept {
   return {Status::refused, code, why};
 }
 constexpr Parsed fine{Status::ok, 0, ""};
-
-/// Beast's grammar with an index of views as its only product.
-template <bool request>
-class Indexer final : public http::basic_parser<request> {
- public:
-  explicit Indexer(Head& head, RequestHead* as_request, ResponseHead* as_response)
-      : head_(head), request_(as_request), response_(as_response) {
-    this->header_limit(~std::uint32_t{0});  // ours were checked while scanning
-    this->body_limit(boost::none);
-    this->skip(true);
-  }
-
- private:
-  using view = boost::beast::string_view;
-  static std::string_view std_view(view v) { return {v.data(), v.size()}; }
-
-  void on_request_impl(http::verb, view method, view target, int version, error_code& ec) override {
-    ec = {};
-    head_.minor = static_cast<unsigned>(version % 10);
-    request_->method_text = std_view(method);
-    request_->target = std_view(target);
-  }
-  void on_response_impl(int code, view reason, int version, error_code& ec) override {
-    ec = {};
-    head_.minor = static_cast<unsigned>(version % 10);
-    response_->status = static_cast<std::uint16_t>(code);
-    response_->reason = std_view(reason);
-  }
-  void on_field_impl(http::field, view name, view value, error_code& ec) override {
-    ec = {};
-    head_.fields.push_back({std_view(name), std_view(value), known_field(std_view(name))});
-  }
-  void on_header_impl(error_code& ec) override { ec = {}; }
-  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code& ec) override { ec = {}; }
-  std::size_t on_body_impl(view, error_code& ec) override {
-    ec = {};
-    return 0;
-  }
-  void on_chunk_header_impl(std::uint64_t, view, error_code& ec) override { ec = {}; }
-  std::size_t on_chunk_body_impl(std::uint64_t, view, error_code& ec) override {
-    ec = {};
-    return 0;
-  }
-  void on_finish_impl(error_code& ec) override { ec = {}; }
-
-  Head& head_;
-  RequestHead* request_;
-  ResponseHead* response_;
-};
 
 Method method_of(std::string_view m) noexcept {
   if (m == "GET") return Method::get;
@@ -88,7 +37,7 @@ struct Seen {
   unsigned content_length = 0, transfer_encoding = 0, host = 0, upgrade = 0;
   std::string_view length_text, coding, host_text, expect;
   bool close = false, keep_alive = false, upgrade_option = false;
-  bool bad_value = false;
+  bool bad_option = false;
 };
 
 Seen survey(const std::vector<Field>& fields) noexcept {
@@ -115,6 +64,7 @@ Seen survey(const std::vector<Field>& fields) noexcept {
         break;
       case Known::connection:
         for_each_token(f.value, [&](std::string_view option) {
+          seen.bad_option = seen.bad_option || !is_token(option);
           if (iequals(option, "close")) seen.close = true;
           if (iequals(option, "keep-alive")) seen.keep_alive = true;
           if (iequals(option, "upgrade")) seen.upgrade_option = true;
@@ -148,24 +98,37 @@ const char* decide_framing(const Seen& seen, Head& head) noexcept {
   return nullptr;
 }
 
-bool valid_host(std::string_view host) noexcept {
-  for (const char c : host) {
-    const auto u = static_cast<unsigned char>(c);
-    if (u <= ' ' || u >= 0x7f || std::strchr("\"<>\\^`{|}/?#@,", c) != nullptr) return false;
-  }
-  if (!host.empty() && host.front() == '[') {
-    const auto end = host.find(']');
-    if (end == std::string_view::npos) return false;
-    host = host.substr(end + 1);
-    if (host.empty()) return true;
-    if (host.front() != ':') return false;
-  }
-  const auto colon = host.find(':');
-  if (colon == std::string_view::npos) return true;
-  const auto port = host.substr(colon + 1);
+bool valid_port(std::string_view port) noexcept {
   if (port.empty()) return true;
   const auto n = parse_decimal(port);
   return n && *n <= 65535;
+}
+
+bool valid_host(std::string_view host) noexcept {
+  static constexpr auto allowed = [] {
+    std::array<bool, 256> table{};
+    for (std::size_t c = '!'; c < 0x7f; ++c)
+      table[c] = std::string_view("\"<>\\^`{|}/?#@,").find(static_cast<char>(c)) == std::string_view::npos;
+    return table;
+  }();
+  bool all_allowed = true;
+  for (const char c : host) all_allowed &= allowed[static_cast<unsigned char>(c)];
+  if (!all_allowed) return false;
+  if (!host.empty() && host.front() == '[') {
+    const auto end = host.find(']');
+    if (end == std::string_view::npos) return false;
+    host.remove_prefix(end + 1);
+    if (!host.empty() && host.front() != ':') return false;
+  }
+  const auto colon = host.find(':');
+  return colon == std::string_view::npos || valid_port(host.substr(colon + 1));
+}
+
+/// What follows the start line. False: malformed.
+bool take_fields(std::string_view head, std::size_t line_end, Head& out) {
+  out.fields.clear();
+  out.bytes = head.size();
+  return line_end + 2 <= head.size() && parse_field_lines(head.substr(line_end + 2), out.fields);
 }
 
 /// 505 rather than 400 for what is HTTP of another version.
@@ -212,13 +175,13 @@ Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& l
     const std::size_t lf = static_cast<std::size_t>(found - bytes.data());
     if (lf == line_ || bytes[lf - 1] != '\r') return refuse(400, "a line ends in a bare LF");
     const std::string_view line = bytes.substr(line_, lf - 1 - line_);
-    if (line.find('\r') != std::string_view::npos) return refuse(400, "a bare CR");
     if (line.empty()) {
       end_ = lf + 1;
       if (lines_ == 0) return refuse(400, "an empty head");
       if (end_ > limits.header_bytes + skipped_) return refuse(431, "head too large");
       return fine;
     }
+    if (has_forbidden_byte(line)) return refuse(400, "a control character, or a bare CR");
     if (lines_ > 0 && (line.front() == ' ' || line.front() == '\t')) return refuse(400, "a folded line");
     if (lines_ == 0 && request && line.size() > limits.target_bytes + 32)
       return refuse(414, "request line too long");
@@ -233,17 +196,19 @@ Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& l
 }
 
 Parsed parse_request_head(std::string_view head, const config::ListenerLimits& limits, RequestHead& out) {
-  out.fields.clear();
-  out.bytes = head.size();
-  Indexer<true> parser(out, &out, nullptr);
-  error_code ec;
-  parser.put(boost::asio::const_buffer(head.data(), head.size()), ec);
-  if (ec || !parser.is_header_done()) return refuse(version_status(head), "malformed head");
+  RequestLine line;
+  const std::size_t line_end = std::min(head.find('\r'), head.size());
+  if (!parse_request_line(head.substr(0, line_end), line) || !take_fields(head, line_end, out))
+    return refuse(version_status(head), "malformed head");
+  out.minor = line.minor;
+  out.method_text = line.method;
+  out.target = line.target;
   out.method = method_of(out.method_text);
   if (out.method_text.size() > 32) return refuse(501, "method too long");
   if (out.target.size() > limits.target_bytes) return refuse(414, "target too long");
 
   const Seen seen = survey(out.fields);
+  if (seen.bad_option) return refuse(400, "a Connection option that is no token");
   if (const char* why = decide_framing(seen, out)) {
     // RFC 9112 6.1: a coding that we do not know is 501, unless the framing is ambiguous as well.
     const bool unknown_coding = seen.transfer_encoding == 1 && seen.content_length == 0 && out.minor == 1 &&
@@ -268,28 +233,17 @@ Parsed parse_request_head(std::string_view head, const config::ListenerLimits& l
 }
 
 Parsed parse_response_head(std::string_view head, Method asked, ResponseHead& out) {
-  out.fields.clear();
-  out.bytes = head.size();
-  // RFC 9112 4: a status line may lack its reason, and many servers drop the space too, which Beast
-  // refuses. It is given the line it wants, from our own storage.
-  char line[20] = "HTTP/1.x NNN \r\n";
-  const auto line_end = head.find("\r\n");
-  Indexer<false> parser(out, nullptr, &out);
-  error_code ec;
-  if (line_end == 12 && head.substr(0, 7) == "HTTP/1.") {
-    std::memcpy(line, head.data(), 12);
-    // One buffer for the start line, one for the fields: the parser takes whole structures.
-    parser.put(boost::asio::const_buffer(line, 15), ec);
-    if (ec == http::error::need_more) ec = {};
-    if (!ec) parser.put(boost::asio::const_buffer(head.data() + 14, head.size() - 14), ec);
-    out.reason = {};
-  } else {
-    parser.put(boost::asio::const_buffer(head.data(), head.size()), ec);
-  }
-  if (ec || !parser.is_header_done()) return refuse(502, "malformed head");
+  StatusLine line;
+  const std::size_t line_end = std::min(head.find('\r'), head.size());
+  if (!parse_status_line(head.substr(0, line_end), line) || !take_fields(head, line_end, out))
+    return refuse(502, "malformed head");
+  out.minor = line.minor;
+  out.status = line.status;
+  out.reason = line.reason;
   if (out.status < 100 || out.status > 599) return refuse(502, "impossible status");
 
   const Seen seen = survey(out.fields);
+  if (seen.bad_option) return refuse(502, "a Connection option that is no token");
   if (const char* why = decide_framing(seen, out)) return refuse(502, why);
   const bool switching = out.status == 101;
   if (out.status < 200 || out.status == 204) {
@@ -305,108 +259,6 @@ Parsed parse_response_head(std::string_view head, Method asked, ResponseHead& ou
   out.keep_alive = out.framing.kind != Framing::Kind::until_close &&
                    (out.minor == 1 ? !seen.close : seen.keep_alive && !seen.close);
   return fine;
-}
-
-namespace {
-struct KnownName {
-  std::string_view name;
-  Known known;
-};
-constexpr KnownName known_names[] = {
-    // by length: only those of the same length are compared
-    {"te", Known::te},
-    {"via", Known::via},
-    {"date", Known::date},
-    {"host", Known::host},
-    {"link", Known::link},
-    {"range", Known::range},
-    {"accept", Known::accept},
-    {"cookie", Known::cookie},
-    {"expect", Known::expect},
-    {"referer", Known::referer},
-    {"refresh", Known::refresh},
-    {"trailer", Known::trailer},
-    {"upgrade", Known::upgrade},
-    {"location", Known::location},
-    {"forwarded", Known::forwarded},
-    {"connection", Known::connection},
-    {"keep-alive", Known::keep_alive},
-    {"set-cookie", Known::set_cookie},
-    {"retry-after", Known::retry_after},
-    {"content-type", Known::content_type},
-    {"max-forwards", Known::max_forwards},
-    {"x-request-id", Known::x_request_id},
-    {"cache-control", Known::cache_control},
-    {"content-length", Known::content_length},
-    {"accept-encoding", Known::accept_encoding},
-    {"x-forwarded-for", Known::x_forwarded_for},
-    {"content-encoding", Known::content_encoding},
-    {"content-location", Known::content_location},
-    {"proxy-connection", Known::proxy_connection},
-    {"x-forwarded-host", Known::x_forwarded_host},
-    {"transfer-encoding", Known::transfer_encoding},
-    {"x-forwarded-proto", Known::x_forwarded_proto},
-    {"proxy-authenticate", Known::proxy_authenticate},
-    {"proxy-authorization", Known::proxy_authorization},
-};
-constexpr std::size_t longest_known = 19;
-/// Where names of each length begin.
-constexpr auto known_starts = [] {
-  std::array<std::uint8_t, longest_known + 2> starts{};
-  for (std::size_t size = 0; size < starts.size(); ++size)
-    for (const KnownName& k : known_names)
-      if (k.name.size() < size) ++starts[size];
-  return starts;
-}();
-}  // namespace
-
-Known known_field(std::string_view n) noexcept {
-  if (n.size() >= 7 && istarts_with(n, "remora") && (n[6] == '-' || n[6] == '_')) return Known::remora;
-  if (n.size() > longest_known) return Known::other;
-  for (std::size_t i = known_starts[n.size()]; i < known_starts[n.size() + 1]; ++i)
-    if (iequals(n, known_names[i].name)) return known_names[i].known;
-  return Known::other;
-}
-
-bool forbidden_in_trailers(Known k) noexcept {
-  switch (k) {
-    case Known::content_length:
-    case Known::transfer_encoding:
-    case Known::host:
-    case Known::connection:
-    case Known::keep_alive:
-    case Known::proxy_connection:
-    case Known::upgrade:
-    case Known::te:
-    case Known::trailer:
-    case Known::expect:
-    case Known::cookie:
-    case Known::set_cookie:
-    case Known::proxy_authorization:
-    case Known::max_forwards:
-    case Known::content_type:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool parse_trailers(std::string_view lines, std::vector<Field>& out) {
-  out.clear();
-  while (!lines.empty()) {
-    const auto end = lines.find("\r\n");
-    if (end == std::string_view::npos) return false;
-    const auto line = lines.substr(0, end);
-    lines.remove_prefix(end + 2);
-    const auto colon = line.find(':');
-    if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return false;
-    Field f{line.substr(0, colon), trim(line.substr(colon + 1)), known_field(line.substr(0, colon))};
-    for (const char c : f.value)
-      if ((static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f) return false;
-    if (forbidden_in_trailers(f.known)) return false;
-    out.push_back(f);
-  }
-  return true;
 }
 
 }  // namespace remora

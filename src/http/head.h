@@ -1,8 +1,8 @@
 // The head of a request or response as an index of views, and the rules that decide what it means.
 //
-// Grammar of lines and fields is Boost.Beast's `basic_parser`; what it lets through although RFC 9112
-// forbids it (ambiguous framing, folds, bare CR and LF, missing or double Host, odd targets) is refused
-// here. Pure: bytes in, values out. Views point into the bytes that were parsed.
+// The grammar of lines and fields is grammar.h's; what is refused although it is well formed (ambiguous
+// framing, folds, missing or double Host, odd targets) is refused here. Pure: bytes in, values out. Views
+// point into the bytes that were parsed.
 #pragma once
 
 #include <cstdint>
@@ -59,7 +59,7 @@ struct Parsed {
 };
 
 /// Finds the end of a head across several receives, without looking at a byte twice, and refuses what
-/// no later step should see: bare CR, bare LF, folded lines, too many or too long lines.
+/// no later step should see: control characters, bare CR, bare LF, folded lines, too many or too long lines.
 class HeadScanner {
  public:
   void reset() noexcept { *this = HeadScanner{}; }
@@ -82,14 +82,5 @@ Parsed parse_response_head(std::string_view head, Method asked, ResponseHead& ou
 
 /// Limits for the heads of backends and of trailers.
 const config::ListenerLimits& response_limits() noexcept;
-
-/// Classifies a field name.
-Known known_field(std::string_view name) noexcept;
-
-/// Fields that may not stand in trailers (RFC 9110 6.5.1): framing, routing, authentication.
-bool forbidden_in_trailers(Known) noexcept;
-
-/// Parses a block of trailer lines (each ended by CRLF). False: malformed or forbidden.
-bool parse_trailers(std::string_view lines, std::vector<Field>& out);
 
 }  // namespace remora

@@ -44,6 +44,7 @@ class Wake final : private DeadlineEntry {
   void until(Clock::Steady at) { arm(wheel_, at); }
   void no_deadline() noexcept { disarm(); }
 
+  bool any_pending() const noexcept { return pending_ != 0; }
   bool waiting() const noexcept { return invoke_ != nullptr; }
   /// Changes each time the owner goes on after waiting: what was read of a clock before is old then.
   unsigned turn() const noexcept { return turn_; }
@@ -53,12 +54,11 @@ class Wake final : private DeadlineEntry {
   /// Waits until at least one bit is set and takes them all. REQUIRES: nobody waits, none is pending.
   auto any() {
     return asio::async_initiate<const asio::deferred_t, void(unsigned)>(
-        [this](auto handler) { store(std::move(handler)); }, asio::deferred);
+        [this](auto handler) { call(std::move(handler)); }, asio::deferred);
   }
-
- private:
+  /// The same with a function: `handler(bits)`, once. REQUIRES: nobody waits, none is pending.
   template <class Handler>
-  void store(Handler handler) {
+  void call(Handler handler) {
     static_assert(sizeof(Handler) <= sizeof room_ && alignof(Handler) <= alignof(std::max_align_t));
     ::new (static_cast<void*>(room_)) Handler(std::move(handler));
     invoke_ = [](void* room, unsigned bits) {
@@ -69,6 +69,8 @@ class Wake final : private DeadlineEntry {
     };
     destroy_ = [](void* room) { static_cast<Handler*>(room)->~Handler(); };
   }
+
+ private:
   void resume() {
     const auto invoke = std::exchange(invoke_, nullptr);
     ++turn_;

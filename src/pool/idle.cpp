@@ -5,18 +5,17 @@
 namespace remora {
 
 using std::chrono::seconds;
-using std::chrono::steady_clock;
 
 class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry {
  public:
   explicit Entry(List& l) : list(l) {}
-  void begin(StreamRef s, const TlsRef& t, const Endpoint& e, Loop& loop) {
+  void begin(StreamRef s, const TlsRef& t, const Endpoint& e, Loop& loop, Clock::Steady now) {
     stream = std::move(s);
     tls = t;
     endpoint = e;
     stream->arm();
     stream->watch(*this);
-    arm(loop.wheel, steady_clock::now() + seconds(1));
+    arm(loop.wheel, now + seconds(1));
   }
   StreamRef end() {
     disarm();
@@ -86,7 +85,7 @@ StreamRef IdleConnections::take(const Backend& backend, const TlsRef& tls, const
 }
 
 void IdleConnections::put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint,
-                          StreamRef stream, std::uint32_t most) {
+                          StreamRef stream, std::uint32_t most, Clock::Steady now) {
   if (most == 0) {
     stream->close();
     return;
@@ -105,7 +104,7 @@ void IdleConnections::put(const Backend& backend, const TlsRef& tls, const Endpo
   (list.newest != nullptr ? list.newest->newer : list.oldest) = e;
   list.newest = e;
   ++list.size;
-  e->begin(std::move(stream), tls, endpoint, loop_);
+  e->begin(std::move(stream), tls, endpoint, loop_, now);
 }
 
 void IdleConnections::clear() {

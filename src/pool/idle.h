@@ -31,7 +31,7 @@ class IdleConnections {
   StreamRef take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, bool certain);
   /// Keeps a connection that is fit for reuse; at most `most` per backend, the oldest goes.
   void put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, StreamRef stream,
-           std::uint32_t most);
+           std::uint32_t most, Clock::Steady now);
   void clear();
   /// Closes the connections to backends that `keep` does not contain.
   template <class Keep>

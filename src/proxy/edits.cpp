@@ -258,7 +258,10 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
     if (edits && (configured_away(pool_edits, f) || configured_away(route_edits, f))) continue;
     switch (f.known) {
       case Known::host:
-        out.fields.push_back({f.name, host_for(in, arena), Known::host});
+        if (in.pool.config.host == config::HostMode::client)
+          out.fields.push_back(f);  // what the target says is the same (take_target_apart)
+        else
+          out.fields.push_back({f.name, host_for(in, arena), Known::host});
         have_host = true;
         break;
       case Known::x_forwarded_for:
@@ -293,7 +296,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
         if (!in.request_id_name.empty() && !in.request_id_from_client && iequals(f.name, in.request_id_name))
           break;
         if (!in.claim_headers.empty() && names_one_of(f.name, in.claim_headers)) break;
-        out.fields.push_back({f.name, edited(in.affinity.fields, i, f.value), f.known});
+        out.fields.push_back(edited(in.affinity.fields, i, f));
     }
   }
   if (in.affinity.identity_coding)
@@ -324,22 +327,21 @@ void edit_response(const ResponseContext& in, OutHead& out) {
 
   const config::HeaderEdits& edits = in.route.config.response_headers;
   const Nominated nominated(in.head.fields);
-  bool have_date = false, have_cache_control = false;
+  bool have_cache_control = false;
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
     if (hop_by_hop(f.known) || nominated.contains(f)) continue;
     if (in.affinity.other_body && describes_body(f)) continue;
     if (!edits.empty() && configured_away(edits, f)) continue;
-    if (f.known == Known::date) have_date = true;
     if (f.known == Known::cache_control && in.affinity.make_private) {
       // The response carries someone's token now: no shared cache may keep it.
       if (!have_cache_control) out.fields.push_back({f.name, "private", Known::cache_control});
       have_cache_control = true;
       continue;
     }
-    out.fields.push_back({f.name, edited(in.affinity.fields, i, f.value), f.known});
+    out.fields.push_back(edited(in.affinity.fields, i, f));
   }
-  if (!have_date && in.head.status >= 200) out.fields.push_back({"Date", in.date, Known::date});
+  if (!in.date.empty() && in.head.status >= 200) out.fields.push_back({"Date", in.date, Known::date});
   if (in.affinity.make_private && !have_cache_control)
     out.fields.push_back({"Cache-Control", "private", Known::cache_control});
   out.fields.push_back({"Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via});

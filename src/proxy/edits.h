@@ -50,7 +50,7 @@ struct ResponseContext {
   const ResponseHead& head;
   const RouteView& route;
   const ResponseEdits& affinity;
-  std::string_view date;  // added when the backend sent none (RFC 9110 6.6.1)
+  std::string_view date;  // for a backend that sent none (RFC 9110 6.6.1); else empty
   bool close = false;     // this client connection ends afterwards
 };
 

@@ -1,13 +1,14 @@
 // The road of a request. The parts of each phase are below it, and in exchange_*.cpp beside it:
 //
-//   read_head -> admit -> find_route -> authenticate -> (check_revocation) -> find_session -> (ask_store) ->
-//   accept_session
+//   head_came or await_head -> admit -> find_route -> authenticate -> (check_revocation) -> find_session ->
+//   (ask_store) -> accept_session
 //     -> choose_backend -> (agree_on_move) -> take_place -> attempt -> (try_again)
-//     -> mark_session -> (keep_session) -> deliver -> finish
+//     -> mark_session -> (keep_session) -> deliver_at_once or deliver -> finish
+//
+// What usually needs no waiting is a plain function, with a coroutine beside it for the rest: a frame costs
+// more than many a phase.
 
 #include "proxy/exchange.h"
-
-#include <boost/asio/post.hpp>
 
 #include "util/text.h"
 
@@ -18,7 +19,10 @@ using FailSide = Failure::Side;
 
 Task<Exchange::End> Exchange::run() {
   forget();
-  if (const End head = co_await read_head(); head != End::keep) co_return head;
+  if (!head_came()) {
+    if (const End head = co_await await_head(); head != End::keep) co_return head;
+  }
+  begin_request();
   if (!admit() || !find_route() || !authenticate()) co_return co_await answer();
   if (may_be_revoked_ && !co_await check_revocation()) co_return co_await answer();
   find_session();
@@ -33,6 +37,8 @@ Task<Exchange::End> Exchange::run() {
   if (failure_ || answer_status_ != 0) co_return co_await answer();
   mark_session();
   if (keep_.any()) co_await keep_session();
+  put_response();
+  if (deliver_at_once()) co_return end_response(true);
   co_return co_await deliver();
 }
 
@@ -124,19 +130,6 @@ Clock::Wall Exchange::wall_now() const noexcept {
   return read_.wall;
 }
 
-Task<bool> Exchange::wait(Clock::Steady deadline) {
-  if (more_) {
-    more_ = false;
-    co_await asio::post(worker_.loop.ctx.get_executor(), asio::deferred);
-    wake_.new_turn();
-    co_return false;
-  }
-  wake_.until(deadline);
-  unsigned bits = wake_.take();
-  if (bits == 0) bits = co_await wake_.any();
-  co_return (bits & Wake::deadline) != 0 && now() >= deadline;
-}
-
 // Phases that need no waiting -----------------------------------------------------------------------
 
 /// Who is asking, and may they? 429 per client address.
@@ -154,12 +147,8 @@ bool Exchange::admit() {
         if (iequals(f.name, id_name) && !f.value.empty()) request_id_text_ = f.value;
     request_id_from_client_ = !request_id_text_.empty();
     if (!request_id_from_client_) {
-      static constexpr char digits[] = "0123456789abcdef";
-      std::uint64_t bits = 0;
-      for (std::size_t i = 0; i < sizeof request_id_; ++i, bits >>= 4) {
-        if (i % 16 == 0) bits = worker_.random.next();
-        request_id_[i] = digits[bits & 15];
-      }
+      for (std::size_t i = 0; i < sizeof request_id_; i += 16)
+        write_hex(worker_.random.next(), request_id_ + i);
       request_id_text_ = {request_id_, sizeof request_id_};
     }
   }

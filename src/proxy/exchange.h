@@ -8,6 +8,7 @@
 // Threading: its worker's thread. Lifetime: borrowed by a Connection while it is active.
 #pragma once
 
+#include <boost/asio/post.hpp>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -54,7 +55,9 @@ class Exchange final : private UrlScope {
   enum class Step : std::uint8_t { done, blocked, more, client_failed, backend_failed };
 
   // Phases, in order.
-  Task<End> read_head();
+  bool head_came();
+  Task<End> await_head();
+  void begin_request();
   bool admit();
   bool find_route();
   bool authenticate();
@@ -68,25 +71,51 @@ class Exchange final : private UrlScope {
   Task<void> attempt();
   bool try_again();
   void mark_session();
+  void put_response();
+  bool deliver_at_once();
   Task<End> deliver();
   Task<End> answer();
 
   // Parts of phases.
   void forget();
   bool pick_pool();
+  bool take_idle_connection();
   Task<bool> open_connection();
   void put_request();
-  Task<void> await_response();
+  Step pump_attempt();
+  struct Patience;
+  Patience patience() const noexcept;
+  bool waits_on(const Patience&);
   Task<bool> forward_interim();
   bool pump_request();
   void record_for_replay(Body body, std::size_t taken);
-  /// Waits for any event; true when the deadline passed. With `more_` set it only lets others run.
-  Task<bool> wait(Clock::Steady deadline);
+  /// Waits for any event; true when the deadline passed. With `more_` set it only lets others run. No
+  /// coroutine, so that waiting costs no frame.
+  auto wait(Clock::Steady deadline) {
+    return asio::async_initiate<const asio::deferred_t, void(bool)>(
+        [this](auto handler, Clock::Steady until) { begin_wait(until, std::move(handler)); }, asio::deferred,
+        deadline);
+  }
+  template <class Handler>
+  void begin_wait(Clock::Steady until, Handler handler) {
+    auto resume = [this, until, handler = std::move(handler)](unsigned bits) mutable {
+      std::move(handler)((bits & Wake::deadline) != 0 && now() >= until);
+    };
+    const bool only_yields = std::exchange(more_, false);
+    if (!only_yields) wake_.until(until);
+    if (!only_yields && !wake_.any_pending()) return wake_.call(std::move(resume));
+    const unsigned bits = only_yields ? 0 : wake_.take();
+    asio::post(worker_.loop.ctx.get_executor(), [this, bits, resume = std::move(resume)]() mutable {
+      wake_.new_turn();
+      resume(bits);
+    });
+  }
   Step pump_response();
   Step pump_rewritten();
   bool may_splice(const Side& from, const Side& to, Splice&) noexcept;
   Step splice(Side& from, Side& to, Splice&, std::uint64_t& passed);
   Task<bool> relay();
+  End end_response(bool complete);
   Task<void> tunnel();
   struct Lane;
   Step pump_lane(Lane&);

@@ -32,25 +32,85 @@ Task<bool> Exchange::wait_for_place() {
   co_return true;
 }
 
+/// What the wait for a response head depends on now.
+struct Exchange::Patience {
+  Clock::Steady deadline, ask_at;
+  bool clients_turn;  // it is the client whose bytes are missing
+};
+
+/// Sends the request while it comes in, and waits for the final response head. Sets failure_ or response_.
 Task<void> Exchange::attempt() {
   ++attempts_;
   attempt_at_ = moved_at_ = now();
   member_->backend->served.fetch_add(1, std::memory_order_relaxed);
-  const bool certain = !idempotent(request_.method) || attempts_ >= pool_->config.failover.attempts;
-  StreamRef idle;
-  if (!fresh_only_) {
-    idle = worker_.idle.take(*member_->backend, pool_->tls, pool_->endpoint(*member_), certain);
+  if (take_idle_connection() || co_await open_connection()) {
+    backend_.attach(wake_, Wake::backend);
+    put_request();
+    for (Step step = pump_attempt(); step == Step::blocked || step == Step::more; step = pump_attempt()) {
+      if (step == Step::more && co_await forward_interim()) continue;
+      if (step == Step::more) fail(FailSide::client, Kind::gone);
+      if (step == Step::more) break;
+      const Patience patient = patience();
+      const bool late = co_await wait(patient.ask_at);
+      if (late && !waits_on(patient)) break;
+    }
   }
-  if (idle) {
-    backend_.use(std::move(idle), true);
-  } else if (!co_await open_connection()) {
-    note_outcome();
-    co_return;
-  }
-  backend_.attach(wake_, Wake::backend);
-  put_request();
-  co_await await_response();
+  if (!failure_) first_byte_time_ = now() - head_at_;
+  if (!failure_ && status_is_failure()) fail(FailSide::backend, Kind::status, response_.status);
   note_outcome();
+}
+
+bool Exchange::take_idle_connection() {
+  if (fresh_only_) return false;
+  const bool certain = !idempotent(request_.method) || attempts_ >= pool_->config.failover.attempts;
+  StreamRef idle = worker_.idle.take(*member_->backend, pool_->tls, pool_->endpoint(*member_), certain);
+  if (!idle) return false;
+  backend_.use(std::move(idle), true);
+  return true;
+}
+
+/// more: an interim response is there. Failures stand in failure_.
+Exchange::Step Exchange::pump_attempt() {
+  if (!pump_request()) {
+    fail_from_client();
+    return Step::client_failed;
+  }
+  const Io io = backend_.read_head(response_, request_.method);
+  const bool unasked = io == Io::ready && response_.status == 101 && !request_.upgrade;
+  if (io == Io::failed || unasked) {
+    const bool malformed = unasked || backend_.failure().kind == SideFailure::Kind::malformed;
+    fail(FailSide::backend, malformed ? Kind::malformed : Kind::reset);
+    return Step::backend_failed;
+  }
+  if (io == Io::ready) return response_.status >= 200 || response_.status == 101 ? Step::done : Step::more;
+  if (!client_.gone()) return Step::blocked;
+  fail(FailSide::client, Kind::gone);
+  return Step::client_failed;
+}
+
+/// Whose turn is it? Ours to wait for: an answer, room at the backend, or more of the client's body.
+Exchange::Patience Exchange::patience() const noexcept {
+  const bool sent = backend_.request_sent() || request_broken_;
+  const bool on_backend = backend_.stream().send_blocked();
+  const Clock::Steady deadline = moved_at_ + (sent         ? timeouts_.response
+                                              : on_backend ? timeouts_.write
+                                                           : client_timeouts().body);
+  // A client that left together with its request raised no event: after a second it is asked once.
+  const Clock::Steady ask_at =
+      sent && !asked_client_ ? std::min(deadline, moved_at_ + std::chrono::seconds(1)) : deadline;
+  return {deadline, ask_at, !sent && !on_backend};
+}
+
+/// The time that was waited for has come. False: that was too long.
+bool Exchange::waits_on(const Patience& patient) {
+  if (patient.ask_at < patient.deadline) {
+    asked_client_ = true;
+    client_.stream().still_open();
+    return true;
+  }
+  fail(patient.clients_turn ? FailSide::client : FailSide::backend,
+       patient.clients_turn ? Kind::client_timeout : Kind::timeout);
+  return false;
 }
 
 /// What live traffic shows of the backend (`health.eject`). A connection that had grown stale shows nothing,
@@ -138,48 +198,6 @@ void Exchange::put_request() {
                                passed_};
   edit_request(context, arena_, out_);
   backend_.put_head(out_);
-}
-
-/// Sends the request while it comes in, and waits for the final response head. Sets failure_ or response_.
-Task<void> Exchange::await_response() {
-  for (;;) {
-    if (!pump_request()) co_return fail_from_client();
-    const Io io = backend_.read_head(response_, request_.method);
-    if (io == Io::ready) {
-      if (response_.status == 101 && !request_.upgrade) co_return fail(FailSide::backend, Kind::malformed);
-      if (response_.status >= 200 || response_.status == 101) break;
-      if (!co_await forward_interim()) co_return fail(FailSide::client, Kind::gone);
-      continue;
-    }
-    if (io == Io::failed) {
-      const bool malformed = backend_.failure().kind == SideFailure::Kind::malformed;
-      co_return fail(FailSide::backend, malformed ? Kind::malformed : Kind::reset);
-    }
-    if (client_.gone()) co_return fail(FailSide::client, Kind::gone);
-    // Whose turn is it? Ours to wait for: an answer, room at the backend, or more of the client's body.
-    const bool sent = backend_.request_sent() || request_broken_;
-    const bool on_backend = backend_.stream().send_blocked();
-    const Clock::Steady deadline = moved_at_ + (sent         ? timeouts_.response
-                                                : on_backend ? timeouts_.write
-                                                             : client_timeouts().body);
-    // A client that left together with its request raised no event: after a second it is asked once.
-    const Clock::Steady ask_at =
-        sent && !asked_client_ ? std::min(deadline, moved_at_ + std::chrono::seconds(1)) : deadline;
-    const bool late = co_await wait(ask_at);
-    if (late && ask_at < deadline) {
-      asked_client_ = true;
-      client_.stream().still_open();
-    } else if (late) {
-      const bool clients_fault = !sent && !on_backend;
-      co_return fail(clients_fault ? FailSide::client : FailSide::backend,
-                     clients_fault ? Kind::client_timeout : Kind::timeout);
-    }
-  }
-  first_byte_time_ = now() - head_at_;
-  if (status_is_failure()) {
-    const std::uint16_t status = response_.status;
-    fail(FailSide::backend, Kind::status, status);
-  }
 }
 
 /// A status that the configuration retries, and somebody else to ask. Otherwise it is passed on as it is.

@@ -12,15 +12,20 @@ using Kind = Failure::Kind;
 using FailSide = Failure::Side;
 using std::chrono::seconds;
 
+/// A whole head, without waiting: the next request came together with the last one.
+bool Exchange::head_came() {
+  return !client_.stream().unread().empty() && client_.read_head(request_) == Io::ready;
+}
+
 /// keep: a head was read. Anything else ends the turn of this connection.
-Task<Exchange::End> Exchange::read_head() {
+Task<Exchange::End> Exchange::await_head() {
   constexpr auto park_after = seconds(1);
   bool began = false;
   Clock::Steady deadline = now() + park_after;
   const Clock::Steady idle_deadline = idle_since_ + client_timeouts().idle;
   for (;;) {
     const Io io = client_.read_head(request_);
-    if (io == Io::ready) break;
+    if (io == Io::ready) co_return End::keep;
     if (io == Io::failed) {
       const SideFailure& f = client_.failure();
       if (f.code == 0) co_return End::close;  // closed between requests, or in the middle of a head
@@ -41,21 +46,35 @@ Task<Exchange::End> Exchange::read_head() {
     started_ = head_at_ = now();
     co_return co_await answer();
   }
+}
+
+void Exchange::begin_request() {
   started_ = head_at_ = touched_ = now();
   snapshot_ = worker_.snapshot;
   const auto& listener = snapshot_->shared->listeners[listener_->slot];
   if (listener != listener_) listener_ = listener;  // a reload changed it
-  co_return End::keep;
+}
+
+void Exchange::put_response() {
+  forced_close_ = last_answer();
+  const std::string_view date =
+      response_.find(Known::date) == nullptr ? worker_.date(wall_now()) : std::string_view();
+  const ResponseContext context{response_, *route_, response_edits_, date, forced_close_};
+  edit_response(context, out_);
+  client_.put_head(out_);
+  const bool unframed = response_.framing.kind == Framing::Kind::until_close ||
+                        response_.framing.kind == Framing::Kind::chunked;
+  if (unframed && request_.minor == 0) forced_close_ = true;
+}
+
+/// All of the response is here and leaves with one write, as most do.
+bool Exchange::deliver_at_once() {
+  moved_at_ = now();
+  return response_.status != 101 && pump_request() && pump_response() == Step::done;
 }
 
 /// The response goes out: head, then body, while what is left of the request still goes in.
 Task<Exchange::End> Exchange::deliver() {
-  forced_close_ = last_answer();
-  const ResponseContext context{response_, *route_, response_edits_, worker_.date(wall_now()), forced_close_};
-  edit_response(context, out_);
-  client_.put_head(out_);
-  if (response_.framing.kind == Framing::Kind::until_close && request_.minor == 0) forced_close_ = true;
-  if (response_.framing.kind == Framing::Kind::chunked && request_.minor == 0) forced_close_ = true;
   if (response_.status == 101) {
     co_await tunnel();
     release_backend();
@@ -65,15 +84,18 @@ Task<Exchange::End> Exchange::deliver() {
     co_return End::close;
   }
   const bool complete = co_await relay();
+  co_return end_response(complete);
+}
+
+Exchange::End Exchange::end_response(bool complete) {
   if (complete && backend_.trailers() != nullptr && served_.reason != Reason::none && !is_outdated())
     hear_state(read_session_fields(*backend_.trailers()), false);
   release_backend();
   if (!complete) client_.abort();
-  co_return finish();
+  return finish();
 }
 
 Task<bool> Exchange::relay() {
-  moved_at_ = now();
   for (;;) {
     if (!pump_request()) {
       fail_from_client();
@@ -318,7 +340,7 @@ void Exchange::release_backend() {
   if (!backend_.has_stream()) return;
   if (backend_.reusable() && !worker_.stopping)
     worker_.idle.put(*member_->backend, pool_->tls, pool_->endpoint(*member_), backend_.release(),
-                     pool_->config.idle_connections);
+                     pool_->config.idle_connections, now());
   else
     backend_.abort();
   backend_.release();

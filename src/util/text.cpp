@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <vector>
 
 namespace remora {
@@ -92,6 +93,19 @@ void append_decimal(std::string& out, std::uint64_t n) {
 }
 void append_hex(std::string& out, std::uint64_t n) {
   append_base(out, n, 16);
+}
+
+void write_hex(std::uint64_t n, char* out) noexcept {
+  static constexpr auto pairs = [] {
+    std::array<char, 512> table{};
+    constexpr std::string_view digits = "0123456789abcdef";
+    for (std::size_t i = 0; i < 256; ++i) {
+      table[2 * i] = digits[i >> 4];
+      table[2 * i + 1] = digits[i & 15];
+    }
+    return table;
+  }();
+  for (int shift = 56; shift >= 0; shift -= 8, out += 2) std::memcpy(out, &pairs[(n >> shift & 255) * 2], 2);
 }
 
 void append_hex(std::string& out, const std::uint8_t* bytes, std::size_t n) {

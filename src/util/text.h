@@ -60,6 +60,8 @@ constexpr int hex_value(char c) noexcept {
 /// Appends a decimal number.
 void append_decimal(std::string& out, std::uint64_t n);
 void append_hex(std::string& out, std::uint64_t n);
+/// The sixteen hexadecimal digits of a number.
+void write_hex(std::uint64_t n, char* out) noexcept;
 /// Two hexadecimal digits a byte.
 void append_hex(std::string& out, const std::uint8_t* bytes, std::size_t n);
 

@@ -64,7 +64,10 @@ class Kinds : public ::testing::Test {
   /// The response field as the client gets it.
   std::string marked(const std::string& name) {
     for (std::size_t i = 0; i < answer_text_.size(); ++i)
-      if (answer_text_[i].first == name) return std::string(edited(edits_.fields, i, answer_text_[i].second));
+      if (answer_text_[i].first == name) {
+        const Field original{name, answer_text_[i].second};
+        return std::string(edited(edits_.fields, i, original).value);
+      }
     return "";
   }
   Served begun() {

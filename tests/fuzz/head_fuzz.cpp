@@ -1,9 +1,12 @@
-// Request and response heads: any bytes, cut anywhere. What parses must be made of views into the input.
+// Request and response heads: any bytes, cut anywhere. What parses must be made of views into the input,
+// and what we accept Boost.Beast accepts with the same views.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
+#include "http/grammar.h"
 #include "http/head.h"
+#include "support/beast_head.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace remora;
@@ -23,6 +26,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (request) {
       RequestHead out;
       if (parse_request_head(head, response_limits(), out).status != Parsed::Status::ok) continue;
+      RequestLine line;
+      if (!parse_request_line(head.substr(0, head.find('\r')), line) ||
+          !test::beast_agrees(head, out, line.target))
+        std::abort();
       inside(out.method_text);
       inside(out.host);
       for (const Field& f : out.fields) inside(f.value);
@@ -30,6 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     } else {
       ResponseHead out;
       if (parse_response_head(head, Method::get, out).status != Parsed::Status::ok) continue;
+      if (!test::beast_agrees(head, out)) std::abort();
       for (const Field& f : out.fields) inside(f.name);
     }
   }

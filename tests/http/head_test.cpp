@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "http/grammar.h"
 #include "http/target.h"
 
 namespace remora {

@@ -1,0 +1,74 @@
+// OutText: text on its way out, built from many short pieces.
+//
+// Why not std::string: it cannot be made longer without either a call for each of the thirty pieces of a head or
+// zeros that are written for nothing. Keeps its memory when cleared.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <string_view>
+
+namespace remora {
+
+class OutText {
+ public:
+  /// Longer by `n` bytes, which the caller writes: where they begin.
+  char* extend(std::size_t n) {
+    if (capacity_ - size_ < n) grow(n);
+    size_ += n;
+    return data_.get() + size_ - n;
+  }
+  OutText& append(std::string_view piece) {
+    put(extend(piece.size()), piece);
+    return *this;
+  }
+  /// Writes a piece and says where the next one goes.
+  static char* put(char* to, std::string_view piece) noexcept {
+    copy(to, piece.data(), piece.size());
+    return to + piece.size();
+  }
+  OutText& operator+=(std::string_view piece) { return append(piece); }
+  OutText& operator+=(char c) { return append({&c, 1}); }
+  void clear() noexcept { size_ = 0; }
+  bool empty() const noexcept { return size_ == 0; }
+  std::size_t size() const noexcept { return size_; }
+  const char* data() const noexcept { return data_.get(); }
+
+ private:
+  /// Short pieces by two moves that may overlap, long ones by the library.
+  static void copy(char* to, const char* from, std::size_t n) noexcept {
+    if (n > 32) {
+      std::memcpy(to, from, n);
+    } else if (n >= 16) {
+      move<16>(to, from, n);
+    } else if (n >= 8) {
+      move<8>(to, from, n);
+    } else if (n >= 4) {
+      move<4>(to, from, n);
+    } else if (n >= 2) {
+      move<2>(to, from, n);
+    } else if (n == 1) {
+      *to = *from;
+    }
+  }
+  template <std::size_t step>
+  static void move(char* to, const char* from, std::size_t n) noexcept {
+    char first[step], last[step];
+    std::memcpy(first, from, step);
+    std::memcpy(last, from + n - step, step);
+    std::memcpy(to, first, step);
+    std::memcpy(to + n - step, last, step);
+  }
+  void grow(std::size_t by) {
+    const std::size_t wanted = (size_ + by) * 2 < 512 ? 512 : (size_ + by) * 2;
+    std::unique_ptr<char[]> bigger(new char[wanted]);
+    if (size_ > 0) std::memcpy(bigger.get(), data_.get(), size_);
+    data_ = std::move(bigger);
+    capacity_ = wanted;
+  }
+
+  std::unique_ptr<char[]> data_;
+  std::size_t size_ = 0, capacity_ = 0;
+};
+
+}  // namespace remora
