@@ -122,7 +122,11 @@ void BodyReader::consume(Stream& stream, std::size_t n) {
 }
 
 std::uint64_t BodyReader::raw_left(const Stream& stream) const noexcept {
-  if (run_count_ > 0 || ended_ || decoded_ > 0 || !stream.can_splice_from()) return 0;
+  return run_count_ > 0 || decoded_ > 0 || !stream.can_splice_from() ? 0 : raw_behind(stream);
+}
+
+std::uint64_t BodyReader::raw_behind(const Stream& stream) const noexcept {
+  if (ended_ || !stream.can_splice_behind()) return 0;
   if (framing_.kind == Kind::until_close) return std::numeric_limits<std::uint64_t>::max();
   return framing_.kind == Kind::length ? left_ : 0;
 }
@@ -135,8 +139,9 @@ void BodyReader::skip_raw(std::uint64_t n) noexcept {
 
 // BodyWriter ----------------------------------------------------------------------------------------
 
-void BodyWriter::start(Kind kind) noexcept {
+void BodyWriter::start(Kind kind, bool closes) noexcept {
   kind_ = kind;
+  closes_ = closes;
   chunk_left_ = 0;
   end_staged_ = false;
   finished_ = false;
@@ -183,7 +188,8 @@ Taken BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trai
   }
   if (!tail_.empty()) runs[count++] = asio::const_buffer(tail_.data(), tail_.size());
 
-  const Stream::Sent sent = stream.send({runs, count});
+  const Stream::Sent sent =
+      stream.send({runs, count}, body.more || (closes_ && body.last && payload == body.size()));
   if (sent.io == Io::failed) {
     failure = {SideFailure::Kind::reset, 0, "the connection broke while sending"};
     taken.io = Io::failed;

@@ -22,7 +22,9 @@ class BodyReader {
   void consume(Stream&, std::size_t n);
   /// The end was seen and every byte consumed.
   bool complete() const noexcept { return ended_ && run_count_ == 0; }
+  bool holds_any() const noexcept { return run_count_ > 0; }
   std::uint64_t raw_left(const Stream&) const noexcept;
+  std::uint64_t raw_behind(const Stream&) const noexcept;
   void skip_raw(std::uint64_t n) noexcept;
   const std::vector<Field>* trailers() const noexcept {
     return chunks_.trailers().empty() ? nullptr : &chunks_.trailers();
@@ -51,12 +53,14 @@ class BodyReader {
 /// Frames a body towards the stream, behind whatever head was staged.
 class BodyWriter {
  public:
-  void start(Framing::Kind kind) noexcept;
+  /// `closes`: the stream ends with the message.
+  void start(Framing::Kind kind, bool closes = false) noexcept;
   /// Bytes that leave before anything else: heads, framing.
   OutText& staged() noexcept { return staged_; }
   bool has_staged() const noexcept { return staged_at_ < staged_.size(); }
   Taken send(Stream&, Body, const std::vector<Field>* trailers, SideFailure&);
   bool finished() const noexcept { return finished_; }
+  bool chunks() const noexcept { return kind_ == Framing::Kind::chunked; }
   bool takes_raw() const noexcept { return kind_ != Framing::Kind::chunked && !has_staged(); }
   /// Some byte of the current message was given to the kernel.
   bool began() const noexcept { return began_; }
@@ -68,6 +72,7 @@ class BodyWriter {
   OutText tail_;  // CRLF, last chunk, trailers
   Framing::Kind kind_ = Framing::Kind::none;
   std::uint64_t chunk_left_ = 0;
+  bool closes_ = false;
   bool end_staged_ = false, finished_ = false, began_ = false;
 };
 

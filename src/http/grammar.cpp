@@ -33,7 +33,8 @@ bool has_forbidden_byte(std::string_view line) noexcept {
   const std::size_t n = line.size();
   bool suspicious = n < sizeof(Sixteen);
   if (!suspicious) {
-    for (std::size_t i = 0; i + sizeof(Sixteen) <= n; i += sizeof(Sixteen)) suspicious |= any_control<Sixteen>(p + i);
+    for (std::size_t i = 0; i + sizeof(Sixteen) <= n; i += sizeof(Sixteen))
+      suspicious |= any_control<Sixteen>(p + i);
     suspicious |= any_control<Sixteen>(p + n - sizeof(Sixteen));  // the rest, and some once more
   }
   return suspicious && std::any_of(line.begin(), line.end(), is_forbidden);
@@ -80,14 +81,16 @@ bool parse_field_lines(std::string_view lines, std::vector<Field>& out) {
     if (at == name || at == end || *at != ':') return false;
     const std::string_view name_text(name, static_cast<std::size_t>(at - name));
     ++at;
-    const char* const lf = static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
+    const char* const lf =
+        static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
     if (lf == nullptr || lf[-1] != '\r') return false;
     const char* const line_end = lf - 1;
     const char *first = at, *last = line_end;
     while (first != last && (*first == ' ' || *first == '\t')) ++first;
     while (first != last && (last[-1] == ' ' || last[-1] == '\t')) --last;
     const bool as_we_write = first == at + 1 && *at == ' ' && last == line_end;
-    out.push_back({name_text, {first, static_cast<std::size_t>(last - first)}, known_field(name_text), as_we_write});
+    out.push_back(
+        {name_text, {first, static_cast<std::size_t>(last - first)}, known_field(name_text), as_we_write});
     at = lf + 1;
   }
   return at == end || (end - at == 2 && at[1] == '\n');
@@ -200,7 +203,6 @@ bool same_name(const char* name, const char* known, std::size_t n) noexcept {
   return (difference & ~std::uint64_t{0x2020202020202020}) == 0;
 }
 }  // namespace
-
 
 Known known_field(std::string_view n) noexcept {
   if (n.size() >= 7 && (n[6] == '-' || n[6] == '_') && same_name(n.data(), "remora", 6)) return Known::remora;

@@ -38,7 +38,8 @@ bool parse_status_line(std::string_view line, StatusLine& out) noexcept;
 /// forbidden byte in a line. False: a line is no field.
 bool parse_field_lines(std::string_view lines, std::vector<Field>& out);
 
-/// Parses a block of trailer lines (each ended by CRLF). False: malformed, or a field that may not stand there.
+/// Parses a block of trailer lines (each ended by CRLF). False: malformed, or a field that may not stand
+/// there.
 bool parse_trailers(std::string_view lines, std::vector<Field>& out);
 
 /// Classifies a field name. REQUIRES: it is a token.

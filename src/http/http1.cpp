@@ -115,6 +115,7 @@ void Http1Client::put_head(const OutHead& head) {
   put_status_line(head, out);
   put_fields(head, out);
   Kind kind = head.framing.kind;
+  bool closes = false;
   if (head.status == 101) {
     out.append("Connection: upgrade\r\nUpgrade: ").append(head.upgrade).append("\r\n");
     kind = Kind::none;
@@ -123,14 +124,14 @@ void Http1Client::put_head(const OutHead& head) {
     if (kind == Kind::until_close && minor_ == 1) kind = Kind::chunked;
     if (kind == Kind::chunked && minor_ == 0) kind = Kind::until_close;
     if (kind == Kind::chunked) out += "Transfer-Encoding: chunked\r\n";
-    const bool closes = head.close || kind == Kind::until_close;
+    closes = head.close || kind == Kind::until_close;
     if (closes)
       out += "Connection: close\r\n";
     else if (minor_ == 0)
       out += "Connection: keep-alive\r\n";
   }
   out += "\r\n";
-  writer_.start(kind);
+  writer_.start(kind, closes);
 }
 
 void Http1Client::put_interim(const OutHead& head) {
@@ -161,6 +162,7 @@ void Http1Client::tunnel() {
   reader_.start({Kind::until_close, 0}, {});
   writer_.start(Kind::until_close);
   stream_->unpin();
+  stream_->rely_on_events();
 }
 
 void Http1Client::abort() noexcept {
@@ -179,7 +181,7 @@ bool Http1Client::gone() const noexcept {
 void Http1Backend::use(StreamRef stream, bool reused) {
   stream_ = std::move(stream);
   reused_ = reused;
-  have_head_ = keep_alive_ = answered_ = tunnel_ = false;
+  have_head_ = keep_alive_ = answered_ = tunnel_ = long_body_ = false;
   failure_ = {};
   scanner_.reset();
   writer_.reset();
@@ -187,6 +189,7 @@ void Http1Backend::use(StreamRef stream, bool reused) {
 }
 
 StreamRef Http1Backend::release() {
+  if (stream_) stream_->receive_little(long_body_);
   return std::exchange(stream_, StreamRef());
 }
 
@@ -239,6 +242,11 @@ Io Http1Backend::read_head(ResponseHead& head, Method asked) {
     have_head_ = true;
     keep_alive_ = head.keep_alive;
     reader_.start(head.framing, {});
+    // What this connection brings once it brings again: a long body is best spliced, and then only its head
+    // read.
+    constexpr std::uint64_t worth_splicing = 48 * 1024;
+    long_body_ = head.framing.kind == Kind::length && head.framing.length >= worth_splicing;
+    stream_->receive_little(false);
   }
   return Io::ready;
 }
@@ -251,6 +259,7 @@ void Http1Backend::tunnel() {
   tunnel_ = true;
   reader_.start({Kind::until_close, 0}, {});
   writer_.start(Kind::until_close);
+  stream_->rely_on_events();
 }
 
 void Http1Backend::abort() noexcept {

@@ -21,9 +21,13 @@ class Http1Client final : public ClientSide {
   void consume(std::size_t n) override { reader_.consume(*stream_, n); }
   const std::vector<Field>* trailers() const noexcept override { return reader_.trailers(); }
   Taken send(Body body, const std::vector<Field>* trailers) override;
+  bool holds_body() const noexcept override { return reader_.holds_any(); }
   std::uint64_t raw_left() const noexcept override { return reader_.raw_left(*stream_); }
+  std::uint64_t raw_behind() const noexcept override { return reader_.raw_behind(*stream_); }
   void skip_raw(std::uint64_t n) noexcept override { reader_.skip_raw(n); }
   bool takes_raw() const noexcept override { return writer_.takes_raw() && stream_->can_splice_to(); }
+  /// takes_raw(), once what is staged has left.
+  bool takes_raw_next() const noexcept { return !writer_.chunks() && stream_->can_splice_to(); }
   Stream& stream() const noexcept override { return *stream_; }
   void tunnel() override;
   void abort() noexcept override;
@@ -71,8 +75,13 @@ class Http1Backend final : public BackendSide {
   void consume(std::size_t n) override { reader_.consume(*stream_, n); }
   const std::vector<Field>* trailers() const noexcept override { return reader_.trailers(); }
   Taken send(Body body, const std::vector<Field>* trailers) override;
+  bool holds_body() const noexcept override { return reader_.holds_any(); }
   std::uint64_t raw_left() const noexcept override { return reader_.raw_left(*stream_); }
-  void skip_raw(std::uint64_t n) noexcept override { reader_.skip_raw(n); }
+  std::uint64_t raw_behind() const noexcept override { return reader_.raw_behind(*stream_); }
+  void skip_raw(std::uint64_t n) noexcept override {
+    reader_.skip_raw(n);
+    if (reader_.complete()) stream_->assume_drained();
+  }
   bool takes_raw() const noexcept override { return writer_.takes_raw() && stream_->can_splice_to(); }
   Stream& stream() const noexcept override { return *stream_; }
   void tunnel() override;
@@ -93,6 +102,7 @@ class Http1Backend final : public BackendSide {
   BodyWriter writer_;
   SideFailure failure_;
   bool reused_ = false, have_head_ = false, keep_alive_ = false, answered_ = false, tunnel_ = false;
+  bool long_body_ = false;
 };
 
 }  // namespace remora

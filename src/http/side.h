@@ -22,6 +22,7 @@ namespace remora {
 struct Body {
   std::span<const asio::const_buffer> runs;
   bool last = false;  // nothing follows these runs, but trailers
+  bool more = false;  // more follows at once, past this side (splicing)
   std::size_t size() const noexcept {
     std::size_t n = 0;
     for (const auto& r : runs) n += r.size();
@@ -73,9 +74,13 @@ class Side {
   virtual const std::vector<Field>* trailers() const noexcept = 0;
   /// At most one gathered write: a staged head, framing and runs. `trailers` count when body.last.
   virtual Taken send(Body, const std::vector<Field>* trailers) = 0;
+  /// body() has bytes already.
+  virtual bool holds_body() const noexcept = 0;
   /// Body bytes still to be received, if they may go on as they are and none is here yet (splicing); 0: not
   /// so.
   virtual std::uint64_t raw_left() const noexcept = 0;
+  /// The same for what is still to come behind body().
+  virtual std::uint64_t raw_behind() const noexcept = 0;
   /// So many of them were received past this side.
   virtual void skip_raw(std::uint64_t) noexcept = 0;
   /// Body bytes may be written to the stream past this side: no framing, nothing staged.

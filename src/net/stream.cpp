@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <cerrno>
 #include <cstring>
@@ -17,7 +18,7 @@ error_code last_error() {
 }
 /// A head and a small body are laid side by side: copying some hundred bytes costs less than a gathered
 /// write.
-ssize_t send_once(int fd, iovec* iov, std::size_t count, std::size_t total) {
+ssize_t send_once(int fd, iovec* iov, std::size_t count, std::size_t total, int flags) {
   constexpr std::size_t worth_copying = 4096;
   char together[worth_copying];
   if (count > 1 && total <= worth_copying) {
@@ -33,9 +34,7 @@ ssize_t send_once(int fd, iovec* iov, std::size_t count, std::size_t total) {
   message.msg_iov = iov;
   message.msg_iovlen = count;
   ssize_t n = 0;
-  do
-    n = count == 1 ? ::send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
-                   : ::sendmsg(fd, &message, MSG_NOSIGNAL);
+  do n = count == 1 ? ::send(fd, iov[0].iov_base, iov[0].iov_len, flags) : ::sendmsg(fd, &message, flags);
   while (n < 0 && errno == EINTR);
   return n;
 }
@@ -116,7 +115,9 @@ std::size_t Stream::make_room(Input& in) {
       in.buffer = loop_.buffers.take(BufferPool::large);
     in.begin = in.end = in.floor;
   }
-  if (in.end < in.buffer.size()) return in.buffer.size() - in.end;
+  constexpr std::size_t little = 4096;
+  if (in.end < in.buffer.size())
+    return little_ ? std::min(little, in.buffer.size() - in.end) : in.buffer.size() - in.end;
   if (in.begin > in.floor) {
     std::memmove(in.buffer.data() + in.floor, in.buffer.data() + in.begin, in.end - in.begin);
     in.end = in.floor + (in.end - in.begin);
@@ -135,6 +136,10 @@ Io Stream::receive(Input& in) {
   if (closed_) return fail(asio::error::bad_descriptor);
   const std::size_t room = make_room(in);
   if (room == 0) return Io::blocked;  // behind a pinned head; the owner consumes first
+  if (by_events_ && exhausted_) {
+    start_read(in, room, false);
+    return Io::blocked;
+  }
   // Bytes are needed, so the kernel is asked even after a short receive: an end that came together with the
   // last bytes raised no event of its own.
   ssize_t n = 0;
@@ -157,11 +162,21 @@ Io Stream::receive(Input& in) {
   return Io::blocked;
 }
 
+void Stream::assume_drained() noexcept {
+  exhausted_ = true;
+  was_short_ = wake_ != nullptr;
+  if (was_short_) short_turn_ = wake_->turn();
+}
+
 bool Stream::still_open() noexcept {
   if (closed_ || error_ || wire_ended_) return false;
   char peeked = 0;
   const ssize_t n = ::recv(fd(), &peeked, 1, MSG_PEEK);
-  if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+  if (n < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return true;
+    fail(last_error());  // told once: nobody would hear of it again
+    return false;
+  }
   if (n == 0) {
     wire_ended_ = true;
     if (!tls_) ended_ = true;
@@ -221,7 +236,12 @@ void Stream::unpin() noexcept {
 
 // Sending -------------------------------------------------------------------------------------------
 
-Stream::Sent Stream::send(std::span<const asio::const_buffer> runs) {
+int Stream::send_flags() const noexcept {
+  return more_follows_ ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+}
+
+Stream::Sent Stream::send(std::span<const asio::const_buffer> runs, bool more_follows) {
+  more_follows_ = more_follows;
   if (error_ || send_error_) return {0, Io::failed};
   if (closed_) return {0, fail(asio::error::bad_descriptor)};
   if (write_waiting_) return {0, Io::blocked};
@@ -240,7 +260,7 @@ Stream::Sent Stream::send_plain(std::span<const asio::const_buffer> runs) {
     total += run.size();
   }
   if (count == 0) return {0, Io::ready};
-  const ssize_t n = send_once(fd(), iov, count, total);
+  const ssize_t n = send_once(fd(), iov, count, total, send_flags());
   if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return {0, fail_send(last_error())};
   const std::size_t sent = n < 0 ? 0 : static_cast<std::size_t>(n);
   if (sent == total) return {sent, Io::ready};

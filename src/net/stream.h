@@ -66,8 +66,16 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   /// At most one receive. ready: unread() grew, or peer_closed() became true. While one is pending: blocked.
   /// Look at unread() first: a pending receive may have completed into it already.
   Io fill();
+  /// From now on fill() asks the kernel only when an event says that something is there: half the receives of
+  /// a stream of short messages. Who wants this asks still_open() when it has been quiet for a moment.
+  void rely_on_events() noexcept { by_events_ = true; }
   /// Sees to it that a receive is pending, so that the peer's end is noticed. Reads nothing now.
   void arm();
+  /// All that was to come has just been spliced: as after a short receive, the kernel need not be asked
+  /// again.
+  void assume_drained() noexcept;
+  /// Receives take a head's worth at most, so that a long body behind it can be spliced; or all there is.
+  void receive_little(bool little) noexcept { little_ = little && !tls_; }
   void consume(std::size_t n) noexcept { in_.begin += n; }
   /// Keeps the first `n` unread bytes where they are (views point there) and consumes them.
   void consume_pinned(std::size_t n);
@@ -85,7 +93,9 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   };
   /// One gathered write. blocked: not all was taken, and the bit will come when there is room. After
   /// `blocked` on TLS the next call must begin with the same bytes.
-  Sent send(std::span<const asio::const_buffer> runs);
+  /// `more_follows`: spliced bytes, or the end of the stream, follow at once: the last of these travel with
+  /// them instead of in a segment of their own.
+  Sent send(std::span<const asio::const_buffer> runs, bool more_follows = false);
   bool send_blocked() const noexcept { return write_waiting_; }
   /// The bit comes when the socket can be written to (a connection in progress is then decided).
   void wait_writable() { arm_write(); }
@@ -94,9 +104,9 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
 
   // Splicing (net/splice.h) ------------------------------------------------------------------------
   /// Plain, open, and with nothing received that would have to go first.
-  bool can_splice_from() const noexcept {
-    return !tls_ && in_.empty() && !reading_ && !ended_ && !closed_ && !error_;
-  }
+  bool can_splice_from() const noexcept { return in_.empty() && can_splice_behind(); }
+  /// What comes behind the bytes that were received.
+  bool can_splice_behind() const noexcept { return !tls_ && !reading_ && !ended_ && !closed_ && !error_; }
   bool can_splice_to() const noexcept { return !tls_ && !closed_; }
   /// blocked: nothing was there; the bit comes when something is. ready and no bytes: peer_closed().
   Sent splice_to_pipe(int pipe, std::size_t most);
@@ -141,6 +151,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   };
 
   Io receive(Input& in);
+  int send_flags() const noexcept;
   std::size_t make_room(Input& in);
   void start_read(Input& in, std::size_t room, bool drained);
   void received(const error_code& ec, std::size_t n) override;
@@ -165,7 +176,8 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   bool exhausted_ = false;   // the last receive was short: the kernel has no more for now
   bool wire_ended_ = false;  // FIN from the peer
   bool ended_ = false;       // end of the (decrypted) byte stream
-  bool was_short_ = false;   // the last receive was, asked for by us, in `short_turn_` of `wake_`
+  bool by_events_ = false, more_follows_ = false, little_ = false;
+  bool was_short_ = false;  // the last receive was, asked for by us, in `short_turn_` of `wake_`
   unsigned short_turn_ = 0;
   std::size_t room_ = 0;  // of the pending receive
   // While an operation is pending it refers to this object, which must then not go away.

@@ -227,7 +227,7 @@ int TlsSession::bio_write(BIO* bio, const char* data, int size) {
   auto& stream = *static_cast<Stream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   ssize_t n = 0;
-  do n = ::send(stream.fd(), data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+  do n = ::send(stream.fd(), data, static_cast<std::size_t>(size), stream.send_flags());
   while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) BIO_set_retry_write(bio);
   return static_cast<int>(n);

@@ -112,6 +112,7 @@ class Exchange final : private UrlScope {
   }
   Step pump_response();
   Step pump_rewritten();
+  bool splice_ahead();
   bool may_splice(const Side& from, const Side& to, Splice&) noexcept;
   Step splice(Side& from, Side& to, Splice&, std::uint64_t& passed);
   Task<bool> relay();

@@ -146,7 +146,11 @@ Exchange::Step Exchange::pump_response() {
     }
     const Io io = backend_.fill();
     if (io == Io::failed) return Step::backend_failed;
-    const Body body = io == Io::ready ? backend_.body() : Body{};
+    Body body = io == Io::ready ? backend_.body() : Body{};
+    if (splice_ahead() || response_splice_.holds_any()) {
+      body.last = false;
+      body.more = true;
+    }
     const Taken taken = client_.send(body, backend_.trailers());
     if (taken.io == Io::failed) return Step::client_failed;
     response_bytes_ += taken.bytes;
@@ -158,11 +162,25 @@ Exchange::Step Exchange::pump_response() {
   return Step::more;
 }
 
+namespace {
+constexpr std::uint64_t worth_splicing = 32 * 1024;
+}
+
+/// What is there of a long body behind its first bytes goes into the pipe before these leave, so that they
+/// need no segment of their own.
+bool Exchange::splice_ahead() {
+  const std::uint64_t left = backend_.raw_behind();
+  if (left < worth_splicing || !client_.takes_raw_next() || !response_splice_.start(worker_.loop.pipes))
+    return false;
+  const Splice::Moved moved = response_splice_.take(backend_.stream(), left);
+  backend_.skip_raw(moved.taken);
+  return moved.taken > 0;
+}
+
 /// Long bodies between plain sockets need not come through this process.
 bool Exchange::may_splice(const Side& from, const Side& to, Splice& splice) noexcept {
-  constexpr std::uint64_t worthwhile = 32 * 1024;
-  if (splice.holds_any()) return true;
-  return from.raw_left() >= worthwhile && to.takes_raw() && splice.start(worker_.loop.pipes);
+  if (splice.holds_any()) return to.takes_raw() && !from.holds_body();  // what came before it goes first
+  return from.raw_left() >= worth_splicing && to.takes_raw() && splice.start(worker_.loop.pipes);
 }
 
 /// One step of it. backend_failed stands for `from`, client_failed for `to`.
@@ -240,23 +258,35 @@ Exchange::Step Exchange::pump_lane(Lane& lane) {
   return Step::more;
 }
 
-/// After 101: bytes both ways until both have ended, one broke, or nothing moved for `timeouts.tunnel`.
+/// After 101: bytes both ways until both have ended, one broke, or nothing moved for `timeouts.tunnel`. An
+/// end that came together with the last bytes raised no event: when it has been quiet for a moment, it is
+/// asked for.
 Task<void> Exchange::tunnel() {
+  constexpr auto quiet = std::chrono::milliseconds(20);
   client_.tunnel();
   backend_.tunnel();
   Lane in{client_, backend_, backend_.stream()}, out{backend_, client_, client_.stream()};
   moved_at_ = now();
+  bool asked = false;
   for (;;) {
+    const Clock::Steady before = moved_at_;
     const Step a = pump_lane(in), b = pump_lane(out);
     response_bytes_ = out.bytes;
     const bool broken = a == Step::backend_failed || a == Step::client_failed || b == Step::backend_failed ||
                         b == Step::client_failed || !client_.stream().is_open();
     if (broken || (in.ended && out.ended)) co_return;
     more_ = a == Step::more || b == Step::more;
+    asked = asked && moved_at_ == before;
     const Clock::Steady deadline = moved_at_ + client_timeouts().tunnel;
-    const bool late = co_await wait(std::min(deadline, next_touch()));
+    const Clock::Steady ask_at = asked ? deadline : moved_at_ + quiet;
+    const Clock::Steady until = std::min(std::min(deadline, next_touch()), ask_at);
+    const bool late = co_await wait(until);
     if (now() >= next_touch()) touch_session();
     if (late && now() >= deadline) co_return;
+    if (asked || !late || now() < ask_at) continue;
+    asked = true;
+    client_.stream().still_open();
+    backend_.stream().still_open();
   }
 }
 

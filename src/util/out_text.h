@@ -1,7 +1,7 @@
 // OutText: text on its way out, built from many short pieces.
 //
-// Why not std::string: it cannot be made longer without either a call for each of the thirty pieces of a head or
-// zeros that are written for nothing. Keeps its memory when cleared.
+// Why not std::string: it cannot be made longer without either a call for each of the thirty pieces of a head
+// or zeros that are written for nothing. Keeps its memory when cleared.
 #pragma once
 
 #include <cstring>

@@ -285,6 +285,34 @@ TEST(Streaming, LargeBodiesArriveWholeBothWays) {
   }
 }
 
+// Long bodies ---------------------------------------------------------------------------------------
+
+/// Heads are read alone and the bodies behind them spliced (from the second one on); nothing may overtake
+/// what the client's full socket did not take yet.
+TEST(LongBodies, ArriveInOrderAtAClientThatDoesNotReadForAWhile) {
+  const auto body = [](int n) {
+    std::string text(64 * 1024 + static_cast<std::size_t>(n) * 1111, 'x');
+    for (std::size_t i = 0; i + 8 <= text.size(); i += 8)
+      std::snprintf(text.data() + i, 8, "%02d%05zu", n % 100, i % 100000);
+    return text;
+  };
+  Origin a(answering(
+      [&](const std::string& head, const std::string&) { return ok(body(std::atoi(head.c_str() + 5))); }));
+  Remora remora(simple_config({a.address()}));
+  Socket s = remora.connect();
+  constexpr int requests = 60;
+  std::string all;
+  for (int i = 0; i < requests; ++i) all += get("/" + std::to_string(i));
+  s.send(all);
+  std::this_thread::sleep_for(300ms);  // until both sockets are full
+  for (int i = 0; i < requests; ++i) {
+    const Reply r = s.receive_reply();
+    ASSERT_EQ(r.status, 200) << i;
+    ASSERT_TRUE(r.body == body(i)) << i;
+    if (i % 7 == 0) std::this_thread::sleep_for(10ms);
+  }
+}
+
 // Upgrade -------------------------------------------------------------------------------------------
 
 const std::string upgrade_request =
@@ -329,6 +357,26 @@ TEST(Tunnel, EndsWhenNothingMovesForTheTimeout) {
   s.receive_head();
   EXPECT_EQ(s.receive_exactly(5), "first");
   EXPECT_TRUE(s.closed_by_peer(5s));
+}
+
+/// The end raises no event of its own when it comes together with the last bytes.
+TEST(Tunnel, AnEndThatComesWithTheLastBytesIsPassedOn) {
+  Origin a([](Socket& s) {
+    s.receive_head();
+    s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    const std::string all = s.receive_all();  // until the client's end
+    s.send("got " + all);
+  });
+  Remora remora(simple_config({a.address()}));
+  for (int i = 0; i < 20; ++i) {
+    Socket s = remora.connect();
+    s.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    ASSERT_NE(s.receive_head().find(" 101 "), std::string::npos);
+    s.send("some");
+    s.send("thing");
+    s.shutdown_send();
+    ASSERT_EQ(s.receive_all(), "got something");
+  }
 }
 
 TEST(Tunnel, ARefusedUpgradeIsAnOrdinaryResponse) {

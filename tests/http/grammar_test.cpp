@@ -26,9 +26,10 @@ TEST(Grammar, RequestLines) {
   EXPECT_EQ(line.minor, 1U);
   EXPECT_TRUE(parse_request_line("x!#$%&'*+-.^_`|~9 * HTTP/1.0", line));
   EXPECT_EQ(line.minor, 0U);
-  for (const char* bad : {"", "GET", "GET ", "GET /", "GET / ", "GET / HTTP/1.1 ", "GET  / HTTP/1.1", "GET /  HTTP/1.1",
-                          " GET / HTTP/1.1", "G@T / HTTP/1.1", "GET / HTTP/1.2", "GET / HTTP/2.0", "GET / http/1.1",
-                          "GET / HTTP/1.11", "GET /a b HTTP/1.1", "GET\t/ HTTP/1.1", "GET /\ta HTTP/1.1"})
+  for (const char* bad :
+       {"", "GET", "GET ", "GET /", "GET / ", "GET / HTTP/1.1 ", "GET  / HTTP/1.1", "GET /  HTTP/1.1",
+        " GET / HTTP/1.1", "G@T / HTTP/1.1", "GET / HTTP/1.2", "GET / HTTP/2.0", "GET / http/1.1",
+        "GET / HTTP/1.11", "GET /a b HTTP/1.1", "GET\t/ HTTP/1.1", "GET /\ta HTTP/1.1"})
     EXPECT_FALSE(parse_request_line(bad, line)) << bad;
 }
 
@@ -40,8 +41,9 @@ TEST(Grammar, StatusLines) {
   EXPECT_TRUE(parse_status_line("HTTP/1.0 404 ", line));
   EXPECT_EQ(line.reason, "");
   EXPECT_TRUE(parse_status_line("HTTP/1.1 204", line));  // RFC 9112 4; a common sight
-  for (const char* bad : {"", "HTTP/1.1", "HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/1.1 20x OK", "HTTP/1.1  200 OK",
-                          "HTTP/1.1\t200 OK", "HTTP/2.0 200 OK", "HTTP/1.1 +20 OK", "HTTP/1.1 200OK"})
+  for (const char* bad :
+       {"", "HTTP/1.1", "HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/1.1 20x OK", "HTTP/1.1  200 OK",
+        "HTTP/1.1\t200 OK", "HTTP/2.0 200 OK", "HTTP/1.1 +20 OK", "HTTP/1.1 200OK"})
     EXPECT_FALSE(parse_status_line(bad, line)) << bad;
 }
 
@@ -57,7 +59,8 @@ TEST(Grammar, FieldLines) {
   EXPECT_FALSE(fields[2].whole_line);
   EXPECT_EQ(fields[3].known, Known::cookie);
   EXPECT_FALSE(fields[3].whole_line);
-  for (const char* bad : {": a\r\n", "A : b\r\n", "A\r\n", "A b: c\r\n", "A", "A:", "A: b", "A: b\n", "(A): b\r\n", "\xc3\xa4: b\r\n"})
+  for (const char* bad : {": a\r\n", "A : b\r\n", "A\r\n", "A b: c\r\n", "A", "A:", "A: b", "A: b\n",
+                          "(A): b\r\n", "\xc3\xa4: b\r\n"})
     EXPECT_FALSE(has_fields(bad)) << bad;
   EXPECT_TRUE(has_fields("A: \xc3\xa4\tb\r\n"));  // obs-text and tabs are values' own business
 }
@@ -75,9 +78,11 @@ TEST(Grammar, ForbiddenBytesAreSeenWhereverTheyStand) {
 }
 
 TEST(Grammar, KnownNamesInAnyLetterCaseAndNothingElse) {
-  for (const char* name : {"Host", "hOST", "TE", "via", "Cookie", "Content-Length", "Proxy-Authorization", "X-Forwarded-For"})
+  for (const char* name :
+       {"Host", "hOST", "TE", "via", "Cookie", "Content-Length", "Proxy-Authorization", "X-Forwarded-For"})
     EXPECT_NE(known_field(name), Known::other) << name;
-  for (const char* name : {"Hos", "Hosts", "H0st", "Content_Length", "Content-Lengtj", "Xroxy-Authorization", "T", "Proxy-Authorizatiom"})
+  for (const char* name : {"Hos", "Hosts", "H0st", "Content_Length", "Content-Lengtj", "Xroxy-Authorization",
+                           "T", "Proxy-Authorizatiom"})
     EXPECT_EQ(known_field(name), Known::other) << name;
 }
 
@@ -87,23 +92,34 @@ class Mutator {
   std::string next() {
     static const std::vector<std::string> seeds = {
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        "POST /a/b?c=%20d HTTP/1.1\r\nHost: x.example:81\r\nContent-Length: 12\r\nConnection: close, X\r\n\r\n",
+        "POST /a/b?c=%20d HTTP/1.1\r\nHost: x.example:81\r\nContent-Length: 12\r\nConnection: close, "
+        "X\r\n\r\n",
         "PUT http://a/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n",
         "OPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\nUpgrade: a/1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nSet-Cookie: a=b; Path=/\r\n\r\n",
         "HTTP/1.0 404\r\nConnection: Keep-Alive\r\nX:\t y \r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     };
-    static const std::vector<std::string> bits = {" ", "\t", "\r\n", "\r", "\n", ":", ",", ";", "\0", "\x7f", "\x80", "\"",
-                                                  "A: b\r\n", "1", "Content-Length: 5\r\n", "chunked", "<", "{", "(", "@"};
+    static const std::vector<std::string> bits = {" ",       "\t", "\r\n",     "\r", "\n",
+                                                  ":",       ",",  ";",        "\0", "\x7f",
+                                                  "\x80",    "\"", "A: b\r\n", "1",  "Content-Length: 5\r\n",
+                                                  "chunked", "<",  "{",        "(",  "@"};
     std::string text = seeds[random_() % seeds.size()];
     for (std::size_t n = random_() % 4; n > 0; --n) {
       const std::size_t at = random_() % text.size();
       switch (random_() % 4) {
-        case 0: text[at] = static_cast<char>(random_()); break;
-        case 1: text.insert(at, bits[random_() % bits.size()]); break;
-        case 2: text.erase(at, 1 + random_() % 3); break;
-        default: text.insert(at, text.substr(random_() % text.size(), random_() % 12)); break;
+        case 0:
+          text[at] = static_cast<char>(random_());
+          break;
+        case 1:
+          text.insert(at, bits[random_() % bits.size()]);
+          break;
+        case 2:
+          text.erase(at, 1 + random_() % 3);
+          break;
+        default:
+          text.insert(at, text.substr(random_() % text.size(), random_() % 12));
+          break;
       }
       if (text.empty()) text = "x";
     }
@@ -122,7 +138,8 @@ TEST(Grammar, WhatWeAcceptBeastAcceptsWithTheSameViews) {
     for (const bool request : {true, false}) {
       HeadScanner scanner;
       if (scanner.scan(text, response_limits(), request).status != Status::ok) continue;
-      const std::string_view head = std::string_view(text).substr(scanner.skipped(), scanner.end() - scanner.skipped());
+      const std::string_view head =
+          std::string_view(text).substr(scanner.skipped(), scanner.end() - scanner.skipped());
       if (request) {
         RequestHead out;
         if (parse_request_head(head, response_limits(), out).status != Status::ok) continue;
