@@ -1,5 +1,6 @@
 // Least expected latency: an exponentially weighted mean of the time to the response head that jumps up with
-// each slow answer and decays slowly, times the requests in flight (Finagle's peak EWMA).
+// each slow answer and decays slowly, times the requests in flight (Finagle's peak EWMA). Above 16 members
+// the best of four samples is taken, as least_requests does.
 
 #include <cmath>
 
@@ -12,28 +13,28 @@ namespace {
 class PeakEwma final : public TieredBalancer {
  public:
   PeakEwma(BalancerInput pool, std::uint64_t seed)
-      : TieredBalancer(pool), first_(pool->members.data()), latency_(pool->members.size()), random_(seed) {}
+      : TieredBalancer(pool), pool_(pool), latency_(pool->members.size()), random_(seed) {}
 
   void observe(const Backend& backend, std::chrono::nanoseconds took,
                std::chrono::steady_clock::time_point now) override {
-    for (std::size_t i = 0; i < latency_.size(); ++i) {
-      if (first_[i].backend.get() != &backend) continue;
-      Mean& mean = latency_[i];
-      const double sample = static_cast<double>(took.count());
-      if (sample >= mean.value) {
-        mean.value = sample;
-      } else {
-        const double age = std::chrono::duration<double>(now - mean.at).count();
-        const double keep = std::exp(-age / decay_seconds);
-        mean.value = mean.value * keep + sample * (1 - keep);
-      }
-      mean.at = now;
-      return;
+    const Member* const member = pool_->find(backend.hash);
+    if (member == nullptr) return;
+    Mean& mean = latency_of(*member);
+    const double sample = static_cast<double>(took.count());
+    if (sample >= mean.value) {
+      mean.value = sample;
+    } else {
+      const double age = std::chrono::duration<double>(now - mean.at).count();
+      const double keep = std::exp(-age / decay_seconds);
+      mean.value = mean.value * keep + sample * (1 - keep);
     }
+    mean.at = now;
   }
 
  private:
   static constexpr double decay_seconds = 10;
+  static constexpr std::size_t scan_up_to = 16;
+  static constexpr int samples = 4;
   struct Mean {
     double value = 0;
     std::chrono::steady_clock::time_point at{};
@@ -42,21 +43,25 @@ class PeakEwma final : public TieredBalancer {
   const Member* choose(const Tier& tier, const Tried& tried) override {
     const Member* best = nullptr;
     double best_cost = 0;
+    const auto consider = [&](const Member* m) {
+      if (!usable(*m, tried)) return;
+      const double cost = (latency_of(*m).value + 1) * (load(*m) + 1) / m->weight;
+      if (best != nullptr && cost >= best_cost) return;
+      best = m;
+      best_cost = cost;
+    };
+    if (tier.size() > scan_up_to)
+      for (int i = 0; i < samples; ++i) consider(tier[random_.below(tier.size())]);
+    if (best != nullptr) return best;
     const std::size_t start = random_.below(tier.size());
-    for (std::size_t i = 0; i < tier.size(); ++i) {
-      const Member* m = tier[(start + i) % tier.size()];
-      if (!usable(*m, tried)) continue;
-      const double mean = latency_[static_cast<std::size_t>(m - first_)].value;
-      const double cost = (mean + 1) * (load(*m) + 1) / m->weight;
-      if (best == nullptr || cost < best_cost) {
-        best = m;
-        best_cost = cost;
-      }
-    }
+    for (std::size_t i = 0; i < tier.size(); ++i) consider(tier[(start + i) % tier.size()]);
     return best;
   }
+  Mean& latency_of(const Member& m) noexcept {
+    return latency_[static_cast<std::size_t>(&m - pool_->members.data())];
+  }
 
-  const Member* first_;
+  const BalancerInput pool_;
   std::vector<Mean> latency_;
   FastRandom random_;
 };

@@ -1,4 +1,5 @@
-// The better of two weighted random members (Mitzenmacher 2001): nearly as even as looking at all of them.
+// The better of two weighted random members (Mitzenmacher 2001): nearly as even as looking at all of them. A
+// draw costs the logarithm of their number, unless most of them cannot be used.
 
 #include <algorithm>
 
@@ -20,7 +21,29 @@ class RandomTwo final : public TieredBalancer {
     return (std::uint64_t{load(*a)} + 1) * b->weight <= (std::uint64_t{load(*b)} + 1) * a->weight ? a : b;
   }
 
+  /// Weights up to and with each member of a tier, added up once.
+  const std::vector<std::uint64_t>& sums_of(const Tier& tier) {
+    auto& [of, sums] = sums_[sums_[0].of == &tier || sums_[0].of == nullptr ? 0 : 1];
+    if (of != &tier) {
+      of = &tier;
+      std::uint64_t sum = 0;
+      for (const Member* m : tier) sums.push_back(sum += m->weight);
+    }
+    return sums;
+  }
+
   const Member* draw(const Tier& tier, const Tried& tried, const Member* except) {
+    constexpr int draws = 8;
+    const auto& sums = sums_of(tier);
+    for (int i = 0; i < draws; ++i) {
+      const auto it = std::upper_bound(sums.begin(), sums.end(), random_.below(sums.back()));
+      const Member* const m = tier[static_cast<std::size_t>(it - sums.begin())];
+      if (m != except && usable(*m, tried)) return m;
+    }
+    return draw_among_usable(tier, tried, except);
+  }
+
+  const Member* draw_among_usable(const Tier& tier, const Tried& tried, const Member* except) {
     std::uint64_t sum = 0;
     for (const Member* m : tier)
       if (m != except && usable(*m, tried)) sum += m->weight;
@@ -35,6 +58,10 @@ class RandomTwo final : public TieredBalancer {
   }
 
   FastRandom random_;
+  struct {
+    const Tier* of = nullptr;
+    std::vector<std::uint64_t> sums;
+  } sums_[2];  // of the ordinary members and of the backups
 };
 
 }  // namespace

@@ -7,10 +7,13 @@
 
 namespace remora {
 
-double rendezvous_score(std::uint64_t key, const Member& m) noexcept {
-  const std::uint64_t h = XXH3_64bits_withSeed(&m.backend->hash, sizeof m.backend->hash, key);
-  const double unit = (static_cast<double>(h >> 11) + 0.5) * 0x1.0p-53;  // in (0, 1)
-  return -static_cast<double>(m.weight) / std::log(unit);
+RendezvousScore::RendezvousScore(std::uint64_t key, const Member& m) noexcept
+    : chance(XXH3_64bits_withSeed(&m.backend->hash, sizeof m.backend->hash, key) >> 11), weight(m.weight) {}
+
+double RendezvousScore::value() const noexcept {
+  if (value_ >= 0) return value_;
+  const double unit = (static_cast<double>(chance) + 0.5) * 0x1.0p-53;  // in (0, 1)
+  return value_ = -static_cast<double>(weight) / std::log(unit);
 }
 
 const Member* rendezvous(std::uint64_t key, const PoolSnapshot& pool, const Tried& tried,

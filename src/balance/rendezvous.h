@@ -3,13 +3,26 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "remora/pool_snapshot.h"
 
 namespace remora {
 
-/// How much `key` prefers a member; the highest wins. Weight 0 is never preferred.
-double rendezvous_score(std::uint64_t key, const Member& member) noexcept;
+/// How much `key` prefers a member; the highest wins. Weight 0 is never preferred. Among members of one
+/// weight the order is that of `chance` alone, so that a logarithm is taken only where weights differ.
+struct RendezvousScore {
+  RendezvousScore(std::uint64_t key, const Member& member) noexcept;
+  double value() const noexcept;
+  bool operator>(const RendezvousScore& o) const noexcept {
+    return weight == o.weight ? chance > o.chance : value() > o.value();
+  }
+  std::uint64_t chance;
+  std::uint32_t weight;
+
+ private:
+  mutable double value_ = -1;  // not taken yet
+};
 
 /// The key's first choice among members that accept new sessions and for which `allowed(const Member&)`
 /// holds; backups only when no ordinary member is left. nullptr: none.
@@ -17,14 +30,13 @@ template <class Allowed>
 const Member* rendezvous_if(std::uint64_t key, const PoolSnapshot& pool, Allowed allowed) noexcept {
   for (const bool backup : {false, true}) {
     const Member* best = nullptr;
-    double best_score = 0;
+    std::optional<RendezvousScore> best_score;
     for (const Member& m : pool.members) {
       if (m.backup != backup || !m.accepts_new() || !allowed(m)) continue;
-      const double score = rendezvous_score(key, m);
-      if (best == nullptr || score > best_score) {
-        best = &m;
-        best_score = score;
-      }
+      const RendezvousScore score(key, m);
+      if (best != nullptr && !(score > *best_score)) continue;
+      best = &m;
+      best_score = score;
     }
     if (best != nullptr) return best;
   }

@@ -1,5 +1,6 @@
 // Smooth weighted round robin, as nginx does it: each turn every member gains its weight, the highest is
-// taken and pays the sum, so that {5, 1, 1} gives a a b a c a a and not five in a row.
+// taken and pays the sum, so that {5, 1, 1} gives a a b a c a a and not five in a row. With equal weights
+// that is going round, which needs no look at the others.
 
 #include "balance/policy.h"
 
@@ -11,13 +12,19 @@ class RoundRobin final : public TieredBalancer {
  public:
   RoundRobin(BalancerInput pool, std::uint64_t seed) : TieredBalancer(pool), first_(pool->members.data()) {
     FastRandom random(seed);
+    next_ = random.next();
+    for (const Member& m : pool->members) equal_ = equal_ && m.weight == first_->weight;
     for (const Member& m : pool->members)
-      credit_.push_back(
-          static_cast<std::int64_t>(random.below(std::uint64_t{m.weight} + 1)));  // workers start apart
+      credit_.push_back(static_cast<std::int64_t>(random.below(std::uint64_t{m.weight} + 1)));  // here too
   }
 
  private:
   const Member* choose(const Tier& tier, const Tried& tried) override {
+    if (equal_) {
+      for (std::size_t i = 0; i < tier.size(); ++i)
+        if (const Member* m = tier[next_++ % tier.size()]; usable(*m, tried)) return m;
+      return nullptr;
+    }
     const Member* best = nullptr;
     std::int64_t sum = 0;
     for (const Member* m : tier) {
@@ -32,6 +39,8 @@ class RoundRobin final : public TieredBalancer {
   std::int64_t& credit(const Member& m) noexcept { return credit_[static_cast<std::size_t>(&m - first_)]; }
 
   const Member* first_;
+  bool equal_ = true;
+  std::size_t next_ = 0;  // workers start apart
   std::vector<std::int64_t> credit_;
 };
 

@@ -1,54 +1,11 @@
 #include "http/http1.h"
 
-#include "util/text.h"
+#include "http/write.h"
 
 namespace remora {
 
 namespace {
-
 using Kind = Framing::Kind;
-
-/// Lines that came side by side and are as we write them are copied as one.
-void put_fields(const OutHead& head, OutText& out) {
-  std::size_t size = 0;
-  for (const Field& f : head.fields) size += f.name.size() + f.value.size() + 4;
-  char* at = out.extend(size);
-  for (std::size_t i = 0; i < head.fields.size();) {
-    const Field& first = head.fields[i++];
-    if (!first.whole_line) {
-      at = OutText::put(OutText::put(at, first.name), ": ");
-      at = OutText::put(OutText::put(at, first.value), "\r\n");
-      continue;
-    }
-    const char* end = first.value.data() + first.value.size() + 2;
-    for (; i < head.fields.size() && head.fields[i].whole_line && head.fields[i].name.data() == end; ++i)
-      end = head.fields[i].value.data() + head.fields[i].value.size() + 2;
-    at = OutText::put(at, {first.name.data(), static_cast<std::size_t>(end - first.name.data())});
-  }
-  out.append(head.raw_fields);
-}
-
-std::string_view default_reason(std::uint16_t status) noexcept {
-  switch (status) {
-    case 100:
-      return "Continue";
-    case 101:
-      return "Switching Protocols";
-    case 103:
-      return "Early Hints";
-    default:
-      return "";
-  }
-}
-
-void put_status_line(const OutHead& head, OutText& out) {
-  const std::string_view reason = head.reason.empty() ? default_reason(head.status) : head.reason;
-  char* at = OutText::put(out.extend(15 + reason.size()), "HTTP/1.1 ");
-  for (const unsigned n : {head.status / 100, head.status / 10, head.status / 1})
-    *at++ = static_cast<char>('0' + n % 10);
-  OutText::put(OutText::put(OutText::put(at, " "), reason), "\r\n");
-}
-
 }  // namespace
 
 // Client side ---------------------------------------------------------------------------------------
@@ -112,8 +69,8 @@ Io Http1Client::read_head(RequestHead& head) {
 void Http1Client::put_head(const OutHead& head) {
   responded_ = true;
   OutText& out = writer_.staged();
-  put_status_line(head, out);
-  put_fields(head, out);
+  write_status_line(head, out);
+  write_fields(head, out);
   Kind kind = head.framing.kind;
   bool closes = false;
   if (head.status == 101) {
@@ -137,8 +94,8 @@ void Http1Client::put_head(const OutHead& head) {
 void Http1Client::put_interim(const OutHead& head) {
   if (minor_ == 0) return;  // RFC 9110 15.2: never to a 1.0 client
   OutText& out = writer_.staged();
-  put_status_line(head, out);
-  put_fields(head, out);
+  write_status_line(head, out);
+  write_fields(head, out);
   out += "\r\n";
 }
 
@@ -199,10 +156,8 @@ void Http1Backend::attach(Wake& wake, unsigned bit) noexcept {
 
 void Http1Backend::put_head(const OutHead& head) {
   OutText& out = writer_.staged();
-  char* at = out.extend(head.method.size() + head.target.size() + 12);
-  at = OutText::put(OutText::put(OutText::put(at, head.method), " "), head.target);
-  OutText::put(at, " HTTP/1.1\r\n");
-  put_fields(head, out);
+  write_request_line(head, out);
+  write_fields(head, out);
   if (head.framing.kind == Kind::chunked) out += "Transfer-Encoding: chunked\r\n";
   if (!head.upgrade.empty())
     out.append("Connection: upgrade\r\nUpgrade: ").append(head.upgrade).append("\r\n");

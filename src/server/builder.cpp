@@ -49,6 +49,7 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     snapshot->members.push_back(std::move(m));
     view->endpoints.push_back(endpoint_of(pool.name, b, names));
   }
+  snapshot->index();
   view->snapshot = std::move(snapshot);
   view->affinity = make_affinity(pool, keys, std::make_shared<SessionNamer>(index_key, pool.name));
   if (pool.tls) {

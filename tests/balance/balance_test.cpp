@@ -134,6 +134,32 @@ TEST(First, FillsInOrder) {
 
 // Rendezvous ----------------------------------------------------------------------------------------
 
+TEST(PoolSnapshot, FindsEachMemberByItsHashIndexedOrNot) {
+  const auto pool = pool_of(std::vector<std::uint32_t>(500, 1));
+  for (const bool indexed : {false, true}) {
+    if (indexed) pool->index();
+    for (const Member& m : pool->members) ASSERT_EQ(pool->find(m.backend->hash), &m);
+    EXPECT_EQ(pool->find(pool->members[7].backend->hash + 1), nullptr);
+    EXPECT_EQ(pool->find(0), nullptr);
+    EXPECT_EQ(pool->find(~std::uint64_t{0}), nullptr);
+  }
+  const PoolSnapshot copy = *pool;  // as every change of facts makes one
+  EXPECT_EQ(copy.find(copy.members[3].backend->hash), &copy.members[3]);
+}
+
+/// What one logarithm a member would give, whatever the weights (a contract between releases: sessions stay).
+TEST(Rendezvous, TheOrderIsThatOfTheWeightedLogarithms) {
+  const auto mixed = pool_of({1, 2, 1, 3, 2, 1, 1}), same = pool_of({4, 4, 4, 4, 4});
+  for (const auto& pool : {mixed, same})
+    for (std::uint64_t key = 1; key < 2000; ++key) {
+      const Member* best = nullptr;
+      for (const Member& m : pool->members)
+        if (best == nullptr || RendezvousScore(key, m).value() > RendezvousScore(key, *best).value())
+          best = &m;
+      ASSERT_EQ(rendezvous(key, *pool, Tried()), best);
+    }
+}
+
 TEST(Rendezvous, OneOfTenComesOrGoesAndOnlyItsShareMoves) {
   auto ten = pool_of(std::vector<std::uint32_t>(10, 1));
   auto nine = std::make_shared<PoolSnapshot>(*ten);

@@ -7,6 +7,7 @@
 
 #include "http/grammar.h"
 #include "http/target.h"
+#include "http/write.h"
 
 namespace remora {
 namespace {
@@ -94,6 +95,44 @@ TEST(ResponseHead, FramingFollowsTheRequestAndTheStatus) {
     EXPECT_EQ(head.framing.kind, c.kind) << c.text;
     EXPECT_EQ(head.keep_alive, c.keep_alive) << c.text;
   }
+}
+
+std::string written(const OutHead& head) {
+  OutText out;
+  write_fields(head, out);
+  return {out.data(), out.size()};
+}
+
+TEST(Write, LinesThatStandSideBySideAreCopiedAsOneAndEditsHold) {
+  const std::string text =
+      "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB:2\r\nC: \t3\r\nD: 4\r\nE: \r\nF: 6\r\n\r\n";
+  const RequestHead head = parsed(text);
+  OutHead out;
+  out.fields = head.fields;
+  EXPECT_EQ(written(out), "Host: a\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: \r\nF: 6\r\n");
+  out.fields.erase(out.fields.begin() + 1);  // A
+  const FieldEdit edit{4, "5"};
+  out.fields[4] = edited({&edit, 1}, 4, out.fields[4]);  // E
+  out.raw_fields = "G: 7\r\n";
+  EXPECT_EQ(written(out), "Host: a\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nF: 6\r\nG: 7\r\n");
+  std::swap(out.fields[0], out.fields[3]);
+  EXPECT_EQ(written(out), "D: 4\r\nB: 2\r\nC: 3\r\nHost: a\r\nE: 5\r\nF: 6\r\nG: 7\r\n");
+}
+
+TEST(Write, StartLines) {
+  OutHead head;
+  head.method = "GET";
+  head.target = "/a?b";
+  head.status = 207;
+  head.reason = "Multi-Status";
+  OutText out;
+  write_request_line(head, out);
+  write_status_line(head, out);
+  head.status = 103;
+  head.reason = {};
+  write_status_line(head, out);
+  EXPECT_EQ(std::string(out.data(), out.size()),
+            "GET /a?b HTTP/1.1\r\nHTTP/1.1 207 Multi-Status\r\nHTTP/1.1 103 Early Hints\r\n");
 }
 
 TEST(Target, DisguisedPathsAreSeenThrough) {

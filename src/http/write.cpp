@@ -1,0 +1,53 @@
+#include "http/write.h"
+
+namespace remora {
+
+namespace {
+std::string_view default_reason(std::uint16_t status) noexcept {
+  switch (status) {
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 103:
+      return "Early Hints";
+    default:
+      return "";
+  }
+}
+}  // namespace
+
+void write_request_line(const OutHead& head, OutText& out) {
+  char* at = out.extend(head.method.size() + head.target.size() + 12);
+  at = OutText::put(OutText::put(OutText::put(at, head.method), " "), head.target);
+  OutText::put(at, " HTTP/1.1\r\n");
+}
+
+void write_status_line(const OutHead& head, OutText& out) {
+  const std::string_view reason = head.reason.empty() ? default_reason(head.status) : head.reason;
+  char* at = OutText::put(out.extend(15 + reason.size()), "HTTP/1.1 ");
+  for (const unsigned n : {head.status / 100, head.status / 10, head.status / 1})
+    *at++ = static_cast<char>('0' + n % 10);
+  OutText::put(OutText::put(OutText::put(at, " "), reason), "\r\n");
+}
+
+void write_fields(const OutHead& head, OutText& out) {
+  std::size_t size = 0;
+  for (const Field& f : head.fields) size += f.name.size() + f.value.size() + 4;
+  char* at = out.extend(size);
+  for (std::size_t i = 0; i < head.fields.size();) {
+    const Field& first = head.fields[i++];
+    if (!first.whole_line) {
+      at = OutText::put(OutText::put(at, first.name), ": ");
+      at = OutText::put(OutText::put(at, first.value), "\r\n");
+      continue;
+    }
+    const char* end = first.value.data() + first.value.size() + 2;
+    for (; i < head.fields.size() && head.fields[i].whole_line && head.fields[i].name.data() == end; ++i)
+      end = head.fields[i].value.data() + head.fields[i].value.size() + 2;
+    at = OutText::put(at, {first.name.data(), static_cast<std::size_t>(end - first.name.data())});
+  }
+  out.append(head.raw_fields);
+}
+
+}  // namespace remora
