@@ -68,16 +68,26 @@ def trusting():
 
 
 def wrk(port, folder, seconds, path, tls=False, connections=64, fields=(), body=0, cores=None, may_fail=False):
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
-    if cores:
-        command = ["taskset", "-c", ",".join(str(c) for c in sorted(cores)), *command]
+    options = []
     for field in fields:
-        command += ["-H", field]
+        options += ["-H", field]
     if body:
         with open(f"{folder}/post.lua", "w") as f:
             f.write(f'wrk.method = "POST"\nwrk.body = string.rep("x", {body})\n')
-        command += ["-s", f"{folder}/post.lua"]
-    out = subprocess.run([*command, f"http{'s' if tls else ''}://127.0.0.1:{port}{path}"], capture_output=True, text=True)
+        options += ["-s", f"{folder}/post.lua"]
+    return run_wrk(f"http{'s' if tls else ''}://127.0.0.1:{port}{path}", seconds, connections, options, cores, may_fail)
+
+
+def scripted(port, script, seconds, cores):
+    """What a Lua script asks."""
+    return run_wrk(f"http://127.0.0.1:{port}/", seconds, 64, ["-s", script], cores, False)
+
+
+def run_wrk(url, seconds, connections, options, cores, may_fail):
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", "--latency", *options, url]
+    if cores:
+        command = ["taskset", "-c", ",".join(str(c) for c in sorted(cores)), *command]
+    out = subprocess.run(command, capture_output=True, text=True)
     errors = re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", out.stdout)
     if out.returncode or (errors and not may_fail):
         raise Void(out.stdout + out.stderr)

@@ -5,6 +5,7 @@
 //
 //   GET /N          N bytes of body (default 128), Content-Length
 //   GET /headers/N  the same, with 12 more fields in the head
+//   GET /login/N    the same, with Set-Cookie: SID=N
 //   GET /echo       101, then every byte comes back
 //   GET /chunked/N  the same, in chunks of 4096
 //   GET /delay/MS   128 bytes after MS milliseconds
@@ -53,6 +54,7 @@ std::string respond(const std::string& head) {
   const std::string target = head.substr(space + 1, head.find(' ', space + 1) - space - 1);
   const bool chunked = target.rfind("/chunked/", 0) == 0;
   const bool headers = target.rfind("/headers/", 0) == 0;
+  const bool login = target.rfind("/login/", 0) == 0;
   const char* number = target.c_str() + (chunked || headers ? 9 : 1);
   if (target.rfind("/delay/", 0) == 0) {
     ::usleep(static_cast<useconds_t>(std::strtoul(target.c_str() + 7, nullptr, 10) * 1000));
@@ -73,6 +75,7 @@ std::string respond(const std::string& head) {
     }
     return out + "0\r\n\r\n";
   }
+  if (login) out += "Set-Cookie: SID=" + target.substr(7) + "\r\n";
   if (headers) out += more_fields;
   out += "Content-Length: " + std::to_string(n) + "\r\n\r\n";
   return head.rfind("HEAD ", 0) == 0 ? out : out.append(n, 'x');

@@ -78,6 +78,11 @@ def nginx(site, port, folder, extra):
     return ["nginx", "-c", path], signal.SIGHUP
 
 
+def floor(site, port, folder, extra):
+    """What any proxy pays at least: bytes copied (or spliced) between two sockets, without any HTTP."""
+    return ["build/release/remora-bench-floor", str(port), str(ORIGIN_PORTS[0]), *extra.split()], signal.SIGHUP
+
+
 # Bodies: what their manuals offer for long ones. The best of a peer's ways counts.
 SMALL = {"remora": (remora, ""), "haproxy": (haproxy, ""), "nginx": (nginx, "")}
 LONG = SMALL | {
@@ -85,6 +90,7 @@ LONG = SMALL | {
     "nginx-buffers": (nginx, "proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 128k;"),
     "nginx-unbuffered": (nginx, "proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 4 64k; proxy_busy_buffers_size 64k; proxy_request_buffering off;"),
 }
+WAYS = LONG | {"floor": (floor, ""), "floor-splice": (floor, "splice")}
 
 
 class Proxy:

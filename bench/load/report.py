@@ -8,7 +8,7 @@ UNITS = {"cpu_us": "us CPU", "p50_us": "us p50", "p99_us": "us p99", "bytes_each
 
 
 def best_peer(row, found):
-    return min((name for name in found if name != "remora"), key=lambda name: found[name][row.figure])
+    return min((name for name in found if name.startswith(("nginx", "haproxy"))), key=lambda name: found[name][row.figure])
 
 
 def ratio(row, found):
@@ -29,13 +29,15 @@ def line(row, found):
 
 
 def table(results):
-    out = ["| | remora | nginx | HAProxy | remora / best | at most |", "|---|---|---|---|---|---|"]
+    out = ["| | remora | nginx | HAProxy | floor | remora / best | at most |", "|---|---|---|---|---|---|---|"]
     for row, found in results:
         cells = [figure(row, found["remora"])]
         for peer in ("nginx", "haproxy"):
             ways = [name for name in found if name.startswith(peer)]
             best = min(ways, key=lambda name: found[name][row.figure])
             cells.append(figure(row, found[best]) + ("" if best == peer else f" ({best.partition('-')[2]})"))
+        floors = [name for name in found if name.startswith("floor")]
+        cells.append(figure(row, min((found[name] for name in floors), key=lambda v: v[row.figure])) if floors else "")
         over = ratio(row, found) > row.at_most
         cells.append(f"{'' if over else '**'}{ratio(row, found):.2f}{'' if over else '**'}")
         out.append(f"| {row.title}, {UNITS[row.figure]} | {' | '.join(cells)} | {row.at_most:.2f} |")

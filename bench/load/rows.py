@@ -56,14 +56,16 @@ class Row:
 
 CLOSE = ("Connection: close",)
 LONG_WAYS = tuple(LONG)
+FLOOR = ("floor",)
+FLOORS = ("floor", "floor-splice")
 ROWS = (
-    Row("plain", "small keep-alive", 0.85),
+    Row("plain", "small keep-alive", 0.85, ways=(*SMALL, *FLOOR)),
     Row("cookie", "small keep-alive, cookie affinity", 0.85, site=Site(cookie=True)),
     Row("browser", "browser-sized headers, cookie affinity", 0.85, site=Site(cookie=True), fields=BROWSER),
     Row("headers", "12 more response headers", 0.85, path="/headers/128"),
     Row("connect", "a new connection per request", 0.9, fields=CLOSE),
-    Row("64k", "64 KiB bodies", 0.8, path="/65536", ways=LONG_WAYS),
-    Row("1m", "1 MiB bodies", 0.8, path="/1048576", ways=LONG_WAYS),
+    Row("64k", "64 KiB bodies", 0.8, path="/65536", ways=(*LONG_WAYS, *FLOORS)),
+    Row("1m", "1 MiB bodies", 0.8, path="/1048576", ways=(*LONG_WAYS, *FLOORS)),
     Row("chunked", "16 KiB in chunks of 4 KiB", 0.9, path="/chunked/16384", ways=LONG_WAYS),
     Row("post", "POST of 16 KiB", 0.9, body=16384, ways=LONG_WAYS),
     Row("tls", "TLS, small keep-alive", 0.85, site=Site(tls=True)),
@@ -72,8 +74,8 @@ ROWS = (
     Row("resume", "TLS, resumed handshake and a request", 0.95, site=Site(tls=True), kind="resume"),
     Row("500", "500 backends", 1.0, site=Site(backends=500)),
     Row("500-cookie", "500 backends, cookie affinity", 1.0, site=Site(backends=500, cookie=True)),
-    Row("echo", "WebSocket echo", 1.0, kind="echo"),
-    Row("one", "one connection (latency)", 1.0, figure="p50_us", connections=1),
+    Row("echo", "WebSocket echo", 1.0, kind="echo", ways=(*SMALL, *FLOOR)),
+    Row("one", "one connection (latency)", 1.0, figure="p50_us", connections=1, ways=(*SMALL, *FLOOR)),
     Row("idle", "memory of an idle connection", 1.0, figure="bytes_each", site=Site(connections=9900), kind="idle", connections=9500),
     Row("idle-tls", "memory of an idle TLS connection", 1.0, figure="bytes_each", site=Site(tls=True), kind="idle", connections=2000),
     Row("reload", "ten reloads under load", 1.0, figure="p99_us", site=Site(cookie=True), kind="reload"),

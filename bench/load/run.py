@@ -43,7 +43,7 @@ def look(proxy, row):
     if status != 200 or body != wanted:
         raise clients.Void(f"{proxy.name}: {status}, {len(body)} bytes instead of {len(wanted)}\n{proxy.said()}")
     cookie = fields.get("set-cookie", "").partition(";")[0]
-    if row.site.cookie and not cookie and not proxy.name.startswith("nginx"):
+    if row.site.cookie and not cookie and not proxy.name.startswith(("nginx", "floor")):
         raise clients.Void(f"{proxy.name} gave no cookie")
     return cookie or ("session=1" if row.site.cookie else "")
 
@@ -53,7 +53,7 @@ def run_row(row, options, folder, cores):
     running, rounds = [], {}
     try:
         for i, name in enumerate(row.ways):
-            proxy = proxies.Proxy(name, proxies.LONG[name], row.site, 18080 + i, folder, row.name, cores[0])
+            proxy = proxies.Proxy(name, proxies.WAYS[name], row.site, 18080 + i, folder, row.name, cores[0])
             running.append((proxy, None))
             running[-1] = (proxy, look(proxy, row))
         once = row.kind == "idle"
