@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 
+REMORA = "build/release/remora"
 ORIGIN_PORTS = [18091, 18092, 18093]
 FIRST_OF_MANY = 19000  # the origin listens on thousands of ports there, for rows with that many backends
 
@@ -38,7 +39,7 @@ def remora(site, port, folder, extra):
             f"listeners: [{{bind: 127.0.0.1:{port}{tls}{extra}}}]\n"
             f"pools: {{app: {{affinity: {'cookie' if site.cookie else 'none'}, backends: [{backends}]}}}}\n"
         )
-    return ["build/release/remora", "run", "-c", path], signal.SIGHUP
+    return [REMORA, "run", "-c", path], signal.SIGHUP
 
 
 def haproxy(site, port, folder, extra):
