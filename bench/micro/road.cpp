@@ -1,4 +1,5 @@
-// What each stage of a request's road costs: finding and parsing heads, routing, editing, choosing, writing, logging.
+// What each stage of a request's road costs: finding and parsing heads, routing, editing, choosing, writing,
+// logging.
 
 #include <benchmark/benchmark.h>
 
@@ -18,14 +19,20 @@ namespace {
 const std::string small_request = "GET /128 HTTP/1.1\r\nHost: shop.example\r\n\r\n";
 const std::string browser_request =
     "GET /category/shoes?page=3&sort=price HTTP/1.1\r\nHost: shop.example\r\n"
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36\r\n"
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 "
+    "Safari/537.36\r\n"
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n"
-    "Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en-US;q=0.9,en;q=0.8\r\nCache-Control: no-cache\r\n"
-    "Sec-Ch-Ua: \"Chromium\";v=\"130\", \"Not?A_Brand\";v=\"99\"\r\nSec-Ch-Ua-Mobile: ?0\r\nSec-Ch-Ua-Platform: \"Linux\"\r\n"
-    "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin\r\nUpgrade-Insecure-Requests: 1\r\n"
-    "Referer: https://shop.example/category/shoes?page=2\r\nCookie: _ga=GA1.2.1234567890.1700000000; theme=dark\r\n\r\n";
+    "Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: "
+    "en-GB,en-US;q=0.9,en;q=0.8\r\nCache-Control: no-cache\r\n"
+    "Sec-Ch-Ua: \"Chromium\";v=\"130\", \"Not?A_Brand\";v=\"99\"\r\nSec-Ch-Ua-Mobile: "
+    "?0\r\nSec-Ch-Ua-Platform: \"Linux\"\r\n"
+    "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: "
+    "same-origin\r\nUpgrade-Insecure-Requests: 1\r\n"
+    "Referer: https://shop.example/category/shoes?page=2\r\nCookie: _ga=GA1.2.1234567890.1700000000; "
+    "theme=dark\r\n\r\n";
 const std::string response =
-    "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 128\r\n\r\n";
+    "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: "
+    "128\r\n\r\n";
 const config::ListenerLimits limits;
 
 const std::string& request_text(std::int64_t which) {
@@ -102,7 +109,8 @@ void edit_and_write(benchmark::State& state) {
   RequestHead head;
   parse_request_head(text, limits, head);
   Arrival arrival;
-  arrival.peer_text_size = static_cast<std::size_t>(std::snprintf(arrival.peer_text, sizeof arrival.peer_text, "127.0.0.1"));
+  arrival.peer_text_size =
+      static_cast<std::size_t>(std::snprintf(arrival.peer_text, sizeof arrival.peer_text, "127.0.0.1"));
   PoolView pool;
   const RouteView route;
   const auto members = pool_of(1);
@@ -111,8 +119,9 @@ void edit_and_write(benchmark::State& state) {
   const PassedVerifiers passed;
   OutHead out;
   OutText bytes;
-  const RequestContext context{head, arrival, pool, route, members->members.front(), edits, {}, {}, "X-Request-Id",
-                               "0123456789abcdef0123456789abcdef", false, {}, passed};
+  const RequestContext context{head,  arrival, pool,  route,          members->members.front(),
+                               edits, {},      {},    "X-Request-Id", "0123456789abcdef0123456789abcdef",
+                               false, {},      passed};
   for (auto _ : state) {
     arena.clear();
     bytes.clear();
@@ -152,8 +161,18 @@ void choose(benchmark::State& state) {
   const Tried tried;
   for (auto _ : state) benchmark::DoNotOptimize(balancer->pick(tried, Purpose::request));
 }
-BENCHMARK(choose<config::Balance::least_requests>)->Name("choose/least_requests")->Arg(3)->Arg(50)->Arg(500)->Arg(5000);
-BENCHMARK(choose<config::Balance::round_robin>)->Name("choose/round_robin")->Arg(3)->Arg(50)->Arg(500)->Arg(5000);
+BENCHMARK(choose<config::Balance::least_requests>)
+    ->Name("choose/least_requests")
+    ->Arg(3)
+    ->Arg(50)
+    ->Arg(500)
+    ->Arg(5000);
+BENCHMARK(choose<config::Balance::round_robin>)
+    ->Name("choose/round_robin")
+    ->Arg(3)
+    ->Arg(50)
+    ->Arg(500)
+    ->Arg(5000);
 BENCHMARK(choose<config::Balance::random_two>)->Name("choose/random_two")->Arg(3)->Arg(5000);
 BENCHMARK(choose<config::Balance::peak_ewma>)->Name("choose/peak_ewma")->Arg(3)->Arg(5000);
 
@@ -192,7 +211,8 @@ void log_line(benchmark::State& state) {
   e.target = "/category/shoes?page=3&sort=price";
   e.host = "shop.example";
   e.referer = "https://shop.example/category/shoes?page=2";
-  e.user_agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
+  e.user_agent =
+      "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
   e.request_id = "0123456789abcdef0123456789abcdef";
   e.status = 200;
   e.bytes = 128;

@@ -1,7 +1,5 @@
 #include "net/parking.h"
 
-#include <sys/epoll.h>
-
 #include <array>
 #include <boost/asio/error.hpp>
 

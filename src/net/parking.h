@@ -8,13 +8,13 @@
 // Threading: one thread. Lifetime: outlives what is parked in it.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <memory>
 #include <span>
 
 #include "net/descriptor.h"
 #include "net/loop.h"
-
-struct epoll_event;
 
 namespace remora {
 
