@@ -49,12 +49,8 @@ std::string config_for(const Origin& origin, const std::string& top) {
   return text;
 }
 
-TEST(Budget, SystemCallsPerKeepAliveRequest) {
-  if (sanitized()) GTEST_SKIP() << "sanitizers make system calls of their own";
-  Origin origin(small_answers());
-  Remora remora(config_for(origin, one_worker));
-  const std::string cookie = cookie_of(remora.ask(get("/")));
-  load(remora, 1, 100, cookie);
+/// System calls of remora while `work` runs, each divided by `times`; empty: strace gave nothing.
+std::map<std::string, double> calls_during(const Remora& remora, int times, const std::function<void()>& work) {
   const std::string out = remora.folder() + "/strace";
   const pid_t tracer = ::fork();
   if (tracer == 0) {
@@ -63,9 +59,7 @@ TEST(Budget, SystemCallsPerKeepAliveRequest) {
     ::_exit(127);
   }
   std::this_thread::sleep_for(500ms);
-  constexpr int requests = 2000;
-  load(remora, 1, requests, cookie);
-  ASSERT_GT(tracer, 0);
+  work();
   ::kill(tracer, SIGINT);
   int status = 0;
   ::waitpid(tracer, &status, 0);
@@ -75,19 +69,52 @@ TEST(Budget, SystemCallsPerKeepAliveRequest) {
     std::istringstream words(line);
     std::vector<std::string> w{std::istream_iterator<std::string>(words), {}};
     if (w.size() >= 5 && std::isdigit(static_cast<unsigned char>(w[0][0])) && w.back() != "total")
-      calls[w.back()] = std::atof(w[3].c_str()) / requests;
+      calls[w.back()] = std::atof(w[3].c_str()) / times;
   }
+  return calls;
+}
+
+/// Two receives, two sends: that is all at load. At one connection each wait adds an epoll_wait.
+void expect_four_calls(std::map<std::string, double> calls) {
   ASSERT_FALSE(calls.empty()) << "strace gave nothing";
   std::string all;
-  for (const auto& [name, n] : calls) all += name + "=" + std::to_string(n) + " ";
-  std::cout << "per request, one connection: " << all << "\n";
   double others = 0;
-  for (const auto& [name, n] : calls)
-    if (name != "epoll_wait" && name != "timerfd_settime")
-      others += n;  // ticks follow the clock, not the requests
-  // Two receives, two sends: that is all at load. At one connection each wait adds an epoll_wait.
+  for (const auto& [name, n] : calls) {
+    all += name + "=" + std::to_string(n) + " ";
+    if (name != "epoll_wait" && name != "timerfd_settime") others += n;  // ticks follow the clock
+  }
+  std::cout << "one connection: " << all << "\n";
   EXPECT_LE(others, 4.1) << all;
   EXPECT_LE(calls["epoll_wait"], 2.2) << all;
+}
+
+TEST(Budget, SystemCallsPerKeepAliveRequest) {
+  if (sanitized()) GTEST_SKIP() << "sanitizers make system calls of their own";
+  Origin origin(small_answers());
+  Remora remora(config_for(origin, one_worker));
+  const std::string cookie = cookie_of(remora.ask(get("/")));
+  load(remora, 1, 100, cookie);
+  expect_four_calls(calls_during(remora, 2000, [&] { load(remora, 1, 2000, cookie); }));
+}
+
+TEST(Budget, SystemCallsPerMessageOfATunnelAndBack) {
+  if (sanitized()) GTEST_SKIP() << "sanitizers make system calls of their own";
+  Origin origin([](Socket& s) {
+    s.receive_head();
+    s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    for (std::string m = s.receive_exactly(70); m.size() == 70; m = s.receive_exactly(70)) s.send(m);
+  });
+  Remora remora(config_for(origin, one_worker));
+  Socket s = remora.connect();
+  s.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  ASSERT_NE(s.receive_head().find(" 101 "), std::string::npos);
+  constexpr int messages = 2000;
+  expect_four_calls(calls_during(remora, messages, [&] {
+    for (int i = 0; i < messages; ++i) {
+      s.send(std::string(70, 'm'));
+      ASSERT_EQ(s.receive_exactly(70).size(), 70U);
+    }
+  }));
 }
 
 TEST(Budget, HeapAllocationsPerKeepAliveRequest) {
