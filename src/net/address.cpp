@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include <boost/asio/error.hpp>
+#include <charconv>
 #include <cstring>
 
 namespace remora {
@@ -27,9 +28,17 @@ bool ClientAddress::is_v4() const noexcept {
 }
 
 std::size_t ClientAddress::format(char* out) const noexcept {
+  char* at = out;
+  if (is_v4()) {  // by hand: the library prints it, which costs more than all else of a new connection's
+                  // beginning
+    for (int i = 12; i < 16; ++i) {
+      if (i > 12) *at++ = '.';
+      at = std::to_chars(at, at + 3, unsigned{bytes[i]}).ptr;
+    }
+    return static_cast<std::size_t>(at - out);
+  }
   char text[INET6_ADDRSTRLEN];
-  const bool v4 = is_v4();
-  if (::inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? bytes + 12 : bytes, text, sizeof text) == nullptr) return 0;
+  if (::inet_ntop(AF_INET6, bytes, text, sizeof text) == nullptr) return 0;
   const std::size_t n = std::strlen(text);
   std::memcpy(out, text, n);
   return n;

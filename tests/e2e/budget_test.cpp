@@ -50,7 +50,8 @@ std::string config_for(const Origin& origin, const std::string& top) {
 }
 
 /// System calls of remora while `work` runs, each divided by `times`; empty: strace gave nothing.
-std::map<std::string, double> calls_during(const Remora& remora, int times, const std::function<void()>& work) {
+std::map<std::string, double> calls_during(const Remora& remora, int times,
+                                           const std::function<void()>& work) {
   const std::string out = remora.folder() + "/strace";
   const pid_t tracer = ::fork();
   if (tracer == 0) {
