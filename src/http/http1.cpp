@@ -138,7 +138,8 @@ bool Http1Client::gone() const noexcept {
 void Http1Backend::use(StreamRef stream, bool reused) {
   stream_ = std::move(stream);
   reused_ = reused;
-  have_head_ = keep_alive_ = answered_ = tunnel_ = long_body_ = false;
+  have_head_ = keep_alive_ = answered_ = tunnel_ = false;
+  next_receive_ = 0;
   failure_ = {};
   scanner_.reset();
   writer_.reset();
@@ -146,7 +147,7 @@ void Http1Backend::use(StreamRef stream, bool reused) {
 }
 
 StreamRef Http1Backend::release() {
-  if (stream_) stream_->receive_little(long_body_);
+  if (stream_) stream_->receive_at_most(next_receive_);
   return std::exchange(stream_, StreamRef());
 }
 
@@ -191,17 +192,20 @@ Io Http1Backend::read_head(ResponseHead& head, Method asked) {
     failure_ = {SideFailure::Kind::malformed, 502, parsed.why};
     return Io::failed;
   }
-  stream_->consume(scanner_.end());
+  const std::size_t head_size = scanner_.end();
+  stream_->consume(head_size);
   scanner_.reset();
   if (head.status >= 200) {
     have_head_ = true;
     keep_alive_ = head.keep_alive;
     reader_.start(head.framing, {});
-    // What this connection brings once it brings again: a long body is best spliced, and then only its head
-    // read.
+    // What this connection brought once it brings again: a long body is best spliced, and then little more
+    // than its head received.
     constexpr std::uint64_t worth_splicing = 48 * 1024;
-    long_body_ = head.framing.kind == Kind::length && head.framing.length >= worth_splicing;
-    stream_->receive_little(false);
+    constexpr std::size_t longer_by = 128;
+    const bool long_body = head.framing.kind == Kind::length && head.framing.length >= worth_splicing;
+    next_receive_ = long_body ? head_size + longer_by : 0;
+    stream_->receive_at_most(0);
   }
   return Io::ready;
 }

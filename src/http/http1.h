@@ -102,7 +102,7 @@ class Http1Backend final : public BackendSide {
   BodyWriter writer_;
   SideFailure failure_;
   bool reused_ = false, have_head_ = false, keep_alive_ = false, answered_ = false, tunnel_ = false;
-  bool long_body_ = false;
+  std::size_t next_receive_ = 0;  // at most, once the connection is used again; 0: all there is
 };
 
 }  // namespace remora

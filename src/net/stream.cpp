@@ -115,9 +115,10 @@ std::size_t Stream::make_room(Input& in) {
       in.buffer = loop_.buffers.take(BufferPool::large);
     in.begin = in.end = in.floor;
   }
-  constexpr std::size_t little = 4096;
-  if (in.end < in.buffer.size())
-    return little_ ? std::min(little, in.buffer.size() - in.end) : in.buffer.size() - in.end;
+  if (in.end < in.buffer.size()) {
+    const std::size_t room = in.buffer.size() - in.end;
+    return most_ > 0 ? std::min(most_, room) : room;
+  }
   if (in.begin > in.floor) {
     std::memmove(in.buffer.data() + in.floor, in.buffer.data() + in.begin, in.end - in.begin);
     in.end = in.floor + (in.end - in.begin);

@@ -74,8 +74,8 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   /// All that was to come has just been spliced: as after a short receive, the kernel need not be asked
   /// again.
   void assume_drained() noexcept;
-  /// Receives take a head's worth at most, so that a long body behind it can be spliced; or all there is.
-  void receive_little(bool little) noexcept { little_ = little && !tls_; }
+  /// Receives take so much at most, so that a long body behind a head can be spliced; 0: all there is.
+  void receive_at_most(std::size_t bytes) noexcept { most_ = tls_ ? 0 : bytes; }
   void consume(std::size_t n) noexcept { in_.begin += n; }
   /// Keeps the first `n` unread bytes where they are (views point there) and consumes them.
   void consume_pinned(std::size_t n);
@@ -176,10 +176,11 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   bool exhausted_ = false;   // the last receive was short: the kernel has no more for now
   bool wire_ended_ = false;  // FIN from the peer
   bool ended_ = false;       // end of the (decrypted) byte stream
-  bool by_events_ = false, more_follows_ = false, little_ = false;
+  bool by_events_ = false, more_follows_ = false;
   bool was_short_ = false;  // the last receive was, asked for by us, in `short_turn_` of `wake_`
   unsigned short_turn_ = 0;
   std::size_t room_ = 0;  // of the pending receive
+  std::size_t most_ = 0;  // of any receive; 0: no such limit
   // While an operation is pending it refers to this object, which must then not go away.
   Ref<Stream> while_reading_, while_writing_;
   error_code error_, send_error_;

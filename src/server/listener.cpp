@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -17,7 +18,7 @@ namespace remora {
 namespace {
 
 constexpr int backlog = 4096;
-constexpr int accepts_per_turn = 32;
+constexpr int most_in_a_row = 32;
 
 [[noreturn]] void refuse(const config::Listener& l, const std::string& what) {
   throw std::runtime_error("listener " + l.bind.text() + ": " + what);
@@ -102,8 +103,8 @@ std::string bound_address(int fd, const config::Address& configured) {
 }
 
 Acceptor::Acceptor(WorkerContext& worker, int fd, ListenerState state)
-    : worker_(worker), socket_(worker.loop.ctx, fd), state_(std::move(state)) {
-  wait();
+    : worker_(worker), socket_(worker.loop.ctx, fd, *this), state_(std::move(state)) {
+  wait(true);
 }
 
 Acceptor::~Acceptor() {
@@ -112,41 +113,49 @@ Acceptor::~Acceptor() {
 
 void Acceptor::close() {
   pause_.disarm();
-  error_code ignored;
-  if (socket_.is_open()) socket_.close(ignored);
+  socket_.close();
 }
 
-void Acceptor::wait() {
-  if (!socket_.is_open()) return;
-  socket_.async_wait(Descriptor::wait_read, [this](const error_code& ec) {
-    if (ec || !socket_.is_open()) return;
-    accept_some();
-  });
+void Acceptor::wait(bool noticed) {
+  if (is_open() && !waiting_) {
+    waiting_ = true;
+    socket_.start_wait_readable(noticed);
+  }
+}
+
+void Acceptor::readable(const error_code& ec) {
+  waiting_ = false;
+  if (!ec && is_open()) accept_some();
 }
 
 void Acceptor::retire() {
-  if (socket_.is_open()) accept_some();
+  in_a_row_ = backlog;
+  if (is_open()) accept_some();
   close();
 }
 
 void Acceptor::accept_some() {
   const std::uint32_t most_connections =
       worker_.snapshot->shared->listeners[state_.slot]->config.limits.connections;
-  for (int i = 0; i < accepts_per_turn; ++i) {
+  for (int i = 0; i < in_a_row_; ++i) {
     if (state_.shared->open.load(std::memory_order_relaxed) >= most_connections) {
       pause_.arm(worker_.loop.wheel, worker_.clock.steady_now() + std::chrono::milliseconds(20));
       return;  // the kernel's queue holds them until one closes
     }
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
-    const int fd = ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer), &size,
+    const int fd = ::accept4(socket_.fd(), reinterpret_cast<sockaddr*>(&peer), &size,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       state_.shared->open.fetch_add(1, std::memory_order_relaxed);
       Connection::start(worker_, state_, StreamRef(new Stream(worker_.loop, fd)), client_address(peer));
       continue;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return wait();
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      in_a_row_ = std::max(1, i);
+      full_rows_ = 0;
+      return wait(true);
+    }
     if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) continue;
     const Clock::Steady now = worker_.clock.steady_now();
     if (now - complained_ > std::chrono::seconds(5)) {
@@ -157,7 +166,12 @@ void Acceptor::accept_some() {
     pause_.arm(worker_.loop.wheel, now + std::chrono::milliseconds(100));
     return;
   }
-  wait();
+  constexpr int rows_before_more = 8;
+  if (++full_rows_ == rows_before_more) {
+    in_a_row_ = std::min(in_a_row_ * 2, most_in_a_row);
+    full_rows_ = 0;
+  }
+  wait(false);
 }
 
 }  // namespace remora
