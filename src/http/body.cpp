@@ -1,6 +1,7 @@
 #include "http/body.h"
 
 #include <algorithm>
+#include <boost/container/static_vector.hpp>
 #include <charconv>
 #include <limits>
 
@@ -176,20 +177,19 @@ Taken BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trai
       tail_ += "\r\n";
     }
   }
-  asio::const_buffer runs[20];
-  std::size_t count = 0;
   const std::size_t staged = staged_.size() - staged_at_;
-  if (staged > 0) runs[count++] = asio::const_buffer(staged_.data() + staged_at_, staged);
+  boost::container::static_vector<asio::const_buffer, 20> runs;
+  if (staged > 0) runs.emplace_back(staged_.data() + staged_at_, staged);
   std::size_t left = payload;
   for (const auto& r : body.runs) {
     if (left == 0) break;
-    runs[count++] = asio::const_buffer(r.data(), std::min(left, r.size()));
-    left -= runs[count - 1].size();
+    runs.emplace_back(r.data(), std::min(left, r.size()));
+    left -= runs.back().size();
   }
-  if (!tail_.empty()) runs[count++] = asio::const_buffer(tail_.data(), tail_.size());
+  if (!tail_.empty()) runs.emplace_back(tail_.data(), tail_.size());
 
   const Stream::Sent sent =
-      stream.send({runs, count}, body.more || (closes_ && body.last && payload == body.size()));
+      stream.send(runs, body.more || (closes_ && body.last && payload == body.size()));
   if (sent.io == Io::failed) {
     failure = {SideFailure::Kind::reset, 0, "the connection broke while sending"};
     taken.io = Io::failed;

@@ -1,6 +1,6 @@
 // Connection: one client's TCP connection, from accept to close.
 //
-// While requests come it is active: a coroutine runs, with an Exchange borrowed from the worker. After a
+// While requests come it is active: a coroutine runs, with an Exchange borrowed from the worker. After half a
 // second without one it is parked: the coroutine has returned, buffers, exchange and stream went back, and
 // what stays is this object with a descriptor in the parking lot. (A coroutine that merely waits would hold
 // its frames: 740 bytes and more.)

@@ -95,25 +95,27 @@ void append_hex(std::string& out, std::uint64_t n) {
   append_base(out, n, 16);
 }
 
+namespace {
+constexpr auto hex_pairs = [] {
+  std::array<char, 512> table{};
+  constexpr std::string_view digits = "0123456789abcdef";
+  for (std::size_t i = 0; i < 256; ++i) {
+    table[2 * i] = digits[i >> 4];
+    table[2 * i + 1] = digits[i & 15];
+  }
+  return table;
+}();
+}  // namespace
+
 void write_hex(std::uint64_t n, char* out) noexcept {
-  static constexpr auto pairs = [] {
-    std::array<char, 512> table{};
-    constexpr std::string_view digits = "0123456789abcdef";
-    for (std::size_t i = 0; i < 256; ++i) {
-      table[2 * i] = digits[i >> 4];
-      table[2 * i + 1] = digits[i & 15];
-    }
-    return table;
-  }();
-  for (int shift = 56; shift >= 0; shift -= 8, out += 2) std::memcpy(out, &pairs[(n >> shift & 255) * 2], 2);
+  for (int shift = 56; shift >= 0; shift -= 8, out += 2)
+    std::memcpy(out, &hex_pairs[(n >> shift & 255) * 2], 2);
 }
 
 void append_hex(std::string& out, const std::uint8_t* bytes, std::size_t n) {
-  constexpr char digits[] = "0123456789abcdef";
-  for (std::size_t i = 0; i < n; ++i) {
-    out += digits[bytes[i] >> 4];
-    out += digits[bytes[i] & 15];
-  }
+  const std::size_t at = out.size();
+  out.resize(at + 2 * n);
+  for (std::size_t i = 0; i < n; ++i) std::memcpy(&out[at + 2 * i], &hex_pairs[bytes[i] * std::size_t{2}], 2);
 }
 
 bool is_token_char(char c) noexcept {
