@@ -188,8 +188,7 @@ Taken BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trai
   }
   if (!tail_.empty()) runs.emplace_back(tail_.data(), tail_.size());
 
-  const Stream::Sent sent =
-      stream.send(runs, body.more || (closes_ && body.last && payload == body.size()));
+  const Stream::Sent sent = stream.send(runs, body.more || (closes_ && body.last && payload == body.size()));
   if (sent.io == Io::failed) {
     failure = {SideFailure::Kind::reset, 0, "the connection broke while sending"};
     taken.io = Io::failed;

@@ -226,8 +226,9 @@ int TlsSession::bio_read(BIO* bio, char* out, int size) {
 int TlsSession::bio_write(BIO* bio, const char* data, int size) {
   auto& stream = *static_cast<Stream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  // TLS 1.3 sends tickets when the handshake is over, with a flush for each. Nobody waits for them, and the first
-  // response follows: they travel with it, or alone when the next acknowledgement comes or after 200 ms.
+  // TLS 1.3 sends tickets when the handshake is over, with a flush for each. Nobody waits for them, and the
+  // first response follows: they travel with it, or alone when the next acknowledgement comes or after 200
+  // ms.
   const bool ticket = SSL_get_state(stream.tls_->ssl_) == TLS_ST_SW_SESSION_TICKET;
   const int flags = stream.send_flags() | (ticket ? MSG_MORE : 0);
   ssize_t n = 0;

@@ -54,8 +54,8 @@ class Acceptor final : private Descriptor::Events {
   WorkerContext& worker_;
   Descriptor socket_;
   bool waiting_ = false;
-  // How many are accepted before the kernel is asked for another event. An accept that finds nobody has made a
-  // file and an inode first, and costs three times as much as asking (measured: a tenth of a connection's
+  // How many are accepted before the kernel is asked for another event. An accept that finds nobody has made
+  // a file and an inode first, and costs three times as much as asking (measured: a tenth of a connection's
   // whole cost), so it must stay rare; and in a burst one event for each would be one too many.
   int in_a_row_ = 1, full_rows_ = 0;
   ListenerState state_;
