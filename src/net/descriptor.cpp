@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "net/calls.h"
+
 namespace remora {
 
 namespace {
@@ -23,9 +25,7 @@ Descriptor::ReadOp::status Descriptor::ReadOp::perform(reactor_op* base) {
   auto& op = *static_cast<ReadOp*>(base);
   if (std::exchange(op.drained, false)) return not_done;
   if (op.room == 0) return done;
-  ssize_t n = 0;
-  do n = ::recv(op.descriptor.fd_, op.data, op.room, 0);
-  while (n < 0 && errno == EINTR);
+  const ssize_t n = receive_from(op.descriptor.fd_, op.data, op.room);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return not_done;
   if (n < 0) op.ec_ = error_code(errno, boost::system::system_category());
   op.bytes_transferred_ = n < 0 ? 0 : static_cast<std::size_t>(n);

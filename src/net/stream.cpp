@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "net/calls.h"
 #include "net/tls.h"
 
 namespace remora {
@@ -30,11 +31,12 @@ ssize_t send_once(int fd, iovec* iov, std::size_t count, std::size_t total, int 
     iov[0] = {together, total};
     count = 1;
   }
+  if (count == 1) return send_to(fd, iov[0].iov_base, iov[0].iov_len, flags);
   msghdr message{};
   message.msg_iov = iov;
   message.msg_iovlen = count;
   ssize_t n = 0;
-  do n = count == 1 ? ::send(fd, iov[0].iov_base, iov[0].iov_len, flags) : ::sendmsg(fd, &message, flags);
+  do n = ::sendmsg(fd, &message, flags);
   while (n < 0 && errno == EINTR);
   return n;
 }
@@ -143,9 +145,7 @@ Io Stream::receive(Input& in) {
   }
   // Bytes are needed, so the kernel is asked even after a short receive: an end that came together with the
   // last bytes raised no event of its own.
-  ssize_t n = 0;
-  do n = ::recv(fd(), in.buffer.data() + in.end, room, 0);
-  while (n < 0 && errno == EINTR);
+  const ssize_t n = receive_from(fd(), in.buffer.data() + in.end, room);
   if (n > 0) {
     in.end += static_cast<std::size_t>(n);
     exhausted_ = static_cast<std::size_t>(n) < room;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "net/calls.h"
 #include "util/text.h"
 
 namespace remora {
@@ -231,9 +232,7 @@ int TlsSession::bio_write(BIO* bio, const char* data, int size) {
   // ms.
   const bool ticket = SSL_get_state(stream.tls_->ssl_) == TLS_ST_SW_SESSION_TICKET;
   const int flags = stream.send_flags() | (ticket ? MSG_MORE : 0);
-  ssize_t n = 0;
-  do n = ::send(stream.fd(), data, static_cast<std::size_t>(size), flags);
-  while (n < 0 && errno == EINTR);
+  const ssize_t n = send_to(stream.fd(), data, static_cast<std::size_t>(size), flags);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) BIO_set_retry_write(bio);
   return static_cast<int>(n);
 }

@@ -36,7 +36,7 @@ Task<Exchange::End> Exchange::run() {
   } while (failure_ && try_again());
   if (failure_ || answer_status_ != 0) co_return co_await answer();
   mark_session();
-  if (keep_.any()) co_await keep_session();
+  if (keeps_) co_await keep_session();
   put_response();
   if (deliver_at_once()) co_return end_response(true);
   co_return co_await deliver();
@@ -85,7 +85,7 @@ void Exchange::forget() {
   agree_ = false;
   state_.clear();
   state_note_.clear();
-  keep_ = {};
+  if (std::exchange(keeps_, false)) keep_ = {};
   tried_.clear();
   attempts_ = 0;
   failure_ = {};
@@ -96,20 +96,23 @@ void Exchange::forget() {
   response_bytes_ = 0;
   request_splice_.end();
   response_splice_.end();
-  rewritten_.clear();
-  rewritten_at_ = 0;
-  rewritten_last_ = false;
+  if (response_edits_.body) {
+    rewritten_.clear();
+    rewritten_at_ = 0;
+    rewritten_last_ = false;
+  }
   request_edits_.clear();
   response_edits_.clear();
   announcement_.clear();
   arena_.clear();
-  answer_status_ = 0;
   retry_after_ = 0;
-  location_.clear();
-  challenge_ = {};
+  if (std::exchange(answer_status_, std::uint16_t{0}) != 0) {
+    location_.clear();
+    challenge_ = {};
+    answer_body_.clear();
+  }
   passed_.clear();
   may_be_revoked_ = false;
-  answer_body_.clear();
   request_id_text_ = {};
   queue_time_ = connect_time_ = first_byte_time_ = {};
 }

@@ -214,7 +214,6 @@ class Exchange final : private UrlScope {
   // Reused from request to request.
   RequestHead request_;
   ResponseHead response_;
-  OutHead out_;
   TextArena arena_;
   RequestEdits request_edits_{arena_};
   ResponseEdits response_edits_{arena_};
@@ -244,9 +243,9 @@ class Exchange final : private UrlScope {
     std::optional<SessionKey> former_name;  // the id of the app's that it had before (login)
     std::optional<SessionId> renewed;       // the id of ours that it had before
     std::optional<StoreWriter::Job> save;
-    bool any() const noexcept { return bind || renewed || save; }
   } keep_;
-  Clock::Steady touched_;                  // when the tables last heard that the session is in use
+  bool keeps_ = false;     // something was written to keep_, which is large: otherwise it is not looked at
+  Clock::Steady touched_;  // when the tables last heard that the session is in use
   std::optional<SessionKey> bound_key_;    // what the table knows the session by
   std::optional<SessionId> open_session_;  // counted as open for `rebalance`
   Tried tried_;

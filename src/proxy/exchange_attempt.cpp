@@ -196,8 +196,8 @@ void Exchange::put_request() {
                                request_id_from_client_,
                                snapshot_->shared->claim_headers,
                                passed_};
-  edit_request(context, arena_, out_);
-  backend_.put_head(out_);
+  edit_request(context, arena_, worker_.out);
+  backend_.put_head(worker_.out);
 }
 
 /// A status that the configuration retries, and somebody else to ask. Otherwise it is passed on as it is.

@@ -63,8 +63,8 @@ void Exchange::put_response() {
   const std::string_view date =
       response_.find(Known::date) == nullptr ? worker_.date(wall_now()) : std::string_view();
   const ResponseContext context{response_, *route_, response_edits_, date, forced_close_};
-  edit_response(context, out_);
-  client_.put_head(out_);
+  edit_response(context, worker_.out);
+  client_.put_head(worker_.out);
   const bool unframed = response_.framing.kind == Framing::Kind::until_close ||
                         response_.framing.kind == Framing::Kind::chunked;
   if (unframed && request_.minor == 0) forced_close_ = true;
@@ -339,28 +339,29 @@ void Exchange::put_answer() {
   if (clear_session_)
     for (const auto& kind : pool_->affinity) kind->clear(view(), response_edits_);
   if (answer_status_ == 503 && retry_after_ == 0) retry_after_ = 1;
-  out_.fields.clear();
-  out_.status = answer_status_;
-  out_.reason = made.reason;
-  out_.close = forced_close_;
-  out_.upgrade = {};
+  OutHead& out = worker_.out;
+  out.fields.clear();
+  out.status = answer_status_;
+  out.reason = made.reason;
+  out.close = forced_close_;
+  out.upgrade = {};
   std::string& number = arena_.scratch();
   append_decimal(number, made.body.size());
-  out_.fields.push_back({"Date", worker_.date(wall_now()), Known::date});
-  out_.fields.push_back({"Content-Type", made.content_type, Known::content_type});
-  out_.fields.push_back({"Content-Length", arena_.join(number), Known::content_length});
-  out_.fields.push_back({"Cache-Control", "no-store", Known::cache_control});
-  if (!challenge_.empty()) out_.fields.push_back({"WWW-Authenticate", challenge_, Known::other});
-  if (!location_.empty()) out_.fields.push_back({"Location", location_, Known::other});
+  out.fields.push_back({"Date", worker_.date(wall_now()), Known::date});
+  out.fields.push_back({"Content-Type", made.content_type, Known::content_type});
+  out.fields.push_back({"Content-Length", arena_.join(number), Known::content_length});
+  out.fields.push_back({"Cache-Control", "no-store", Known::cache_control});
+  if (!challenge_.empty()) out.fields.push_back({"WWW-Authenticate", challenge_, Known::other});
+  if (!location_.empty()) out.fields.push_back({"Location", location_, Known::other});
   if (retry_after_ > 0) {
     number.clear();
     append_decimal(number, retry_after_);
-    out_.fields.push_back({"Retry-After", arena_.join(number), Known::retry_after});
+    out.fields.push_back({"Retry-After", arena_.join(number), Known::retry_after});
   }
-  out_.raw_fields = response_edits_.lines;
-  out_.framing = {Framing::Kind::length, made.body.size()};
+  out.raw_fields = response_edits_.lines;
+  out.framing = {Framing::Kind::length, made.body.size()};
   answer_run_ = head_only ? asio::const_buffer() : asio::const_buffer(made.body.data(), made.body.size());
-  client_.put_head(out_);
+  client_.put_head(out);
 }
 
 // The end -------------------------------------------------------------------------------------------

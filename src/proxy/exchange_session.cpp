@@ -171,6 +171,7 @@ bool Exchange::obey(Control control, const ResponseView& response) {
       const SessionId old = b.id;
       memory.moves.renewed(old, b.epoch, b.backend, lifetimes, moment());
       memory.active.gone(old);
+      keeps_ = true;
       if (pool_store() != nullptr) keep_.bind = keep_.renames = is_named();
       if (keeps_state()) keep_.renewed = old;
       b.id = new_session_id();
@@ -221,7 +222,7 @@ void Exchange::learn(const ResponseView& response) {
     return;
   }
   if (const PoolStore* keeper = pool_store(); keeper != nullptr && keeper->keeps_bindings()) {
-    keep_.bind = true;
+    keeps_ = keep_.bind = true;
     keep_.renames = false;
     if (known) keep_.former_name = recognised_.key;
   }

@@ -277,10 +277,9 @@ void Exchange::hear_state(const SessionFields& said, bool may_wait) {
     return plain.empty() ? plain : keeper->seal(plain, key, epoch, version, scratch);
   };
   job.save = std::move(save);
-  if (may_wait && rules.save == config::SaveMode::sync)
-    keep_.save = std::move(job);
-  else
-    worker_.writer->later(std::move(job));
+  if (!may_wait || rules.save != config::SaveMode::sync) return worker_.writer->later(std::move(job));
+  keeps_ = true;
+  keep_.save = std::move(job);
 }
 
 /// The head waits: another instance must find the session that it begins, and a state that the app was told

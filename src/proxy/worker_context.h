@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "affinity/seal.h"
+#include "http/side.h"
 #include "net/loop.h"
 #include "net/parking.h"
 #include "observe/access_log.h"
@@ -57,6 +58,7 @@ struct WorkerContext {
   IdleConnections idle{loop};
   ParkingLot parking{loop};
   CryptoScratch scratch;
+  OutHead out;  // the head that is being written, of whatever exchange: always the same memory, in the caches
   /// What sessions are kept in beside the local tables.
   std::unique_ptr<Store> store;
   std::unique_ptr<SessionStore> sessions;
