@@ -58,7 +58,7 @@ def run_row(row, options, folder, cores):
             running[-1] = (proxy, look(proxy, row))
         once = row.kind == "idle"
         for number in range(1 if once else options.rounds + 1):
-            for proxy, cookie in running:
+            for proxy, cookie in running[number % len(running) :] + running[: number % len(running)]:
                 before = proxy.cpu_us()
                 # The first round only warms.
                 seconds = options.seconds if number > 0 or once else 1
