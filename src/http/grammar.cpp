@@ -4,43 +4,26 @@
 #include <array>
 #include <cstring>
 
+#include "util/find_byte.h"
 #include "util/text.h"
 
 namespace remora {
 
-namespace {
-constexpr bool is_forbidden(char c) noexcept {
-  return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f;
-}
-
-/// Any byte below a space, or DEL, in one register full of them; tabs too.
-template <class Bytes>
-bool any_control(const char* p) noexcept {
-  Bytes bytes;
-  std::memcpy(&bytes, p, sizeof bytes);
-  const auto found = (bytes < ' ') | (bytes == 0x7f);
-  std::uint64_t words[sizeof bytes / 8];
-  std::memcpy(words, &found, sizeof words);
-  std::uint64_t any = 0;
-  for (const std::uint64_t word : words) any |= word;
-  return any != 0;
-}
-using Sixteen [[gnu::vector_size(16)]] = unsigned char;
-}  // namespace
-
-bool has_forbidden_byte(std::string_view line) noexcept {
-  const char* const p = line.data();
-  const std::size_t n = line.size();
-  bool suspicious = n < sizeof(Sixteen);
-  if (!suspicious) {
-    for (std::size_t i = 0; i + sizeof(Sixteen) <= n; i += sizeof(Sixteen))
-      suspicious |= any_control<Sixteen>(p + i);
-    suspicious |= any_control<Sixteen>(p + n - sizeof(Sixteen));  // the rest, and some once more
-  }
-  return suspicious && std::any_of(line.begin(), line.end(), is_forbidden);
+const char* find_control(const char* at, const char* end) noexcept {
+  return find_byte(at, end, [](auto c) { return ((c < ' ') & (c != '\t')) | (c == 0x7f); });
 }
 
 namespace {
+/// Where the token that begins at `at` ends.
+const char* token_end(const char* at, const char* end) noexcept {
+  at = find_byte(at, end, [](auto c) {  // nearly all of them are made of these
+    const auto letter = ((c | 0x20) >= 'a') & ((c | 0x20) <= 'z');
+    return (letter | ((c >= '0') & (c <= '9')) | (c == '-')) == 0;
+  });
+  while (at != end && is_token_char(*at)) ++at;
+  return at;
+}
+
 /// HTTP/1.0 or HTTP/1.1.
 bool parse_version(std::string_view text, unsigned& minor) noexcept {
   if (text.size() != 8 || text.substr(0, 7) != "HTTP/1." || (text[7] != '0' && text[7] != '1')) return false;
@@ -50,14 +33,15 @@ bool parse_version(std::string_view text, unsigned& minor) noexcept {
 }  // namespace
 
 bool parse_request_line(std::string_view line, RequestLine& out) noexcept {
-  const std::size_t method_end = line.find(' ');
-  if (method_end == std::string_view::npos || !is_token(line.substr(0, method_end))) return false;
-  const std::size_t target_end = line.find(' ', method_end + 1);
-  if (target_end == std::string_view::npos || target_end == method_end + 1) return false;
-  out.method = line.substr(0, method_end);
-  out.target = line.substr(method_end + 1, target_end - method_end - 1);
-  return out.target.find('\t') == std::string_view::npos &&
-         parse_version(line.substr(target_end + 1), out.minor);
+  const char *const begin = line.data(), *const end = begin + line.size();
+  const char* const method_end = token_end(begin, end);
+  if (method_end == begin || method_end == end || *method_end != ' ') return false;
+  const char* const target = method_end + 1;
+  const char* const target_end = find_byte(target, end, [](auto c) { return (c == ' ') | (c == '\t'); });
+  if (target_end == target || target_end == end || *target_end != ' ') return false;
+  out.method = {begin, static_cast<std::size_t>(method_end - begin)};
+  out.target = {target, static_cast<std::size_t>(target_end - target)};
+  return parse_version({target_end + 1, static_cast<std::size_t>(end - target_end - 1)}, out.minor);
 }
 
 bool parse_status_line(std::string_view line, StatusLine& out) noexcept {
@@ -72,36 +56,47 @@ bool parse_status_line(std::string_view line, StatusLine& out) noexcept {
   return line.size() == 12 || line[12] == ' ';
 }
 
+Line find_line_end(const char*& at, const char* end) noexcept {
+  at = find_control(at, end);
+  if (at == end) return Line::incomplete;
+  if (*at != '\r') return *at == '\n' ? Line::bare_lf : Line::control;
+  if (end - at < 2) return Line::incomplete;
+  return at[1] == '\n' ? Line::ok : Line::control;
+}
+
+Line parse_field_line(const char*& at, const char* end, Field& out) noexcept {
+  const char* const name_end = token_end(at, end);
+  if (name_end == end) return Line::incomplete;
+  if (name_end == at || *name_end != ':') return Line::no_field;
+  const char *first = name_end + 1, *last = first;
+  if (const Line line = find_line_end(last, end); line != Line::ok) return line;
+  const char* const line_end = last;
+  while (first != last && (*first == ' ' || *first == '\t')) ++first;
+  while (first != last && (last[-1] == ' ' || last[-1] == '\t')) --last;
+  out.name = {at, static_cast<std::size_t>(name_end - at)};
+  out.value = {first, static_cast<std::size_t>(last - first)};
+  out.known = known_field(out.name);
+  out.whole_line = first == name_end + 2 && name_end[1] == ' ' && last == line_end;
+  at = line_end + 2;
+  return Line::ok;
+}
+
 bool parse_field_lines(std::string_view lines, std::vector<Field>& out) {
   const char* at = lines.data();
   const char* const end = at + lines.size();
-  while (at != end && *at != '\r') {
-    const char* const name = at;
-    while (at != end && is_token_char(*at)) ++at;
-    if (at == name || at == end || *at != ':') return false;
-    const std::string_view name_text(name, static_cast<std::size_t>(at - name));
-    ++at;
-    const char* const lf =
-        static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
-    if (lf == nullptr || lf[-1] != '\r') return false;
-    const char* const line_end = lf - 1;
-    const char *first = at, *last = line_end;
-    while (first != last && (*first == ' ' || *first == '\t')) ++first;
-    while (first != last && (last[-1] == ' ' || last[-1] == '\t')) --last;
-    const bool as_we_write = first == at + 1 && *at == ' ' && last == line_end;
-    out.push_back(
-        {name_text, {first, static_cast<std::size_t>(last - first)}, known_field(name_text), as_we_write});
-    at = lf + 1;
+  while (at != end) {
+    Field field;
+    if (parse_field_line(at, end, field) != Line::ok) return false;
+    out.push_back(field);
   }
-  return at == end || (end - at == 2 && at[1] == '\n');
+  return true;
 }
 
 bool parse_trailers(std::string_view lines, std::vector<Field>& out) {
   out.clear();
-  if (lines.substr(0, 1) == "\r" || !parse_field_lines(lines, out)) return false;
-  return std::none_of(out.begin(), out.end(), [](const Field& f) {
-    return forbidden_in_trailers(f.known) || has_forbidden_byte(f.value);
-  });
+  return parse_field_lines(lines, out) && std::none_of(out.begin(), out.end(), [](const Field& f) {
+           return forbidden_in_trailers(f.known);
+         });
 }
 
 bool forbidden_in_trailers(Known k) noexcept {

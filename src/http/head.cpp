@@ -124,16 +124,8 @@ bool valid_host(std::string_view host) noexcept {
   return colon == std::string_view::npos || valid_port(host.substr(colon + 1));
 }
 
-/// What follows the start line. False: malformed.
-bool take_fields(std::string_view head, std::size_t line_end, Head& out) {
-  out.fields.clear();
-  out.bytes = head.size();
-  return line_end + 2 <= head.size() && parse_field_lines(head.substr(line_end + 2), out.fields);
-}
-
 /// 505 rather than 400 for what is HTTP of another version.
-std::uint16_t version_status(std::string_view head) noexcept {
-  const auto line = head.substr(0, head.find("\r\n"));
+std::uint16_t version_status(std::string_view line) noexcept {
   const auto space = line.rfind(' ');
   if (space == std::string_view::npos) return 400;
   const auto v = line.substr(space + 1);
@@ -161,45 +153,85 @@ const Field* Head::find(Known k) const noexcept {
   return nullptr;
 }
 
-Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& limits,
-                         bool request) noexcept {
-  if (lines_ == 0 && line_ == skipped_) {
-    constexpr std::size_t most_skipped = 16;
-    while (request && skipped_ < most_skipped && bytes.substr(skipped_, 2) == "\r\n") skipped_ += 2;
-    line_ = skipped_;
-    at_ = std::max(at_, skipped_);
+namespace {
+Parsed refuse_line(Line line) noexcept {
+  switch (line) {
+    case Line::bare_lf:
+      return refuse(400, "a line ends in a bare LF");
+    case Line::control:
+      return refuse(400, "a control character, or a bare CR");
+    default:
+      return refuse(400, "malformed head");
   }
-  while (at_ < bytes.size()) {
-    const char* found = static_cast<const char*>(std::memchr(bytes.data() + at_, '\n', bytes.size() - at_));
-    if (found == nullptr) break;
-    const std::size_t lf = static_cast<std::size_t>(found - bytes.data());
-    if (lf == line_ || bytes[lf - 1] != '\r') return refuse(400, "a line ends in a bare LF");
-    const std::string_view line = bytes.substr(line_, lf - 1 - line_);
-    if (line.empty()) {
-      end_ = lf + 1;
-      if (lines_ == 0) return refuse(400, "an empty head");
-      if (end_ > limits.header_bytes + skipped_) return refuse(431, "head too large");
-      return fine;
-    }
-    if (has_forbidden_byte(line)) return refuse(400, "a control character, or a bare CR");
-    if (lines_ > 0 && (line.front() == ' ' || line.front() == '\t')) return refuse(400, "a folded line");
-    if (lines_ == 0 && request && line.size() > limits.target_bytes + 32)
-      return refuse(414, "request line too long");
-    if (++lines_ > limits.headers + 1) return refuse(431, "too many fields");
-    at_ = line_ = lf + 1;
-  }
-  at_ = bytes.size();
-  if (lines_ == 0 && request && at_ - line_ > limits.target_bytes + 32)
+}
+}  // namespace
+
+void HeadScanner::begin(std::string_view bytes, bool request, std::vector<Field>& fields) noexcept {
+  constexpr std::size_t most_skipped = 16;
+  while (request && skipped_ < most_skipped && bytes.substr(skipped_, 2) == "\r\n") skipped_ += 2;
+  if (bytes.data() != base_) looked_ = 0;
+  base_ = bytes.data();
+  line_ = skipped_;
+  start_line_ = {};
+  fields.clear();
+}
+
+Parsed HeadScanner::too_long(std::string_view bytes, const config::ListenerLimits& limits,
+                             bool request) const noexcept {
+  if (start_line_.empty() && request && bytes.size() - line_ > limits.target_bytes + 32)
     return refuse(414, "request line too long");
-  if (at_ > limits.header_bytes + skipped_) return refuse(431, "head too large");
+  if (bytes.size() > limits.header_bytes + skipped_) return refuse(431, "head too large");
   return {};
 }
 
-Parsed parse_request_head(std::string_view head, const config::ListenerLimits& limits, RequestHead& out) {
+Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& limits, bool request,
+                         std::vector<Field>& fields) {
+  if (bytes.data() != base_ || start_line_.empty()) begin(bytes, request, fields);
+  const char *const end = bytes.data() + bytes.size(), *at = bytes.data() + line_;
+  // A line that comes byte by byte is not begun anew with each.
+  if (looked_ > line_ && std::memchr(bytes.data() + looked_, '\n', bytes.size() - looked_) == nullptr) at = end;
+  while (at != end) {
+    Line line = Line::ok;
+    const char* next = at;
+    if (*at == '\r') {
+      line = find_line_end(next, end);
+      if (line == Line::ok && start_line_.empty()) return refuse(400, "an empty head");
+      if (line == Line::ok) {
+        end_ = static_cast<std::size_t>(next + 2 - bytes.data());
+        return end_ > limits.header_bytes + skipped_ ? refuse(431, "head too large") : fine;
+      }
+    } else if (start_line_.empty()) {
+      line = find_line_end(next, end);
+      if (line == Line::ok) {
+        start_line_ = {at, static_cast<std::size_t>(next - at)};
+        if (request && start_line_.size() > limits.target_bytes + 32)
+          return refuse(414, "request line too long");
+        next += 2;
+      }
+    } else {
+      if (*at == ' ' || *at == '\t') return refuse(400, "a folded line");
+      if (fields.size() == limits.headers) return refuse(431, "too many fields");
+      line = parse_field_line(next, end, fields.emplace_back());
+      if (line != Line::ok) fields.pop_back();
+    }
+    if (line == Line::incomplete) break;
+    if (line != Line::ok) return refuse_line(line);
+    at = next;
+    line_ = static_cast<std::size_t>(at - bytes.data());
+  }
+  looked_ = bytes.size();
+  return too_long(bytes, limits, request);
+}
+
+Parsed read_request_head(HeadScanner& scanner, std::string_view bytes, const config::ListenerLimits& limits,
+                         RequestHead& out) {
+  out.minor = 1;
+  const Parsed scanned = scanner.scan(bytes, limits, true, out.fields);
+  if (scanned.status != Status::ok) return scanned;
+  out.bytes = scanner.end() - scanner.skipped();
   RequestLine line;
-  const std::size_t line_end = std::min(head.find('\r'), head.size());
-  if (!parse_request_line(head.substr(0, line_end), line) || !take_fields(head, line_end, out))
-    return refuse(version_status(head), "malformed head");
+  if (!parse_request_line(scanner.start_line(), line))
+    return refuse(version_status(scanner.start_line()), "malformed head");
   out.minor = line.minor;
   out.method_text = line.method;
   out.target = line.target;
@@ -232,11 +264,13 @@ Parsed parse_request_head(std::string_view head, const config::ListenerLimits& l
   return fine;
 }
 
-Parsed parse_response_head(std::string_view head, Method asked, ResponseHead& out) {
+Parsed read_response_head(HeadScanner& scanner, std::string_view bytes, Method asked, ResponseHead& out) {
+  const Parsed scanned = scanner.scan(bytes, response_limits(), false, out.fields);
+  if (scanned.status == Status::refused) return refuse(502, scanned.why);
+  if (scanned.status == Status::incomplete) return scanned;
+  out.bytes = scanner.end();
   StatusLine line;
-  const std::size_t line_end = std::min(head.find('\r'), head.size());
-  if (!parse_status_line(head.substr(0, line_end), line) || !take_fields(head, line_end, out))
-    return refuse(502, "malformed head");
+  if (!parse_status_line(scanner.start_line(), line)) return refuse(502, "malformed head");
   out.minor = line.minor;
   out.status = line.status;
   out.reason = line.reason;
@@ -259,6 +293,18 @@ Parsed parse_response_head(std::string_view head, Method asked, ResponseHead& ou
   out.keep_alive = out.framing.kind != Framing::Kind::until_close &&
                    (out.minor == 1 ? !seen.close : seen.keep_alive && !seen.close);
   return fine;
+}
+
+Parsed parse_request_head(std::string_view text, const config::ListenerLimits& limits, RequestHead& out) {
+  HeadScanner scanner;
+  const Parsed parsed = read_request_head(scanner, text, limits, out);
+  return parsed.status == Status::incomplete ? refuse(400, "malformed head") : parsed;
+}
+
+Parsed parse_response_head(std::string_view text, Method asked, ResponseHead& out) {
+  HeadScanner scanner;
+  const Parsed parsed = read_response_head(scanner, text, asked, out);
+  return parsed.status == Status::incomplete ? refuse(502, "malformed head") : parsed;
 }
 
 }  // namespace remora

@@ -58,27 +58,42 @@ struct Parsed {
   const char* why = "";    // for the log; static text
 };
 
-/// Finds the end of a head across several receives, without looking at a byte twice, and refuses what
-/// no later step should see: control characters, bare CR, bare LF, folded lines, too many or too long lines.
+/// Takes a head apart as it comes, across several receives: each line once, when all of it is there. Refuses
+/// what no later step should see: control characters, bare CR, bare LF, folded lines, lines that are no fields,
+/// too many or too long lines.
 class HeadScanner {
  public:
   void reset() noexcept { *this = HeadScanner{}; }
-  /// `bytes` always begins with the first byte of the message. ok: `end()` bytes make up the head.
-  Parsed scan(std::string_view bytes, const config::ListenerLimits& limits, bool request) noexcept;
+  /// `bytes` always begins with the first byte of the message; what was there before is there still, perhaps
+  /// elsewhere. ok: `end()` bytes make up the head, and `fields` are views into them.
+  Parsed scan(std::string_view bytes, const config::ListenerLimits& limits, bool request,
+              std::vector<Field>& fields);
   std::size_t end() const noexcept { return end_; }
+  /// Without its CRLF.
+  std::string_view start_line() const noexcept { return start_line_; }
   /// Empty lines before the message, which RFC 9112 2.2 lets a server ignore.
   std::size_t skipped() const noexcept { return skipped_; }
 
  private:
-  std::size_t at_ = 0, line_ = 0, end_ = 0, skipped_ = 0;
-  std::uint32_t lines_ = 0;
+  void begin(std::string_view bytes, bool request, std::vector<Field>& fields) noexcept;
+  Parsed too_long(std::string_view bytes, const config::ListenerLimits& limits, bool request) const noexcept;
+
+  const char* base_ = nullptr;  // of what `fields` are views into
+  std::string_view start_line_;
+  std::size_t line_ = 0;    // where the first line begins that was not complete
+  std::size_t looked_ = 0;  // its bytes before this are known to hold no LF
+  std::size_t end_ = 0, skipped_ = 0;
 };
 
-/// Parses a complete request head (as found by HeadScanner, empty lines removed).
-Parsed parse_request_head(std::string_view head, const config::ListenerLimits& limits, RequestHead& out);
+/// Reads a request's head: what is there of it, and then, once its end is, what it means.
+Parsed read_request_head(HeadScanner&, std::string_view bytes, const config::ListenerLimits& limits,
+                         RequestHead& out);
+/// The head of a response to a request with method `asked`. Any refusal is a 502 to the client.
+Parsed read_response_head(HeadScanner&, std::string_view bytes, Method asked, ResponseHead& out);
 
-/// Parses a complete response head to a request with method `asked`. Any refusal is a 502 to the client.
-Parsed parse_response_head(std::string_view head, Method asked, ResponseHead& out);
+/// The same for a text that holds all of a head: never incomplete.
+Parsed parse_request_head(std::string_view text, const config::ListenerLimits& limits, RequestHead& out);
+Parsed parse_response_head(std::string_view text, Method asked, ResponseHead& out);
 
 /// Limits for the heads of backends and of trailers.
 const config::ListenerLimits& response_limits() noexcept;

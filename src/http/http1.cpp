@@ -35,12 +35,13 @@ void Http1Client::next() {
 
 Io Http1Client::read_head(RequestHead& head) {
   for (;;) {
-    const Parsed scanned = scanner_.scan(stream_->unread(), *limits_, true);
-    if (scanned.status == Parsed::Status::refused) {
-      failure_ = {SideFailure::Kind::malformed, scanned.code, scanned.why};
+    const Parsed parsed = read_request_head(scanner_, stream_->unread(), *limits_, head);
+    minor_ = head.minor;
+    if (parsed.status == Parsed::Status::ok) break;
+    if (parsed.status == Parsed::Status::refused) {
+      failure_ = {SideFailure::Kind::malformed, parsed.code, parsed.why};
       return Io::failed;
     }
-    if (scanned.status == Parsed::Status::ok) break;
     if (stream_->peer_closed()) {
       failure_ = {SideFailure::Kind::ended, 0, "closed"};
       return Io::failed;
@@ -49,20 +50,13 @@ Io Http1Client::read_head(RequestHead& head) {
     if (io == Io::failed) failure_ = {SideFailure::Kind::reset, 0, "reset"};
     if (io != Io::ready) return io;
   }
-  const std::size_t skipped = scanner_.skipped(), end = scanner_.end();
-  const Parsed parsed = parse_request_head(stream_->unread().substr(skipped, end - skipped), *limits_, head);
-  minor_ = head.minor;
-  if (parsed.status == Parsed::Status::refused) {
-    failure_ = {SideFailure::Kind::malformed, parsed.code, parsed.why};
-    return Io::failed;
-  }
   if (limits_->body_bytes && head.framing.kind == Kind::length &&
       head.framing.length > *limits_->body_bytes) {
     failure_ = {SideFailure::Kind::too_large, 413, "body over the limit"};
     return Io::failed;
   }
   reader_.start(head.framing, limits_->body_bytes);
-  stream_->consume_pinned(end);
+  stream_->consume_pinned(scanner_.end());
   return Io::ready;
 }
 
@@ -172,12 +166,12 @@ Io Http1Backend::read_head(ResponseHead& head, Method asked) {
   for (;;) {
     const std::string_view unread = stream_->unread();
     if (!unread.empty()) answered_ = true;
-    const Parsed scanned = scanner_.scan(unread, response_limits(), false);
-    if (scanned.status == Parsed::Status::refused) {
-      failure_ = {SideFailure::Kind::malformed, 502, scanned.why};
+    const Parsed parsed = read_response_head(scanner_, unread, asked, head);
+    if (parsed.status == Parsed::Status::ok) break;
+    if (parsed.status == Parsed::Status::refused) {
+      failure_ = {SideFailure::Kind::malformed, 502, parsed.why};
       return Io::failed;
     }
-    if (scanned.status == Parsed::Status::ok) break;
     if (stream_->peer_closed()) {
       failure_ = {unread.empty() ? SideFailure::Kind::ended : SideFailure::Kind::malformed, 502,
                   "closed before the end of the response head"};
@@ -186,11 +180,6 @@ Io Http1Backend::read_head(ResponseHead& head, Method asked) {
     const Io io = stream_->fill();
     if (io == Io::failed) failure_ = {SideFailure::Kind::reset, 502, "reset before the response head"};
     if (io != Io::ready) return io;
-  }
-  const Parsed parsed = parse_response_head(stream_->unread().substr(0, scanner_.end()), asked, head);
-  if (parsed.status == Parsed::Status::refused) {
-    failure_ = {SideFailure::Kind::malformed, 502, parsed.why};
-    return Io::failed;
   }
   const std::size_t head_size = scanner_.end();
   stream_->consume(head_size);

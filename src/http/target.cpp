@@ -1,6 +1,9 @@
 #include "http/target.h"
 
+#include <algorithm>
+
 #include "http/head.h"
+#include "util/find_byte.h"
 #include "util/text.h"
 
 namespace remora {
@@ -13,7 +16,10 @@ bool unreserved(char c) noexcept {
 }
 
 const char* check_characters(std::string_view s) noexcept {
-  for (std::size_t i = 0; i < s.size(); ++i) {
+  const char* const end = s.data() + s.size();
+  const char* const special = find_byte(
+      s.data(), end, [](auto c) { return (c <= ' ') | (c == 0x7f) | (c == '#') | (c == '%'); });
+  for (auto i = static_cast<std::size_t>(special - s.data()); i < s.size(); ++i) {
     const auto u = static_cast<unsigned char>(s[i]);
     if (u <= ' ' || u == 0x7f) return "a control character in the target";
     if (s[i] == '#') return "a fragment in the target";
@@ -63,7 +69,9 @@ const char* take_target_apart(RequestHead& head) {
 void normalise_path(std::string_view path, std::string& out) {
   const std::size_t base = out.size();
   // Decode first: `%2e%2e` is a dot segment too.
-  for (std::size_t i = 0; i < path.size(); ++i) {
+  const std::size_t plain = std::min(path.find('%'), path.size());
+  out.append(path, 0, plain);
+  for (std::size_t i = plain; i < path.size(); ++i) {
     if (path[i] == '%' && i + 2 < path.size()) {
       const char c = static_cast<char>(hex_value(path[i + 1]) * 16 + hex_value(path[i + 2]));
       if (unreserved(c)) {
@@ -103,11 +111,8 @@ bool path_covers(std::string_view prefix, std::string_view path) noexcept {
 }
 
 std::string_view host_name(std::string_view authority) noexcept {
-  const auto bracket = authority.rfind(']');
-  const auto colon = authority.rfind(':');
-  if (colon == std::string_view::npos || (bracket != std::string_view::npos && colon < bracket))
-    return authority;
-  return authority.substr(0, colon);
+  const bool literal = !authority.empty() && authority.front() == '[';
+  return authority.substr(0, authority.find(':', literal ? authority.find(']') : 0));
 }
 
 }  // namespace remora

@@ -9,10 +9,9 @@ using std::chrono::seconds;
 
 void DeadlineEntry::arm(DeadlineWheel& wheel, Clock::Steady at) {
   at_ = at;
-  const std::int64_t wanted = wheel.tick_of(at);
-  if (link_ == nullptr || wanted < slot_tick_) {
+  if (link_ == nullptr || at <= slot_after_) {
     unlink();
-    wheel.link(*this, wanted);
+    wheel.link(*this, wheel.tick_of(at));
   }
 }
 
@@ -22,7 +21,6 @@ void DeadlineEntry::unlink() noexcept {
   if (next_ != nullptr) next_->link_ = link_;
   next_ = nullptr;
   link_ = nullptr;
-  slot_tick_ = -1;
   --wheel_->linked_;
 }
 
@@ -50,7 +48,7 @@ void DeadlineWheel::link(DeadlineEntry& entry, std::int64_t wanted) {
         std::max(done_, static_cast<std::int64_t>((now - start_) / tick));  // it slept; skip the empty turns
   const std::int64_t at = std::clamp(wanted, done_ + 1, done_ + static_cast<std::int64_t>(slot_count) - 1);
   push(slots_[static_cast<std::size_t>(at) % slot_count], entry);
-  entry.slot_tick_ = at;
+  entry.slot_after_ = start_ + tick * (at - 1);
   if (entry.at_ - now < milliseconds(900))
     near_until_ = std::max(near_until_, std::min(entry.at_, now + seconds(1)));
   schedule(now);

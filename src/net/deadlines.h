@@ -43,7 +43,7 @@ class DeadlineEntry {
   void unlink() noexcept;
 
   Clock::Steady at_ = never;        // what is wanted
-  std::int64_t slot_tick_ = -1;     // where it is linked; may be earlier than wanted
+  Clock::Steady slot_after_{};      // what is later than this need not be linked elsewhere; while linked
   DeadlineWheel* wheel_ = nullptr;  // while linked
   DeadlineEntry* next_ = nullptr;
   DeadlineEntry** link_ = nullptr;

@@ -153,8 +153,7 @@ Task<void> Connection::serve() {
   Exchange::End end = Exchange::End::close;
   if (greeted_ || co_await greet()) {
     exchange.begin(stream_, view_, peer_, idle_since_);
-    do end = co_await exchange.run();
-    while (end == Exchange::End::keep);
+    end = co_await exchange.run();
     idle_since_ = exchange.idle_since();
   }
   if (end == Exchange::End::linger) co_await linger();

@@ -6,7 +6,7 @@
 //     -> mark_session -> (keep_session) -> deliver_at_once or deliver -> finish
 //
 // What usually needs no waiting is a plain function, with a coroutine beside it for the rest: a frame costs
-// more than many a phase.
+// more than many a phase. So this one serves request after request of its connection.
 
 #include "proxy/exchange.h"
 
@@ -18,28 +18,36 @@ using Kind = Failure::Kind;
 using FailSide = Failure::Side;
 
 Task<Exchange::End> Exchange::run() {
-  forget();
-  if (!head_came()) {
-    if (const End head = co_await await_head(); head != End::keep) co_return head;
+  End end = End::keep;
+  while (end == End::keep) {
+    forget();
+    if (!head_came()) end = co_await await_head();
+    if (end != End::keep) break;
+    begin_request();
+    bool go_on = admit() && find_route() && authenticate();
+    if (go_on && may_be_revoked_) go_on = co_await check_revocation();
+    if (go_on) find_session();
+    if (go_on && recognised_.stale) co_await ask_store();
+    if (go_on) go_on = accept_session();
+    while (go_on) {
+      if (!choose_backend()) break;
+      if (agree_ && !co_await agree_on_move()) break;
+      if (take_place() || co_await wait_for_place()) co_await attempt();
+      go_on = failure_ && try_again();
+    }
+    if (failure_ || answer_status_ != 0) {
+      end = co_await answer();
+      continue;
+    }
+    mark_session();
+    if (keeps_) co_await keep_session();
+    put_response();
+    if (deliver_at_once())
+      end = end_response(true);
+    else
+      end = co_await deliver();
   }
-  begin_request();
-  if (!admit() || !find_route() || !authenticate()) co_return co_await answer();
-  if (may_be_revoked_ && !co_await check_revocation()) co_return co_await answer();
-  find_session();
-  if (recognised_.stale) co_await ask_store();
-  if (!accept_session()) co_return co_await answer();
-  do {
-    if (!choose_backend()) break;
-    if (agree_ && !co_await agree_on_move()) break;
-    if (!take_place() && !co_await wait_for_place()) continue;
-    co_await attempt();
-  } while (failure_ && try_again());
-  if (failure_ || answer_status_ != 0) co_return co_await answer();
-  mark_session();
-  if (keeps_) co_await keep_session();
-  put_response();
-  if (deliver_at_once()) co_return end_response(true);
-  co_return co_await deliver();
+  co_return end;
 }
 
 // Before the road -----------------------------------------------------------------------------------

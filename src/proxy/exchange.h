@@ -46,6 +46,7 @@ class Exchange final : private UrlScope {
              Clock::Steady idle_since);
   void end() noexcept;
 
+  /// Serves requests until the connection's turn ends; never `keep`.
   Task<End> run();
   Wake& wake() noexcept { return wake_; }
   /// When the last request ended.

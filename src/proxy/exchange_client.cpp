@@ -237,6 +237,7 @@ struct Exchange::Lane {
   Side& to;
   Stream& to_stream;
   bool ended = false;
+  bool flushed = false;  // what was staged, as the head of the answer, has left
   std::uint64_t bytes = 0;
 };
 
@@ -246,9 +247,11 @@ Exchange::Step Exchange::pump_lane(Lane& lane) {
     if (lane.to_stream.send_blocked()) return Step::blocked;
     const Io io = lane.from.fill();
     if (io == Io::failed) return Step::backend_failed;
+    if (io == Io::blocked && lane.flushed) return Step::blocked;
     const Body body = io == Io::ready ? lane.from.body() : Body{};
     const Taken taken = lane.to.send(body, nullptr);
     if (taken.io == Io::failed) return Step::client_failed;
+    lane.flushed = taken.io == Io::ready;
     lane.from.consume(taken.bytes);
     lane.bytes += taken.bytes;
     if (taken.bytes > 0) moved_at_ = now();

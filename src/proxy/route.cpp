@@ -14,8 +14,9 @@ HostRank rank(const std::string& host) {
   return host.empty() ? HostRank::any : host.rfind("*.", 0) == 0 ? HostRank::suffix : HostRank::exact;
 }
 
-bool host_matches(const std::string& pattern, std::string_view name) noexcept {
+bool host_matches(const std::string& pattern, std::string_view authority) noexcept {
   if (pattern.empty()) return true;
+  const std::string_view name = host_name(authority);
   if (pattern.front() != '*') return iequals(pattern, name);
   const std::string_view suffix = std::string_view(pattern).substr(1);
   return name.size() > suffix.size() && iequals(name.substr(name.size() - suffix.size()), suffix);
@@ -75,9 +76,8 @@ void Router::set_verifiers(const std::vector<config::Jwt>& verifiers,
 
 const RouteView* Router::match(std::string_view host, std::string_view path, std::string_view method,
                                std::span<const Field> fields) const noexcept {
-  const std::string_view name = host_name(host);
   for (const RouteView& r : routes_) {
-    if (!host_matches(r.config.host, name) || !path_covers(r.config.path, path)) continue;
+    if (!host_matches(r.config.host, host) || !path_covers(r.config.path, path)) continue;
     const auto& methods = r.config.methods;
     if (!methods.empty() && std::find(methods.begin(), methods.end(), method) == methods.end()) continue;
     if (!r.config.headers.empty() && !fields_match(r.config, fields)) continue;

@@ -15,8 +15,15 @@ std::string to_lower(std::string_view s) {
 }
 
 std::optional<std::uint64_t> parse_decimal(std::string_view s) noexcept {
-  if (s.empty() || s.front() < '0' || s.front() > '9') return std::nullopt;
+  constexpr std::size_t never_too_large = 19;
   std::uint64_t n = 0;
+  if (s.size() <= never_too_large) {
+    for (const char c : s) {
+      if (c < '0' || c > '9') return std::nullopt;
+      n = n * 10 + static_cast<std::uint64_t>(c - '0');
+    }
+    return s.empty() ? std::nullopt : std::optional(n);
+  }
   const auto [end, ec] = std::from_chars(s.data(), s.data() + s.size(), n);
   if (ec != std::errc{} || end != s.data() + s.size()) return std::nullopt;
   return n;

@@ -382,7 +382,8 @@ TEST_P(UnderTraffic, TenReloadsAnUpgradeAndADrainFailNothingAndMoveNobodyElse) {
     s.receive_head();
     s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     for (;;) {
-      if (s.buffer().empty() && !s.receive_some()) return;
+      // A slow reload leaves it quiet for longer than a socket's usual patience; nobody may end it meanwhile.
+      if (s.buffer().empty() && !s.receive_some(10min)) return;
       s.send(std::exchange(s.buffer(), {}));
     }
   });
