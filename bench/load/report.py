@@ -12,8 +12,7 @@ def best_peer(row, found):
 
 
 def ratio(row, found):
-    peer = found[best_peer(row, found)][row.figure]
-    return found["remora"][row.figure] / peer if peer else float("nan")
+    return found[best_peer(row, found)]["ratio"]
 
 
 def figure(row, values):

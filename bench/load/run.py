@@ -82,10 +82,17 @@ def run_row(row, options, folder, cores):
     return rounds
 
 
-def medians(rounds):
+def medians(row, rounds):
+    """name -> its medians, and `ratio`: remora's figure divided by this one's, the median of what each round gave.
+    Both stood in the same round, so a machine that grows slower from round to round moves neither."""
+
+    def ratio(all_):
+        pairs = zip(rounds["remora"], all_)
+        return statistics.median(ours[row.figure] / r[row.figure] if r[row.figure] else float("nan") for ours, r in pairs)
+
     return {
         name: {key: statistics.median(r[key] for r in all_) for key in all_[0]}
-        | {"failed": sum(r["failed"] for r in all_)}
+        | {"failed": sum(r["failed"] for r in all_), "ratio": ratio(all_)}
         for name, all_ in rounds.items()
     }
 
@@ -114,7 +121,7 @@ def main():
             if row.name not in wanted:
                 continue
             try:
-                results.append((row, medians(run_row(row, options, folder, cores))))
+                results.append((row, medians(row, run_row(row, options, folder, cores))))
                 print(report.line(*results[-1]), flush=True)
             except clients.Void as error:
                 voided = True

@@ -166,14 +166,21 @@ Parsed refuse_line(Line line) noexcept {
 }
 }  // namespace
 
-void HeadScanner::begin(std::string_view bytes, bool request, std::vector<Field>& fields) noexcept {
+void HeadScanner::reset() noexcept {
+  base_ = nullptr;
+  start_line_ = {};
+  fields_.clear();
+  line_ = looked_ = end_ = skipped_ = 0;
+}
+
+void HeadScanner::begin(std::string_view bytes, bool request) noexcept {
   constexpr std::size_t most_skipped = 16;
   while (request && skipped_ < most_skipped && bytes.substr(skipped_, 2) == "\r\n") skipped_ += 2;
   if (bytes.data() != base_) looked_ = 0;
   base_ = bytes.data();
   line_ = skipped_;
   start_line_ = {};
-  fields.clear();
+  fields_.clear();
 }
 
 Parsed HeadScanner::too_long(std::string_view bytes, const config::ListenerLimits& limits,
@@ -184,9 +191,8 @@ Parsed HeadScanner::too_long(std::string_view bytes, const config::ListenerLimit
   return {};
 }
 
-Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& limits, bool request,
-                         std::vector<Field>& fields) {
-  if (bytes.data() != base_ || start_line_.empty()) begin(bytes, request, fields);
+Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& limits, bool request) {
+  if (bytes.data() != base_ || start_line_.empty()) begin(bytes, request);
   const char *const end = bytes.data() + bytes.size(), *at = bytes.data() + line_;
   // A line that comes byte by byte is not begun anew with each.
   if (looked_ > line_ && std::memchr(bytes.data() + looked_, '\n', bytes.size() - looked_) == nullptr) at = end;
@@ -210,9 +216,9 @@ Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& l
       }
     } else {
       if (*at == ' ' || *at == '\t') return refuse(400, "a folded line");
-      if (fields.size() == limits.headers) return refuse(431, "too many fields");
-      line = parse_field_line(next, end, fields.emplace_back());
-      if (line != Line::ok) fields.pop_back();
+      if (fields_.size() == limits.headers) return refuse(431, "too many fields");
+      line = parse_field_line(next, end, fields_.emplace_back());
+      if (line != Line::ok) fields_.pop_back();
     }
     if (line == Line::incomplete) break;
     if (line != Line::ok) return refuse_line(line);
@@ -226,8 +232,9 @@ Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& l
 Parsed read_request_head(HeadScanner& scanner, std::string_view bytes, const config::ListenerLimits& limits,
                          RequestHead& out) {
   out.minor = 1;
-  const Parsed scanned = scanner.scan(bytes, limits, true, out.fields);
+  const Parsed scanned = scanner.scan(bytes, limits, true);
   if (scanned.status != Status::ok) return scanned;
+  out.fields.swap(scanner.fields());
   out.bytes = scanner.end() - scanner.skipped();
   RequestLine line;
   if (!parse_request_line(scanner.start_line(), line))
@@ -265,9 +272,10 @@ Parsed read_request_head(HeadScanner& scanner, std::string_view bytes, const con
 }
 
 Parsed read_response_head(HeadScanner& scanner, std::string_view bytes, Method asked, ResponseHead& out) {
-  const Parsed scanned = scanner.scan(bytes, response_limits(), false, out.fields);
+  const Parsed scanned = scanner.scan(bytes, response_limits(), false);
   if (scanned.status == Status::refused) return refuse(502, scanned.why);
   if (scanned.status == Status::incomplete) return scanned;
+  out.fields.swap(scanner.fields());
   out.bytes = scanner.end();
   StatusLine line;
   if (!parse_status_line(scanner.start_line(), line)) return refuse(502, "malformed head");

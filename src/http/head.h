@@ -63,23 +63,26 @@ struct Parsed {
 /// too many or too long lines.
 class HeadScanner {
  public:
-  void reset() noexcept { *this = HeadScanner{}; }
+  /// Before the next message. Keeps memory.
+  void reset() noexcept;
   /// `bytes` always begins with the first byte of the message; what was there before is there still, perhaps
-  /// elsewhere. ok: `end()` bytes make up the head, and `fields` are views into them.
-  Parsed scan(std::string_view bytes, const config::ListenerLimits& limits, bool request,
-              std::vector<Field>& fields);
+  /// elsewhere. ok: `end()` bytes make up the head, and its parts are views into them.
+  Parsed scan(std::string_view bytes, const config::ListenerLimits& limits, bool request);
   std::size_t end() const noexcept { return end_; }
   /// Without its CRLF.
   std::string_view start_line() const noexcept { return start_line_; }
+  /// Nobody sees them before the head is complete: while it is not, its bytes may be moved.
+  std::vector<Field>& fields() noexcept { return fields_; }
   /// Empty lines before the message, which RFC 9112 2.2 lets a server ignore.
   std::size_t skipped() const noexcept { return skipped_; }
 
  private:
-  void begin(std::string_view bytes, bool request, std::vector<Field>& fields) noexcept;
+  void begin(std::string_view bytes, bool request) noexcept;
   Parsed too_long(std::string_view bytes, const config::ListenerLimits& limits, bool request) const noexcept;
 
-  const char* base_ = nullptr;  // of what `fields` are views into
+  const char* base_ = nullptr;  // of what these are views into
   std::string_view start_line_;
+  std::vector<Field> fields_;
   std::size_t line_ = 0;    // where the first line begins that was not complete
   std::size_t looked_ = 0;  // its bytes before this are known to hold no LF
   std::size_t end_ = 0, skipped_ = 0;

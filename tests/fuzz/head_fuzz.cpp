@@ -17,11 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   };
   for (const bool request : {true, false}) {
     HeadScanner scanner;
-    std::vector<Field> fields;
     Parsed p;
     for (std::size_t n : {size / 3, size / 2, size})
       if (p.status == Parsed::Status::incomplete)
-        p = scanner.scan(text.substr(0, n), response_limits(), request, fields);
+        p = scanner.scan(text.substr(0, n), response_limits(), request);
     if (p.status != Parsed::Status::ok) continue;
     const std::string_view head = text.substr(scanner.skipped(), scanner.end() - scanner.skipped());
     if (request) {

@@ -27,9 +27,8 @@ TEST(HeadScanner, FindsTheEndAndTheFieldsWhateverTheCuts) {
   for (std::size_t a = 0; a <= end; ++a) {
     for (std::size_t b = a; b <= end; ++b) {
       HeadScanner scanner;
-      std::vector<Field> fields;
       for (const std::size_t cut : {a, b, text.size()}) {
-        const Parsed p = scanner.scan(std::string_view(text).substr(0, cut), limits, true, fields);
+        const Parsed p = scanner.scan(std::string_view(text).substr(0, cut), limits, true);
         ASSERT_NE(p.status, Status::refused) << p.why << " at " << a << " " << b;
         if (p.status != Status::ok) continue;
         ASSERT_EQ(scanner.end(), end);
@@ -37,9 +36,9 @@ TEST(HeadScanner, FindsTheEndAndTheFieldsWhateverTheCuts) {
         break;
       }
       ASSERT_EQ(scanner.start_line(), "GET / HTTP/1.1");
-      ASSERT_EQ(fields.size(), 2U);
-      ASSERT_EQ(fields[1].name, "X");
-      ASSERT_EQ(fields[1].value, "y");
+      ASSERT_EQ(scanner.fields().size(), 2U);
+      ASSERT_EQ(scanner.fields()[1].name, "X");
+      ASSERT_EQ(scanner.fields()[1].value, "y");
     }
   }
 }
@@ -49,15 +48,14 @@ TEST(HeadScanner, FollowsItsBytesToAnotherBuffer) {
   const std::string text = "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
   for (std::size_t cut = 0; cut < text.size(); ++cut) {
     HeadScanner scanner;
-    std::vector<Field> fields;
     auto before = std::make_unique<std::string>(text.substr(0, cut));
-    ASSERT_EQ(scanner.scan(*before, limits, true, fields).status, Status::incomplete);
+    ASSERT_EQ(scanner.scan(*before, limits, true).status, Status::incomplete);
     const std::string moved = text.substr(0, cut);
     before.reset();
-    ASSERT_EQ(scanner.scan(moved, limits, true, fields).status, Status::incomplete) << cut;
-    ASSERT_EQ(scanner.scan(text, limits, true, fields).status, Status::ok) << cut;
-    ASSERT_EQ(fields.size(), 2U);
-    ASSERT_EQ(fields[0].value.data(), text.data() + text.find('a'));
+    ASSERT_EQ(scanner.scan(moved, limits, true).status, Status::incomplete) << cut;
+    ASSERT_EQ(scanner.scan(text, limits, true).status, Status::ok) << cut;
+    ASSERT_EQ(scanner.fields().size(), 2U);
+    ASSERT_EQ(scanner.fields()[0].value.data(), text.data() + text.find('a'));
     ASSERT_EQ(scanner.start_line().data(), text.data());
   }
 }
@@ -66,9 +64,8 @@ TEST(HeadScanner, IsNotMisledByALongHeadThatMoved) {
   // Its start line is known no longer, so the rest is not an overlong request line.
   const std::string text = "GET / HTTP/1.1\r\nX: " + std::string(limits.target_bytes + 100, 'a');
   HeadScanner scanner;
-  std::vector<Field> fields;
-  ASSERT_EQ(scanner.scan(text.substr(0, 30), limits, true, fields).status, Status::incomplete);
-  ASSERT_EQ(scanner.scan(text, limits, true, fields).status, Status::incomplete);
+  ASSERT_EQ(scanner.scan(text.substr(0, 30), limits, true).status, Status::incomplete);
+  ASSERT_EQ(scanner.scan(text, limits, true).status, Status::incomplete);
 }
 
 TEST(HeadScanner, LooksAtNoByteTwice) {
@@ -76,10 +73,9 @@ TEST(HeadScanner, LooksAtNoByteTwice) {
   std::string text = "GET / HTTP/1.1\r\n";
   for (int i = 0; i < 90; ++i) text += "X: " + std::string(300, 'a') + "\r\n";
   HeadScanner scanner;
-  std::vector<Field> fields;
   for (std::size_t n = 1; n <= text.size(); ++n)
-    ASSERT_EQ(scanner.scan({text.data(), n}, limits, true, fields).status, Status::incomplete);
-  EXPECT_EQ(fields.size(), 90U);
+    ASSERT_EQ(scanner.scan({text.data(), n}, limits, true).status, Status::incomplete);
+  EXPECT_EQ(scanner.fields().size(), 90U);
 }
 
 TEST(RequestHead, IsAnIndexOfViews) {
