@@ -94,9 +94,8 @@ bool parse_field_lines(std::string_view lines, std::vector<Field>& out) {
 
 bool parse_trailers(std::string_view lines, std::vector<Field>& out) {
   out.clear();
-  return parse_field_lines(lines, out) && std::none_of(out.begin(), out.end(), [](const Field& f) {
-           return forbidden_in_trailers(f.known);
-         });
+  return parse_field_lines(lines, out) &&
+         std::none_of(out.begin(), out.end(), [](const Field& f) { return forbidden_in_trailers(f.known); });
 }
 
 bool forbidden_in_trailers(Known k) noexcept {

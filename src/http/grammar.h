@@ -2,8 +2,8 @@
 //
 // Why not Boost.Beast's `basic_parser`: it looks each field up in a table of its own that nobody here reads,
 // copes with lines that come in pieces, which HeadScanner puts together, and took 3,700 of the
-// 16,600 instructions of a proxied request; this takes a tenth of them. The tests and the fuzz target hold
-// it against Beast's: what is accepted here is accepted there, with the same views.
+// 16,600 instructions of a proxied request; this takes 1,300, its search for lines included. The tests and
+// the fuzz target hold it against Beast's: what is accepted here is accepted there, with the same views.
 //
 // Pure: bytes in, values out. Views point into the bytes that were parsed.
 #pragma once
@@ -23,8 +23,8 @@ const char* find_control(const char* at, const char* end) noexcept;
 enum class Line : std::uint8_t {
   ok,
   incomplete,
-  bare_lf,   // where CRLF should be
-  control,   // or a bare CR
+  bare_lf,  // where CRLF should be
+  control,  // or a bare CR
   no_field,
 };
 /// Moves `at` to the CRLF of its line.
@@ -34,8 +34,8 @@ struct RequestLine {
   std::string_view method, target;
   unsigned minor = 1;
 };
-/// `method SP target SP HTTP/1.minor`. False: it is none. The target is any run of visible bytes. REQUIRES: no
-/// control in the line.
+/// `method SP target SP HTTP/1.minor`. False: it is none. The target is any run of visible bytes. REQUIRES:
+/// no control in the line.
 bool parse_request_line(std::string_view line, RequestLine& out) noexcept;
 
 struct StatusLine {

@@ -195,7 +195,8 @@ Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& l
   if (bytes.data() != base_ || start_line_.empty()) begin(bytes, request);
   const char *const end = bytes.data() + bytes.size(), *at = bytes.data() + line_;
   // A line that comes byte by byte is not begun anew with each.
-  if (looked_ > line_ && std::memchr(bytes.data() + looked_, '\n', bytes.size() - looked_) == nullptr) at = end;
+  if (looked_ > line_ && std::memchr(bytes.data() + looked_, '\n', bytes.size() - looked_) == nullptr)
+    at = end;
   while (at != end) {
     Line line = Line::ok;
     const char* next = at;

@@ -59,8 +59,8 @@ struct Parsed {
 };
 
 /// Takes a head apart as it comes, across several receives: each line once, when all of it is there. Refuses
-/// what no later step should see: control characters, bare CR, bare LF, folded lines, lines that are no fields,
-/// too many or too long lines.
+/// what no later step should see: control characters, bare CR, bare LF, folded lines, lines that are no
+/// fields, too many or too long lines.
 class HeadScanner {
  public:
   /// Before the next message. Keeps memory.

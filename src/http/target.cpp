@@ -17,8 +17,8 @@ bool unreserved(char c) noexcept {
 
 const char* check_characters(std::string_view s) noexcept {
   const char* const end = s.data() + s.size();
-  const char* const special = find_byte(
-      s.data(), end, [](auto c) { return (c <= ' ') | (c == 0x7f) | (c == '#') | (c == '%'); });
+  const char* const special =
+      find_byte(s.data(), end, [](auto c) { return (c <= ' ') | (c == 0x7f) | (c == '#') | (c == '%'); });
   for (auto i = static_cast<std::size_t>(special - s.data()); i < s.size(); ++i) {
     const auto u = static_cast<unsigned char>(s[i]);
     if (u <= ' ' || u == 0x7f) return "a control character in the target";

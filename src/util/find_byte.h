@@ -34,8 +34,8 @@ inline unsigned bits_of(Sixteen mask) noexcept {
 #endif
 }
 
-/// The first byte in [at, end) for which `is` holds, or `end`. `is` is called with one byte (unsigned char), and
-/// with sixteen: it says so byte by byte, by comparisons and bitwise operators.
+/// The first byte in [at, end) for which `is` holds, or `end`. `is` is called with one byte (unsigned char),
+/// and with sixteen: it says so byte by byte, by comparisons and bitwise operators.
 template <class Is>
 const char* find_byte(const char* at, const char* end, Is is) noexcept {
   for (; end - at >= 16; at += 16) {
