@@ -1,8 +1,11 @@
 // The floor: what any proxy pays at least. Copies bytes between each client and a backend connection of its
 // own, and knows nothing of HTTP: no parsing, no choice, no pool. One thread; arguments PORT BACKEND-PORT
-// [splice].
+// [splice | spread CONNECTIONS BACKENDS].
 //
-// With `splice` the bytes stay in the kernel (one pipe for each direction).
+// With `splice` the bytes stay in the kernel (one pipe for each direction). With `spread` there are that many
+// backend connections beforehand, to so many ports from BACKEND-PORT on, and a request goes on the one that
+// rested longest: what balanced requests cost at least, as each meets another connection. A receive is a
+// whole request or response then.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -17,6 +20,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 
 namespace {
 
@@ -29,9 +33,12 @@ struct End {
   std::size_t held = 0;    // bytes that the other end did not take yet
   std::size_t at = 0;
   char* buffer = nullptr;
+  bool is_backend = false;
 };
 
 bool splicing = false;
+int spread = 0;              // backend connections that requests are spread over
+std::deque<End*> resting{};  // those of them without a request
 
 bool would_block() {
   return errno == EAGAIN || errno == EWOULDBLOCK;
@@ -61,6 +68,27 @@ bool pump(End& from) {
   }
 }
 
+/// With `spread`: one request or response. False: the end ends.
+bool relay(End& from) {
+  static std::array<char, buffer_bytes> buffer;
+  const ssize_t n = ::recv(from.fd, buffer.data(), buffer.size(), 0);
+  if (n < 0) return would_block();
+  if (n == 0 || (!from.is_backend && resting.empty())) return false;
+  End* to = from.other;
+  if (from.is_backend) {
+    resting.push_back(&from);
+    from.other = nullptr;
+    if (to == nullptr) return true;  // its client is gone
+    to->other = nullptr;
+  } else {
+    to = resting.front();
+    resting.pop_front();
+    to->other = &from;
+    from.other = to;
+  }
+  return ::send(to->fd, buffer.data(), static_cast<std::size_t>(n), MSG_NOSIGNAL) == n;
+}
+
 End* make_end(int fd) {
   auto* end = new End;
   end->fd = fd;
@@ -69,7 +97,7 @@ End* make_end(int fd) {
   if (splicing) {
     if (::pipe2(end->pipe, O_NONBLOCK) != 0) std::abort();
     ::fcntl(end->pipe[1], F_SETPIPE_SZ, static_cast<int>(buffer_bytes));
-  } else {
+  } else if (spread == 0) {
     end->buffer = static_cast<char*>(std::malloc(buffer_bytes));
   }
   return end;
@@ -97,11 +125,44 @@ int connect_to(int port) {
   return fd;
 }
 
+void watch(int poll, End* end) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP;
+  event.data.ptr = end;
+  ::epoll_ctl(poll, EPOLL_CTL_ADD, end->fd, &event);
+}
+
+End* connected_end(int poll, int port) {
+  const int fd = connect_to(port);
+  if (fd < 0) return nullptr;
+  End* end = make_end(fd);
+  end->is_backend = true;
+  watch(poll, end);
+  return end;
+}
+
+/// A client, and its backend connection where it has one of its own.
+void accept_client(int poll, int listener, int backend_port) {
+  const int fd = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK);
+  if (fd < 0) return;
+  End* backend = spread > 0 ? nullptr : connected_end(poll, backend_port);
+  if (spread == 0 && backend == nullptr) {
+    ::close(fd);
+    return;
+  }
+  End* client = make_end(fd);
+  client->other = backend;
+  if (backend != nullptr) backend->other = client;
+  watch(poll, client);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 3) return 2;
+  const int backend_port = std::atoi(argv[2]);
   splicing = argc > 3 && std::strcmp(argv[3], "splice") == 0;
+  if (argc > 5 && std::strcmp(argv[3], "spread") == 0) spread = std::atoi(argv[4]);
   const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   const int on = 1;
   ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -117,30 +178,30 @@ int main(int argc, char** argv) {
   epoll_event event{};
   event.events = EPOLLIN;
   ::epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);
+  for (int i = 0; i < spread; ++i) {
+    End* end = connected_end(poll, backend_port + i % std::atoi(argv[5]));
+    if (end == nullptr) return 1;
+    resting.push_back(end);
+  }
   std::array<epoll_event, 128> ready{};
   for (;;) {
     int count = ::epoll_wait(poll, ready.data(), static_cast<int>(ready.size()), -1);
     for (int i = 0; i < count; ++i) {
       auto* end = static_cast<End*>(ready[static_cast<std::size_t>(i)].data.ptr);
       if (end == nullptr) {
-        const int fd = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK);
-        const int backend = fd < 0 ? -1 : connect_to(std::atoi(argv[2]));
-        if (backend < 0) {
-          if (fd >= 0) ::close(fd);
-          continue;
-        }
-        End *a = make_end(fd), *b = make_end(backend);
-        a->other = b;
-        b->other = a;
-        for (End* e : {a, b}) {
-          event.events = EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP;
-          event.data.ptr = e;
-          ::epoll_ctl(poll, EPOLL_CTL_ADD, e->fd, &event);
-        }
+        accept_client(poll, listener, backend_port);
         continue;
       }
       const unsigned what = ready[static_cast<std::size_t>(i)].events;
       bool goes_on = (what & (EPOLLERR | EPOLLHUP)) == 0;
+      if (spread > 0) {
+        if (goes_on && (what & EPOLLIN) != 0) goes_on = relay(*end);
+        if (goes_on) continue;
+        if (end->is_backend) return 1;  // they are there for all
+        if (end->other != nullptr) end->other->other = nullptr;
+        destroy(end);
+        continue;
+      }
       if (goes_on && (what & EPOLLIN) != 0) goes_on = pump(*end);
       if (goes_on && (what & EPOLLOUT) != 0 && end->other->held > 0) goes_on = pump(*end->other);
       if (goes_on) continue;

@@ -112,7 +112,6 @@ Io Http1Client::flush() {
 void Http1Client::tunnel() {
   reader_.start({Kind::until_close, 0}, {});
   writer_.start(Kind::until_close);
-  stream_->unpin();
   stream_->rely_on_events();
 }
 

@@ -6,12 +6,17 @@
 // Each is a little more than a power of two of body (16 and 64 KiB), so that its head does not cost a further
 // receive. Pages that were never written to are not resident.
 //
+// The last one given back is the first to be lent, so the same few stay in the cache. What was not needed for
+// a second goes back to the kernel, all but a few.
+//
 // Threading: one pool per thread. Lifetime: the pool outlives its buffers.
 #pragma once
 
 #include <cstddef>
 #include <utility>
 #include <vector>
+
+#include "net/deadlines.h"
 
 namespace remora {
 
@@ -46,23 +51,37 @@ class Buffer {
   std::size_t size_ = 0;
 };
 
-class BufferPool {
+class BufferPool final : private DeadlineEntry {
  public:
   static constexpr std::size_t small = 32 * 1024;
   static constexpr std::size_t large = 80 * 1024;
-  BufferPool() = default;
-  BufferPool(const BufferPool&) = delete;
-  BufferPool& operator=(const BufferPool&) = delete;
-  ~BufferPool();
+  explicit BufferPool(DeadlineWheel& wheel) : wheel_(wheel) {}
+  ~BufferPool() override;
 
   /// A buffer of at least `bytes`. Throws std::bad_alloc when the kernel has none.
   Buffer take(std::size_t bytes);
+  /// Held in reserve, in bytes.
+  std::size_t idle_bytes() const noexcept { return small_.free.size() * small + large_.free.size() * large; }
 
  private:
   friend class Buffer;
+  struct Shelf {
+    const std::size_t size, keep;  // of a buffer; how many stay for good
+    std::vector<char*> free;       // with room for all that were made: giving back never allocates
+    std::size_t made = 0;
+    std::size_t unused = 0;  // so many were there at any time since the last look
+    char* take();
+    void make_room();
+    void trim();
+  };
+  Shelf* shelf_for(std::size_t size) noexcept {
+    return size == small ? &small_ : size == large ? &large_ : nullptr;
+  }
   void give_back(char* data, std::size_t size) noexcept;
-  static constexpr std::size_t keep_small = 64, keep_large = 16;  // 3.3 MiB per thread at most
-  std::vector<char*> small_, large_;
+  void expired() override;
+
+  DeadlineWheel& wheel_;
+  Shelf small_{small, 64, {}}, large_{large, 16, {}};  // 3.3 MiB per thread stay at most
 };
 
 }  // namespace remora

@@ -9,8 +9,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "net/calls.h"
-
 namespace remora {
 
 namespace {
@@ -24,13 +22,16 @@ Descriptor::ReadOp::ReadOp(Descriptor& d) : reactor_op(error_code(), &perform, &
 Descriptor::ReadOp::status Descriptor::ReadOp::perform(reactor_op* base) {
   auto& op = *static_cast<ReadOp*>(base);
   if (std::exchange(op.drained, false)) return not_done;
-  if (op.room == 0) return done;
-  const ssize_t n = receive_from(op.descriptor.fd_, op.data, op.room);
-  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return not_done;
-  if (n < 0) op.ec_ = error_code(errno, boost::system::system_category());
-  op.bytes_transferred_ = n < 0 ? 0 : static_cast<std::size_t>(n);
-  // A short receive has emptied the socket: no need to ask again before the next event.
-  return op.bytes_transferred_ < op.room ? done_and_exhausted : done;
+  if (!op.takes) return done;
+  switch (op.descriptor.events_.take_bytes()) {
+    case Events::Taken::nothing:
+      return not_done;
+    case Events::Taken::some:
+      return done;
+    case Events::Taken::all:
+      break;
+  }
+  return done_and_exhausted;  // no need to ask again before the next event
 }
 
 void Descriptor::ReadOp::complete(void* owner, asio::detail::operation* base, const error_code&,
@@ -38,10 +39,10 @@ void Descriptor::ReadOp::complete(void* owner, asio::detail::operation* base, co
   if (owner == nullptr) return;  // the loop is being destroyed
   auto& op = *static_cast<ReadOp*>(base);
   const error_code ec = op.ec_;
-  if (op.room == 0)
-    op.descriptor.events_.readable(ec);
+  if (op.takes)
+    op.descriptor.events_.received(ec);
   else
-    op.descriptor.events_.received(ec, op.bytes_transferred_);
+    op.descriptor.events_.readable(ec);
 }
 
 Descriptor::WriteOp::WriteOp(Descriptor& d) : reactor_op(error_code(), &perform, &complete), descriptor(d) {}
@@ -93,15 +94,14 @@ Descriptor::~Descriptor() {
   close();
 }
 
-void Descriptor::start_receive(char* data, std::size_t room, bool drained) {
-  read_.data = data;
-  read_.room = room;
+void Descriptor::start_receive(bool drained) {
+  read_.takes = true;
   read_.drained = drained;
   start_read(true);
 }
 
 void Descriptor::start_wait_readable(bool noticed) {
-  read_.room = 0;
+  read_.takes = false;
   read_.drained = noticed;
   // Else not tried but armed anew: the kernel then reports what is there already, an end included.
   start_read(noticed);
@@ -109,7 +109,6 @@ void Descriptor::start_wait_readable(bool noticed) {
 
 void Descriptor::start_read(bool try_now) {
   read_.ec_ = error_code();
-  read_.bytes_transferred_ = 0;
   reactor_.start_op(Reactor::read_op, fd_, registration_, &read_, false, try_now);
   read_.drained = false;
 }

@@ -13,7 +13,7 @@
 #include <boost/asio/detail/reactor.hpp>
 #include <boost/asio/detail/reactor_op.hpp>
 #include <boost/asio/io_context.hpp>
-#include <cstddef>
+#include <cstdint>
 
 #include "remora/result.h"
 #include "remora/task.h"
@@ -24,11 +24,15 @@ class Descriptor {
  public:
   class Events {
    public:
-    /// Bytes came into the buffer given to start_receive; 0 and no error: the peer's end.
-    virtual void received(const error_code&, std::size_t bytes) = 0;
+    enum class Taken : std::uint8_t { nothing, some, all };
+    /// After start_receive: something may be there. Takes it with one system call: all that was there, or
+    /// perhaps not all. An error and the peer's end count as something.
+    virtual Taken take_bytes() { return Taken::nothing; }
+    /// take_bytes() took something, or the wait was cancelled (operation_aborted).
+    virtual void received(const error_code&) {}
     /// After start_wait_readable: something is there.
     virtual void readable(const error_code&) = 0;
-    virtual void writable(const error_code&) = 0;
+    virtual void writable(const error_code&) {}
 
    protected:
     ~Events() = default;
@@ -41,7 +45,7 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
 
   /// REQUIRES: no receive or wait for reading is pending. `drained`: the kernel just said EAGAIN.
-  void start_receive(char* data, std::size_t room, bool drained);
+  void start_receive(bool drained);
   /// `noticed`: whatever came would be reported anew: the descriptor was just registered, or a call that
   /// takes bytes was just told EAGAIN. Otherwise the kernel is asked to look again.
   void start_wait_readable(bool noticed);
@@ -61,8 +65,7 @@ class Descriptor {
     static status perform(reactor_op*);
     static void complete(void* owner, asio::detail::operation*, const error_code&, std::size_t);
     Descriptor& descriptor;
-    char* data = nullptr;
-    std::size_t room = 0;  // 0: only waits
+    bool takes = false;    // else it only waits
     bool drained = false;  // do not ask the kernel while being started
   };
   struct WriteOp : asio::detail::reactor_op {

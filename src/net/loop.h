@@ -14,7 +14,7 @@ struct Loop {
   // One thread runs it; others only post. So its descriptors need no locks.
   asio::io_context ctx{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   DeadlineWheel wheel{ctx};
-  BufferPool buffers;
+  BufferPool buffers{wheel};
   PipePool pipes;
 };
 

@@ -43,9 +43,7 @@ class ParkingLot final : private Descriptor::Events {
  private:
   bool open() noexcept;
   void wait();
-  void received(const error_code&, std::size_t) override {}
   void readable(const error_code&) override;
-  void writable(const error_code&) override {}
 
   Loop& loop_;
   std::unique_ptr<Descriptor> descriptor_;  // of the second epoll instance, from the first use on

@@ -100,10 +100,20 @@ Io Stream::fill() {
 
 void Stream::arm() {
   if (reading_ || error_ || wire_ended_ || closed_) return;
-  Input& in = wire();
   // In the turn of a short receive nothing new can have been noticed: the kernel need not be asked again.
-  const bool drained = was_short_ && wake_ != nullptr && wake_->turn() == short_turn_;
-  if (const std::size_t room = make_room(in); room > 0) start_read(in, room, drained);
+  start_read(was_short_ && wake_ != nullptr && wake_->turn() == short_turn_);
+}
+
+/// Gives the buffer back if nothing in it is wanted any more. A pinned head keeps its place.
+void Stream::lay_down(Input& in) noexcept {
+  if (!in.empty() || (in.floor == 0 && in.buffer.size() > BufferPool::small)) return;
+  if (in.floor > 0) pinned_ = std::move(in.buffer);
+  in = Input{};
+}
+
+std::size_t Stream::room_behind(const Input& in) const noexcept {
+  const std::size_t room = in.buffer.size() - in.end;
+  return most_ > 0 ? std::min(most_, room) : room;
 }
 
 std::size_t Stream::make_room(Input& in) {
@@ -117,10 +127,7 @@ std::size_t Stream::make_room(Input& in) {
       in.buffer = loop_.buffers.take(BufferPool::large);
     in.begin = in.end = in.floor;
   }
-  if (in.end < in.buffer.size()) {
-    const std::size_t room = in.buffer.size() - in.end;
-    return most_ > 0 ? std::min(most_, room) : room;
-  }
+  if (in.end < in.buffer.size()) return room_behind(in);
   if (in.begin > in.floor) {
     std::memmove(in.buffer.data() + in.floor, in.buffer.data() + in.begin, in.end - in.begin);
     in.end = in.floor + (in.end - in.begin);
@@ -137,12 +144,12 @@ Io Stream::receive(Input& in) {
   if (reading_) return Io::blocked;
   if (wire_ended_) return Io::ready;
   if (closed_) return fail(asio::error::bad_descriptor);
-  const std::size_t room = make_room(in);
-  if (room == 0) return Io::blocked;  // behind a pinned head; the owner consumes first
   if (by_events_ && exhausted_) {
-    start_read(in, room, false);
+    start_read(false);
     return Io::blocked;
   }
+  const std::size_t room = make_room(in);
+  if (room == 0) return Io::blocked;  // behind a pinned head; the owner consumes first
   // Bytes are needed, so the kernel is asked even after a short receive: an end that came together with the
   // last bytes raised no event of its own.
   const ssize_t n = receive_from(fd(), in.buffer.data() + in.end, room);
@@ -159,7 +166,7 @@ Io Stream::receive(Input& in) {
   }
   if (errno != EAGAIN && errno != EWOULDBLOCK) return fail(last_error());
   exhausted_ = true;
-  start_read(in, room, true);
+  start_read(true);
   return Io::blocked;
 }
 
@@ -185,15 +192,40 @@ bool Stream::still_open() noexcept {
   return n > 0;
 }
 
-void Stream::start_read(Input& in, std::size_t room, bool drained) {
+void Stream::start_read(bool drained) {
+  Input& in = wire();
+  lay_down(in);
+  if (tls_) lay_down(in_);
+  if (in.buffer && make_room(in) == 0) return;  // behind a pinned head; the owner consumes first
   fresh_ = was_short_ = false;
   reading_ = true;
-  room_ = room;
   while_reading_ = Ref<Stream>(this);
-  descriptor_.start_receive(in.buffer.data() + in.end, room, drained);
+  descriptor_.start_receive(drained);
 }
 
-void Stream::received(const error_code& ec, std::size_t n) {
+Stream::Taken Stream::take_bytes() {
+  Input& in = wire();
+  // Somebody may be looking at what is unread, so that stays where it is.
+  const std::size_t room = in.buffer ? room_behind(in) : make_room(in);
+  const ssize_t n = receive_from(fd(), in.buffer.data() + in.end, room);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    lay_down(in);
+    return Taken::nothing;
+  }
+  if (n < 0) {
+    fail(last_error());
+  } else if (n == 0) {
+    wire_ended_ = true;
+    if (!tls_) ended_ = true;
+  } else {
+    in.end += static_cast<std::size_t>(n);
+    exhausted_ = static_cast<std::size_t>(n) < room;
+    if (!exhausted_) return Taken::some;
+  }
+  return Taken::all;
+}
+
+void Stream::received(const error_code& ec) {
   const Ref<Stream> self = std::move(while_reading_);
   reading_ = false;
   if (closed_) return;
@@ -202,15 +234,6 @@ void Stream::received(const error_code& ec, std::size_t n) {
     return;
   }
   parked_ = false;
-  if (ec) {
-    fail(ec);
-  } else if (n == 0) {
-    wire_ended_ = true;
-    if (!tls_) ended_ = true;
-  } else {
-    wire().end += n;
-    exhausted_ = n < room_;
-  }
   notify();
 }
 

@@ -1,9 +1,12 @@
 // Stream: one end of one byte stream: TCP or unix, plain or TLS. Operations never suspend.
 //
 // The pattern of the request path: an operation answers `ready`, `blocked` (armed: the owner's Wake
-// bit will come) or `failed`. One receive is kept pending on a held buffer; after a short receive
-// Asio does not probe the socket again, so a small keep-alive request costs one receive and one send on
-// each side and nothing else. Writes go straight to the kernel and wait only when it would block.
+// bit will come) or `failed`. One receive is kept pending; after a short receive Asio does not probe the
+// socket again, so a small keep-alive request costs one receive and one send on each side and nothing else.
+// Writes go straight to the kernel and wait only when it would block.
+//
+// While a stream waits it holds no buffer: the pending receive borrows one when something has come. So there
+// are as many as there are requests under way, and they stay in the cache however many streams there are.
 //
 // TLS runs over a BIO on the same pending receive and direct send (net/tls.h), so there is no second
 // set of buffers. Always decrypt first, wait afterwards: decrypted bytes may be waiting.
@@ -77,7 +80,8 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   /// Receives take so much at most, so that a long body behind a head can be spliced; 0: all there is.
   void receive_at_most(std::size_t bytes) noexcept { most_ = tls_ ? 0 : bytes; }
   void consume(std::size_t n) noexcept { in_.begin += n; }
-  /// Keeps the first `n` unread bytes where they are (views point there) and consumes them.
+  /// Keeps the first `n` unread bytes where they are (views point there) and consumes them. They stay until
+  /// unpin().
   void consume_pinned(std::size_t n);
   void unpin() noexcept;
   /// The peer sent its end; everything before it is in unread().
@@ -152,9 +156,12 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
 
   Io receive(Input& in);
   int send_flags() const noexcept;
+  std::size_t room_behind(const Input& in) const noexcept;
   std::size_t make_room(Input& in);
-  void start_read(Input& in, std::size_t room, bool drained);
-  void received(const error_code& ec, std::size_t n) override;
+  void start_read(bool drained);
+  void lay_down(Input& in) noexcept;
+  Taken take_bytes() override;
+  void received(const error_code& ec) override;
   void readable(const error_code& ec) override;
   void writable(const error_code& ec) override;
   void arm_write();
@@ -179,7 +186,6 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   bool by_events_ = false, more_follows_ = false;
   bool was_short_ = false;  // the last receive was, asked for by us, in `short_turn_` of `wake_`
   unsigned short_turn_ = 0;
-  std::size_t room_ = 0;  // of the pending receive
   std::size_t most_ = 0;  // of any receive; 0: no such limit
   // While an operation is pending it refers to this object, which must then not go away.
   Ref<Stream> while_reading_, while_writing_;

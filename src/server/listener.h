@@ -39,9 +39,7 @@ class Acceptor final : private Descriptor::Events {
   /// `noticed`: the kernel just said that nobody is there.
   void wait(bool noticed);
   void accept_some();
-  void received(const error_code&, std::size_t) override {}
   void readable(const error_code&) override;
-  void writable(const error_code&) override {}
   class Pause final : public DeadlineEntry {
    public:
     explicit Pause(Acceptor& a) : acceptor_(a) {}

@@ -379,6 +379,33 @@ TEST(Tunnel, AnEndThatComesWithTheLastBytesIsPassedOn) {
   }
 }
 
+/// The head gave its place to the tunnel's bytes: what users said to each other stood in the access log.
+TEST(Tunnel, WhatPassesThroughDoesNotReachTheLogAndTheRequestDoes) {
+  Origin a([](Socket& s) {
+    s.receive_head();
+    s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    for (std::string m = s.receive_exactly(600); m.size() == 600; m = s.receive_exactly(600)) s.send(m);
+  });
+  Remora remora(simple_config({a.address()}, "", "", "log: {access: {format: combined}}\n"));
+  std::string secret;
+  while (secret.size() < 600) secret += "secret";
+  Socket s = remora.connect();
+  s.send(
+      "GET /chat HTTP/1.1\r\nHost: talk.example\r\nUser-Agent: tester\r\nConnection: Upgrade\r\n"
+      "Upgrade: websocket\r\n\r\n" +
+      secret);
+  ASSERT_NE(s.receive_head().find(" 101 "), std::string::npos);
+  ASSERT_EQ(s.receive_exactly(600), secret);
+  for (int i = 0; i < 3; ++i) {
+    s.send(secret);
+    ASSERT_EQ(s.receive_exactly(600), secret);
+  }
+  s.close();
+  EXPECT_TRUE(remora.wait_for_log("\"GET /chat HTTP/1.1\" 101 2400 \"-\" \"tester\" host=\"talk.example\""))
+      << remora.log();
+  EXPECT_EQ(remora.log().find("secret"), std::string::npos) << remora.log();
+}
+
 TEST(Tunnel, ARefusedUpgradeIsAnOrdinaryResponse) {
   Origin origin(answering([](const std::string&, const std::string&) { return ok("no"); }));
   Remora remora(simple_config({origin.address()}));

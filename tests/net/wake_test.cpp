@@ -114,18 +114,53 @@ TEST(Wake, TheDeadlineIsABit) {
   EXPECT_EQ(got, (std::vector<unsigned>{Wake::deadline}));
 }
 
-TEST(BufferPool, GivesBackToTheKernelWhatIsTooMuch) {
-  BufferPool pool;
+TEST(BufferPool, LendsOneSizeForHeadsAndOneForBodiesAndWhateverElseIsAsked) {
+  Loop loop;
+  EXPECT_EQ(loop.buffers.take(100).size(), BufferPool::small);
+  EXPECT_EQ(loop.buffers.take(40'000).size(), BufferPool::large);
+  EXPECT_GE(loop.buffers.take(100'000).size(), 100'000U);
+}
+
+TEST(BufferPool, TheLastGivenBackIsTheFirstLent) {
+  Loop loop;
+  Buffer a = loop.buffers.take(1), b = loop.buffers.take(1);
+  const char* const last = b.data();
+  a.reset();
+  b.reset();
+  EXPECT_EQ(loop.buffers.take(1).data(), last);
+}
+
+TEST(BufferPool, GivesBackToTheKernelWhatWasNotNeededForASecond) {
+  Loop loop;
   std::vector<Buffer> many;
   for (int i = 0; i < 1000; ++i) {
-    many.push_back(pool.take(100));
+    many.push_back(loop.buffers.take(1));
     many.back().data()[0] = 'x';
-    EXPECT_EQ(many.back().size(), BufferPool::small);
   }
-  const Buffer large = pool.take(40'000), odd = pool.take(100'000);
-  EXPECT_EQ(large.size(), BufferPool::large);
-  EXPECT_GE(odd.size(), 100'000U);
   many.clear();
+  EXPECT_EQ(loop.buffers.idle_bytes(), 1000 * BufferPool::small);  // the next burst needs them again
+  loop.ctx.run();  // ends by itself, when nothing is left to give back
+  EXPECT_EQ(loop.buffers.idle_bytes(), 64 * BufferPool::small);
+}
+
+TEST(BufferPool, KeepsWhatIsNeededAgainAndAgain) {
+  Loop loop;
+  const auto burst = [&] {
+    std::vector<Buffer> many;
+    for (int i = 0; i < 200; ++i) many.push_back(loop.buffers.take(1));
+  };
+  int bursts = 0;
+  std::size_t least = 1'000 * BufferPool::small;
+  Entry again;
+  again.f = [&] {
+    burst();
+    least = std::min(least, loop.buffers.idle_bytes());
+    if (++bursts < 5) again.arm(loop.wheel, steady_clock::now() + 300ms);
+  };
+  again.f();
+  loop.ctx.run();
+  EXPECT_EQ(least, 200 * BufferPool::small);
+  EXPECT_EQ(loop.buffers.idle_bytes(), 64 * BufferPool::small);
 }
 
 }  // namespace
