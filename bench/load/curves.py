@@ -52,11 +52,11 @@ def queued(site, port, folder, extra):
 
 
 class Point:
-    def __init__(self, label, site=Site(), connections=64, sessions=0):
-        self.label, self.site, self.connections, self.sessions = label, site, connections, sessions
+    def __init__(self, label, site=Site(), connections=64, sessions=0, way=None):
+        self.label, self.site, self.connections, self.sessions, self.way = label, site, connections, sessions, way
 
     def start(self, port, folder, name, cores):
-        way = (learned if self.sessions else queued if self.connections > 64 else proxies.remora, "")
+        way = (self.way or (learned if self.sessions else queued if self.connections > 64 else proxies.remora), "")
         self.folder, self.load_cores = folder, cores
         # With several workers the load shares their cores: there are no others.
         mine = cores[0] | cores[1] if self.site.workers > 1 else cores[0]
@@ -97,6 +97,7 @@ class Point:
 CURVES = {
     "workers": ("workers", lambda: [Point(str(n), Site(workers=n)) for n in (1, 2)]),
     "backends": ("backends", lambda: [Point(f"{n:,}", Site(backends=n)) for n in (3, 50, 500, 5000)]),
+    "floor": ("backends, the floor", lambda: [Point(f"{n:,}", Site(backends=n), way=proxies.spread) for n in (3, 50, 500, 5000)]),
     "sessions": ("sessions in the table", lambda: [Point(f"{n:,}", sessions=n) for n in (1000, 10_000, 100_000, 1_000_000)]),
     "connections": ("connections", lambda: [Point(f"{n:,}", connections=n) for n in (10, 100, 1000, 5000, 15_000)]),
 }

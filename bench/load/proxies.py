@@ -84,6 +84,12 @@ def floor(site, port, folder, extra):
     return ["build/release/remora-bench-floor", str(port), str(ORIGIN_PORTS[0]), *extra.split()], signal.SIGHUP
 
 
+def spread(site, port, folder, extra):
+    """The floor when each request meets the backend connection that rested longest, one for each backend and client."""
+    connections = max(64, site.backends)
+    return ["build/release/remora-bench-floor", str(port), str(site.ports()[0]), "spread", str(connections), str(site.backends)], signal.SIGHUP
+
+
 # Bodies: what their manuals offer for long ones. The best of a peer's ways counts.
 SMALL = {"remora": (remora, ""), "haproxy": (haproxy, ""), "nginx": (nginx, "")}
 LONG = SMALL | {
@@ -91,7 +97,7 @@ LONG = SMALL | {
     "nginx-buffers": (nginx, "proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 128k;"),
     "nginx-unbuffered": (nginx, "proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 4 64k; proxy_busy_buffers_size 64k; proxy_request_buffering off;"),
 }
-WAYS = LONG | {"floor": (floor, ""), "floor-splice": (floor, "splice")}
+WAYS = LONG | {"floor": (floor, ""), "floor-splice": (floor, "splice"), "floor-spread": (spread, "")}
 
 
 class Proxy:

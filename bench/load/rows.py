@@ -72,7 +72,7 @@ ROWS = (
     Row("tls-64k", "TLS, 64 KiB bodies", 1.0, site=Site(tls=True), path="/65536", ways=LONG_WAYS),
     Row("handshake", "TLS, full handshake and a request", 0.95, site=Site(tls=True), kind="handshake"),
     Row("resume", "TLS, resumed handshake and a request", 0.95, site=Site(tls=True), kind="resume"),
-    Row("500", "500 backends", 1.0, site=Site(backends=500)),
+    Row("500", "500 backends", 1.0, site=Site(backends=500), ways=(*SMALL, "floor-spread")),
     Row("500-cookie", "500 backends, cookie affinity", 1.0, site=Site(backends=500, cookie=True)),
     Row("echo", "WebSocket echo", 1.0, kind="echo", ways=(*SMALL, *FLOOR)),
     Row("one", "one connection (latency)", 1.0, figure="p50_us", connections=1, ways=(*SMALL, *FLOOR)),

@@ -82,17 +82,19 @@ struct Backend {
   const std::string pool, id;
   const std::uint64_t hash;  // of pool-independent id: the form in which tokens and stores name it
 
-  /// Written by every worker, relaxed, on a line of their own.
+  // What each request touches, on one line: with hundreds of backends each has left the cache meanwhile. The
+  // counters are written by every worker, relaxed.
   alignas(64) std::atomic<std::uint32_t> in_flight{0};
+  /// Small, for tables with a place for each: no other living backend has it, later ones may.
+  const std::uint32_t number;
   std::atomic<std::uint64_t> served{0};      // requests sent to it, ever
   std::atomic<std::uint64_t> generation{0};  // the highest that it announced; 0: never
   FailureStreaks failures;
+  /// Attempts by what they brought and the time to their first byte; by worker.
+  std::vector<TrafficCounts> traffic;
 
   /// The load that its sessions are expected to bring; see balance/expected_load.h.
   alignas(64) ExpectedLoad expected;
-
-  /// Attempts by what they brought and the time to their first byte; by worker.
-  std::vector<TrafficCounts> traffic;
 
   /// Only touched when `max_in_flight` is set.
   alignas(64) const std::unique_ptr<PlaceQueue> queue;
@@ -102,9 +104,9 @@ inline std::uint64_t backend_hash(std::string_view id) noexcept {
   return hash_text(id);
 }
 
-struct Member {
+/// What choosing looks at comes first, on one line of the cache.
+struct alignas(64) Member {
   std::shared_ptr<Backend> backend;
-  config::Address address;
   std::uint32_t weight = 1;  // 0 never receives new sessions
   bool backup = false;
   std::uint32_t max_in_flight = 0;  // 0: none
@@ -113,6 +115,7 @@ struct Member {
   Ejected ejected = Ejected::no;
   bool leaving = false;  // its drain is past its deadline: the sessions it still has move, a few at a time
   bool panic = false;    // too few are in service: what probes and traffic showed does not count
+  config::Address address;
 
   // Three separate facts (the operator's wish, probes, live traffic), combined here and nowhere else.
 

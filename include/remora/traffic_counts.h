@@ -16,9 +16,9 @@ struct alignas(64) TrafficCounts {
   /// Upper bounds of the buckets of time, in milliseconds; what took longer is in one more.
   static constexpr std::array<std::uint32_t, 10> bounds_ms{1, 5, 10, 25, 50, 100, 250, 500, 1000, 5000};
 
+  Counter microseconds;            // the sum
   std::array<Counter, 6> answers;  // by class: 1xx to 5xx; [0]: no answer, or none that was understood
   std::array<Counter, bounds_ms.size() + 1> buckets;
-  Counter microseconds;  // the sum
 
   void count(unsigned status, std::chrono::nanoseconds took) noexcept {
     const unsigned kind = status / 100;

@@ -6,6 +6,7 @@
 
 #include "balance/expected_load.h"
 #include "balance/policy.h"
+#include "util/fetch_ahead.h"
 
 namespace remora {
 
@@ -36,10 +37,12 @@ class LeastRequests final : public TieredBalancer {
   template <class Load>
   const Member* least(const Tier& tier, const Tried& tried, Load load_of) {
     if (tier.size() > scan_up_to) {
+      const Member* drawn[samples];
+      for (const Member*& m : drawn) fetch_ahead(m = tier[random_.below(tier.size())]);
+      for (const Member* m : drawn) fetch_ahead(&m->backend->in_flight);
       const Member* best = nullptr;
       double best_load = 0;
-      for (int i = 0; i < samples; ++i)
-        consider(*tier[random_.below(tier.size())], tried, load_of, best, best_load);
+      for (const Member* m : drawn) consider(*m, tried, load_of, best, best_load);
       if (best != nullptr) return best;
     }
     const Member* best = nullptr;

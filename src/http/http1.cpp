@@ -135,7 +135,6 @@ void Http1Backend::use(StreamRef stream, bool reused) {
   next_receive_ = 0;
   failure_ = {};
   scanner_.reset();
-  writer_.reset();
   reader_.start({}, {});
 }
 
@@ -149,6 +148,7 @@ void Http1Backend::attach(Wake& wake, unsigned bit) noexcept {
 }
 
 void Http1Backend::put_head(const OutHead& head) {
+  writer_.reset();
   OutText& out = writer_.staged();
   write_request_line(head, out);
   write_fields(head, out);

@@ -60,7 +60,7 @@ class Http1Client final : public ClientSide {
 /// One backend connection's HTTP/1 codec for one exchange.
 class Http1Backend final : public BackendSide {
  public:
-  /// Takes a connection, new or idle.
+  /// Takes a connection, new or idle. What put_head() laid ready goes out on it.
   void use(StreamRef stream, bool reused);
   /// Gives it away again.
   StreamRef release();

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/error.hpp>
 #include <cerrno>
 #include <cstring>
@@ -145,6 +146,8 @@ int ServerTls::choose_certificate(SSL* ssl, int*, void* self) {
 std::shared_ptr<const ClientTls> ClientTls::load(const config::BackendTls& c, std::string& why) {
   auto tls = std::make_shared<ClientTls>();
   tls->context_.reset(SSL_CTX_new(TLS_client_method()));
+  static std::atomic<std::uint64_t> last{0};
+  tls->number_ = ++last;
   tls->verify_ = c.verify;
   SSL_CTX* context = tls->context_.get();
   common_options(context);

@@ -50,9 +50,12 @@ class ClientTls {
   static std::shared_ptr<const ClientTls> load(const config::BackendTls&, std::string& why);
   SSL_CTX* context() const noexcept { return context_.get(); }
   bool verifies() const noexcept { return verify_; }
+  /// No other in this process has it.
+  std::uint64_t number() const noexcept { return number_; }
 
  private:
   SslCtx context_;
+  std::uint64_t number_ = 0;
   bool verify_ = true;
 };
 

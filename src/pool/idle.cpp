@@ -1,6 +1,6 @@
 #include "pool/idle.h"
 
-#include <cstring>
+#include "util/fetch_ahead.h"
 
 namespace remora {
 
@@ -9,17 +9,15 @@ using std::chrono::seconds;
 class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry {
  public:
   explicit Entry(List& l) : list(l) {}
-  void begin(StreamRef s, const TlsRef& t, const Endpoint& e, Loop& loop, Clock::Steady now) {
+  void begin(StreamRef s, std::uint64_t connection_key, Loop& loop, Clock::Steady now) {
     stream = std::move(s);
-    tls = t;
-    endpoint = e;
+    key = connection_key;
     stream->arm();
     stream->watch(*this);
     arm(loop.wheel, now + seconds(1));
   }
   StreamRef end() {
     disarm();
-    tls.reset();
     stream->detach();
     return std::move(stream);
   }
@@ -27,8 +25,7 @@ class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry
 
   List& list;
   StreamRef stream;
-  TlsRef tls;
-  Endpoint endpoint;
+  std::uint64_t key = 0;
   Entry *newer = nullptr, *older = nullptr;
 
  private:
@@ -53,6 +50,7 @@ void IdleConnections::List::close_all() {
 void IdleConnections::unlink(Entry& e) {
   (e.newer != nullptr ? e.newer->older : e.list.newest) = e.older;
   (e.older != nullptr ? e.older->newer : e.list.oldest) = e.newer;
+  if (e.newer == nullptr) e.list.stream_of_newest = e.older != nullptr ? e.older->stream.get() : nullptr;
   --e.list.size;
   e.newer = nullptr;
   e.older = e.list.spare;
@@ -65,15 +63,13 @@ void IdleConnections::discard(Entry& e) {
   stream->close();
 }
 
-StreamRef IdleConnections::take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint,
-                                bool certain) {
-  const auto it = lists_.find(&backend);
-  if (it == lists_.end()) return StreamRef();
-  List& list = *it->second;
+StreamRef IdleConnections::take(const Backend& backend, std::uint64_t key, bool certain) {
+  if (backend.number >= lists_.size()) return StreamRef();
+  List& list = lists_[backend.number];
+  if (list.backend != &backend) return StreamRef();
   while (list.newest != nullptr) {
     Entry& e = *list.newest;
-    const bool same = e.tls == tls && e.endpoint.size == endpoint.size &&
-                      std::memcmp(&e.endpoint.storage, &endpoint.storage, endpoint.size) == 0;
+    const bool same = e.key == key;
     StreamRef stream = e.end();
     unlink(e);
     const bool stands =
@@ -84,15 +80,26 @@ StreamRef IdleConnections::take(const Backend& backend, const TlsRef& tls, const
   return StreamRef();
 }
 
-void IdleConnections::put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint,
-                          StreamRef stream, std::uint32_t most, Clock::Steady now) {
+void IdleConnections::expect(const Backend& backend) const noexcept {
+  if (backend.number >= lists_.size()) return;
+  const List& list = lists_[backend.number];
+  fetch_whole_ahead(list.newest);
+  fetch_whole_ahead(list.stream_of_newest);
+  fetch_whole_ahead(list.spare);
+}
+
+void IdleConnections::put(const Backend& backend, std::uint64_t key, StreamRef stream, std::uint32_t most,
+                          Clock::Steady now) {
   if (most == 0) {
     stream->close();
     return;
   }
-  auto& slot = lists_[&backend];
-  if (!slot) slot = std::make_unique<List>();
-  List& list = *slot;
+  while (backend.number >= lists_.size()) lists_.emplace_back();
+  List& list = lists_[backend.number];
+  if (list.backend != &backend) {
+    list.close_all();
+    list.backend = &backend;
+  }
   if (list.size >= most) discard(*list.oldest);
   Entry* e = list.spare;
   if (e != nullptr)
@@ -103,8 +110,9 @@ void IdleConnections::put(const Backend& backend, const TlsRef& tls, const Endpo
   e->older = list.newest;
   (list.newest != nullptr ? list.newest->newer : list.oldest) = e;
   list.newest = e;
+  list.stream_of_newest = stream.get();
   ++list.size;
-  e->begin(std::move(stream), tls, endpoint, loop_, now);
+  e->begin(std::move(stream), key, loop_, now);
 }
 
 void IdleConnections::clear() {
@@ -112,8 +120,8 @@ void IdleConnections::clear() {
 }
 
 std::size_t IdleConnections::count(const Backend& backend) const noexcept {
-  const auto it = lists_.find(&backend);
-  return it == lists_.end() ? 0 : it->second->size;
+  if (backend.number >= lists_.size() || lists_[backend.number].backend != &backend) return 0;
+  return lists_[backend.number].size;
 }
 
 }  // namespace remora

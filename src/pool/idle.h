@@ -6,21 +6,16 @@
 // Threading: one worker. Lifetime: streams that are closed while idle remove themselves.
 #pragma once
 
-#include <boost/unordered/unordered_flat_map.hpp>
-#include <list>
-#include <memory>
+#include <cstdint>
+#include <deque>
 
 #include "net/stream.h"
-#include "net/tls.h"
 #include "remora/pool_snapshot.h"
 
 namespace remora {
 
 class IdleConnections {
  public:
-  /// Kept with each connection: one made under other TLS settings is not used again.
-  using TlsRef = std::shared_ptr<const ClientTls>;
-
   explicit IdleConnections(Loop& loop) : loop_(loop) {}
   ~IdleConnections() { clear(); }
   IdleConnections(const IdleConnections&) = delete;
@@ -28,41 +23,44 @@ class IdleConnections {
 
   /// The most recently used connection that is still open, or nothing. `certain`: the request could not be
   /// repeated, so the kernel is asked whether the connection still stands.
-  StreamRef take(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, bool certain);
+  /// `key` (connection_key()): one that was made to another address or under other TLS settings is closed.
+  StreamRef take(const Backend& backend, std::uint64_t key, bool certain);
   /// Keeps a connection that is fit for reuse; at most `most` per backend, the oldest goes.
-  void put(const Backend& backend, const TlsRef& tls, const Endpoint& endpoint, StreamRef stream,
-           std::uint32_t most, Clock::Steady now);
+  void put(const Backend& backend, std::uint64_t key, StreamRef stream, std::uint32_t most,
+           Clock::Steady now);
   void clear();
+  /// take() or put() will follow soon: what they need comes from memory meanwhile.
+  void expect(const Backend& backend) const noexcept;
   /// Closes the connections to backends that `keep` does not contain.
   template <class Keep>
   void retain(Keep keep) {
-    for (auto it = lists_.begin(); it != lists_.end();) {
-      if (keep(it->first)) {
-        ++it;
-      } else {
-        it->second->close_all();
-        lists_.erase(it++);  // Boost 1.81 returns nothing here
-      }
-    }
+    for (List& list : lists_)
+      if (list.backend != nullptr && !keep(list.backend)) list.close_all();
   }
   std::size_t count(const Backend& backend) const noexcept;
 
  private:
   /// One idle connection. Watches its stream, and its own age by the wheel.
   class Entry;
+  /// Of one backend. Its place in the table may be another's later (Backend::number), who finds it empty.
   struct List {
+    List() = default;
+    List(const List&) = delete;
+    List& operator=(const List&) = delete;
     ~List();
     void close_all();
     Entry* newest = nullptr;
     Entry* oldest = nullptr;
-    std::size_t size = 0;
+    Stream* stream_of_newest = nullptr;
     Entry* spare = nullptr;  // entries are recycled: no allocation per request
+    const Backend* backend = nullptr;
+    std::size_t size = 0;
   };
   static void discard(Entry& entry);
   static void unlink(Entry& entry);
 
   Loop& loop_;
-  boost::unordered_flat_map<const Backend*, std::unique_ptr<List>> lists_;
+  std::deque<List> lists_;  // by Backend::number; places stay where they are
 };
 
 }  // namespace remora

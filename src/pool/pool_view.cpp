@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "util/hash.h"
+
 namespace remora {
 
 bool RateLimit::allow(double per_second, std::chrono::steady_clock::time_point now) noexcept {
@@ -10,6 +12,13 @@ bool RateLimit::allow(double per_second, std::chrono::steady_clock::time_point n
   while (at >= next)
     if (next_ns_.compare_exchange_weak(next, at + static_cast<std::int64_t>(1e9 / per_second))) return true;
   return false;
+}
+
+std::uint64_t connection_key(const Endpoint& endpoint, const ClientTls* tls) noexcept {
+  std::string made_of(reinterpret_cast<const char*>(&endpoint.storage), endpoint.size);
+  const std::uint64_t number = tls != nullptr ? tls->number() : 0;
+  made_of.append(reinterpret_cast<const char*>(&number), sizeof number);
+  return hash_text(made_of);
 }
 
 bool within_budget(std::uint32_t retries, std::uint32_t requests, double share) noexcept {

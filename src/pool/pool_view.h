@@ -39,15 +39,24 @@ struct PoolView {
   std::uint16_t number = 0;  // the same for this name as long as the process lives: tables keep it
   std::shared_ptr<const PoolSnapshot> snapshot;
   std::vector<Endpoint> endpoints;                        // of snapshot->members, in the same order
+  std::vector<std::uint64_t> connection_keys;             // likewise; see connection_key()
   std::vector<std::shared_ptr<const Affinity>> affinity;  // tried in order; empty: none
   std::shared_ptr<const ClientTls> tls;                   // null: plain
   std::uint64_t tls_files = 0;                            // a hash of the files that `tls` was made of
   std::shared_ptr<PoolCounters> counters;
 
-  const Endpoint& endpoint(const Member& m) const noexcept {
-    return endpoints[static_cast<std::size_t>(&m - snapshot->members.data())];
+  const Endpoint& endpoint(const Member& m) const noexcept { return endpoints[place_of(m)]; }
+  std::uint64_t connection_key(const Member& m) const noexcept { return connection_keys[place_of(m)]; }
+
+ private:
+  std::size_t place_of(const Member& m) const noexcept {
+    return static_cast<std::size_t>(&m - snapshot->members.data());
   }
 };
+
+/// Connections with the same key lead to the same address under the same TLS settings, so one may stand for
+/// another: a hash of both.
+std::uint64_t connection_key(const Endpoint&, const ClientTls*) noexcept;
 
 /// Retries may be this share of the requests in flight, but three are always allowed. Pure.
 bool within_budget(std::uint32_t retries, std::uint32_t requests, double share) noexcept;

@@ -5,14 +5,50 @@
 
 namespace remora {
 
+namespace {
+
+/// Numbers of living backends. Control threads make backends, and workers may see the last of one.
+class BackendNumbers {
+ public:
+  std::uint32_t take() {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) {
+      free_.reserve(next_ + 1);  // giving back never allocates
+      return next_++;
+    }
+    const std::uint32_t number = free_.back();
+    free_.pop_back();
+    return number;
+  }
+  void give_back(std::uint32_t number) noexcept {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(number);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t next_ = 0;
+};
+
+BackendNumbers& backend_numbers() {
+  static BackendNumbers numbers;
+  return numbers;
+}
+
+}  // namespace
+
 Backend::Backend(std::string pool_name, std::string backend_id, std::size_t workers)
     : pool(std::move(pool_name)),
       id(std::move(backend_id)),
       hash(backend_hash(id)),
+      number(backend_numbers().take()),
       traffic(workers),
       queue(std::make_unique<PlaceQueue>()) {}
 
-Backend::~Backend() = default;
+Backend::~Backend() {
+  backend_numbers().give_back(number);
+}
 
 bool PlaceQueue::enter(Backend& backend, std::uint32_t limit) {
   const std::lock_guard lock(mutex_);
@@ -68,12 +104,12 @@ void PlaceQueue::leave(const std::shared_ptr<Backend>& backend) {
 }
 
 void Place::free() noexcept {
-  if (!backend_) return;
+  const auto* const backend = std::exchange(backend_, nullptr);
+  if (backend == nullptr) return;
   if (limited_)
-    backend_->queue->leave(backend_);
+    (*backend)->queue->leave(*backend);
   else
-    backend_->in_flight.fetch_sub(1, std::memory_order_relaxed);
-  backend_.reset();
+    (*backend)->in_flight.fetch_sub(1, std::memory_order_relaxed);
 }
 
 }  // namespace remora

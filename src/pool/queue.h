@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "net/loop.h"
 #include "net/wake.h"
@@ -41,16 +42,19 @@ class PlaceQueue {
   std::deque<std::shared_ptr<Waiter>> line_;  // guarded by mutex_
 };
 
-/// Holds one request's place at a backend; frees it on destruction. Without a limit it only counts.
+/// Holds one request's place at a backend; frees it on destruction. Without a limit it only counts. It owns
+/// nothing, so that taking a place touches no count of owners: `backend` is the snapshot's, which the request
+/// keeps for longer.
 class Place {
  public:
   Place() = default;
-  Place(std::shared_ptr<Backend> backend, bool limited) : backend_(std::move(backend)), limited_(limited) {}
-  Place(Place&& o) noexcept = default;
+  Place(const std::shared_ptr<Backend>& backend, bool limited) : backend_(&backend), limited_(limited) {}
+  Place(std::shared_ptr<Backend>&&, bool) = delete;
+  Place(Place&& o) noexcept : backend_(std::exchange(o.backend_, nullptr)), limited_(o.limited_) {}
   Place& operator=(Place&& o) noexcept {
     if (this != &o) {
       free();
-      backend_ = std::move(o.backend_);
+      backend_ = std::exchange(o.backend_, nullptr);
       limited_ = o.limited_;
     }
     return *this;
@@ -60,7 +64,7 @@ class Place {
   explicit operator bool() const noexcept { return backend_ != nullptr; }
 
  private:
-  std::shared_ptr<Backend> backend_;
+  const std::shared_ptr<Backend>* backend_ = nullptr;
   bool limited_ = false;
 };
 

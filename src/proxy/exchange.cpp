@@ -218,7 +218,10 @@ bool Exchange::authenticate() {
 /// the failure of the last attempt stands, else there was none to try.
 bool Exchange::choose_backend() {
   const Failure before = std::exchange(failure_, Failure{});
-  if (choose_member(before)) return true;
+  if (choose_member(before)) {
+    worker_.idle.expect(*member_->backend);
+    return true;
+  }
   if (answer_status_ != 0) return false;  // a lost session has its own answer
   if (std::exchange(stale_, false)) {
     // Only a connection was dead, perhaps not its backend: with nobody else left, once more over a fresh one.

@@ -190,6 +190,7 @@ class Exchange final : private UrlScope {
   void fail_from_client() noexcept;
   const config::RetryOn& retry_rules() const noexcept;
   bool status_is_failure() const noexcept;
+  void expect_outcome() const noexcept;
   void note_outcome();
   /// The clocks, read once between two waits.
   Clock::Steady now() const noexcept;
@@ -251,7 +252,8 @@ class Exchange final : private UrlScope {
   std::optional<SessionId> open_session_;  // counted as open for `rebalance`
   Tried tried_;
   Place place_;
-  bool counted_retry_ = false;  // this exchange is one of pool_->counters->retrying
+  TrafficCounts* traffic_ = nullptr;  // of the backend of the last attempt, for this worker
+  bool counted_retry_ = false;        // this exchange is one of pool_->counters->retrying
   unsigned attempts_ = 0, same_backend_left_ = 0;
   Failure failure_;
   std::size_t replay_at_ = 0;

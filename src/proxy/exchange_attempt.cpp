@@ -1,6 +1,7 @@
 // Towards the backend: waiting for a place, connecting, sending the request, waiting for the response head.
 
 #include "proxy/exchange.h"
+#include "util/fetch_ahead.h"
 
 namespace remora {
 
@@ -43,15 +44,17 @@ Task<void> Exchange::attempt() {
   ++attempts_;
   attempt_at_ = moved_at_ = now();
   member_->backend->served.fetch_add(1, std::memory_order_relaxed);
+  traffic_ = &member_->backend->traffic[worker_.index];
+  put_request();
   if (take_idle_connection() || co_await open_connection()) {
     backend_.attach(wake_, Wake::backend);
-    put_request();
     for (Step step = pump_attempt(); step == Step::blocked || step == Step::more; step = pump_attempt()) {
       if (step == Step::more && co_await forward_interim()) continue;
       if (step == Step::more) fail(FailSide::client, Kind::gone);
       if (step == Step::more) break;
       const Patience patient = patience();
       const bool late = co_await wait(patient.ask_at);
+      expect_outcome();
       if (late && !waits_on(patient)) break;
     }
   }
@@ -63,7 +66,7 @@ Task<void> Exchange::attempt() {
 bool Exchange::take_idle_connection() {
   if (fresh_only_) return false;
   const bool certain = !idempotent(request_.method) || attempts_ >= pool_->config.failover.attempts;
-  StreamRef idle = worker_.idle.take(*member_->backend, pool_->tls, pool_->endpoint(*member_), certain);
+  StreamRef idle = worker_.idle.take(*member_->backend, pool_->connection_key(*member_), certain);
   if (!idle) return false;
   backend_.use(std::move(idle), true);
   return true;
@@ -113,13 +116,22 @@ bool Exchange::waits_on(const Patience& patient) {
   return false;
 }
 
+/// An answer may have come: while its head is read, what note_outcome() and release_backend() touch comes
+/// from memory.
+void Exchange::expect_outcome() const noexcept {
+  const Backend& backend = *member_->backend;
+  fetch_ahead(&backend.in_flight);
+  fetch_whole_ahead(traffic_);
+  worker_.idle.expect(backend);
+}
+
 /// What live traffic shows of the backend (`health.eject`). A connection that had grown stale shows nothing,
 /// nor does a client's own failure.
 void Exchange::note_outcome() {
   Backend& backend = *member_->backend;
   const bool answered = failure_.kind == Kind::none || failure_.kind == Kind::status;
   if (failure_.side != FailSide::client)
-    backend.traffic[worker_.index].count(answered ? response_.status : 0, now() - attempt_at_);
+    traffic_->count(answered ? response_.status : 0, now() - attempt_at_);
   const std::uint32_t length = pool_->config.eject.consecutive_failures;
   switch (failure_.kind) {
     case Kind::none:

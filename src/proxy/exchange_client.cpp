@@ -376,7 +376,7 @@ void Exchange::release_backend() {
   place_.free();
   if (!backend_.has_stream()) return;
   if (backend_.reusable() && !worker_.stopping)
-    worker_.idle.put(*member_->backend, pool_->tls, pool_->endpoint(*member_), backend_.release(),
+    worker_.idle.put(*member_->backend, pool_->connection_key(*member_), backend_.release(),
                      pool_->config.idle_connections, now());
   else
     backend_.abort();

@@ -63,6 +63,8 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     if (!view->tls) view->tls = ClientTls::load(*pool.tls, why);
     if (!view->tls) throw std::runtime_error("pool " + pool.name + ": " + why);
   }
+  for (const Endpoint& endpoint : view->endpoints)
+    view->connection_keys.push_back(connection_key(endpoint, view->tls.get()));
   auto& counters = counters_[pool.name];
   if (!counters) counters = std::make_shared<PoolCounters>(workers_);
   view->counters = counters;

@@ -23,6 +23,7 @@ class Quiet final : public AdminActions {
     members->members[0].backend = std::make_shared<Backend>("app", "a");
     pool->snapshot = members;
     pool->endpoints.resize(1);
+    pool->connection_keys.resize(1);
     pool->counters = std::make_shared<PoolCounters>(1);
     snapshot_.pools.push_back(pool);
     config::Route route;

@@ -1,0 +1,150 @@
+// Idle connections over socket pairs: whose they are, which one is used again, and when one is closed.
+
+#include "pool/idle.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "pool/pool_view.h"
+
+namespace remora {
+namespace {
+
+/// A connection, and its other end.
+struct Pair {
+  explicit Pair(Loop& loop) {
+    int fds[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) != 0) std::abort();
+    stream = StreamRef(new Stream(loop, fds[0]));
+    other = fds[1];
+  }
+  ~Pair() { hang_up(); }
+  Pair(const Pair&) = delete;
+  Pair& operator=(const Pair&) = delete;
+  void hang_up() {
+    if (other >= 0) ::close(std::exchange(other, -1));
+  }
+  /// The peer sees the end.
+  bool is_closed() const {
+    char c = 0;
+    return ::recv(other, &c, 1, MSG_DONTWAIT) == 0;
+  }
+  StreamRef stream;
+  int other = -1;
+};
+
+class Idle : public testing::Test {
+ protected:
+  static constexpr std::uint64_t key = 1, other_key = 2;
+  void put(const Backend& backend, Pair& pair, std::uint64_t with = key, std::uint32_t most = 8) {
+    idle.put(backend, with, pair.stream, most, std::chrono::steady_clock::now());
+  }
+  Stream* take(const Backend& backend, std::uint64_t with = key) {
+    taken = idle.take(backend, with, false);
+    return taken.get();
+  }
+  Loop loop;
+  IdleConnections idle{loop};
+  StreamRef taken;
+};
+
+TEST_F(Idle, TheNewestIsUsedAgainFirst) {
+  const Backend a("p", "a"), b("p", "b");
+  Pair one(loop), two(loop), three(loop);
+  put(a, one);
+  put(a, two);
+  put(b, three);
+  idle.expect(a);
+  EXPECT_EQ(take(a), two.stream.get());
+  idle.expect(a);
+  EXPECT_EQ(take(a), one.stream.get());
+  idle.expect(a);
+  EXPECT_EQ(take(a), nullptr);
+  EXPECT_EQ(take(b), three.stream.get());
+}
+
+TEST_F(Idle, OneThatLeadsElsewhereIsClosedAndNotUsed) {
+  const Backend a("p", "a");
+  Pair moved(loop);
+  put(a, moved, key);
+  EXPECT_EQ(take(a, other_key), nullptr);
+  EXPECT_TRUE(moved.is_closed());
+}
+
+TEST_F(Idle, OneThatThePeerClosedIsForgotten) {
+  const Backend a("p", "a");
+  Pair one(loop);
+  put(a, one);
+  one.hang_up();
+  loop.ctx.run_one();
+  EXPECT_EQ(idle.count(a), 0U);
+  EXPECT_EQ(take(a), nullptr);
+}
+
+TEST_F(Idle, TheOldestGoesWhenThereAreTooMany) {
+  const Backend a("p", "a");
+  Pair one(loop), two(loop), three(loop);
+  for (Pair* p : {&one, &two, &three}) put(a, *p, key, 2);
+  EXPECT_EQ(idle.count(a), 2U);
+  EXPECT_TRUE(one.is_closed());
+  EXPECT_EQ(take(a), three.stream.get());
+  EXPECT_EQ(take(a), two.stream.get());
+}
+
+TEST_F(Idle, WhatIsNotKeptIsClosed) {
+  const Backend a("p", "a"), b("p", "b");
+  Pair one(loop), two(loop);
+  put(a, one);
+  put(b, two);
+  idle.retain([&](const Backend* backend) { return backend == &b; });
+  EXPECT_TRUE(one.is_closed());
+  EXPECT_EQ(take(b), two.stream.get());
+}
+
+/// The table has a place for each living backend; a worker may not have heard yet that the last owner is gone.
+TEST_F(Idle, WhoTakesOverAPlaceInTheTableGetsNoneOfItsConnections) {
+  auto gone = std::make_unique<Backend>("p", "gone");
+  const std::uint32_t number = gone->number;
+  Pair old(loop), fresh(loop);
+  put(*gone, old);
+  gone.reset();
+  const Backend heir("p", "heir");
+  ASSERT_EQ(heir.number, number);
+  EXPECT_EQ(idle.count(heir), 0U);
+  EXPECT_EQ(take(heir), nullptr);
+  put(heir, fresh);
+  EXPECT_TRUE(old.is_closed());
+  EXPECT_EQ(take(heir), fresh.stream.get());
+}
+
+TEST(BackendNumber, IsNoOtherLivingOnes) {
+  const Backend a("p", "a");
+  auto b = std::make_unique<Backend>("p", "b");
+  const Backend c("p", "c");
+  EXPECT_NE(a.number, b->number);
+  EXPECT_NE(a.number, c.number);
+  EXPECT_NE(b->number, c.number);
+  const std::uint32_t free = b->number;
+  b.reset();
+  EXPECT_EQ(Backend("q", "d").number, free);
+}
+
+TEST(ConnectionKey, IsTheAddressAndTheTlsSettings) {
+  const auto key = [](const char* ip, std::uint16_t port) {
+    return connection_key(*resolve({config::Address::Kind::tcp, ip, port}), nullptr);
+  };
+  EXPECT_EQ(key("127.0.0.1", 80), key("127.0.0.1", 80));
+  EXPECT_NE(key("127.0.0.1", 80), key("127.0.0.1", 81));
+  EXPECT_NE(key("127.0.0.1", 80), key("127.0.0.2", 80));
+  std::string why;
+  const auto one = ClientTls::load({}, why), two = ClientTls::load({}, why);
+  const auto endpoint = *resolve({config::Address::Kind::tcp, "127.0.0.1", 80});
+  EXPECT_EQ(connection_key(endpoint, one.get()), connection_key(endpoint, one.get()));
+  EXPECT_NE(connection_key(endpoint, one.get()), connection_key(endpoint, two.get()));
+  EXPECT_NE(connection_key(endpoint, one.get()), connection_key(endpoint, nullptr));
+}
+
+}  // namespace
+}  // namespace remora
