@@ -8,70 +8,48 @@
 
 namespace remora {
 
-void Buffer::reset() noexcept {
-  if (data_ != nullptr) pool_->give_back(std::exchange(data_, nullptr), std::exchange(size_, 0));
+void BufferShelf::see_to_it_later() noexcept {
+  pool_.trim_later();
 }
 
-BufferPool::~BufferPool() {
-  for (const Shelf* shelf : {&small_, &large_})
-    for (char* p : shelf->free) ::munmap(p, shelf->size);
+void BufferShelf::trim() noexcept {
+  give_to_kernel(std::min(unused_, count_ > keep ? count_ - keep : 0));
+  unused_ = count_;
 }
 
-/// nullptr: none is there.
-char* BufferPool::Shelf::take() {
-  if (free.empty()) {
-    unused = 0;
-    return nullptr;
+/// The lowest lay here longest, and are no longer in any cache.
+void BufferShelf::give_to_kernel(std::size_t lowest) noexcept {
+  if (lowest == 0) return;
+  char** end = &top_;
+  for (std::size_t stay = count_ - lowest; stay > 0; --stay) end = &below(*end);
+  char* data = std::exchange(*end, nullptr);
+  while (data != nullptr) {
+    char* const gone = std::exchange(data, below(data));
+    unlock(gone, size);
+    ::munmap(gone, size);
   }
-  char* data = free.back();
-  free.pop_back();
-  unused = std::min(unused, free.size());
-  return data;
+  count_ -= lowest;
 }
 
-/// For one more buffer.
-void BufferPool::Shelf::make_room() {
-  if (++made > free.capacity()) free.reserve(std::max(keep, 2 * made));
+void Buffer::give_to_kernel() noexcept {
+  ::munmap(data_, size_);
 }
 
-/// The lowest lay there longest.
-void BufferPool::Shelf::trim() {
-  const std::size_t surplus = std::min(unused, free.size() > keep ? free.size() - keep : 0);
-  for (std::size_t i = 0; i < surplus; ++i) ::munmap(free[i], size);
-  free.erase(free.begin(), free.begin() + static_cast<std::ptrdiff_t>(surplus));
-  made -= surplus;
-  unused = free.size();
-}
-
-Buffer BufferPool::take(std::size_t bytes) {
-  const std::size_t size = bytes <= small   ? small
-                           : bytes <= large ? large
-                                            : (bytes + large - 1) / large * large;
-  Shelf* const shelf = shelf_for(size);
-  if (shelf != nullptr)
-    if (char* const data = shelf->take()) return Buffer(this, data, size);
+Buffer BufferPool::make(BufferShelf* shelf, std::size_t bytes) {
+  const std::size_t size = shelf != nullptr ? shelf->size : (bytes + large - 1) / large * large;
   void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
-  if (shelf != nullptr) shelf->make_room();
-  return Buffer(this, static_cast<char*>(p), size);
+  return Buffer(shelf, static_cast<char*>(p), size);
 }
 
-void BufferPool::give_back(char* data, std::size_t size) noexcept {
-  Shelf* const shelf = shelf_for(size);
-  if (shelf == nullptr) {
-    ::munmap(data, size);
-    return;
-  }
-  shelf->free.push_back(data);
-  if (shelf->free.size() > shelf->keep && !armed())
-    arm(wheel_, std::chrono::steady_clock::now() + std::chrono::seconds(1));
+void BufferPool::trim_later() noexcept {
+  if (!armed()) arm(wheel_, std::chrono::steady_clock::now() + std::chrono::seconds(1));
 }
 
 void BufferPool::expired() {
   small_.trim();
   large_.trim();
-  if (small_.free.size() > small_.keep || large_.free.size() > large_.keep)
-    arm(wheel_, std::chrono::steady_clock::now() + std::chrono::seconds(1));
+  if (small_.count() > small_.keep || large_.count() > large_.keep) trim_later();
 }
 
 }  // namespace remora

@@ -14,39 +14,114 @@
 
 #include <cstddef>
 #include <utility>
-#include <vector>
 
 #include "net/deadlines.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define REMORA_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define REMORA_ASAN
+#endif
+#endif
+#ifdef REMORA_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace remora {
 
 class BufferPool;
+
+/// Buffers of one size that nobody has, one upon another.
+class BufferShelf {
+ public:
+  const std::size_t size, keep;  // of a buffer, in bytes; how many stay for good
+
+  BufferShelf(BufferPool& pool, std::size_t bytes, std::size_t most) : size(bytes), keep(most), pool_(pool) {}
+  ~BufferShelf() { give_to_kernel(count_); }
+  BufferShelf(const BufferShelf&) = delete;
+  BufferShelf& operator=(const BufferShelf&) = delete;
+
+  /// The one that lay here last; nullptr: none is there.
+  char* take() noexcept {
+    char* const data = top_;
+    if (data == nullptr) {
+      unused_ = 0;
+      return nullptr;
+    }
+    top_ = below(data);
+    unlock(data, size);
+    if (--count_ < unused_) unused_ = count_;
+    return data;
+  }
+  void put(char* data) noexcept {
+    below(data) = top_;
+    top_ = data;
+    lock(data, size);
+    if (++count_ > keep) see_to_it_later();
+  }
+  /// What was not needed since the last time goes, but for `keep`.
+  void trim() noexcept;
+  std::size_t count() const noexcept { return count_; }
+
+ private:
+  /// While it lies here a buffer begins with the address of the next.
+  static char*& below(char* data) noexcept { return *reinterpret_cast<char**>(data); }
+  // In a build with AddressSanitizer nobody may look into what lies here: a view of one client's bytes that
+  // was kept too long would show another's.
+#ifdef REMORA_ASAN
+  static void lock(char* data, std::size_t bytes) noexcept {
+    ASAN_POISON_MEMORY_REGION(data + sizeof(char*), bytes - sizeof(char*));
+  }
+  static void unlock(char* data, std::size_t bytes) noexcept { ASAN_UNPOISON_MEMORY_REGION(data, bytes); }
+#else
+  static void lock(char*, std::size_t) noexcept {}
+  static void unlock(char*, std::size_t) noexcept {}
+#endif
+  void see_to_it_later() noexcept;
+  void give_to_kernel(std::size_t lowest) noexcept;
+
+  BufferPool& pool_;
+  char* top_ = nullptr;
+  std::size_t count_ = 0;
+  std::size_t unused_ = 0;  // so many lay here at any time since the last trim
+};
 
 /// An owned piece of memory, or nothing. Move only.
 class Buffer {
  public:
   Buffer() noexcept = default;
   Buffer(Buffer&& o) noexcept
-      : pool_(o.pool_), data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
+      : shelf_(o.shelf_), data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
   Buffer& operator=(Buffer&& o) noexcept {
     if (this != &o) {
       reset();
-      pool_ = o.pool_;
+      shelf_ = o.shelf_;
       data_ = std::exchange(o.data_, nullptr);
       size_ = std::exchange(o.size_, 0);
     }
     return *this;
   }
   ~Buffer() { reset(); }
-  void reset() noexcept;
+  void reset() noexcept {
+    if (data_ == nullptr) return;
+    if (shelf_ != nullptr)
+      shelf_->put(data_);
+    else
+      give_to_kernel();
+    data_ = nullptr;
+    size_ = 0;
+  }
   char* data() const noexcept { return data_; }
   std::size_t size() const noexcept { return size_; }
   explicit operator bool() const noexcept { return data_ != nullptr; }
 
  private:
   friend class BufferPool;
-  Buffer(BufferPool* pool, char* data, std::size_t size) noexcept : pool_(pool), data_(data), size_(size) {}
-  BufferPool* pool_ = nullptr;
+  Buffer(BufferShelf* shelf, char* data, std::size_t size) noexcept
+      : shelf_(shelf), data_(data), size_(size) {}
+  void give_to_kernel() noexcept;
+  BufferShelf* shelf_ = nullptr;  // null: of no common size
   char* data_ = nullptr;
   std::size_t size_ = 0;
 };
@@ -56,32 +131,25 @@ class BufferPool final : private DeadlineEntry {
   static constexpr std::size_t small = 32 * 1024;
   static constexpr std::size_t large = 80 * 1024;
   explicit BufferPool(DeadlineWheel& wheel) : wheel_(wheel) {}
-  ~BufferPool() override;
 
   /// A buffer of at least `bytes`. Throws std::bad_alloc when the kernel has none.
-  Buffer take(std::size_t bytes);
+  Buffer take(std::size_t bytes) {
+    BufferShelf* const shelf = bytes <= small ? &small_ : bytes <= large ? &large_ : nullptr;
+    if (shelf != nullptr)
+      if (char* const data = shelf->take()) return Buffer(shelf, data, shelf->size);
+    return make(shelf, bytes);
+  }
   /// Held in reserve, in bytes.
-  std::size_t idle_bytes() const noexcept { return small_.free.size() * small + large_.free.size() * large; }
+  std::size_t idle_bytes() const noexcept { return small_.count() * small + large_.count() * large; }
 
  private:
-  friend class Buffer;
-  struct Shelf {
-    const std::size_t size, keep;  // of a buffer; how many stay for good
-    std::vector<char*> free;       // with room for all that were made: giving back never allocates
-    std::size_t made = 0;
-    std::size_t unused = 0;  // so many were there at any time since the last look
-    char* take();
-    void make_room();
-    void trim();
-  };
-  Shelf* shelf_for(std::size_t size) noexcept {
-    return size == small ? &small_ : size == large ? &large_ : nullptr;
-  }
-  void give_back(char* data, std::size_t size) noexcept;
+  friend class BufferShelf;
+  static Buffer make(BufferShelf* shelf, std::size_t bytes);
+  void trim_later() noexcept;
   void expired() override;
 
   DeadlineWheel& wheel_;
-  Shelf small_{small, 64, {}}, large_{large, 16, {}};  // 3.3 MiB per thread stay at most
+  BufferShelf small_{*this, small, 64}, large_{*this, large, 16};  // 3.3 MiB per thread stay at most
 };
 
 }  // namespace remora

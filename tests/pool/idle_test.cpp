@@ -103,7 +103,8 @@ TEST_F(Idle, WhatIsNotKeptIsClosed) {
   EXPECT_EQ(take(b), two.stream.get());
 }
 
-/// The table has a place for each living backend; a worker may not have heard yet that the last owner is gone.
+/// The table has a place for each living backend; a worker may not have heard yet that the last owner is
+/// gone.
 TEST_F(Idle, WhoTakesOverAPlaceInTheTableGetsNoneOfItsConnections) {
   auto gone = std::make_unique<Backend>("p", "gone");
   const std::uint32_t number = gone->number;
