@@ -74,10 +74,23 @@ def trusting():
     return context
 
 
-def wrk(port, folder, seconds, path, tls=False, connections=64, fields=(), body=0, cores=None, may_fail=False):
+IN_TURN = """local requests, n = {{}}, 0
+init = function()
+  for i, cookie in ipairs({{{cookies}}}) do wrk.headers["Cookie"] = cookie; requests[i] = wrk.format() end
+end
+request = function() n = n % #requests + 1; return requests[n] end
+"""
+
+
+def wrk(port, folder, seconds, path, tls=False, connections=64, fields=(), body=0, cores=None, may_fail=False, cookies=()):
+    """`cookies`: sent in turn, one with each request."""
     options = []
     for field in fields:
         options += ["-H", field]
+    if cookies:
+        with open(f"{folder}/{port}-cookies.lua", "w") as f:
+            f.write(IN_TURN.format(cookies=", ".join(f"[==[{c}]==]" for c in cookies)))
+        options += ["-s", f"{folder}/{port}-cookies.lua"]
     if body:
         with open(f"{folder}/post.lua", "w") as f:
             f.write(f'wrk.method = "POST"\nwrk.body = string.rep("x", {body})\n')
@@ -105,7 +118,7 @@ def run_wrk(url, seconds, connections, options, cores, may_fail):
     return Round(int(done[1]), took, percentile[50], percentile[99], failed=sum(map(int, errors)))
 
 
-def under_reloads(proxy, seconds, load):
+def under_reloads(proxy, seconds, load, cookies):
     """Ten reloads while wrk asks."""
     over = threading.Event()
 
@@ -118,7 +131,7 @@ def under_reloads(proxy, seconds, load):
     thread = threading.Thread(target=reload)
     thread.start()
     try:
-        return wrk(*load, may_fail=True)
+        return wrk(*load, may_fail=True, cookies=cookies)
     finally:
         over.set()
         thread.join()

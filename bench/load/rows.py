@@ -40,18 +40,20 @@ class Row:
     body: int = 0
     connections: int = 64
 
-    def measure(self, proxy, folder, seconds, cookie, cores):
-        """One round: a clients.Round, or clients.Void."""
+    def measure(self, proxy, folder, seconds, sessions, cores):
+        """One round: a clients.Round, or clients.Void. `sessions`: the cookie of each, from look()."""
         if self.kind in ("handshake", "resume"):
             return clients.handshakes(proxy.port, seconds, self.path, self.kind == "resume", cores)
         if self.kind == "echo":
             return clients.echo(proxy.port, seconds, self.connections)
         if self.kind == "idle":
             return clients.idle(proxy, self.connections, self.site.tls)
-        cookies = [c for c in (cookie, BROWSER_COOKIES if self.fields else "") if c]
-        fields = [*self.fields, *([f"Cookie: {'; '.join(cookies)}"] if cookies else [])]
-        load = (proxy.port, folder, seconds, self.path, self.site.tls, self.connections, fields, self.body, cores)
-        return clients.under_reloads(proxy, seconds, load) if self.kind == "reload" else clients.wrk(*load)
+        others = f"; {BROWSER_COOKIES}" if self.fields else ""
+        cookies = [session + others for session in sessions]
+        load = (proxy.port, folder, seconds, self.path, self.site.tls, self.connections, self.fields, self.body, cores)
+        if self.kind == "reload":
+            return clients.under_reloads(proxy, seconds, load, cookies)
+        return clients.wrk(*load, cookies=cookies)
 
 
 CLOSE = ("Connection: close",)

@@ -30,8 +30,8 @@ def main():
                 continue
             proxy = proxies.Proxy("remora", proxies.WAYS["remora"], row.site, 18080, folder, row.name, cores[0])
             try:
-                cookie = run.look(proxy, row)
-                print(f"{row.title}: {row.measure(proxy, proxy.folder, 2, cookie, cores[1]).requests} requests", flush=True)
+                sessions = run.look(proxy, row)
+                print(f"{row.title}: {row.measure(proxy, proxy.folder, 2, sessions, cores[1]).requests} requests", flush=True)
             finally:
                 proxy.stop()
     finally:

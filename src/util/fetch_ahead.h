@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace remora {
 
@@ -16,11 +17,12 @@ inline void fetch_ahead(const void* p) noexcept {
   __builtin_prefetch(p);
 }
 
-/// All lines of an object.
+/// All lines of an object, or of none.
 template <class T>
 void fetch_whole_ahead(const T* p) noexcept {
+  const auto begin = reinterpret_cast<std::uintptr_t>(p);
   for (std::size_t at = 0; at < sizeof(T); at += cache_line)
-    fetch_ahead(reinterpret_cast<const char*>(p) + at);
+    fetch_ahead(reinterpret_cast<const void*>(begin + at));
 }
 
 }  // namespace remora
