@@ -1,5 +1,7 @@
 #include "pool/idle.h"
 
+#include <vector>
+
 #include "util/fetch_ahead.h"
 
 namespace remora {
@@ -113,6 +115,14 @@ void IdleConnections::put(const Backend& backend, std::uint64_t key, StreamRef s
   list.stream_of_newest = stream.get();
   ++list.size;
   e->begin(std::move(stream), key, loop_, now);
+}
+
+void IdleConnections::retain(std::span<const Backend* const> living) {
+  std::vector<const Backend*> owners(lists_.size());
+  for (const Backend* backend : living)
+    if (backend->number < owners.size()) owners[backend->number] = backend;
+  for (std::size_t i = 0; i < owners.size(); ++i)
+    if (lists_[i].backend != owners[i]) lists_[i].close_all();
 }
 
 void IdleConnections::clear() {

@@ -1,13 +1,15 @@
 // Idle backend connections of one worker, newest first.
 //
 // Each has a receive pending, so a FIN or an unasked byte discards it before it is used again. After a
-// second without use it is parked: its buffer goes back and only a plain wait remains.
+// second without use it is parked: a large buffer goes back, and an end that came together with the last bytes,
+// which raised no event of its own, is seen.
 //
 // Threading: one worker. Lifetime: streams that are closed while idle remove themselves.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <span>
 
 #include "net/stream.h"
 #include "remora/pool_snapshot.h"
@@ -31,12 +33,8 @@ class IdleConnections {
   void clear();
   /// take() or put() will follow soon: what they need comes from memory meanwhile.
   void expect(const Backend& backend) const noexcept;
-  /// Closes the connections to backends that `keep` does not contain.
-  template <class Keep>
-  void retain(Keep keep) {
-    for (List& list : lists_)
-      if (list.backend != nullptr && !keep(list.backend)) list.close_all();
-  }
+  /// Closes the connections to all backends but these. Those that are gone are not looked at.
+  void retain(std::span<const Backend* const> living);
   std::size_t count(const Backend& backend) const noexcept;
 
  private:

@@ -43,13 +43,10 @@ void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
     mine->balancers.push_back(make_balancer(pool->config.balance, pool->snapshot, context_.random.next()));
   context_.snapshot = std::move(mine);
   // Connections to backends that left the configuration are of no use any more.
-  const auto& pools = context_.snapshot->shared->pools;
-  context_.idle.retain([&](const Backend* backend) {
-    return std::any_of(pools.begin(), pools.end(), [&](const auto& pool) {
-      return std::any_of(pool->snapshot->members.begin(), pool->snapshot->members.end(),
-                         [&](const Member& m) { return m.backend.get() == backend; });
-    });
-  });
+  std::vector<const Backend*> living;
+  for (const auto& pool : context_.snapshot->shared->pools)
+    for (const Member& m : pool->snapshot->members) living.push_back(m.backend.get());
+  context_.idle.retain(living);
 }
 
 void Worker::listen(Socket socket) {
