@@ -1,8 +1,8 @@
 // Idle backend connections of one worker, newest first.
 //
 // Each has a receive pending, so a FIN or an unasked byte discards it before it is used again. After a
-// second without use it is parked: a large buffer goes back, and an end that came together with the last bytes,
-// which raised no event of its own, is seen.
+// second without use it is parked: a large buffer goes back, and an end that came together with the last
+// bytes, which raised no event of its own, is seen.
 //
 // Threading: one worker. Lifetime: streams that are closed while idle remove themselves.
 #pragma once
