@@ -86,6 +86,9 @@ struct ListenerLimits {
   std::uint32_t headers = 100;
   std::size_t target_bytes = 16 * 1024;
   std::optional<std::uint64_t> body_bytes;
+  /// Bytes a second that a request body must average once `timeouts.body` has passed; only the time counts
+  /// in which remora waits for the client. 0: none.
+  std::uint64_t body_rate = 240;
 };
 
 struct PerClient {

@@ -70,6 +70,12 @@ void read_limits(const Value& v, ListenerLimits& out) {
       n = bytes;
     });
   });
+  m.read_with("body_rate", out.body_rate, [](const Value& x, std::uint64_t& o) {
+    std::optional<std::size_t> rate;
+    read_optional<std::size_t>(x, rate, read_size);
+    if (rate && *rate == 0) return x.bad("must be at least 1B (a second), or none");
+    o = rate.value_or(0);
+  });
   if (out.connections == 0) v.bad("connections must be at least 1");
   if (out.header_bytes < 512 || out.header_bytes > 1024 * 1024) v.bad("header_bytes must be 512B to 1MiB");
   if (out.headers == 0 || out.headers > 10000) v.bad("headers must be 1 to 10000");

@@ -43,6 +43,18 @@ TEST(Config, TheSmallestUsefulFile) {
   EXPECT_EQ(c.routes[0].pool, "app");
 }
 
+TEST(Config, TheLeastRateOfARequestBody) {
+  const auto rate = [](const std::string& limits) {
+    return good("listeners: [{bind: 127.0.0.1:80, limits: {" + limits +
+                "}}]\npools: {a: {backends: [127.0.0.1:1]}}\n")
+        .listeners.at(0)
+        .limits.body_rate;
+  };
+  EXPECT_EQ(rate(""), 240U);
+  EXPECT_EQ(rate("body_rate: 1KiB"), 1024U);
+  EXPECT_EQ(rate("body_rate: none"), 0U);
+}
+
 struct Bad {
   const char* text;
   const char* line;
@@ -143,6 +155,8 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {listener("{bind: 127.0.0.1:80, trusted_proxies: [10.0.0.0/99]}"), "is no address block"},
            {listener("{bind: 127.0.0.1:80, timeouts: {header: 0s}}"), "must be more than zero"},
            {listener("{bind: 127.0.0.1:80, limits: {header_bytes: 1B}}"), "header_bytes must be"},
+           {listener("{bind: 127.0.0.1:80, limits: {body_rate: 0B}}"), "must be at least 1B"},
+           {listener("{bind: 127.0.0.1:80, limits: {body_rate: fast}}"), "is no size"},
            {listener("{bind: 127.0.0.1:80, per_client: {burst: 3}}"), "burst needs requests_per_second"},
            {listener("{bind: 127.0.0.1:80, request_id: Host}"), "belongs to the protocol"},
            {pool("balance: fastest, " + backends), "is none of round_robin | least_requests"},
