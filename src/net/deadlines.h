@@ -56,6 +56,8 @@ class DeadlineWheel {
 
   /// Stops ticking for good, so that the io_context can run dry.
   void stop();
+  /// Expires every entry that is due at `now`. The wheel's own timer calls it; a test may, with a later time.
+  void run(Clock::Steady now);
 
  private:
   friend class DeadlineEntry;
@@ -68,7 +70,6 @@ class DeadlineWheel {
   void link(DeadlineEntry&, std::int64_t tick);
   void push(DeadlineEntry*& head, DeadlineEntry&) noexcept;
   void schedule(Clock::Steady now);
-  void run(Clock::Steady now);
 
   Timer timer_;
   const Clock::Steady start_;

@@ -57,17 +57,19 @@ void Stream::attach(Wake& wake, unsigned bit) noexcept {
   wake_ = &wake;
   bit_ = bit;
   watcher_ = nullptr;
-  was_short_ = false;
+  parked_ = was_short_ = false;
 }
 
 void Stream::watch(StreamWatcher& watcher) noexcept {
   watcher_ = &watcher;
   wake_ = nullptr;
+  parked_ = false;
 }
 
 void Stream::detach() noexcept {
   wake_ = nullptr;
   watcher_ = nullptr;
+  parked_ = false;
 }
 
 void Stream::notify() {
@@ -230,7 +232,11 @@ void Stream::received(const error_code& ec) {
   reading_ = false;
   if (closed_) return;
   if (ec == asio::error::operation_aborted) {
-    if (parked_) begin_park();
+    // Only park() cancels. If the stream got another owner since, that one relies on the pending receive.
+    if (parked_)
+      begin_park();
+    else if (wake_ != nullptr || watcher_ != nullptr)
+      start_read(false);
     return;
   }
   parked_ = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <new>
 
 namespace remora {
 
@@ -93,14 +94,18 @@ void PlaceQueue::leave(const std::shared_ptr<Backend>& backend) {
     line_.pop_front();
   }
   auto& ctx = next->ctx;
-  asio::post(ctx, [backend, next = std::move(next)] {
-    if (next->wake == nullptr) {
-      backend->queue->leave(backend);
-      return;
-    }
-    next->granted = true;
-    next->wake->set(Wake::granted);
-  });
+  try {
+    asio::post(ctx, [backend, next = std::move(next)] {
+      if (next->wake == nullptr) {
+        backend->queue->leave(backend);
+        return;
+      }
+      next->granted = true;
+      next->wake->set(Wake::granted);
+    });
+  } catch (const std::bad_alloc&) {
+    backend->in_flight.fetch_sub(1, std::memory_order_relaxed);  // nobody is told: that one waits in vain
+  }
 }
 
 void Place::free() noexcept {

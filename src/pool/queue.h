@@ -68,4 +68,29 @@ class Place {
   bool limited_ = false;
 };
 
+/// One request in line for a place. Going, it gives up its turn, or the place that it was granted and did not
+/// take. Lifetime: `backend` is the snapshot's, which the request keeps for longer.
+class InLine {
+ public:
+  InLine(const std::shared_ptr<Backend>& backend, std::uint32_t limit, asio::io_context& ctx, Wake& wake)
+      : backend_(backend), waiter_(backend->queue->line_up(*backend, limit, ctx, wake)) {}
+  ~InLine() {
+    if (waiter_) backend_->queue->give_up(backend_, waiter_);
+  }
+  InLine(const InLine&) = delete;
+  InLine& operator=(const InLine&) = delete;
+
+  bool granted() const noexcept { return waiter_->granted; }
+  /// REQUIRES: granted().
+  Place take() noexcept {
+    waiter_->wake = nullptr;
+    waiter_.reset();
+    return Place(backend_, true);
+  }
+
+ private:
+  const std::shared_ptr<Backend>& backend_;
+  std::shared_ptr<Waiter> waiter_;
+};
+
 }  // namespace remora

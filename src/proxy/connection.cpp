@@ -22,7 +22,9 @@ constexpr std::size_t most_lingering_bytes = 256 * 1024;
 
 WorkerContext::WorkerContext(unsigned number, const Clock& c, AccessLog log,
                              std::shared_ptr<SessionMemory> sessions, std::uint64_t seed)
-    : index(number), clock(c), memory(std::move(sessions)), random(seed), access_log(std::move(log)) {}
+    : index(number), clock(c), memory(std::move(sessions)), random(seed), access_log(std::move(log)) {
+  spare_actives.reserve(most_spare_actives);  // giving one back never allocates
+}
 
 WorkerContext::~WorkerContext() = default;
 
@@ -73,9 +75,26 @@ void Connection::start(WorkerContext& worker, const ListenerState& listener, Str
                        const ClientAddress& peer) {
   auto* connection = new Connection(worker, listener, std::move(stream), peer);
   // Parked until it says something: a connection that is only opened costs no working memory.
-  connection->stream_->park(*connection);
-  const auto& timeouts = worker.snapshot->shared->listeners[listener.slot]->config.timeouts;
-  connection->arm(worker.loop.wheel, connection->idle_since_ + timeouts.header);
+  const config::Listener& settings = worker.snapshot->shared->listeners[listener.slot]->config;
+  // Who says nothing counts too: else one address could hold every connection of the listener.
+  if (!settings.proxy_protocol && !connection->count_client(settings)) {
+    delete connection;
+    return;
+  }
+  try {
+    connection->stream_->park(*connection);
+    connection->arm(worker.loop.wheel, connection->idle_since_ + settings.timeouts.header);
+  } catch (...) {
+    delete connection;
+    throw;
+  }
+}
+
+/// False: its client has too many connections already (`per_client.connections`).
+bool Connection::count_client(const config::Listener& settings) {
+  if (!settings.per_client.connections || contains(settings.trusted_proxies, peer_)) return true;
+  counted_ = listener_.shared->limits.connected(peer_, idle_since_);
+  return counted_;
 }
 
 Connection::Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
@@ -89,6 +108,7 @@ Connection::Connection(WorkerContext& worker, const ListenerState& listener, Str
   if (next_ != nullptr) next_->previous_ = this;
   worker_.connections = this;
   ++worker_.connection_count;
+  listener_.shared->open.fetch_add(1, std::memory_order_relaxed);
 }
 
 Connection::~Connection() {
@@ -125,13 +145,18 @@ void Connection::stop(bool hard) {
 
 void Connection::activate() {
   disarm();
-  if (worker_.spare_actives.empty()) {
-    active_ = std::make_unique<Active>(worker_);
-  } else {
-    active_ = std::move(worker_.spare_actives.back());
-    worker_.spare_actives.pop_back();
+  try {
+    if (worker_.spare_actives.empty()) {
+      active_ = std::make_unique<Active>(worker_);
+    } else {
+      active_ = std::move(worker_.spare_actives.back());
+      worker_.spare_actives.pop_back();
+    }
+    asio::co_spawn(worker_.loop.ctx.get_executor(), serve(), asio::detached);
+  } catch (...) {
+    delete this;  // without memory for its coroutine nobody would ever end it
+    throw;
   }
-  asio::co_spawn(worker_.loop.ctx.get_executor(), serve(), asio::detached);
 }
 
 /// Gives everything back that an idle connection does not need.
@@ -147,16 +172,13 @@ void Connection::rest() {
 }
 
 Task<void> Connection::serve() {
-  view_ = worker_.snapshot->shared->listeners[listener_.slot];
-  Exchange& exchange = active_->exchange;
-  stream_->attach(exchange.wake(), Wake::client);
   Exchange::End end = Exchange::End::close;
-  if (greeted_ || co_await greet()) {
-    exchange.begin(stream_, view_, peer_, idle_since_);
-    end = co_await exchange.run();
-    idle_since_ = exchange.idle_since();
+  try {
+    end = co_await converse();
+  } catch (const std::exception& error) {
+    give_up(error);
+    co_return;
   }
-  if (end == Exchange::End::linger) co_await linger();
   if (end == Exchange::End::park && !worker_.stopping && stream_->unread().empty()) {
     const Clock::Steady idle_deadline = idle_since_ + view_->config.timeouts.idle;
     rest();
@@ -167,6 +189,30 @@ Task<void> Connection::serve() {
   stream_->end();
   rest();
   delete this;
+}
+
+/// Out of memory, most likely: this connection fails, and no other does. What its Exchange is in the middle of
+/// nobody knows, so that goes too.
+void Connection::give_up(const std::exception& error) noexcept {
+  worker_.report_exception(error);
+  stream_->close_hard();
+  active_->exchange.end();
+  active_.reset();
+  delete this;
+}
+
+Task<Exchange::End> Connection::converse() {
+  view_ = worker_.snapshot->shared->listeners[listener_.slot];
+  Exchange& exchange = active_->exchange;
+  stream_->attach(exchange.wake(), Wake::client);
+  Exchange::End end = Exchange::End::close;
+  if (greeted_ || co_await greet()) {
+    exchange.begin(stream_, view_, peer_, idle_since_);
+    end = co_await exchange.run();
+    idle_since_ = exchange.idle_since();
+  }
+  if (end == Exchange::End::linger) co_await linger();
+  co_return end;
 }
 
 void Connection::stream_event(Stream&) {
@@ -204,7 +250,10 @@ Task<bool> Connection::wait(Clock::Steady deadline) {
 /// PROXY line, TLS handshake, limits: what comes before the first request.
 Task<bool> Connection::greet() {
   const Clock::Steady deadline = worker_.clock.steady_now() + view_->config.timeouts.header;
-  if (view_->config.proxy_protocol && !co_await read_proxy_line()) co_return false;
+  if (view_->config.proxy_protocol) {
+    const bool told = co_await read_proxy_line();
+    if (!told || !count_client(view_->config)) co_return false;  // as the line's address
+  }
   if (view_->tls) {
     stream_->start_tls(*view_->tls);
     for (;;) {
@@ -212,10 +261,6 @@ Task<bool> Connection::greet() {
       if (io == Io::ready) break;
       if (io == Io::failed || co_await wait(deadline)) co_return false;
     }
-  }
-  if (view_->config.per_client.connections && !contains(view_->config.trusted_proxies, peer_)) {
-    if (!listener_.shared->limits.connected(peer_, worker_.clock.steady_now())) co_return false;
-    counted_ = true;
   }
   greeted_ = true;
   co_return true;

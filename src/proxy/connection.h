@@ -8,6 +8,7 @@
 // Threading: its worker's thread. Lifetime: owned by the worker's list; deletes itself at its end.
 #pragma once
 
+#include <exception>
 #include <memory>
 
 #include "net/stream.h"
@@ -49,8 +50,11 @@ class Connection final : private StreamWatcher, private Parked, private Deadline
   static void operator delete(void* p) noexcept { Slab<Connection>::give_back(p); }
 
   void stop(bool hard);
+  bool count_client(const config::Listener& settings);
   void activate();
   Task<void> serve();
+  Task<Exchange::End> converse();
+  void give_up(const std::exception& error) noexcept;
   Task<bool> greet();
   Task<bool> read_proxy_line();
   Task<void> linger();

@@ -10,6 +10,8 @@
 
 #include "proxy/exchange.h"
 
+#include <cassert>
+
 #include "util/text.h"
 
 namespace remora {
@@ -21,6 +23,7 @@ Task<Exchange::End> Exchange::run() {
   End end = End::keep;
   while (end == End::keep) {
     forget();
+    if (had_its_turn()) co_await let_others_run();
     if (!head_came()) end = co_await await_head();
     if (end != End::keep) break;
     begin_request();
@@ -56,7 +59,7 @@ void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> liste
                      const ClientAddress& peer, Clock::Steady idle_since) {
   listener_ = std::move(listener);
   arrival_ = {};
-  arrival_.peer = peer;
+  arrival_.peer = arrival_.client = peer;
   arrival_.peer_text_size = peer.format(arrival_.peer_text);
   idle_since_ = idle_since;
   first_placed_ = {};
@@ -68,6 +71,9 @@ void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> liste
 
 void Exchange::end() noexcept {
   wake_.no_deadline();
+  place_.free();
+  retry_.give_back();
+  open_session_ = {};
   backend_.abort();
   backend_.release();
   client_.release();
@@ -75,10 +81,31 @@ void Exchange::end() noexcept {
   response_splice_.end();
   listener_.reset();
   snapshot_.reset();
+  trim();
+}
+
+/// What one request needed is not kept for all that follow, nor by an Exchange that waits for a connection.
+void Exchange::trim() noexcept {
+  constexpr std::size_t max_kept = 64 * 1024;
+  arena_.clear();
+  for (std::string* text : {&rewritten_, &replay_, &state_, &answer_text_, &announcement_, &location_})
+    if (text->capacity() > max_kept) *text = std::string();
+}
+
+/// A client that sends many requests at once must not keep the worker from the others: requests that are answered
+/// without waiting (404, 401, 429, redirects) would go on as long as their bytes come.
+bool Exchange::had_its_turn() noexcept {
+  if (turn_ != wake_.turn()) {
+    turn_ = wake_.turn();
+    requests_in_turn_ = 0;
+  }
+  return ++requests_in_turn_ > requests_per_turn;
 }
 
 void Exchange::forget() {
+  assert(!place_ && !retry_ && !open_session_);  // finish() is the one end of a request
   client_.next();
+  arrival_.client = arrival_.peer;  // until the head says otherwise
   request_.method_text = request_.target = request_.host = {};  // views of what is gone
   request_.fields.clear();
   response_.status = 0;
@@ -102,6 +129,7 @@ void Exchange::forget() {
   stale_ = fresh_only_ = asked_client_ = more_ = replay_overflow_ = request_broken_ = forced_close_ =
       clear_session_ = false;
   response_bytes_ = 0;
+  body_rate_.clear();
   request_splice_.end();
   response_splice_.end();
   if (response_edits_.body) {
@@ -262,14 +290,13 @@ bool Exchange::try_again() {
   const config::Failover& rules = pool_->config.failover;
   if (failure_.side != FailSide::backend || attempts_ >= rules.attempts || client_.gone()) return false;
   if (!may_repeat(failure_, retry_rules(), request_.method, !replay_overflow_)) return false;
-  if (!counted_retry_) {
+  if (!retry_) {
     std::uint32_t in_flight = 1;  // this one, whose place was freed a moment ago
     for (const Member& m : pool_->snapshot->members)
       in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
-    auto& retrying = pool_->counters->retrying;
-    if (!within_budget(retrying.load(std::memory_order_relaxed), in_flight, rules.budget)) return false;
-    retrying.fetch_add(1, std::memory_order_relaxed);
-    counted_retry_ = true;
+    const std::uint32_t retrying = pool_->counters->retrying.load(std::memory_order_relaxed);
+    if (!within_budget(retrying, in_flight, rules.budget)) return false;
+    retry_ = CountedRetry(pool_->counters);
   }
   if (bound_ && same_backend_left_ > 0)
     --same_backend_left_;  // the same backend once more, then a move

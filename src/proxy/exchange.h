@@ -18,12 +18,15 @@
 #include "net/connecting.h"
 #include "net/splice.h"
 #include "net/wake.h"
+#include "pool/counted_retry.h"
 #include "pool/queue.h"
+#include "proxy/body_rate.h"
 #include "proxy/edits.h"
 #include "proxy/failure.h"
 #include "proxy/worker_context.h"
 #include "remora/task.h"
 #include "session/lifecycle.h"
+#include "session/open_session.h"
 #include "session/recognise.h"
 #include "util/arena.h"
 
@@ -44,6 +47,7 @@ class Exchange final : private UrlScope {
   /// A connection becomes active. `stream` is open, its TLS and PROXY line are done.
   void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
              Clock::Steady idle_since);
+  /// It ends, or it is given up in the middle of a request: what was borrowed or counted goes back.
   void end() noexcept;
 
   /// Serves requests until the connection's turn ends; never `keep`.
@@ -79,6 +83,8 @@ class Exchange final : private UrlScope {
 
   // Parts of phases.
   void forget();
+  void trim() noexcept;
+  bool had_its_turn() noexcept;
   bool pick_pool();
   bool take_idle_connection();
   Task<bool> open_connection();
@@ -87,6 +93,7 @@ class Exchange final : private UrlScope {
   struct Patience;
   Patience patience() const noexcept;
   bool waits_on(const Patience&);
+  bool client_is_too_slow(Clock::Steady waited_since);
   Task<bool> forward_interim();
   bool pump_request();
   void record_for_replay(Body body, std::size_t taken);
@@ -96,6 +103,11 @@ class Exchange final : private UrlScope {
     return asio::async_initiate<const asio::deferred_t, void(bool)>(
         [this](auto handler, Clock::Steady until) { begin_wait(until, std::move(handler)); }, asio::deferred,
         deadline);
+  }
+  /// Everybody else whose event has come is served first.
+  auto let_others_run() {
+    more_ = true;
+    return wait(Clock::Steady::max());
   }
   template <class Handler>
   void begin_wait(Clock::Steady until, Handler handler) {
@@ -198,6 +210,8 @@ class Exchange final : private UrlScope {
   const config::ListenerTimeouts& client_timeouts() const noexcept { return listener_->config.timeouts; }
 
   static constexpr int rounds_per_turn = 8;  // then other connections of this worker get theirs
+  static constexpr unsigned requests_per_turn = 8;
+  static constexpr unsigned max_interims = 100;  // before one final response
 
   // For the life of the connection.
   WorkerContext& worker_;
@@ -205,6 +219,7 @@ class Exchange final : private UrlScope {
   std::shared_ptr<const ListenerView> listener_;
   Arrival arrival_;
   Clock::Steady idle_since_;
+  unsigned turn_ = 0, requests_in_turn_ = 0;  // of `wake_`: how many requests began without waiting
   struct {  // where the first request without a session went
     std::uint64_t backend = 0;
     std::size_t pool = 0;
@@ -249,12 +264,13 @@ class Exchange final : private UrlScope {
   bool keeps_ = false;     // something was written to keep_, which is large: otherwise it is not looked at
   Clock::Steady touched_;  // when the tables last heard that the session is in use
   std::optional<SessionKey> bound_key_;    // what the table knows the session by
-  std::optional<SessionId> open_session_;  // counted as open for `rebalance`
+  OpenSession open_session_;               // counted as open for `rebalance`
   Tried tried_;
   Place place_;
   TrafficCounts* traffic_ = nullptr;  // of the backend of the last attempt, for this worker
-  bool counted_retry_ = false;        // this exchange is one of pool_->counters->retrying
-  unsigned attempts_ = 0, same_backend_left_ = 0;
+  CountedRetry retry_;
+  unsigned attempts_ = 0, same_backend_left_ = 0, interims_ = 0;
+  BodyRate body_rate_;
   Failure failure_;
   std::size_t replay_at_ = 0;
   bool stale_ = false;       // the last attempt met a dead idle connection

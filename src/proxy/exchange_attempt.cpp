@@ -11,15 +11,13 @@ using FailSide = Failure::Side;
 /// The backend is full: waits in line up to `timeouts.queue`.
 Task<bool> Exchange::wait_for_place() {
   const Clock::Steady began = now();
-  const auto waiter =
-      member_->backend->queue->line_up(*member_->backend, member_->max_in_flight, worker_.loop.ctx, wake_);
+  InLine line(member_->backend, member_->max_in_flight, worker_.loop.ctx, wake_);
   client_.watch();
-  while (!waiter->granted) {
+  while (!line.granted()) {
     const bool late = co_await wait(began + timeouts_.queue);
-    if (waiter->granted) break;
+    if (line.granted()) break;
     const bool gone = client_.gone();
     if (!gone && !late) continue;
-    member_->backend->queue->give_up(member_->backend, waiter);
     if (gone)
       fail(FailSide::client, Kind::gone);
     else
@@ -27,8 +25,7 @@ Task<bool> Exchange::wait_for_place() {
     queue_time_ += now() - began;
     co_return false;
   }
-  waiter->wake = nullptr;
-  place_ = Place(member_->backend, true);
+  place_ = line.take();
   queue_time_ += now() - began;
   co_return true;
 }
@@ -42,6 +39,7 @@ struct Exchange::Patience {
 /// Sends the request while it comes in, and waits for the final response head. Sets failure_ or response_.
 Task<void> Exchange::attempt() {
   ++attempts_;
+  interims_ = 0;
   attempt_at_ = moved_at_ = now();
   member_->backend->served.fetch_add(1, std::memory_order_relaxed);
   traffic_ = &member_->backend->traffic[worker_.index];
@@ -53,9 +51,11 @@ Task<void> Exchange::attempt() {
       if (step == Step::more) fail(FailSide::client, Kind::gone);
       if (step == Step::more) break;
       const Patience patient = patience();
+      const Clock::Steady since = now();
       const bool late = co_await wait(patient.ask_at);
       expect_outcome();
       if (late && !waits_on(patient)) break;
+      if (patient.clients_turn && client_is_too_slow(since)) break;
     }
   }
   if (!failure_) first_byte_time_ = now() - head_at_;
@@ -85,7 +85,12 @@ Exchange::Step Exchange::pump_attempt() {
     fail(FailSide::backend, malformed ? Kind::malformed : Kind::reset);
     return Step::backend_failed;
   }
-  if (io == Io::ready) return response_.status >= 200 || response_.status == 101 ? Step::done : Step::more;
+  if (io == Io::ready && (response_.status >= 200 || response_.status == 101)) return Step::done;
+  if (io == Io::ready && ++interims_ <= max_interims) return Step::more;
+  if (io == Io::ready) {
+    fail(FailSide::backend, Kind::malformed);
+    return Step::backend_failed;
+  }
   if (!client_.gone()) return Step::blocked;
   fail(FailSide::client, Kind::gone);
   return Step::client_failed;
@@ -114,6 +119,14 @@ bool Exchange::waits_on(const Patience& patient) {
   fail(patient.clients_turn ? FailSide::client : FailSide::backend,
        patient.clients_turn ? Kind::client_timeout : Kind::timeout);
   return false;
+}
+
+/// The client's bytes were waited for. True: on the whole they come too slowly (`limits.body_rate`).
+bool Exchange::client_is_too_slow(Clock::Steady waited_since) {
+  body_rate_.waited(now() - waited_since);
+  if (!body_rate_.too_slow(listener_->config.limits.body_rate, client_timeouts().body)) return false;
+  fail(FailSide::client, Kind::client_timeout);
+  return true;
 }
 
 /// An answer may have come: while its head is read, what note_outcome() and release_backend() touch comes
@@ -227,7 +240,7 @@ bool Exchange::status_is_failure() const noexcept {
   return false;
 }
 
-/// 100, 103 and their like go to the client as they come.
+/// 100, 103 and their like go to the client as they come. A backend may send many without a pause.
 Task<bool> Exchange::forward_interim() {
   OutHead interim;
   edit_interim(response_, interim);
@@ -235,10 +248,12 @@ Task<bool> Exchange::forward_interim() {
   const Clock::Steady deadline = now() + client_timeouts().write;
   for (;;) {
     const Io io = client_.flush();
-    if (io == Io::ready) co_return true;
+    if (io == Io::ready) break;
     if (io == Io::failed) co_return false;
     if (co_await wait(deadline)) co_return false;
   }
+  if (interims_ % rounds_per_turn == 0) co_await let_others_run();
+  co_return true;
 }
 
 /// Sends what can be sent of the request now. False: the client's side failed.
@@ -253,6 +268,7 @@ bool Exchange::pump_request() {
       std::uint64_t passed = 0;
       const Step step = splice(client_, backend_, request_splice_, passed);
       if (step == Step::backend_failed) return false;
+      body_rate_.received(passed);
       request_broken_ = step == Step::client_failed;
       if (step != Step::more) return true;
       continue;
@@ -278,6 +294,7 @@ bool Exchange::pump_request() {
     if (from_client) {
       record_for_replay(body, taken.bytes);
       client_.consume(taken.bytes);
+      body_rate_.received(taken.bytes);
     } else if (!waiting) {
       replay_at_ += taken.bytes;
     }

@@ -80,10 +80,7 @@ bool Exchange::deliver_at_once() {
 Task<Exchange::End> Exchange::deliver() {
   if (response_.status == 101) {
     co_await tunnel();
-    release_backend();
-    leave_session();
-    count_exchange();
-    log_exchange();
+    finish();
     co_return End::close;
   }
   const bool complete = co_await relay();
@@ -93,7 +90,6 @@ Task<Exchange::End> Exchange::deliver() {
 Exchange::End Exchange::end_response(bool complete) {
   if (complete && backend_.trailers() != nullptr && served_.reason != Reason::none && !is_outdated())
     hear_state(read_session_fields(*backend_.trailers()), false);
-  release_backend();
   if (!complete) client_.abort();
   return finish();
 }
@@ -302,7 +298,6 @@ Task<void> Exchange::tunnel() {
 Task<Exchange::End> Exchange::answer() {
   if (answer_status_ == 0) answer_status_ = status_for(failure_);
   if (answer_status_ == 0) {  // the client is gone
-    release_backend();
     client_.abort();
     co_return finish();
   }
@@ -383,12 +378,11 @@ void Exchange::release_backend() {
   backend_.release();
 }
 
+/// The one end of every request, tunnels too: what it borrowed and what it counts for goes back.
 Exchange::End Exchange::finish() {
+  release_backend();
   leave_session();
-  if (counted_retry_) {
-    pool_->counters->retrying.fetch_sub(1, std::memory_order_relaxed);
-    counted_retry_ = false;
-  }
+  retry_.give_back();
   count_exchange();
   log_exchange();
   idle_since_ = now();

@@ -229,7 +229,7 @@ bool Exchange::wants_rebalance() {
   if (!rules) return false;
   const auto idle =
       worker_.memory->active.begin(served_.binding, pool_->number, pool_->config.session, moment());
-  open_session_ = served_.binding.id;
+  open_session_ = OpenSession(worker_.memory->active, served_.binding.id, moment());
   if (!idle || *idle < rules->min_idle || member_->weight == 0) return false;
   const double mean = mean_load();
   if (expected_load(*member_->backend, head_at_) / member_->weight <= rules->threshold * mean) return false;

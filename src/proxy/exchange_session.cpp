@@ -276,7 +276,7 @@ Clock::Steady Exchange::next_touch() const noexcept {
 void Exchange::leave_session() {
   if (pool_ == nullptr) return;
   if (has_sessions()) counts().count(served_.reason);
-  if (open_session_) worker_.memory->active.finish(*std::exchange(open_session_, std::nullopt), moment());
+  if (open_session_) open_session_.finish(moment());
   if (now() >= next_touch()) touch_session();
 }
 

@@ -147,7 +147,6 @@ void Acceptor::accept_some() {
     const int fd =
         ::accept4(socket_.fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      state_.shared->open.fetch_add(1, std::memory_order_relaxed);
       Connection::start(worker_, state_, StreamRef(new Stream(worker_.loop, fd)), client_address(peer));
       continue;
     }

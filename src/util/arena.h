@@ -28,6 +28,7 @@ class TextArena {
   void clear() noexcept {
     used_ = 0;
     more_.clear();
+    if (scratch_.capacity() > max_kept) scratch_ = std::string();
   }
 
  private:
@@ -36,6 +37,7 @@ class TextArena {
     return to + part.size();
   }
   static constexpr std::size_t block_bytes = 2048;
+  static constexpr std::size_t max_kept = 64 * 1024;  // of `scratch_`, from one request to the next
   char* reserve(std::size_t n) {
     if (used_ + n <= block_bytes) {
       char* p = block_ + used_;

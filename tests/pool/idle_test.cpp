@@ -36,7 +36,7 @@ struct Pair {
 };
 
 class Idle : public testing::Test {
- protected:
+ public:
   static constexpr std::uint64_t key = 1, other_key = 2;
   void put(const Backend& backend, Pair& pair, std::uint64_t with = key, std::uint32_t most = 8) {
     idle.put(backend, with, pair.stream, most, std::chrono::steady_clock::now());
@@ -104,6 +104,60 @@ TEST_F(Idle, WhatIsNotKeptIsClosed) {
   EXPECT_EQ(take(b), two.stream.get());
 }
 
+/// Takes a connection when its own deadline comes, as a retry does.
+class TakesAtADeadline final : public DeadlineEntry {
+ public:
+  TakesAtADeadline(Idle& test, const Backend& backend, Wake& wake, Clock::Steady at);
+  void expired() override;
+
+ private:
+  Idle& test_;
+  const Backend& backend_;
+  Wake& wake_;
+};
+
+/// One run of the wheel expires all that is due: a retry's deadline may come right after the one that parks the
+/// connection which the retry then takes. Its pending receive is cancelled by then, and nobody heard of what came.
+TEST_F(Idle, OneThatIsTakenWhileItIsBeingParkedStillHearsOfWhatComes) {
+  const Backend a("p", "a");
+  for (const bool park_first : {true, false}) {
+    Pair one(loop);
+    Wake wake(loop.wheel);
+    const auto due = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    std::unique_ptr<TakesAtADeadline> retry;
+    if (!park_first) retry = std::make_unique<TakesAtADeadline>(*this, a, wake, due);
+    put(a, one);
+    if (park_first) retry = std::make_unique<TakesAtADeadline>(*this, a, wake, due);
+    loop.wheel.run(due + std::chrono::seconds(park_first ? 1 : 2));  // the wheel's time only goes on
+    ASSERT_EQ(taken.get(), one.stream.get());
+    EXPECT_EQ(taken->fill(), Io::blocked);
+    ASSERT_EQ(::write(one.other, "hello", 5), 5);
+    for (int i = 0; i < 10 && !wake.any_pending(); ++i) loop.ctx.run_one();
+    EXPECT_NE(wake.take() & Wake::backend, 0U);
+    EXPECT_EQ(taken->unread(), "hello");
+    taken.reset();
+    one.stream->close();
+    one.stream.reset();
+  }
+}
+
+/// It may even lie among the idle ones again before the cancelled receive is through.
+TEST_F(Idle, OneThatIsPutBackWhileItIsBeingParkedStays) {
+  const Backend a("p", "a");
+  Pair one(loop);
+  put(a, one);
+  loop.wheel.run(std::chrono::steady_clock::now() + std::chrono::seconds(2));
+  ASSERT_EQ(take(a), one.stream.get());
+  taken.reset();
+  put(a, one);
+  while (loop.ctx.poll_one() > 0) {
+  }
+  EXPECT_EQ(idle.count(a), 1U);
+  one.hang_up();
+  loop.ctx.run_one();
+  EXPECT_EQ(idle.count(a), 0U);
+}
+
 /// The table has a place for each living backend; a worker may not have heard yet that the last owner is
 /// gone.
 TEST_F(Idle, WhoTakesOverAPlaceInTheTableGetsNoneOfItsConnections) {
@@ -119,6 +173,16 @@ TEST_F(Idle, WhoTakesOverAPlaceInTheTableGetsNoneOfItsConnections) {
   put(heir, fresh);
   EXPECT_TRUE(old.is_closed());
   EXPECT_EQ(take(heir), fresh.stream.get());
+}
+
+TakesAtADeadline::TakesAtADeadline(Idle& test, const Backend& backend, Wake& wake, Clock::Steady at)
+    : test_(test), backend_(backend), wake_(wake) {
+  arm(test.loop.wheel, at);
+}
+
+void TakesAtADeadline::expired() {
+  test_.take(backend_);
+  if (test_.taken) test_.taken->attach(wake_, Wake::backend);
 }
 
 TEST(BackendNumber, IsNoOtherLivingOnes) {

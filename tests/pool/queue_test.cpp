@@ -4,6 +4,7 @@
 
 #include "health/tracker.h"
 #include "net/loop.h"
+#include "pool/counted_retry.h"
 
 namespace remora {
 namespace {
@@ -47,6 +48,52 @@ TEST(PlaceQueue, WhoGivesUpPassesThePlaceOn) {
   EXPECT_EQ(backend->in_flight, 1U);
   Place(backend, true).free();
   EXPECT_EQ(backend->in_flight, 0U);
+}
+
+TEST(PlaceQueue, WhoLeavesTheLineWithoutAWordGivesUpItsTurn) {
+  Loop loop;
+  Wake a(loop.wheel), b(loop.wheel);
+  const auto backend = std::make_shared<Backend>("p", "b");
+  ASSERT_TRUE(backend->queue->enter(*backend, 1));
+  auto leaves = std::make_unique<InLine>(backend, 1, loop.ctx, a);
+  InLine waits(backend, 1, loop.ctx, b);
+  Place(backend, true).free();
+  leaves.reset();  // by an exception, say; its grant is posted
+  loop.ctx.run();
+  ASSERT_TRUE(waits.granted());
+  EXPECT_EQ(a.take(), 0U);
+  waits.take().free();
+  EXPECT_EQ(backend->in_flight, 0U);
+}
+
+TEST(PlaceQueue, APlaceThatWasGrantedAndNotTakenGoesBack) {
+  Loop loop;
+  Wake a(loop.wheel);
+  const auto backend = std::make_shared<Backend>("p", "b");
+  {
+    InLine at_once(backend, 1, loop.ctx, a);
+    EXPECT_TRUE(at_once.granted());
+    EXPECT_EQ(backend->in_flight, 1U);
+  }
+  EXPECT_EQ(backend->in_flight, 0U);
+}
+
+TEST(CountedRetry, GivesItsCountBackOnceAndToItsOwnPool) {
+  const auto one = std::make_shared<PoolCounters>(1), two = std::make_shared<PoolCounters>(1);
+  {
+    CountedRetry retry(one);
+    EXPECT_EQ(one->retrying, 1U);
+    CountedRetry moved(std::move(retry));
+    retry = CountedRetry(two);
+    moved = std::move(retry);
+    EXPECT_EQ(one->retrying, 0U);
+    EXPECT_EQ(two->retrying, 1U);
+    moved.give_back();
+    moved.give_back();
+    EXPECT_EQ(two->retrying, 0U);
+  }
+  EXPECT_EQ(one->retrying, 0U);
+  EXPECT_EQ(two->retrying, 0U);
 }
 
 TEST(HealthTracker, FlipsAfterRiseAndFallAndAtOnceFromUnknown) {

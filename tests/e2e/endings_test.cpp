@@ -1,0 +1,123 @@
+// Whatever way a request ends, what it borrowed and what it counts for goes back: retries, tunnels, memory.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <thread>
+
+#include "support/remora.h"
+
+namespace remora::test {
+namespace {
+
+const std::string websocket =
+    "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+Origin::Script answers_and_upgrades() {
+  return [](Socket& s) {
+    for (std::string head = s.receive_head(); !head.empty(); head = s.receive_head()) {
+      if (head.find("Upgrade: websocket") == std::string::npos) {
+        s.send(ok());
+        continue;
+      }
+      s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+      s.receive_all();
+      return;
+    }
+  };
+}
+
+/// Everybody is tried, and everything that may be is tried again.
+std::string one_worker(const std::vector<std::string>& backends) {
+  std::string config = simple_config(
+      backends,
+      "balance: round_robin\nhealth: {probe: off, eject: off}\ntimeouts: {response: 1s, connect: 1s}\n"
+      "failover: {budget: 100%}\n");
+  return config.replace(config.find("workers: 2"), 10, "workers: 1");
+}
+
+/// Connections fall idle when the hung requests begin, so that a second later both deadlines are due in one run
+/// of the wheel: one parks a connection, the other retries a request and takes that connection.
+TEST(Endings, ARetryMayTakeAConnectionThatIsJustBeingParked) {
+  std::atomic<bool> over{false};
+  Origin hangs([&](Socket& s) {
+    while (!over && s.receive_some(200ms)) {
+    }
+    while (!over) std::this_thread::sleep_for(10ms);
+  });
+  Origin good(answering([](const std::string&, const std::string&) { return ok("good"); }));
+  Remora remora(one_worker({hangs.address(), good.address()}));
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Socket> clients;
+    for (int i = 0; i < 16; ++i) {
+      clients.push_back(remora.connect());
+      clients.back().send(get("/"));
+      std::this_thread::sleep_for(3ms);
+    }
+    for (Socket& client : clients) {
+      const Reply reply = client.receive_reply();
+      ASSERT_EQ(reply.status, 200);
+      EXPECT_EQ(reply.body, "good");
+    }
+  }
+  over = true;
+  EXPECT_EQ(remora.stop(), 0);
+}
+
+/// A retried WebSocket left its count behind; the next request on the recycled Exchange gave it back to a pool
+/// that never had it, or to none (a crash).
+TEST(Endings, ARetriedTunnelGivesItsRetryBack) {
+  Origin refuses([](Socket&) {}), good(answers_and_upgrades());
+  const std::string dead = refuses.address();
+  refuses.stop();
+  Remora remora(one_worker({dead, good.address()}));
+  for (int i = 0; i < 6; ++i) {
+    Socket tunnel = remora.connect();
+    tunnel.send(websocket);
+    ASSERT_NE(tunnel.receive_head().find(" 101 "), std::string::npos);
+    tunnel.shutdown_send();
+    tunnel.receive_all();
+  }
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(remora.ask("GARBAGE\r\n\r\n").status, 400);
+  // The budget is whole: nothing counts as being retried for ever, nor is anything owed.
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(remora.ask(get("/")).status, 200);
+  EXPECT_EQ(remora.stop(), 0);
+}
+
+/// The same, seen from another pool: its failover was gone until the next restart.
+TEST(Endings, ARetriedTunnelOfOnePoolCostsNoOtherItsFailover) {
+  Origin refuses([](Socket&) {}), good(answers_and_upgrades());
+  const std::string dead = refuses.address();
+  refuses.stop();
+  const auto pool = [&](const std::string& name) {
+    return "  " + name + ":\n    backends: [" + dead + ", " + good.address() +
+           "]\n    balance: round_robin\n    health: {probe: off, eject: off}\n";
+  };
+  Remora remora(
+      "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nworkers: 1\nlisteners: [127.0.0.1:0]\n"
+      "routes: [{path: /chat, pool: a}, {path: /b, pool: b}]\npools:\n" +
+      pool("a") + pool("b"));
+  for (int i = 0; i < 4; ++i) {
+    Socket tunnel = remora.connect();
+    tunnel.send(websocket);
+    ASSERT_NE(tunnel.receive_head().find(" 101 "), std::string::npos);
+    tunnel.close_with_reset();
+  }
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(remora.ask(get("/b")).status, 200);
+}
+
+/// It can be told who sends garbage only if its address stands beside it.
+TEST(Endings, AMalformedRequestIsLoggedWithItsClient) {
+  Origin a(answering([](const std::string&, const std::string&) { return ok(); }));
+  Remora remora(simple_config({a.address()}, "", "timeouts: {header: 200ms}\n", "log: {access: {format: json}}\n"));
+  EXPECT_EQ(remora.ask("GARBAGE\r\n\r\n").status, 400);
+  EXPECT_EQ(remora.ask("GET / HTTP/1.1\r\nHost: a\r\n").status, 408);
+  EXPECT_EQ(remora.ask(get("/")).status, 200);
+  ASSERT_TRUE(eventually([&] { return remora.count_in_log("\"status\":200") == 1; })) << remora.log();
+  EXPECT_EQ(remora.count_in_log("\"client\":\"127.0.0.1\""), 3) << remora.log();
+}
+
+}  // namespace
+}  // namespace remora::test
