@@ -3,6 +3,8 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
+#include <string_view>
 
 #include "net/buffers.h"
 #include "net/deadlines.h"
@@ -17,5 +19,10 @@ struct Loop {
   BufferPool buffers{wheel};
   PipePool pipes;
 };
+
+/// Runs the loop until it has nothing left to do. What a handler throws, std::bad_alloc above all, ends that
+/// handler and is said now and then; everybody else is served on. `who`: the thread, for the log. `stumbled`:
+/// called after each; must not throw.
+void run_to_end(asio::io_context& ctx, std::string_view who, const std::function<void()>& stumbled = {});
 
 }  // namespace remora
