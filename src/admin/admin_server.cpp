@@ -5,25 +5,15 @@
 
 #include "admin/local_socket.h"
 #include "admin/metrics.h"
+#include "admin/own_name.h"
 #include "admin/page.h"
-#include "net/address.h"
 #include "util/text.h"
 
 namespace remora {
 
 namespace {
-constexpr LocalServer::Limits limits{64, std::chrono::seconds(10)};
-constexpr std::size_t most_listeners = 32;
+constexpr LocalServer::Limits limits{64, std::chrono::seconds(10), 32};
 constexpr auto keep_alive_every = std::chrono::seconds(15);
-
-/// localhost or an address, with or without a port: no name that somebody else could point at us.
-bool own_name(std::string_view host) {
-  const std::size_t bracket = host.find(']');
-  if (!host.empty() && host.front() == '[' && bracket != std::string_view::npos)
-    return parse_ip(host.substr(1, bracket - 1)).has_value();
-  host = host.substr(0, host.find(':'));
-  return iequals(host, "localhost") || parse_ip(host).has_value();
-}
 
 LocalAnswer made(unsigned status, std::string_view type, std::string body) {
   LocalAnswer answer;
@@ -52,10 +42,6 @@ LocalAnswer made(const PageFile& file) {
 
 /// The connection is the stream's until one of both ends.
 Task<void> stream_events(LocalSink& sink, EventHub& hub, std::uint64_t after) {
-  if (hub.listeners() >= most_listeners) {
-    co_await sink.write("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n");
-    co_return;
-  }
   const auto listener = hub.listen(after);
   std::string out =
       "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nConnection: "
@@ -73,8 +59,19 @@ Task<void> stream_events(LocalSink& sink, EventHub& hub, std::uint64_t after) {
   }
 }
 
+/// Without a token: status 200, or why a browser may have been led here by somebody else's page.
+ApiAnswer judge_browser(const LocalRequest& request, bool reads) {
+  const std::string_view host = request.field("Host");
+  if (request.count("Host") > 1 || !is_own_name(host))
+    return refuse(403, "without admin.token this answers to `localhost` and addresses only, not to other names");
+  if (!reads && !is_same_origin(request.field("Origin"), request.field("Sec-Fetch-Site"), host))
+    return refuse(403, "a page of another site sent this");
+  return ApiAnswer{};
+}
+
 LocalAnswer respond(const LocalRequest& request, AdminActions& actions) {
   if (request.refused != 0) return made(refuse(request.refused, request.why));
+  if (!request.target.starts_with('/')) return made(refuse(400, "the target must begin with '/'"));
   const std::string_view path = std::string_view(request.target).substr(0, request.target.find('?'));
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (path == "/healthz" || path == "/readyz") {
@@ -88,9 +85,8 @@ LocalAnswer respond(const LocalRequest& request, AdminActions& actions) {
     answer.fields.emplace_back("WWW-Authenticate", "Bearer");
     return answer;
   }
-  if (token.empty() && !own_name(request.field("Host")))
-    return made(refuse(
-        403, "without admin.token this answers to `localhost` and addresses only, not to other names"));
+  if (token.empty())
+    if (ApiAnswer refused = judge_browser(request, reads); refused.status != 200) return made(std::move(refused));
   if (path == "/metrics")
     return reads ? made(200, "text/plain; version=0.0.4", metrics_text(actions))
                  : made(refuse(405, "only GET here"));

@@ -51,9 +51,4 @@ void EventHub::close() {
     }
 }
 
-std::size_t EventHub::listeners() const noexcept {
-  return static_cast<std::size_t>(
-      std::count_if(listeners_.begin(), listeners_.end(), [](const auto& weak) { return !weak.expired(); }));
-}
-
 }  // namespace remora

@@ -40,7 +40,6 @@ class EventHub {
   std::shared_ptr<Listener> listen(std::uint64_t after);
   /// The server stops.
   void close();
-  std::size_t listeners() const noexcept;
 
  private:
   struct Kept {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
@@ -15,6 +16,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <map>
+#include <new>
 
 #include "util/text.h"
 
@@ -80,6 +82,46 @@ std::string_view LocalRequest::field(std::string_view name) const noexcept {
   return {};
 }
 
+namespace {
+constexpr std::chrono::milliseconds grace{50};     // what a connection has to say its first word in any case
+constexpr std::chrono::seconds crowded_patience{1};  // with those that have said nothing, when many are here
+
+/// One connection, as far as its place is concerned.
+struct Held {
+  /// In the order in which they lose their places when a new one needs one.
+  enum class Doing : std::uint8_t {
+    nothing_yet,  // no request of it was ever complete
+    idle,         // between requests, or in the middle of one
+    sending,      // its answer waits for it to read
+    answering,
+    streaming  // counted apart
+  } doing = Doing::nothing_yet;
+  std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+  bool dropped = false;  // closed; its coroutine has not heard of it yet
+
+  void now(Doing what) noexcept {
+    doing = what;
+    since = std::chrono::steady_clock::now();
+  }
+  bool gives_way_before(const Held& other) const noexcept {
+    return doing != other.doing ? doing < other.doing : since < other.since;
+  }
+};
+
+/// In place of an answer: too many streams.
+LocalAnswer no_more_streams() {
+  LocalAnswer answer;
+  answer.status = 503;
+  answer.fields.emplace_back("Retry-After", "5");
+  return answer;
+}
+}  // namespace
+
+std::size_t LocalRequest::count(std::string_view name) const noexcept {
+  return static_cast<std::size_t>(
+      std::count_if(fields.begin(), fields.end(), [&](const auto& f) { return iequals(f.first, name); }));
+}
+
 struct LocalServer::Shared {
   Shared(asio::io_context& ctx, int fd, Limits l, Handler h)
       : acceptor(ctx), pause(ctx), limits(l), handler(std::move(h)) {
@@ -92,7 +134,7 @@ struct LocalServer::Shared {
   Timer pause;
   const Limits limits;
   const Handler handler;
-  std::map<HttpStream*, bool> connections;  // true: a request is being answered
+  std::map<HttpStream*, Held> connections;
   bool leaving = false;
 
   void leave(bool busy_too) {
@@ -101,67 +143,121 @@ struct LocalServer::Shared {
     acceptor.close(ignored);
     pause.cancel();
     const auto open = connections;
-    for (const auto& [stream, busy] : open)
-      if (busy_too || !busy) stream->close();
+    for (const auto& [stream, held] : open)
+      if (busy_too || held.doing <= Held::Doing::idle) stream->close();
   }
+  std::size_t streams() const noexcept {
+    return static_cast<std::size_t>(std::count_if(connections.begin(), connections.end(), [](const auto& c) {
+      return c.second.doing == Held::Doing::streaming;
+    }));
+  }
+  bool crowded() const noexcept { return connections.size() > limits.connections / 2; }
+  bool make_room();
   static Task<void> serve(std::shared_ptr<Shared> self, std::shared_ptr<HttpStream> stream);
+  static Task<bool> answer(std::shared_ptr<Shared> self, HttpStream& stream, LocalRequest in, bool keep,
+                           bool head_only);
+  static Task<void> accept_one(std::shared_ptr<Shared> self);
   static Task<void> accept(std::shared_ptr<Shared> self);
 };
 
+/// A place for one more, at the cost of whoever has kept us waiting: else those who say nothing would keep
+/// everybody out. False: all that are here have just come or are being answered.
+bool LocalServer::Shared::make_room() {
+  const auto young = std::chrono::steady_clock::now() - grace;
+  std::size_t taken = 0;
+  std::pair<HttpStream* const, Held>* first_to_go = nullptr;
+  for (auto& entry : connections) {
+    const Held& held = entry.second;
+    if (held.dropped || held.doing == Held::Doing::streaming) continue;
+    ++taken;
+    if (held.doing == Held::Doing::answering || held.since > young) continue;
+    if (first_to_go == nullptr || held.gives_way_before(first_to_go->second)) first_to_go = &entry;
+  }
+  if (taken < limits.connections) return true;
+  if (first_to_go == nullptr) return false;
+  first_to_go->second.dropped = true;
+  first_to_go->first->close();
+  return true;
+}
+
+/// True: another request may follow on the connection.
+Task<bool> LocalServer::Shared::answer(std::shared_ptr<Shared> self, HttpStream& stream, LocalRequest in,
+                                       bool keep, bool head_only) {
+  LocalAnswer said = co_await self->handler(std::move(in));
+  Held& held = self->connections.at(&stream);
+  if (said.stream && self->streams() < self->limits.streams) {
+    held.now(Held::Doing::streaming);
+    StreamSink sink(stream, self->limits.patience);
+    co_await said.stream(sink);
+    co_return false;
+  }
+  if (said.stream) said = no_more_streams();
+  held.now(Held::Doing::sending);
+  const Response response = made_of(std::move(said), keep, head_only);
+  stream.expires_after(self->limits.patience);
+  const auto [write_error, sent] = co_await http::async_write(stream, response, use);
+  co_return keep && !write_error;
+}
+
 Task<void> LocalServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_ptr<HttpStream> stream) {
+  Held& held = self->connections[stream.get()];
   struct Registered {
     Shared& shared;
     HttpStream* stream;
     ~Registered() { shared.connections.erase(stream); }
   } registered{*self, stream.get()};
   beast::flat_buffer buffer(128 * 1024);
-  for (bool keep = true; keep && !self->leaving;) {
+  for (bool keep = true; keep && !self->leaving && !held.dropped;) {
     http::request_parser<http::string_body> parser;
     parser.header_limit(16 * 1024);
     parser.body_limit(64 * 1024);
-    self->connections[stream.get()] = false;
-    stream->expires_after(self->limits.patience);
+    const bool hurry = held.doing == Held::Doing::nothing_yet && self->crowded();
+    stream->expires_after(hurry ? std::min(crowded_patience, self->limits.patience) : self->limits.patience);
     const auto [read_error, bytes] = co_await http::async_read(*stream, buffer, parser, use);
-    self->connections[stream.get()] = true;
     const bool gone = read_error == http::error::end_of_stream ||
                       read_error.category() != http::make_error_code(http::error::bad_method).category();
     if (read_error && gone) break;  // or silent for too long
+    held.now(Held::Doing::answering);
     const Request& request = parser.get();
     const bool head_only = !read_error && request.method() == http::verb::head;
-    keep = !read_error && request.keep_alive();
     LocalRequest in = taken_from(request);
     if (read_error) {
       in.refused = read_error == http::error::body_limit ? 413 : 400;
       in.why = "this is no HTTP request: " + read_error.message();
     }
-    LocalAnswer answer = co_await self->handler(std::move(in));
-    if (answer.stream) {
-      StreamSink sink(*stream, self->limits.patience);
-      co_await answer.stream(sink);
-      break;
-    }
-    const Response response = made_of(std::move(answer), keep, head_only);
-    stream->expires_after(self->limits.patience);
-    const auto [write_error, sent] = co_await http::async_write(*stream, response, use);
-    if (write_error) break;
+    const bool may_follow = !read_error && request.keep_alive();
+    keep = co_await answer(self, *stream, std::move(in), may_follow, head_only);
+    held.now(Held::Doing::idle);
   }
   boost::system::error_code ignored;
   stream->socket().shutdown(asio::socket_base::shutdown_send, ignored);
 }
 
+Task<void> LocalServer::Shared::accept_one(std::shared_ptr<Shared> self) {
+  HttpStream::socket_type socket(self->acceptor.get_executor());
+  const auto [ec] = co_await self->acceptor.async_accept(socket, use);
+  if (!self->acceptor.is_open()) co_return;
+  for (bool first = true; !ec && !self->make_room(); first = false) {
+    self->pause.expires_after(first ? grace : std::chrono::milliseconds(10));
+    static_cast<void>(co_await self->pause.async_wait(use));
+    if (!self->acceptor.is_open()) co_return;
+  }
+  if (!ec) {
+    ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+    asio::co_spawn(self->acceptor.get_executor(),
+                   serve(self, std::make_shared<HttpStream>(std::move(socket))), asio::detached);
+    co_return;
+  }
+  self->pause.expires_after(std::chrono::milliseconds(100));  // out of descriptors
+  static_cast<void>(co_await self->pause.async_wait(use));
+}
+
 Task<void> LocalServer::Shared::accept(std::shared_ptr<Shared> self) {
   while (self->acceptor.is_open()) {
-    HttpStream::socket_type socket(self->acceptor.get_executor());
-    const auto [ec] = co_await self->acceptor.async_accept(socket, use);
-    if (!self->acceptor.is_open()) co_return;
-    if (!ec && self->connections.size() < self->limits.connections) {
-      ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-      asio::co_spawn(self->acceptor.get_executor(),
-                     serve(self, std::make_shared<HttpStream>(std::move(socket))), asio::detached);
-      continue;
+    try {
+      co_await accept_one(self);
+    } catch (const std::bad_alloc&) {  // that one is lost; whoever comes next may find memory
     }
-    self->pause.expires_after(std::chrono::milliseconds(100));  // out of descriptors, or too many at once
-    static_cast<void>(co_await self->pause.async_wait(use));
   }
 }
 

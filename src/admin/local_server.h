@@ -1,8 +1,11 @@
 // HTTP as remora itself is asked, by its admin and its session API: a listener, its connections, requests as
 // values and answers as values. Not on the request path.
 //
-// A head of at most 16 KiB, a body of at most 64 KiB. A slow client costs a socket for `patience`, a
-// connection too many waits to be accepted. Threading: that of the io_context. Lifetime: what runs when it is
+// A head of at most 16 KiB, a body of at most 64 KiB. A slow client costs a socket for `patience`. When all
+// places are taken, whoever comes new gets the place of a connection that keeps us waiting: of those that have
+// said nothing yet the oldest, then of idle ones, then of those that do not read their answer. So connections
+// that are only held never keep a health check from its answer. Answers without an end are counted apart.
+// Threading: that of the io_context. Lifetime: what runs when it is
 // destroyed is finished, without it; the handler's captures must outlive the io_context's last run.
 #pragma once
 
@@ -26,6 +29,7 @@ struct LocalRequest {
   LocalFields fields;
   /// Of the first field with that name, in any letter case; empty: none.
   std::string_view field(std::string_view name) const noexcept;
+  std::size_t count(std::string_view name) const noexcept;
   /// 400 or 413: this is no request, and `why`. The connection ends after the answer.
   unsigned refused = 0;
   std::string why;
@@ -53,8 +57,9 @@ class LocalServer {
  public:
   using Handler = std::function<Task<LocalAnswer>(LocalRequest)>;
   struct Limits {
-    std::size_t connections;
+    std::size_t connections;  // without the streams
     std::chrono::seconds patience;
+    std::size_t streams = 0;  // answers without an end of their own, at once
   };
   /// Takes over `fd`, a listening socket.
   LocalServer(asio::io_context& ctx, int fd, Limits limits, Handler handler);

@@ -14,6 +14,8 @@
 namespace remora {
 
 namespace {
+constexpr int backlog = 512;
+
 [[noreturn]] void refuse_address(const std::string& key, const config::Address& bind,
                                  const std::string& why) {
   throw std::runtime_error(key + " " + bind.text() + ": " + why + "; choose another address or `off`");
@@ -33,7 +35,7 @@ int open_local_socket(const config::Address& bind, const std::string& key, bool 
   const bool bound = fd >= 0 && ::bind(fd, endpoint->get(), endpoint->size) == 0;
   const int error = errno;
   if (unix_socket) ::umask(before);
-  if (bound && ::listen(fd, 64) == 0) return fd;
+  if (bound && ::listen(fd, backlog) == 0) return fd;
   const std::string why = std::strerror(bound ? errno : error);
   if (fd >= 0) ::close(fd);
   refuse_address(key, bind, why);

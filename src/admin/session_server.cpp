@@ -98,7 +98,7 @@ SessionServer::SessionServer(const config::SessionApi& settings, const config::S
   shared_->snapshot = std::move(snapshot);
   thread_ = std::thread([shared = shared_] {
     ::pthread_setname_np(::pthread_self(), "session-api");
-    shared->loop.ctx.run();
+    run_to_end(shared->loop.ctx, "session API");
   });
 }
 

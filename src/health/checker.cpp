@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cstring>
+#include <new>
 
 #include "health/probes.h"
 
@@ -99,6 +100,17 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
   }
 }
 
+Task<void> HealthChecker::probe(std::shared_ptr<Target> t, HealthChecker& checker) {
+  const ProbeVerdict verdict = co_await probe_once(checker.loop_, t->wake, t->what);
+  if (t->ended) co_return;
+  t->backend->note_generation(verdict.generation);
+  const bool passed = verdict.failure.empty();
+  t->note = verdict.failure;
+  const bool urgent = passed && t->tracker.state() == Health::down && checker.nobody_up(t->backend->pool);
+  if (const auto flip = t->tracker.observe(passed, urgent))
+    checker.flipped_(t->backend, *flip, passed ? "probe passed" : verdict.failure);
+}
+
 Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checker) {
   if (t->ended) co_return;
   // Spread the first probes, so that 500 backends are not probed in one moment.
@@ -112,14 +124,11 @@ Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checke
       bits = co_await t->wake.any();
       if (t->ended) co_return;
     }
-    const ProbeVerdict verdict = co_await probe_once(checker.loop_, t->wake, t->what);
+    try {
+      co_await probe(t, checker);
+    } catch (const std::bad_alloc&) {  // says nothing about the backend; the next probe may find memory
+    }
     if (t->ended) co_return;
-    t->backend->note_generation(verdict.generation);
-    const bool passed = verdict.failure.empty();
-    t->note = verdict.failure;
-    const bool urgent = passed && t->tracker.state() == Health::down && checker.nobody_up(t->backend->pool);
-    if (const auto flip = t->tracker.observe(passed, urgent))
-      checker.flipped_(t->backend, *flip, passed ? "probe passed" : verdict.failure);
     const auto& probe = t->what.probe;
     const auto base = t->tracker.undecided() ? probe.interval / 4 : probe.interval;
     const double factor = 1 + probe.jitter * (2 * checker.random_.unit() - 1);

@@ -36,6 +36,7 @@ class HealthChecker {
 
  private:
   struct Target;
+  static Task<void> probe(std::shared_ptr<Target> target, HealthChecker& checker);
   static Task<void> watch(std::shared_ptr<Target> target, HealthChecker& checker);
   bool nobody_up(const std::string& pool) const;
 

@@ -44,8 +44,11 @@ Task<ProbeVerdict> probe_once(Loop& loop, Wake& wake, const ProbeTarget& target)
   question.tls = target.tls;
   question.server_name = target.server_name;
   if (target.probe.kind == config::ProbeKind::http) question.text = request_for(target);
+  std::size_t seen = 0;  // without the end of the head; each byte is looked at once, however small they come
   question.enough = [&](std::string_view received, bool) {
-    verdict = judge_answer(received, target.probe);
+    const bool head = received.find("\r\n\r\n", seen) != std::string_view::npos;
+    seen = received.size() < 3 ? 0 : received.size() - 3;
+    if (head || received.size() > most_answer_bytes) verdict = judge_answer(received, target.probe);
     return verdict.has_value();
   };
   static_cast<void>(wake.take());

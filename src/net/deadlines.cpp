@@ -1,6 +1,7 @@
 #include "net/deadlines.h"
 
 #include <algorithm>
+#include <exception>
 
 namespace remora {
 
@@ -67,19 +68,20 @@ void DeadlineWheel::schedule(Clock::Steady now) {
   if (stopped_) return;
   const auto wanted = now + (now <= near_until_ ? tick : milliseconds(100));
   if (wakes_at_ <= wanted) return;
-  wakes_at_ = wanted;
   timer_.expires_at(wanted);
   timer_.async_wait([this](const boost::system::error_code& ec) {
     if (ec || stopped_) return;
     wakes_at_ = Clock::Steady::max();
     run(std::chrono::steady_clock::now());
   });
+  wakes_at_ = wanted;  // last: the timer may find no memory, and then the next deadline sets it
 }
 
 void DeadlineWheel::run(Clock::Steady now) {
   const std::int64_t until = (now - start_) / tick;
   std::int64_t turns = std::min<std::int64_t>(until - done_, static_cast<std::int64_t>(slot_count));
   done_ = until - turns;
+  std::exception_ptr failure;
   for (; turns > 0; --turns) {
     ++done_;
     DeadlineEntry*& head = slots_[static_cast<std::size_t>(done_) % slot_count];
@@ -94,7 +96,11 @@ void DeadlineWheel::run(Clock::Steady now) {
         continue;
       }
       entry.at_ = DeadlineEntry::never;
-      entry.expired();
+      try {
+        entry.expired();
+      } catch (...) {  // out of memory, say: the others' deadlines must come all the same
+        failure = std::current_exception();
+      }
     }
     while (later != nullptr) {
       DeadlineEntry& entry = *later;
@@ -103,6 +109,7 @@ void DeadlineWheel::run(Clock::Steady now) {
     }
   }
   if (linked_ > 0) schedule(now);
+  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace remora

@@ -7,6 +7,7 @@
 #include <array>
 #include <boost/asio/error.hpp>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 namespace remora {
@@ -23,13 +24,18 @@ Descriptor::ReadOp::status Descriptor::ReadOp::perform(reactor_op* base) {
   auto& op = *static_cast<ReadOp*>(base);
   if (std::exchange(op.drained, false)) return not_done;
   if (!op.takes) return done;
-  switch (op.descriptor.events_.take_bytes()) {
-    case Events::Taken::nothing:
-      return not_done;
-    case Events::Taken::some:
-      return done;
-    case Events::Taken::all:
-      break;
+  try {
+    switch (op.descriptor.events_.take_bytes()) {
+      case Events::Taken::nothing:
+        return not_done;
+      case Events::Taken::some:
+        return done;
+      case Events::Taken::all:
+        break;
+    }
+  } catch (const std::bad_alloc&) {  // must not leave the reactor: whoever waits is told, and tries for itself
+    op.ec_ = asio::error::no_memory;
+    return done;
   }
   return done_and_exhausted;  // no need to ask again before the next event
 }

@@ -3,6 +3,10 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string_view>
 
 #include "net/buffers.h"
 #include "net/deadlines.h"
@@ -16,6 +20,25 @@ struct Loop {
   DeadlineWheel wheel{ctx};
   BufferPool buffers{wheel};
   PipePool pipes;
+};
+
+/// Runs the loop until it has nothing left to do. What a handler throws, std::bad_alloc above all, ends that
+/// handler and is said now and then; everybody else is served on. `who`: the thread, for the log. `stumbled`:
+/// called after each; must not throw.
+void run_to_end(asio::io_context& ctx, std::string_view who, const std::function<void()>& stumbled = {});
+
+/// Exceptions that ended something and not the process, for the log: the first at once, then how many there were,
+/// at most once in five seconds. Threading: one thread.
+class Complaints {
+ public:
+  /// `who`: a literal.
+  explicit Complaints(std::string_view who) : who_(who) {}
+  void add(const char* what) noexcept;
+
+ private:
+  const std::string_view who_;
+  std::uint64_t count_ = 0;
+  std::chrono::steady_clock::time_point said_{};
 };
 
 }  // namespace remora

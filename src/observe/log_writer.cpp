@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <new>
 #include <system_error>
 
 namespace remora {
@@ -41,10 +43,20 @@ void LogWriter::hand_over(std::string& lines) {
       dropped_.fetch_add(static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n')),
                          std::memory_order_relaxed);
     else
-      queued_ += lines;
+      append(lines);
   }
   lines.clear();
   filled_.notify_one();
+}
+
+/// REQUIRES: mutex_ is held.
+void LogWriter::append(const std::string& lines) {
+  try {
+    queued_ += lines;
+  } catch (const std::bad_alloc&) {
+    dropped_.fetch_add(static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n')),
+                       std::memory_order_relaxed);
+  }
 }
 
 bool LogWriter::reopen() {
@@ -68,7 +80,10 @@ void LogWriter::run() {
     const bool last = stop_ && text.empty();
     lock.unlock();
     if (const std::uint64_t lost = dropped(); lost != told) {
-      text += "remora: " + std::to_string(lost - told) + " log lines dropped, the output was too slow\n";
+      char line[96];  // on the stack: there may be no memory
+      const int n = std::snprintf(line, sizeof line, "remora: %llu log lines dropped, the output was too slow\n",
+                                  static_cast<unsigned long long>(lost - told));
+      write_all({line, static_cast<std::size_t>(n)});
       told = lost;
     }
     write_all(text);
@@ -78,7 +93,7 @@ void LogWriter::run() {
   }
 }
 
-void LogWriter::write_all(const std::string& text) {
+void LogWriter::write_all(std::string_view text) {
   std::size_t done = 0;
   while (done < text.size()) {
     const ssize_t n = ::write(fd_, text.data() + done, text.size() - done);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 
 namespace remora {
@@ -30,7 +31,8 @@ class LogWriter {
  private:
   static constexpr std::size_t most_queued_bytes = 8 * 1024 * 1024;
   void run();
-  void write_all(const std::string& text);
+  void append(const std::string& lines);
+  void write_all(std::string_view text);
 
   const std::string output_;
   std::mutex mutex_;

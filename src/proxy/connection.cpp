@@ -194,7 +194,7 @@ Task<void> Connection::serve() {
 /// Out of memory, most likely: this connection fails, and no other does. What its Exchange is in the middle of
 /// nobody knows, so that goes too.
 void Connection::give_up(const std::exception& error) noexcept {
-  worker_.report_exception(error);
+  worker_.complaints.add(error.what());
   stream_->close_hard();
   active_->exchange.end();
   active_.reset();

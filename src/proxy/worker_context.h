@@ -1,7 +1,6 @@
 // What a request finds on its worker: everything here is touched by that worker's thread only.
 #pragma once
 
-#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,9 +27,6 @@ struct Active;
 
 /// Where workers tell the control thread that a backend failed often in a row. Any thread; posts.
 using ReportFailures = std::function<void(const std::shared_ptr<Backend>&, Ejected how)>;
-
-/// Where workers tell that a connection ended by an exception (no memory). This worker's thread; throws nothing.
-using ReportException = std::function<void(const std::exception&)>;
 
 /// Where workers tell that a token names a key that the set behind this URL lacks. Any thread; posts.
 using ReportUnknownKey = std::function<void(const std::string& url)>;
@@ -80,7 +76,7 @@ struct WorkerContext {
   Ref<WorkerSnapshot> snapshot;
   ReportFailures report_failures;
   ReportUnknownKey report_unknown_key;
-  ReportException report_exception = [](const std::exception&) noexcept {};
+  Complaints complaints{"worker"};
   bool stopping = false;  // finish what runs, keep nothing alive
   bool leaving = false;   // clients should go elsewhere: answers end their connections, idle ones stay
 

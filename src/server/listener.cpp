@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <stdexcept>
 
 namespace remora {
@@ -134,6 +135,25 @@ void Acceptor::retire() {
   close();
 }
 
+bool Acceptor::serve(int fd, const sockaddr_storage& peer) {
+  StreamRef stream;
+  try {
+    stream = StreamRef(new Stream(worker_.loop, fd));
+    Connection::start(worker_, state_, stream, client_address(peer));
+    return true;
+  } catch (const std::bad_alloc&) {
+    if (!stream) ::close(fd);
+    return false;
+  }
+}
+
+void Acceptor::complain(const char* what, const char* advice) {
+  const Clock::Steady now = worker_.clock.steady_now();
+  if (now - complained_ <= std::chrono::seconds(5)) return;
+  complained_ = now;
+  spdlog::warn("accept paused: {}; {}", what, advice);
+}
+
 void Acceptor::accept_some() {
   const std::uint32_t most_connections =
       worker_.snapshot->shared->listeners[state_.slot]->config.limits.connections;
@@ -147,8 +167,10 @@ void Acceptor::accept_some() {
     const int fd =
         ::accept4(socket_.fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      Connection::start(worker_, state_, StreamRef(new Stream(worker_.loop, fd)), client_address(peer));
-      continue;
+      if (serve(fd, peer)) continue;
+      complain("out of memory", "lower limits.connections, or give it more");
+      pause_.arm(worker_.loop.wheel, worker_.clock.steady_now() + std::chrono::milliseconds(100));
+      return;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
       in_a_row_ = std::max(1, i);
@@ -156,13 +178,8 @@ void Acceptor::accept_some() {
       return wait(true);
     }
     if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) continue;
-    const Clock::Steady now = worker_.clock.steady_now();
-    if (now - complained_ > std::chrono::seconds(5)) {
-      complained_ = now;
-      spdlog::warn("accept paused: {}; raise the limit of open files (ulimit -n) or lower limits.connections",
-                   std::strerror(errno));
-    }
-    pause_.arm(worker_.loop.wheel, now + std::chrono::milliseconds(100));
+    complain(std::strerror(errno), "raise the limit of open files (ulimit -n) or lower limits.connections");
+    pause_.arm(worker_.loop.wheel, worker_.clock.steady_now() + std::chrono::milliseconds(100));
     return;
   }
   constexpr int rows_before_more = 8;

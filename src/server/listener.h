@@ -39,6 +39,9 @@ class Acceptor final : private Descriptor::Events {
   /// `noticed`: the kernel just said that nobody is there.
   void wait(bool noticed);
   void accept_some();
+  /// False: there is no memory for it, and it is closed.
+  bool serve(int fd, const sockaddr_storage& peer);
+  void complain(const char* what, const char* advice);
   void readable(const error_code&) override;
   class Pause final : public DeadlineEntry {
    public:

@@ -121,6 +121,11 @@ void Server::open_session_server() {
 
 /// Tables lose what has expired; what the request path only counts is said.
 void Server::keep_house() {
+  house_timer_.expires_after(std::chrono::seconds(1));  // first: what follows may find no memory
+  house_timer_.async_wait([this](const error_code& ec) {
+    if (!ec) keep_house();
+  });
+  if (stumbled_) catch_up();
   const Clock::Steady at = clock_.steady_now();
   constexpr std::chrono::seconds sweep_every{60}, tell_every{30};
   if (at - swept_at_ >= sweep_every) {
@@ -129,10 +134,14 @@ void Server::keep_house() {
   }
   if (at - told_at_ >= tell_every) warn_of_losses();
   if (config_.store.shared()) watch_store();
-  house_timer_.expires_after(std::chrono::seconds(1));
-  house_timer_.async_wait([this](const error_code& ec) {
-    if (!ec) keep_house();
-  });
+}
+
+/// An event of this thread was dropped in its middle: what it would have set going is set going now.
+void Server::catch_up() {
+  republish();
+  look_up_due();
+  fetch_due_keys();
+  stumbled_ = false;
 }
 
 /// One worker's view is told: each has a connection of its own, but to the same servers.
@@ -179,7 +188,7 @@ int Server::run() {
   keep_house();
   if (inherited_) inherited_->report_ready(loop_);  // the process before may go
   notify_systemd("READY=1\nMAINPID=" + std::to_string(::getpid()));
-  loop_.ctx.run();
+  run_to_end(loop_.ctx, "control thread", [this] { stumbled_ = true; });
   for (auto& worker : workers_) worker->join();
   spdlog::info("stopped");
   return 0;

@@ -48,6 +48,7 @@ class Server final : private AdminActions {
   void stop_accepting();
   void watch_end(Clock::Steady give_up);
   void keep_house();
+  void catch_up();
   void open_session_server();
   void watch_store();
   void heard_of_store(bool available, const std::string& trouble);
@@ -167,6 +168,7 @@ class Server final : private AdminActions {
   Timer house_timer_, return_timer_, dns_timer_, keys_timer_, succession_timer_;
   std::map<std::string, KeySource> key_sources_;  // by URL
   bool closing_ = false;
+  bool stumbled_ = false;  // an event of the loop was dropped
   enum class StoreState : std::uint8_t { fine, partly, away } store_state_ = StoreState::fine;
   std::uint64_t evictions_told_ = 0, unknown_keys_told_ = 0;
   Clock::Steady swept_at_{}, told_at_{};

@@ -26,7 +26,7 @@ void Worker::start(std::shared_ptr<const Snapshot> snapshot, Reports reports) {
   install(std::move(snapshot));
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), ("worker-" + std::to_string(index_)).c_str());
-    context_.loop.ctx.run();
+    run_to_end(context_.loop.ctx, "worker");
     finished_.store(true, std::memory_order_release);
   });
 }
