@@ -168,7 +168,9 @@ std::shared_ptr<const ListenerView> SnapshotBuilder::build_listener(const config
   if (last_ && view->slot < last_->listeners.size() && last_->listeners[view->slot])
     previous = last_->listeners[view->slot]->tls.get();
   std::string why;
-  view->tls = ServerTls::load(*listener.tls, previous, why);
+  static const SystemClock clock;
+  view->tls = ServerTls::load(*listener.tls, listener.bind.text() + "#" + std::to_string(nth), previous,
+                              clock, why);
   if (!view->tls) throw std::runtime_error("listener " + listener.name + ": " + why);
   return view;
 }
