@@ -103,6 +103,10 @@ JwtOutcome judge(const json::object& payload, const config::Jwt& rules, Clock::W
     const json::value* v = payload.if_contains(name);
     if (v == nullptr || !claim_has(name, *v, wanted)) return JwtOutcome::claims;
   }
+  // A list, an object, null or a fraction has no text to look for: such a token could never be revoked.
+  for (const std::string& name : rules.revocation_claims)
+    if (const json::value* v = payload.if_contains(name); v != nullptr && !text_of(*v))
+      return JwtOutcome::claims;
   for (const auto& entry : payload)
     if (auto text = text_of(entry.value())) claims.texts.emplace(entry.key(), std::move(*text));
   return JwtOutcome::fine;
