@@ -254,7 +254,8 @@ struct Backend {
 struct BackendTls {
   std::string ca;  // empty: the system's
   bool verify = true;
-  std::string server_name;  // empty: the backend's host
+  std::string
+      server_name;  // for SNI and verification; empty: the host of the backend, or of the store's node
   std::string cert, key;
   bool operator==(const BackendTls&) const = default;
 };

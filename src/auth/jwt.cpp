@@ -1,5 +1,7 @@
 #include "auth/jwt.h"
 
+#include <openssl/sha.h>
+
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
@@ -16,7 +18,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t most_token_bytes = 16 * 1024;
-constexpr std::size_t most_keys_tried = 8;  // of a token without kid
 
 std::optional<std::string> decode(std::string_view part) {
   std::string out(part.size(), '\0');
@@ -76,8 +77,9 @@ JwtOutcome judge_times(const JwtClaims& claims, const config::Jwt& rules, Clock:
   return JwtOutcome::fine;
 }
 
-/// What the payload says against the rules; `claims` is filled in.
-JwtOutcome judge(const json::object& payload, const config::Jwt& rules, Clock::Wall now, JwtClaims& claims) {
+/// Whether the token is for us and for now.
+JwtOutcome judge_addressee(const json::object& payload, const config::Jwt& rules, Clock::Wall now,
+                           JwtClaims& claims) {
   for (const char* name : {"exp", "nbf", "iat"}) {
     const json::value* v = payload.if_contains(name);
     if (v == nullptr) continue;
@@ -99,10 +101,19 @@ JwtOutcome judge(const json::object& payload, const config::Jwt& rules, Clock::W
     const json::value* aud = payload.if_contains("aud");
     if (aud == nullptr || !claim_has("aud", *aud, rules.audience)) return JwtOutcome::audience;
   }
+  return JwtOutcome::fine;
+}
+
+/// What the payload says otherwise against the rules; `claims` is filled in.
+JwtOutcome judge_claims(const json::object& payload, const config::Jwt& rules, JwtClaims& claims) {
   for (const auto& [name, wanted] : rules.required_claims) {
     const json::value* v = payload.if_contains(name);
     if (v == nullptr || !claim_has(name, *v, wanted)) return JwtOutcome::claims;
   }
+  // A list, an object, null or a fraction has no text to look for: such a token could never be revoked.
+  for (const std::string& name : rules.revocation_claims)
+    if (const json::value* v = payload.if_contains(name); v != nullptr && !text_of(*v))
+      return JwtOutcome::claims;
   for (const auto& entry : payload)
     if (auto text = text_of(entry.value())) claims.texts.emplace(entry.key(), std::move(*text));
   return JwtOutcome::fine;
@@ -118,55 +129,151 @@ std::string_view to_string(JwtOutcome o) noexcept {
   return words[static_cast<std::size_t>(o)];
 }
 
-JwsParts verify_jws(std::string_view token, const std::vector<JwtAlgorithm>& algorithms,
-                    const JwtKeySet& keys) {
-  if (token.size() > most_token_bytes || std::count(token.begin(), token.end(), '.') != 2) return {};
+namespace {
+
+/// A token taken apart; nothing of it is believed yet.
+struct Parsed {
+  JwtOutcome outcome = JwtOutcome::malformed;  // fine: the rest is set
+  JwtAlgorithm algorithm{};
+  std::optional<std::string> kid;
+  std::string payload, signature;
+  std::string_view signed_part;
+};
+
+Parsed parse(std::string_view token, const std::vector<JwtAlgorithm>& algorithms) {
+  Parsed out;
+  if (token.size() > most_token_bytes || std::count(token.begin(), token.end(), '.') != 2) return out;
   const auto first = token.find('.'), second = token.rfind('.');
   const auto head_text = decode(token.substr(0, first));
   auto payload = decode(token.substr(first + 1, second - first - 1));
-  const auto signature = decode(token.substr(second + 1));
-  if (!head_text || !payload || !signature || head_text->empty()) return {};
+  auto signature = decode(token.substr(second + 1));
+  if (!head_text || !payload || !signature || head_text->empty()) return out;
   const auto head = parse_strict_object(*head_text);
-  if (!head) return {};
+  if (!head) return out;
   // RFC 7515 4.1.11: extensions that must be understood; there are none that we do. RFC 7516's zip is no
   // JWS's.
-  if (head->contains("crit") || head->contains("zip") || head->contains("b64")) return {};
+  if (head->contains("crit") || head->contains("zip") || head->contains("b64")) return out;
   const json::value *alg = head->if_contains("alg"), *kid = head->if_contains("kid");
-  if (alg == nullptr || !alg->is_string() || (kid != nullptr && !kid->is_string())) return {};
+  if (alg == nullptr || !alg->is_string() || (kid != nullptr && !kid->is_string())) return out;
   const auto algorithm = parse_jwt_algorithm(alg->get_string());
-  if (!algorithm || std::find(algorithms.begin(), algorithms.end(), *algorithm) == algorithms.end())
-    return {JwtOutcome::algorithm, {}};
-  if (signature->empty()) return {JwtOutcome::signature, {}};
-  const std::string_view signed_part = token.substr(0, second);
-  const std::string_view wanted = kid != nullptr ? std::string_view(kid->get_string()) : std::string_view();
-  bool fits = false, known = false;
-  std::size_t tried = 0;
-  for (const JwtKey& key : keys) {
-    if (kid != nullptr && !key.id().empty() && key.id() != wanted) continue;
-    known = true;
-    if (!key.serves(*algorithm)) continue;
-    fits = true;
-    if (++tried > most_keys_tried) break;
-    if (key.verifies(*algorithm, signed_part, *signature)) return {JwtOutcome::fine, std::move(*payload)};
+  if (!algorithm || std::find(algorithms.begin(), algorithms.end(), *algorithm) == algorithms.end()) {
+    out.outcome = JwtOutcome::algorithm;
+    return out;
   }
-  return {!known ? JwtOutcome::key : fits ? JwtOutcome::signature : JwtOutcome::algorithm, {}};
+  if (signature->empty()) {
+    out.outcome = JwtOutcome::signature;
+    return out;
+  }
+  out.outcome = JwtOutcome::fine;
+  out.algorithm = *algorithm;
+  if (kid != nullptr) out.kid = kid->get_string();
+  out.payload = std::move(*payload);
+  out.signature = std::move(*signature);
+  out.signed_part = token.substr(0, second);
+  return out;
+}
+
+/// The keys that a token may be signed with: those of its kid, then those without one; all, if it names none.
+struct Candidates {
+  std::array<const JwtKey*, max_signature_checks> keys{};
+  std::size_t count = 0;
+  JwtOutcome outcome = JwtOutcome::key;  // fine: there are some
+};
+
+Candidates candidates(const Parsed& token, const JwtKeySet& keys) {
+  Candidates out;
+  bool known = false;
+  for (const bool by_name : {true, false})
+    for (const JwtKey& key : keys) {
+      if (token.kid ? (by_name ? key.id().empty() || key.id() != *token.kid : !key.id().empty()) : by_name)
+        continue;
+      known = true;
+      if (key.serves(token.algorithm) && out.count < out.keys.size()) out.keys[out.count++] = &key;
+    }
+  if (known) out.outcome = out.count > 0 ? JwtOutcome::fine : JwtOutcome::algorithm;
+  return out;
+}
+
+JwtOutcome check_signature(const Parsed& token, const Candidates& by, unsigned& checks) {
+  for (std::size_t i = 0; i < by.count; ++i) {
+    ++checks;
+    if (by.keys[i]->verifies(token.algorithm, token.signed_part, token.signature)) return JwtOutcome::fine;
+  }
+  return JwtOutcome::signature;
+}
+
+bool is_hmac(JwtAlgorithm a) noexcept {
+  return a == JwtAlgorithm::hs256 || a == JwtAlgorithm::hs384 || a == JwtAlgorithm::hs512;
+}
+
+}  // namespace
+
+JwsParts verify_jws(std::string_view token, const std::vector<JwtAlgorithm>& algorithms,
+                    const JwtKeySet& keys) {
+  Parsed parsed = parse(token, algorithms);
+  if (parsed.outcome != JwtOutcome::fine) return {parsed.outcome, {}};
+  const Candidates by = candidates(parsed, keys);
+  if (by.outcome != JwtOutcome::fine) return {by.outcome, {}};
+  unsigned checks = 0;
+  const JwtOutcome outcome = check_signature(parsed, by, checks);
+  if (outcome != JwtOutcome::fine) return {outcome, {}};
+  return {outcome, std::move(parsed.payload)};
 }
 
 JwtVerdict verify_jwt(std::string_view token, const config::Jwt& rules, const JwtKeySet& keys,
-                      Clock::Wall now) {
-  const JwsParts jws = verify_jws(token, rules.algorithms, keys);
-  if (jws.outcome != JwtOutcome::fine) return {jws.outcome, nullptr};
-  const auto payload = parse_strict_object(jws.payload);
+                      Clock::Wall now, ForgedTokens* forged, std::uint64_t keys_id) {
+  const Parsed parsed = parse(token, rules.algorithms);
+  if (parsed.outcome != JwtOutcome::fine) return {parsed.outcome, nullptr};
+  const Candidates by = candidates(parsed, keys);
+  if (by.outcome != JwtOutcome::fine) return {by.outcome, nullptr};
+  // What is refused whoever signed it costs no signature check. Nothing is learned from it: the answer to
+  // another issuer or audience is the one to a forged token, and `exp` is the token's own.
+  const auto payload = parse_strict_object(parsed.payload);
   if (!payload) return {JwtOutcome::malformed, nullptr};
   auto claims = std::make_shared<JwtClaims>();
-  const JwtOutcome outcome = judge(*payload, rules, now, *claims);
-  if (outcome != JwtOutcome::fine) return {outcome, nullptr};
-  return {JwtOutcome::fine, std::move(claims)};
+  if (const auto outcome = judge_addressee(*payload, rules, now, *claims); outcome != JwtOutcome::fine)
+    return {outcome, nullptr};
+  if (is_hmac(parsed.algorithm)) forged = nullptr;  // cheaper than to remember
+  const ForgedTokens::Digest digest =
+      forged != nullptr ? ForgedTokens::digest_of(token) : ForgedTokens::Digest{};
+  if (forged != nullptr && forged->contains(digest, keys_id)) return {JwtOutcome::signature, nullptr};
+  JwtVerdict verdict;
+  verdict.outcome = check_signature(parsed, by, verdict.checks);
+  if (verdict.outcome != JwtOutcome::fine) {
+    if (forged != nullptr) forged->add(digest, keys_id);
+    return verdict;
+  }
+  verdict.outcome = judge_claims(*payload, rules, *claims);
+  if (verdict.outcome == JwtOutcome::fine) verdict.claims = std::move(claims);
+  return verdict;
+}
+
+// Caches --------------------------------------------------------------------------------------------
+
+ForgedTokens::Digest ForgedTokens::digest_of(std::string_view token) {
+  Digest out;
+  ::SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(), out.data());
+  return out;
+}
+
+std::size_t ForgedTokens::slot_of(const Digest& digest) noexcept {
+  return (digest[0] | digest[1] << 8) % slots;
+}
+
+bool ForgedTokens::contains(const Digest& digest, std::uint64_t keys_id) const noexcept {
+  if (!slots_) return false;
+  const Slot& slot = (*slots_)[slot_of(digest)];
+  return slot.used && slot.keys_id == keys_id && slot.digest == digest;
+}
+
+void ForgedTokens::add(const Digest& digest, std::uint64_t keys_id) {
+  if (!slots_) slots_ = std::make_unique<std::array<Slot, slots>>();
+  (*slots_)[slot_of(digest)] = {digest, keys_id, true};
 }
 
 JwtVerdict JwtCache::verify(std::string_view token, const config::Jwt& rules, const JwtKeySet& keys,
                             std::uint64_t keys_id, Clock::Wall now) {
-  if (token.size() > most_token) return verify_jwt(token, rules, keys, now);
+  if (token.size() > most_token) return verify_jwt(token, rules, keys, now, &forged_, keys_id);
   if (!slots_) slots_ = std::make_unique<std::array<Slot, slots>>();
   Slot& slot = (*slots_)[(hash_text(token) ^ keys_id) % slots];
   if (slot.claims && slot.keys_id == keys_id && slot.token == token) {
@@ -176,7 +283,7 @@ JwtVerdict JwtCache::verify(std::string_view token, const config::Jwt& rules, co
     slot.token.clear();
     return {times, nullptr};
   }
-  JwtVerdict verdict = verify_jwt(token, rules, keys, now);
+  JwtVerdict verdict = verify_jwt(token, rules, keys, now, &forged_, keys_id);
   if (verdict.outcome == JwtOutcome::fine) {
     slot.keys_id = keys_id;
     slot.token = token;

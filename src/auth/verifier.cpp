@@ -54,6 +54,20 @@ JwtKeySet load_jwt_keys(const config::Jwt& rules) {
   return keys;
 }
 
+std::string concern_about(const JwtKeySet& keys, const config::Jwt& rules) {
+  for (const JwtAlgorithm a : rules.algorithms) {
+    const auto fits = std::count_if(keys.begin(), keys.end(), [&](const JwtKey& k) { return k.serves(a); });
+    const auto nameless = std::count_if(keys.begin(), keys.end(),
+                                        [&](const JwtKey& k) { return k.serves(a) && k.id().empty(); });
+    const auto limit = static_cast<std::ptrdiff_t>(max_signature_checks);
+    if (fits <= limit) continue;
+    return "jwt." + rules.name + ".keys: " + std::to_string(fits) + " keys serve " +
+           std::string(to_string(a)) + ", and a token without `kid` is tried with " + std::to_string(limit) +
+           " of them only" + (nameless > limit ? "; give the keys a `kid`" : "");
+  }
+  return "";
+}
+
 FoundToken find_token(std::span<const Field> fields, std::string_view query,
                       const config::Jwt& rules) noexcept {
   FoundToken out;

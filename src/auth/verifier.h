@@ -35,6 +35,9 @@ struct JwtVerifier {
 /// that says what to do.
 JwtKeySet load_jwt_keys(const config::Jwt& rules);
 
+/// What an operator should know of these keys; empty: nothing.
+std::string concern_about(const JwtKeySet& keys, const config::Jwt& rules);
+
 /// Where a request carries its token: one place only (RFC 6750 2).
 struct FoundToken {
   JwtOutcome outcome = JwtOutcome::absent;  // absent, ambiguous, or fine

@@ -17,6 +17,9 @@ namespace remora {
 
 namespace {
 
+// TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325 4.2). TLS 1.3 has nothing else.
+constexpr const char* server_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
 constexpr std::size_t record_bytes = 16 * 1024;  // RFC 8446 5.1: the largest plaintext of a record
 
 // Only what remora speaks. RFC 7301 3.2: no overlap is fatal.
@@ -84,21 +87,22 @@ std::string take_openssl_error() {
 
 // Contexts ------------------------------------------------------------------------------------------
 
-std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, const ServerTls* previous,
+std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, std::string_view listener,
+                                                 const ServerTls* previous, const Clock& clock,
                                                  std::string& why) {
   auto tls = std::make_shared<ServerTls>();
   for (const auto& pair : c.certificates) {
     SslCtx context(SSL_CTX_new(TLS_server_method()));
     common_options(context.get());
     SSL_CTX_set_min_proto_version(context.get(), c.min_version == 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+    SSL_CTX_set_cipher_list(context.get(), server_ciphers);
     SSL_CTX_set_alpn_select_cb(context.get(), choose_alpn, nullptr);
+    bound_tickets(context.get(), clock);
     if (!c.tickets) {
       SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
       SSL_CTX_set_num_tickets(context.get(), 0);
     }
     if (!load_pair(context.get(), pair.cert, pair.key, why)) return nullptr;
-    static constexpr unsigned char session_context[] = "remora";
-    SSL_CTX_set_session_id_context(context.get(), session_context, sizeof session_context - 1);
     if (c.client_auth != config::ClientAuth::off) {
       auto* names = SSL_load_client_CA_file(c.client_ca.c_str());
       if (names == nullptr ||
@@ -118,11 +122,17 @@ std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, c
     entry.context = std::move(context);
     tls->contexts_.push_back(std::move(entry));
   }
+  std::vector<SSL_CTX*> contexts;
+  for (const Entry& entry : tls->contexts_) contexts.push_back(entry.context.get());
+  tls->session_context_ = session_context(listener, c.client_auth, contexts);
+  for (SSL_CTX* context : contexts)
+    SSL_CTX_set_session_id_context(context, tls->session_context_.data(),
+                                   static_cast<unsigned>(tls->session_context_.size()));
   SSL_CTX* first = tls->context();
   SSL_CTX_set_tlsext_servername_callback(first, &ServerTls::choose_certificate);
   SSL_CTX_set_tlsext_servername_arg(first, tls.get());
   unsigned char ticket_keys[80];
-  if (previous != nullptr &&
+  if (previous != nullptr && previous->session_context_ == tls->session_context_ &&
       SSL_CTX_get_tlsext_ticket_keys(previous->context(), ticket_keys, sizeof ticket_keys) == 1)
     SSL_CTX_set_tlsext_ticket_keys(first, ticket_keys, sizeof ticket_keys);
   OPENSSL_cleanse(ticket_keys, sizeof ticket_keys);

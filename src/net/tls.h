@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "net/stream.h"
+#include "net/tls_tickets.h"
+#include "remora/clock.h"
 #include "remora/config.h"
 #include "remora/result.h"
 
@@ -30,8 +32,11 @@ std::string take_openssl_error();
 class ServerTls {
  public:
   /// Reads every file. On failure returns nothing and says in `why` which file is wrong and how.
-  /// `previous` hands on its ticket keys, so that a reload keeps sessions resumable.
-  static std::shared_ptr<const ServerTls> load(const config::ListenerTls&, const ServerTls* previous,
+  /// `listener`: its address; a ticket is worth nothing at another. `previous` hands on its ticket keys, so
+  /// that a reload keeps sessions resumable, unless it asks clients for another proof. `clock` outlives
+  /// everything that was loaded with it.
+  static std::shared_ptr<const ServerTls> load(const config::ListenerTls&, std::string_view listener,
+                                               const ServerTls* previous, const Clock& clock,
                                                std::string& why);
   SSL_CTX* context() const noexcept { return contexts_.front().context.get(); }
 
@@ -42,6 +47,7 @@ class ServerTls {
   };
   static int choose_certificate(SSL*, int*, void*);
   std::vector<Entry> contexts_;
+  SessionContext session_context_{};
 };
 
 /// How a pool speaks to its backends.

@@ -1,6 +1,7 @@
 #include "server/builder.h"
 
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -143,6 +144,10 @@ void SnapshotBuilder::build_verifiers(const config::Config& config, Snapshot& sn
     verifier->keys = std::make_shared<const JwtKeySet>(load_jwt_keys(rules));
     if (const auto fetched = fetched_keys_.find(rules.jwks_url); fetched != fetched_keys_.end())
       verifier->keys = fetched->second;
+    if (const std::string concern = concern_about(*verifier->keys, rules); concerns_[rules.name] != concern) {
+      concerns_[rules.name] = concern;
+      if (!concern.empty()) spdlog::warn("{}", concern);
+    }
     verifier->keys_id = ++keys_id_;
     auto& counts = jwt_counts_[rules.name];
     if (!counts) counts = std::make_shared<std::vector<JwtCounts>>(workers_);
@@ -168,7 +173,9 @@ std::shared_ptr<const ListenerView> SnapshotBuilder::build_listener(const config
   if (last_ && view->slot < last_->listeners.size() && last_->listeners[view->slot])
     previous = last_->listeners[view->slot]->tls.get();
   std::string why;
-  view->tls = ServerTls::load(*listener.tls, previous, why);
+  static const SystemClock clock;
+  view->tls =
+      ServerTls::load(*listener.tls, listener.bind.text() + "#" + std::to_string(nth), previous, clock, why);
   if (!view->tls) throw std::runtime_error("listener " + listener.name + ": " + why);
   return view;
 }

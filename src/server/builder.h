@@ -73,6 +73,7 @@ class SnapshotBuilder {
   std::map<std::string, std::shared_ptr<PoolCounters>> counters_;
   std::map<std::string, std::shared_ptr<std::vector<JwtCounts>>> jwt_counts_;
   std::uint64_t keys_id_ = 0;
+  std::map<std::string, std::string> concerns_;  // about the keys of each verifier, as last logged
   std::map<std::string, std::shared_ptr<const JwtKeySet>> fetched_keys_;  // by URL
   std::map<std::string, std::uint16_t> numbers_;
   struct Slot {

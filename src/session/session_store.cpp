@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "session/revocation.h"
 #include "util/text.h"
 
 namespace remora {
@@ -66,11 +67,7 @@ Task<Result<SessionStore::Standing>> SessionStore::change(SessionKey key, Rule r
 }
 
 Task<Result<bool>> SessionStore::revoked(std::string value, StoreCall call) {
-  // What a store could not have as a key is not in it under that name either: that is no answer.
-  const auto plain = [](char c) { return c > ' ' && c != '\x7f'; };
-  if (value.size() > 200 || !std::all_of(value.begin(), value.end(), plain))
-    co_return Result<bool>(boost::system::in_place_error, error_code(StoreErrc::refused));
-  std::string key = prefix_ + ":revoked:" + value;
+  std::string key = revocation_key(prefix_, value);
   Result<std::optional<Store::Found>> found = co_await store_.get(std::move(key), call);
   if (!found) co_return Result<bool>(boost::system::in_place_error, found.error());
   co_return Result<bool>(boost::system::in_place_value, found->has_value());

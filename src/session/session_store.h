@@ -25,7 +25,7 @@ class SessionStore {
   /// Applies `rule` in one atomic step. `fresh`: probably nothing stands, so that one round trip will do.
   Task<Result<Standing>> change(SessionKey key, Rule rule, config::Session lifetimes, bool fresh,
                                 StoreCall call);
-  /// Whether PREFIX:revoked:VALUE is in the store.
+  /// Whether the value's key is in the store (session/revocation.h).
   Task<Result<bool>> revoked(std::string value, StoreCall call);
 
  private:

@@ -157,8 +157,10 @@ Task<std::string> StoreConnection::serve() {
   std::string trouble = "stopped";
   const auto endpoint = co_await find_node(*around_, node_.address, wake_, trouble);
   if (!endpoint) co_return trouble;
-  Connecting connecting(around_->loop, *endpoint, node_.tls ? around_->tls.get() : nullptr,
-                        node_.address.host, wake_, Wake::backend);
+  const auto& tls = around_->settings.tls;
+  const std::string& name = tls && !tls->server_name.empty() ? tls->server_name : node_.address.host;
+  Connecting connecting(around_->loop, *endpoint, node_.tls ? around_->tls.get() : nullptr, name, wake_,
+                        Wake::backend);
   for (;;) {
     const Io io = connecting.step();
     if (io == Io::ready) break;

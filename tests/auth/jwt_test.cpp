@@ -500,6 +500,88 @@ TEST(Keys, OfASetTheOneThatTheTokenNamesIsUsed) {
   EXPECT_FALSE(parse_jwks(R"({"keys":[{"kty":"oct","k":"AA"}]})", why));
 }
 
+// What a forged token may cost ----------------------------------------------------------------------
+
+/// Eight P-384 keys, two P-256 ones between them, as JWKs without and with a kid.
+class ManyKeys : public ::testing::Test {
+ protected:
+  ManyKeys() {
+    for (int i = 0; i < 8; ++i) {
+      signers.push_back(std::make_unique<Signer>(es384));
+      for (JwtKey& key : signers.back()->keys()) keys.push_back(std::move(key));
+      if (i % 4 != 0) continue;
+      Signer other(es256);
+      for (JwtKey& key : other.keys()) keys.push_back(std::move(key));
+    }
+    rules.algorithms = {es256, es384};
+  }
+  config::Jwt rules = rules_for(es384);
+  std::vector<std::unique_ptr<Signer>> signers;
+  JwtKeySet keys;
+  const Signer stranger{es384};
+};
+
+TEST_F(ManyKeys, AForgedTokenIsCheckedByFewOfThemAndOnlyByThoseThatFit) {
+  const JwtVerdict forged = verify_jwt(stranger.token(payload()), rules, keys, now);
+  EXPECT_EQ(forged.outcome, Out::signature);
+  EXPECT_EQ(forged.checks, max_signature_checks);
+  const Signer small(es256);
+  EXPECT_EQ(verify_jwt(small.token(payload()), rules, keys, now).checks, 2U);
+  EXPECT_EQ(verify_jwt(signers[2]->token(payload()), rules, keys, now).outcome, Out::fine);
+  EXPECT_NE(concern_about(keys, rules), "");
+  keys.erase(keys.begin() + 4, keys.end());
+  EXPECT_EQ(concern_about(keys, rules), "");
+}
+
+TEST_F(ManyKeys, AKidNeedsOneCheckWhereverItsKeyStands) {
+  std::string jwks;
+  for (std::size_t i = 0; i < signers.size(); ++i) {
+    std::size_t n = 0;
+    unsigned char point[97];
+    ::EVP_PKEY_get_octet_string_param(signers[i]->key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &n);
+    ASSERT_EQ(n, 97U);
+    const std::string_view bytes(reinterpret_cast<char*>(point), n);
+    jwks += (i > 0 ? "," : "") + (R"({"kty":"EC","crv":"P-384","kid":"k)" + std::to_string(i)) +
+            R"(","x":")" + b64(bytes.substr(1, 48)) + R"(","y":")" + b64(bytes.substr(49)) + "\"}";
+  }
+  std::string why;
+  const auto set = parse_jwks("{\"keys\":[" + jwks + "]}", why);
+  ASSERT_TRUE(set) << why;
+  const std::string head = R"({"alg":"ES384","kid":"k7"})";
+  const JwtVerdict fine = verify_jwt(signers[7]->token(payload(), head), rules, *set, now);
+  EXPECT_EQ(fine.outcome, Out::fine);
+  EXPECT_EQ(fine.checks, 1U);
+  EXPECT_EQ(verify_jwt(stranger.token(payload(), head), rules, *set, now).checks, 1U);
+}
+
+TEST_F(ManyKeys, WhatIsRefusedWhoeverSignedItIsNotChecked) {
+  rules.issuer = "https://issuer";
+  rules.audience = "app";
+  const auto refused = [&](const std::string& text, Out wanted) {
+    const JwtVerdict v = verify_jwt(stranger.token(text), rules, keys, now);
+    EXPECT_EQ(to_string(v.outcome), to_string(wanted));
+    EXPECT_EQ(v.checks, 0U);
+  };
+  refused(payload(R"("iss":"https://issuer","aud":"app")", now_s - 3600), Out::expired);
+  refused(payload(R"("iss":"https://other","aud":"app")"), Out::issuer);
+  refused(payload(R"("iss":"https://issuer","aud":"other")"), Out::audience);
+  refused("{", Out::malformed);
+}
+
+TEST_F(ManyKeys, TheSameForgedTokenAgainIsNotCheckedAgain) {
+  JwtCache cache;
+  for (const std::string& forged :
+       {stranger.token(payload()), stranger.token(payload(R"("long":")" + std::string(6000, 'x') + "\""))}) {
+    EXPECT_EQ(cache.verify(forged, rules, keys, 1, now).checks, max_signature_checks);
+    for (int i = 0; i < 3; ++i) {
+      const JwtVerdict again = cache.verify(forged, rules, keys, 1, now);
+      EXPECT_EQ(again.outcome, Out::signature);
+      EXPECT_EQ(again.checks, 0U);
+    }
+    EXPECT_EQ(cache.verify(forged, rules, stranger.keys(), 2, now).outcome, Out::fine) << "other keys";
+  }
+}
+
 // Where it is found ---------------------------------------------------------------------------------
 
 TEST(Finding, TakesOneTokenFromWhereItMayBe) {

@@ -322,6 +322,37 @@ TEST_F(Jwt, ATokenIsRefusedWhileItsIdIsInTheStoreOfRevokedOnes) {
   }
 }
 
+TEST_F(Jwt, ValuesOfAnyBytesCanBeRevokedAndWhatHasNoTextIsRefused) {
+  RedisServer redis;
+  MemcachedServer memcached;
+  for (const std::string& store :
+       {"redis: {nodes: [\"redis://127.0.0.1:" + std::to_string(redis.port()) + "\"]}",
+        "memcached: {nodes: [\"127.0.0.1:" + std::to_string(memcached.port()) + "\"]}"}) {
+    const bool is_redis = store.starts_with("redis");
+    Remora remora(config(", revocation: {claims: [sub], on_error: deny}", ", auth: main") +
+                  "store: {kind: " + (is_redis ? "redis" : "memcached") +
+                  ", cache_ttl: 50ms, index_key: {env: REMORA_TEST_KEY}, " + store + "}\n");
+    const auto status_of = [&](const std::string& sub) {
+      return remora.ask(get("/", bearer(token("\"sub\":" + sub)))).status;
+    };
+    // As docs/state.md says: printf %s 'John Smith' | sha256sum, and so on.
+    const std::pair<std::string, std::string> values[] = {
+        {"plain", "plain"},
+        {"John Smith", "sha256:ef61a579c907bbed674c0dbcbcf7f7af8f851538eef7b8e58c5bee0b8cfdac4a"},
+        {"j\xc3\xbcrgen", "sha256:19b720a911fced55aecd96bf4ddcada1c69be5a96dc523d5be336b8efbde3109"},
+    };
+    for (const auto& [value, key] : values) {
+      const std::string quoted = "\"" + value + "\"";
+      ASSERT_TRUE(eventually([&] { return status_of(quoted) == 200; })) << value;
+      ask_store(
+          is_redis ? redis.port() : memcached.port(),
+          is_redis ? "SET remora:revoked:" + key + " 1 EX 60" : "set remora:revoked:" + key + " 0 60 1\r\n1");
+      EXPECT_TRUE(eventually([&] { return status_of(quoted) == 401; })) << value;
+    }
+    for (const char* other : {"[\"plain\"]", "null", "1.5", "{}"}) EXPECT_EQ(status_of(other), 403) << other;
+  }
+}
+
 TEST_F(Jwt, KeysAreReadAgainWithAReload) {
   const std::string text = config("", ", auth: main");
   Remora remora(text);

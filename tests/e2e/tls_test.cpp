@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "support/certificates.h"
 #include "support/remora.h"
 
 namespace remora::test {
@@ -26,8 +27,10 @@ class Authority {
     make("client", "client.test");
   }
   ~Authority() { std::filesystem::remove_all(folder); }
-  void make(const std::string& file, const std::string& name) const {
-    run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name + " -keyout " +
+  void make_rsa(const std::string& file, const std::string& name) const { make(file, name, "rsa:2048"); }
+  void make(const std::string& file, const std::string& name,
+            const std::string& key = "ec -pkeyopt ec_paramgen_curve:P-256") const {
+    run("openssl req -newkey " + key + " -nodes -subj /CN=" + name + " -keyout " +
         file + ".key -out " + file + ".csr");
     run("sh -c 'echo subjectAltName=DNS:" + name + " > ext && openssl x509 -req -in " + file +
         ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out " + file + ".pem'");
@@ -55,11 +58,13 @@ class TlsClient {
     std::string sni = "one.test", cert = "", alpn = "";
     int max_version = TLS1_3_VERSION;
     SSL_SESSION* session = nullptr;
+    std::string ciphers = "";
   };
   TlsClient(int port, const Options& o)
       : socket_(Socket::connect(port)), context_(SSL_CTX_new(TLS_client_method())) {
     SSL_CTX_load_verify_locations(context_, (authority().folder + "/ca.pem").c_str(), nullptr);
     SSL_CTX_set_max_proto_version(context_, o.max_version);
+    if (!o.ciphers.empty()) SSL_CTX_set_cipher_list(context_, o.ciphers.c_str());
     if (!o.cert.empty()) {
       SSL_CTX_use_certificate_chain_file(context_, (authority().folder + "/" + o.cert + ".pem").c_str());
       SSL_CTX_use_PrivateKey_file(context_, (authority().folder + "/" + o.cert + ".key").c_str(),
@@ -189,6 +194,85 @@ TEST(Tls, TicketsResumeAlsoAcrossWorkersAndReloads) {
   SSL_SESSION_free(session(s, resumed));
   EXPECT_TRUE(resumed);
   SSL_SESSION_free(s);
+}
+
+/// Resumes `from` (null: a full handshake), asks once; returns the session, whose owner the caller is.
+struct Visit {
+  SSL_SESSION* session = nullptr;
+  bool resumed = false;
+  std::string reply;
+};
+Visit visit(int port, int version, SSL_SESSION* from, const std::string& cert = "") {
+  TlsClient c(port, {"one.test", cert, "", version, from});
+  Visit v;
+  v.reply = c.ask(get("/"));
+  v.resumed = c.resumed();
+  v.session = c.session();
+  return v;
+}
+
+/// Every worker has the configuration that refuses this certificate.
+bool refused_everywhere(int port, int version, const std::string& cert) {
+  return eventually([&] {
+    for (int i = 0; i < 8; ++i)
+      if (!visit(port, version, nullptr, cert).reply.empty()) return false;
+    return true;
+  });
+}
+
+// A resumed session shows no certificate: tickets from before a reload were a way around the client
+// authentication that it had brought.
+TEST(Tls, TicketsDoNotOutliveAChangeOfClientAuthentication) {
+  Origin a(mirror());
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    Remora remora(simple_config({a.address()}, "", tls()));
+    const Visit before = visit(remora.port(), version, nullptr);
+    ASSERT_NE(before.reply, "");
+    ASSERT_TRUE(remora.reload(simple_config(
+        {a.address()}, "", tls(", client_auth: required, client_ca: " + authority().folder + "/ca.pem"))));
+    ASSERT_TRUE(refused_everywhere(remora.port(), version, ""));
+    EXPECT_EQ(visit(remora.port(), version, before.session).reply, "") << version;
+    const Visit with = visit(remora.port(), version, before.session, "client");
+    EXPECT_FALSE(with.resumed);
+    EXPECT_NE(with.reply, "");
+    EXPECT_TRUE(visit(remora.port(), version, with.session, "client").resumed);
+  }
+}
+
+TEST(Tls, TicketsDoNotOutliveOtherContentsOfClientCa) {
+  Origin a(mirror());
+  const std::string ca = authority().folder + "/changing.pem", folder = authority().folder;
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    std::filesystem::copy_file(folder + "/ca.pem", ca, std::filesystem::copy_options::overwrite_existing);
+    const std::string config =
+        simple_config({a.address()}, "", tls(", client_auth: required, client_ca: " + ca));
+    Remora remora(config);
+    const Visit before = visit(remora.port(), version, nullptr, "client");
+    ASSERT_NE(before.reply, "");
+    make_certificate(folder, "other-ca");
+    std::filesystem::copy_file(folder + "/other-ca.pem", ca,
+                               std::filesystem::copy_options::overwrite_existing);
+    ASSERT_TRUE(remora.reload(config));
+    ASSERT_TRUE(refused_everywhere(remora.port(), version, "client"));
+    EXPECT_EQ(visit(remora.port(), version, before.session, "client").reply, "") << version;
+  }
+}
+
+// RFC 9325 4.2: neither CBC nor a static RSA key exchange.
+TEST(Tls, Version12OffersOnlyForwardSecrecyAndAuthenticatedEncryption) {
+  Origin a(mirror());
+  authority().make_rsa("rsa", "one.test");
+  Remora remora(
+      simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("rsa") + "]}\n"));
+  for (const char* cipher : {"AES128-GCM-SHA256", "AES256-SHA", "ECDHE-RSA-AES128-SHA256"}) {
+    TlsClient::Options options;
+    options.max_version = TLS1_2_VERSION;
+    options.ciphers = cipher;
+    EXPECT_FALSE(TlsClient(remora.port(), options).connected) << cipher;
+  }
+  TlsClient::Options options;
+  options.max_version = TLS1_2_VERSION;
+  EXPECT_TRUE(TlsClient(remora.port(), options).connected);
 }
 
 TEST(Tls, AReplacedCertificateCountsAfterAReload) {

@@ -12,6 +12,7 @@
 #include "session/memcached_store.h"
 #include "session/memory_store.h"
 #include "session/redis_store.h"
+#include "session/revocation.h"
 #include "session/session_store.h"
 #include "session/store_writer.h"
 #include "support/certificates.h"
@@ -194,7 +195,8 @@ class Contract : public testing::TestWithParam<Kind> {
     return standing ? *standing : SessionStore::Standing{};
   }
   SessionStore::Standing bind(Instance& at, const SessionKey& key, const Record& r) {
-    return change(at, key, [r](const auto& now) { return bind_rule(now, r); }, true);
+    return change(
+        at, key, [r](const auto& now) { return bind_rule(now, r); }, true);
   }
   SessionStore::Standing move(Instance& at, const SessionKey& key, const Record& r) {
     return change(at, key, [r](const auto& now) { return move_rule(now, r); });
@@ -203,7 +205,8 @@ class Contract : public testing::TestWithParam<Kind> {
              std::uint64_t seen = 0) {
     Saved outcome = Saved::saved;
     change(at, key, [&](const auto& now) {
-      return save_rule(now, r, seen, [&](std::uint32_t, std::uint64_t) { return state; }, outcome);
+      return save_rule(
+          now, r, seen, [&](std::uint32_t, std::uint64_t) { return state; }, outcome);
     });
     return outcome;
   }
@@ -348,7 +351,21 @@ TEST_P(Contract, RevokedIsWhatStandsUnderItsName) {
   EXPECT_FALSE(*one_->wait(one_->sessions->revoked("jti-1", one_->call())));
   ASSERT_TRUE(one_->wait(one_->store->swap("remora:revoked:jti-1", 0, "1", 10s, one_->call())).has_value());
   EXPECT_TRUE(*two_->wait(two_->sessions->revoked("jti-1", two_->call())));
-  EXPECT_FALSE(two_->wait(two_->sessions->revoked("a b\r\nflush_all", two_->call())).has_value());
+}
+
+// Signed characters, spaces and long values were never asked for, and passed.
+TEST_P(Contract, EveryValueCanBeRevoked) {
+  for (const std::string& value :
+       {std::string("John Smith"), std::string("j\xc3\xbcrgen"), std::string("\xff\x80"),
+        std::string(201, 'x'), std::string(5000, 'y'), std::string(200, 'z'), std::string("a b\r\nflush_all"),
+        std::string("a\0b", 3), std::string(), "sha256:" + std::string(64, '0')}) {
+    const Result<bool> before = one_->wait(one_->sessions->revoked(value, one_->call()));
+    ASSERT_TRUE(before.has_value()) << value;
+    EXPECT_FALSE(*before) << value;
+    ASSERT_TRUE(one_->wait(one_->store->swap(revocation_key("remora", value), 0, "1", 10s, one_->call()))
+                    .has_value());
+    EXPECT_TRUE(*two_->wait(two_->sessions->revoked(value, two_->call()))) << value;
+  }
 }
 
 // Last, because it takes a server away.
@@ -551,6 +568,30 @@ TEST(RedisAccess, OverTlsWhoseCertificateIsVerified) {
     if (!trusting) {
       EXPECT_NE(at.store->trouble().find("certificate"), std::string::npos) << at.store->trouble();
     }
+  }
+  std::filesystem::remove_all(folder);
+}
+
+// `server_name` was read from the file and then not used.
+TEST(RedisAccess, OverTlsByTheServerNameOfTheConfiguration) {
+  const std::string folder = test::make_folder();
+  test::make_certificate(folder, "redis.internal");
+  const int port = test::free_port();
+  test::RedisServer server({"--tls-port", std::to_string(port), "--tls-cert-file",
+                            folder + "/redis.internal.pem", "--tls-key-file", folder + "/redis.internal.key",
+                            "--tls-auth-clients", "no", "--tls-ca-cert-file",
+                            folder + "/redis.internal.pem"});
+  for (const std::string& name :
+       {std::string("redis.internal"), std::string("other.internal"), std::string()}) {
+    config::Store settings = redis_at(port);
+    settings.nodes.front().tls = true;
+    settings.tls.emplace();
+    settings.tls->ca = folder + "/redis.internal.pem";
+    settings.tls->server_name = name;
+    Instance at(settings);
+    const bool fits = name == "redis.internal";
+    at.run_until([&] { return at.store->available() == fits && (fits || !at.store->trouble().empty()); });
+    EXPECT_EQ(at.wait(at.sessions->find({}, at.call())).has_value(), fits) << name << at.store->trouble();
   }
   std::filesystem::remove_all(folder);
 }
