@@ -98,6 +98,10 @@ class UrlScope {
  public:
   virtual ~UrlScope() = default;
   virtual bool leads_here(std::string_view path) const = 0;
+  /// The path in the form that routes are matched against; what `leads_here` does with any path, made once.
+  virtual std::string as_routed(std::string_view path) const { return std::string(path); }
+  /// So many bytes of a path in that form decide where it leads; what is behind them does not matter.
+  virtual std::size_t deciding_bytes() const noexcept { return ~std::size_t{0}; }
 };
 
 struct RequestView {

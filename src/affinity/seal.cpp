@@ -223,6 +223,11 @@ void TokenSealer::seal(const Binding& b, CryptoScratch& scratch, std::string& ou
   base64url_append(out, token, token_size);
 }
 
+bool has_token_form(std::string_view text) noexcept {
+  std::uint8_t token[token_size];
+  return text.size() == token_size * 4 / 3 && base64url_decode(text, token, sizeof token) == token_size;
+}
+
 TokenSealer::Outcome TokenSealer::open(std::string_view text, CryptoScratch& scratch,
                                        std::string_view bound_to) const {
   if (text.size() != CryptoScratch::token_text) return {Cause::malformed, {}, false};

@@ -77,6 +77,9 @@ class CryptoScratch {
   std::unique_ptr<Named[]> names_;  // made when the first id is named
 };
 
+/// Whether a text could be a token: without keys, and whosever it would be.
+bool has_token_form(std::string_view text) noexcept;
+
 /// Cryptographically random bytes. Ends the process if there are none: nothing can be sealed then.
 void random_bytes(std::span<std::uint8_t> out);
 SessionId new_session_id();

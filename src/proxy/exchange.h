@@ -137,6 +137,8 @@ class Exchange final : private UrlScope {
   bool has_sessions() const noexcept;
   RequestView view() const noexcept;
   bool leads_here(std::string_view path) const override;
+  std::string as_routed(std::string_view path) const override;
+  std::size_t deciding_bytes() const noexcept override;
   Moment moment() const noexcept;
   SessionCounts& counts() const noexcept;
   LoadBalancer& balancer() const noexcept { return *snapshot_->balancers[pool_index_]; }

@@ -35,14 +35,21 @@ RequestView Exchange::view() const noexcept {
 
 /// A URL of this origin leads to this pool: it may carry the pool's token.
 bool Exchange::leads_here(std::string_view path) const {
+  const RouteView* route = snapshot_->shared->router->match(request_.host, as_routed(path), "GET", request_.fields);
+  return route != nullptr && std::any_of(route->targets.begin(), route->targets.end(),
+                                         [&](const auto& t) { return t.pool == pool_index_; });
+}
+
+std::string Exchange::as_routed(std::string_view path) const {
   std::string normal;
   normalise_path(path, normal);
   TextArena arena;
-  const Snapshot& shared = *snapshot_->shared;
-  const RouteView* route =
-      shared.router->match(request_.host, routed_path(shared, normal, arena), "GET", request_.fields);
-  return route != nullptr && std::any_of(route->targets.begin(), route->targets.end(),
-                                         [&](const auto& t) { return t.pool == pool_index_; });
+  const std::string_view routed = routed_path(*snapshot_->shared, normal, arena);
+  return routed.size() == normal.size() ? normal : std::string(routed);
+}
+
+std::size_t Exchange::deciding_bytes() const noexcept {
+  return snapshot_->shared->router->deciding_bytes();
 }
 
 Recognised Exchange::recognise_in(const PoolView& pool) {
