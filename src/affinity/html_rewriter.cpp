@@ -74,17 +74,55 @@ struct NamedReference {
 /// All that stand for one character of ASCII (WHATWG HTML 13.5; the list is closed). The others stand for
 /// characters that have no meaning in a URL.
 constexpr std::array<NamedReference, 45> named{{
-    {"Tab", '\t'},   {"NewLine", '\n'}, {"excl", '!'},    {"QUOT", '"'},         {"quot", '"'},   {"num", '#'},
-    {"dollar", '$'}, {"percnt", '%'},   {"AMP", '&'},     {"amp", '&'},          {"apos", '\''},  {"lpar", '('},
-    {"rpar", ')'},   {"ast", '*'},      {"midast", '*'},  {"plus", '+'},         {"comma", ','},  {"period", '.'},
-    {"sol", '/'},    {"colon", ':'},    {"semi", ';'},    {"LT", '<'},           {"lt", '<'},     {"equals", '='},
-    {"GT", '>'},     {"gt", '>'},       {"quest", '?'},   {"commat", '@'},       {"lbrack", '['}, {"lsqb", '['},
-    {"bsol", '\\'},  {"rbrack", ']'},   {"rsqb", ']'},    {"Hat", '^'},          {"UnderBar", '_'}, {"lowbar", '_'},
-    {"DiacriticalGrave", '`'}, {"grave", '`'}, {"lbrace", '{'}, {"lcub", '{'}, {"VerticalLine", '|'},
-    {"verbar", '|'}, {"vert", '|'},     {"rbrace", '}'},  {"rcub", '}'},
+    {"Tab", '\t'},
+    {"NewLine", '\n'},
+    {"excl", '!'},
+    {"QUOT", '"'},
+    {"quot", '"'},
+    {"num", '#'},
+    {"dollar", '$'},
+    {"percnt", '%'},
+    {"AMP", '&'},
+    {"amp", '&'},
+    {"apos", '\''},
+    {"lpar", '('},
+    {"rpar", ')'},
+    {"ast", '*'},
+    {"midast", '*'},
+    {"plus", '+'},
+    {"comma", ','},
+    {"period", '.'},
+    {"sol", '/'},
+    {"colon", ':'},
+    {"semi", ';'},
+    {"LT", '<'},
+    {"lt", '<'},
+    {"equals", '='},
+    {"GT", '>'},
+    {"gt", '>'},
+    {"quest", '?'},
+    {"commat", '@'},
+    {"lbrack", '['},
+    {"lsqb", '['},
+    {"bsol", '\\'},
+    {"rbrack", ']'},
+    {"rsqb", ']'},
+    {"Hat", '^'},
+    {"UnderBar", '_'},
+    {"lowbar", '_'},
+    {"DiacriticalGrave", '`'},
+    {"grave", '`'},
+    {"lbrace", '{'},
+    {"lcub", '{'},
+    {"VerticalLine", '|'},
+    {"verbar", '|'},
+    {"vert", '|'},
+    {"rbrace", '}'},
+    {"rcub", '}'},
 }};
 /// Those that need no semicolon, unless a letter, a digit or `=` follows (13.2.5.73).
-constexpr std::array<std::string_view, 8> without_semicolon{"amp", "AMP", "lt", "LT", "gt", "GT", "quot", "QUOT"};
+constexpr std::array<std::string_view, 8> without_semicolon{"amp", "AMP", "lt",   "LT",
+                                                            "gt",  "GT",  "quot", "QUOT"};
 
 /// Stands for a character beyond ASCII; itself it is never one of a URL's.
 constexpr char some_character = '\xff';
@@ -121,10 +159,12 @@ Reference named_reference(std::string_view text) noexcept {
   const std::string_view name = text.substr(1, end - 1);
   if (name.empty()) return {};
   const bool closed = end < text.size() && text[end] == ';';
-  const auto* const hit = std::find_if(named.begin(), named.end(), [&](const auto& n) { return n.name == name; });
+  const auto* const hit =
+      std::find_if(named.begin(), named.end(), [&](const auto& n) { return n.name == name; });
   if (closed) return {end + 1, hit != named.end() ? hit->c : some_character, hit != named.end()};
-  const bool open = std::find(without_semicolon.begin(), without_semicolon.end(), name) != without_semicolon.end() &&
-                    (end == text.size() || text[end] != '=');
+  const bool open =
+      std::find(without_semicolon.begin(), without_semicolon.end(), name) != without_semicolon.end() &&
+      (end == text.size() || text[end] != '=');
   if (open) return {end, hit->c, true};
   return {0, 0, false};
 }
@@ -132,10 +172,10 @@ Reference named_reference(std::string_view text) noexcept {
 /// A value as the browser reads it, and where each of its characters stands in the text.
 struct Decoded {
   std::string text;
-  std::vector<std::size_t> from;               // one more than text
-  std::size_t unknown = std::string::npos;     // the first reference that we do not know, in `text`
-  /// What a URL begins with decides where it leads: nothing unknown may stand there. (Further on, in a host or
-  /// a scheme, what is unknown is not ours anyway.)
+  std::vector<std::size_t> from;            // one more than text
+  std::size_t unknown = std::string::npos;  // the first reference that we do not know, in `text`
+  /// What a URL begins with decides where it leads: nothing unknown may stand there. (Further on, in a host
+  /// or a scheme, what is unknown is not ours anyway.)
   bool begins_clearly() const noexcept { return unknown >= 2; }
 };
 
@@ -189,6 +229,13 @@ std::string_view bare(std::string_view raw) noexcept {
   return raw;
 }
 
+/// Whether a character more could become part of a reference: "&colon" is itself, but ":" with a ';' behind
+/// it.
+bool ends_in_open_reference(std::string_view raw) noexcept {
+  while (!raw.empty() && (alphanumeric(raw.back()) || raw.back() == '#')) raw.remove_suffix(1);
+  return !raw.empty() && raw.back() == '&';
+}
+
 /// How the value of a URL attribute has to change.
 std::optional<Patch> patch_value(std::string_view tag, std::string_view raw, UrlMarker& marker) {
   const std::string_view trimmed = bare(raw);
@@ -200,7 +247,12 @@ std::optional<Patch> patch_value(std::string_view tag, std::string_view raw, Url
   Patch p;
   p.at = offset + decoded.from[edit->at];
   p.erase = decoded.from[edit->at + edit->erase] - decoded.from[edit->at];
-  append_escaped(edit->text, p.text);
+  std::string_view text = edit->text;
+  if (ends_in_open_reference(trimmed.substr(0, decoded.from[edit->at])) && !text.empty()) {
+    p.text.append("&#").append(std::to_string(static_cast<unsigned char>(text.front()))).append(";");
+    text.remove_prefix(1);
+  }
+  append_escaped(text, p.text);
   return p;
 }
 
@@ -218,11 +270,13 @@ void append_patched(std::string_view tag, const Patch& patch, std::string& out) 
 /// A reference that is never ours, for one that we cannot read.
 constexpr std::string_view unreadable = "\\";
 
-/// `<base href>`. What leads elsewhere after links were marked (where HTML allows no base any more) is emptied:
-/// those links would take their tokens there.
-bool rewrite_base(std::string_view tag, const Attribute& href, bool certain, UrlMarker& marker, std::string& out) {
+/// `<base href>`. What leads elsewhere after links were marked (where HTML allows no base any more) is
+/// emptied: those links would take their tokens there.
+bool rewrite_base(std::string_view tag, const Attribute& href, bool certain, UrlMarker& marker,
+                  std::string& out) {
   const Decoded decoded = decode(bare(href.value));
-  if (marker.rebase(decoded.begins_clearly() ? std::string_view(decoded.text) : unreadable, certain)) return false;
+  if (marker.rebase(decoded.begins_clearly() ? std::string_view(decoded.text) : unreadable, certain))
+    return false;
   if (!href.has_value) return false;
   append_patched(tag, empty_value(tag, href), out);
   return true;
@@ -235,7 +289,8 @@ constexpr std::array<std::string_view, 7> raw_text_elements{"style",  "textarea"
 constexpr std::array<std::string_view, 6> base_hiders{"svg",      "math",   "template",
                                                       "noscript", "select", "frameset"};
 
-/// The token as a field of the form whose tag ends here: sent by GET, a form replaces the query of its target.
+/// The token as a field of the form whose tag ends here: sent by GET, a form replaces the query of its
+/// target.
 void append_field(const UrlMarker& marker, std::string& out) {
   out.append("<input type=\"hidden\" name=\"")
       .append(marker.name())
@@ -261,7 +316,8 @@ Attributes attributes_of(std::string_view tag, std::string_view url) {
 bool rewrite_form(std::string_view tag, UrlMarker& marker, bool& has_field, std::string& out) {
   const auto [url, method, ping] = attributes_of(tag, "action");
   if (method && iequals(method->value, "dialog")) return false;
-  const bool as_field = !(method && iequals(method->value, "post")) && marker.style() == config::UrlStyle::query;
+  const bool as_field =
+      !(method && iequals(method->value, "post")) && marker.style() == config::UrlStyle::query;
   std::optional<Patch> patch;
   if (!url || bare(url->value).empty()) {
     if (!marker.relative_is_ours()) return false;

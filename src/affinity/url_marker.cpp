@@ -33,7 +33,8 @@ std::optional<UrlMarker::Edit> UrlMarker::edit(std::string_view reference) {
     const UrlPlace place = place_for_parameter(reference, style_);
     e.at = place.at;
     // "http://h" has no path yet; ".." with a parameter would no longer be the parent.
-    const bool needs_slash = (absolute && r.path == "/" && reference[place.at - 1] != '/') || ends_in_dots(r.path);
+    const bool needs_slash =
+        (absolute && r.path == "/" && reference[place.at - 1] != '/') || ends_in_dots(r.path);
     if (style_ == UrlStyle::path && needs_slash) e.text = "/";
     e.text.append(place.separator).append(name_).append("=").append(token_);
   }

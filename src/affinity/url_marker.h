@@ -28,9 +28,9 @@ class UrlMarker {
   bool append(std::string_view reference, std::string& out);
 
   /// `<base href>`: what relative references are resolved against from now on. The first one counts (HTML
-  /// 4.2.3). `certain` is false where a browser may not see it as one, inside `<template>`, say: then the next
-  /// one may be the first. False is returned for one that leads elsewhere after relative references have been
-  /// marked: it decides on those as well, so it must not stay in the page.
+  /// 4.2.3). `certain` is false where a browser may not see it as one, inside `<template>`, say: then the
+  /// next one may be the first. False is returned for one that leads elsewhere after relative references have
+  /// been marked: it decides on those as well, so it must not stay in the page.
   bool rebase(std::string_view reference, bool certain);
   /// Followed, the reference may send what it carries to another origin.
   bool leaves(std::string_view reference) const noexcept;

@@ -57,7 +57,7 @@ std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_vie
     if (rewrite->empty()) settings.bad("rewrite", "needs location, html or both: else no URL gets a token");
   }
   out->seals = true;
-  out->url_secrets = {{out->style, out->name}};
+  out->url_secrets = out->own_parameters = {{out->style, out->name}};
   return out;
 }
 
@@ -72,7 +72,8 @@ class UrlRewriteAffinity final : public Affinity {
   Family family() const noexcept override { return Family::issued; }
 
   Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const override {
-    const UrlParameter p = find_url_parameter(request.target, settings_.style, settings_.name, UrlForm::target);
+    const UrlParameter p =
+        find_url_parameter(request.target, settings_.style, settings_.name, UrlForm::target);
     if (!p) return NoHint{};
     const auto outcome = sealer_.open(p.value, scratch);
     if (outcome.cause != Cause::none) return NoHint{outcome.cause};
@@ -88,8 +89,7 @@ class UrlRewriteAffinity final : public Affinity {
     for (std::size_t i = 0; i < request.fields.size(); ++i) {
       const Field& f = request.fields[i];
       if (f.known != Known::referer) continue;
-      if (const auto clean = bare(f.value); clean.size() != f.value.size())
-        edits.fields.push_back({i, clean});
+      if (const auto clean = bare(f.value); clean.size() != f.value.size()) edits.edit_field(i, clean);
     }
     edits.identity_coding = edits.identity_coding || settings_.html;
   }
@@ -109,7 +109,7 @@ class UrlRewriteAffinity final : public Affinity {
         marked = mark_field(marker, response.fields[i], i, edits) || marked;
     if (!marked) return;
     edits.make_private = true;
-    edits.lines.append("Referrer-Policy: same-origin\r\n");
+    keep_referrer_inside(response, edits);
     if (!html) return;
     edits.other_body = true;
     for (std::size_t i = 0; i < response.fields.size(); ++i) {  // each client's page is another one now
@@ -149,7 +149,8 @@ class UrlRewriteAffinity final : public Affinity {
   /// The client's own token while it is true, so that its URLs stay the same; else a new one.
   std::string token_for(const RequestView& request, const Served& served, CryptoScratch& scratch,
                         Clock::Wall now) const {
-    const UrlParameter p = find_url_parameter(request.target, settings_.style, settings_.name, UrlForm::target);
+    const UrlParameter p =
+        find_url_parameter(request.target, settings_.style, settings_.name, UrlForm::target);
     const bool fresh =
         served.begun || served.changed || served.refresh || needs_refresh(served.binding, session_, now);
     if (p && !fresh) return std::string(p.value);

@@ -104,15 +104,16 @@ template <class F>
 std::string_view without(std::string_view url, TextArena& arena, F drop) {
   Edited out(url, arena);
   bool mark_dropped = false;  // the '?' went with the first parameter: the next one's '&' takes its place
-  for_each_parameter(url, parts_of(url, UrlForm::target), [&](UrlStyle style, std::size_t at, std::size_t end) {
-    const bool query = style == UrlStyle::query;
-    if (drop(style, url.substr(at, end - at))) {
-      mark_dropped = mark_dropped || (query && url[at - 1] == '?');
-      out.replace(at - 1, end, {});
-    } else if (query && std::exchange(mark_dropped, false)) {
-      out.replace(at - 1, at, "?");
-    }
-  });
+  for_each_parameter(url, parts_of(url, UrlForm::target),
+                     [&](UrlStyle style, std::size_t at, std::size_t end) {
+                       const bool query = style == UrlStyle::query;
+                       if (drop(style, url.substr(at, end - at))) {
+                         mark_dropped = mark_dropped || (query && url[at - 1] == '?');
+                         out.replace(at - 1, end, {});
+                       } else if (query && std::exchange(mark_dropped, false)) {
+                         out.replace(at - 1, at, "?");
+                       }
+                     });
   return out.result();
 }
 
@@ -120,17 +121,17 @@ std::string_view without(std::string_view url, TextArena& arena, F drop) {
 template <class F>
 std::string_view mask(std::string_view url, TextArena& arena, F secret) {
   Edited out(url, arena);
-  for_each_parameter(url, parts_of(url, UrlForm::target), [&](UrlStyle style, std::size_t at, std::size_t end) {
-    const std::string_view parameter = url.substr(at, end - at);
-    if (secret(style, parameter)) out.replace(at + parameter.find('=') + 1, end, "***");
-  });
+  for_each_parameter(url, parts_of(url, UrlForm::target),
+                     [&](UrlStyle style, std::size_t at, std::size_t end) {
+                       const std::string_view parameter = url.substr(at, end - at);
+                       if (secret(style, parameter)) out.replace(at + parameter.find('=') + 1, end, "***");
+                     });
   return out.result();
 }
 
 bool is_one_of(std::span<const UrlSecret> names, UrlStyle style, std::string_view parameter) noexcept {
-  return std::any_of(names.begin(), names.end(), [&](const UrlSecret& s) {
-    return s.style == style && has_name(parameter, s.name);
-  });
+  return std::any_of(names.begin(), names.end(),
+                     [&](const UrlSecret& s) { return s.style == style && has_name(parameter, s.name); });
 }
 
 }  // namespace
@@ -162,9 +163,8 @@ std::string_view without_url_tokens(std::string_view url, std::span<const UrlSec
 std::string_view mask_url_parameters(std::string_view url, std::span<const UrlSecret> names,
                                      TextArena& arena) {
   if (names.empty()) return url;
-  return mask(url, arena, [&](UrlStyle style, std::string_view parameter) {
-    return is_one_of(names, style, parameter);
-  });
+  return mask(url, arena,
+              [&](UrlStyle style, std::string_view parameter) { return is_one_of(names, style, parameter); });
 }
 
 std::string_view mask_url_parameter(std::string_view url, UrlStyle style, std::string_view name,

@@ -26,8 +26,8 @@ enum class UrlForm : std::uint8_t { reference, target };
 UrlParameter find_url_parameter(std::string_view url, config::UrlStyle style, std::string_view name,
                                 UrlForm form = UrlForm::reference) noexcept;
 
-// Of targets of requests and of absolute URLs: what begins with a slash is a path. One pass over the URL each,
-// and at most one copy of it.
+// Of targets of requests and of absolute URLs: what begins with a slash is a path. One pass over the URL
+// each, and at most one copy of it.
 
 /// The URL without all parameters of that name; `url` itself when there are none.
 std::string_view without_url_parameter(std::string_view url, config::UrlStyle style, std::string_view name,
@@ -69,11 +69,12 @@ struct UrlReference {
   } form = Form::same_document;
   std::string_view path;  // of the reference; "/" for an absolute one without a path
 };
-/// Strict where browsers are lenient: a reference with a backslash, a control character, user information or an
-/// empty host is never ours, because a browser may read it as another origin (WHATWG URL 4.4).
+/// Strict where browsers are lenient: a reference with a backslash, a control character, user information or
+/// an empty host is never ours, because a browser may read it as another origin (WHATWG URL 4.4).
 UrlReference classify_reference(std::string_view reference, const UrlBase& base) noexcept;
 
-/// Whether a browser reads a text that begins like this as `//host`: no path may be written as a reference then.
+/// Whether a browser reads a text that begins like this as `//host`: no path may be written as a reference
+/// then.
 constexpr bool begins_with_host(std::string_view reference) noexcept {
   const auto slash = [](char c) { return c == '/' || c == '\\'; };
   return reference.size() >= 2 && slash(reference[0]) && slash(reference[1]);

@@ -159,6 +159,7 @@ class Exchange final : private UrlScope {
   bool is_outdated() const;
   bool obey(Control control, const ResponseView& response);
   void learn(const ResponseView& response);
+  bool may_get_cookie() const noexcept;
   void mark(const ResponseView& response);
   void touch_session();
   Clock::Steady next_touch() const noexcept;
