@@ -4,6 +4,11 @@
 //   app.use(handoff());               // then req.session, any JSON
 //
 // remora needs `session: {state: on}` in the app's pool. A session is remora's: there is no cookie of ours.
+//
+// At login, and whenever rights change, renew it: the session gets a new id with the same content, so that whoever
+// knew (or planted) the former one is not logged in with it:
+//
+//   req.renewSession();
 'use strict';
 
 const announced = /^"([0-9a-f]{32})";epoch=(\d+);reason=(\w+)/;
@@ -19,6 +24,7 @@ module.exports = function handoff({ most = 100000 } = {}) {
 
   return function (req, res, next) {
     req.session = {};
+    req.renewSession = () => {};
     const said = announced.exec(req.get('Remora-Session') || '');
     if (!said) return next(); // not through remora: nothing that could be kept
     const name = said[1];
@@ -34,12 +40,20 @@ module.exports = function handoff({ most = 100000 } = {}) {
       return res.status(503).send('the session is being moved; try again in a moment');
     }
     const before = JSON.stringify(req.session);
+    let renewed = false;
+    req.renewSession = () => {
+      renewed = true;
+    };
 
     const writeHead = res.writeHead;
     res.writeHead = function (...args) {
       const text = JSON.stringify(req.session || {});
-      if (text !== before) {
-        keep(name, epoch, text);
+      if (renewed) { // the next request has the new id, and brings along what is kept
+        copies.delete(name);
+        res.setHeader('Remora-Session-Control', 'renew');
+      }
+      if (text !== before || renewed) {
+        if (!renewed) keep(name, epoch, text);
         res.setHeader('Remora-State', text === '{}' ? '' : Buffer.from(text).toString('base64'));
       }
       return writeHead.apply(this, args);

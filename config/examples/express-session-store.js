@@ -9,6 +9,11 @@
 // unix:/run/remora/sessions`. A copy is used while its epoch is the request's; after a move the state is asked for. A
 // save that comes too late (the session is another server's by now) is dropped. Of remora's session it keeps one
 // session of express: a cookie of another one, signed or not, finds nothing.
+//
+// At login, and whenever rights change, regenerate express' session and renew remora's: both get a new id, so that
+// whoever knew (or planted) the former ones is not logged in with them:
+//
+//   req.session.regenerate((error) => { ...; req.renewRemoraSession(); ... });
 'use strict';
 
 const { AsyncLocalStorage } = require('async_hooks');
@@ -34,6 +39,8 @@ module.exports = function (session) {
         const field = req.get('Remora-Session') || '';
         const said = announcedAs.exec(field);
         const request = said && { field, name: said[1], epoch: Number(said[2]), reason: said[3] };
+        // What is kept under the former id moves to the new one.
+        req.renewRemoraSession = () => request && res.set('Remora-Session-Control', 'renew');
         this.requests.run(request, next);
       };
     }

@@ -5,6 +5,10 @@
 
 remora needs `session: {state: on}` in the app's pool. Sessions hold what Flask's own can: JSON, and dates, bytes,
 tuples and UUIDs. A session is remora's: there is no cookie of ours.
+At login, and whenever rights change, renew the session: it gets a new id with the same content, so that whoever knew
+(or planted) the former one is not logged in with it:
+
+    session.renew()
 """
 
 import base64
@@ -27,7 +31,10 @@ class HandoffSession(CallbackDict, SessionMixin):
 
         super().__init__(initial, changed)
         self.name, self.epoch = name, epoch
-        self.modified = False
+        self.modified = self.renewed = False
+
+    def renew(self):
+        self.renewed = True
 
 
 class HandoffSessions(SessionInterface):
@@ -57,10 +64,17 @@ class HandoffSessions(SessionInterface):
         return HandoffSession({}, name, epoch)
 
     def save_session(self, app, session, response):
-        if session.name is None or not session.modified:
+        if session.name is None:
+            return
+        if not session.modified and not session.renewed:
             return
         text = self.serializer.dumps(dict(session))
-        self.keep(session.name, session.epoch, text)
+        if session.renewed:  # the next request has the new id, and brings along what is kept
+            response.headers["Remora-Session-Control"] = "renew"
+            with self.lock:
+                self.copies.pop(session.name, None)
+        else:
+            self.keep(session.name, session.epoch, text)
         response.headers["Remora-State"] = base64.b64encode(text.encode()).decode() if session else ""
 
     def keep(self, name, epoch, text):

@@ -6,6 +6,10 @@
 remora needs `session: {state: on}` in the app's pool and `session_api: unix:/run/remora/sessions`. A copy is used while
 its epoch is the request's; after a move the state is asked for. A save that comes too late (the session is another
 server's by now) is dropped. Unlike flask_handoff.py it has room beyond a header field's and needs no field on responses.
+At login, and whenever rights change, renew the session: it gets a new id with the same content, so that whoever knew
+(or planted) the former one is not logged in with it:
+
+    session.renew()
 """
 
 import http.client
@@ -40,7 +44,10 @@ class RemoraSession(CallbackDict, SessionMixin):
 
         super().__init__(initial, changed)
         self.name, self.announced = name, announced
-        self.modified = False
+        self.modified = self.renewed = False
+
+    def renew(self):
+        self.renewed = True
 
 
 class RemoraSessions(SessionInterface):
@@ -80,7 +87,11 @@ class RemoraSessions(SessionInterface):
         return RemoraSession(self.serializer.loads(known[1]), name, announced)
 
     def save_session(self, app, session, response):
-        if session.name is None or not session.modified:
+        if session.name is None:
+            return
+        if session.renewed:  # what is kept under the former id moves to the new one
+            response.headers["Remora-Session-Control"] = "renew"
+        if not session.modified and not session.renewed:
             return
         text = self.serializer.dumps(dict(session))
         if session:
@@ -94,6 +105,9 @@ class RemoraSessions(SessionInterface):
             self.keep(session.name, int(ANNOUNCED.match(session.announced).group(2)), text)
         else:
             raise ServiceUnavailable("the session could not be kept")
+        if session.renewed:
+            with self.lock:
+                self.copies.pop(session.name, None)
 
     def keep(self, name, epoch, text):
         with self.lock:

@@ -65,13 +65,14 @@ class Settings {
 /// The settings of one kind, read. Kinds derive from it.
 struct AffinitySettings {
   virtual ~AffinitySettings() = default;
-  bool derived = false;                // only a hash of the request: no token, no table
-  bool seals = false;                  // needs `keys`
-  bool recognises_everyone = false;    // what stands behind it in a list is never asked
-  std::string tells_apart;             // two of the kind in one list must differ in this
-  std::string own_cookie;              // a cookie that remora itself sets; empty: none
-  std::string verifier;                // of JWTs, by name; empty: none
-  std::vector<UrlSecret> url_secrets;  // parameters that carry a session
+  bool derived = false;                   // only a hash of the request: no token, no table
+  bool seals = false;                     // needs `keys`
+  bool recognises_everyone = false;       // what stands behind it in a list is never asked
+  std::string tells_apart;                // two of the kind in one list must differ in this
+  std::string own_cookie;                 // a cookie that remora itself sets; empty: none
+  std::string verifier;                   // of JWTs, by name; empty: none
+  std::vector<UrlSecret> url_secrets;     // parameters that carry a session
+  std::vector<UrlSecret> own_parameters;  // those of them that remora itself puts on URLs
 };
 
 struct AffinityInput {

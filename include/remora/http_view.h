@@ -98,6 +98,10 @@ class UrlScope {
  public:
   virtual ~UrlScope() = default;
   virtual bool leads_here(std::string_view path) const = 0;
+  /// The path in the form that routes are matched against; what `leads_here` does with any path, made once.
+  virtual std::string as_routed(std::string_view path) const { return std::string(path); }
+  /// So many bytes of a path in that form decide where it leads; what is behind them does not matter.
+  virtual std::size_t deciding_bytes() const noexcept { return ~std::size_t{0}; }
 };
 
 struct RequestView {
@@ -132,23 +136,32 @@ struct RequestEdits {
   std::vector<FieldEdit> fields;  // reused
   bool identity_coding = false;   // the response must come uncompressed and whole
 
-  void drop_cookie(std::string_view name) noexcept {
-    if (cookie_count_ < cookies_.size()) cookies_[cookie_count_++] = name;
+  /// `name` lives as long as the exchange.
+  void drop_cookie(std::string_view name) {
+    for (const std::string_view dropped : cookies_)
+      if (dropped == name) return;
+    cookies_.push_back(name);
   }
   /// Cookies of ours, never seen by the app.
-  std::span<const std::string_view> dropped_cookies() const noexcept {
-    return {cookies_.data(), cookie_count_};
+  std::span<const std::string_view> dropped_cookies() const noexcept { return cookies_; }
+  /// Another value for a field that may have been edited before.
+  void edit_field(std::size_t index, std::string_view value) {
+    for (FieldEdit& e : fields)
+      if (e.index == index) {
+        e.value = value;
+        return;
+      }
+    fields.push_back({index, value});
   }
   void clear() noexcept {
     target = {};
     fields.clear();
     identity_coding = false;
-    cookie_count_ = 0;
+    cookies_.clear();
   }
 
  private:
-  std::array<std::string_view, 8> cookies_;
-  std::size_t cookie_count_ = 0;
+  std::vector<std::string_view> cookies_;  // reused
 };
 
 /// Changes a response body on its way, piece by piece.
@@ -166,6 +179,7 @@ struct ResponseEdits {
   std::string lines;  // to append, each "Name: value\r\n"
   std::vector<FieldEdit> fields;
   bool make_private = false;           // Cache-Control becomes private
+  bool referrer_stays = false;         // Referrer-Policy is settled: no other origin hears the URL
   bool other_body = false;             // length, digests and ranges of the original are not true any more
   std::unique_ptr<BodyRewriter> body;  // null: as it is
 
@@ -175,7 +189,7 @@ struct ResponseEdits {
   void clear() {
     lines.clear();
     fields.clear();
-    make_private = other_body = false;
+    make_private = referrer_stays = other_body = false;
     body.reset();
   }
 };

@@ -195,15 +195,15 @@ class AppCookieAffinity final : public Affinity {
         return id.empty();
       });
     }
-    if (id.empty()) id = id_in_url(request.target);
+    if (id.empty()) id = id_in_url(request.target, UrlForm::target);
     return id;
   }
-  std::string_view id_in_url(std::string_view url) const noexcept {
+  std::string_view id_in_url(std::string_view url, UrlForm form) const noexcept {
     std::string_view id;
     if (!settings_.path_parameter.empty())
-      id = find_url_parameter(url, UrlStyle::path, settings_.path_parameter).value;
+      id = find_url_parameter(url, UrlStyle::path, settings_.path_parameter, form).value;
     if (id.empty() && !settings_.query_parameter.empty())
-      id = find_url_parameter(url, UrlStyle::query, settings_.query_parameter).value;
+      id = find_url_parameter(url, UrlStyle::query, settings_.query_parameter, form).value;
     return id;
   }
 
@@ -221,9 +221,9 @@ class AppCookieAffinity final : public Affinity {
     // A redirect to ourselves only: another site's id is not ours to learn.
     for (const Field& f : response.fields)
       if (f.known == Known::location &&
-          classify_reference(trim(f.value), {request.secure, request.host, request.path}).kind ==
+          classify_reference(trim(f.value), {request.secure, request.host}).kind ==
               UrlReference::Kind::same_origin)
-        answer.id = id_in_url(trim(f.value));
+        answer.id = id_in_url(trim(f.value), UrlForm::reference);
     return answer;
   }
 

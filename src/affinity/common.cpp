@@ -73,6 +73,20 @@ void CookieWriter::clear(const RequestView& request, std::string& lines) const {
   lines.append(attributes_).append("; Max-Age=0").append(secure(request) ? "; Secure\r\n" : "\r\n");
 }
 
+// Referrer-Policy -----------------------------------------------------------------------------------
+
+void keep_referrer_inside(const ResponseView& response, ResponseEdits& edits) {
+  if (std::exchange(edits.referrer_stays, true)) return;
+  bool said = false;
+  for (std::size_t i = 0; i < response.fields.size(); ++i) {
+    const Field& f = response.fields[i];
+    if (!iequals(f.name, "referrer-policy")) continue;
+    said = true;
+    if (!iequals(f.value, "no-referrer")) edits.fields.push_back({i, "same-origin"});
+  }
+  if (!said) edits.lines.append("Referrer-Policy: same-origin\r\n");
+}
+
 // Settings ------------------------------------------------------------------------------------------
 
 std::string read_token_name(Settings& settings, const char* key, std::string preset) {

@@ -71,63 +71,124 @@ struct NamedReference {
   std::string_view name;
   char c;
 };
-/// Those that matter in URLs; any other passes as it is written.
-constexpr std::array<NamedReference, 14> named{{{"amp;", '&'},
-                                                {"quot;", '"'},
-                                                {"apos;", '\''},
-                                                {"lt;", '<'},
-                                                {"gt;", '>'},
-                                                {"sol;", '/'},
-                                                {"bsol;", '\\'},
-                                                {"quest;", '?'},
-                                                {"num;", '#'},
-                                                {"colon;", ':'},
-                                                {"semi;", ';'},
-                                                {"equals;", '='},
-                                                {"commat;", '@'},
-                                                {"Tab;", '\t'}}};
+/// All that stand for one character of ASCII (WHATWG HTML 13.5; the list is closed). The others stand for
+/// characters that have no meaning in a URL.
+constexpr std::array<NamedReference, 45> named{{
+    {"Tab", '\t'},
+    {"NewLine", '\n'},
+    {"excl", '!'},
+    {"QUOT", '"'},
+    {"quot", '"'},
+    {"num", '#'},
+    {"dollar", '$'},
+    {"percnt", '%'},
+    {"AMP", '&'},
+    {"amp", '&'},
+    {"apos", '\''},
+    {"lpar", '('},
+    {"rpar", ')'},
+    {"ast", '*'},
+    {"midast", '*'},
+    {"plus", '+'},
+    {"comma", ','},
+    {"period", '.'},
+    {"sol", '/'},
+    {"colon", ':'},
+    {"semi", ';'},
+    {"LT", '<'},
+    {"lt", '<'},
+    {"equals", '='},
+    {"GT", '>'},
+    {"gt", '>'},
+    {"quest", '?'},
+    {"commat", '@'},
+    {"lbrack", '['},
+    {"lsqb", '['},
+    {"bsol", '\\'},
+    {"rbrack", ']'},
+    {"rsqb", ']'},
+    {"Hat", '^'},
+    {"UnderBar", '_'},
+    {"lowbar", '_'},
+    {"DiacriticalGrave", '`'},
+    {"grave", '`'},
+    {"lbrace", '{'},
+    {"lcub", '{'},
+    {"VerticalLine", '|'},
+    {"verbar", '|'},
+    {"vert", '|'},
+    {"rbrace", '}'},
+    {"rcub", '}'},
+}};
+/// Those that need no semicolon, unless a letter, a digit or `=` follows (13.2.5.73).
+constexpr std::array<std::string_view, 8> without_semicolon{"amp", "AMP", "lt",   "LT",
+                                                            "gt",  "GT",  "quot", "QUOT"};
+
+/// Stands for a character beyond ASCII; itself it is never one of a URL's.
+constexpr char some_character = '\xff';
+
+bool alphanumeric(char c) noexcept {
+  return letter(c) || (c >= '0' && c <= '9');
+}
+
+/// A character reference at the beginning of a text.
+struct Reference {
+  std::size_t size = 0;  // 0: there is none, the '&' stands for itself
+  char c = 0;
+  bool known = true;  // false: a name that is not in our list, if it is one
+};
+
+Reference numeric_reference(std::string_view text) noexcept {
+  const bool hex = text.size() > 2 && lower(text[2]) == 'x';
+  std::size_t at = hex ? 3 : 2;
+  const std::size_t digits = at;
+  unsigned code = 0;
+  for (; at < text.size(); ++at) {
+    const int d = hex_value(text[at]);
+    if (d < 0 || (!hex && d > 9)) break;
+    code = std::min(code * (hex ? 16U : 10U) + static_cast<unsigned>(d), 0x110000U);
+  }
+  if (at == digits) return {};
+  if (at < text.size() && text[at] == ';') ++at;
+  return {at, code < 0x80 ? static_cast<char>(code) : some_character, true};
+}
+
+Reference named_reference(std::string_view text) noexcept {
+  std::size_t end = 1;
+  while (end < text.size() && alphanumeric(text[end])) ++end;
+  const std::string_view name = text.substr(1, end - 1);
+  if (name.empty()) return {};
+  const bool closed = end < text.size() && text[end] == ';';
+  const auto* const hit =
+      std::find_if(named.begin(), named.end(), [&](const auto& n) { return n.name == name; });
+  if (closed) return {end + 1, hit != named.end() ? hit->c : some_character, hit != named.end()};
+  const bool open =
+      std::find(without_semicolon.begin(), without_semicolon.end(), name) != without_semicolon.end() &&
+      (end == text.size() || text[end] != '=');
+  if (open) return {end, hit->c, true};
+  return {0, 0, false};
+}
 
 /// A value as the browser reads it, and where each of its characters stands in the text.
 struct Decoded {
   std::string text;
-  std::vector<std::size_t> from;  // one more than text
+  std::vector<std::size_t> from;            // one more than text
+  std::size_t unknown = std::string::npos;  // the first reference that we do not know, in `text`
+  /// What a URL begins with decides where it leads: nothing unknown may stand there. (Further on, in a host
+  /// or a scheme, what is unknown is not ours anyway.)
+  bool begins_clearly() const noexcept { return unknown >= 2; }
 };
 
 Decoded decode(std::string_view raw) {
   Decoded out;
-  const auto put = [&](char c, std::size_t at) {
-    out.text += c;
-    out.from.push_back(at);
-  };
   for (std::size_t i = 0; i < raw.size();) {
-    std::size_t next = i + 1;
-    char c = raw[i];
-    if (c == '&' && raw.substr(i + 1, 1) == "#") {
-      const bool hex = raw.size() > i + 2 && lower(raw[i + 2]) == 'x';
-      std::size_t at = i + (hex ? 3 : 2);
-      const std::size_t digits = at;
-      unsigned code = 0;
-      for (; at < raw.size(); ++at) {
-        const int d = hex_value(raw[at]);
-        if (d < 0 || (!hex && d > 9)) break;
-        code = std::min(code * (hex ? 16U : 10U) + static_cast<unsigned>(d), 0x110000U);
-      }
-      if (at > digits) {
-        if (at < raw.size() && raw[at] == ';') ++at;
-        next = at;
-        c = code < 0x80 ? static_cast<char>(code) : '~';  // beyond ASCII: some ordinary character
-      }
-    } else if (c == '&') {
-      const auto* hit = std::find_if(named.begin(), named.end(), [&](const NamedReference& n) {
-        return raw.substr(i + 1, n.name.size()) == n.name;
-      });
-      if (hit != named.end()) {
-        next = i + 1 + hit->name.size();
-        c = hit->c;
-      }
-    }
-    put(c, i);
-    i = next;
+    Reference r;
+    if (raw[i] == '&')
+      r = raw.substr(i + 1, 1) == "#" ? numeric_reference(raw.substr(i)) : named_reference(raw.substr(i));
+    if (!r.known) out.unknown = std::min(out.unknown, out.text.size());
+    out.text += r.size > 0 ? r.c : raw[i];
+    out.from.push_back(i);
+    i += std::max(r.size, std::size_t{1});
   }
   out.from.push_back(raw.size());
   return out;
@@ -161,75 +222,125 @@ struct Patch {
   std::string text;
 };
 
+/// Without the white space that browsers ignore around a URL.
+std::string_view bare(std::string_view raw) noexcept {
+  while (!raw.empty() && space(raw.front())) raw.remove_prefix(1);
+  while (!raw.empty() && space(raw.back())) raw.remove_suffix(1);
+  return raw;
+}
+
+/// Whether a character more could become part of a reference: "&colon" is itself, but ":" with a ';' behind
+/// it.
+bool ends_in_open_reference(std::string_view raw) noexcept {
+  while (!raw.empty() && (alphanumeric(raw.back()) || raw.back() == '#')) raw.remove_suffix(1);
+  return !raw.empty() && raw.back() == '&';
+}
+
 /// How the value of a URL attribute has to change.
-std::optional<Patch> patch_value(std::string_view tag, std::string_view raw, const UrlMarker& marker) {
-  std::size_t lead = 0;
-  while (lead < raw.size() && space(raw[lead])) ++lead;
-  std::string_view trimmed = raw.substr(lead);
-  while (!trimmed.empty() && space(trimmed.back())) trimmed.remove_suffix(1);
+std::optional<Patch> patch_value(std::string_view tag, std::string_view raw, UrlMarker& marker) {
+  const std::string_view trimmed = bare(raw);
   const Decoded decoded = decode(trimmed);
+  if (!decoded.begins_clearly()) return std::nullopt;
   const auto edit = marker.edit(decoded.text);
   if (!edit) return std::nullopt;
   const auto offset = static_cast<std::size_t>(trimmed.data() - tag.data());
   Patch p;
   p.at = offset + decoded.from[edit->at];
   p.erase = decoded.from[edit->at + edit->erase] - decoded.from[edit->at];
-  append_escaped(edit->text, p.text);
+  std::string_view text = edit->text;
+  if (ends_in_open_reference(trimmed.substr(0, decoded.from[edit->at])) && !text.empty()) {
+    p.text.append("&#").append(std::to_string(static_cast<unsigned char>(text.front()))).append(";");
+    text.remove_prefix(1);
+  }
+  append_escaped(text, p.text);
   return p;
+}
+
+/// An attribute with nothing in it, where it stood.
+Patch empty_value(std::string_view tag, const Attribute& a) {
+  const auto at = static_cast<std::size_t>(a.value.data() - tag.data());
+  const bool quoted = tag[at - 1] == '"' || tag[at - 1] == '\'';
+  return {at, a.value.size(), quoted ? "" : "\"\""};
+}
+
+void append_patched(std::string_view tag, const Patch& patch, std::string& out) {
+  out.append(tag.substr(0, patch.at)).append(patch.text).append(tag.substr(patch.at + patch.erase));
+}
+
+/// A reference that is never ours, for one that we cannot read.
+constexpr std::string_view unreadable = "\\";
+
+/// `<base href>`. What leads elsewhere after links were marked (where HTML allows no base any more) is
+/// emptied: those links would take their tokens there.
+bool rewrite_base(std::string_view tag, const Attribute& href, bool certain, UrlMarker& marker,
+                  std::string& out) {
+  const Decoded decoded = decode(bare(href.value));
+  if (marker.rebase(decoded.begins_clearly() ? std::string_view(decoded.text) : unreadable, certain))
+    return false;
+  if (!href.has_value) return false;
+  append_patched(tag, empty_value(tag, href), out);
+  return true;
 }
 
 constexpr std::array<std::string_view, 7> raw_text_elements{"style",  "textarea", "title",   "xmp",
                                                             "iframe", "noembed",  "noframes"};
 
-/// Rewrites one complete start tag; false: it stays as it is.
-bool rewrite_tag(std::string_view tag, UrlMarker& marker, std::string& out) {
-  const std::string_view name = name_of(tag);
-  const bool link = iequals(name, "a") || iequals(name, "area"), form = iequals(name, "form");
-  const bool button = iequals(name, "button") || iequals(name, "input"), base = iequals(name, "base");
-  if (!link && !form && !button && !base) return false;
-  const std::string_view wanted = form ? "action" : button ? "formaction" : "href";
-  std::optional<Attribute> url, method;
-  for_each_attribute(tag, [&](const Attribute& a) {
-    if (!url && iequals(a.name, wanted)) url = a;  // of two, the first counts
-    if (!method && iequals(a.name, "method")) method = a;
-  });
-  if (base) {
-    if (url) marker.rebase(decode(url->value).text);
-    return false;
-  }
-  const bool by_post = method && iequals(method->value, "post");
-  if (form && method && iequals(method->value, "dialog")) return false;
+/// In these a browser may take `<base>` for something else, or for nothing.
+constexpr std::array<std::string_view, 6> base_hiders{"svg",      "math",   "template",
+                                                      "noscript", "select", "frameset"};
 
-  // A form that is sent by GET replaces the query of its target: there the token has to be a field.
-  const bool as_field = form && !by_post && marker.style() == config::UrlStyle::query;
-  const bool empty = form && (!url || url->value.find_first_not_of(" \t\n\r\f") == std::string_view::npos);
+/// The token as a field of the form whose tag ends here: sent by GET, a form replaces the query of its
+/// target.
+void append_field(const UrlMarker& marker, std::string& out) {
+  out.append("<input type=\"hidden\" name=\"")
+      .append(marker.name())
+      .append("\" value=\"")
+      .append(marker.token())
+      .append("\">");
+}
+
+struct Attributes {
+  std::optional<Attribute> url, method;
+  bool ping = false;
+};
+Attributes attributes_of(std::string_view tag, std::string_view url) {
+  Attributes out;
+  for_each_attribute(tag, [&](const Attribute& a) {
+    if (!out.url && iequals(a.name, url)) out.url = a;  // of two, the first counts
+    if (!out.method && iequals(a.name, "method")) out.method = a;
+    out.ping = out.ping || iequals(a.name, "ping");
+  });
+  return out;
+}
+
+bool rewrite_form(std::string_view tag, UrlMarker& marker, bool& has_field, std::string& out) {
+  const auto [url, method, ping] = attributes_of(tag, "action");
+  if (method && iequals(method->value, "dialog")) return false;
+  const bool as_field =
+      !(method && iequals(method->value, "post")) && marker.style() == config::UrlStyle::query;
   std::optional<Patch> patch;
-  bool ours = false;
-  if (empty) {
-    ours = marker.relative_is_ours();
-    if (ours && !as_field) {
-      std::string target;
-      append_escaped(marker.own_target(), target);
+  if (!url || bare(url->value).empty()) {
+    if (!marker.relative_is_ours()) return false;
+    if (!as_field) {
+      const auto target = marker.own_target();
+      if (!target) return false;
+      std::string text = " action=\"";
+      append_escaped(*target, text);
+      const std::string_view name = name_of(tag);
       const std::size_t after_name = static_cast<std::size_t>(name.data() - tag.data()) + name.size();
-      patch = Patch{after_name, 0, " action=\"" + target + "\""};  // before the empty one, so that it counts
+      patch = Patch{after_name, 0, text + "\""};  // before the empty one, so that it counts
     }
-  } else if (url && url->has_value) {
-    patch = patch_value(tag, url->value, marker);
-    ours = patch.has_value();
-    if (as_field) patch.reset();
-  }
-  if (!ours) return false;
-  if (patch) {
-    out.append(tag.substr(0, patch->at)).append(patch->text).append(tag.substr(patch->at + patch->erase));
   } else {
-    out.append(tag);
+    patch = patch_value(tag, url->value, marker);
+    if (!patch) return false;
   }
-  if (as_field)
-    out.append("<input type=\"hidden\" name=\"")
-        .append(marker.name())
-        .append("\" value=\"")
-        .append(marker.token())
-        .append("\">");
+  if (as_field) {
+    out.append(tag);
+    append_field(marker, out);
+    has_field = true;
+  } else {
+    append_patched(tag, *patch, out);
+  }
   return true;
 }
 
@@ -435,7 +546,7 @@ bool HtmlRewriter::tag(std::string& out) {
   while (scanned_ < held_.size()) {
     if (!end_.take(held_[scanned_++])) continue;
     const std::string whole = held_.substr(at_, scanned_ - at_);
-    if (whole[1] == '/' || !rewrite_tag(whole, marker_, out)) out.append(whole);
+    if (whole[1] == '/' || !rewrite(whole, out)) out.append(whole);
     at_ = scanned_;
     scanned_ = 0;
     after_tag(whole);
@@ -459,10 +570,36 @@ bool HtmlRewriter::long_tag(std::string& out) {
   return false;
 }
 
+/// Rewrites one complete start tag; false: it stays as it is.
+bool HtmlRewriter::rewrite(std::string_view tag, std::string& out) {
+  const std::string_view name = name_of(tag);
+  if (iequals(name, "form")) return rewrite_form(tag, marker_, has_field_, out);
+  const bool link = iequals(name, "a") || iequals(name, "area"), base = iequals(name, "base");
+  const bool button = iequals(name, "button") || iequals(name, "input");
+  if (!link && !button && !base) return false;
+  const Attributes a = attributes_of(tag, button ? "formaction" : "href");
+  if (!a.url || !a.url->has_value) return false;
+  if (base) return rewrite_base(tag, *a.url, !may_hide_base_, marker_, out);
+  if (link && a.ping) return false;  // whoever is pinged is told the link's target
+  if (const auto patch = patch_value(tag, a.url->value, marker_)) {
+    append_patched(tag, *patch, out);
+    return true;
+  }
+  // A button of a form sends that form's fields to its own target; a form with a token in one must not go
+  // elsewhere.
+  if (!button || !has_field_) return false;
+  const Decoded decoded = decode(bare(a.url->value));
+  if (decoded.text.empty() || (decoded.begins_clearly() && !marker_.leaves(decoded.text))) return false;
+  append_patched(tag, empty_value(tag, *a.url), out);
+  return true;
+}
+
 /// What a start tag turns the tokenizer into.
 void HtmlRewriter::after_tag(std::string_view tag) {
   const std::string_view name = name_of(tag);
   const bool closes = tag[1] == '/';
+  for (const std::string_view element : base_hiders)
+    may_hide_base_ = may_hide_base_ || iequals(name, element);
   const bool empty = tag.size() > 2 && tag[tag.size() - 2] == '/';
   if (iequals(name, "svg") || iequals(name, "math")) {
     if (closes)

@@ -43,6 +43,7 @@ class HtmlRewriter final : public BodyRewriter {
   bool script(std::string& out);
   bool tag(std::string& out);
   bool long_tag(std::string& out);
+  bool rewrite(std::string_view tag, std::string& out);
   void after_tag(std::string_view tag);
 
   /// Passes everything on but the last `keep` bytes, which may be the beginning of something.
@@ -61,7 +62,9 @@ class HtmlRewriter final : public BodyRewriter {
   TagEnd end_;
   std::string raw_name_;  // raw_text: the element that ends it
   enum class Escape { none, escaped, twice } escape_ = Escape::none;
-  int foreign_ = 0;  // open svg and math elements
+  int foreign_ = 0;             // open svg and math elements
+  bool may_hide_base_ = false;  // an element came in which `<base>` may mean nothing
+  bool has_field_ = false;      // a form of the page has the token as a field
 };
 
 }  // namespace remora

@@ -47,6 +47,9 @@ class CookieWriter {
   std::string attributes_, max_age_;
 };
 
+/// A URL that carries a token goes to no other origin as a Referer, whatever the app says.
+void keep_referrer_inside(const ResponseView& response, ResponseEdits& edits);
+
 // Settings of the same form -------------------------------------------------------------------------
 
 /// Where the binding of a recognised session is kept.

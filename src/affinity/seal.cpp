@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t number_size = 2, nonce_size = 24, plain_size = 54, tag_size = 16;
 constexpr std::size_t token_size = number_size + nonce_size + plain_size + tag_size;
-static_assert(token_size * 4 / 3 == 128);
+static_assert(token_size * 4 / 3 == token_text_size);
 constexpr std::uint8_t format = 1;
 
 // Fetched once: looking an algorithm up costs more than using it.
@@ -221,6 +221,11 @@ void TokenSealer::seal(const Binding& b, CryptoScratch& scratch, std::string& ou
   gcm_seal(key, scratch.ecb_, scratch.gcm_, token + number_size, {associated_data_, bound_to}, plain,
            token + number_size + nonce_size);
   base64url_append(out, token, token_size);
+}
+
+bool has_token_form(std::string_view text) noexcept {
+  std::uint8_t token[token_size];
+  return text.size() == token_text_size && base64url_decode(text, token, sizeof token) == token_size;
 }
 
 TokenSealer::Outcome TokenSealer::open(std::string_view text, CryptoScratch& scratch,

@@ -26,6 +26,9 @@ struct evp_cipher_ctx_st;
 
 namespace remora {
 
+/// Characters of a token.
+inline constexpr std::size_t token_text_size = 128;
+
 class KeyRing {
  public:
   struct Key {
@@ -56,7 +59,7 @@ class CryptoScratch {
   friend class TokenSealer;
   friend class BlobSealer;
   friend class SessionNamer;
-  static constexpr std::size_t token_text = 128;
+  static constexpr std::size_t token_text = token_text_size;
   struct Cached {
     std::uint64_t owner = 0;  // which sealer opened it; 0: empty
     std::array<char, token_text> text;
@@ -76,6 +79,9 @@ class CryptoScratch {
   std::unique_ptr<Cached[]> cache_;
   std::unique_ptr<Named[]> names_;  // made when the first id is named
 };
+
+/// Whether a text could be a token: without keys, and whosever it would be.
+bool has_token_form(std::string_view text) noexcept;
 
 /// Cryptographically random bytes. Ends the process if there are none: nothing can be sealed then.
 void random_bytes(std::span<std::uint8_t> out);

@@ -1,10 +1,11 @@
 #include "affinity/url_marker.h"
 
-#include "util/text.h"
+#include <utility>
 
 namespace remora {
 
 using config::UrlStyle;
+using Form = UrlReference::Form;
 
 UrlMarker::UrlMarker(const RequestView& request, std::string_view document, UrlStyle style,
                      std::string_view name, std::string token)
@@ -17,30 +18,31 @@ UrlMarker::UrlMarker(const RequestView& request, std::string_view document, UrlS
       name_(name),
       token_(std::move(token)) {}
 
-std::optional<UrlMarker::Edit> UrlMarker::edit(std::string_view reference) const {
-  const UrlReference r = classify_reference(reference, base());
-  if (r.kind == UrlReference::Kind::elsewhere || r.same_document) return std::nullopt;
-  const bool absolute = reference.find(':') < reference.find_first_of("/?#") || istarts_with(reference, "//");
-  if (!absolute && !relative_is_ours_) return std::nullopt;
-  if (scope_ != nullptr && !scope_->leads_here(r.path)) return std::nullopt;
-  if (const UrlParameter old = find_url_parameter(reference, style_, name_)) {
-    const auto at = static_cast<std::size_t>(old.value.data() - reference.data());
-    return Edit{at, old.value.size(), token_};
-  }
+std::optional<UrlMarker::Edit> UrlMarker::edit(std::string_view reference) {
+  const UrlReference r = classify_reference(reference, {secure_, host_});
+  if (r.kind == UrlReference::Kind::elsewhere || r.form == Form::same_document) return std::nullopt;
+  const bool absolute = r.form == Form::absolute;
+  if ((!absolute && !relative_is_ours_) || !leads_here(r)) return std::nullopt;
   Edit e;
-  if (style_ == UrlStyle::path && r.query_only) {
-    e.text = r.path + ";" + name_ + "=" + token_;  // the document's path, since only that can carry it
-    return e;
+  if (const UrlParameter old = find_url_parameter(reference, style_, name_)) {
+    e = {static_cast<std::size_t>(old.value.data() - reference.data()), old.value.size(), token_};
+  } else if (style_ == UrlStyle::path && r.form == Form::query_only) {
+    if (!may_write(base_path_)) return std::nullopt;
+    e.text = base_path_ + ";" + name_ + "=" + token_;  // the document's path, since only that can carry it
+  } else {
+    const UrlPlace place = place_for_parameter(reference, style_);
+    e.at = place.at;
+    // "http://h" has no path yet; ".." with a parameter would no longer be the parent.
+    const bool needs_slash =
+        (absolute && r.path == "/" && reference[place.at - 1] != '/') || ends_in_dots(r.path);
+    if (style_ == UrlStyle::path && needs_slash) e.text = "/";
+    e.text.append(place.separator).append(name_).append("=").append(token_);
   }
-  const UrlPlace place = place_for_parameter(reference, style_);
-  e.at = place.at;
-  if (style_ == UrlStyle::path && absolute && r.path == "/" && reference[place.at - 1] != '/') e.text = "/";
-  e.text.append(place.separator).append(name_).append("=").append(token_);
-  // "?a=1" from "?": what follows the parameter is separated from it where place_for_parameter put it last.
+  marked_relative_ = marked_relative_ || !absolute;
   return e;
 }
 
-bool UrlMarker::append(std::string_view reference, std::string& out) const {
+bool UrlMarker::append(std::string_view reference, std::string& out) {
   const auto e = edit(reference);
   if (!e) {
     out.append(reference);
@@ -50,21 +52,95 @@ bool UrlMarker::append(std::string_view reference, std::string& out) const {
   return true;
 }
 
-void UrlMarker::rebase(std::string_view reference) {
-  if (rebased_) return;  // only the first counts (HTML 4.2.3)
-  rebased_ = true;
-  const UrlReference r = classify_reference(reference, base());
-  if (r.kind == UrlReference::Kind::elsewhere)
-    relative_is_ours_ = false;
-  else
+bool UrlMarker::rebase(std::string_view reference, bool certain) {
+  if (base_is_certain_) return true;
+  base_is_certain_ = certain;
+  const UrlReference r = classify_reference(reference, {secure_, host_});
+  if (r.kind == UrlReference::Kind::elsewhere) {
+    relative_is_ours_ = marked_relative_;
+    return !marked_relative_;
+  }
+  if (std::exchange(rebased_, true)) return true;
+  if (r.form == Form::absolute || r.form == Form::rooted)
     base_path_ = r.path;
+  else if (r.form == Form::relative)
+    base_path_.replace(base_path_.rfind('/') + 1, std::string::npos, r.path);
+  directory_.reset();
+  base_leads_here_.reset();
+  return true;
 }
 
-std::string UrlMarker::own_target() const {
+bool UrlMarker::leaves(std::string_view reference) const noexcept {
+  const UrlReference r = classify_reference(reference, {secure_, host_});
+  return r.kind == UrlReference::Kind::elsewhere || (!relative_is_ours_ && r.form != Form::absolute);
+}
+
+/// A path that begins with `//` would be a host as a reference: `//evil.example/..;/login` is a path for the
+/// server that got it, and another origin for the browser that reads it in a page or a Location.
+bool UrlMarker::may_write(std::string_view own_path) noexcept {
+  if (own_path.empty() || own_path.front() != '/' || begins_with_host(own_path)) return false;
+  if (own_path.size() <= short_path) return true;
+  long_paths_ += own_path.size();
+  return long_paths_ <= most_long_paths;
+}
+
+std::optional<std::string> UrlMarker::own_target() {
+  if (!may_write(document_)) return std::nullopt;
   std::string out = document_;
   const UrlPlace place = place_for_parameter(out, style_);
   out.insert(place.at, std::string(place.separator) + name_ + "=" + token_);
+  marked_relative_ = true;
   return out;
+}
+
+// Does it lead to the pool that serves the document? ------------------------------------------------
+
+bool UrlMarker::leads_here(const UrlReference& r) {
+  if (scope_ == nullptr) return true;
+  switch (r.form) {
+    case Form::relative:
+      return relative_leads_here(r.path);
+    case Form::query_only:
+      if (!base_leads_here_) base_leads_here_ = scope_->leads_here(base_path_);
+      return *base_leads_here_;
+    default:
+      return scope_->leads_here(r.path);
+  }
+}
+
+void UrlMarker::learn_directory() {
+  directory_ = scope_->as_routed(std::string_view(base_path_).substr(0, base_path_.rfind('/') + 1));
+  directory_leads_here_.reset();
+  ends_.clear();
+  for (std::size_t i = 0; i < directory_->size(); ++i)
+    if ((*directory_)[i] == '/') ends_.push_back(i + 1);
+}
+
+/// Costs what the reference is long, however long the document's path is: its directory is brought into its
+/// normal form once, and is left alone where routes do not look.
+bool UrlMarker::relative_leads_here(std::string_view path) {
+  if (!directory_) learn_directory();
+  std::size_t kept = ends_.size();  // segments of the directory that are not taken back by `..`
+  std::string rest;
+  while (!path.empty()) {
+    const auto slash = path.find('/');
+    const std::string_view segment = path.substr(0, slash);
+    const int up = dots(segment);
+    if (up == 0) {
+      rest.append(path.substr(0, slash == std::string_view::npos ? slash : slash + 1));
+    } else if (up == 2 && !rest.empty()) {
+      rest.pop_back();  // its slash
+      rest.resize(rest.rfind('/') + 1);
+    } else if (up == 2 && kept > 1) {
+      --kept;
+    }
+    path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+  }
+  const std::size_t length = kept == 0 ? directory_->size() : ends_[kept - 1];
+  if (length <= scope_->deciding_bytes())
+    return scope_->leads_here(std::string(*directory_, 0, length).append(rest));
+  if (!directory_leads_here_) directory_leads_here_ = scope_->leads_here(*directory_);
+  return *directory_leads_here_;
 }
 
 }  // namespace remora

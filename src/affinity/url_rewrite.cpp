@@ -14,17 +14,23 @@ namespace remora {
 
 namespace {
 
-/// `5; url=/x` (WHATWG HTML 4.2.5.3): where the URL stands in it; empty: nowhere.
+/// `5; url=/x`: where the URL stands in it, as browsers find it (WHATWG HTML, "shared declarative refresh
+/// steps"); empty: nowhere that we are sure of.
 std::string_view refresh_url(std::string_view value) noexcept {
-  const auto semicolon = value.find_first_of(";,");
-  if (semicolon == std::string_view::npos) return {};
-  std::string_view rest = trim(value.substr(semicolon + 1));
+  std::string_view rest = trim(value);
+  const auto time = rest.find_first_not_of("0123456789.");
+  if (time == 0 || time == std::string_view::npos) return {};
+  rest = trim(rest.substr(time));
+  if (rest.empty() || (rest.front() != ';' && rest.front() != ',')) return {};
+  rest = trim(rest.substr(1));
   if (!istarts_with(rest, "url")) return {};
   rest = trim(rest.substr(3));
   if (rest.empty() || rest.front() != '=') return {};
   rest = trim(rest.substr(1));
-  if (rest.size() >= 2 && (rest.front() == '"' || rest.front() == '\'') && rest.back() == rest.front())
-    rest = rest.substr(1, rest.size() - 2);
+  if (!rest.empty() && (rest.front() == '"' || rest.front() == '\'')) {
+    const auto close = rest.find(rest.front(), 1);
+    rest = rest.substr(1, close == std::string_view::npos ? close : close - 1);
+  }
   return rest;
 }
 
@@ -51,7 +57,7 @@ std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_vie
     if (rewrite->empty()) settings.bad("rewrite", "needs location, html or both: else no URL gets a token");
   }
   out->seals = true;
-  out->url_secrets = {{out->style, out->name}};
+  out->url_secrets = out->own_parameters = {{out->style, out->name}};
   return out;
 }
 
@@ -66,7 +72,8 @@ class UrlRewriteAffinity final : public Affinity {
   Family family() const noexcept override { return Family::issued; }
 
   Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const override {
-    const UrlParameter p = find_url_parameter(request.target, settings_.style, settings_.name);
+    const UrlParameter p =
+        find_url_parameter(request.target, settings_.style, settings_.name, UrlForm::target);
     if (!p) return NoHint{};
     const auto outcome = sealer_.open(p.value, scratch);
     if (outcome.cause != Cause::none) return NoHint{outcome.cause};
@@ -82,8 +89,7 @@ class UrlRewriteAffinity final : public Affinity {
     for (std::size_t i = 0; i < request.fields.size(); ++i) {
       const Field& f = request.fields[i];
       if (f.known != Known::referer) continue;
-      if (const auto clean = bare(f.value); clean.size() != f.value.size())
-        edits.fields.push_back({i, clean});
+      if (const auto clean = bare(f.value); clean.size() != f.value.size()) edits.edit_field(i, clean);
     }
     edits.identity_coding = edits.identity_coding || settings_.html;
   }
@@ -103,7 +109,7 @@ class UrlRewriteAffinity final : public Affinity {
         marked = mark_field(marker, response.fields[i], i, edits) || marked;
     if (!marked) return;
     edits.make_private = true;
-    edits.lines.append("Referrer-Policy: same-origin\r\n");
+    keep_referrer_inside(response, edits);
     if (!html) return;
     edits.other_body = true;
     for (std::size_t i = 0; i < response.fields.size(); ++i) {  // each client's page is another one now
@@ -143,7 +149,8 @@ class UrlRewriteAffinity final : public Affinity {
   /// The client's own token while it is true, so that its URLs stay the same; else a new one.
   std::string token_for(const RequestView& request, const Served& served, CryptoScratch& scratch,
                         Clock::Wall now) const {
-    const UrlParameter p = find_url_parameter(request.target, settings_.style, settings_.name);
+    const UrlParameter p =
+        find_url_parameter(request.target, settings_.style, settings_.name, UrlForm::target);
     const bool fresh =
         served.begun || served.changed || served.refresh || needs_refresh(served.binding, session_, now);
     if (p && !fresh) return std::string(p.value);
@@ -154,7 +161,7 @@ class UrlRewriteAffinity final : public Affinity {
     return token;
   }
 
-  static bool mark_field(const UrlMarker& marker, const Field& f, std::size_t index, ResponseEdits& edits) {
+  static bool mark_field(UrlMarker& marker, const Field& f, std::size_t index, ResponseEdits& edits) {
     if (!carries_links(f.known)) return false;
     std::string value;
     bool marked = false;
@@ -173,7 +180,7 @@ class UrlRewriteAffinity final : public Affinity {
   }
 
   /// Link: <URL>; rel=next, <URL>... (RFC 8288 3). A '<' inside a quoted parameter begins no URL.
-  static bool mark_link(const UrlMarker& marker, std::string_view field, std::string& out) {
+  static bool mark_link(UrlMarker& marker, std::string_view field, std::string& out) {
     bool marked = false, quoted = false;
     for (std::size_t i = 0; i < field.size(); ++i) {
       const char c = field[i];

@@ -1,5 +1,9 @@
 #include "affinity/url_token.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "affinity/seal.h"
 #include "util/text.h"
 
 namespace remora {
@@ -13,15 +17,17 @@ struct Parts {
   std::size_t path_begin = 0, path_end = 0, query_begin = 0, query_end = 0;
 };
 
-Parts parts_of(std::string_view url) noexcept {
+Parts parts_of(std::string_view url, UrlForm form) noexcept {
   Parts p;
-  // The authority of an absolute or network-path reference is no path.
   const auto hash = std::min(url.find('#'), url.size());
-  auto query = std::min(url.substr(0, hash).find('?'), hash);
-  const auto slashes = url.substr(0, query).find("//");
-  if (slashes != std::string_view::npos && slashes == url.find('/') &&
-      (slashes == 0 || url[slashes - 1] == ':'))
-    p.path_begin = std::min(url.find('/', slashes + 2), query);
+  const auto query = std::min(url.substr(0, hash).find('?'), hash);
+  if (form == UrlForm::reference || url.empty() || url.front() != '/') {
+    // The authority of an absolute or network-path reference is no path.
+    const auto slashes = url.substr(0, query).find("//");
+    if (slashes != std::string_view::npos && slashes == url.find('/') &&
+        (slashes == 0 || url[slashes - 1] == ':'))
+      p.path_begin = std::min(url.find('/', slashes + 2), query);
+  }
   p.path_end = query;
   p.query_begin = query < hash ? query + 1 : hash;
   p.query_end = hash;
@@ -47,78 +53,136 @@ bool same_authority(std::string_view a, std::string_view b, bool secure) noexcep
   return x.port == y.port || (default_port(x.port, secure) && default_port(y.port, secure));
 }
 
-bool scheme_char(char c) noexcept {
-  return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+/// Calls `f(style, begin, end)` with each parameter, from the beginning: `begin` is where its name may begin
+/// (after ';' in the path, after '?' or '&' in the query), `end` where its value ends.
+template <class F>
+void for_each_parameter(std::string_view url, const Parts& p, F f) {
+  const std::string_view path = url.substr(0, p.path_end), query = url.substr(0, p.query_end);
+  for (auto at = path.find(';', p.path_begin); at != std::string_view::npos;) {
+    const auto end = std::min(path.find_first_of(";/", at + 1), path.size());
+    f(UrlStyle::path, at + 1, end);
+    at = end < path.size() && path[end] == ';' ? end : path.find(';', end);
+  }
+  if (p.query_begin >= p.query_end) return;
+  for (std::size_t at = p.query_begin;;) {
+    const auto end = std::min(query.find('&', at), query.size());
+    f(UrlStyle::query, at, end);
+    if (end == query.size()) return;
+    at = end + 1;
+  }
+}
+
+bool has_name(std::string_view parameter, std::string_view name) noexcept {
+  return parameter.size() > name.size() && parameter[name.size()] == '=' && parameter.starts_with(name);
+}
+
+/// A URL that is copied only if something in it changes.
+class Edited {
+ public:
+  Edited(std::string_view url, TextArena& arena) : url_(url), arena_(arena) {}
+  /// `from` never lies before the last `to`.
+  void replace(std::size_t from, std::size_t to, std::string_view text) {
+    if (out_ == nullptr) out_ = &arena_.scratch();
+    out_->append(url_.substr(copied_, from - copied_)).append(text);
+    copied_ = to;
+  }
+  std::string_view result() {
+    if (out_ == nullptr) return url_;
+    out_->append(url_.substr(copied_));
+    return arena_.join(*out_);
+  }
+
+ private:
+  const std::string_view url_;
+  TextArena& arena_;
+  std::string* out_ = nullptr;
+  std::size_t copied_ = 0;
+};
+
+/// The URL without the parameters that `drop(style, parameter)` wants gone.
+template <class F>
+std::string_view without(std::string_view url, TextArena& arena, F drop) {
+  Edited out(url, arena);
+  bool mark_dropped = false;  // the '?' went with the first parameter: the next one's '&' takes its place
+  for_each_parameter(url, parts_of(url, UrlForm::target),
+                     [&](UrlStyle style, std::size_t at, std::size_t end) {
+                       const bool query = style == UrlStyle::query;
+                       if (drop(style, url.substr(at, end - at))) {
+                         mark_dropped = mark_dropped || (query && url[at - 1] == '?');
+                         out.replace(at - 1, end, {});
+                       } else if (query && std::exchange(mark_dropped, false)) {
+                         out.replace(at - 1, at, "?");
+                       }
+                     });
+  return out.result();
+}
+
+/// The URL with the values of the parameters masked that `secret(style, parameter)` says carry something.
+template <class F>
+std::string_view mask(std::string_view url, TextArena& arena, F secret) {
+  Edited out(url, arena);
+  for_each_parameter(url, parts_of(url, UrlForm::target),
+                     [&](UrlStyle style, std::size_t at, std::size_t end) {
+                       const std::string_view parameter = url.substr(at, end - at);
+                       if (secret(style, parameter)) out.replace(at + parameter.find('=') + 1, end, "***");
+                     });
+  return out.result();
+}
+
+bool is_one_of(std::span<const UrlSecret> names, UrlStyle style, std::string_view parameter) noexcept {
+  return std::any_of(names.begin(), names.end(),
+                     [&](const UrlSecret& s) { return s.style == style && has_name(parameter, s.name); });
 }
 
 }  // namespace
 
-UrlParameter find_url_parameter(std::string_view url, UrlStyle style, std::string_view name) noexcept {
-  const Parts p = parts_of(url);
-  const bool path = style == UrlStyle::path;
-  const std::size_t begin = path ? p.path_begin : p.query_begin, end = path ? p.path_end : p.query_end;
+UrlParameter find_url_parameter(std::string_view url, UrlStyle style, std::string_view name,
+                                UrlForm form) noexcept {
   UrlParameter found;
-  for (std::size_t at = begin; at < end;) {
-    // `at` is where a parameter's name may begin: after ';' in a path, after '?' or '&' in a query.
-    if (path) {
-      at = url.find(';', at);
-      if (at >= end) break;
-      ++at;
-    }
-    const auto rest = url.substr(at, end - at);
-    if (rest.size() > name.size() && rest.substr(0, name.size()) == name && rest[name.size()] == '=') {
-      const auto stop = std::min(rest.find_first_of(path ? ";/" : "&"), rest.size());
-      found.value = rest.substr(name.size() + 1, stop - name.size() - 1);
-      found.begin = at - 1;  // with ';', '?' or '&'
-      found.end = at + stop;
-      // The first of several in a query: '?' stays, the '&' behind it goes.
-      if (!path && url[at - 1] == '?' && found.end < end) {
-        found.begin = at;
-        ++found.end;
-      }
-      at += stop;
-    }
-    if (!path) {
-      const auto amp = url.find('&', at);
-      if (amp >= end) break;
-      at = amp + 1;
-    }
-  }
+  for_each_parameter(url, parts_of(url, form), [&](UrlStyle where, std::size_t at, std::size_t end) {
+    if (where == style && has_name(url.substr(at, end - at), name))
+      found = {url.substr(at + name.size() + 1, end - at - name.size() - 1), true};
+  });
   return found;
 }
 
 std::string_view without_url_parameter(std::string_view url, UrlStyle style, std::string_view name,
                                        TextArena& arena) {
-  constexpr int most = 8;  // more is nobody's link; the rest is treated as what it is, unknown text
-  for (int i = 0; i < most; ++i) {
-    const UrlParameter p = find_url_parameter(url, style, name);
-    if (!p) break;
-    url = arena.join(url.substr(0, p.begin), url.substr(p.end));
-  }
-  return url;
+  return without(url, arena, [&](UrlStyle where, std::string_view parameter) {
+    return where == style && has_name(parameter, name);
+  });
+}
+
+std::string_view without_url_tokens(std::string_view url, std::span<const UrlSecret> names,
+                                    TextArena& arena) {
+  return without(url, arena, [&](UrlStyle style, std::string_view parameter) {
+    return is_one_of(names, style, parameter) && has_token_form(parameter.substr(parameter.find('=') + 1));
+  });
+}
+
+std::string_view mask_url_parameters(std::string_view url, std::span<const UrlSecret> names,
+                                     TextArena& arena) {
+  if (names.empty()) return url;
+  return mask(url, arena,
+              [&](UrlStyle style, std::string_view parameter) { return is_one_of(names, style, parameter); });
 }
 
 std::string_view mask_url_parameter(std::string_view url, UrlStyle style, std::string_view name,
                                     TextArena& arena) {
-  // Taken apart from the end: what is masked already is not looked at again.
-  std::string_view rest = url, done;
-  for (UrlParameter p = find_url_parameter(rest, style, name); p; p = find_url_parameter(rest, style, name)) {
-    const auto at = static_cast<std::size_t>(p.value.data() - rest.data());
-    done = arena.join("***", rest.substr(at + p.value.size()), done);
-    rest = rest.substr(0, at - name.size() - 1);
-    done = arena.join(name, "=", done);
-  }
-  return done.empty() ? url : arena.join(rest, done);
+  return mask(url, arena, [&](UrlStyle where, std::string_view parameter) {
+    return where == style && has_name(parameter, name);
+  });
 }
 
 UrlPlace place_for_parameter(std::string_view url, UrlStyle style) noexcept {
-  const Parts p = parts_of(url);
+  const Parts p = parts_of(url, UrlForm::reference);
   if (style == UrlStyle::path) return {p.path_end, ";"};
   if (p.path_end == p.query_end) return {p.path_end, "?"};  // no query yet
   return {p.query_end, p.query_begin == p.query_end ? "" : "&"};
 }
 
-UrlReference classify_reference(std::string_view r, const UrlBase& base) {
+UrlReference classify_reference(std::string_view r, const UrlBase& base) noexcept {
+  using Form = UrlReference::Form;
   UrlReference out;
   const auto stop = std::min(r.find_first_of("?#"), r.size());
   const std::string_view front = r.substr(0, stop);
@@ -126,35 +190,47 @@ UrlReference classify_reference(std::string_view r, const UrlBase& base) {
     if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f) return out;
   if (front.find('\\') != std::string_view::npos) return out;
 
-  std::string_view path = front;
+  out.path = front;
   const auto colon = front.find(':');
   if (colon != std::string_view::npos && colon < front.find('/')) {
     // A scheme, or a first segment with a colon; both only matter if it is ours.
-    for (const char c : front.substr(0, colon))
-      if (!scheme_char(c)) return out;
     if (!iequals(front.substr(0, colon), base.secure ? "https" : "http")) return out;
-    path.remove_prefix(colon + 1);
-    if (path.substr(0, 2) != "//") return out;
+    out.path.remove_prefix(colon + 1);
+    if (!out.path.starts_with("//")) return out;
   }
-  if (path.substr(0, 2) == "//") {
-    path.remove_prefix(2);
-    const auto end = std::min(path.find('/'), path.size());
-    const std::string_view authority = path.substr(0, end);
-    if (authority.find('@') != std::string_view::npos || !same_authority(authority, base.host, base.secure))
+  if (out.path.starts_with("//")) {
+    out.path.remove_prefix(2);
+    const auto end = std::min(out.path.find('/'), out.path.size());
+    const std::string_view authority = out.path.substr(0, end);
+    // Browsers take any number of slashes before the host: "///h" names the host `h`.
+    if (authority.empty() || authority.find('@') != std::string_view::npos ||
+        !same_authority(authority, base.host, base.secure))
       return out;
-    path.remove_prefix(end);
-    out.path = path.empty() ? "/" : std::string(path);
-  } else if (path.empty()) {
-    out.query_only = stop < r.size() && r[stop] == '?';
-    out.same_document = !out.query_only;
-    out.path = base.path;
-  } else if (path.front() == '/') {
-    out.path = path;
+    out.path.remove_prefix(end);
+    if (out.path.empty()) out.path = "/";
+    out.form = Form::absolute;
+  } else if (front.empty()) {
+    out.form = stop < r.size() && r[stop] == '?' ? Form::query_only : Form::same_document;
   } else {
-    out.path = std::string(base.path.substr(0, base.path.rfind('/') + 1)).append(path);
+    out.form = front.front() == '/' ? Form::rooted : Form::relative;
   }
   out.kind = UrlReference::Kind::same_origin;
   return out;
+}
+
+int dots(std::string_view segment) noexcept {
+  int count = 0;
+  while (!segment.empty() && count < 3) {
+    const bool escaped = istarts_with(segment, "%2e");
+    if (!escaped && segment.front() != '.') return 0;
+    segment.remove_prefix(escaped ? 3 : 1);
+    ++count;
+  }
+  return count < 3 ? count : 0;
+}
+
+bool ends_in_dots(std::string_view path) noexcept {
+  return dots(path.substr(path.rfind('/') + 1)) > 0;
 }
 
 }  // namespace remora

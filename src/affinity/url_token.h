@@ -3,29 +3,41 @@
 // `path` style is a parameter of a path segment (`/a;NAME=VALUE?q`), `query` style one of the query.
 #pragma once
 
-#include <string>
+#include <cstdint>
+#include <span>
 #include <string_view>
 
-#include "remora/config.h"
+#include "remora/affinity_kind.h"
 #include "util/arena.h"
 
 namespace remora {
 
-/// A parameter where it stands in a URL; `end == 0`: there is none.
+/// A parameter where it stands in a URL.
 struct UrlParameter {
   std::string_view value;
-  std::size_t begin = 0, end = 0;  // of what has to go to be rid of it, separator included
-  explicit operator bool() const noexcept { return end != 0; }
+  bool found = false;
+  explicit operator bool() const noexcept { return found; }
 };
 
-/// The last parameter of that name (a page may have been reached through several links).
-UrlParameter find_url_parameter(std::string_view url, config::UrlStyle style, std::string_view name) noexcept;
+/// Whether `//a` begins with a host (a reference, RFC 3986 4.2) or is a path (the target of a request).
+enum class UrlForm : std::uint8_t { reference, target };
 
-/// The URL without all of them; `url` itself when there are none.
+/// The last parameter of that name (a page may have been reached through several links).
+UrlParameter find_url_parameter(std::string_view url, config::UrlStyle style, std::string_view name,
+                                UrlForm form = UrlForm::reference) noexcept;
+
+// Of targets of requests and of absolute URLs: what begins with a slash is a path. One pass over the URL
+// each, and at most one copy of it.
+
+/// The URL without all parameters of that name; `url` itself when there are none.
 std::string_view without_url_parameter(std::string_view url, config::UrlStyle style, std::string_view name,
                                        TextArena& arena);
+/// The URL without parameters of these names whose value has the form of a sealed token (affinity/seal.h).
+std::string_view without_url_tokens(std::string_view url, std::span<const UrlSecret> names, TextArena& arena);
 
-/// The URL with their values replaced by `***`, for logs.
+/// The URL with the values of these parameters replaced by `***`, for logs.
+std::string_view mask_url_parameters(std::string_view url, std::span<const UrlSecret> names,
+                                     TextArena& arena);
 std::string_view mask_url_parameter(std::string_view url, config::UrlStyle style, std::string_view name,
                                     TextArena& arena);
 
@@ -36,25 +48,41 @@ struct UrlPlace {
 };
 UrlPlace place_for_parameter(std::string_view url, config::UrlStyle style) noexcept;
 
-/// Where the requests come from that URLs in a response are seen against.
+/// The origin that URLs in a response are seen against.
 struct UrlBase {
   bool secure = false;
   std::string_view host;  // with port, as the client sent it
-  std::string_view path;  // of the document
 };
 
 /// What a URL reference of a response refers to, as far as tokens care.
 struct UrlReference {
   enum class Kind {
     elsewhere,   // another origin, another scheme, or nothing that we understand: hands off
-    same_origin  // `path` says where
+    same_origin  // for a relative reference: as far as its base is
   } kind = Kind::elsewhere;
-  std::string path;            // resolved against the base, dot segments not removed
-  bool same_document = false;  // empty or only a fragment
-  bool query_only = false;     // "?x": the document's own path with another query
+  enum class Form {
+    absolute,      // names our origin: "http://h/a", "//h/a"
+    rooted,        // "/a"
+    relative,      // "a", "../a"
+    query_only,    // "?x": the document's own path with another query
+    same_document  // empty or only a fragment
+  } form = Form::same_document;
+  std::string_view path;  // of the reference; "/" for an absolute one without a path
 };
-/// Strict where browsers are lenient: a reference with a backslash, a control character or user information
-/// is never ours, because a browser may read it as another origin (WHATWG URL 4.4).
-UrlReference classify_reference(std::string_view reference, const UrlBase& base);
+/// Strict where browsers are lenient: a reference with a backslash, a control character, user information or
+/// an empty host is never ours, because a browser may read it as another origin (WHATWG URL 4.4).
+UrlReference classify_reference(std::string_view reference, const UrlBase& base) noexcept;
+
+/// Whether a browser reads a text that begins like this as `//host`: no path may be written as a reference
+/// then.
+constexpr bool begins_with_host(std::string_view reference) noexcept {
+  const auto slash = [](char c) { return c == '/' || c == '\\'; };
+  return reference.size() >= 2 && slash(reference[0]) && slash(reference[1]);
+}
+
+/// The last segment of a path is `.` or `..`, escaped or not: what is appended to it needs a slash before.
+bool ends_in_dots(std::string_view path) noexcept;
+/// 1 for `.`, 2 for `..`, escaped or not; else 0.
+int dots(std::string_view segment) noexcept;
 
 }  // namespace remora

@@ -6,27 +6,11 @@
 #include <ctime>
 #include <iterator>
 
+#include "util/escape.h"
+
 namespace remora {
 
 namespace {
-
-/// Quotes, backslashes, controls and bytes that are not ASCII cannot break a line or fake another.
-void append_escaped(std::string& out, std::string_view text, bool json) {
-  static constexpr char digits[] = "0123456789abcdef";
-  for (const char c : text) {
-    const auto u = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (u < ' ' || u >= 0x7f) {
-      out += json ? "\\u00" : "\\x";
-      out += digits[u >> 4];
-      out += digits[u & 15];
-    } else {
-      out += c;
-    }
-  }
-}
 
 double millis(std::chrono::nanoseconds t) {
   return std::chrono::duration<double, std::milli>(t).count();
@@ -41,31 +25,36 @@ std::string format_date(std::int64_t second) {
   return std::string(text, n);
 }
 
-std::string_view or_dash(std::string_view s) {
-  return s.empty() ? "-" : s;
-}
-
 }  // namespace
 
+// What stands between quotes is escaped; each word behind it is one word, or quoted too. So a line can be
+// taken apart again, and nothing from outside can look like another field.
 void format_combined(const AccessEntry& e, std::string_view date, std::string& out) {
   char address[48];
+  const auto word = [&](std::string_view name, std::string_view value) {
+    out.append(name);
+    append_word(out, value);
+  };
   out.append(address, e.client.format(address)).append(" - - [").append(date).append("] \"");
-  append_escaped(out, e.method, false);
+  append_escaped_part(out, e.method);
   out += ' ';
-  append_escaped(out, e.target, false);
+  append_escaped_part(out, e.target);
   fmt::format_to(std::back_inserter(out), " HTTP/1.{}\" {} {} \"", e.minor, e.status, e.bytes);
-  append_escaped(out, or_dash(e.referer), false);
+  append_escaped(out, e.referer);
   out += "\" \"";
-  append_escaped(out, or_dash(e.user_agent), false);
+  append_escaped(out, e.user_agent);
   out += "\" host=\"";
-  append_escaped(out, or_dash(e.host), false);
-  fmt::format_to(std::back_inserter(out),
-                 "\" id={} pool={} backend={} affinity={} reason={} epoch={} attempts={}",
-                 or_dash(e.request_id), or_dash(e.pool), or_dash(e.backend), or_dash(e.affinity),
-                 to_string(e.reason), e.epoch, e.attempts);
+  append_escaped(out, e.host);
+  out += '"';
+  word(" id=", e.request_id);
+  word(" pool=", e.pool);
+  word(" backend=", e.backend);
+  word(" affinity=", e.affinity);
+  fmt::format_to(std::back_inserter(out), " reason={} epoch={} attempts={}", to_string(e.reason), e.epoch,
+                 e.attempts);
   if (e.cause != Cause::none && e.cause != Cause::absent)
     fmt::format_to(std::back_inserter(out), " cause={}", to_string(e.cause));
-  if (!e.failure.empty()) fmt::format_to(std::back_inserter(out), " failure={}", e.failure);
+  if (!e.failure.empty()) word(" failure=", e.failure);
   fmt::format_to(std::back_inserter(out), " queue={:.3f} connect={:.3f} first={:.3f} total={:.3f}\n",
                  millis(e.queue), millis(e.connect), millis(e.first_byte), millis(e.total));
 }
@@ -75,7 +64,7 @@ void format_json(const AccessEntry& e, std::string& out) {
   const std::string_view client(address, e.client.format(address));
   const auto text = [&](std::string_view name, std::string_view value) {
     out.append(",\"").append(name).append("\":\"");
-    append_escaped(out, value, true);
+    append_json_escaped(out, value);
     out += '"';
   };
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(e.when.time_since_epoch()).count();

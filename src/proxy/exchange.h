@@ -149,6 +149,8 @@ class Exchange final : private UrlScope {
   bool has_sessions() const noexcept;
   RequestView view() const noexcept;
   bool leads_here(std::string_view path) const override;
+  std::string as_routed(std::string_view path) const override;
+  std::size_t deciding_bytes() const noexcept override;
   Moment moment() const noexcept;
   SessionCounts& counts() const noexcept;
   LoadBalancer& balancer() const noexcept { return *snapshot_->balancers[pool_index_]; }
@@ -169,6 +171,7 @@ class Exchange final : private UrlScope {
   bool is_outdated() const;
   bool obey(Control control, const ResponseView& response);
   void learn(const ResponseView& response);
+  bool may_get_cookie() const noexcept;
   void mark(const ResponseView& response);
   void touch_session();
   Clock::Steady next_touch() const noexcept;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "affinity/kinds.h"
 #include "http/target.h"
 #include "proxy/exchange.h"
 #include "util/text.h"
@@ -35,14 +36,22 @@ RequestView Exchange::view() const noexcept {
 
 /// A URL of this origin leads to this pool: it may carry the pool's token.
 bool Exchange::leads_here(std::string_view path) const {
+  const RouteView* route =
+      snapshot_->shared->router->match(request_.host, as_routed(path), "GET", request_.fields);
+  return route != nullptr && std::any_of(route->targets.begin(), route->targets.end(),
+                                         [&](const auto& t) { return t.pool == pool_index_; });
+}
+
+std::string Exchange::as_routed(std::string_view path) const {
   std::string normal;
   normalise_path(path, normal);
   TextArena arena;
-  const Snapshot& shared = *snapshot_->shared;
-  const RouteView* route =
-      shared.router->match(request_.host, routed_path(shared, normal, arena), "GET", request_.fields);
-  return route != nullptr && std::any_of(route->targets.begin(), route->targets.end(),
-                                         [&](const auto& t) { return t.pool == pool_index_; });
+  const std::string_view routed = routed_path(*snapshot_->shared, normal, arena);
+  return routed.size() == normal.size() ? normal : std::string(routed);
+}
+
+std::size_t Exchange::deciding_bytes() const noexcept {
+  return snapshot_->shared->router->deciding_bytes();
 }
 
 Recognised Exchange::recognise_in(const PoolView& pool) {
@@ -83,6 +92,7 @@ void Exchange::find_session() {
 /// What was found is what counts from now on. False: it is answered here.
 bool Exchange::accept_session() {
   for (const auto& kind : pool_->affinity) kind->conceal(view(), request_edits_);
+  snapshot_->shared->foreign_tokens[pool_index_].conceal(view(), request_edits_);
   timeouts_ = pool_->config.timeouts;
   const config::RouteTimeouts& own = route_->config.timeouts;
   timeouts_.connect = own.connect.value_or(timeouts_.connect);
@@ -116,10 +126,11 @@ SessionCounts& Exchange::counts() const noexcept {
 void Exchange::mark_session() {
   const SessionFields said = read_session_fields(response_.fields);
   member_->backend->note_generation(said.generation);
-  if (served_.reason == Reason::none) return;
+  const bool token_in_url = !request_edits_.target.empty();
+  if (served_.reason == Reason::none && !token_in_url) return;
 
   const std::uint64_t generation = member_->backend->generation.load(std::memory_order_relaxed);
-  if (served_.binding.generation == 0 && generation != 0) {
+  if (served_.reason != Reason::none && served_.binding.generation == 0 && generation != 0) {
     served_.binding.generation = generation;
     served_.refresh = true;
   }
@@ -129,6 +140,8 @@ void Exchange::mark_session() {
   response.shared_cacheable = shared_cacheable(response_.fields);
   response.has_body = response_.framing.kind != Framing::Kind::none && request_.method != Method::head;
 
+  if (token_in_url) keep_referrer_inside(response, response_edits_);
+  if (served_.reason == Reason::none) return;
   if (is_outdated()) return;  // a late answer of a previous backend has no say
   if (!state_note_.empty()) worker_.memory->handed.answered(served_.binding.id, served_.binding.epoch);
   if (obey(said.control, response)) return;
@@ -175,6 +188,8 @@ bool Exchange::obey(Control control, const ResponseView& response) {
       if (pool_store() != nullptr) keep_.bind = keep_.renames = is_named();
       if (keeps_state()) keep_.renewed = old;
       b.id = new_session_id();
+      // The app knows its session by the former id: the first request with the new one brings the state along.
+      if (keeps_state()) memory.handed.begin(b.id, b.epoch, moment());
       if (recognised_.learned) {
         memory.learned.forget(recognised_.key, old);
         memory.learned.bind(recognised_.key, b, pool_->number, lifetimes, moment());
@@ -233,6 +248,16 @@ void Exchange::learn(const ResponseView& response) {
   counts().count(known ? SessionEvent::replaced : SessionEvent::bound);
 }
 
+/// A session that came in a URL becomes a cookie only where the browser says that our own page led there, or
+/// is too old to say: a link from elsewhere may hold its sender's session, and the reader would stay in it.
+/// An id that was just renewed is the reader's alone.
+bool Exchange::may_get_cookie() const noexcept {
+  if (!(served_.binding.id == recognised_.binding.id)) return true;
+  return std::all_of(request_.fields.begin(), request_.fields.end(), [](const Field& f) {
+    return !iequals(f.name, "sec-fetch-site") || iequals(f.value, "same-origin");
+  });
+}
+
 void Exchange::mark(const ResponseView& response) {
   const auto& kinds = pool_->affinity;
   const bool by_issued =
@@ -244,7 +269,10 @@ void Exchange::mark(const ResponseView& response) {
     any_issued = any_issued || kinds[i]->family() == Family::issued;
     Served served = served_;
     // A second carrier beside the one that brought the session, until it comes back.
-    if (by_issued && i != recognised_.kind && !recognised_.came_by_cookie) served.begun = true;
+    if (by_issued && i != recognised_.kind && !recognised_.came_by_cookie) {
+      if (!may_get_cookie()) continue;
+      served.begun = true;
+    }
     kinds[i]->mark(view(), served, response, worker_.scratch, wall_now(), response_edits_);
   }
   if (response_edits_.body)

@@ -56,6 +56,7 @@ Router::Router(const std::vector<config::Route>& routes, const std::vector<std::
     if (!route.pool.empty()) view.targets.push_back({index_of(route.pool), 1});
     for (const auto& [pool, weight] : route.split) view.targets.push_back({index_of(pool), weight});
     for (const auto& t : view.targets) view.weight_sum += t.weight;
+    deciding_bytes_ = std::max(deciding_bytes_, route.path.size() + 1);  // and the slash behind it
     routes_.push_back(std::move(view));
   }
   std::sort(routes_.begin(), routes_.end(), more_specific);

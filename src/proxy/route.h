@@ -40,8 +40,12 @@ class Router {
   const RouteView* match(std::string_view host, std::string_view path, std::string_view method,
                          std::span<const Field> fields) const noexcept;
 
+  /// No byte of a path behind these has a say: routes compare its beginning.
+  std::size_t deciding_bytes() const noexcept { return deciding_bytes_; }
+
  private:
   std::vector<RouteView> routes_;  // most specific first
+  std::size_t deciding_bytes_ = 1;
 };
 
 /// Fills a redirect's template: {scheme} {host} {uri} {path} {query}. Values are as the client sent them;

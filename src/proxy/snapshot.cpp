@@ -13,9 +13,7 @@ std::string_view routed_path(const Snapshot& snapshot, std::string_view path, Te
 }
 
 std::string_view masked_url(const Snapshot& snapshot, std::string_view url, TextArena& arena) {
-  for (const UrlSecret& secret : snapshot.url_secrets)
-    url = mask_url_parameter(url, secret.style, secret.name, arena);
-  return url;
+  return mask_url_parameters(url, snapshot.url_secrets, arena);
 }
 
 }  // namespace remora

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "affinity/foreign_tokens.h"
 #include "auth/verifier.h"
 #include "net/tls.h"
 #include "pool/pool_view.h"
@@ -46,6 +47,7 @@ struct Snapshot {
   std::vector<std::shared_ptr<const ListenerView>> listeners;
   std::vector<std::size_t> serving;  // the slots of the configuration's listeners, in its order
   std::vector<UrlSecret> url_secrets;
+  std::vector<ForeignTokens> foreign_tokens;  // of pools: what the others' clients may bring along
   std::vector<std::shared_ptr<const JwtVerifier>> verifiers;
   std::vector<std::string> claim_headers;  // what verifiers forward, and no client may send
 };

@@ -12,6 +12,8 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "util/escape.h"
+
 namespace remora {
 
 namespace {
@@ -53,26 +55,23 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
   int fd_;
 };
 
-/// The message as the inside of a JSON string.
-class JsonText final : public spdlog::custom_flag_formatter {
+/// The message, which may quote what backends, stores, name servers and files say: one line, and nothing that
+/// a terminal obeys. In JSON the inside of a string.
+class Message final : public spdlog::custom_flag_formatter {
  public:
+  explicit Message(bool json) : json_(json) {}
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
-    static constexpr char digits[] = "0123456789abcdef";
-    for (const char c : message.payload) {
-      const auto u = static_cast<unsigned char>(c);
-      if (c == '"' || c == '\\') {
-        out.push_back('\\');
-        out.push_back(c);
-      } else if (u < ' ') {
-        for (const char e : {'\\', 'u', '0', '0', digits[u >> 4], digits[u & 15]}) out.push_back(e);
-      } else {
-        out.push_back(c);
-      }
-    }
+    std::string text;
+    (json_ ? append_json_printable : append_printable)(text,
+                                                       {message.payload.data(), message.payload.size()});
+    out.append(text.data(), text.data() + text.size());
   }
   std::unique_ptr<spdlog::custom_flag_formatter> clone() const override {
-    return std::make_unique<JsonText>();
+    return std::make_unique<Message>(json_);
   }
+
+ private:
+  const bool json_;
 };
 
 std::shared_ptr<DescriptorSink>& sink() {
@@ -93,14 +92,12 @@ void set_up_log(const config::Log& log) {
   sink() = std::make_shared<DescriptorSink>(log.output);
   auto logger = std::make_shared<spdlog::logger>("remora", sink());
   logger->set_level(level_of(log.level));
-  if (log.format == config::LogFormat::json) {
-    auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-    formatter->add_flag<JsonText>('*').set_pattern(
-        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})");
-    logger->set_formatter(std::move(formatter));
-  } else {
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %-5l %v", spdlog::pattern_time_type::utc);
-  }
+  const bool json = log.format == config::LogFormat::json;
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+  formatter->add_flag<Message>('*', json).set_pattern(
+      json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})"
+           : "%Y-%m-%dT%H:%M:%S.%eZ %-5l %*");
+  logger->set_formatter(std::move(formatter));
   spdlog::set_default_logger(std::move(logger));
 }
 

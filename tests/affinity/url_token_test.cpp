@@ -68,7 +68,7 @@ std::string marked(UrlStyle style, std::string_view reference, bool secure = fal
   request.secure = secure;
   request.host = "shop.example:8080";
   request.scope = &scope;
-  const UrlMarker marker(request, "/dir/page?x=1", style, "s", "T");
+  UrlMarker marker(request, "/dir/page?x=1", style, "s", "T");
   std::string out;
   return marker.append(reference, out) ? out : "-";
 }
@@ -120,7 +120,7 @@ TEST(UrlMarker, DefaultPortsAreTheSameOrigin) {
   RequestView request;
   request.secure = true;
   request.host = "a.example";
-  const UrlMarker marker(request, "/", path, "s", "T");
+  UrlMarker marker(request, "/", path, "s", "T");
   std::string out;
   EXPECT_TRUE(marker.append("https://a.example:443/x", out));
   EXPECT_FALSE(marker.append("https://a.example:80/x", out));

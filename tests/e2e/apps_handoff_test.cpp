@@ -88,6 +88,38 @@ TEST_P(AppsHandOff, AHundredUsersOutliveAServer) {
   std::filesystem::remove_all(folder);
 }
 
+// Session fixation: an id that somebody knew before a login must not be the one that is logged in.
+TEST_P(AppsHandOff, ALoginLeavesTheFormerIdBehind) {
+  find_node_modules();
+  const std::string folder = make_folder();
+  const int port = free_port();
+  std::vector<std::string> command = GetParam().framework.command;
+  command.insert(command.end(), {"app", std::to_string(port), REMORA_SOURCE_DIR "/config/examples"});
+  std::string store;
+  if (GetParam().framework.by_call) {
+    command.push_back(folder + "/api");
+    store = "session_api: unix:" + folder + "/api\n";
+  }
+  std::unique_ptr<RedisServer> redis;
+  if (GetParam().redis) {
+    redis = std::make_unique<RedisServer>();
+    store += "store: {kind: redis, index_key: {env: REMORA_TEST_KEY}, redis: {nodes: [\"redis://127.0.0.1:" +
+             std::to_string(redis->port()) + "\"]}}\n";
+  }
+  Process app(command, folder + "/app");
+  ASSERT_TRUE(app.wait_for_port(port));
+  const Remora remora(simple_config({"127.0.0.1:" + std::to_string(port)},
+                                    "affinity: cookie\nsession: {state: {save: sync}}\n", "",
+                                    store + "log: {access: off}\n"));
+  Browser victim;
+  ASSERT_EQ(victim.get(remora.port(), "/").body, "logged out");
+  Browser attacker = victim;  // knows the cookie, because it planted it
+  EXPECT_EQ(victim.get(remora.port(), "/login?said=victim").body, "victim");
+  EXPECT_EQ(attacker.get(remora.port(), "/").body, "logged out");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(victim.get(remora.port(), "/").body, "victim");
+  std::filesystem::remove_all(folder);
+}
+
 TEST(ExpressSession, IsRegeneratedDestroyedAndNeverAnotherUsers) {
   find_node_modules();
   const std::string folder = make_folder();

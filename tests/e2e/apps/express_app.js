@@ -24,11 +24,17 @@ app.get('/set', (req, res) => {
   answer(req, res);
 });
 app.get('/login', (req, res, next) => {
-  const said = req.session.said;
+  if (req.renewSession) {
+    req.session.said = req.query.said;
+    req.renewSession();
+    return answer(req, res);
+  }
+  const said = req.query.said || req.session.said;
   req.session.regenerate((error) => {
     if (error) return next(error);
     req.session.said = said;
     req.session.cookie.maxAge = 2000;
+    req.renewRemoraSession();
     answer(req, res);
   });
 });

@@ -23,6 +23,13 @@ def keep():
     return answer()
 
 
+@app.route("/login")
+def login():
+    session["said"] = request.args["said"]
+    session.renew()
+    return answer()
+
+
 @app.route("/")
 def answer():
     return session.get("said", "logged out"), {

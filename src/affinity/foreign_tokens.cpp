@@ -1,0 +1,52 @@
+#include "affinity/foreign_tokens.h"
+
+#include <algorithm>
+
+#include "affinity/seal.h"
+#include "affinity/url_token.h"
+#include "util/cookies.h"
+
+namespace remora {
+
+ForeignTokens::ForeignTokens(std::span<const config::Pool> pools, std::size_t own) {
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    if (i == own) continue;
+    for (const config::Affinity& a : pools[i].affinity) {
+      if (!a.settings->own_cookie.empty()) cookies_.push_back(a.settings->own_cookie);
+      for (const UrlSecret& p : a.settings->own_parameters)
+        if (std::find(parameters_.begin(), parameters_.end(), p) == parameters_.end())
+          parameters_.push_back(p);
+    }
+  }
+  std::sort(cookies_.begin(), cookies_.end());
+  cookies_.erase(std::unique(cookies_.begin(), cookies_.end()), cookies_.end());
+}
+
+void ForeignTokens::conceal_cookies(const RequestView& request, RequestEdits& edits) const {
+  for (const Field& field : request.fields) {
+    if (field.known != Known::cookie || field.value.size() <= token_text_size) continue;
+    for_each_cookie(field.value, [&](const CookiePair& pair) {
+      if (pair.value.size() != token_text_size || !has_token_form(pair.value)) return true;
+      const auto it = std::lower_bound(cookies_.begin(), cookies_.end(), pair.name);
+      if (it != cookies_.end() && *it == pair.name) edits.drop_cookie(*it);
+      return true;
+    });
+  }
+}
+
+void ForeignTokens::conceal_parameters(const RequestView& request, RequestEdits& edits) const {
+  const std::string_view target = edits.target.empty() ? request.target : edits.target;
+  if (target.size() > token_text_size)
+    if (const auto clean = without_url_tokens(target, parameters_, edits.arena);
+        clean.size() != target.size())
+      edits.target = clean;
+  for (std::size_t i = 0; i < request.fields.size(); ++i) {
+    if (request.fields[i].known != Known::referer) continue;
+    const std::string_view url = edited(edits.fields, i, request.fields[i]).value;
+    if (url.size() <= token_text_size) continue;
+    const auto clean = without_url_tokens(url, parameters_, edits.arena);
+    if (clean.size() != url.size()) edits.edit_field(i, clean);
+  }
+}
+
+}  // namespace remora
