@@ -22,19 +22,19 @@ def pattern(name, size):
 
 def reset(writer):
     """Ends the connection with RST, where the transport lets us."""
-    sock = writer.get_extra_info("socket")
     try:
+        sock = writer.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
-    except OSError:
+    except (OSError, AttributeError):  # an ended TLS transport has nothing left to ask
         pass
 
 
 def close(writer):
     try:
         writer.close()
-    except OSError:
+    except (OSError, AttributeError):
         pass
 
 
