@@ -90,6 +90,8 @@ void Exchange::trim() noexcept {
   arena_.clear();
   for (std::string* text : {&rewritten_, &replay_, &state_, &answer_text_, &announcement_, &location_})
     if (text->capacity() > max_kept) *text = std::string();
+  for (std::vector<Field>* fields : {&request_.fields, &response_.fields})
+    if (fields->capacity() > max_kept / sizeof(Field)) *fields = std::vector<Field>();
 }
 
 /// A client that sends many requests at once must not keep the worker from the others: requests that are answered
