@@ -3,6 +3,7 @@
 #include "session/stores.h"
 
 #include <malloc.h>
+#include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <boost/asio/co_spawn.hpp>
@@ -222,6 +223,12 @@ Task<bool> Connection::greet() {
 }
 
 Task<bool> Connection::read_proxy_line() {
+  if (!may_send_proxy_line(view_->config, peer_)) {
+    listener_.shared->strangers.fetch_add(1, std::memory_order_relaxed);
+    spdlog::debug("listener {}: {} is none whose PROXY line is believed; refused", view_->config.name,
+                  peer_.text());
+    co_return false;
+  }
   const Clock::Steady deadline = worker_.clock.steady_now() + view_->config.timeouts.header;
   for (;;) {
     const ProxyLine line = parse_proxy_line(stream_->unread());

@@ -40,7 +40,7 @@ bool Exchange::leads_here(std::string_view path) const {
   TextArena arena;
   const Snapshot& shared = *snapshot_->shared;
   const RouteView* route =
-      shared.router->match(request_.host, routed_path(shared, normal, arena), "GET", request_.fields);
+      shared.router->match(request_.host, routed_path(shared, path, normal, arena), "GET", request_.fields);
   return route != nullptr && std::any_of(route->targets.begin(), route->targets.end(),
                                          [&](const auto& t) { return t.pool == pool_index_; });
 }
