@@ -94,8 +94,9 @@ struct ListenerLimits {
 struct PerClient {
   std::optional<std::uint32_t> connections;
   std::optional<double> requests_per_second;
-  std::optional<std::uint32_t> burst;  // default: one second's worth
-  bool any() const { return connections || requests_per_second; }
+  std::optional<std::uint32_t> burst;  // of both rates; default: one second's worth of each
+  std::optional<double> new_sessions_per_second = std::nullopt;
+  bool any() const { return connections || requests_per_second || new_sessions_per_second; }
 };
 
 struct Listener {
@@ -103,6 +104,9 @@ struct Listener {
   Address bind;
   std::optional<ListenerTls> tls;
   bool proxy_protocol = false;
+  /// Whose PROXY line is believed; others are refused. As written, else trusted_proxies, else loopback. Peers
+  /// over a unix socket always are.
+  std::vector<Cidr> proxy_protocol_from;
   std::vector<Cidr> trusted_proxies;
   ListenerTimeouts timeouts;
   ListenerLimits limits;
@@ -143,6 +147,7 @@ struct Route {
   std::vector<std::pair<std::string, std::uint32_t>> split;  // pool, weight
   std::optional<Redirect> redirect;
   bool affinity = true;
+  std::vector<std::string> upgrades = {"websocket"};  // protocols that Upgrade may ask for
   std::string strip_prefix;
   HeaderEdits request_headers, response_headers;
   RouteTimeouts timeouts;

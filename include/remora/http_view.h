@@ -62,6 +62,8 @@ struct Field {
   Known known = Known::other;
   /// The views lie in a line "name: value\r\n", as we would write it: it can be sent on with its neighbours.
   bool whole_line = false;
+  /// The name holds more than letters, digits and hyphens: `_`, say, which CGI takes for a hyphen.
+  bool odd_name = false;
 };
 
 enum class Method : std::uint8_t { get, head, post, put, delete_, connect, options, trace, patch, other };

@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <cstring>
 
+#include "config/loader.h"
 #include "config/sections.h"
+#include "net/address.h"
 #include "util/text.h"
 
 namespace remora::config {
@@ -10,6 +13,21 @@ namespace {
 Value at(const Value& root, const char* key) {
   const YAML::Node node = root.node.IsMap() ? root.node[key] : YAML::Node();
   return {node, key, node ? node.Mark() : root.mark, root.errors};
+}
+
+bool is_loopback(const std::uint8_t (&bytes)[16], unsigned bits) noexcept {
+  static constexpr std::uint8_t v6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  static constexpr std::uint8_t v4[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127};
+  return (bits == 128 && std::memcmp(bytes, v6, sizeof v6) == 0) ||
+         (bits >= 104 && std::memcmp(bytes, v4, sizeof v4) == 0);
+}
+bool is_loopback(const Cidr& block) noexcept {
+  return is_loopback(block.bytes, block.bits);
+}
+bool is_loopback(const std::string& host) noexcept {
+  if (host == "localhost") return true;
+  const auto address = parse_ip(host);
+  return address && is_loopback(address->bytes, 128);
 }
 
 /// Hosts of two routes can meet the same request.
@@ -99,6 +117,21 @@ void cross_check(const Value& root, Config& config) {
       }
     }
   }
+}
+
+std::vector<std::string> doubts(const Config& config) {
+  std::vector<std::string> out;
+  for (const Listener& l : config.listeners) {
+    const bool local = l.bind.kind == Address::Kind::unix_path || is_loopback(l.bind.host);
+    const bool only_loopback = !l.proxy_protocol_from.empty() &&
+                               std::all_of(l.proxy_protocol_from.begin(), l.proxy_protocol_from.end(),
+                                           [](const Cidr& block) { return is_loopback(block); });
+    if (l.proxy_protocol && !local && only_loopback)
+      out.push_back("listener " + l.name +
+                    ": proxy_protocol is believed from this machine only, and others are refused: name the senders "
+                    "(proxy_protocol: {from: [10.0.0.0/8]}, or trusted_proxies)");
+  }
+  return out;
 }
 
 }  // namespace remora::config

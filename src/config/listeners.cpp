@@ -96,7 +96,33 @@ void read_per_client(const Value& v, PerClient& out) {
   m.read_with("requests_per_second", out.requests_per_second, [](const Value& x, std::optional<double>& o) {
     read_optional<double>(x, o, read_positive_number);
   });
-  if (out.burst && !out.requests_per_second) v.bad("burst needs requests_per_second");
+  m.read_with("new_sessions_per_second", out.new_sessions_per_second,
+              [](const Value& x, std::optional<double>& o) {
+                read_optional<double>(x, o, read_positive_number);
+              });
+  if (out.burst && !out.requests_per_second && !out.new_sessions_per_second)
+    v.bad("burst needs requests_per_second or new_sessions_per_second");
+}
+
+/// on | off | {from: [CIDR...]}
+void read_proxy_protocol(const Value& v, Listener& out) {
+  if (!v.is_map()) return read_value(v, out.proxy_protocol);
+  Map m(v);
+  m.read_with("from", out.proxy_protocol_from, read_cidr);
+  out.proxy_protocol = true;
+  if (out.proxy_protocol_from.empty()) v.bad("needs `from: [10.0.0.0/8]`: who sends the line");
+}
+
+void settle_proxy_senders(Listener& out) {
+  if (!out.proxy_protocol || !out.proxy_protocol_from.empty()) return;
+  out.proxy_protocol_from = out.trusted_proxies;
+  if (!out.proxy_protocol_from.empty()) return;
+  for (const auto& [text, bits] : {std::pair("127.0.0.0", 96 + 8), std::pair("::1", 128)}) {
+    Cidr c;
+    std::memcpy(c.bytes, parse_ip(text)->bytes, sizeof c.bytes);
+    c.bits = static_cast<std::uint8_t>(bits);
+    out.proxy_protocol_from.push_back(c);
+  }
 }
 
 void read_listener(const Value& v, Listener& out) {
@@ -110,8 +136,9 @@ void read_listener(const Value& v, Listener& out) {
     else
       v.bad("needs `bind: host:port`");
     m.read_with("tls", out.tls, read_tls);
-    m.read("proxy_protocol", out.proxy_protocol);
+    if (const auto line = m.get("proxy_protocol")) read_proxy_protocol(*line, out);
     m.read_with("trusted_proxies", out.trusted_proxies, read_cidr);
+    settle_proxy_senders(out);
     m.read_with("timeouts", out.timeouts, read_timeouts);
     m.read_with("limits", out.limits, read_limits);
     m.read_with("per_client", out.per_client, read_per_client);

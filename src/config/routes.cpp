@@ -146,6 +146,18 @@ void read_route(const Value& v, Route& out) {
   }
   m.read_with("redirect", out.redirect, read_redirect);
   if (const auto a = m.get("affinity")) read_choice(*a, out.affinity, {{"off", false}, {"on", true}});
+  if (const auto upgrades = m.get("upgrades")) {
+    out.upgrades.clear();
+    for_each_item(*upgrades, true, [&](const Value& item) {
+      const auto name = scalar(item);
+      if (!name) return;
+      const std::string_view protocol = std::string_view(*name).substr(0, name->find('/'));
+      if (iequals(protocol, "h2c") || iequals(protocol, "h2"))
+        return item.bad("'" + *name + "' would be a tunnel past routes, authentication and limits");
+      if (!is_token(protocol)) return item.bad("'" + *name + "' is no protocol (websocket, say)");
+      out.upgrades.push_back(*name);
+    });
+  }
   m.read("strip_prefix", out.strip_prefix);
   if (!out.strip_prefix.empty() && out.strip_prefix.front() != '/') v.bad("strip_prefix must begin with '/'");
   m.read_with("timeouts", out.timeouts, read_route_timeouts);

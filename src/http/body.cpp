@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 
+#include "http/trailers.h"
 #include "util/text.h"
 
 namespace remora {
@@ -140,9 +141,10 @@ void BodyReader::skip_raw(std::uint64_t n) noexcept {
 
 // BodyWriter ----------------------------------------------------------------------------------------
 
-void BodyWriter::start(Kind kind, bool closes) noexcept {
+void BodyWriter::start(Kind kind, bool closes, std::string_view trailers) {
   kind_ = kind;
   closes_ = closes;
+  announced_.assign(trailers);  // the head that they were read from is gone by the end of the body
   chunk_left_ = 0;
   end_staged_ = false;
   finished_ = false;
@@ -173,7 +175,7 @@ Taken BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trai
       tail_ += "0\r\n";
       if (trailers != nullptr)
         for (const Field& f : *trailers)
-          if (f.known != Known::remora) tail_.append(f.name).append(": ").append(f.value).append("\r\n");
+          if (may_be_trailer(f, announced_)) tail_.append(f.name).append(": ").append(f.value).append("\r\n");
       tail_ += "\r\n";
     }
   }

@@ -3,6 +3,8 @@
 
 #include <array>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "http/chunked.h"
 #include "http/head.h"
@@ -53,8 +55,8 @@ class BodyReader {
 /// Frames a body towards the stream, behind whatever head was staged.
 class BodyWriter {
  public:
-  /// `closes`: the stream ends with the message.
-  void start(Framing::Kind kind, bool closes = false) noexcept;
+  /// `closes`: the stream ends with the message. `trailers`: see OutHead.
+  void start(Framing::Kind kind, bool closes = false, std::string_view trailers = {});
   /// Bytes that leave before anything else: heads, framing.
   OutText& staged() noexcept { return staged_; }
   bool has_staged() const noexcept { return staged_at_ < staged_.size(); }
@@ -69,7 +71,8 @@ class BodyWriter {
  private:
   OutText staged_;
   std::size_t staged_at_ = 0;
-  OutText tail_;  // CRLF, last chunk, trailers
+  OutText tail_;           // CRLF, last chunk, trailers
+  std::string announced_;  // trailers that may pass beside those that always may
   Framing::Kind kind_ = Framing::Kind::none;
   std::uint64_t chunk_left_ = 0;
   bool closes_ = false;

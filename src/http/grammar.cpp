@@ -14,12 +14,15 @@ const char* find_control(const char* at, const char* end) noexcept {
 }
 
 namespace {
-/// Where the token that begins at `at` ends.
-const char* token_end(const char* at, const char* end) noexcept {
-  at = find_byte(at, end, [](auto c) {  // nearly all of them are made of these
+/// Where the letters, digits and hyphens that begin at `at` end: nearly all tokens are made of these.
+const char* plain_end(const char* at, const char* end) noexcept {
+  return find_byte(at, end, [](auto c) {
     const auto letter = ((c | 0x20) >= 'a') & ((c | 0x20) <= 'z');
     return (letter | ((c >= '0') & (c <= '9')) | (c == '-')) == 0;
   });
+}
+/// Where the token that begins at `at` ends.
+const char* token_end(const char* at, const char* end) noexcept {
   while (at != end && is_token_char(*at)) ++at;
   return at;
 }
@@ -34,7 +37,7 @@ bool parse_version(std::string_view text, unsigned& minor) noexcept {
 
 bool parse_request_line(std::string_view line, RequestLine& out) noexcept {
   const char *const begin = line.data(), *const end = begin + line.size();
-  const char* const method_end = token_end(begin, end);
+  const char* const method_end = token_end(plain_end(begin, end), end);
   if (method_end == begin || method_end == end || *method_end != ' ') return false;
   const char* const target = method_end + 1;
   const char* const target_end = find_byte(target, end, [](auto c) { return (c == ' ') | (c == '\t'); });
@@ -65,7 +68,8 @@ Line find_line_end(const char*& at, const char* end) noexcept {
 }
 
 Line parse_field_line(const char*& at, const char* end, Field& out) noexcept {
-  const char* const name_end = token_end(at, end);
+  const char* const plain = plain_end(at, end);
+  const char* const name_end = token_end(plain, end);
   if (name_end == end) return Line::incomplete;
   if (name_end == at || *name_end != ':') return Line::no_field;
   const char *first = name_end + 1, *last = first;
@@ -77,6 +81,7 @@ Line parse_field_line(const char*& at, const char* end, Field& out) noexcept {
   out.value = {first, static_cast<std::size_t>(last - first)};
   out.known = known_field(out.name);
   out.whole_line = first == name_end + 2 && name_end[1] == ' ' && last == line_end;
+  out.odd_name = plain != name_end;
   at = line_end + 2;
   return Line::ok;
 }

@@ -38,7 +38,11 @@ struct Seen {
   std::string_view length_text, coding, host_text, expect;
   bool close = false, keep_alive = false, upgrade_option = false;
   bool bad_option = false;
+  unsigned options = 0;  // of Connection
 };
+
+/// Nobody needs as many, and each is compared with each field.
+constexpr unsigned most_options = 32;
 
 Seen survey(const std::vector<Field>& fields) noexcept {
   Seen seen;
@@ -65,6 +69,7 @@ Seen survey(const std::vector<Field>& fields) noexcept {
       case Known::connection:
         for_each_token(f.value, [&](std::string_view option) {
           seen.bad_option = seen.bad_option || !is_token(option);
+          ++seen.options;
           if (iequals(option, "close")) seen.close = true;
           if (iequals(option, "keep-alive")) seen.keep_alive = true;
           if (iequals(option, "upgrade")) seen.upgrade_option = true;
@@ -119,8 +124,13 @@ bool valid_host(std::string_view host) noexcept {
     if (end == std::string_view::npos) return false;
     host.remove_prefix(end + 1);
     if (!host.empty() && host.front() != ':') return false;
+  } else if (host.find('%') != std::string_view::npos) {
+    return false;  // an escape: a name that some would read as another
   }
   const auto colon = host.find(':');
+  const std::string_view name = host.substr(0, colon);
+  // Empty labels, or several final dots: no name, but one that some would take for the one without them.
+  if ((!name.empty() && name.front() == '.') || name.find("..") != std::string_view::npos) return false;
   return colon == std::string_view::npos || valid_port(host.substr(colon + 1));
 }
 
@@ -249,6 +259,7 @@ Parsed read_request_head(HeadScanner& scanner, std::string_view bytes, const con
 
   const Seen seen = survey(out.fields);
   if (seen.bad_option) return refuse(400, "a Connection option that is no token");
+  if (seen.options > most_options) return refuse(400, "too many Connection options");
   if (const char* why = decide_framing(seen, out)) {
     // RFC 9112 6.1: a coding that we do not know is 501, unless the framing is ambiguous as well.
     const bool unknown_coding = seen.transfer_encoding == 1 && seen.content_length == 0 && out.minor == 1 &&
@@ -259,6 +270,8 @@ Parsed read_request_head(HeadScanner& scanner, std::string_view bytes, const con
   if (seen.host == 0 && out.minor == 1) return refuse(400, "no Host");
   if (!valid_host(seen.host_text)) return refuse(400, "bad Host");
   if (out.method == Method::connect) return refuse(501, "CONNECT");
+  // It shows its sender what was added on the way, credentials among it (RFC 9110 9.3.8).
+  if (out.method == Method::trace) return refuse(501, "TRACE");
   out.host = seen.host_text;
   if (const char* why = take_target_apart(out)) return refuse(400, why);
   if (!seen.expect.empty()) {
@@ -287,6 +300,7 @@ Parsed read_response_head(HeadScanner& scanner, std::string_view bytes, Method a
 
   const Seen seen = survey(out.fields);
   if (seen.bad_option) return refuse(502, "a Connection option that is no token");
+  if (seen.options > most_options) return refuse(502, "too many Connection options");
   if (const char* why = decide_framing(seen, out)) return refuse(502, why);
   const bool switching = out.status == 101;
   if (out.status < 200 || out.status == 204) {

@@ -82,7 +82,7 @@ void Http1Client::put_head(const OutHead& head) {
       out += "Connection: keep-alive\r\n";
   }
   out += "\r\n";
-  writer_.start(kind, closes);
+  writer_.start(kind, closes, head.trailers);
 }
 
 void Http1Client::put_interim(const OutHead& head) {
@@ -158,7 +158,7 @@ void Http1Backend::put_head(const OutHead& head) {
   else if (head.close)
     out += "Connection: close\r\n";
   out += "\r\n";
-  writer_.start(head.framing.kind);
+  writer_.start(head.framing.kind, false, head.trailers);
 }
 
 Io Http1Backend::read_head(ResponseHead& head, Method asked) {

@@ -60,6 +60,7 @@ struct OutHead {
   Framing framing;              // of the body that will follow
   bool close = false;           // this connection ends after the message
   std::string_view upgrade;     // value of Upgrade, when it is asked for or granted
+  std::string_view trailers;    // names that may stand in the trailers, beside those that always may
 };
 
 class Side {

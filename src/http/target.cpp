@@ -66,9 +66,7 @@ const char* take_target_apart(RequestHead& head) {
   return nullptr;
 }
 
-void normalise_path(std::string_view path, std::string& out) {
-  const std::size_t base = out.size();
-  // Decode first: `%2e%2e` is a dot segment too.
+void decode_unreserved(std::string_view path, std::string& out) {
   const std::size_t plain = std::min(path.find('%'), path.size());
   out.append(path, 0, plain);
   for (std::size_t i = plain; i < path.size(); ++i) {
@@ -82,8 +80,16 @@ void normalise_path(std::string_view path, std::string& out) {
     }
     out += path[i];
   }
-  if (out.find("/.", base) == std::string::npos) return;
-  // Remove dot segments in place; RFC 3986 5.2.4. The write position never passes the read position.
+}
+
+void normalise_path(std::string_view path, std::string& out) {
+  const std::size_t base = out.size();
+  decode_unreserved(path, out);  // first: `%2e%2e` is a dot segment too
+  if (out.find("/.", base) != std::string::npos) remove_dot_segments(out, base);
+}
+
+void remove_dot_segments(std::string& out, std::size_t base) {
+  // In place: the write position never passes the read position.
   std::size_t write = base, read = base;
   while (read < out.size()) {
     auto end = out.find('/', read + 1);
@@ -110,9 +116,17 @@ bool path_covers(std::string_view prefix, std::string_view path) noexcept {
   return path.size() == prefix.size() || path[prefix.size()] == '/';
 }
 
+bool path_covers_in_any_case(std::string_view prefix, std::string_view path) noexcept {
+  if (!prefix.empty() && prefix.back() == '/') prefix.remove_suffix(1);
+  if (!istarts_with(path, prefix)) return false;
+  return path.size() == prefix.size() || path[prefix.size()] == '/';
+}
+
 std::string_view host_name(std::string_view authority) noexcept {
   const bool literal = !authority.empty() && authority.front() == '[';
-  return authority.substr(0, authority.find(':', literal ? authority.find(']') : 0));
+  std::string_view name = authority.substr(0, authority.find(':', literal ? authority.find(']') : 0));
+  if (name.size() > 1 && name.back() == '.') name.remove_suffix(1);
+  return name;
 }
 
 }  // namespace remora

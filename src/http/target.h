@@ -16,11 +16,17 @@ const char* take_target_apart(RequestHead& head);
 /// Decodes escapes of unreserved characters and removes dot segments (RFC 3986 6.2.2), so that a
 /// disguised path cannot slip past a route. An escaped slash stays escaped. Appends to `out`.
 void normalise_path(std::string_view path, std::string& out);
+/// Its two halves. The first appends to `out`; the second works on `out` from `base` on (RFC 3986 5.2.4).
+void decode_unreserved(std::string_view path, std::string& out);
+void remove_dot_segments(std::string& out, std::size_t base);
 
 /// `prefix` covers `path` in whole segments: "/api" and "/api/" cover "/api" and "/api/x", not "/apix".
 bool path_covers(std::string_view prefix, std::string_view path) noexcept;
+/// The same as servers see it that ignore the letter case.
+bool path_covers_in_any_case(std::string_view prefix, std::string_view path) noexcept;
 
-/// Host without port, for matching. Brackets of IPv6 stay.
+/// Host without port and without the one final dot of a fully qualified name, for matching. Brackets of IPv6
+/// stay.
 std::string_view host_name(std::string_view authority) noexcept;
 
 }  // namespace remora

@@ -22,6 +22,21 @@ std::string_view next_word(std::string_view& line) noexcept {
   return word;
 }
 
+/// 0 to 65535, without leading zeros (haproxy doc/proxy-protocol.txt, 2.1).
+std::optional<std::uint16_t> parse_port(std::string_view text) noexcept {
+  const auto n = parse_decimal(text);
+  if (!n || *n > 65535 || (text.size() > 1 && text.front() == '0')) return std::nullopt;
+  return static_cast<std::uint16_t>(*n);
+}
+
+bool possible_source(const ClientAddress& a) noexcept {
+  const auto all = [&](int from, std::uint8_t value) {
+    return std::all_of(a.bytes + from, a.bytes + 16, [&](std::uint8_t b) { return b == value; });
+  };
+  if (a.is_v4()) return !all(12, 0) && !all(12, 0xff) && (a.bytes[12] & 0xf0) != 0xe0;
+  return !all(0, 0) && a.bytes[0] != 0xff;
+}
+
 ProxyLine parse_v1(std::string_view bytes) noexcept {
   constexpr std::size_t longest = 107;
   const auto end = bytes.substr(0, longest).find("\r\n");
@@ -33,13 +48,13 @@ ProxyLine parse_v1(std::string_view bytes) noexcept {
   if (family != "TCP4" && family != "TCP6") return {Status::bad, 0, {}};
   auto source = parse_ip(next_word(line));
   const auto destination = parse_ip(next_word(line));
-  const auto source_port = parse_decimal(next_word(line));
-  const auto destination_port = parse_decimal(next_word(line));
+  const auto source_port = parse_port(next_word(line));
+  const auto destination_port = parse_port(next_word(line));
   const bool v4 = family == "TCP4";
   if (!source || !destination || source->is_v4() != v4 || destination->is_v4() != v4 || !source_port ||
-      *source_port > 65535 || !destination_port || *destination_port > 65535 || !line.empty())
+      !destination_port || !line.empty() || !possible_source(*source))
     return {Status::bad, 0, {}};
-  source->port = static_cast<std::uint16_t>(*source_port);
+  source->port = *source_port;
   return {Status::ok, end + 2, source};
 }
 
@@ -67,7 +82,9 @@ ProxyLine parse_v2(std::string_view bytes) noexcept {
   } else {
     return {Status::ok, 16 + length, {}};  // unspecified, UDP, unix: keep the peer's address
   }
-  return {Status::ok, 16 + length, client_address(storage)};
+  const ClientAddress source = client_address(storage);
+  if (!possible_source(source)) return {Status::bad, 0, {}};
+  return {Status::ok, 16 + length, source};
 }
 
 }  // namespace
@@ -83,6 +100,11 @@ ProxyLine parse_proxy_line(std::string_view bytes) noexcept {
   const auto n = std::min(bytes.size(), v2_signature.size());
   if (bytes.substr(0, n) != v2_signature.substr(0, n)) return {Status::bad, 0, {}};
   return n < v2_signature.size() ? ProxyLine{} : parse_v2(bytes);
+}
+
+bool may_send_proxy_line(const config::Listener& listener, const ClientAddress& peer) noexcept {
+  const bool unix_peer = std::all_of(std::begin(peer.bytes), std::end(peer.bytes), [](auto b) { return b == 0; });
+  return unix_peer || contains(listener.proxy_protocol_from, peer);
 }
 
 }  // namespace remora

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "remora/config.h"
 #include "remora/http_view.h"
 
 namespace remora {
@@ -17,6 +18,11 @@ struct ProxyLine {
 
 /// Reads a header from the start of a connection. The header is required: anything else is bad.
 /// At most 107 bytes (v1) or 16 + 2048 bytes (v2) are looked at.
+/// A source that no client can have (unspecified, multicast, broadcast) is bad.
 ProxyLine parse_proxy_line(std::string_view bytes) noexcept;
+
+/// Whether this peer's line is believed. Who is not asked must not get to invent addresses: limits, logs and
+/// X-Forwarded-For are made of them.
+bool may_send_proxy_line(const config::Listener& listener, const ClientAddress& peer) noexcept;
 
 }  // namespace remora

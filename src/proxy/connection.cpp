@@ -3,6 +3,7 @@
 #include "session/stores.h"
 
 #include <malloc.h>
+#include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <boost/asio/co_spawn.hpp>
@@ -76,8 +77,7 @@ void Connection::start(WorkerContext& worker, const ListenerState& listener, Str
   auto* connection = new Connection(worker, listener, std::move(stream), peer);
   // Parked until it says something: a connection that is only opened costs no working memory.
   const config::Listener& settings = worker.snapshot->shared->listeners[listener.slot]->config;
-  // Who says nothing counts too: else one address could hold every connection of the listener.
-  if (!settings.proxy_protocol && !connection->count_client(settings)) {
+  if (!connection->is_welcome(settings)) {
     delete connection;
     return;
   }
@@ -88,6 +88,15 @@ void Connection::start(WorkerContext& worker, const ListenerState& listener, Str
     delete connection;
     throw;
   }
+}
+
+/// Who says nothing counts too: else one address could hold every connection of the listener.
+bool Connection::is_welcome(const config::Listener& settings) {
+  if (!settings.proxy_protocol) return count_client(settings);
+  if (may_send_proxy_line(settings, peer_)) return true;
+  listener_.shared->strangers.fetch_add(1, std::memory_order_relaxed);
+  spdlog::debug("listener {}: refused {}, whose PROXY lines are not believed", settings.name, peer_.text());
+  return false;
 }
 
 /// False: its client has too many connections already (`per_client.connections`).

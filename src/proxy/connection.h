@@ -50,6 +50,7 @@ class Connection final : private StreamWatcher, private Parked, private Deadline
   static void operator delete(void* p) noexcept { Slab<Connection>::give_back(p); }
 
   void stop(bool hard);
+  bool is_welcome(const config::Listener& settings);
   bool count_client(const config::Listener& settings);
   void activate();
   Task<void> serve();

@@ -1,7 +1,9 @@
 #include "proxy/edits.h"
 
 #include <algorithm>
+#include <array>
 
+#include "http/trailers.h"
 #include "net/address.h"
 #include "util/cookies.h"
 #include "util/text.h"
@@ -12,37 +14,54 @@ namespace {
 
 constexpr std::string_view via_value = "1.1 remora";
 
-/// Whether a Connection option names this field (RFC 9110 7.6.1). Framing, routing and what we decide on
-/// ourselves cannot be removed that way.
+bool named_by(std::string_view name, const std::vector<std::pair<std::string, std::string>>& fields) noexcept {
+  return std::any_of(fields.begin(), fields.end(), [&](const auto& f) { return iequals(f.first, name); });
+}
+
+/// Fields that a Connection option may not take away, beside all that are Known: what remora itself looked at
+/// or a proxy before it set, and what apps decide on.
+bool end_to_end(std::string_view name) noexcept {
+  static constexpr std::string_view names[] = {
+      "authorization", "etag", "expires", "from", "last-modified", "origin", "pragma", "server",
+      "strict-transport-security", "user-agent", "vary", "www-authenticate", "x-content-type-options",
+      "x-frame-options", "x-real-ip", "content-security-policy"};
+  static constexpr std::string_view beginnings[] = {"x-forwarded-", "access-control-", "if-", "sec-",
+                                                    "content-"};
+  return std::any_of(std::begin(names), std::end(names), [&](auto n) { return iequals(n, name); }) ||
+         std::any_of(std::begin(beginnings), std::end(beginnings),
+                     [&](auto n) { return istarts_with(name, n); });
+}
+
+/// The fields that Connection options name (RFC 9110 7.6.1): hop-by-hop fields of somebody's own. Collected
+/// once. REQUIRES: there are at most 32 of them, as for every head that was read (head.cpp).
 class Nominated {
  public:
-  explicit Nominated(const std::vector<Field>& fields) : fields_(fields) {
+  explicit Nominated(const std::vector<Field>& fields) {
     for (const Field& f : fields) {
       if (f.known != Known::connection) continue;
       for_each_token(f.value, [&](std::string_view option) {
-        any_ = any_ ||
-               !(iequals(option, "close") || iequals(option, "keep-alive") || iequals(option, "upgrade"));
-        return true;
+        if (iequals(option, "close") || iequals(option, "keep-alive") || iequals(option, "upgrade")) return true;
+        options_[count_++] = option;
+        return count_ < options_.size();
       });
     }
   }
-  bool contains(const Field& field) const noexcept {
-    if (!any_ || field.known == Known::content_length || field.known == Known::host) return false;
-    bool found = false;
-    for (const Field& f : fields_) {
-      if (f.known != Known::connection) continue;
-      for_each_token(f.value, [&](std::string_view option) {
-        found = iequals(option, field.name);
-        return !found;
-      });
-      if (found) return true;
-    }
-    return false;
+  /// `looked_at`: fields that a route asked for.
+  bool contains(const Field& field,
+                const std::vector<std::pair<std::string, std::string>>* looked_at = nullptr) const noexcept {
+    if (count_ == 0) return false;
+    const bool may_go = field.known == Known::other || field.known == Known::proxy_authenticate ||
+                        field.known == Known::proxy_authorization || field.known == Known::trailer;
+    if (!may_go) return false;
+    const auto* const end = options_.data() + count_;
+    if (std::none_of(options_.data(), end, [&](auto option) { return iequals(option, field.name); }))
+      return false;
+    return !end_to_end(field.name) && (looked_at == nullptr || !named_by(field.name, *looked_at));
   }
 
  private:
-  const std::vector<Field>& fields_;
-  bool any_ = false;
+  std::array<std::string_view, 32> options_;
+  std::size_t count_ = 0;
 };
 
 bool hop_by_hop(Known k) noexcept {
@@ -51,6 +70,7 @@ bool hop_by_hop(Known k) noexcept {
     case Known::keep_alive:
     case Known::proxy_connection:
     case Known::te:
+    case Known::trailer:  // said anew, of those that pass
     case Known::transfer_encoding:
     case Known::upgrade:
     case Known::remora:
@@ -63,8 +83,7 @@ bool hop_by_hop(Known k) noexcept {
 bool configured_away(const config::HeaderEdits& edits, const Field& f) noexcept {
   return std::any_of(edits.remove.begin(), edits.remove.end(),
                      [&](const auto& n) { return iequals(n, f.name); }) ||
-         std::any_of(edits.set.begin(), edits.set.end(),
-                     [&](const auto& s) { return iequals(s.first, f.name); });
+         named_by(f.name, edits.set);
 }
 
 void add_configured(const config::HeaderEdits& edits, OutHead& out) {
@@ -95,6 +114,51 @@ std::string_view upgrade_value(const std::vector<Field>& fields) noexcept {
   return {};
 }
 
+/// Protocols of one message at most; nobody offers as many.
+constexpr unsigned most_protocols = 16;
+
+/// Calls `f` with each protocol that a request asks for and its route lets pass.
+template <class F>
+void for_each_passed_protocol(const std::vector<Field>& fields, const config::Route& route, F f) {
+  unsigned left = most_protocols;
+  for (const Field& field : fields) {
+    if (field.known != Known::upgrade) continue;
+    for_each_token(field.value, [&](std::string_view protocol) {
+      if (std::any_of(route.upgrades.begin(), route.upgrades.end(),
+                      [&](const auto& name) { return iequals(name, protocol); }))
+        f(protocol);
+      return --left > 0;
+    });
+    if (left == 0) return;
+  }
+}
+
+std::string_view passed_protocols(const RequestContext& in, TextArena& arena) {
+  std::string_view value;
+  for_each_passed_protocol(in.head.fields, in.route.config, [&](std::string_view protocol) {
+    value = value.empty() ? protocol : arena.join(value, ", ", protocol);
+  });
+  return value;
+}
+
+/// Of the names that the head announces as trailers, those that may pass. `refused(name)`: no, for reasons of
+/// the caller's.
+template <class Refused>
+std::string_view passed_trailers(const std::vector<Field>& fields, TextArena& arena, Refused refused) {
+  unsigned left = 16;  // each is compared with each trailer
+  std::string_view value;
+  for (const Field& field : fields) {
+    if (field.known != Known::trailer) continue;
+    for_each_token(field.value, [&](std::string_view name) {
+      if (is_token(name) && !never_a_trailer(name) && !refused(name))
+        value = value.empty() ? name : arena.join(value, ", ", name);
+      return --left > 0;
+    });
+    if (left == 0) break;
+  }
+  return value;
+}
+
 /// RFC 7239 6: an IPv6 address is bracketed and quoted.
 std::string_view forwarded_node(const ClientAddress& a, std::string_view text, TextArena& arena) {
   return a.is_v4() ? text : arena.join("\"[", text, "]\"");
@@ -112,17 +176,23 @@ void add_forwarded(const RequestContext& in, TextArena& arena, OutHead& out) {
   const std::string_view peer(in.arrival.peer_text, in.arrival.peer_text_size);
   const std::string_view proto = in.arrival.secure ? "https" : "http";
   const auto joined = [&](Known known, std::string_view ours) {  // what a trusted proxy said, then ours
-    std::string_view value;
-    if (in.arrival.trusted)
-      for (const Field& f : in.head.fields)
-        if (f.known == known) value = value.empty() ? f.value : arena.join(value, ", ", f.value);
-    return value.empty() ? ours : arena.join(value, ", ", ours);
+    const std::vector<Field>& fields = in.head.fields;
+    const auto is = [&](const Field& f) { return f.known == known && !f.value.empty(); };
+    const auto first = in.arrival.trusted ? std::find_if(fields.begin(), fields.end(), is) : fields.end();
+    if (first == fields.end()) return ours;
+    const auto second = std::find_if(first + 1, fields.end(), is);
+    if (second == fields.end()) return arena.join(first->value, ", ", ours);
+    std::string& all = arena.scratch();
+    for (const Field& f : fields)
+      if (is(f)) all.append(f.value).append(", ");
+    return arena.join(all.append(ours));
   };
   if (mode == Forwarded::x || mode == Forwarded::both) {
     out.fields.push_back({"X-Forwarded-For", joined(Known::x_forwarded_for, peer), Known::other});
-    const Field* host = in.arrival.trusted ? in.head.find(Known::x_forwarded_host) : nullptr;
     out.fields.push_back({"X-Forwarded-Proto", proto, Known::other});
-    out.fields.push_back({"X-Forwarded-Host", host != nullptr ? host->value : in.head.host, Known::other});
+    const std::string_view host =
+        in.arrival.trusted && !in.arrival.host.empty() ? in.arrival.host : in.head.host;
+    out.fields.push_back({"X-Forwarded-Host", host, Known::other});
   }
   if (mode == Forwarded::rfc7239 || mode == Forwarded::both) {
     std::string_view ours =
@@ -166,73 +236,154 @@ std::string_view target_for(const RequestContext& in, TextArena& arena) {
 
 }  // namespace
 
+namespace {
+
+/// The last elements of a list that may come in several fields, counted from its end.
+class LastElements {
+ public:
+  static constexpr std::size_t most = 32;
+  void push(std::string_view element) noexcept { elements_[count_++ % most] = element; }
+  std::size_t size() const noexcept { return std::min(count_, most); }
+  /// 0: the last. REQUIRES: i < size().
+  std::string_view from_end(std::size_t i) const noexcept { return elements_[(count_ - 1 - i) % most]; }
+  /// That one, or the first there is.
+  std::string_view nearest(std::size_t i) const noexcept {
+    return count_ == 0 ? std::string_view() : from_end(std::min(i, size() - 1));
+  }
+  void push_all(std::string_view list) {
+    for_each_token(list, [&](std::string_view element) {
+      push(element);
+      return true;
+    });
+  }
+
+ private:
+  std::array<std::string_view, most> elements_;
+  std::size_t count_ = 0;
+};
+
+std::string_view unquoted(std::string_view s) noexcept {
+  const bool quoted = s.size() >= 2 && s.front() == '"' && s.back() == '"';
+  return quoted ? s.substr(1, s.size() - 2) : s;
+}
+
+std::optional<ClientAddress> address_of_hop(std::string_view hop) noexcept {
+  hop = unquoted(hop);
+  if (!hop.empty() && hop.front() == '[')
+    hop = hop.substr(1, hop.find(']') == std::string_view::npos ? hop.size() : hop.find(']') - 1);
+  else if (std::count(hop.begin(), hop.end(), ':') == 1)
+    hop = hop.substr(0, hop.find(':'));
+  return parse_ip(hop);
+}
+
+/// A parameter of an element of Forwarded; empty: it has none of that name.
+std::string_view forwarded_parameter(std::string_view element, std::string_view name) noexcept {
+  while (!element.empty()) {
+    const auto semicolon = element.find(';');
+    const auto pair = trim(element.substr(0, semicolon));
+    if (pair.size() > name.size() && pair[name.size()] == '=' && istarts_with(pair, name))
+      return unquoted(pair.substr(name.size() + 1));
+    element.remove_prefix(semicolon == std::string_view::npos ? element.size() : semicolon + 1);
+  }
+  return {};
+}
+
+}  // namespace
+
 void resolve_arrival(const std::vector<Field>& fields, std::span<const config::Cidr> trusted,
                      Arrival& arrival) {
+  arrival.host = {};
   arrival.trusted = contains(trusted, arrival.peer);
   if (!arrival.trusted) return;
-  // Walk the hops from the nearest outwards; a hop that we trust speaks for the one before it.
-  constexpr std::size_t most_hops = 32;
-  std::string_view hops[most_hops];
-  std::size_t count = 0;
-  const auto push = [&](std::string_view hop) {
-    if (count == most_hops) {
-      std::copy(hops + 1, hops + most_hops, hops);
-      --count;
-    }
-    hops[count++] = hop;
-  };
-  std::string_view proto;
-  bool any_x = false;
+  LastElements hops, protos, hosts, forwarded;
   for (const Field& f : fields) {
-    if (f.known == Known::x_forwarded_for) {
-      any_x = true;
-      for_each_token(f.value, [&](std::string_view hop) {
-        push(hop);
-        return true;
-      });
-    } else if (f.known == Known::x_forwarded_proto) {
-      proto = f.value;
-    }
+    if (f.known == Known::x_forwarded_for) hops.push_all(f.value);
+    if (f.known == Known::x_forwarded_proto) protos.push_all(f.value);
+    if (f.known == Known::x_forwarded_host) hosts.push_all(f.value);
+    if (f.known == Known::forwarded) forwarded.push_all(f.value);
   }
-  if (!any_x) {
-    for (const Field& f : fields) {
-      if (f.known != Known::forwarded) continue;
-      for_each_token(f.value, [&](std::string_view element) {
-        while (!element.empty()) {
-          const auto semicolon = element.find(';');
-          const auto pair = trim(element.substr(0, semicolon));
-          if (istarts_with(pair, "for=")) push(pair.substr(4));
-          if (istarts_with(pair, "proto=")) proto = pair.substr(6);
-          element.remove_prefix(semicolon == std::string_view::npos ? element.size() : semicolon + 1);
-        }
-        return true;
-      });
-    }
-  }
-  if (!proto.empty()) arrival.secure = iequals(trim(proto.substr(0, proto.find(','))), "https");
-  for (std::size_t i = count; i > 0; --i) {
-    std::string_view hop = hops[i - 1];
-    if (hop.size() >= 2 && hop.front() == '"' && hop.back() == '"') hop = hop.substr(1, hop.size() - 2);
-    if (!hop.empty() && hop.front() == '[')
-      hop = hop.substr(1, hop.find(']') == std::string_view::npos ? hop.size() : hop.find(']') - 1);
-    else if (std::count(hop.begin(), hop.end(), ':') == 1)
-      hop = hop.substr(0, hop.find(':'));
-    const auto address = parse_ip(hop);
-    if (!address) return;  // "unknown", or nonsense: what stands before it cannot be believed
+  const bool x = hops.size() > 0;
+  // From the nearest hop outwards; a hop that we trust speaks for the one before it. `speaker`: whose word on
+  // the client counts, 0 for our peer.
+  std::size_t speaker = 0;
+  const std::size_t count = x ? hops.size() : forwarded.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto address =
+        address_of_hop(x ? hops.from_end(i) : forwarded_parameter(forwarded.from_end(i), "for"));
+    if (!address) break;  // "unknown", or nonsense: what stands before it cannot be believed
     arrival.client = *address;
-    if (!contains(trusted, *address)) return;
+    speaker = i;
+    if (!contains(trusted, *address)) break;
   }
+  std::string_view proto = protos.nearest(speaker);
+  arrival.host = hosts.nearest(speaker);
+  for (std::size_t i = std::min(speaker + 1, forwarded.size()); i > 0 && proto.empty() && !x; --i)
+    proto = forwarded_parameter(forwarded.from_end(i - 1), "proto");
+  if (!proto.empty()) arrival.secure = iequals(proto, "https");
 }
 
 namespace {
-/// In any letter case and with `_` for `-`, which apps read as the same (CGI's variables).
-bool names_one_of(std::string_view name, std::span<const std::string> list) noexcept {
-  const auto same = [](char a, char b) { return lower(a == '_' ? '-' : a) == lower(b == '_' ? '-' : b); };
-  return std::any_of(list.begin(), list.end(), [&](const std::string& other) {
-    return name.size() == other.size() && std::equal(name.begin(), name.end(), other.begin(), same);
-  });
+
+bool alphanumeric(char c) noexcept {
+  return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');
 }
+/// As apps compare names that came through CGI's variables: in any letter case, and with a hyphen for
+/// whatever is neither letter nor digit.
+bool same_to_apps(std::string_view a, std::string_view b) noexcept {
+  const auto plain = [](char c) { return alphanumeric(c) ? lower(c) : '-'; };
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return plain(x) == plain(y); });
+}
+bool names_one_of(std::string_view name, std::span<const std::string> list) noexcept {
+  return std::any_of(list.begin(), list.end(), [&](const auto& other) { return same_to_apps(name, other); });
+}
+bool begins_like(std::string_view name, std::string_view beginning) noexcept {
+  return name.size() >= beginning.size() && same_to_apps(name.substr(0, beginning.size()), beginning);
+}
+
+/// Fields that say who the client is and how it came: only a trusted proxy's word counts, and ours.
+bool tells_of_the_client(std::string_view name) noexcept {
+  return begins_like(name, "x-forwarded-") || same_to_apps(name, "x-real-ip");
+}
+
+bool names_one_of_edits(std::string_view name, const config::HeaderEdits& edits) noexcept {
+  return names_one_of(name, edits.remove) ||
+         std::any_of(edits.set.begin(), edits.set.end(),
+                     [&](const auto& s) { return same_to_apps(name, s.first); });
+}
+
+/// A name with an odd character that an app could take for one that remora sets, guards or removes.
+bool disguised(std::string_view name, const RequestContext& in) noexcept {
+  static constexpr std::string_view guarded[] = {
+      "accept-encoding",     "cache-control",     "content-encoding", "content-length", "content-location",
+      "content-type",        "http2-settings",    "keep-alive",       "max-forwards",   "proxy-connection",
+      "proxy-authorization", "transfer-encoding", "x-request-id",
+  };
+  return begins_like(name, "remora-") || tells_of_the_client(name) ||
+         std::any_of(std::begin(guarded), std::end(guarded), [&](auto g) { return same_to_apps(name, g); }) ||
+         (!in.request_id_name.empty() && same_to_apps(name, in.request_id_name)) ||
+         names_one_of(name, in.claim_headers) || names_one_of_edits(name, in.pool.config.headers) ||
+         names_one_of_edits(name, in.route.config.request_headers);
+}
+
+/// Whether a field that remora has no other opinion on goes to the backend.
+bool passes_on(const Field& f, const RequestContext& in) noexcept {
+  if (f.odd_name && disguised(f.name, in)) return false;
+  if (!in.request_id_name.empty() && !in.request_id_from_client && iequals(f.name, in.request_id_name))
+    return false;
+  if (!in.claim_headers.empty() && names_one_of(f.name, in.claim_headers)) return false;
+  // Only ever the client's word to us (RFC 7540 3.2.1), whatever Connection says.
+  if (f.name.size() == 14 && iequals(f.name, "http2-settings")) return false;
+  return in.arrival.trusted || lower(f.name.front()) != 'x' || !tells_of_the_client(f.name);
+}
+
 }  // namespace
+
+bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route) noexcept {
+  bool any = false;
+  for_each_passed_protocol(fields, route, [&](std::string_view) { any = true; });
+  return any;
+}
 
 void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   out.fields.clear();
@@ -241,7 +392,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   out.target = target_for(in, arena);
   out.framing = in.head.framing;
   out.close = in.pool.config.idle_connections == 0;
-  out.upgrade = in.head.upgrade ? upgrade_value(in.head.fields) : std::string_view();
+  out.upgrade = in.head.upgrade ? passed_protocols(in, arena) : std::string_view();
 
   const config::HeaderEdits& pool_edits = in.pool.config.headers;
   const config::HeaderEdits& route_edits = in.route.config.request_headers;
@@ -250,11 +401,21 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   const bool sends_x = mode == config::Forwarded::x || mode == config::Forwarded::both;
   const bool sends_forwarded = mode == config::Forwarded::rfc7239 || mode == config::Forwarded::both;
   const Nominated nominated(in.head.fields);
+  const bool trailers = in.head.framing.kind == Framing::Kind::chunked;
+  out.trailers = trailers ? passed_trailers(in.head.fields, arena,
+                                            [&](std::string_view name) {
+                                              const Field f{name, {}};
+                                              return names_one_of(name, in.claim_headers) ||
+                                                     iequals(name, in.request_id_name) ||
+                                                     configured_away(pool_edits, f) ||
+                                                     configured_away(route_edits, f);
+                                            })
+                          : std::string_view();
   const auto ours = in.affinity.dropped_cookies();
   bool have_host = false;
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
-    if (hop_by_hop(f.known) || nominated.contains(f)) continue;
+    if (hop_by_hop(f.known) || nominated.contains(f, &in.route.config.headers)) continue;
     if (edits && (configured_away(pool_edits, f) || configured_away(route_edits, f))) continue;
     switch (f.known) {
       case Known::host:
@@ -293,15 +454,13 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
         if (!in.affinity.identity_coding) out.fields.push_back(f);
         break;
       default:
-        if (!in.request_id_name.empty() && !in.request_id_from_client && iequals(f.name, in.request_id_name))
-          break;
-        if (!in.claim_headers.empty() && names_one_of(f.name, in.claim_headers)) break;
-        out.fields.push_back(edited(in.affinity.fields, i, f));
+        if (passes_on(f, in)) out.fields.push_back(edited(in.affinity.fields, i, f));
     }
   }
   if (in.affinity.identity_coding)
     out.fields.push_back({"Accept-Encoding", "identity", Known::accept_encoding});
   if (!have_host) out.fields.push_back({"Host", host_for(in, arena), Known::host});
+  if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
   if (asks_for_trailers(in.head.fields)) out.fields.push_back({"TE", "trailers", Known::te});
   add_forwarded(in, arena, out);
   out.fields.push_back({"Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via});
@@ -327,6 +486,8 @@ void edit_response(const ResponseContext& in, OutHead& out) {
 
   const config::HeaderEdits& edits = in.route.config.response_headers;
   const Nominated nominated(in.head.fields);
+  out.trailers = passed_trailers(in.head.fields, in.affinity.arena,
+                                 [&](std::string_view name) { return configured_away(edits, {name, {}}); });
   bool have_cache_control = false;
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
@@ -341,6 +502,7 @@ void edit_response(const ResponseContext& in, OutHead& out) {
     }
     out.fields.push_back(edited(in.affinity.fields, i, f));
   }
+  if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
   if (!in.date.empty() && in.head.status >= 200) out.fields.push_back({"Date", in.date, Known::date});
   if (in.affinity.make_private && !have_cache_control)
     out.fields.push_back({"Cache-Control", "private", Known::cache_control});

@@ -19,14 +19,21 @@ struct Arrival {
   ClientAddress client;     // the real one, through trusted proxies
   bool secure = false;      // TLS as the client saw it, as far as trusted proxies tell
   bool trusted = false;     // the peer is a trusted proxy
+  std::string_view host;    // X-Forwarded-Host as far as trusted proxies tell; of the request's head
   char peer_text[46] = {};  // formatted once per connection
   std::size_t peer_text_size = 0;
 };
 
-/// Fills in `client` and `secure` from X-Forwarded-For / Forwarded when the peer is trusted: the last address
-/// that is not itself a trusted proxy.
+/// Fills in `client`, `secure` and `host` from X-Forwarded-* / Forwarded when the peer is trusted: the last
+/// address that is not itself a trusted proxy, and what the proxy said that saw it. Proxies append; what
+/// stands before that is the client's own claim.
 void resolve_arrival(const std::vector<Field>& fields, std::span<const config::Cidr> trusted,
                      Arrival& arrival);
+
+/// Whether an Upgrade of the request may go on to the backend: only to a protocol that the route names. An
+/// upgrade hides all that follows from routes, authentication, limits and the log (h2c smuggling). Without
+/// it the request goes on as plain HTTP (RFC 9110 7.8).
+bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route) noexcept;
 
 struct RequestContext {
   const RequestHead& head;

@@ -201,9 +201,12 @@ bool Exchange::admit() {
 }
 
 bool Exchange::find_route() {
-  const Snapshot& shared = *snapshot_->shared;
-  route_ = shared.router->match(request_.host, routed_path(shared, request_.route_path, arena_),
-                                request_.method_text, request_.fields);
+  const Routed routed = choose_route(*snapshot_->shared, request_, arena_);
+  if (routed.refused != nullptr) {
+    fail(FailSide::self, Kind::ambiguous_target);
+    return false;
+  }
+  route_ = routed.route;
   if (route_ == nullptr) {
     answer_status_ = 404;
     return false;
@@ -214,6 +217,7 @@ bool Exchange::find_route() {
                                 request_.target, request_.path, request_.query);
     return false;
   }
+  if (request_.upgrade) request_.upgrade = passes_upgrade(request_.fields, route_->config);
   return true;
 }
 

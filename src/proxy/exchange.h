@@ -161,6 +161,7 @@ class Exchange final : private UrlScope {
   bool choose_for_unbound();
   bool place_new();
   const Member* place_of_first_requests() const noexcept;
+  bool may_begin_session();
   void begin_session(const SessionId& id, Reason reason);
   bool move_session(Reason why);
   const Member* target_of_move(Reason why) const noexcept;

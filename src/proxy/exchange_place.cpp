@@ -77,7 +77,7 @@ bool Exchange::choose_for_unbound() {
   const Lookup& lookup = recognised_.lookup;
   const Member* to = lookup.route != 0 ? usable_bound(lookup.route) : nullptr;
   if (to == nullptr) to = rendezvous(lookup.key.hash(), *pool_->snapshot, tried_);
-  if (!serve_at(to)) return false;
+  if (!may_begin_session() || !serve_at(to)) return false;
   begin_session(id_from_key(lookup.key), Reason::new_);
   return true;
 }
@@ -86,6 +86,7 @@ bool Exchange::place_new() {
   const bool begins = has_sessions() && !view().preflight &&
                       std::any_of(pool_->affinity.begin(), pool_->affinity.end(),
                                   [](const auto& kind) { return kind->family() != Family::derived; });
+  if (begins && !may_begin_session()) return false;
   const Member* picked = begins ? place_of_first_requests() : nullptr;
   if (picked == nullptr) picked = balancer().pick(tried_, begins ? Purpose::session : Purpose::request);
   if (!serve_at(picked)) return false;
@@ -110,6 +111,14 @@ const Member* Exchange::place_of_first_requests() const noexcept {
       return nullptr;
   const Member* const m = pool_->snapshot->find(first_placed_.backend);
   return m != nullptr && m->accepts_new() && !tried_.contains(m->backend.get()) ? m : nullptr;
+}
+
+/// `per_client.new_sessions_per_second`. Whoever may not gets a 429, and keeps no place in any table.
+bool Exchange::may_begin_session() {
+  if (served_.begun || !listener_->config.per_client.new_sessions_per_second) return true;
+  retry_after_ = listener_->shared->limits.new_session(arrival_.client, head_at_);
+  if (retry_after_ != 0) answer_status_ = 429;
+  return retry_after_ == 0;
 }
 
 void Exchange::begin_session(const SessionId& id, Reason reason) {

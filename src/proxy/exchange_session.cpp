@@ -46,8 +46,7 @@ std::string Exchange::as_routed(std::string_view path) const {
   std::string normal;
   normalise_path(path, normal);
   TextArena arena;
-  const std::string_view routed = routed_path(*snapshot_->shared, normal, arena);
-  return routed.size() == normal.size() ? normal : std::string(routed);
+  return std::string(routed_path(*snapshot_->shared, path, normal, arena));
 }
 
 std::size_t Exchange::deciding_bytes() const noexcept {

@@ -89,8 +89,13 @@ class Walk {
   }
 
   const RouteView* find_route() {
-    const RouteView* route = snapshot_.router->match(
-        head_.host, routed_path(snapshot_, head_.route_path, arena_), head_.method_text, head_.fields);
+    const Routed routed = choose_route(snapshot_, head_, arena_);
+    if (routed.refused != nullptr) {
+      out_.status = 400;
+      say(std::string("route: refused: ") + routed.refused);
+      return nullptr;
+    }
+    const RouteView* route = routed.route;
     if (route == nullptr) {
       out_.status = 404;
       say("route: none matches");

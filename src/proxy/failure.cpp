@@ -26,6 +26,8 @@ std::string_view to_string(Kind k) noexcept {
       return "client_timeout";
     case Kind::client_malformed:
       return "client_malformed";
+    case Kind::ambiguous_target:
+      return "ambiguous_target";
     case Kind::too_large:
       return "too_large";
     case Kind::no_backend:
@@ -73,6 +75,8 @@ std::uint16_t status_for(const Failure& f) noexcept {
       return 408;
     case Kind::too_large:
       return 413;
+    case Kind::ambiguous_target:
+      return 400;
     case Kind::status:
     case Kind::client_malformed:
       return f.status;

@@ -25,6 +25,7 @@ struct Failure {
     gone,             // the client went away
     client_timeout,   // the client stopped sending
     client_malformed,
+    ambiguous_target,  // its path leads elsewhere for a server that reads it in another way
     too_large,
     no_backend,
     queue_full,

@@ -1,6 +1,10 @@
-// Limits per client address: connections at once, requests per second. Shared by all workers, sharded.
+// Limits per client: connections at once, requests and new sessions per second. Shared by all workers, sharded.
 //
-// Only consulted by listeners that set `per_client`. The table is bounded: what has been idle longest goes.
+// A client is an IPv4 address (also one that came as ::ffff:a.b.c.d) or an IPv6 /64, which is what one
+// customer gets. Only consulted by listeners that set `per_client`.
+//
+// The table is bounded, and being full lifts no limit that is in force: only entries that say nothing (no
+// connection, nothing spent) are dropped. While there are none, newcomers share one entry per shard.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +12,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstring>
 #include <mutex>
+#include <optional>
 
 #include "remora/clock.h"
 #include "remora/config.h"
@@ -19,15 +24,17 @@ class ClientLimits {
  public:
   explicit ClientLimits(config::PerClient limits = {}) : limits_(limits) {}
 
-  /// A reload changed them: who has connections or tokens keeps them.
+  /// A reload changed them: who has connections or spent something keeps them.
   void set(const config::PerClient& limits);
 
   /// False: one connection too many. Pair each success with `disconnected`.
   bool connected(const ClientAddress&, Clock::Steady now);
   void disconnected(const ClientAddress&);
-  /// 0: go on; else the seconds to wait (Retry-After). A token bucket (`requests_per_second`, `burst`).
+  /// 0: go on; else the seconds to wait (Retry-After). Token buckets: `requests_per_second` and
+  /// `new_sessions_per_second`, each with `burst`.
   std::uint32_t request(const ClientAddress&, Clock::Steady now);
-  /// Addresses remembered; at most shards times most_per_shard.
+  std::uint32_t new_session(const ClientAddress&, Clock::Steady now);
+  /// Clients remembered; at most shards times most_per_shard.
   std::size_t size();
   static constexpr std::size_t shard_count = 16, most_per_shard = 16384;
 
@@ -41,25 +48,33 @@ class ClientLimits {
       return (k.high * 0x9e3779b97f4a7c15ULL) ^ (k.low + (k.low >> 29));
     }
   };
+  struct Bucket {
+    double spent = 0;  // when `at`; it shrinks with time
+    Clock::Steady at{};
+    void refill(double rate, Clock::Steady now) noexcept;
+    std::uint32_t take(double rate, double burst, Clock::Steady now) noexcept;
+  };
   struct Entry {
     std::uint32_t connections = 0;
-    double tokens = 0;
-    Clock::Steady at{};
+    Bucket requests, sessions;
   };
   struct Shard {
     std::mutex mutex;
-    boost::unordered_flat_map<Key, Entry, Hash> entries;  // guarded by mutex
+    boost::unordered_flat_map<Key, Entry, Hash> entries;  // guarded by mutex, as all here
+    Entry shared;                                         // of who finds no room
+    Clock::Steady swept{};
   };
   static Key key_of(const ClientAddress& a) noexcept {
     Key k;
     std::memcpy(&k, a.bytes, sizeof k);
+    if (!a.is_v4()) k.low = 0;
     return k;
   }
   Shard& shard(const Key& k) noexcept { return shards_[Hash()(k) >> 7 & (shards_.size() - 1)]; }
   Entry& entry(Shard&, const Key&, Clock::Steady now);
-  double burst() const noexcept {
-    return limits_.burst ? *limits_.burst : std::max(1.0, *limits_.requests_per_second);
-  }
+  bool says_nothing(Entry&, Clock::Steady now) const noexcept;
+  std::uint32_t take(const ClientAddress&, Clock::Steady now, std::optional<double> config::PerClient::*rate,
+                     Bucket Entry::*bucket);
 
   config::PerClient limits_;  // guarded by all shards' mutexes together; one is enough to read
   std::array<Shard, shard_count> shards_;

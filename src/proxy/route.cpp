@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "http/readings.h"
 #include "http/target.h"
 #include "util/text.h"
 
@@ -57,6 +58,8 @@ Router::Router(const std::vector<config::Route>& routes, const std::vector<std::
     for (const auto& [pool, weight] : route.split) view.targets.push_back({index_of(pool), weight});
     for (const auto& t : view.targets) view.weight_sum += t.weight;
     deciding_bytes_ = std::max(deciding_bytes_, route.path.size() + 1);  // and the slash behind it
+    paths_matter_ = paths_matter_ || route.path != "/";
+    upper_case_matters_ = upper_case_matters_ || has_upper_case(route.path);
     routes_.push_back(std::move(view));
   }
   std::sort(routes_.begin(), routes_.end(), more_specific);
@@ -77,8 +80,42 @@ void Router::set_verifiers(const std::vector<config::Jwt>& verifiers,
 
 const RouteView* Router::match(std::string_view host, std::string_view path, std::string_view method,
                                std::span<const Field> fields) const noexcept {
+  return match(host, path, method, fields, path_covers);
+}
+
+bool Router::all_agree(const RouteView& ours, std::string_view host, std::string_view sent,
+                       std::string_view method, std::span<const Field> fields) const {
+  if (!paths_matter_) return true;
+  const bool case_matters = upper_case_matters_ || has_upper_case(sent);
+  const bool readings = has_readings(sent);
+  if (!readings && !case_matters) return true;
+  // Two routes whose paths differ in case only are the operator's own distinction.
+  const auto same_but_for_case = [&](const RouteView* r) {
+    return r != nullptr && iequals(r->config.path, ours.config.path);
+  };
+  const auto asks_for_more = [&](const RouteView* r) {
+    if (r == nullptr || r->auth == RouteView::no_verifier) return false;
+    return r->auth != ours.auth || (r->config.auth_required && !ours.config.auth_required);
+  };
+  const auto agrees = [&](const Reading& reading) {
+    const auto same = [&](Covers covers) {
+      const RouteView* const r = match(host, reading.path, method, fields, covers);
+      if (r == &ours) return true;
+      // Servers that resolve dot segments are the rule, and remora is one. Those that do not may only do harm
+      // where they see what is guarded.
+      if (reading.with_dots) return !asks_for_more(r);
+      return covers == path_covers_in_any_case && same_but_for_case(r);
+    };
+    return same(path_covers) && (!case_matters || same(path_covers_in_any_case));
+  };
+  if (!readings) return agrees({sent});
+  return for_each_reading(sent, agrees) == Reviewed::all;
+}
+
+const RouteView* Router::match(std::string_view host, std::string_view path, std::string_view method,
+                               std::span<const Field> fields, Covers covers) const noexcept {
   for (const RouteView& r : routes_) {
-    if (!host_matches(r.config.host, host) || !path_covers(r.config.path, path)) continue;
+    if (!host_matches(r.config.host, host) || !covers(r.config.path, path)) continue;
     const auto& methods = r.config.methods;
     if (!methods.empty() && std::find(methods.begin(), methods.end(), method) == methods.end()) continue;
     if (!r.config.headers.empty() && !fields_match(r.config, fields)) continue;

@@ -39,13 +39,23 @@ class Router {
   /// nullptr: no route.
   const RouteView* match(std::string_view host, std::string_view path, std::string_view method,
                          std::span<const Field> fields) const noexcept;
+  /// Whether all servers that read `sent`, the path as it goes to the backend, in their own ways would take
+  /// it for one of `ours`, the route that was matched. False: a guard on some route could be passed by, and
+  /// the request must not go on.
+  bool all_agree(const RouteView& ours, std::string_view host, std::string_view sent, std::string_view method,
+                 std::span<const Field> fields) const;
 
   /// No byte of a path behind these has a say: routes compare its beginning.
   std::size_t deciding_bytes() const noexcept { return deciding_bytes_; }
 
  private:
-  std::vector<RouteView> routes_;  // most specific first
+  using Covers = bool (*)(std::string_view prefix, std::string_view path) noexcept;
+  const RouteView* match(std::string_view host, std::string_view path, std::string_view method,
+                         std::span<const Field> fields, Covers covers) const noexcept;
+  std::vector<RouteView> routes_;    // most specific first
+  bool paths_matter_ = false;        // some route is only for some paths
   std::size_t deciding_bytes_ = 1;
+  bool upper_case_matters_ = false;  // and one of these has capital letters
 };
 
 /// Fills a redirect's template: {scheme} {host} {uri} {path} {query}. Values are as the client sent them;

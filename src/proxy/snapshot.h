@@ -9,6 +9,7 @@
 
 #include "affinity/foreign_tokens.h"
 #include "auth/verifier.h"
+#include "http/head.h"
 #include "net/tls.h"
 #include "pool/pool_view.h"
 #include "proxy/limits.h"
@@ -24,7 +25,8 @@ namespace remora {
 /// What a listener keeps from snapshot to snapshot; shared by all workers.
 struct ListenerShared {
   explicit ListenerShared(std::size_t workers) : traffic(workers) {}
-  std::atomic<std::uint32_t> open{0};  // connections
+  std::atomic<std::uint32_t> open{0};       // connections
+  std::atomic<std::uint64_t> strangers{0};  // refused: their PROXY line would not have been believed
   ClientLimits limits;
   std::atomic<bool> retired{false};    // left the configuration: its connections end with their next answer
   std::vector<TrafficCounts> traffic;  // answers to clients and their whole time; by worker
@@ -52,8 +54,17 @@ struct Snapshot {
   std::vector<std::string> claim_headers;  // what verifiers forward, and no client may send
 };
 
-/// The path that routes see: without parameters that name a session.
-std::string_view routed_path(const Snapshot& snapshot, std::string_view path, TextArena& arena);
+/// The path that routes see: without parameters that name a session, and only then normalised. `normal`: the
+/// same path normalised as it is.
+std::string_view routed_path(const Snapshot& snapshot, std::string_view path, std::string_view normal,
+                             TextArena& arena);
+
+/// Which route a request takes.
+struct Routed {
+  const RouteView* route = nullptr;  // null: none
+  const char* refused = nullptr;     // why it may not go on; static text. Null: it may
+};
+Routed choose_route(const Snapshot& snapshot, const RequestHead& head, TextArena& arena);
 
 /// A URL as logs may show it.
 std::string_view masked_url(const Snapshot& snapshot, std::string_view url, TextArena& arena);

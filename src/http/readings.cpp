@@ -1,0 +1,283 @@
+#include "http/readings.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "http/target.h"
+#include "util/find_byte.h"
+#include "util/text.h"
+
+namespace remora {
+
+namespace {
+
+using Text = std::string;
+
+// Steps: each writes another reading of `path` to `out`, and returns false if there is none. ------------
+
+bool without_parameters(std::string_view path, Text& out) {
+  if (path.find(';') == std::string_view::npos) return false;
+  out.clear();
+  bool inside = false;
+  for (const char c : path) {
+    inside = c == '/' ? false : inside || c == ';';
+    if (!inside) out += c;
+  }
+  return true;
+}
+
+/// The ASCII character that a decoder takes for one beyond ASCII: its fullwidth form, or another slash.
+char ascii_like(std::uint32_t code) noexcept {
+  if (code < 0x80) return static_cast<char>(code);
+  if (code >= 0xff01 && code <= 0xff5e) return static_cast<char>(code - 0xff01 + '!');
+  if (code == 0x2044 || code == 0x2215 || code == 0x29f8) return '/';
+  if (code == 0x2216 || code == 0x29f5 || code == 0xfe68) return '\\';
+  if (code == 0x2024) return '.';
+  return '\0';
+}
+
+/// %u002f
+bool take_unicode_escape(std::string_view path, std::size_t at, Text& out) {
+  if (at + 5 >= path.size() || lower(path[at + 1]) != 'u') return false;
+  std::uint32_t code = 0;
+  for (std::size_t i = at + 2; i < at + 6; ++i) {
+    if (hex_value(path[i]) < 0) return false;
+    code = code << 4 | static_cast<std::uint32_t>(hex_value(path[i]));
+  }
+  const char c = ascii_like(code);
+  if (c == '\0' && code != 0) return false;
+  out += c;
+  return true;
+}
+
+bool decode_once(std::string_view path, Text& out) {
+  if (path.find('%') == std::string_view::npos) return false;
+  out.clear();
+  bool any = false;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (path[i] != '%') {
+      out += path[i];
+    } else if (i + 2 < path.size() && hex_value(path[i + 1]) >= 0 && hex_value(path[i + 2]) >= 0) {
+      out += static_cast<char>(hex_value(path[i + 1]) * 16 + hex_value(path[i + 2]));
+      i += 2;
+      any = true;
+    } else if (take_unicode_escape(path, i, out)) {
+      i += 5;
+      any = true;
+    } else {
+      out += '%';
+    }
+  }
+  return any;
+}
+
+/// Overlong UTF-8 and what looks like ASCII, as lenient decoders take them: of the bytes that follow the
+/// first, only six bits count, whatever the others are (CVE-2000-0884 and many after it).
+bool take_for_ascii(std::string_view path, Text& out) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(path[i]); };
+  out.clear();
+  bool any = false;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const unsigned first = byte(i);
+    const std::size_t size = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 5;
+    std::uint32_t code = size == 1 ? 0x80 : first & (0xffU >> (size + 1));
+    if (size == 1 || i + size > path.size()) {
+      out += path[i];
+      continue;
+    }
+    for (std::size_t k = 1; k < size; ++k) code = code << 6 | (byte(i + k) & 0x3fU);
+    const char c = ascii_like(code);
+    if (c == '\0' && code != 0) {
+      out += path[i];
+      continue;
+    }
+    out += c;
+    any = true;
+    i += size - 1;
+  }
+  return any;
+}
+
+bool decode_leniently(std::string_view path, Text& out) {
+  Text bytes;
+  if (!decode_once(path, bytes)) bytes = path;
+  return take_for_ascii(bytes, out);
+}
+
+/// As often as there is something to decode: several servers in a row.
+bool decode_fully(std::string_view path, Text& out) {
+  constexpr int most_rounds = 8;
+  Text before(path), next;
+  int rounds = 0;
+  while (rounds < most_rounds && decode_once(before, next)) {
+    ++rounds;
+    before.swap(next);
+  }
+  if (rounds < 2) return false;
+  if (!take_for_ascii(before, out)) out = before;
+  return true;
+}
+
+/// Up to a NUL, where a C string ends, or to a `?` or `#` that was escaped.
+bool cut_short(std::string_view path, Text& out) {
+  const auto end = path.find_first_of(std::string_view("\0?#", 3));
+  if (end == std::string_view::npos) return false;
+  out = path.substr(0, end);
+  return true;
+}
+
+bool with_slashes(std::string_view path, Text& out) {
+  if (path.find('\\') == std::string_view::npos) return false;
+  out = path;
+  std::replace(out.begin(), out.end(), '\\', '/');
+  return true;
+}
+
+/// `//host/path`, taken for a reference to another host.
+bool without_authority(std::string_view path, Text& out) {
+  if (path.substr(0, 2) != "//") return false;
+  const auto slash = path.find('/', 2);
+  out = slash == std::string_view::npos ? std::string_view("/") : path.substr(slash);
+  return true;
+}
+
+/// How many bytes at the end of a segment are one space of some kind, or a control.
+std::size_t space_at_end(std::string_view s) noexcept {
+  if (s.empty()) return 0;
+  const auto ends_in = [&](std::string_view end) {
+    return s.size() >= end.size() && s.substr(s.size() - end.size()) == end;
+  };
+  for (const std::string_view wide : {"\xc2\xa0", "\xc2\x85", "\xc2\xad"})
+    if (ends_in(wide)) return 2;
+  for (const std::string_view wide : {"\xe3\x80\x80", "\xef\xbb\xbf", "\xe2\x80\x8b", "\xe2\x80\xa8", "\xe2\x80\xa9"})
+    if (ends_in(wide)) return 3;
+  const auto last = static_cast<unsigned char>(s.back());
+  return last <= ' ' || last == 0x7f || last == 0x85 || last == 0xa0 ? 1 : 0;
+}
+
+std::string_view trimmed_segment(std::string_view segment) noexcept {
+  while (!segment.empty() && static_cast<unsigned char>(segment.front()) <= ' ') segment.remove_prefix(1);
+  segment = segment.substr(0, segment.find(":$"));  // a stream of the same file, to Windows
+  for (;;) {
+    if (segment == "." || segment == "..") return segment;
+    const std::size_t n = segment.ends_with('.') ? 1 : space_at_end(segment);
+    if (n == 0) return segment;
+    segment.remove_suffix(n);
+  }
+}
+
+/// Without spaces around a segment, and without its final dots.
+bool trimmed(std::string_view path, Text& out) {
+  out.clear();
+  for (;;) {
+    const auto slash = path.find('/');
+    out += trimmed_segment(path.substr(0, slash));
+    if (slash == std::string_view::npos) break;
+    out += '/';
+    path.remove_prefix(slash + 1);
+  }
+  return true;
+}
+
+bool merged(std::string_view path, Text& out) {
+  if (path.find("//") == std::string_view::npos) return false;
+  out.clear();
+  for (const char c : path)
+    if (c != '/' || out.empty() || out.back() != '/') out += c;
+  return true;
+}
+
+bool resolved(std::string_view path, Text& out) {
+  if (path.find("/.") == std::string_view::npos) return false;
+  out = path;
+  remove_dot_segments(out, 0);
+  return true;
+}
+
+using Step = bool (*)(std::string_view, Text&);
+/// In this order; of each kind one step is taken, or none.
+constexpr std::array<std::array<Step, 3>, 10> kinds{{
+    {without_parameters},
+    {decode_once, decode_leniently, decode_fully},
+    {without_parameters},
+    {cut_short},
+    {with_slashes},
+    {without_authority},
+    {trimmed},
+    {merged},
+    {resolved},
+    {merged},
+}};
+
+class Review {
+ public:
+  Review(bool (*each)(void*, const Reading&), void* context) : each_(each), context_(context) {}
+
+  Reviewed run(std::string_view path) {
+    Text plain;
+    decode_unreserved(path, plain);  // as ours does: equivalent by RFC 3986 6.2.2.2
+    visit(0, plain);
+    return outcome_;
+  }
+
+ private:
+  bool visit(std::size_t kind, std::string_view path) {
+    if (kind == kinds.size()) return tell(path);
+    if (!visit(kind + 1, path)) return false;
+    for (const Step step : kinds[kind]) {
+      Text& out = rooms_[kind];
+      if (step == nullptr || !step(path, out) || out == path) continue;
+      if (!visit(kind + 1, out)) return false;
+    }
+    return true;
+  }
+
+  bool tell(std::string_view path) {
+    ++readings_;
+    bytes_ += path.size();
+    if (readings_ > most_readings || bytes_ > most_read_bytes) return stop(Reviewed::too_many);
+    Reading reading{path};
+    if (reading.path.empty()) reading.path = "/";
+    reading.with_dots = path.find("/../") != std::string_view::npos || path.find("/./") != std::string_view::npos ||
+                        path.ends_with("/..") || path.ends_with("/.");
+    return each_(context_, reading) || stop(Reviewed::stopped);
+  }
+
+  bool stop(Reviewed why) noexcept {
+    outcome_ = why;
+    return false;
+  }
+
+  bool (*const each_)(void*, const Reading&);
+  void* const context_;
+  std::array<Text, kinds.size()> rooms_;
+  std::size_t readings_ = 0, bytes_ = 0;
+  Reviewed outcome_ = Reviewed::all;
+};
+
+}  // namespace
+
+bool has_readings(std::string_view path) noexcept {
+  const char* const end = path.data() + path.size();
+  const char* const odd = find_byte(path.data(), end, [](auto c) {
+    return (c == '%') | (c == ';') | (c == '\\') | (c >= 0x80);
+  });
+  if (odd != end || path.ends_with('.') || path.find(":$") != std::string_view::npos) return true;
+  for (auto slash = path.find('/'); slash + 1 < path.size(); slash = path.find('/', slash + 1)) {
+    const char next = path[slash + 1];
+    if (next == '/' || next == '.' || (slash > 0 && path[slash - 1] == '.')) return true;
+  }
+  return path.ends_with("./");
+}
+
+bool has_upper_case(std::string_view path) noexcept {
+  const char* const end = path.data() + path.size();
+  return find_byte(path.data(), end, [](auto c) { return (c >= 'A') & (c <= 'Z'); }) != end;
+}
+
+Reviewed detail::review(std::string_view path, bool (*each)(void*, const Reading&), void* context) {
+  return Review(each, context).run(path);
+}
+
+}  // namespace remora

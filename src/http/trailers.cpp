@@ -1,0 +1,90 @@
+#include "http/trailers.h"
+
+#include <algorithm>
+
+#include "http/grammar.h"
+#include "util/text.h"
+
+namespace remora {
+
+namespace {
+
+template <std::size_t n>
+bool one_of(std::string_view name, const std::string_view (&list)[n]) noexcept {
+  return std::any_of(std::begin(list), std::end(list), [&](std::string_view s) { return iequals(s, name); });
+}
+template <std::size_t n>
+bool begins_with_one_of(std::string_view name, const std::string_view (&list)[n]) noexcept {
+  return std::any_of(std::begin(list), std::end(list),
+                     [&](std::string_view s) { return istarts_with(name, s); });
+}
+bool iends_with(std::string_view name, std::string_view end) noexcept {
+  return name.size() > end.size() && iequals(name.substr(name.size() - end.size()), end);
+}
+
+bool plain(std::string_view name) noexcept {
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+constexpr std::string_view harmless[] = {
+    "grpc-status",    "grpc-message", "grpc-status-details-bin", "server-timing", "content-digest",
+    "repr-digest",    "digest",       "content-md5",             "x-sum",         "x-goog-hash",
+    "x-content-hash",
+};
+constexpr std::string_view harmless_begin[] = {"x-checksum-", "x-amz-checksum-"};
+// How apps call their own checksums: X-Request-Sum, X-Body-Checksum.
+constexpr std::string_view harmless_end[] = {"-sum", "-checksum", "-digest", "-crc32", "-crc32c"};
+
+constexpr std::string_view never[] = {
+    // Who asks, and what for
+    "authorization", "www-authenticate", "authentication-info", "proxy-authentication-info", "origin", "referer",
+    "referrer-policy", "user-agent", "from", "via", "x-request-id", "x-real-ip", "x-client-ip", "x-host",
+    "x-cluster-client-ip", "x-original-url", "x-original-uri", "x-rewrite-url", "x-http-method",
+    "x-http-method-override", "x-method-override", "true-client-ip", "client-ip", "cf-connecting-ip",
+    "fastly-client-ip", "front-end-https", "proxy", "http2-settings", "early-data", "alt-svc", "alt-used",
+    // What it may be answered with, and whether at all
+    "pragma", "prefer", "priority", "accept-ranges", "access-control-request-method", "traceparent",
+    "tracestate", "baggage", "dnt", "origin-agent-cluster", "upgrade-insecure-requests", "x-requested-with",
+    "x-csrf-token", "x-xsrf-token",
+    // What the content is, where it belongs, how long it is good
+    "age", "allow", "expires", "last-modified", "vary", "warning", "status", "server", "nel", "report-to",
+    "strict-transport-security", "clear-site-data", "x-frame-options", "x-content-type-options",
+    "x-xss-protection", "x-powered-by", "set-cookie2", "cookie2", "sourcemap", "service-worker-allowed",
+    "surrogate-control", "cdn-cache-control", "permissions-policy", "feature-policy", "timing-allow-origin",
+    "large-allocation", "expect-ct", "public-key-pins", "x-dns-prefetch-control", "x-ua-compatible",
+    "x-accel-redirect", "x-accel-buffering", "x-accel-expires", "x-sendfile", "x-cache",
+};
+constexpr std::string_view never_begin[] = {
+    "x-forwarded", "x-auth", "x-user", "x-remote", "x-ssl", "x-client", "x-original", "x-envoy", "remote-",
+    "ssl-", "accept", "access-control-", "content-", "cross-origin-", "if-", "proxy-", "sec-",
+};
+
+}  // namespace
+
+bool always_a_trailer(std::string_view name) noexcept {
+  if (one_of(name, harmless) || begins_with_one_of(name, harmless_begin)) return plain(name);
+  return plain(name) && istarts_with(name, "x-") && !begins_with_one_of(name, never_begin) &&
+         std::any_of(std::begin(harmless_end), std::end(harmless_end),
+                     [&](std::string_view end) { return iends_with(name, end); });
+}
+
+bool never_a_trailer(std::string_view name) noexcept {
+  if (always_a_trailer(name)) return false;
+  return !plain(name) || known_field(name) != Known::other || one_of(name, never) ||
+         begins_with_one_of(name, never_begin);
+}
+
+bool may_be_trailer(const Field& field, std::string_view announced) noexcept {
+  if (field.known == Known::remora) return false;
+  if (always_a_trailer(field.name)) return true;
+  bool found = false;
+  for_each_token(announced, [&](std::string_view name) {
+    found = iequals(name, field.name);
+    return !found;
+  });
+  return found;
+}
+
+}  // namespace remora
