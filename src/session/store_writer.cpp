@@ -6,29 +6,7 @@
 namespace remora {
 
 namespace {
-constexpr std::size_t most_jobs = 20000, most_bytes = 16U << 20;
 constexpr unsigned most_lanes = 4;
-
-struct HashKey {
-  std::size_t operator()(const SessionKey& k) const noexcept { return k.hash(); }
-};
-
-std::size_t size_of(const StoreWriter::Job& job) {
-  return job.save ? job.save->bytes : 0;
-}
-/// What two words about one session amount to: a state to be kept, and an end, are not lost under a later
-/// one.
-StoreWriter::Job merged(StoreWriter::Job older, StoreWriter::Job newer) {
-  if (!newer.save && !newer.record.ended) newer.save = older.save;
-  if (older.record.ended && older.record.binding.id == newer.record.binding.id) newer.record.ended = true;
-  newer.only_if_there = newer.only_if_there && older.only_if_there;
-  newer.late = newer.late || older.late;
-  if (older.record.binding.epoch > newer.record.binding.epoch) {  // a late word of a former owner
-    newer.record = older.record;
-    newer.save = std::move(older.save);
-  }
-  return newer;
-}
 }  // namespace
 
 StoreOutcome outcome_of(const error_code& ec) noexcept {
@@ -79,62 +57,17 @@ std::optional<Record> apply(const StoreWriter::Job& job, const std::optional<Rec
 
 struct StoreWriter::Shared {
   Shared(Loop& l, SessionStore& s, const Clock& c, std::chrono::milliseconds t, StoreCounts& n)
-      : loop(l), store(s), clock(c), timeout(t), counts(n) {}
+      : loop(l), store(s), clock(c), timeout(t), counts(n), queue(n) {}
   Loop& loop;
   SessionStore& store;
   const Clock& clock;
   const std::chrono::milliseconds timeout;
   StoreCounts& counts;
-  std::deque<SessionKey> order;
-  std::unordered_map<SessionKey, Job, HashKey> jobs;
-  std::unordered_map<SessionKey, bool, HashKey> under_way;
-  std::size_t bytes = 0;
+  WriteQueue queue;
   unsigned lanes = 0;
   bool stopping = false;
   std::vector<Wake*> waiting;
 
-  void put(Job job) {
-    const auto known = jobs.find(job.key);
-    if (known != jobs.end()) return replace(known->second, merged(known->second, std::move(job)));
-    if (jobs.size() >= most_jobs || bytes + size_of(job) > most_bytes) {
-      StoreCounts::add(counts.dropped);
-      if (job.save) counts.count(StateEvent::unsaved);
-      return;
-    }
-    bytes += size_of(job);
-    order.push_back(job.key);
-    counts.waiting.fetch_add(1, std::memory_order_relaxed);
-    jobs.emplace(job.key, std::move(job));
-  }
-  /// It failed; meanwhile there may be a later one.
-  void put_back(Job job) {
-    const auto known = jobs.find(job.key);
-    if (known == jobs.end()) return put(std::move(job));
-    replace(known->second, merged(std::move(job), known->second));
-  }
-  void replace(Job& old, Job job) {
-    bytes = bytes - size_of(old) + size_of(job);
-    old = std::move(job);
-  }
-  /// The first whose session is not being told of already.
-  std::optional<Job> take() {
-    for (std::size_t n = order.size(); n > 0; --n) {
-      const SessionKey key = order.front();
-      order.pop_front();
-      if (under_way.contains(key)) {
-        order.push_back(key);
-        continue;
-      }
-      const auto at = jobs.find(key);
-      Job job = std::move(at->second);
-      jobs.erase(at);
-      bytes -= size_of(job);
-      counts.waiting.fetch_sub(1, std::memory_order_relaxed);
-      under_way.emplace(key, true);
-      return job;
-    }
-    return std::nullopt;
-  }
   bool outlived(const Job& job) const {
     return clock.wall_now() - job.record.binding.created >= job.lifetimes.max_lifetime;
   }
@@ -155,14 +88,14 @@ void StoreWriter::stop() noexcept {
 }
 
 bool StoreWriter::idle() const noexcept {
-  return shared_->jobs.empty() && shared_->lanes == 0;
+  return shared_->queue.empty() && shared_->lanes == 0;
 }
 
 void StoreWriter::later(Job job) {
   Shared& s = *shared_;
   if (s.stopping) return;
-  s.put(std::move(job));
-  if (s.lanes >= most_lanes || s.lanes >= s.jobs.size()) return;
+  s.queue.put(std::move(job));
+  if (s.lanes >= most_lanes || s.lanes >= s.queue.size()) return;
   ++s.lanes;
   asio::co_spawn(s.loop.ctx.get_executor(), run(shared_), asio::detached);
 }
@@ -179,7 +112,7 @@ Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
     }
   } leave{*s, &wake};
   while (!s->stopping) {
-    std::optional<Job> job = s->take();
+    std::optional<Job> job = s->queue.take();
     if (!job) co_return;
     Saved saved = Saved::saved;
     SessionStore::Rule rule = [&job, &saved](const std::optional<Record>& standing) {
@@ -188,7 +121,7 @@ Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
     const StoreCall call{wake, s->clock.steady_now() + s->timeout};
     Result<SessionStore::Standing> standing =
         co_await s->store.change(job->key, std::move(rule), job->lifetimes, false, call);
-    s->under_way.erase(job->key);
+    s->queue.done(job->key);
     const StoreOutcome outcome = outcome_of(standing);
     s->counts.count(outcome);
     if (outcome == StoreOutcome::done) {
@@ -202,7 +135,7 @@ Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
       continue;
     }
     job->late = true;
-    s->put_back(std::move(*job));
+    s->queue.put_back(std::move(*job));
     // Away: look again in a while, all lanes alike.
     const Clock::Steady until = s->clock.steady_now() + std::chrono::milliseconds(100);
     wake.until(until);

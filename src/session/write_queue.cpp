@@ -1,0 +1,121 @@
+#include "session/write_queue.h"
+
+#include <algorithm>
+
+namespace remora {
+
+namespace {
+
+std::size_t size_of(const StoreJob& job) {
+  return job.save ? job.save->bytes : 0;
+}
+
+/// What two words about one session amount to: a state to be kept, and an end, are not lost under a later
+/// one.
+StoreJob merged(StoreJob older, StoreJob newer) {
+  if (!newer.save && !newer.record.ended) newer.save = older.save;
+  if (older.record.ended && older.record.binding.id == newer.record.binding.id) newer.record.ended = true;
+  newer.only_if_there = newer.only_if_there && older.only_if_there;
+  newer.late = newer.late || older.late;
+  if (older.record.binding.epoch > newer.record.binding.epoch) {  // a late word of a former owner
+    newer.record = older.record;
+    newer.save = std::move(older.save);
+  }
+  return newer;
+}
+
+}  // namespace
+
+WriteQueue::Rank WriteQueue::rank_of(const StoreJob& job) noexcept {
+  const Record& r = job.record;
+  if (r.ended || r.replaced) return Rank::end;
+  if (job.save || (r.reason != Reason::none && r.reason != Reason::new_) || r.binding.leave)
+    return Rank::change;
+  return r.reason == Reason::new_ ? Rank::birth : Rank::refresh;
+}
+
+void WriteQueue::drop(const StoreJob& job) noexcept {
+  StoreCounts::add(counts_.dropped);
+  if (job.save) counts_.count(StateEvent::unsaved);
+}
+
+/// False: everything that is there is worth as much.
+bool WriteQueue::make_room_for(Rank rank) {
+  const std::size_t ends = order_of(Rank::end).size();
+  if (rank == Rank::end) return ends < limits_.ends;
+  if (jobs_.size() - ends < limits_.jobs) return true;
+  for (Rank lower = Rank::refresh; lower < rank; lower = static_cast<Rank>(static_cast<int>(lower) + 1)) {
+    if (order_of(lower).empty()) continue;
+    drop(remove(jobs_.find(order_of(lower).front())));
+    return true;
+  }
+  return false;
+}
+
+void WriteQueue::put(StoreJob job) {
+  const auto known = jobs_.find(job.key);
+  if (known != jobs_.end()) {
+    StoreJob both = merged(known->second.job, std::move(job));
+    return replace(known->second, std::move(both));
+  }
+  const Rank rank = rank_of(job);
+  if (bytes_ + size_of(job) > limits_.state_bytes || !make_room_for(rank)) return drop(job);
+  insert(std::move(job), rank);
+}
+
+void WriteQueue::put_back(StoreJob job) {
+  const auto known = jobs_.find(job.key);
+  if (known == jobs_.end()) return put(std::move(job));
+  StoreJob both = merged(std::move(job), known->second.job);
+  replace(known->second, std::move(both));
+}
+
+void WriteQueue::insert(StoreJob job, Rank rank) {
+  bytes_ += size_of(job);
+  Order& order = order_of(rank);
+  order.push_back(job.key);
+  const SessionKey key = job.key;
+  jobs_.emplace(key, Waiting{std::move(job), rank, std::prev(order.end())});
+  counts_.waiting.fetch_add(1, std::memory_order_relaxed);
+}
+
+void WriteQueue::replace(Waiting& old, StoreJob job) {
+  if (bytes_ - size_of(old.job) + size_of(job) > limits_.state_bytes) {  // the binding still counts
+    counts_.count(StateEvent::unsaved);
+    job.save = std::move(old.job.save);
+    old.job.save.reset();
+    bytes_ -= size_of(job);
+  } else {
+    bytes_ -= size_of(old.job);
+  }
+  bytes_ += size_of(job);
+  old.job = std::move(job);
+  const Rank rank = std::max(old.rank, rank_of(old.job));
+  if (rank == old.rank) return;
+  // An end that finds no room of its own keeps the place that its session has.
+  if (rank == Rank::end && order_of(Rank::end).size() >= limits_.ends) return;
+  Order& order = order_of(rank);
+  order.splice(order.end(), order_of(old.rank), old.at);
+  old.rank = rank;
+}
+
+StoreJob WriteQueue::remove(Jobs::iterator at) {
+  order_of(at->second.rank).erase(at->second.at);
+  StoreJob job = std::move(at->second.job);
+  jobs_.erase(at);
+  bytes_ -= size_of(job);
+  counts_.waiting.fetch_sub(1, std::memory_order_relaxed);
+  return job;
+}
+
+std::optional<StoreJob> WriteQueue::take() {
+  for (auto order = orders_.rbegin(); order != orders_.rend(); ++order)
+    for (const SessionKey& key : *order) {
+      if (under_way_.contains(key)) continue;
+      under_way_.emplace(key, true);
+      return remove(jobs_.find(key));
+    }
+  return std::nullopt;
+}
+
+}  // namespace remora
