@@ -88,6 +88,8 @@ class Map {
 
 // Scalars. Each reports what it cannot take and leaves `out` alone.
 std::optional<std::string> scalar(const Value& v);  // with ${NAME} replaced
+/// As it was written, in quotes, for an error line: without secrets, and what a variable held does not show.
+std::string quoted(const Value& v);
 void read_value(const Value& v, std::string& out);
 void read_value(const Value& v, bool& out);
 void read_value(const Value& v, std::uint16_t& out);
@@ -130,7 +132,7 @@ void read_choice(const Value& v, E& out, std::initializer_list<std::pair<const c
     all += all.empty() ? "" : " | ";
     all += word;
   }
-  v.bad("'" + *text + "' is none of " + all);
+  v.bad(quoted(v) + " is none of " + all);
 }
 
 template <class T>
