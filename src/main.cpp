@@ -10,6 +10,7 @@
 #include "affinity/registry.h"
 #include "cli/commands.h"
 #include "config/loader.h"
+#include "server/exposed.h"
 #include "server/log.h"
 #include "server/server.h"
 #include "version.h"
@@ -54,6 +55,7 @@ int check(const std::string& file) {
     std::cerr << file << ": " << e.what() << '\n';
     return 1;
   }
+  for (const std::string& line : exposed_secrets(config)) std::cout << file << ": warning: " << line << '\n';
   std::cout << file << ": fine; " << config.listeners.size() << " listener(s), " << config.pools.size()
             << " pool(s)\n";
   return 0;

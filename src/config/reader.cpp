@@ -23,6 +23,11 @@ void Diagnostics::add(const YAML::Mark& mark, std::string_view key, std::string_
   errors_.push_back(std::move(e));
 }
 
+void Diagnostics::note_secret_file(const std::string& path) {
+  if (std::find(secret_files_.begin(), secret_files_.end(), path) == secret_files_.end())
+    secret_files_.push_back(path);
+}
+
 std::vector<std::string> Diagnostics::lines() const {
   auto sorted = errors_;
   std::sort(sorted.begin(), sorted.end(), [](const Error& a, const Error& b) {
@@ -278,6 +283,7 @@ void read_secret(const Value& v, std::string& out) {
   }
   const auto path = scalar(*file);
   if (!path) return;
+  v.errors->note_secret_file(*path);
   std::ifstream in(*path, std::ios::binary);
   std::string content(std::istreambuf_iterator<char>(in), {});
   if (!in.is_open() || in.bad()) {

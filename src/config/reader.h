@@ -30,6 +30,9 @@ class Diagnostics {
   bool empty() const noexcept { return errors_.empty(); }
   std::size_t count() const noexcept { return errors_.size(); }
   std::vector<std::string> lines() const;
+  /// Not an error: where a secret was read from.
+  void note_secret_file(const std::string& path);
+  const std::vector<std::string>& secret_files() const noexcept { return secret_files_; }
 
  private:
   struct Error {
@@ -39,6 +42,7 @@ class Diagnostics {
   };
   std::string file_;
   std::vector<Error> errors_;
+  std::vector<std::string> secret_files_;
 };
 
 /// A value with its full key ("pools.app.session") and where it stands.
