@@ -362,6 +362,8 @@ struct SessionApi {
 
 struct Config {
   std::string text, hash;  // the file as it was read, and the first 16 hex digits of its SHA-256
+  std::string shown;       // the same tree written anew, for people: secrets hidden, no comments
+  std::vector<std::string> secret_files;      // as named by {file: F}
   std::vector<std::string> dns_servers;       // ip or ip:port; empty: the system's
   std::optional<std::uint32_t> workers;       // none: auto
   std::string state_dir = "/var/lib/remora";  // empty: none

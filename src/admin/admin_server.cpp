@@ -63,7 +63,8 @@ Task<void> stream_events(LocalSink& sink, EventHub& hub, std::uint64_t after) {
 ApiAnswer judge_browser(const LocalRequest& request, bool reads) {
   const std::string_view host = request.field("Host");
   if (request.count("Host") > 1 || !is_own_name(host))
-    return refuse(403, "without admin.token this answers to `localhost` and addresses only, not to other names");
+    return refuse(403,
+                  "without admin.token this answers to `localhost` and addresses only, not to other names");
   if (!reads && !is_same_origin(request.field("Origin"), request.field("Sec-Fetch-Site"), host))
     return refuse(403, "a page of another site sent this");
   return ApiAnswer{};
@@ -86,7 +87,8 @@ LocalAnswer respond(const LocalRequest& request, AdminActions& actions) {
     return answer;
   }
   if (token.empty())
-    if (ApiAnswer refused = judge_browser(request, reads); refused.status != 200) return made(std::move(refused));
+    if (ApiAnswer refused = judge_browser(request, reads); refused.status != 200)
+      return made(std::move(refused));
   if (path == "/metrics")
     return reads ? made(200, "text/plain; version=0.0.4", metrics_text(actions))
                  : made(refuse(405, "only GET here"));

@@ -260,16 +260,6 @@ ApiAnswer explain_one(const ApiRequest& request, AdminActions& actions) {
   return say(out);
 }
 
-/// Secrets are files or variables and not in the text, but for passwords in URLs.
-std::string masked(std::string text) {
-  for (std::size_t at = text.find("://"); at != std::string::npos; at = text.find("://", at + 3)) {
-    const std::size_t end = text.find_first_of("/ \t\r\n\"',]}", at + 3);
-    const std::size_t sign = text.substr(0, end).rfind('@');
-    if (sign != std::string::npos && sign > at) text.replace(at + 3, sign - at - 3, "***");
-  }
-  return text;
-}
-
 ApiAnswer reload(const ApiRequest& request, AdminActions& actions) {
   if (actions.config().admin.read_only) return refuse(403, "this admin API is read-only (admin.read_only)");
   json::object body;
@@ -353,7 +343,7 @@ ApiAnswer answer_api(const ApiRequest& request, AdminActions& actions) {
     return post ? explain_one(request, actions) : wrong_method("POST");
   if (parts.size() == 1 && what == "reload") return post ? reload(request, actions) : wrong_method("POST");
   if (parts.size() == 1 && what == "config")
-    return get ? say(json::object{{"hash", actions.config().hash}, {"text", masked(actions.config().text)}})
+    return get ? say(json::object{{"hash", actions.config().hash}, {"text", actions.config().shown}})
                : wrong_method("GET");
   if (parts.size() == 1 && what == "events") {
     if (!get) return wrong_method("GET");

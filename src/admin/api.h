@@ -4,7 +4,7 @@
 //   PATCH /api/v1/pools/P/backends/B   {"admin": "ready|drain|maint", "deadline": "30m"}
 //   GET   /api/v1/sessions             counts per backend, and the last moves
 //   POST  /api/v1/explain              {"method", "target", "headers", "client", "secure"}
-//   GET   /api/v1/config               the file in force, secrets masked, and its hash
+//   GET   /api/v1/config               the file in force, secrets hidden, and its hash
 //   POST  /api/v1/reload
 //   GET   /api/v1/events               server-sent events
 //

@@ -83,7 +83,7 @@ std::string_view LocalRequest::field(std::string_view name) const noexcept {
 }
 
 namespace {
-constexpr std::chrono::milliseconds grace{50};     // what a connection has to say its first word in any case
+constexpr std::chrono::milliseconds grace{50};  // what a connection has to say its first word in any case
 constexpr std::chrono::seconds crowded_patience{1};  // with those that have said nothing, when many are here
 
 /// One connection, as far as its place is concerned.

@@ -2,11 +2,11 @@
 // values and answers as values. Not on the request path.
 //
 // A head of at most 16 KiB, a body of at most 64 KiB. A slow client costs a socket for `patience`. When all
-// places are taken, whoever comes new gets the place of a connection that keeps us waiting: of those that have
-// said nothing yet the oldest, then of idle ones, then of those that do not read their answer. So connections
-// that are only held never keep a health check from its answer. Answers without an end are counted apart.
-// Threading: that of the io_context. Lifetime: what runs when it is
-// destroyed is finished, without it; the handler's captures must outlive the io_context's last run.
+// places are taken, whoever comes new gets the place of a connection that keeps us waiting: of those that
+// have said nothing yet the oldest, then of idle ones, then of those that do not read their answer. So
+// connections that are only held never keep a health check from its answer. Answers without an end are
+// counted apart. Threading: that of the io_context. Lifetime: what runs when it is destroyed is finished,
+// without it; the handler's captures must outlive the io_context's last run.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "net/address.h"
+#include "net/unix_path.h"
 
 namespace remora {
 
@@ -26,7 +27,10 @@ int open_local_socket(const config::Address& bind, const std::string& key, bool 
   const auto endpoint = resolve(bind);
   if (!endpoint) refuse_address(key, bind, endpoint.error().message());
   const bool unix_socket = endpoint->family() == AF_UNIX;
-  if (unix_socket) ::unlink(bind.host.c_str());
+  if (unix_socket && shared) remove_socket(bind.host);
+  if (unix_socket)
+    if (const std::string taken = make_room_for_socket(bind.host); !taken.empty())
+      refuse_address(key, bind, taken);
   const int fd = ::socket(endpoint->family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int on = 1;
   if (!unix_socket) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);

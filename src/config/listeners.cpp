@@ -33,7 +33,7 @@ void read_tls(const Value& v, std::optional<ListenerTls>& out) {
     for_each_item(*alpn, true, [](const Value& item) {
       const auto name = scalar(item);
       if (name && *name == "h2") item.errors->add(item.mark, "", "not supported yet: " + item.key + ": h2");
-      if (name && *name != "h2" && *name != "http/1.1") item.bad("'" + *name + "' is none of http/1.1 | h2");
+      if (name && *name != "h2" && *name != "http/1.1") item.bad(quoted(item) + " is none of http/1.1 | h2");
     });
   m.read("client_ca", tls.client_ca);
   m.read_with("client_auth", tls.client_auth, [](const Value& x, ClientAuth& o) {
@@ -179,7 +179,7 @@ void read_cidr(const Value& v, std::vector<Cidr>& out) {
     std::optional<std::uint64_t> bits = most;
     if (slash != std::string::npos) bits = parse_decimal(std::string_view(*text).substr(slash + 1));
     if (!address || !bits || *bits > most)
-      return item.bad("'" + *text + "' is no address block (10.0.0.0/8, fd00::/8)");
+      return item.bad(quoted(item) + " is no address block (10.0.0.0/8, fd00::/8)");
     Cidr c;
     std::memcpy(c.bytes, address->bytes, sizeof c.bytes);
     c.bits = static_cast<std::uint8_t>(*bits + (most == 32 ? 96 : 0));

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "config/sections.h"
+#include "config/shown.h"
 #include "net/address.h"
 #include "util/text.h"
 
@@ -126,7 +127,7 @@ void read_dns_servers(const Value& v, std::vector<std::string>& out) {
     }
     const auto number = parse_decimal(port);
     if (!parse_ip(host) || !number || *number == 0 || *number > 65535)
-      return item.bad("'" + *text + "' is no address of a name server (10.0.0.2, 10.0.0.2:5353)");
+      return item.bad(quoted(item) + " is no address of a name server (10.0.0.2, 10.0.0.2:5353)");
     out.push_back(host.find(':') != std::string_view::npos
                       ? "[" + std::string(host) + "]:" + std::string(port)
                       : std::string(host) + ":" + std::string(port));
@@ -255,6 +256,8 @@ Loaded load_text(std::string_view text, const std::string& name, Kinds kinds) {
   }
   if (!errors.empty()) return failed();
   config.text = text;
+  config.shown = shown_text(document);
+  config.secret_files = errors.secret_files();
   config.hash = sha256_hex(text).substr(0, 16);
   return config;
 }

@@ -175,7 +175,7 @@ void read_expect(const Value& v, Probe& out) {
     const auto to =
         dash == std::string::npos ? from : parse_decimal(std::string_view(*text).substr(dash + 1));
     if (!from || !to || *from < 100 || *to > 599 || *from > *to)
-      return item.bad("'" + *text + "' is no status or range (200, 200-399)");
+      return item.bad(quoted(item) + " is no status or range (200, 200-399)");
     out.expect.emplace_back(static_cast<std::uint16_t>(*from), static_cast<std::uint16_t>(*to));
   });
 }
@@ -301,7 +301,7 @@ void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) 
     if (text == "h2" || text == "auto")
       protocol->errors->add(protocol->mark, "", "not supported yet: " + protocol->key + ": " + text);
     else if (text != "http1")
-      protocol->bad("'" + text + "' is none of http1 | h2 | auto");
+      protocol->bad(quoted(*protocol) + " is none of http1 | h2 | auto");
   }
   m.read_with("tls", out.tls, read_backend_tls);
   m.read_with("balance", out.balance, [](const Value& x, Balance& o) {

@@ -7,6 +7,8 @@
 #include <iterator>
 #include <tuple>
 
+#include "config/shown.h"
+#include "util/secrets.h"
 #include "util/text.h"
 #include "util/units.h"
 
@@ -16,9 +18,14 @@ namespace remora::config {
 
 void Diagnostics::add(const YAML::Mark& mark, std::string_view key, std::string_view what) {
   Error e{mark.line + 1, mark.column + 1, errors_.size(), {}};  // yaml-cpp counts from 0
-  if (!key.empty()) e.text.append(key).append(": ");
+  if (!key.empty()) e.text.append(without_credentials(key)).append(": ");
   e.text.append(what);
   errors_.push_back(std::move(e));
+}
+
+void Diagnostics::note_secret_file(const std::string& path) {
+  if (std::find(secret_files_.begin(), secret_files_.end(), path) == secret_files_.end())
+    secret_files_.push_back(path);
 }
 
 std::vector<std::string> Diagnostics::lines() const {
@@ -135,14 +142,18 @@ void read_integer(const Value& v, T& out) {
   if (!text) return;
   const auto n = parse_decimal(*text);
   if (!n)
-    v.bad("'" + *text + "' is no whole number");
+    v.bad(quoted(v) + " is no whole number");
   else if (*n > std::numeric_limits<T>::max())
-    v.bad("'" + *text + "' is too large");
+    v.bad(quoted(v) + " is too large");
   else
     out = static_cast<T>(*n);
 }
 
 }  // namespace
+
+std::string quoted(const Value& v) {
+  return shown_value(v.key, v.node.IsScalar() ? v.node.Scalar() : "");
+}
 
 std::optional<std::string> scalar(const Value& v) {
   if (!v.node.IsScalar()) {
@@ -164,7 +175,7 @@ void read_value(const Value& v, bool& out) {
   else if (*text == "off" || *text == "false" || *text == "no")
     out = false;
   else
-    v.bad("'" + *text + "' is neither on nor off");
+    v.bad(quoted(v) + " is neither on nor off");
 }
 
 void read_value(const Value& v, std::uint16_t& out) {
@@ -180,7 +191,7 @@ void read_value(const Value& v, Millis& out) {
   if (const auto d = parse_duration(*text))
     out = *d;
   else
-    v.bad("'" + *text + "' is no duration (250ms, 10s, 5m, 12h, 7d)");
+    v.bad(quoted(v) + " is no duration (250ms, 10s, 5m, 12h, 7d)");
 }
 
 void read_positive(const Value& v, Millis& out) {
@@ -198,14 +209,14 @@ void read_size(const Value& v, std::size_t& out) {
   if (const auto n = parse_size(*text))
     out = *n;
   else
-    v.bad("'" + *text + "' is no size (512B, 16KiB, 1MiB)");
+    v.bad(quoted(v) + " is no size (512B, 16KiB, 1MiB)");
 }
 
 void read_address(const Value& v, Address& out) {
   const auto text = scalar(v);
   if (!text) return;
   const auto wrong = [&](const char* hint) {
-    v.bad("'" + *text + "' is no address (host:port, [v6]:port, unix:/path)" + hint);
+    v.bad(quoted(v) + " is no address (host:port, [v6]:port, unix:/path)" + hint);
   };
   if (text->rfind("unix:", 0) == 0) {
     if (text->size() < 7 || (*text)[5] != '/') return wrong("; a unix socket needs an absolute path");
@@ -235,7 +246,7 @@ void read_percent(const Value& v, double& out) {
   if (const auto share = parse_share(*text))
     out = *share;
   else
-    v.bad("'" + *text + "' is no share (0% to 100%)");
+    v.bad(quoted(v) + " is no share (0% to 100%)");
 }
 
 void read_positive_number(const Value& v, double& out) {
@@ -244,7 +255,7 @@ void read_positive_number(const Value& v, double& out) {
   char* end = nullptr;
   const double n = std::strtod(text->c_str(), &end);
   if (text->empty() || *end != '\0' || !(n > 0) || n > 1e6)
-    v.bad("'" + *text + "' is no number above 0");
+    v.bad(quoted(v) + " is no number above 0");
   else
     out = n;
 }
@@ -272,6 +283,7 @@ void read_secret(const Value& v, std::string& out) {
   }
   const auto path = scalar(*file);
   if (!path) return;
+  v.errors->note_secret_file(*path);
   std::ifstream in(*path, std::ios::binary);
   std::string content(std::istreambuf_iterator<char>(in), {});
   if (!in.is_open() || in.bad()) {

@@ -30,6 +30,9 @@ class Diagnostics {
   bool empty() const noexcept { return errors_.empty(); }
   std::size_t count() const noexcept { return errors_.size(); }
   std::vector<std::string> lines() const;
+  /// Not an error: where a secret was read from.
+  void note_secret_file(const std::string& path);
+  const std::vector<std::string>& secret_files() const noexcept { return secret_files_; }
 
  private:
   struct Error {
@@ -39,6 +42,7 @@ class Diagnostics {
   };
   std::string file_;
   std::vector<Error> errors_;
+  std::vector<std::string> secret_files_;
 };
 
 /// A value with its full key ("pools.app.session") and where it stands.
@@ -88,6 +92,8 @@ class Map {
 
 // Scalars. Each reports what it cannot take and leaves `out` alone.
 std::optional<std::string> scalar(const Value& v);  // with ${NAME} replaced
+/// As it was written, in quotes, for an error line: without secrets, and what a variable held does not show.
+std::string quoted(const Value& v);
 void read_value(const Value& v, std::string& out);
 void read_value(const Value& v, bool& out);
 void read_value(const Value& v, std::uint16_t& out);
@@ -130,7 +136,7 @@ void read_choice(const Value& v, E& out, std::initializer_list<std::pair<const c
     all += all.empty() ? "" : " | ";
     all += word;
   }
-  v.bad("'" + *text + "' is none of " + all);
+  v.bad(quoted(v) + " is none of " + all);
 }
 
 template <class T>

@@ -44,9 +44,12 @@ void read_redis_node(const Value& v, StoreNode& out) {
   std::string address(rest);
   const std::size_t bracket = address.rfind(']');
   if (address.find(':', bracket == std::string::npos ? 0 : bracket) == std::string::npos) address += ":6379";
+  Diagnostics unsaid("");  // an error of the address alone would quote what may be the password
   Value inner = v;
   inner.node = YAML::Node(address);
+  inner.errors = &unsaid;
   read_address(inner, out.address);
+  if (!unsaid.empty()) v.bad(form);
 }
 
 void read_nodes(const Value& v, std::vector<StoreNode>& out, void (*read)(const Value&, StoreNode&)) {

@@ -33,7 +33,8 @@ Descriptor::ReadOp::status Descriptor::ReadOp::perform(reactor_op* base) {
       case Events::Taken::all:
         break;
     }
-  } catch (const std::bad_alloc&) {  // must not leave the reactor: whoever waits is told, and tries for itself
+  } catch (
+      const std::bad_alloc&) {  // must not leave the reactor: whoever waits is told, and tries for itself
     op.ec_ = asio::error::no_memory;
     return done;
   }

@@ -1,9 +1,11 @@
 #include "net/fetch.h"
 
+#include <algorithm>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <utility>
 
 #include "util/text.h"
 
@@ -31,6 +33,8 @@ std::optional<FetchUrl> parse_fetch_url(std::string_view text) {
   return out;
 }
 
+namespace http = boost::beast::http;
+
 namespace {
 
 Fetched failed(std::string why) {
@@ -39,34 +43,58 @@ Fetched failed(std::string why) {
   return f;
 }
 
-/// What the bytes so far are; nothing: not all of it yet. `ended`: nothing more will come.
-std::optional<Fetched> judge(std::string_view bytes, bool ended, std::size_t most_bytes) {
-  namespace http = boost::beast::http;
-  http::response_parser<http::string_body> parser;
-  parser.eager(true);
-  parser.body_limit(most_bytes);
-  parser.header_limit(64 * 1024);
+constexpr std::size_t most_head_bytes = 64 * 1024, most_line_bytes = 16 * 1024;
+}  // namespace
+
+struct FetchReader::Parser {
+  http::response_parser<http::string_body> it;
+};
+
+FetchReader::FetchReader(std::size_t most_bytes) : parser_(std::make_unique<Parser>()) {
+  parser_->it.eager(true);
+  parser_->it.body_limit(most_bytes);
+  parser_->it.header_limit(most_head_bytes);
+}
+
+FetchReader::~FetchReader() = default;
+
+/// Nothing is parsed before the head is whole, nor anew before the line ends that the parser waits for.
+bool FetchReader::worth_parsing(std::string_view received, bool ended) {
+  const std::size_t seen = std::exchange(seen_, received.size());
+  const bool headless = !parser_->it.is_header_done();
+  if (ended || (!headless && at_ == seen)) return true;
+  const std::string_view wanted = headless ? "\r\n\r\n" : "\n";
+  return received.find(wanted, seen - std::min(seen, wanted.size() - 1)) != std::string_view::npos;
+}
+
+std::optional<Fetched> FetchReader::read(std::string_view received, bool ended) {
+  auto& parser = parser_->it;
   error_code ec;
-  for (std::size_t at = 0; at < bytes.size() && !parser.is_done();) {
-    const std::size_t used = parser.put(asio::const_buffer(bytes.data() + at, bytes.size() - at), ec);
-    if (ec && ec != http::error::need_more) return failed("its answer: " + ec.message());
-    if (used == 0) break;
-    at += used;
-  }
+  if (worth_parsing(received, ended))
+    while (at_ < received.size() && !parser.is_done()) {
+      work_ += received.size() - at_;
+      const std::size_t used =
+          parser.put(asio::const_buffer(received.data() + at_, received.size() - at_), ec);
+      if (ec && ec != http::error::need_more) return failed("its answer: " + ec.message());
+      if (used == 0) break;
+      at_ += used;
+    }
   if (!parser.is_done() && ended) {
     ec = {};
     parser.put_eof(ec);
     if (ec || !parser.is_done()) return failed("its answer was cut");
   }
-  if (!parser.is_done()) return std::nullopt;
+  if (!parser.is_done()) {
+    if (received.size() - at_ > (parser.is_header_done() ? most_line_bytes : most_head_bytes))
+      return failed("its answer has an endless head or line");
+    return std::nullopt;
+  }
   if (parser.get().result_int() != 200)
     return failed("it answered " + std::to_string(parser.get().result_int()));
   Fetched out;
   out.body = std::move(parser.get().body());
   return out;
 }
-
-}  // namespace
 
 Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, Endpoint endpoint,
                     std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,
@@ -79,8 +107,9 @@ Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, Endpoi
   question.text = "GET " + url.path + " HTTP/1.1\r\nHost: " + url.authority +
                   "\r\nUser-Agent: remora\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
   question.most_bytes = most_bytes + 64 * 1024;
+  FetchReader reader(most_bytes);
   question.enough = [&](std::string_view received, bool ended) {
-    answer = judge(received, ended, most_bytes);
+    answer = reader.read(received, ended);
     return answer.has_value();
   };
   wake->until(std::chrono::steady_clock::now() + limit);

@@ -28,6 +28,27 @@ struct Fetched {
   std::string body;
 };
 
+/// Reads an answer while it grows. However small the pieces are that it comes in, the work is in proportion
+/// to its bytes: a key server that dribbles must not keep the thread busy.
+class FetchReader {
+ public:
+  explicit FetchReader(std::size_t most_bytes);
+  ~FetchReader();
+  FetchReader(const FetchReader&) = delete;
+  FetchReader& operator=(const FetchReader&) = delete;
+  /// `received`: all that came so far, of one answer. Nothing: it is not all of it yet. `ended`: nothing more
+  /// will come.
+  std::optional<Fetched> read(std::string_view received, bool ended);
+  /// Bytes that were given to the parser, those given again counted again.
+  std::size_t work() const noexcept { return work_; }
+
+ private:
+  struct Parser;
+  bool worth_parsing(std::string_view received, bool ended);
+  std::unique_ptr<Parser> parser_;
+  std::size_t at_ = 0, seen_ = 0, work_ = 0;
+};
+
 /// `tls`: null for http. `wake`: of the loop; its `stop` bit ends it at once.
 Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, Endpoint endpoint,
                     std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,

@@ -81,8 +81,9 @@ void LogWriter::run() {
     lock.unlock();
     if (const std::uint64_t lost = dropped(); lost != told) {
       char line[96];  // on the stack: there may be no memory
-      const int n = std::snprintf(line, sizeof line, "remora: %llu log lines dropped, the output was too slow\n",
-                                  static_cast<unsigned long long>(lost - told));
+      const int n =
+          std::snprintf(line, sizeof line, "remora: %llu log lines dropped, the output was too slow\n",
+                        static_cast<unsigned long long>(lost - told));
       write_all({line, static_cast<std::size_t>(n)});
       told = lost;
     }

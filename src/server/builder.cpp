@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +12,7 @@
 #include <stdexcept>
 
 #include "affinity/registry.h"
+#include "util/files.h"
 #include "util/text.h"
 
 namespace remora {
@@ -286,34 +286,25 @@ std::string default_index_key(const KeyRing& keys) {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& path, const std::string& what) {
-  throw std::runtime_error("state_dir: " + path + ": " + what +
-                           "; make it writable, set another state_dir, or give `keys`");
-}
+constexpr const char* advice = "; make it writable, set another state_dir, or give `keys`";
 
-/// Written elsewhere and linked into place when it is whole: of several that start at once, one makes the key
-/// and none reads half of it.
-void make_key_file(const std::string& path) {
-  const std::string draft = path + "." + std::to_string(::getpid());
-  const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) refuse(path, std::strerror(errno));
-  const std::string key = generate_key() + "\n";
-  const bool written =
-      ::write(fd, key.data(), key.size()) == static_cast<ssize_t>(key.size()) && ::fsync(fd) == 0;
-  ::close(fd);
-  const bool in_place = written && (::link(draft.c_str(), path.c_str()) == 0 || errno == EEXIST);
-  ::unlink(draft.c_str());
-  if (!in_place) refuse(path, "cannot be written");
+[[noreturn]] void refuse(const std::string& path, const std::string& what) {
+  throw std::runtime_error("state_dir: " + path + ": " + what + advice);
 }
 
 std::string read_or_make_key(const std::string& dir) {
   const std::string path = dir + "/token.key";
   if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) refuse(dir, std::strerror(errno));
-  if (::access(path.c_str(), F_OK) != 0) make_key_file(path);
-  std::ifstream in(path);
+  constexpr std::size_t most_bytes = 4096;
   std::string text;
-  std::getline(in, text);
-  auto key = base64_decode(text);
+  bool missing = false;
+  std::string trouble = read_file(path, most_bytes, text, missing);
+  if (missing) {  // of several that start at once one makes it, and all read that one
+    trouble = create_file(path, generate_key() + "\n");
+    if (trouble.empty()) trouble = read_file(path, most_bytes, text, missing);
+  }
+  if (!trouble.empty()) throw std::runtime_error("state_dir: " + trouble + advice);
+  auto key = base64_decode(text.substr(0, text.find('\n')));
   if (!key || key->size() != 32)
     refuse(path, "holds no key (32 bytes in base64); remove it to have a new one made");
   return *key;

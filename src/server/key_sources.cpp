@@ -9,6 +9,7 @@
 
 #include "net/fetch.h"
 #include "server/server.h"
+#include "util/secrets.h"
 
 namespace remora {
 
@@ -90,16 +91,16 @@ void Server::heard_keys(const std::string& url, const Fetched& fetched) {
     source.next = at + std::min<std::chrono::milliseconds>(retry_after, source.refresh);
     if (source.trouble != why)
       spdlog::warn(
-          "jwks_url {}: {}; {}", url, why,
+          "jwks_url {}: {}; {}", without_query(url), why,
           source.text.empty() ? "no token can be verified until it answers" : "the keys that are known stay");
     source.trouble = why;
     return fetch_due_keys();
   }
-  if (!source.trouble.empty()) spdlog::info("jwks_url {}: it answers again", url);
+  if (!source.trouble.empty()) spdlog::info("jwks_url {}: it answers again", without_query(url));
   source.trouble.clear();
   source.next = at + source.refresh;
   if (fetched.body != source.text) {
-    spdlog::info("jwks_url {}: {} key(s)", url, keys->size());
+    spdlog::info("jwks_url {}: {} key(s)", without_query(url), keys->size());
     source.text = fetched.body;
     builder_.set_fetched_keys(url, std::make_shared<const JwtKeySet>(std::move(*keys)));
     rebuild();

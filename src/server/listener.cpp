@@ -5,7 +5,6 @@
 #include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,8 @@
 #include <cstring>
 #include <new>
 #include <stdexcept>
+
+#include "net/unix_path.h"
 
 namespace remora {
 
@@ -42,15 +43,6 @@ std::string advice(int error, const config::Listener& l) {
   }
 }
 
-/// A socket file that nobody listens on was left by a process that died: it may be replaced.
-void remove_stale_socket(const Endpoint& endpoint, const std::string& path) {
-  struct stat info{};
-  if (::lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return;
-  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (::connect(probe, endpoint.get(), endpoint.size) != 0 && errno == ECONNREFUSED) ::unlink(path.c_str());
-  ::close(probe);
-}
-
 int open_one(const config::Listener& l, const Endpoint& endpoint, bool reuse_port) {
   const int fd = ::socket(endpoint.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) refuse(l, advice(errno, l));
@@ -76,7 +68,7 @@ std::vector<int> open_listener(const config::Listener& l, unsigned count) {
   if (!endpoint) refuse(l, "cannot be resolved: " + endpoint.error().message());
   std::vector<int> fds;
   if (endpoint->family() == AF_UNIX) {
-    remove_stale_socket(*endpoint, l.bind.host);
+    if (const std::string taken = make_room_for_socket(l.bind.host); !taken.empty()) refuse(l, taken);
     fds.push_back(open_one(l, *endpoint, false));
     while (fds.size() < count) fds.push_back(::fcntl(fds.front(), F_DUPFD_CLOEXEC, 0));
     return fds;

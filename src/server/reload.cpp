@@ -8,6 +8,8 @@
 
 #include "affinity/registry.h"
 #include "config/loader.h"
+#include "net/unix_path.h"
+#include "server/exposed.h"
 #include "server/log.h"
 #include "server/server.h"
 #include "server/systemd.h"
@@ -80,6 +82,7 @@ void Server::install(const config::Config& fresh) {
   const auto opened = open_new(*built);
 
   config_ = fresh;
+  for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
   wishes_.follow(config_);
   put_in_force(built);
   listen(opened);
@@ -145,7 +148,7 @@ void Server::retire_gone(const Snapshot& built) {
     if (std::find(built.serving.begin(), built.serving.end(), l.slot) != built.serving.end()) return false;
     spdlog::info("no longer listening on {}", l.bind.text());
     for (auto& worker : workers_) worker->retire(l.slot);
-    if (l.bind.kind == config::Address::Kind::unix_path) ::unlink(l.bind.host.c_str());
+    if (l.bind.kind == config::Address::Kind::unix_path) remove_socket(l.bind.host);
     return true;
   });
 }

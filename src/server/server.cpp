@@ -11,7 +11,9 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "admin/local_socket.h"
 #include "config/loader.h"
+#include "server/exposed.h"
 #include "server/systemd.h"
 #include "session/stores.h"
 
@@ -67,6 +69,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   wishes_.follow(config_);
   await_first_answers();
   const auto keys = load_keys(config_);
+  for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
   builder_.commit(builder_.build(with_discovered(config_), keys));
   checker_.configure(builder_.last()->pools);
   builder_.with_facts(checker_, ejector_, wishes_, now());
@@ -116,6 +119,9 @@ void Server::open_session_server() {
     return make_store(loop, clock, config_.store, config_.dns_servers, store_tls_, memory_->values,
                       static_cast<std::uint64_t>(clock.wall_now().time_since_epoch().count()));
   };
+  // The process before still has it open when this one takes over; anybody else's is found out here.
+  if (!inherited_ || !inherited_->from_process())
+    ::close(open_local_socket(config_.session_api->bind, "session_api"));
   session_server_ =
       std::make_unique<SessionServer>(*config_.session_api, config_.store, make, clock_, builder_.last());
   spdlog::info("session API on {}", bound_address(session_server_->fd(), config_.session_api->bind));

@@ -1,17 +1,13 @@
 #include "server/wishes.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "admin/api.h"
+#include "util/files.h"
 
 namespace remora {
 
@@ -103,30 +99,22 @@ bool Wishes::from_text(const std::string& text) {
 
 void Wishes::load(std::string& trouble) {
   if (folder_.empty()) return;
-  std::ifstream in(path(), std::ios::binary);
-  if (!in.is_open()) return;
-  const std::string text(std::istreambuf_iterator<char>(in), {});
-  if (text.size() > most_file_bytes || !from_text(text))
+  std::string text;
+  bool missing = false;
+  const std::string why = read_file(path(), most_file_bytes, text, missing);
+  if (missing) return;
+  if (!why.empty())
+    trouble = why + "; the operators' wishes in it are not in force";
+  else if (!from_text(text))
     trouble =
         path() +
         " cannot be understood; the operators' wishes in it are not in force (remove it, or set them again)";
 }
 
-/// Written beside and renamed into place: a crash leaves the old or the new file, never half of one.
 std::string Wishes::save() const {
   if (folder_.empty()) return "";
   if (::mkdir(folder_.c_str(), 0700) != 0 && errno != EEXIST) return folder_ + ": " + std::strerror(errno);
-  const std::string draft = path() + "." + std::to_string(::getpid());
-  const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return draft + ": " + std::strerror(errno);
-  const std::string text = to_text();
-  const bool written =
-      ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-  ::close(fd);
-  if (written && ::rename(draft.c_str(), path().c_str()) == 0) return "";
-  const std::string why = std::strerror(errno);
-  ::unlink(draft.c_str());
-  return path() + ": " + why;
+  return replace_file(path(), to_text());
 }
 
 }  // namespace remora

@@ -1,0 +1,52 @@
+#include "net/unix_path.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace remora {
+
+namespace {
+/// 0: somebody listens there. Does not wait: a full queue is a living listener, too.
+int knock(const std::string& path) {
+  sockaddr_un to{};
+  if (path.size() >= sizeof to.sun_path) return ENAMETOOLONG;
+  to.sun_family = AF_UNIX;
+  std::memcpy(to.sun_path, path.data(), path.size());
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+  const int error = connected || errno == EAGAIN || errno == EINPROGRESS ? 0 : errno;
+  ::close(fd);
+  return error;
+}
+}  // namespace
+
+std::string make_room_for_socket(const std::string& path) {
+  struct stat info{};
+  if (::lstat(path.c_str(), &info) != 0) return "";  // nothing there; what else is wrong, bind will say
+  if (!S_ISSOCK(info.st_mode))
+    return "what stands there is no socket and is left alone; remove it yourself, or choose another path";
+  switch (const int error = knock(path)) {
+    case ECONNREFUSED:
+      ::unlink(path.c_str());
+      return "";
+    case ENOENT:
+      return "";
+    case 0:
+      return "the address is in use; stop the other process or choose another path";
+    default:
+      return std::string("the socket there cannot be tried: ") + std::strerror(error);
+  }
+}
+
+void remove_socket(const std::string& path) noexcept {
+  struct stat info{};
+  if (::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
+}
+
+}  // namespace remora
