@@ -198,7 +198,7 @@ TEST(Origin, ReferencesOfAllFormsAreRead) {
            {"...", "...;s=TOKEN"},
            // What is put on must not complete a reference: with a ';' these would be ':' and '/'.
            {"https&colon", "https&colon&#59;s=TOKEN"},
-           {"/&sol", "/&sol&#59;s=TOKEN"},
+           {"/a&sol", "/a&sol&#59;s=TOKEN"},
            {"/x&#47", "/x&#47&#59;s=TOKEN"},
            {"/x;s&#61old", "/x;s&#61&#84;OKEN"}})
     EXPECT_EQ(page.link(raw), marked);
@@ -251,6 +251,14 @@ TEST(Origin, ABaseElsewhereTakesNoToken) {
             "<a href='/y;s=TOKEN'><base href=\"\" target=t>");
   EXPECT_EQ(page.rewritten("<a href='//h.example/y'><base href=//evil.example/>"),
             "<a href='//h.example/y;s=TOKEN'><base href=//evil.example/>");
+}
+
+TEST(Origin, ABaseThatIsTooLongToReadTakesNoToken) {
+  const Page page{"/dir/page", UrlStyle::path};
+  const std::string base =
+      "<base title='" + std::string(HtmlRewriter::most_tag_bytes, 'x') + "' href='//evil.example/'>";
+  EXPECT_EQ(page.rewritten(base + "<a href='/x'>"), base + "<a href='/x'>");
+  EXPECT_EQ(page.rewritten("<a href='/x'>" + base), "<a href='/x;s=TOKEN'><base href=\"\"" + base.substr(5));
 }
 
 TEST(Origin, ALinkThatPingsSomebodyCarriesNone) {
