@@ -54,6 +54,7 @@ int check(const std::string& file) {
     std::cerr << file << ": " << e.what() << '\n';
     return 1;
   }
+  for (const std::string& doubt : config::doubts(config)) std::cerr << file << ": warning: " << doubt << '\n';
   std::cout << file << ": fine; " << config.listeners.size() << " listener(s), " << config.pools.size()
             << " pool(s)\n";
   return 0;

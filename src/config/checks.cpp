@@ -101,4 +101,10 @@ void cross_check(const Value& root, Config& config) {
   }
 }
 
+std::vector<std::string> doubts(const Config& config) {
+  std::vector<std::string> out;
+  cookie_doubts(config, out);
+  return out;
+}
+
 }  // namespace remora::config

@@ -63,6 +63,7 @@ std::vector<std::string> Server::reload() {
     return refused({e.what()});
   }
   refresh_log(config_.log);  // its level may have changed
+  for (const std::string& doubt : config::doubts(config_)) spdlog::warn("{}", doubt);
   spdlog::info("reloaded {}", file_);
   events_.emit("reload", {{"config_hash", config_.hash}}, clock_.wall_now());
   notify_systemd("READY=1");

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "config/loader.h"
 #include "server/systemd.h"
 #include "session/stores.h"
 
@@ -61,6 +62,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   std::string trouble;
   wishes_.load(trouble);
   if (!trouble.empty()) spdlog::error("{}", trouble);
+  for (const std::string& doubt : config::doubts(config_)) spdlog::warn("{}", doubt);
   inherit();
   wishes_.follow(config_);
   await_first_answers();
