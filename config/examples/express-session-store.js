@@ -13,7 +13,10 @@
 // At login, and whenever rights change, regenerate express' session and renew remora's: both get a new id, so that
 // whoever knew (or planted) the former ones is not logged in with them:
 //
-//   req.session.regenerate((error) => { ...; req.renewRemoraSession(); ... });
+//   req.session.regenerate((error) => {
+//     req.session.user = ...;
+//     req.renewRemoraSession((error) => res.redirect('/')); // saves first: express-session would after the head
+//   });
 'use strict';
 
 const { AsyncLocalStorage } = require('async_hooks');
@@ -39,8 +42,13 @@ module.exports = function (session) {
         const field = req.get('Remora-Session') || '';
         const said = announcedAs.exec(field);
         const request = said && { field, name: said[1], epoch: Number(said[2]), reason: said[3] };
-        // What is kept under the former id moves to the new one.
-        req.renewRemoraSession = () => request && res.set('Remora-Session-Control', 'renew');
+        // What is kept under the former id when the head is sent moves to the new one.
+        req.renewRemoraSession = (done) => {
+          req.session.save((error) => {
+            if (!error && request) res.set('Remora-Session-Control', 'renew');
+            done(error);
+          });
+        };
         this.requests.run(request, next);
       };
     }

@@ -70,6 +70,7 @@ struct AffinitySettings {
   bool recognises_everyone = false;       // what stands behind it in a list is never asked
   std::string tells_apart;                // two of the kind in one list must differ in this
   std::string own_cookie;                 // a cookie that remora itself sets; empty: none
+  bool cookie_is_session = false;         // and that alone says whose session it is
   std::string verifier;                   // of JWTs, by name; empty: none
   std::vector<UrlSecret> url_secrets;     // parameters that carry a session
   std::vector<UrlSecret> own_parameters;  // those of them that remora itself puts on URLs

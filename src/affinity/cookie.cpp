@@ -20,6 +20,7 @@ std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_vie
   out->attributes = read_cookie_attributes(settings, out->name);
   out->seals = true;
   out->own_cookie = out->name;
+  out->cookie_is_session = true;
   return out;
 }
 

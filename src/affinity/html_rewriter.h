@@ -9,7 +9,8 @@
 #include <string>
 #include <string_view>
 
-#include "affinity/url_marker.h"
+#include "affinity/html_tag.h"
+#include "remora/http_view.h"
 
 namespace remora {
 
@@ -28,7 +29,7 @@ class TagEnd {
 
 class HtmlRewriter final : public BodyRewriter {
  public:
-  explicit HtmlRewriter(UrlMarker marker) : marker_(std::move(marker)) {}
+  explicit HtmlRewriter(UrlMarker marker) : tags_(std::move(marker)) {}
   void feed(std::string_view in, bool last, std::string& out) override;
 
   static constexpr std::size_t most_tag_bytes = 64 * 1024;
@@ -43,7 +44,6 @@ class HtmlRewriter final : public BodyRewriter {
   bool script(std::string& out);
   bool tag(std::string& out);
   bool long_tag(std::string& out);
-  bool rewrite(std::string_view tag, std::string& out);
   void after_tag(std::string_view tag);
 
   /// Passes everything on but the last `keep` bytes, which may be the beginning of something.
@@ -52,7 +52,7 @@ class HtmlRewriter final : public BodyRewriter {
   bool word_at(std::size_t at, std::string_view word) const noexcept;
   bool ends_name(std::size_t at) const noexcept;
 
-  UrlMarker marker_;
+  HtmlTags tags_;
   Mode mode_ = Mode::text;
   std::string held_;  // not yet passed on
   std::size_t at_ = 0;
@@ -62,9 +62,7 @@ class HtmlRewriter final : public BodyRewriter {
   TagEnd end_;
   std::string raw_name_;  // raw_text: the element that ends it
   enum class Escape { none, escaped, twice } escape_ = Escape::none;
-  int foreign_ = 0;             // open svg and math elements
-  bool may_hide_base_ = false;  // an element came in which `<base>` may mean nothing
-  bool has_field_ = false;      // a form of the page has the token as a field
+  int foreign_ = 0;  // open svg and math elements
 };
 
 }  // namespace remora

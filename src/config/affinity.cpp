@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/sections.h"
+#include "remora/affinity_kind.h"
 
 namespace remora::config {
 
@@ -114,6 +115,22 @@ void read_affinity(const Value& v, std::string_view pool, Kinds kinds, std::vect
   if (v.node.size() == 0) v.bad("needs at least one kind, or none");
   if (v.node.size() > most_kinds) v.bad("at most 4 kinds");
   check_list(v, out);
+}
+
+/// Of two valid cookies of one name the later one counts, and without the prefix any host of the domain may
+/// set one: a neighbour could put its own session into somebody's browser (RFC 6265bis 4.1.3.2).
+void cookie_doubts(const Config& config, std::vector<std::string>& out) {
+  const bool tls = std::any_of(config.listeners.begin(), config.listeners.end(),
+                               [](const Listener& l) { return l.tls.has_value(); });
+  for (const Pool& pool : config.pools)
+    for (const Affinity& a : pool.affinity) {
+      const std::string& name = a.settings->own_cookie;
+      if (!a.settings->cookie_is_session || name.starts_with("__Host-") || (!tls && !pool.session.state))
+        continue;
+      out.push_back("pool " + pool.name + ": other hosts of the domain can plant the cookie '" + name +
+                    "': where all clients come over TLS, give it `name: __Host-" + name +
+                    "` (with path / and no domain)");
+    }
 }
 
 }  // namespace remora::config

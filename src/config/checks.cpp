@@ -131,6 +131,7 @@ std::vector<std::string> doubts(const Config& config) {
                     ": proxy_protocol is believed from this machine only, and others are refused: name the senders "
                     "(proxy_protocol: {from: [10.0.0.0/8]}, or trusted_proxies)");
   }
+  cookie_doubts(config, out);
   return out;
 }
 

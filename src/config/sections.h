@@ -23,5 +23,7 @@ bool readable_file(const Value& v, const std::string& path);
 
 /// What one section alone cannot see: names that must exist, pairs that must not clash.
 void cross_check(const Value& root, Config& config);
+/// Issued cookies that other hosts of the same domain can plant.
+void cookie_doubts(const Config& config, std::vector<std::string>& out);
 
 }  // namespace remora::config

@@ -198,7 +198,7 @@ TEST(Origin, ReferencesOfAllFormsAreRead) {
            {"...", "...;s=TOKEN"},
            // What is put on must not complete a reference: with a ';' these would be ':' and '/'.
            {"https&colon", "https&colon&#59;s=TOKEN"},
-           {"/&sol", "/&sol&#59;s=TOKEN"},
+           {"/a&sol", "/a&sol&#59;s=TOKEN"},
            {"/x&#47", "/x&#47&#59;s=TOKEN"},
            {"/x;s&#61old", "/x;s&#61&#84;OKEN"}})
     EXPECT_EQ(page.link(raw), marked);
@@ -251,6 +251,22 @@ TEST(Origin, ABaseElsewhereTakesNoToken) {
             "<a href='/y;s=TOKEN'><base href=\"\" target=t>");
   EXPECT_EQ(page.rewritten("<a href='//h.example/y'><base href=//evil.example/>"),
             "<a href='//h.example/y;s=TOKEN'><base href=//evil.example/>");
+}
+
+TEST(Origin, ABaseThatIsTooLongToReadTakesNoToken) {
+  const Page page{"/dir/page", UrlStyle::path};
+  const std::string base =
+      "<base title='" + std::string(2 * HtmlRewriter::most_tag_bytes, 'x') + "' href='//evil.example/'>";
+  const auto in_pieces = [&](const std::string& html) {
+    HtmlRewriter rewriter(page.marker());
+    std::string out;
+    for (std::size_t at = 0; at < html.size(); at += 1000)
+      rewriter.feed(std::string_view(html).substr(at, 1000), false, out);
+    rewriter.feed({}, true, out);
+    return out;
+  };
+  EXPECT_TRUE(in_pieces(base + "<a href='/x'>") == base + "<a href='/x'>");
+  EXPECT_TRUE(in_pieces("<a href='/x'>" + base) == "<a href='/x;s=TOKEN'><base href=\"\"" + base.substr(5));
 }
 
 TEST(Origin, ALinkThatPingsSomebodyCarriesNone) {

@@ -30,6 +30,23 @@ Config good(const std::string& text) {
   return std::get<Config>(loaded);
 }
 
+// RFC 6265bis 4.1.3.2: without the prefix any host of the domain can plant the cookie.
+TEST(Config, ACookieThatNeighboursCanPlantIsDoubted) {
+  const auto count = [](const std::string& affinity, const std::string& session) {
+    return doubts(good("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1], affinity: " +
+                       affinity + session + "}}\n"))
+        .size();
+  };
+  EXPECT_EQ(count("cookie", ""), 0U);
+  EXPECT_EQ(count("cookie", ", session: {state: on}"), 1U);
+  EXPECT_EQ(count("{kind: cookie, name: __Host-a}", ", session: {state: on}"), 0U);
+  EXPECT_EQ(count("[{kind: app_cookie, name: SID, carry: token}]", ", session: {state: on}"), 0U);
+  Config c = good("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1], affinity: cookie}}\n");
+  c.listeners.front().tls.emplace();
+  ASSERT_EQ(doubts(c).size(), 1U);
+  EXPECT_NE(doubts(c).front().find("__Host-remora-a"), std::string::npos);
+}
+
 TEST(Config, TheSmallestUsefulFile) {
   const Config c = good(
       "listeners: [0.0.0.0:8080]\npools:\n  app:\n    affinity: cookie\n    backends: [10.0.0.11:8080, "

@@ -34,8 +34,7 @@ app.get('/login', (req, res, next) => {
     if (error) return next(error);
     req.session.said = said;
     req.session.cookie.maxAge = 2000;
-    req.renewRemoraSession();
-    answer(req, res);
+    req.renewRemoraSession((failed) => (failed ? next(failed) : answer(req, res)));
   });
 });
 app.get('/logout', (req, res, next) => {
