@@ -32,17 +32,19 @@ Method method_of(std::string_view m) noexcept {
   return Method::other;
 }
 
+/// Of all Connection fields together, empty ones included. Nobody needs as many, and each is compared with each
+/// field.
+constexpr std::ptrdiff_t most_options = 32;
+
 /// The one pass over the fields that both kinds of head share.
 struct Seen {
   unsigned content_length = 0, transfer_encoding = 0, host = 0, upgrade = 0;
   std::string_view length_text, coding, host_text, expect;
   bool close = false, keep_alive = false, upgrade_option = false;
   bool bad_option = false;
-  unsigned options = 0;  // of Connection
+  std::ptrdiff_t options = 0;  // of Connection
 };
 
-/// Nobody needs as many, and each is compared with each field.
-constexpr unsigned most_options = 32;
 
 Seen survey(const std::vector<Field>& fields) noexcept {
   Seen seen;
@@ -67,9 +69,10 @@ Seen survey(const std::vector<Field>& fields) noexcept {
         seen.expect = f.value;
         break;
       case Known::connection:
+        seen.options += std::count(f.value.begin(), f.value.end(), ',') + 1;
+        if (seen.options > most_options) break;
         for_each_token(f.value, [&](std::string_view option) {
           seen.bad_option = seen.bad_option || !is_token(option);
-          ++seen.options;
           if (iequals(option, "close")) seen.close = true;
           if (iequals(option, "keep-alive")) seen.keep_alive = true;
           if (iequals(option, "upgrade")) seen.upgrade_option = true;

@@ -200,9 +200,9 @@ using Step = bool (*)(std::string_view, Text&);
 constexpr std::array<std::array<Step, 3>, 10> kinds{{
     {without_parameters},
     {decode_once, decode_leniently, decode_fully},
+    {with_slashes},
     {without_parameters},
     {cut_short},
-    {with_slashes},
     {without_authority},
     {trimmed},
     {merged},

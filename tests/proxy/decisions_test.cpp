@@ -7,7 +7,6 @@
 #include "proxy/answers.h"
 #include "proxy/edits.h"
 #include "proxy/failure.h"
-#include "proxy/limits.h"
 
 namespace remora {
 namespace {
@@ -45,6 +44,7 @@ TEST(Failure, StatusesForClients) {
   EXPECT_EQ(status_for(failure(Kind::timeout, true)), 504);
   EXPECT_EQ(status_for(failure(Kind::no_backend, false)), 503);
   EXPECT_EQ(status_for(failure(Kind::gone, true)), 0);
+  EXPECT_EQ(status_for(failure(Kind::ambiguous_target, false)), 400);
 }
 
 TEST(Budget, ThreeAreAlwaysAllowed) {
@@ -52,33 +52,6 @@ TEST(Budget, ThreeAreAlwaysAllowed) {
   EXPECT_FALSE(within_budget(3, 0, 0));
   EXPECT_TRUE(within_budget(19, 100, 0.2));
   EXPECT_FALSE(within_budget(20, 100, 0.2));
-}
-
-TEST(ClientLimits, ATokenBucketRefillsWithTime) {
-  ClientLimits limits({std::nullopt, 2.0, 4});
-  ClientAddress a;
-  a.bytes[15] = 1;
-  ClientAddress b = a;
-  b.bytes[15] = 2;
-  Clock::Steady now{};
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(limits.request(a, now), 0U);
-  EXPECT_EQ(limits.request(a, now), 1U);
-  EXPECT_EQ(limits.request(b, now), 0U);
-  EXPECT_EQ(limits.request(a, now + 500ms), 0U);
-  EXPECT_EQ(limits.request(a, now + 500ms), 1U);
-  EXPECT_EQ(limits.request(a, now + 1h), 0U);
-}
-
-TEST(ClientLimits, TheTableIsBounded) {
-  ClientLimits limits({std::nullopt, 1.0, std::nullopt});
-  Clock::Steady now{};
-  for (std::uint32_t i = 0; i < 400'000; ++i) {
-    ClientAddress a;
-    for (std::size_t k = 0; k < 4; ++k) a.bytes[12 + k] = static_cast<std::uint8_t>(i >> (8 * k));
-    limits.request(a, now);
-  }
-  EXPECT_LE(limits.size(), ClientLimits::shard_count * ClientLimits::most_per_shard);
-  EXPECT_GT(limits.size(), 0U);
 }
 
 TEST(Arrival, TheLastUntrustedHopIsTheClient) {
@@ -104,6 +77,72 @@ TEST(Arrival, TheLastUntrustedHopIsTheClient) {
   EXPECT_EQ(arrival({{"Forwarded", "for=1.1.1.1, for=\"[2001:db8::2]:99\";proto=https", Known::forwarded}}),
             "2001:db8::2");
   EXPECT_EQ(arrival(xff("1.1.1.1"), "192.168.0.0"), "10.0.0.9");
+}
+
+TEST(Arrival, WhatTheSpeakingProxySaidCountsAndNotWhatTheClientSentFirst) {
+  struct Row {
+    const char *xff, *proto, *host;
+    bool secure;
+    const char* wanted_host;
+  };
+  config::Cidr block;
+  const auto base = *parse_ip("10.0.0.0");
+  std::copy(std::begin(base.bytes), std::end(base.bytes), block.bytes);
+  block.bits = 96 + 8;
+  for (const Row& row : std::vector<Row>{
+           {"1.1.1.1", "https", "shop", true, "shop"},
+           {"1.1.1.1", "https, http", "evil, shop", false, "shop"},      // our peer appends
+           {"6.6.6.6, 1.1.1.1", "https, http", "evil, shop", false, "shop"},
+           {"1.1.1.1, 10.0.0.2", "https, http", "shop, inner", true, "shop"},  // two proxies that append
+           {"1.1.1.1, 10.0.0.2", "http,https, http", "evil,shop, inner", true, "shop"},
+           {"1.1.1.1, 10.0.0.2", "https", "shop", true, "shop"},  // the second leaves it alone
+           {"1.1.1.1, nonsense, 10.0.0.2", "http, https, http", "a, b, c", true, "b"},
+           {"", "http, https", "a, b", true, "b"},
+       }) {
+    std::vector<Field> fields{{"X-Forwarded-Proto", row.proto, Known::x_forwarded_proto},
+                              {"X-Forwarded-Host", row.host, Known::x_forwarded_host}};
+    if (*row.xff != '\0') fields.push_back({"X-Forwarded-For", row.xff, Known::x_forwarded_for});
+    Arrival a;
+    a.peer = a.client = *parse_ip("10.0.0.9");
+    resolve_arrival(fields, {&block, 1}, a);
+    EXPECT_EQ(a.secure, row.secure) << row.xff << " | " << row.proto;
+    EXPECT_EQ(a.host, row.wanted_host) << row.xff << " | " << row.host;
+  }
+  Arrival a;
+  a.peer = a.client = *parse_ip("10.0.0.9");
+  resolve_arrival({{"Forwarded", "for=6.6.6.6;proto=https, for=1.1.1.1;proto=http", Known::forwarded}}, {&block, 1}, a);
+  EXPECT_FALSE(a.secure);
+  EXPECT_EQ(a.client.text(), "1.1.1.1");
+}
+
+TEST(ProxyLine, ASourceThatNoClientCanHaveIsRefused) {
+  const auto status = [](const std::string& line) { return parse_proxy_line(line).status; };
+  using S = ProxyLine::Status;
+  for (const char* source : {"0.0.0.0", "224.0.0.1", "239.1.2.3", "255.255.255.255"})
+    EXPECT_EQ(status("PROXY TCP4 " + std::string(source) + " 5.6.7.8 1 80\r\n"), S::bad) << source;
+  for (const char* source : {"::", "ff02::1"})
+    EXPECT_EQ(status("PROXY TCP6 " + std::string(source) + " ::1 1 80\r\n"), S::bad) << source;
+  for (const char* ports : {"01 80", "1 080", "00 80", "-1 80", "1 65536", "1 ", "+1 80"})
+    EXPECT_EQ(status("PROXY TCP4 1.2.3.4 5.6.7.8 " + std::string(ports) + "\r\n"), S::bad) << ports;
+  EXPECT_EQ(status("PROXY TCP4 1.2.3.4 5.6.7.8 0 80\r\n"), S::ok);
+  const std::string binary("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", 16);
+  EXPECT_EQ(status(binary + std::string("\0\0\0\0\1\2\3\4\0\1\0\1", 12)), S::bad);
+  EXPECT_EQ(status(binary + std::string("\xe0\0\0\1\1\2\3\4\0\1\0\1", 12)), S::bad);
+}
+
+TEST(ProxyLine, OnlySomePeersAreBelieved) {
+  config::Listener listener;
+  listener.proxy_protocol = true;
+  const auto peer = [](const char* ip) { return *parse_ip(ip); };
+  EXPECT_TRUE(may_send_proxy_line(listener, ClientAddress{}));  // over a unix socket
+  EXPECT_FALSE(may_send_proxy_line(listener, peer("10.1.2.3")));
+  config::Cidr block;
+  const auto base = peer("10.0.0.0");
+  std::copy(std::begin(base.bytes), std::end(base.bytes), block.bytes);
+  block.bits = 96 + 8;
+  listener.proxy_protocol_from = {block};
+  EXPECT_TRUE(may_send_proxy_line(listener, peer("10.1.2.3")));
+  EXPECT_FALSE(may_send_proxy_line(listener, peer("11.1.2.3")));
 }
 
 TEST(ProxyLine, Version1And2) {

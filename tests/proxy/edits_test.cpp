@@ -1,0 +1,142 @@
+// What a request's head is like for the backend: upgrades, nominated fields, disguised names, trailers.
+
+#include "proxy/edits.h"
+
+#include <gtest/gtest.h>
+
+namespace remora {
+namespace {
+
+class Edits : public ::testing::Test {
+ protected:
+  Edits() {
+    member_.backend = std::make_shared<Backend>("app", "b");
+    member_.address = {config::Address::Kind::tcp, "10.0.0.1", 80};
+  }
+  /// The fields that the backend gets: "Name: value\n" each.
+  std::string send(const std::string& fields, const std::string& start = "GET / HTTP/1.1") {
+    text_ = start + "\r\nHost: a\r\n" + fields + "\r\n";
+    const Parsed parsed = parse_request_head(text_, limits_, head_);
+    if (parsed.status != Parsed::Status::ok) return parsed.why;
+    head_.upgrade = head_.upgrade && passes_upgrade(head_.fields, route_.config);
+    arena_.clear();
+    const RequestContext context{head_, arrival_, pool_, route_, member_, edits_, {}, {}, "X-Request-Id", "id",
+                                 false, claim_headers_, passed_};
+    edit_request(context, arena_, out_);
+    std::string all;
+    for (const Field& f : out_.fields) all.append(f.name).append(": ").append(f.value).append("\n");
+    return all;
+  }
+  bool has(const std::string& all, const std::string& line) { return ("\n" + all).find("\n" + line) != std::string::npos; }
+
+  config::ListenerLimits limits_;
+  RequestHead head_;
+  Arrival arrival_;
+  PoolView pool_;
+  RouteView route_;
+  Member member_;
+  TextArena arena_;
+  RequestEdits edits_{arena_};
+  PassedVerifiers passed_;
+  std::vector<std::string> claim_headers_{"X-User-Id"};
+  std::string text_;
+  OutHead out_;
+};
+
+TEST_F(Edits, OnlyNamedProtocolsAreAskedFor) {
+  struct Row {
+    std::vector<std::string> route;
+    const char *asked, *passed;
+  };
+  for (const Row& row : std::vector<Row>{
+           {{"websocket"}, "websocket", "websocket"},
+           {{"websocket"}, "WebSocket", "WebSocket"},
+           {{"websocket"}, "h2c", ""},
+           {{"websocket"}, "h2c, websocket", "websocket"},
+           {{"websocket"}, "websocket/13", ""},
+           {{"websocket"}, "websockets", ""},
+           {{"websocket"}, "TLS/1.0", ""},
+           {{"websocket", "spdy/3"}, "spdy/3, websocket, h2c", "spdy/3, websocket"},
+           {{}, "websocket", ""},
+       }) {
+    route_.config.upgrades = row.route;
+    send("Connection: Upgrade\r\nUpgrade: " + std::string(row.asked) + "\r\n");
+    EXPECT_EQ(out_.upgrade, row.passed) << row.asked;
+    EXPECT_EQ(head_.upgrade, *row.passed != '\0') << row.asked;
+  }
+  route_.config.upgrades = {"websocket"};
+  send("Connection: upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n");
+  EXPECT_EQ(out_.upgrade, "websocket");
+}
+
+TEST_F(Edits, Http2SettingsNeverPass) {
+  for (const char* connection : {"Upgrade", "Upgrade, HTTP2-Settings", "close"}) {
+    const std::string got =
+        send("Connection: " + std::string(connection) + "\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nHttp2_Settings: y\r\n");
+    EXPECT_EQ(got.find("ettings"), std::string::npos) << got;
+  }
+}
+
+TEST_F(Edits, ConnectionTakesNothingAwayThatWasLookedAt) {
+  route_.config.headers = {{"X-Version", "2"}};
+  const std::string got =
+      send("Connection: X-Own, Authorization, Cookie, Host, Content-Type, Content-Length, X-Version, Origin, "
+           "Sec-Fetch-Site, X-Forwarded-For, Via, If-Match\r\nX-Own: 1\r\nAuthorization: b\r\nCookie: c=d\r\n"
+           "Content-Type: t\r\nContent-Length: 0\r\nX-Version: 2\r\nOrigin: o\r\nSec-Fetch-Site: s\r\nIf-Match: m\r\n");
+  EXPECT_FALSE(has(got, "X-Own")) << got;
+  for (const char* kept : {"Authorization: b", "Cookie: c=d", "Host: a", "Content-Type: t", "X-Version: 2", "Origin: o",
+                           "Sec-Fetch-Site: s", "X-Forwarded-For: ", "Via: ", "If-Match: m"})
+    EXPECT_TRUE(has(got, kept)) << kept << "\n" << got;
+}
+
+TEST_F(Edits, MoreThan32ConnectionOptionsAreRefused) {
+  const auto options = [](std::size_t n) {
+    std::string all = "Connection: x";
+    for (std::size_t i = 1; i < n; ++i) all += ",x";
+    return all + "\r\n";
+  };
+  EXPECT_TRUE(has(send(options(32)), "Host: a"));
+  EXPECT_EQ(send(options(33)), "too many Connection options");
+  EXPECT_EQ(send(options(20) + options(20)), "too many Connection options");
+  EXPECT_EQ(send("Connection: " + std::string(3000, ',') + "\r\n"), "too many Connection options");
+  ResponseHead response;
+  const Parsed parsed = parse_response_head("HTTP/1.1 200 OK\r\n" + options(33) + "\r\n", Method::get, response);
+  EXPECT_EQ(parsed.code, 502);
+}
+
+TEST_F(Edits, NamesThatAppsTakeForGuardedOnesAreRemoved) {
+  pool_.config.headers.set = {{"X-Internal-Key", "1"}};
+  route_.config.request_headers.remove = {"X-Debug-Mode"};
+  for (const char* name :
+       {"X_Forwarded_For", "X-Forwarded_For", "x_forwarded_proto", "X_Forwarded_Anything", "X_Real_IP", "X-Real_IP",
+        "X_Request_Id", "Content_Length", "Transfer_Encoding", "Content_Type", "Remora_Session", "Remora.Session",
+        "REMORA-Session", "Remora~State", "X_User_Id", "X-User.Id", "X-User-Id", "X_Internal_Key", "X.Internal.Key",
+        "X_Debug_Mode", "Proxy_Authorization", "HTTP2_Settings", "X-Real-IP", "X-Forwarded-Port", "X-Forwarded-User"}) {
+    const std::string got = send(std::string(name) + ": evil\r\n");
+    EXPECT_EQ(got.find("evil"), std::string::npos) << name;
+  }
+  for (const char* name : {"X_Custom", "X_User_Ids", "My.Field", "X_Forwarded", "Contents_Length", "X-Custom"}) {
+    const std::string got = send(std::string(name) + ": fine\r\n");
+    EXPECT_TRUE(has(got, std::string(name) + ": fine")) << name;
+  }
+  arrival_.trusted = true;
+  EXPECT_TRUE(has(send("X-Real-IP: 1.2.3.4\r\n"), "X-Real-IP: 1.2.3.4"));
+  EXPECT_EQ(send("X_Real_IP: evil\r\n").find("evil"), std::string::npos);
+}
+
+TEST_F(Edits, OnlyTrailersThatMayPassAreAnnounced) {
+  const std::string got = send(
+      "Transfer-Encoding: chunked\r\nTrailer: My-Result, Authorization, X-User-Id, X_User_Id, X-Request-Id\r\n"
+      "Trailer: Content-Length, ETag\r\n",
+      "POST / HTTP/1.1");
+  EXPECT_TRUE(has(got, "Trailer: My-Result, ETag\n")) << got;
+  EXPECT_EQ(out_.trailers, "My-Result, ETag");
+  EXPECT_FALSE(has(send("Trailer: My-Result\r\n"), "Trailer"));  // there is no body that could have them
+}
+
+TEST_F(Edits, TraceIsRefused) {
+  EXPECT_EQ(send("", "TRACE / HTTP/1.1"), "TRACE");
+}
+
+}  // namespace
+}  // namespace remora
