@@ -213,6 +213,10 @@ std::string metrics_text(AdminActions& actions) {
   out.begin("remora_session_table_evictions_total", "Entries that had to go because a table was full.",
             MetricType::Counter);
   out.add({}, static_cast<double>(memory.evicted()));
+  out.begin("remora_session_marks_refused_total",
+            "Ended sessions that could not be marked: more were ended than can be kept in mind.",
+            MetricType::Counter);
+  out.add({}, static_cast<double>(memory.moves.refused()));
 
   out.begin(
       "remora_store_operations_total",

@@ -40,7 +40,8 @@ Record Exchange::record() const {
 }
 
 StoreCall Exchange::store_call(std::chrono::milliseconds timeout) noexcept {
-  return {wake_, now() + timeout};
+  if (pool_ == nullptr) return {wake_, now() + timeout};
+  return {wake_, now() + timeout, pool_->number, !served_.begun};
 }
 
 // Revoked tokens ------------------------------------------------------------------------------------
@@ -116,6 +117,8 @@ Task<void> Exchange::ask_store() {
     job.key = found.key;
     job.record.binding = found.binding;
     job.lifetimes = pool.config.session;
+    job.pool = pool.number;
+    job.returning = true;
     worker_.writer->later(std::move(job));
   }
   find_session();
@@ -235,6 +238,8 @@ void Exchange::tell_later(const Record& wanted, bool only_if_there) {
   StoreWriter::Job job;
   job.record = wanted;
   job.lifetimes = pool_->config.session;
+  job.pool = pool_->number;
+  job.returning = !served_.begun;
   if (is_named()) {
     job.key = name_of_session();
     job.only_if_there = only_if_there;
@@ -269,6 +274,8 @@ void Exchange::hear_state(const SessionFields& said, bool may_wait) {
   job.key = own_record();
   job.record = record();
   job.lifetimes = pool_->config.session;
+  job.pool = pool_->number;
+  job.returning = !served_.begun;
   StoreWriter::Save save;
   save.bytes = plain->size();
   save.seen = said.state_version;
@@ -305,6 +312,8 @@ Task<void> Exchange::keep_name() {
   worker_.memory->store.count(outcome_of(said));
   StoreWriter::Job job;
   job.lifetimes = rules;
+  job.pool = pool_->number;
+  job.returning = !served_.begun;
   job.record = fresh;
   if (!said) {
     job.key = key;
@@ -346,6 +355,7 @@ Task<void> Exchange::carry_state(SessionId former) {
   job.record.binding.id = former;
   job.record.ended = true;
   job.lifetimes = rules;
+  job.pool = pool_->number;
   worker_.writer->later(std::move(job));
 }
 

@@ -6,7 +6,8 @@ namespace remora {
 
 namespace {
 
-constexpr char learned_tag = 'L', moves_tag = 'M', active_tag = 'A', state_tag = 'S';
+constexpr char learned_tag = 'L', moves_tag = 'M', active_tag = 'A', state_tag = 'S', marks_tag = 'E',
+               filter_tag = 'F';
 
 template <class Key, class Value>
 void append_record(std::string& out, char tag, const Key& key, const Value* value) {
@@ -17,7 +18,8 @@ void append_record(std::string& out, char tag, const Key& key, const Value* valu
 }
 
 /// A value of the memory store: sizes, when it expires, then its key and itself.
-void append_value(std::string& out, const std::string& key, const std::string& value, Clock::Steady expires) {
+void append_value(std::string& out, const std::string& key, const std::string& value, Clock::Steady expires,
+                  MemoryValues::Use use) {
   out += state_tag;
   out += '+';
   const std::uint32_t sizes[2] = {static_cast<std::uint32_t>(key.size()),
@@ -25,23 +27,27 @@ void append_value(std::string& out, const std::string& key, const std::string& v
   const std::int64_t ticks = expires.time_since_epoch().count();
   out.append(reinterpret_cast<const char*>(sizes), sizeof sizes);
   out.append(reinterpret_cast<const char*>(&ticks), sizeof ticks);
+  const std::uint16_t whose[2] = {use.pool, use.returning ? std::uint16_t{1} : std::uint16_t{0}};
+  out.append(reinterpret_cast<const char*>(whose), sizeof whose);
   out.append(key).append(value);
 }
 
 bool take_value(std::string_view& rest, SessionMemory& memory) {
   std::uint32_t sizes[2];
   std::int64_t ticks;
-  if (rest.size() < sizeof sizes + sizeof ticks) return false;
+  std::uint16_t whose[2];
+  if (rest.size() < sizeof sizes + sizeof ticks + sizeof whose) return false;
   std::memcpy(sizes, rest.data(), sizeof sizes);
   std::memcpy(&ticks, rest.data() + sizeof sizes, sizeof ticks);
-  rest.remove_prefix(sizeof sizes + sizeof ticks);
+  std::memcpy(whose, rest.data() + sizeof sizes + sizeof ticks, sizeof whose);
+  rest.remove_prefix(sizeof sizes + sizeof ticks + sizeof whose);
   if (rest.size() < std::size_t{sizes[0]} + sizes[1]) return false;
   const std::string key(rest.substr(0, sizes[0]));
   std::string value(rest.substr(sizes[0], sizes[1]));
   rest.remove_prefix(std::size_t{sizes[0]} + sizes[1]);
   if (memory.values)
     memory.values->restore(key, std::move(value), Clock::Steady(Clock::Steady::duration(ticks)),
-                           std::chrono::steady_clock::now());
+                           std::chrono::steady_clock::now(), {whose[0], whose[1] != 0});
   return true;
 }
 
@@ -77,7 +83,7 @@ bool take_record(std::string_view& rest, Holder& holder, bool present) {
 
 std::string_view session_layout() noexcept {
   static const std::string layout =
-      "sessions 2 " + std::to_string(sizeof(SessionKey)) + " " + std::to_string(sizeof(LocalTable::Kept)) +
+      "sessions 3 " + std::to_string(sizeof(SessionKey)) + " " + std::to_string(sizeof(LocalTable::Kept)) +
       " " + std::to_string(sizeof(SessionId)) + " " + std::to_string(sizeof(Move)) + " " +
       std::to_string(sizeof(ActiveSessions::Active)) + " " + std::to_string(Ticks::length_ms) + "\n";
   return layout;
@@ -97,13 +103,15 @@ void SessionFeed::watch(Table& table) {
 SessionFeed::SessionFeed(SessionMemory& memory) : memory_(memory) {
   watch<LocalTable::Entries, SessionKey, LocalTable::Kept, learned_tag>(memory.learned.entries());
   watch<MoveMemory::Entries, SessionId, Move, moves_tag>(memory.moves.entries());
+  watch<MoveMemory::Entries, SessionId, Move, marks_tag>(memory.moves.marks());
   watch<ActiveSessions::Entries, SessionId, ActiveSessions::Active, active_tag>(memory.active.entries());
   if (memory.values)
     memory.values->watch(
-        [](void* self, const std::string& key, const std::string& value, Clock::Steady expires) {
+        [](void* self, const std::string& key, const std::string& value, Clock::Steady expires,
+           MemoryValues::Use use) {
           auto& feed = *static_cast<SessionFeed*>(self);
           const std::lock_guard lock(feed.mutex_);
-          append_value(feed.changes_, key, value, expires);
+          append_value(feed.changes_, key, value, expires, use);
         },
         this);
 }
@@ -111,6 +119,7 @@ SessionFeed::SessionFeed(SessionMemory& memory) : memory_(memory) {
 SessionFeed::~SessionFeed() {
   memory_.learned.entries().watch(nullptr, nullptr);
   memory_.moves.entries().watch(nullptr, nullptr);
+  memory_.moves.marks().watch(nullptr, nullptr);
   memory_.active.entries().watch(nullptr, nullptr);
   if (memory_.values) memory_.values->watch(nullptr, nullptr);
 }
@@ -125,14 +134,22 @@ std::string SessionFeed::everything() {
     append_record(out, moves_tag, key, &value);
     return true;
   });
+  memory_.moves.marks().sweep([&](const SessionId& key, const Move& value) {
+    append_record(out, marks_tag, key, &value);
+    return true;
+  });
+  for (const std::string& filter : memory_.moves.spilled().export_all()) {
+    out += filter_tag;
+    out += '+';
+    out += filter;
+  }
   memory_.active.entries().sweep([&](const SessionId& key, const ActiveSessions::Active& value) {
     append_record(out, active_tag, key, &value);
     return true;
   });
   if (memory_.values)
-    memory_.values->for_each([&](const std::string& key, const std::string& value, Clock::Steady expires) {
-      append_value(out, key, value, expires);
-    });
+    memory_.values->for_each([&](const std::string& key, const std::string& value, Clock::Steady expires,
+                                 MemoryValues::Use use) { append_value(out, key, value, expires, use); });
   return out;
 }
 
@@ -155,6 +172,8 @@ bool take_over_sessions(std::string_view rest, SessionMemory& memory) {
     if (sign != '+' && sign != '-') return false;
     const bool taken = tag == learned_tag  ? take_record(rest, memory.learned, sign == '+')
                        : tag == moves_tag  ? take_record(rest, memory.moves, sign == '+')
+                       : tag == marks_tag  ? sign == '+' && take_record(rest, memory.moves, true)
+                       : tag == filter_tag ? memory.moves.spilled().import(rest)
                        : tag == active_tag ? take_record(rest, memory.active, sign == '+')
                        : tag == state_tag  ? take_value(rest, memory)
                                            : false;

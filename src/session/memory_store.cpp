@@ -5,59 +5,92 @@
 namespace remora {
 
 void MemoryValues::erase(Shard& shard, Entries::iterator at) {
-  shard.bytes -= size_of(*at);
-  bytes_.fetch_sub(size_of(*at), std::memory_order_relaxed);
+  const std::size_t size = size_of(*at);
+  Group& group = shard.groups[at->use.pool];
+  shard.bytes -= size;
+  group.bytes[at->use.returning] -= size;
+  bytes_.fetch_sub(size, std::memory_order_relaxed);
   shard.index.erase(at->key);
-  shard.entries.erase(at);
+  group.lists[at->use.returning].erase(at);
 }
 
-MemoryValues::Entries::iterator MemoryValues::find(Shard& shard, const std::string& key, Clock::Steady now) {
+std::optional<MemoryValues::Entries::iterator> MemoryValues::find(Shard& shard, const std::string& key,
+                                                                  Clock::Steady now, Use use) {
   const auto known = shard.index.find(key);
-  if (known == shard.index.end()) return shard.entries.end();
+  if (known == shard.index.end()) return std::nullopt;
   const auto at = known->second;
   if (at->expires <= now) {
     erase(shard, at);
-    return shard.entries.end();
+    return std::nullopt;
   }
-  shard.entries.splice(shard.entries.begin(), shard.entries, at);
+  Group& group = shard.groups[at->use.pool];
+  Entries& from = group.lists[at->use.returning];
+  group.bytes[at->use.returning] -= size_of(*at);
+  at->use.returning = at->use.returning || use.returning;
+  group.bytes[at->use.returning] += size_of(*at);
+  Entries& to = group.lists[at->use.returning];
+  to.splice(to.begin(), from, at);
   return at;
 }
 
-std::optional<Store::Found> MemoryValues::get(const std::string& key, Clock::Steady now) {
+/// As ShardedTable's.
+MemoryValues::Entries::iterator MemoryValues::victim(Shard& shard, std::size_t own) const {
+  std::size_t present = shard.groups[own].total() > 0 ? 0 : 1;
+  for (const Group& g : shard.groups) present += g.total() > 0 ? 1 : 0;
+  Group *once = nullptr, *largest = nullptr;
+  for (std::size_t i = 0; i < shard.groups.size(); ++i) {
+    Group& g = shard.groups[i];
+    if (g.bytes[0] > 0 && (i == own || g.total() > per_shard_ / present) &&
+        (once == nullptr || g.bytes[0] > once->bytes[0]))
+      once = &g;
+    if (largest == nullptr || g.total() > largest->total() || (i == own && g.total() == largest->total()))
+      largest = &g;
+  }
+  Entries& list = once != nullptr              ? once->lists[0]
+                  : !largest->lists[0].empty() ? largest->lists[0]
+                                               : largest->lists[1];
+  return std::prev(list.end());
+}
+
+std::optional<Store::Found> MemoryValues::get(const std::string& key, Clock::Steady now, Use use) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
-  const auto at = find(shard, key, now);
-  if (at == shard.entries.end()) return std::nullopt;
-  return Store::Found{at->value, at->token};
+  const auto at = find(shard, key, now, use);
+  if (!at) return std::nullopt;
+  return Store::Found{(*at)->value, (*at)->token};
 }
 
 std::optional<Store::Swapped> MemoryValues::swap(const std::string& key, std::uint64_t expected,
                                                  std::string value, std::chrono::milliseconds ttl,
-                                                 Clock::Steady now) {
+                                                 Clock::Steady now, Use use) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock(shard.mutex);
-  const auto at = find(shard, key, now);
-  const bool stands = at != shard.entries.end();
+  const auto at = find(shard, key, now, use);
   Store::Swapped result;
-  if (stands ? at->token != expected : expected != 0) {
-    if (stands) result.standing = Store::Found{at->value, at->token};
+  if (at ? (*at)->token != expected : expected != 0) {
+    if (at) result.standing = Store::Found{(*at)->value, (*at)->token};
     return result;
   }
-  Entry fresh{key, std::move(value), tokens_.fetch_add(1, std::memory_order_relaxed) + 1, now + ttl};
+  if (at) use = (*at)->use;
+  Entry fresh{key, std::move(value), tokens_.fetch_add(1, std::memory_order_relaxed) + 1, now + ttl, use};
   const std::size_t size = size_of(fresh);
   if (size > per_shard_) return std::nullopt;
-  if (stands) erase(shard, at);
+  if (at) erase(shard, *at);
+  if (use.pool >= shard.groups.size()) shard.groups.resize(std::size_t{use.pool} + 1);
   while (shard.bytes + size > per_shard_) {
-    erase(shard, std::prev(shard.entries.end()));
+    erase(shard, victim(shard, use.pool));
     evicted_.fetch_add(1, std::memory_order_relaxed);
   }
-  shard.entries.push_front(std::move(fresh));
-  shard.index.emplace(shard.entries.front().key, shard.entries.begin());
+  Group& group = shard.groups[use.pool];
+  Entries& list = group.lists[use.returning];
+  list.push_front(std::move(fresh));
+  shard.index.emplace(list.front().key, list.begin());
   shard.bytes += size;
+  group.bytes[use.returning] += size;
   bytes_.fetch_add(size, std::memory_order_relaxed);
   if (const Watch f = watch_.load(std::memory_order_acquire)) {
-    const Entry& e = shard.entries.front();
-    f(watch_context_, e.key, e.value, e.expires);
+    const Entry& e = list.front();
+    f(watch_context_, e.key, e.value, e.expires, e.use);
   }
   result.done = true;
   return result;
@@ -71,9 +104,9 @@ void MemoryValues::watch(Watch f, void* context) {
 }
 
 void MemoryValues::restore(const std::string& key, std::string value, Clock::Steady expires,
-                           Clock::Steady now) {
+                           Clock::Steady now, Use use) {
   if (expires <= now) return;
-  const auto standing = get(key, now);
+  const auto standing = get(key, now, use);
   if (standing) {
     const auto here = decode(standing->value), there = decode(value);
     if (here && (!there || here->ended || here->binding.epoch > there->binding.epoch ||
@@ -82,27 +115,31 @@ void MemoryValues::restore(const std::string& key, std::string value, Clock::Ste
       return;
   }
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(expires - now);
-  static_cast<void>(swap(key, standing ? standing->token : 0, std::move(value), left, now));
+  static_cast<void>(swap(key, standing ? standing->token : 0, std::move(value), left, now, use));
 }
 
 void MemoryValues::sweep(Clock::Steady now) {
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
-    for (auto at = shard.entries.begin(); at != shard.entries.end();) {
-      const auto next = std::next(at);
-      if (at->expires <= now) erase(shard, at);
-      at = next;
-    }
+    for (Group& group : shard.groups)
+      for (Entries& list : group.lists)
+        for (auto at = list.begin(); at != list.end();) {
+          const auto next = std::next(at);
+          if (at->expires <= now) erase(shard, at);
+          at = next;
+        }
   }
 }
 
-Task<Result<std::optional<Store::Found>>> MemoryStore::get(std::string key, StoreCall) {
-  co_return values_->get(key, clock_.steady_now());
+Task<Result<std::optional<Store::Found>>> MemoryStore::get(std::string key, StoreCall call) {
+  const MemoryValues::Use use{call.pool, call.returning};
+  co_return values_->get(key, clock_.steady_now(), use);
 }
 
 Task<Result<Store::Swapped>> MemoryStore::swap(std::string key, std::uint64_t expected, std::string value,
-                                               std::chrono::milliseconds ttl, StoreCall) {
-  auto swapped = values_->swap(key, expected, std::move(value), ttl, clock_.steady_now());
+                                               std::chrono::milliseconds ttl, StoreCall call) {
+  const MemoryValues::Use use{call.pool, call.returning};
+  auto swapped = values_->swap(key, expected, std::move(value), ttl, clock_.steady_now(), use);
   if (!swapped) co_return error_code(StoreErrc::full);
   co_return std::move(*swapped);
 }

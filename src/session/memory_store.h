@@ -1,4 +1,6 @@
-// The Store of one process: bounded in bytes; what was used least recently goes first.
+// The Store of one process: bounded in bytes. Of sessions whose client never came back the oldest goes first,
+// then what was used least recently (2Q); pools share it equally, so that no flood of sessions that one
+// client begins takes away what others have (the rule is ShardedTable's, in bytes).
 //
 // Kept are values as every store keeps them, so `kind: memory` follows the same road. One MemoryValues for
 // the process, one MemoryStore per worker. Threading: MemoryValues any thread (one mutex per shard);
@@ -12,32 +14,42 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "session/store.h"
 
 namespace remora {
 
+/// StoreCall's, without the waiting.
+struct StoreUse {
+  std::uint16_t pool = 0;
+  bool returning = false;
+};
+
 class MemoryValues {
  public:
   explicit MemoryValues(std::size_t most_bytes) : per_shard_(most_bytes / shard_count) {}
 
-  std::optional<Store::Found> get(const std::string& key, Clock::Steady now);
+  using Use = StoreUse;
+  std::optional<Store::Found> get(const std::string& key, Clock::Steady now, Use use = {});
   /// Nothing: it is larger than all that may be kept.
   std::optional<Store::Swapped> swap(const std::string& key, std::uint64_t expected, std::string value,
-                                     std::chrono::milliseconds ttl, Clock::Steady now);
-  /// Calls `f(key, value, expires)` for each.
+                                     std::chrono::milliseconds ttl, Clock::Steady now, Use use = {});
+  /// Calls `f(key, value, expires, use)` for each.
   template <class F>
   void for_each(F f) {
     for (Shard& shard : shards_) {
       const std::lock_guard lock(shard.mutex);
-      for (const Entry& e : shard.entries) f(e.key, e.value, e.expires);
+      for (const Group& group : shard.groups)
+        for (const Entries& list : group.lists)
+          for (const Entry& e : list) f(e.key, e.value, e.expires, e.use);
     }
   }
   /// From another process: kept unless what stands here is as new.
-  void restore(const std::string& key, std::string value, Clock::Steady expires, Clock::Steady now);
-  /// From now on `f(context, key, value, expires)` is called with each value that is kept, under a lock.
+  void restore(const std::string& key, std::string value, Clock::Steady expires, Clock::Steady now, Use use);
+  /// From now on `f(context, key, value, expires, use)` is called with each value that is kept, under a lock.
   using Watch = void (*)(void* context, const std::string& key, const std::string& value,
-                         Clock::Steady expires);
+                         Clock::Steady expires, Use use);
   /// When this returns, nobody calls the former one any more.
   void watch(Watch f, void* context);
   /// Drops what has expired.
@@ -52,19 +64,26 @@ class MemoryValues {
     std::string key, value;
     std::uint64_t token;
     Clock::Steady expires;
+    Use use;
   };
   using Entries = std::list<Entry>;  // the most recently used first
+  struct Group {
+    Entries lists[2];  // never came back; did
+    std::size_t bytes[2] = {};
+    std::size_t total() const noexcept { return bytes[0] + bytes[1]; }
+  };
   struct alignas(64) Shard {
     std::mutex mutex;
-    Entries entries;  // guarded by mutex, as all here
+    std::vector<Group> groups;  // by pool; guarded by mutex, as all here
     std::unordered_map<std::string_view, Entries::iterator> index;
     std::size_t bytes = 0;
   };
   static std::size_t size_of(const Entry& e) noexcept { return e.key.size() + e.value.size() + overhead; }
   Shard& shard_of(const std::string& key) { return shards_[std::hash<std::string>{}(key) % shard_count]; }
   void erase(Shard& shard, Entries::iterator at);
-  /// The living entry, made the most recently used one; end(): none.
-  Entries::iterator find(Shard& shard, const std::string& key, Clock::Steady now);
+  /// The living entry, made the most recently used one; nothing: none.
+  std::optional<Entries::iterator> find(Shard& shard, const std::string& key, Clock::Steady now, Use use);
+  Entries::iterator victim(Shard& shard, std::size_t own) const;
 
   std::atomic<Watch> watch_{nullptr};
   void* watch_context_ = nullptr;  // set before watch_

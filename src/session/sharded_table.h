@@ -4,6 +4,7 @@
 // bytes: 8 bytes of links, and 8 bytes per slot of an open-addressing index that is never more than 3/4 full.
 // When a shard is full, what was seen only once goes first, then what was used least recently: a flood of
 // one-time sessions cannot push out those that come back (2Q, Johnson and Shasha 1994, with two lists).
+// Values with a `pool` share the table: no pool can push another below an equal share.
 //
 // Threading: any thread; each of the shards has a mutex that is held for one operation. Lifetime of values:
 // copied in and out. Key and Value: trivially copyable; Key has hash() and ==.
@@ -61,8 +62,7 @@ class ShardedTable {
     const std::lock_guard lock(shard.mutex);
     const std::uint32_t at = shard.find(key);
     if (at == none) return false;
-    f(shard.entry(at).value);
-    shard.promote(at);
+    shard.change(at, f);
     tell(key, &shard.entry(at).value);
     return true;
   }
@@ -72,22 +72,39 @@ class ShardedTable {
   Value put(const Key& key, const Value& fresh, F f) {
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
-    std::uint32_t at = shard.find(key);
-    if (at != none) {
-      f(shard.entry(at).value);
-      shard.promote(at);
+    if (const std::uint32_t at = shard.find(key); at != none) {
+      shard.change(at, f);
       tell(key, &shard.entry(at).value);
       return shard.entry(at).value;
     }
     if (shard.count >= per_shard_) {
-      shard.erase(shard.oldest());
+      shard.erase(shard.victim(group_of(fresh), per_shard_));
       evicted_.fetch_add(1, std::memory_order_relaxed);
       size_.fetch_sub(1, std::memory_order_relaxed);
     }
-    shard.insert(key, fresh);
-    tell(key, &fresh);
-    size_.fetch_add(1, std::memory_order_relaxed);
+    insert(shard, key, fresh);
     return fresh;
+  }
+
+  /// The same, but nothing goes for it. False: there is no room.
+  template <class F>
+  bool put_if_room(const Key& key, const Value& fresh, F f) {
+    Shard& shard = shard_of(key);
+    const std::lock_guard lock(shard.mutex);
+    if (const std::uint32_t at = shard.find(key); at != none) {
+      shard.change(at, f);
+      tell(key, &shard.entry(at).value);
+      return true;
+    }
+    if (shard.count >= per_shard_) return false;
+    insert(shard, key, fresh);
+    return true;
+  }
+
+  /// As if it were put: for what is kept elsewhere instead.
+  void tell_watch(const Key& key, const Value& value) {
+    const std::lock_guard lock(shard_of(key).mutex);
+    tell(key, &value);
   }
 
   bool erase(const Key& key) {
@@ -112,16 +129,17 @@ class ShardedTable {
   void sweep(F f) {
     for (Shard& shard : shards_) {
       const std::lock_guard lock(shard.mutex);
-      for (std::uint32_t list = 0; list < 2; ++list)
-        for (std::uint32_t at = shard.ends[list].newest; at != none;) {
-          const std::uint32_t next = shard.entry(at).older;
-          if (!f(static_cast<const Key&>(shard.entry(at).key),
-                 static_cast<const Value&>(shard.entry(at).value))) {
-            shard.erase(at);
-            size_.fetch_sub(1, std::memory_order_relaxed);
+      for (Group& group : shard.groups)
+        for (const Ends& list : group.ends)
+          for (std::uint32_t at = list.newest; at != none;) {
+            const std::uint32_t next = shard.entry(at).older;
+            if (!f(static_cast<const Key&>(shard.entry(at).key),
+                   static_cast<const Value&>(shard.entry(at).value))) {
+              shard.erase(at);
+              size_.fetch_sub(1, std::memory_order_relaxed);
+            }
+            at = next;
           }
-          at = next;
-        }
     }
   }
 
@@ -158,15 +176,26 @@ class ShardedTable {
     std::uint32_t tag, at;
   };
   struct Ends {
-    std::uint32_t newest = none, oldest = none;
+    std::uint32_t newest = none, oldest = none, count = 0;
   };
+  struct Group {
+    Ends ends[2];  // seen once; seen again
+    std::uint32_t count() const noexcept { return ends[0].count + ends[1].count; }
+  };
+  /// Values that say which pool they are of share the table by pool.
+  static std::size_t group_of(const Value& value) noexcept {
+    if constexpr (requires { value.pool; })
+      return value.pool;
+    else
+      return 0;
+  }
 
   struct alignas(64) Shard {
     mutable std::mutex mutex;
     std::vector<Slot> slots;  // guarded by mutex, as all here
     std::vector<std::unique_ptr<Entry[]>> chunks;
     std::uint32_t count = 0, used = 0, free_list = none;
-    Ends ends[2];  // seen once; seen again
+    std::vector<Group> groups;  // by pool
 
     Entry& entry(std::uint32_t at) const noexcept { return chunks[at / chunk_entries][at % chunk_entries]; }
     static std::uint32_t tag_of(const Key& key) noexcept { return static_cast<std::uint32_t>(key.hash()); }
@@ -223,13 +252,36 @@ class ShardedTable {
       }
     }
 
-    void promote(std::uint32_t at) noexcept {
+    void promote(std::uint32_t at) {
+      change(at, [](Value&) {});
+    }
+    template <class F>
+    void change(std::uint32_t at, F f) {
       unlink(at);
+      f(entry(at).value);
       entry(at).proven = 1;
       link(at);
     }
 
-    std::uint32_t oldest() const noexcept { return ends[0].oldest != none ? ends[0].oldest : ends[1].oldest; }
+    /// Who goes for a newcomer of group `own`. What was seen once goes first: of the newcomer's own group, or
+    /// of one that has more than its share, whichever has most of it. Otherwise the largest group gives its
+    /// least recently used. So nobody falls below an equal share by what others do.
+    std::uint32_t victim(std::size_t own, std::uint32_t capacity) const noexcept {
+      std::uint32_t present = own < groups.size() && groups[own].count() > 0 ? 0 : 1;
+      for (const Group& g : groups) present += g.count() > 0 ? 1 : 0;
+      const Group *once = nullptr, *largest = nullptr;
+      for (std::size_t i = 0; i < groups.size(); ++i) {
+        const Group& g = groups[i];
+        const bool is_own = i == own;
+        if (g.ends[0].count > 0 && (is_own || g.count() > capacity / present) &&
+            (once == nullptr || g.ends[0].count > once->ends[0].count))
+          once = &g;
+        if (largest == nullptr || g.count() > largest->count() || (is_own && g.count() == largest->count()))
+          largest = &g;
+      }
+      if (once != nullptr) return once->ends[0].oldest;
+      return largest->ends[0].oldest != none ? largest->ends[0].oldest : largest->ends[1].oldest;
+    }
 
    private:
     void place(Slot slot) noexcept {
@@ -243,9 +295,12 @@ class ShardedTable {
       for (const Slot& s : old)
         if (s.at != none) place(s);
     }
-    void link(std::uint32_t at) noexcept {
+    void link(std::uint32_t at) {
       Entry& e = entry(at);
-      Ends& list = ends[e.proven];
+      const std::size_t group = group_of(e.value);
+      if (group >= groups.size()) groups.resize(group + 1);
+      Ends& list = groups[group].ends[e.proven];
+      ++list.count;
       e.newer = no_newer;
       e.older = list.newest;
       if (list.newest != none)
@@ -256,7 +311,8 @@ class ShardedTable {
     }
     void unlink(std::uint32_t at) noexcept {
       const Entry& e = entry(at);
-      Ends& list = ends[e.proven];
+      Ends& list = groups[group_of(e.value)].ends[e.proven];
+      --list.count;
       if (e.newer != no_newer)
         entry(e.newer).older = e.older;
       else
@@ -271,6 +327,12 @@ class ShardedTable {
   // The high bits choose the shard, the low ones the slot.
   static std::size_t index_of(const Key& key) noexcept { return key.hash() >> 58; }
   Shard& shard_of(const Key& key) noexcept { return shards_[index_of(key)]; }
+
+  void insert(Shard& shard, const Key& key, const Value& fresh) {
+    shard.insert(key, fresh);
+    tell(key, &fresh);
+    size_.fetch_add(1, std::memory_order_relaxed);
+  }
 
   void tell(const Key& key, const Value* value) const {
     if (const Watch f = watch_.load(std::memory_order_acquire)) f(watch_context_, key, value);

@@ -31,6 +31,8 @@ error_code make_error_code(StoreErrc) noexcept;
 struct StoreCall {
   Wake& wake;
   Clock::Steady deadline;
+  std::uint16_t pool = 0;  // whose session it is; pools share what is bounded
+  bool returning = false;  // of a client who came back with the session: worth more than a first visit
 };
 
 class Store {

@@ -118,7 +118,7 @@ Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
     SessionStore::Rule rule = [&job, &saved](const std::optional<Record>& standing) {
       return apply(*job, standing, saved);
     };
-    const StoreCall call{wake, s->clock.steady_now() + s->timeout};
+    const StoreCall call{wake, s->clock.steady_now() + s->timeout, job->pool, job->returning};
     Result<SessionStore::Standing> standing =
         co_await s->store.change(job->key, std::move(rule), job->lifetimes, false, call);
     s->queue.done(job->key);

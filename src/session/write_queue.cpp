@@ -17,6 +17,7 @@ StoreJob merged(StoreJob older, StoreJob newer) {
   if (older.record.ended && older.record.binding.id == newer.record.binding.id) newer.record.ended = true;
   newer.only_if_there = newer.only_if_there && older.only_if_there;
   newer.late = newer.late || older.late;
+  newer.returning = newer.returning || older.returning;
   if (older.record.binding.epoch > newer.record.binding.epoch) {  // a late word of a former owner
     newer.record = older.record;
     newer.save = std::move(older.save);

@@ -30,6 +30,8 @@ struct StoreJob {
   bool only_if_there = false;  // no record is made for it
   std::optional<Save> save;
   bool late = false;  // it failed once
+  std::uint16_t pool = 0;
+  bool returning = false;  // StoreCall's
 };
 
 class WriteQueue {

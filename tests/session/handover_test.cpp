@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "affinity/seal.h"
 #include "session/lifecycle.h"
 
 namespace remora {
@@ -47,6 +48,26 @@ TEST_F(Handover, BringsEverythingThatWasKnown) {
   EXPECT_EQ(move->epoch, 3U);
   EXPECT_EQ(move->backend, 9U);
   EXPECT_EQ(new_one.active.size(), 1U);
+}
+
+// More were ended than the table of marks holds: what the filters know travels, too.
+TEST_F(Handover, BringsEveryMarkOfAnEndedSession) {
+  SessionMemory small(64), successor(1000);
+  std::vector<SessionId> ended;
+  const auto end_another = [&] {
+    ended.push_back(new_session_id());
+    small.moves.ended(ended.back(), 1, Reason::none, lifetimes, now);
+  };
+  for (int i = 0; i < 1300; ++i) end_another();
+  SessionFeed feed(small);
+  ASSERT_TRUE(take_over_sessions(feed.everything(), successor));
+  for (int i = 0; i < 1300; ++i) end_another();
+  ASSERT_TRUE(take_over_sessions(feed.take_changes(), successor));
+  for (const SessionId& id : ended) {
+    const auto mark = successor.moves.find(id, now);
+    ASSERT_TRUE(mark);
+    EXPECT_EQ(mark->kind, Move::Kind::ended);
+  }
 }
 
 TEST_F(Handover, BringsStatesAndTheLaterVersionCounts) {
@@ -129,9 +150,7 @@ TEST_F(Handover, AnotherLayoutOrACutTextIsRefused) {
 }
 
 TEST_F(Handover, WithoutAFeedNothingIsCollected) {
-  {
-    SessionFeed feed(old_one);
-  }
+  { SessionFeed feed(old_one); }
   old_one.learned.bind(key(1), binding(1, 7), 0, lifetimes, now);  // must not touch what is gone
   SessionFeed feed(old_one);
   EXPECT_EQ(feed.take_changes(), "");

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include <map>
 #include <random>
 #include <thread>
@@ -300,6 +302,127 @@ TEST_F(Moves, ALongExchangeIsActivityButNoMove) {
   pass(20min);
   ASSERT_TRUE(moves_.find(id_, now_));
   EXPECT_EQ(moves_.find(id_, now_)->kind, Move::Kind::moved);
+}
+
+// One client that ends many sessions brought back those that others had ended.
+TEST_F(Moves, NoEndIsForgottenForManyOthers) {
+  MoveMemory moves(640);
+  moves.ended(id_, 1, Reason::none, session_, now_);
+  std::vector<SessionId> others;
+  for (int i = 0; i < 20000; ++i) {
+    others.push_back(new_session_id());
+    moves.ended(others.back(), 1, Reason::none, session_, now_);
+  }
+  ASSERT_TRUE(moves.find(id_, now_));
+  EXPECT_EQ(moves.find(id_, now_)->kind, Move::Kind::ended);
+  for (const SessionId& id : others) {
+    const auto mark = moves.find(id, now_);
+    ASSERT_TRUE(mark);
+    ASSERT_EQ(mark->kind, Move::Kind::ended);
+  }
+  EXPECT_EQ(moves.refused(), 0U);
+  int wrong = 0;
+  for (int i = 0; i < 20000; ++i) wrong += moves.find(new_session_id(), now_) ? 1 : 0;
+  EXPECT_EQ(wrong, 0);
+  pass(38min);
+  moves.sweep(now_);
+  EXPECT_FALSE(moves.find(others.back(), now_));
+  EXPECT_EQ(moves.size(), 0U);
+}
+
+TEST_F(Moves, BeyondTheBoundMarksAreRefusedAndCountedAndThoseThatStandStay) {
+  EndedSpill spill(0);
+  const std::uint32_t then = Ticks::at(now_.steady), end = then + 1000;
+  ASSERT_TRUE(spill.add(id_, end, then));
+  int taken = 1;
+  while (taken < 100000 && spill.add(new_session_id(), end, then)) ++taken;
+  EXPECT_EQ(taken, 2 * 32768);
+  EXPECT_EQ(spill.find(id_, then), end);
+  EXPECT_FALSE(spill.add(new_session_id(), end, end - 1));
+  EXPECT_TRUE(spill.add(new_session_id(), end + 1000, end)) << "the older filter's marks have expired";
+  EXPECT_FALSE(spill.find(id_, end));
+}
+
+TEST_F(Moves, OtherMovesPushNoEndOut) {
+  MoveMemory moves(64);
+  moves.ended(id_, 1, Reason::none, session_, now_);
+  for (int i = 0; i < 5000; ++i) moves.moved(new_session_id(), 2, 5, Reason::failover, session_, now_);
+  EXPECT_TRUE(moves.find(id_, now_));
+}
+
+// Pools share what is bounded -----------------------------------------------------------------------
+
+/// As MACs lie: over all shards.
+SessionKey spread_key(std::uint64_t n) {
+  SessionKey k;
+  n = (n + 1) * 0x9e3779b97f4a7c15ULL;
+  n ^= n >> 29;
+  std::memcpy(k.mac.data(), &n, sizeof n);
+  return k;
+}
+
+TEST_F(Learned, IdsOfOnePoolThatAreUsedTwiceTakeNothingFromAnother) {
+  LocalTable table(640);
+  for (unsigned i = 0; i < 30; ++i) {
+    table.bind(spread_key(i), binding(1), 0, session_, now_);
+    table.find_now(spread_key(i), now_);
+  }
+  for (unsigned i = 1000; i < 20000; ++i) {
+    table.bind(spread_key(i), binding(1), 1, session_, now_);
+    table.find_now(spread_key(i), now_);
+    table.find_now(spread_key(i), now_);
+  }
+  for (unsigned i = 0; i < 30; ++i) EXPECT_TRUE(table.find_now(spread_key(i), now_, false)) << i;
+}
+
+TEST_F(Learned, AFullPoolMakesRoomForAnother) {
+  LocalTable table(640);
+  for (unsigned i = 0; i < 2000; ++i) {
+    table.bind(spread_key(i), binding(1), 0, session_, now_);
+    table.find_now(spread_key(i), now_);
+  }
+  for (unsigned i = 5000; i < 5010; ++i) {
+    table.bind(spread_key(i), binding(1), 1, session_, now_);
+    table.find_now(spread_key(i), now_);
+  }
+  int kept = 0;
+  for (unsigned i = 5000; i < 5010; ++i) kept += table.find_now(spread_key(i), now_, false) ? 1 : 0;
+  EXPECT_EQ(kept, 10);
+  EXPECT_LE(table.size(), 640U);
+}
+
+class States : public Learned {
+ protected:
+  void save(const std::string& name, MemoryValues::Use use) {
+    const auto found = values_.get(name, now_.steady, use);
+    const auto saved =
+        values_.swap(name, found ? found->token : 0, std::string(4096, 's'), 30min, now_.steady, use);
+    EXPECT_TRUE(saved && saved->done);
+  }
+  int kept(const std::string& name, unsigned count) {
+    int n = 0;
+    for (unsigned i = 0; i < count; ++i) n += values_.get(name + std::to_string(i), now_.steady) ? 1 : 0;
+    return n;
+  }
+  MemoryValues values_{1U << 20};
+};
+
+// 3,000 sessions that were begun and never came back took the states of everybody.
+TEST_F(States, OfSessionsThatNeverComeBackTakeNothingFromThoseThatDo) {
+  for (unsigned i = 0; i < 20; ++i) {
+    save("user" + std::to_string(i), {0, false});
+    save("user" + std::to_string(i), {0, true});
+  }
+  for (unsigned i = 0; i < 3000; ++i) save("anonymous" + std::to_string(i), {0, false});
+  EXPECT_EQ(kept("user", 20), 20);
+  EXPECT_LE(values_.bytes(), 1U << 20);
+  EXPECT_GT(values_.evicted(), 0U);
+}
+
+TEST_F(States, OfOnePoolTakeNothingFromAnothersShare) {
+  for (unsigned i = 0; i < 20; ++i) save("user" + std::to_string(i), {0, false});
+  for (unsigned i = 0; i < 3000; ++i) save("other" + std::to_string(i), {1, true});
+  EXPECT_EQ(kept("user", 20), 20);
 }
 
 // Active sessions -----------------------------------------------------------------------------------
