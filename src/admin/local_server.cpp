@@ -96,6 +96,7 @@ struct Held {
     answering,
     streaming  // counted apart
   } doing = Doing::nothing_yet;
+  /// When we last began to wait for it, or its burst of requests began.
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
   bool dropped = false;  // closed; its coroutine has not heard of it yet
 
@@ -170,11 +171,11 @@ bool LocalServer::Shared::make_room() {
     const Held& held = entry.second;
     if (held.dropped || held.doing == Held::Doing::streaming) continue;
     ++taken;
-    if (held.doing == Held::Doing::answering || held.since > young) continue;
+    if (held.doing == Held::Doing::answering) continue;
     if (first_to_go == nullptr || held.gives_way_before(first_to_go->second)) first_to_go = &entry;
   }
   if (taken < limits.connections) return true;
-  if (first_to_go == nullptr) return false;
+  if (first_to_go == nullptr || first_to_go->second.since > young) return false;
   first_to_go->second.dropped = true;
   first_to_go->first->close();
   return true;
@@ -192,7 +193,7 @@ Task<bool> LocalServer::Shared::answer(std::shared_ptr<Shared> self, HttpStream&
     co_return false;
   }
   if (said.stream) said = no_more_streams();
-  held.now(Held::Doing::sending);
+  held.doing = Held::Doing::sending;
   const Response response = made_of(std::move(said), keep, head_only);
   stream.expires_after(self->limits.patience);
   const auto [write_error, sent] = co_await http::async_write(stream, response, use);
@@ -217,7 +218,8 @@ Task<void> LocalServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_
     const bool gone = read_error == http::error::end_of_stream ||
                       read_error.category() != http::make_error_code(http::error::bad_method).category();
     if (read_error && gone) break;  // or silent for too long
-    held.now(Held::Doing::answering);
+    if (held.doing != Held::Doing::sending) held.now(Held::Doing::answering);
+    held.doing = Held::Doing::answering;
     const Request& request = parser.get();
     const bool head_only = !read_error && request.method() == http::verb::head;
     LocalRequest in = taken_from(request);
@@ -227,7 +229,7 @@ Task<void> LocalServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_
     }
     const bool may_follow = !read_error && request.keep_alive();
     keep = co_await answer(self, *stream, std::move(in), may_follow, head_only);
-    held.now(Held::Doing::idle);
+    if (buffer.size() == 0) held.now(Held::Doing::idle);  // else its burst goes on
   }
   boost::system::error_code ignored;
   stream->socket().shutdown(asio::socket_base::shutdown_send, ignored);

@@ -79,6 +79,10 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
     admin_ = std::make_unique<AdminServer>(loop_, *config_.admin.bind, fd, actions());
     spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
   }
+  // The process before still has it open when this one takes over; anybody else's is found out before threads
+  // run that would have to be ended first.
+  if (config_.session_api && !(inherited_ && inherited_->from_process()))
+    ::close(open_local_socket(config_.session_api->bind, "session_api"));
   start_workers();
   if (config_.session_api) open_session_server();
   listen(opened);
@@ -119,9 +123,6 @@ void Server::open_session_server() {
     return make_store(loop, clock, config_.store, config_.dns_servers, store_tls_, memory_->values,
                       static_cast<std::uint64_t>(clock.wall_now().time_since_epoch().count()));
   };
-  // The process before still has it open when this one takes over; anybody else's is found out here.
-  if (!inherited_ || !inherited_->from_process())
-    ::close(open_local_socket(config_.session_api->bind, "session_api"));
   session_server_ =
       std::make_unique<SessionServer>(*config_.session_api, config_.store, make, clock_, builder_.last());
   spdlog::info("session API on {}", bound_address(session_server_->fd(), config_.session_api->bind));

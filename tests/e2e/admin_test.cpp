@@ -151,10 +151,18 @@ TEST(Api, NonsenseAndHeldConnectionsLeaveItAnswering) {
 
 TEST(Api, ShowsTheConfigurationWithSecretsMasked) {
   Site site(1);
-  Remora remora(with_admin(site.config("affinity: cookie\n", "# see redis://joe:hunter2@db/0\n")));
+  // The second password held what ended the search for it in the text.
+  Remora remora(with_admin(site.config(
+      "affinity: cookie\nprobe: {path: \"/up?token=hunter2\", interval: 1h}\n"
+      "headers: {set: {Authorization: Basic hunter2, X-Shown: here, X-Variable: \"${PATH}\"}}\n",
+      "# see redis://joe:hunter2@db/0\n"
+      "store: {kind: redis, timeout: 10ms, index_key: {env: REMORA_TEST_KEY}, redis: {mode: cluster, nodes: "
+      "[\"redis://joe:hunter2@127.0.0.1:1\", \"redis://:se/, ']}hunter2@2@127.0.0.1:1\"]}}\n")));
   const auto config = parsed(remora.api("GET", "/api/v1/config")).as_object();
   const std::string text(config.at("text").as_string());
-  EXPECT_NE(text.find("redis://***@db/0"), std::string::npos) << text;
+  EXPECT_NE(text.find("redis://***@127.0.0.1:1"), std::string::npos) << text;
+  EXPECT_NE(text.find("X-Shown: here"), std::string::npos) << text;
+  EXPECT_NE(text.find("${PATH}"), std::string::npos) << text;
   EXPECT_EQ(text.find("hunter2"), std::string::npos);
   EXPECT_NE(remora.api("GET", "/metrics")
                 .body.find("remora_config_info{hash=\"" + std::string(config.at("hash").as_string())),

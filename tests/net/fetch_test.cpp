@@ -1,4 +1,4 @@
-// URLs that are fetched from, taken apart.
+// URLs that are fetched from, taken apart; and answers, read as they come.
 
 #include "net/fetch.h"
 
@@ -29,6 +29,69 @@ TEST(FetchUrl, WhatIsNoneOrCarriesSecretsIsRefused) {
                           "https://user:password@x/", "https://x/#a", "https://x:0/", "https://x:99999/",
                           "https://x y/", "https://x/\r\nHost: y", "file:///etc/passwd"})
     EXPECT_FALSE(parse_fetch_url(bad)) << bad;
+}
+
+/// The answer in pieces of this size, or what came of it before its end.
+std::optional<Fetched> in_pieces(FetchReader& reader, std::string_view answer, std::size_t size,
+                                 bool closes = true) {
+  for (std::size_t n = size; n < answer.size(); n += size)
+    if (auto read = reader.read(answer.substr(0, n), false)) return read;
+  return reader.read(answer, closes);
+}
+
+std::string with_length(const std::string& body) {
+  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+std::string in_chunks(std::size_t count) {
+  std::string out = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (std::size_t i = 0; i < count; ++i) out += "a;some=extension\r\n0123456789\r\n";
+  return out + "0\r\n\r\n";
+}
+
+/// A key server that dribbled had all of it parsed anew at each receive.
+TEST(FetchReader, ReadsEachByteOnceHoweverItComes) {
+  const std::string body(100000, 'x');
+  const std::string fields = "HTTP/1.1 200 OK\r\nX: " + std::string(20000, 'y') + "\r\n\r\n";
+  for (const std::string& answer : {with_length(body), in_chunks(5000), fields + body})
+    for (const std::size_t size : {1U, 7U, 1000U, 1000000U}) {
+      FetchReader reader(1 << 20);
+      const auto read = in_pieces(reader, answer, size);
+      ASSERT_TRUE(read) << size;
+      EXPECT_EQ(read->error, "") << size;
+      EXPECT_GE(read->body.size(), 50000U);
+      EXPECT_LE(reader.work(), 3 * answer.size()) << size;
+    }
+}
+
+TEST(FetchReader, AnAnswerWithoutEndEnds) {
+  const std::string head = "HTTP/1.1 200 OK\r\n";
+  const std::string chunked = head + "Transfer-Encoding: chunked\r\n\r\n";
+  for (const std::string& endless :
+       {head + "X: " + std::string(200000, 'y'), chunked + "1;" + std::string(200000, 'y'),
+        with_length(std::string(200000, 'y')), head + "\r\n" + std::string(200000, 'y'),
+        chunked + "30000\r\n" + std::string(200000, 'y')})
+    for (const std::size_t size : {100U, 1000000U}) {
+      FetchReader reader(100000);
+      const auto read = in_pieces(reader, endless, size, false);
+      ASSERT_TRUE(read) << endless.substr(0, 60);
+      EXPECT_NE(read->error, "") << endless.substr(0, 60);
+      EXPECT_LE(reader.work(), 5 * endless.size());
+    }
+}
+
+TEST(FetchReader, OnlyAWhole200IsAnAnswer) {
+  const auto read = [](std::string_view answer, bool ended) {
+    FetchReader reader(1000);
+    return reader.read(answer, ended);
+  };
+  EXPECT_FALSE(read("", false));
+  EXPECT_FALSE(read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", false));
+  EXPECT_EQ(read("HTTP/1.1 200 OK\r\n\r\nkeys", true)->body, "keys");
+  for (const char* bad : {"", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab",
+                          "HTTP/1.1 302 Found\r\nLocation: http://evil.test/\r\nContent-Length: 0\r\n\r\n",
+                          "HTTP/1.1 100 Continue\r\n\r\n", "SSH-2.0-x\r\n\r\n"})
+    EXPECT_NE(read(bad, true)->error, "") << bad;
 }
 
 }  // namespace
