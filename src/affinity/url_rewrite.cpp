@@ -181,7 +181,7 @@ class UrlRewriteAffinity final : public Affinity {
 
   /// Link: <URL>; rel=next, <URL>... (RFC 8288 3). A '<' inside a quoted parameter begins no URL.
   static bool mark_link(UrlMarker& marker, std::string_view field, std::string& out) {
-    bool marked = false, quoted = false;
+    bool marked = false, quoted = false, more = true;  // there may be another '>'
     for (std::size_t i = 0; i < field.size(); ++i) {
       const char c = field[i];
       out += c;
@@ -189,9 +189,10 @@ class UrlRewriteAffinity final : public Affinity {
         out += field[++i];
       } else if (c == '"') {
         quoted = !quoted;
-      } else if (c == '<' && !quoted) {
+      } else if (c == '<' && !quoted && more) {
         const auto close = field.find('>', i);
-        if (close == std::string_view::npos) continue;
+        more = close != std::string_view::npos;
+        if (!more) continue;
         marked = marker.append(field.substr(i + 1, close - i - 1), out) || marked;
         i = close - 1;
       }

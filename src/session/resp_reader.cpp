@@ -85,7 +85,10 @@ class RespReader final : public ReplyReader {
       broken_ = true;
       return std::nullopt;
     }
-    if (object == nullptr) return std::nullopt;
+    if (object == nullptr) {
+      broken_ = line_is_too_long();
+      return std::nullopt;
+    }
     const std::unique_ptr<Reply> reply(static_cast<Reply*>(object));
     unread_ = reader_->len - reader_->pos;
     return std::move(*reply);
@@ -93,6 +96,14 @@ class RespReader final : public ReplyReader {
   bool broken() const noexcept override { return broken_; }
 
  private:
+  /// hiredis looks for the end of a line from its beginning whenever more has come: without a bound, a line that
+  /// dribbles in costs its length squared. Those of RESP are short; only what a length announces may be long.
+  bool line_is_too_long() const noexcept {
+    constexpr std::size_t max_line = 4096;
+    const std::string_view pending(reader_->buf + reader_->pos, reader_->len - reader_->pos);
+    return pending.size() > max_line && pending.substr(0, max_line).find("\r\n") == std::string_view::npos;
+  }
+
   redisReader* reader_;
   std::size_t unread_ = 0;
   bool broken_ = false;
