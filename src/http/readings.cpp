@@ -158,7 +158,8 @@ std::size_t space_at_end(std::string_view s) noexcept {
 
 std::string_view trimmed_segment(std::string_view segment) noexcept {
   while (!segment.empty() && static_cast<unsigned char>(segment.front()) <= ' ') segment.remove_prefix(1);
-  segment = segment.substr(0, segment.find(":$"));  // a stream of the same file, to Windows
+  if (segment.find(":$") != std::string_view::npos)
+    segment = segment.substr(0, segment.find(':'));  // a stream of the same file, to Windows
   for (;;) {
     if (segment == "." || segment == "..") return segment;
     const std::size_t n = segment.ends_with('.') ? 1 : space_at_end(segment);
@@ -263,8 +264,9 @@ bool has_readings(std::string_view path) noexcept {
   const char* const odd = find_byte(path.data(), end, [](auto c) {
     return (c == '%') | (c == ';') | (c == '\\') | (c >= 0x80);
   });
+  if (path.empty()) return false;
   if (odd != end || path.ends_with('.') || path.find(":$") != std::string_view::npos) return true;
-  for (auto slash = path.find('/'); slash + 1 < path.size(); slash = path.find('/', slash + 1)) {
+  for (auto slash = path.find('/'); slash < path.size() - 1; slash = path.find('/', slash + 1)) {
     const char next = path[slash + 1];
     if (next == '/' || next == '.' || (slash > 0 && path[slash - 1] == '.')) return true;
   }

@@ -86,8 +86,8 @@ const RouteView* Router::match(std::string_view host, std::string_view path, std
 bool Router::all_agree(const RouteView& ours, std::string_view host, std::string_view sent,
                        std::string_view method, std::span<const Field> fields) const {
   if (!paths_matter_) return true;
-  const bool case_matters = upper_case_matters_ || has_upper_case(sent);
   const bool readings = has_readings(sent);
+  const bool case_matters = upper_case_matters_ || readings || has_upper_case(sent);  // escapes hide letters
   if (!readings && !case_matters) return true;
   // Two routes whose paths differ in case only are the operator's own distinction.
   const auto same_but_for_case = [&](const RouteView* r) {

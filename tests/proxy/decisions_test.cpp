@@ -96,7 +96,7 @@ TEST(Arrival, WhatTheSpeakingProxySaidCountsAndNotWhatTheClientSentFirst) {
            {"1.1.1.1, 10.0.0.2", "https, http", "shop, inner", true, "shop"},  // two proxies that append
            {"1.1.1.1, 10.0.0.2", "http,https, http", "evil,shop, inner", true, "shop"},
            {"1.1.1.1, 10.0.0.2", "https", "shop", true, "shop"},  // the second leaves it alone
-           {"1.1.1.1, nonsense, 10.0.0.2", "http, https, http", "a, b, c", true, "b"},
+           {"1.1.1.1, nonsense, 10.0.0.2", "http, https, http", "a, b, c", false, "c"},
            {"", "http, https", "a, b", true, "b"},
        }) {
     std::vector<Field> fields{{"X-Forwarded-Proto", row.proto, Known::x_forwarded_proto},
