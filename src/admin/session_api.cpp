@@ -86,6 +86,12 @@ bool has_state(const std::optional<Record>& r, Clock::Wall now) {
   return r && !r->ended && r->state.is_there(now);
 }
 
+/// By now, or by then, nobody else owns it. Backend 0: of an older version, which did not know.
+bool may_write(const Binding& standing, const SessionProof::Owner& owner) {
+  if (standing.epoch != owner.epoch) return standing.epoch < owner.epoch;
+  return standing.backend == 0 || standing.backend == owner.backend;
+}
+
 SessionApiAnswer failed(const error_code& ec) {
   if (ec == StoreErrc::full) return refuse(507, "the store is full");
   return refuse(503, "the store cannot be asked: " + ec.message());
@@ -101,7 +107,10 @@ Task<SessionApiAnswer> answer_session_api(SessionApiRequest in, SessionApiContex
   const PoolStore& keeper = *at.snapshot->pool_stores[target.pool];
   const config::Session rules = at.snapshot->pools[target.pool]->config.session;
   const SessionKey key = keeper.name(*id, at.scratch);
-  const StoreCall call{at.wake, at.clock.steady_now() + at.timeout};
+  // The first request of a session says so; what its client comes back with is worth more.
+  const bool returning = in.session.find(";reason=new") == std::string::npos;
+  const StoreCall call{at.wake, at.clock.steady_now() + at.timeout, at.snapshot->pools[target.pool]->number,
+                       returning};
 
   if (in.method == "GET" || in.method == "HEAD") {
     const Result<std::optional<Record>> found = co_await at.sessions.find(key, call);
@@ -121,6 +130,13 @@ Task<SessionApiAnswer> answer_session_api(SessionApiRequest in, SessionApiContex
   const auto epoch = parse_epoch(in.session, target.id);
   if (!epoch)
     co_return refuse(400, "send the Remora-Session back that the request brought: it says who may write");
+  const SessionProof* const proof = keeper.proof();
+  const auto owner = proof != nullptr ? proof->check(in.session, *id, *epoch) : std::nullopt;
+  if (!owner)
+    co_return refuse(
+        403,
+        "the mac in Remora-Session is missing or false: send the field back whole, as the request "
+        "brought it");
   if (in.body.size() > rules.state->max_bytes)
     co_return refuse(
         413, "at most " + std::to_string(rules.state->max_bytes) + " bytes (session.state.max_bytes)");
@@ -145,7 +161,7 @@ Task<SessionApiAnswer> answer_session_api(SessionApiRequest in, SessionApiContex
     next.binding.last_seen = now;
     const bool there = has_state(standing, now);
     status =
-        next.ended || (standing && next.binding.epoch > *epoch) ? 409U
+        next.ended || (standing && !may_write(next.binding, *owner)) ? 409U
         : (in.if_none_match == "*" && there) ||
                 (!in.if_match.empty() && in.if_match != "*" && in.if_match != etag_of(next.state.version)) ||
                 (!in.if_match.empty() && !there)
@@ -154,7 +170,7 @@ Task<SessionApiAnswer> answer_session_api(SessionApiRequest in, SessionApiContex
         : there             ? 204U
                             : 201U;
     if (status >= 400) return std::nullopt;
-    if (next.binding.epoch < *epoch) next.binding.backend = 0;  // it moved, and this is its new owner
+    next.binding.backend = owner->backend;
     next.binding.epoch = *epoch;
     next.state.epoch = *epoch;
     version = ++next.state.version;

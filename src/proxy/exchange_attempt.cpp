@@ -207,6 +207,8 @@ void Exchange::put_request() {
     announcement_.clear();
     append_announcement(served_.binding, served_.reason, announcement_);
     announcement_ += state_note_;
+    if (const PoolStore* const keeper = pool_store(); keeper != nullptr && keeper->proof() != nullptr)
+      keeper->proof()->append(served_.binding, announcement_);
   }
   const RequestContext context{request_,
                                arrival_,

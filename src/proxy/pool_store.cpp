@@ -12,11 +12,13 @@ std::string sealed_for(const SessionKey& at, std::uint32_t epoch, std::uint64_t 
 }  // namespace
 
 PoolStore::PoolStore(std::shared_ptr<const KeyRing> keys, const std::string& index_key,
-                     const std::string& pool, bool bindings, bool state)
-    : sealer_(std::move(keys), "state:" + pool),
+                     const std::string& pool, bool bindings, bool state, bool by_call)
+    : sealer_(keys, "state:" + pool),
       names_(index_key, "issued:" + pool),
       bindings_(bindings),
-      state_(state) {}
+      state_(state) {
+  if (state && by_call) proof_.emplace(*keys, pool);
+}
 
 SessionKey PoolStore::name(const SessionId& id, CryptoScratch& scratch) const {
   return names_.name({reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()}, scratch);

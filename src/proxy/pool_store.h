@@ -11,17 +11,21 @@
 #include <string_view>
 
 #include "affinity/seal.h"
+#include "proxy/session_proof.h"
 #include "session/record.h"
 
 namespace remora {
 
 class PoolStore {
  public:
-  /// `bindings`: learned sessions are kept in a store that other instances share.
+  /// `bindings`: learned sessions are kept in a store that other instances share. `by_call`: apps write
+  /// states over the session API.
   PoolStore(std::shared_ptr<const KeyRing> keys, const std::string& index_key, const std::string& pool,
-            bool bindings, bool state);
+            bool bindings, bool state, bool by_call);
   bool keeps_bindings() const noexcept { return bindings_; }
   bool keeps_state() const noexcept { return state_; }
+  /// What proves to the session API who owns a session; null: nobody asks.
+  const SessionProof* proof() const noexcept { return proof_ ? &*proof_ : nullptr; }
   /// The record's name when the session is known by our own id only.
   SessionKey name(const SessionId& id, CryptoScratch& scratch) const;
   std::string seal(std::string_view plain, const SessionKey& at, std::uint32_t epoch, std::uint64_t version,
@@ -33,6 +37,7 @@ class PoolStore {
   const BlobSealer sealer_;
   const SessionNamer names_;
   const bool bindings_, state_;
+  std::optional<SessionProof> proof_;
 };
 
 }  // namespace remora

@@ -114,7 +114,7 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
     snapshot->pool_stores.push_back(
         bindings || state ? std::make_shared<const PoolStore>(
                                 keys, config.store.index_key.empty() ? index_key_ : config.store.index_key,
-                                pool.name, bindings, state)
+                                pool.name, bindings, state, config.session_api.has_value())
                           : nullptr);
   }
   for (std::size_t p = 0; p < config.pools.size(); ++p)

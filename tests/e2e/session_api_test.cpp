@@ -94,6 +94,42 @@ TEST_P(SessionApi, OnlyTheOwnerWritesAndTheNextOneGetsIt) {
   EXPECT_EQ(call("PUT", id_, owner(), "new").status, 204);
 }
 
+// The epoch was the caller's word: with 4294967295 a session could never move again.
+TEST_P(SessionApi, NobodyWritesAtAnEpochThatIsNotTheirs) {
+  const std::string home = ask().field("X-Backend");
+  const std::string former = session_;
+  EXPECT_EQ(call("PUT", id_, owner(), "kept").status, 201);
+  const auto with_epoch = [&](const std::string& field, const std::string& epoch) {
+    const auto at = field.find(";epoch=") + 7;
+    return "Remora-Session: " + field.substr(0, at) + epoch + field.substr(field.find(';', at)) + "\r\n";
+  };
+  for (const char* epoch : {"2", "3", "4294967295"}) {
+    const Reply refused = call("PUT", id_, with_epoch(former, epoch), "poison");
+    EXPECT_EQ(refused.status, 403) << epoch;
+    EXPECT_NE(refused.body, "");
+    EXPECT_EQ(call("DELETE", id_, with_epoch(former, epoch)).status, 403) << epoch;
+  }
+  const std::string without = former.substr(0, former.find(";mac="));
+  ASSERT_NE(without, former);
+  EXPECT_EQ(call("PUT", id_, "Remora-Session: " + without + "\r\n", "poison").status, 403);
+  std::string false_mac = former;
+  char& c = false_mac[former.find(";mac=") + 20];
+  c = c == 'A' ? 'B' : 'A';
+  EXPECT_EQ(call("PUT", id_, "Remora-Session: " + false_mac + "\r\n", "poison").status, 403);
+  // Another session's proof is none of this one's.
+  const std::string mine = session_, my_id = id_;
+  Browser other;
+  const std::string others = other.get(remora_->port(), "/").field("X-Session");
+  EXPECT_EQ(
+      call("PUT", my_id, "Remora-Session: " + without + others.substr(others.find(";mac=")) + "\r\n", "x")
+          .status,
+      403);
+  remora_->wish(home, "maint");
+  EXPECT_EQ(ask().field("X-State"), base64_encode("kept"));
+  EXPECT_EQ(call("PUT", id_, "Remora-Session: " + mine + "\r\n", "late").status, 409);
+  EXPECT_EQ(call("PUT", id_, owner(), "new").status, 204);
+}
+
 TEST_P(SessionApi, RefusesWhatIsWrongAndSaysWhy) {
   ask();
   EXPECT_EQ(call("PUT", id_, "", "x").status, 400);
