@@ -247,6 +247,7 @@ Loaded load_text(std::string_view text, const std::string& name, Kinds kinds) {
     return failed();
   }
   Config config;
+  config.shown = shown_text(document);
   const Value root{document, "", document.Mark(), &errors};
   try {
     read_root(root, kinds, config);
@@ -256,7 +257,6 @@ Loaded load_text(std::string_view text, const std::string& name, Kinds kinds) {
   }
   if (!errors.empty()) return failed();
   config.text = text;
-  config.shown = shown_text(document);
   config.secret_files = errors.secret_files();
   config.hash = sha256_hex(text).substr(0, 16);
   return config;

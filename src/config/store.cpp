@@ -46,7 +46,7 @@ void read_redis_node(const Value& v, StoreNode& out) {
   if (address.find(':', bracket == std::string::npos ? 0 : bracket) == std::string::npos) address += ":6379";
   Diagnostics unsaid("");  // an error of the address alone would quote what may be the password
   Value inner = v;
-  inner.node = YAML::Node(address);
+  inner.node.reset(YAML::Node(address));  // to assign would change the tree
   inner.errors = &unsaid;
   read_address(inner, out.address);
   if (!unsaid.empty()) v.bad(form);

@@ -80,6 +80,7 @@ std::optional<Fetched> FetchReader::read(std::string_view received, bool ended) 
       at_ += used;
     }
   if (!parser.is_done() && ended) {
+    if (at_ == 0) return failed("its answer was cut");  // a parser that got nothing must not be told the end
     ec = {};
     parser.put_eof(ec);
     if (ec || !parser.is_done()) return failed("its answer was cut");

@@ -94,8 +94,9 @@ TEST_F(Shown, SecretsByTheirPlaceAndAllElseAsItWas) {
 TEST_F(Shown, IsReadAgainAsTheSameTree) {
   const std::string text = shown(
       "listeners: ['127.0.0.1:80']\nlog: {access: 'off'}\npools:\n  a:\n    affinity: cookie\n"
-      "    session: {idle_timeout: 10m, reject_body: \"two\\nlines: 'x'\"}\n    backends: [{address: "
-      "127.0.0.1:1, weight: 2}]\n");
+      "    headers: {set: {X-A: 'it''s: a [b] #c', X-B: \"\\\\\"}}\n"
+      "    session: {idle_timeout: 10m}\n    backends: [{address: 127.0.0.1:1, weight: 2}]\n");
+  ASSERT_FALSE(text.starts_with("refused")) << text;
   EXPECT_EQ(shown(text), text);
 }
 
