@@ -36,7 +36,8 @@ bool says_nothing_there(int status) {
   return status == ARES_ENOTFOUND || status == ARES_ENODATA;
 }
 
-/// The least time to live of an answer's records (RFC 1035 4.1.3); nothing when it cannot be read.
+}  // namespace
+
 std::optional<std::chrono::seconds> least_ttl(const unsigned char* data, int size) {
   if (size < 12) return std::nullopt;
   const auto u16 = [&](const unsigned char* p) { return p[0] << 8 | p[1]; };
@@ -67,8 +68,6 @@ std::optional<std::chrono::seconds> least_ttl(const unsigned char* data, int siz
   }
   return least;
 }
-
-}  // namespace
 
 class Resolver::Engine : public std::enable_shared_from_this<Engine> {
  public:

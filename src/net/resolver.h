@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ struct DnsAnswer {
   std::chrono::seconds ttl{0};  // the least of all records
   bool cut = false;             // there were more than `most_records`
 };
+
+/// The least time to live of an answer's records (RFC 1035 4.1.3); nothing when it cannot be read. Pure.
+std::optional<std::chrono::seconds> least_ttl(const unsigned char* data, int size);
 
 class Resolver {
  public:

@@ -6,6 +6,7 @@
 #include "admin/api.h"
 #include "affinity/registry.h"
 #include "affinity/seal.h"
+#include "support/affinity.h"
 
 namespace {
 
@@ -25,10 +26,24 @@ class Quiet final : public AdminActions {
     pool->endpoints.resize(1);
     pool->connection_keys.resize(1);
     pool->counters = std::make_shared<PoolCounters>(1);
+    pool->affinity = make_affinity(
+        test::pool_with(
+            "[{kind: cookie, name: c}, {kind: url_rewrite, name: rsid}, {kind: app_cookie, name: S}]"),
+        std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')}),
+        std::make_shared<SessionNamer>("i", "app"));
     snapshot_.pools.push_back(pool);
-    config::Route route;
-    route.pool = "app";
-    snapshot_.router = std::make_shared<Router>(std::vector{route}, std::vector<std::string>{"app"});
+    snapshot_.pool_stores.push_back(nullptr);
+    snapshot_.url_secrets = {{config::UrlStyle::path, "rsid"}};
+    add_verifier();
+    config::Route open, guarded;
+    open.pool = guarded.pool = "app";
+    guarded.path = "/admin";
+    guarded.verifier = "main";
+    auto router = std::make_shared<Router>(std::vector{open, guarded}, std::vector<std::string>{"app"});
+    config::Jwt named;
+    named.name = "main";
+    router->set_verifiers({named}, {{}});
+    snapshot_.router = router;
   }
   const Snapshot& snapshot() const override { return snapshot_; }
   const config::Config& config() const override { return config_; }
@@ -51,6 +66,20 @@ class Quiet final : public AdminActions {
   std::vector<std::string> reload() override { return {"line \xff"}; }
 
  private:
+  void add_verifier() {
+    auto verifier = std::make_shared<JwtVerifier>();
+    verifier->rules.name = "main";
+    verifier->rules.algorithms = {JwtAlgorithm::hs256};
+    verifier->rules.from = {{config::Jwt::Carrier::bearer, ""}, {config::Jwt::Carrier::query, "t"}};
+    std::string why;
+    JwtKeySet keys;
+    keys.push_back(std::move(*JwtKey::from_secret(std::string(32, 'k'), why)));
+    verifier->keys = std::make_shared<const JwtKeySet>(std::move(keys));
+    verifier->keys_id = 1;
+    verifier->counts = std::make_shared<std::vector<JwtCounts>>(2);
+    snapshot_.verifiers.push_back(verifier);
+  }
+
   Snapshot snapshot_;
   config::Config config_;
   SessionMemory memory_{1000};
@@ -79,5 +108,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   boost::system::error_code ec;
   boost::json::parse(answer.body, ec);
   if (!answer.events && ec) std::abort();
+  // Nobody can make a token without the key: no explanation says that one was opened, or lets one pass.
+  if (request.target == "/api/v1/explain" && answer.body.find("\"reason\":\"sticky\"") != std::string::npos)
+    std::abort();
   return 0;
 }

@@ -52,6 +52,34 @@ bool sanitized() {
 #endif
 }
 
+namespace {
+constexpr int still_running = -1000;
+
+/// The exit code, -signal, or still_running.
+int wait_for(pid_t pid, std::chrono::milliseconds limit) {
+  for (auto left = limit;; left -= 10ms) {
+    int status = 0;
+    if (::waitpid(pid, &status, WNOHANG) == pid)
+      return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    if (left <= 0ms) return still_running;
+    ::usleep(10000);
+  }
+}
+
+/// Ends it gently, so that a sanitizer can say at the end what it found; 0 too when it had to be killed.
+int end_process(pid_t pid) {
+  for (int i = 0; i < 2; ++i) {  // the second SIGTERM means: at once
+    ::kill(pid, SIGTERM);
+    if (const int code = wait_for(pid, 3s); code != still_running) return code;
+  }
+  if (sanitized())  // looks for leaks, which takes its time
+    if (const int code = wait_for(pid, 20s); code != still_running) return code;
+  ::kill(pid, SIGKILL);
+  wait_for(pid, 3s);
+  return 0;
+}
+}  // namespace
+
 std::string make_folder() {
   char path[] = "/tmp/remora-test-XXXXXX";
   if (::mkdtemp(path) == nullptr) std::abort();
@@ -80,7 +108,7 @@ Remora::Remora(const std::string& yaml, const std::vector<std::string>& environm
       if (line.find("admin on ") != std::string::npos) admin_port_ = port(), ++seen;
     }
     if (seen >= wanted) return;
-    if (wait_exit(0ms) != -1000) {
+    if (wait_exit(0ms) != still_running) {
       ADD_FAILURE() << "remora did not start:\n" << log();
       ports_.assign(8, 1);
       return;
@@ -90,18 +118,15 @@ Remora::Remora(const std::string& yaml, const std::vector<std::string>& environm
   ADD_FAILURE() << "remora is not ready:\n" << log();
 }
 
+/// How it ends counts in each test: a leak or a race is told by the exit code alone, and a crash by the
+/// signal.
 Remora::~Remora() {
-  for (const pid_t old : former_) {
-    ::kill(old, SIGKILL);
-    ::waitpid(old, nullptr, 0);
-  }
-  if (pid_ > 0) {
-    ::kill(pid_, SIGTERM);
-    if (wait_exit(3s) == -1000) {
-      ::kill(pid_, SIGKILL);
-      wait_exit(3s);
-    }
-  }
+  for (const pid_t old : former_)
+    if (const int code = end_process(old); code != 0)
+      ADD_FAILURE() << "the process that handed over ended with " << code;
+  if (pid_ > 0)
+    if (const int code = end_process(pid_); code != 0 && !killed_)
+      ADD_FAILURE() << "remora ended with " << code;
   if (::testing::Test::HasFailure()) std::cerr << "remora's log:\n" << log();
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
@@ -109,15 +134,9 @@ Remora::~Remora() {
 
 int Remora::wait_exit(std::chrono::milliseconds limit) {
   if (pid_ < 0) return 0;
-  for (auto left = limit;; left -= 10ms) {
-    int status = 0;
-    if (::waitpid(pid_, &status, WNOHANG) == pid_) {
-      pid_ = -1;
-      return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    }
-    if (left <= 0ms) return -1000;
-    ::usleep(10000);
-  }
+  const int code = wait_for(pid_, limit);
+  if (code != still_running) pid_ = -1;
+  return code;
 }
 
 bool Remora::upgrade() {
@@ -136,7 +155,12 @@ bool Remora::upgrade() {
 bool Remora::former_ended(std::chrono::milliseconds limit) {
   return eventually(
       [&] {
-        std::erase_if(former_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) == pid; });
+        std::erase_if(former_, [](pid_t pid) {
+          const int code = wait_for(pid, 0ms);
+          if (code != 0 && code != still_running)
+            ADD_FAILURE() << "the process that handed over ended with " << code;
+          return code != still_running;
+        });
         return former_.empty();
       },
       limit);
@@ -214,6 +238,7 @@ int Remora::stop() {
 }
 
 void Remora::signal(int number) const {
+  killed_ = killed_ || number == SIGKILL;
   if (pid_ > 0) ::kill(pid_, number);
 }
 std::string Remora::log() const {

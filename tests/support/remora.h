@@ -59,6 +59,7 @@ class Remora {
   std::vector<pid_t> former_;
   std::string folder_;
   pid_t pid_ = -1;
+  mutable bool killed_ = false;  // by the test
   std::vector<int> ports_;
   int admin_port_ = 0;
 };
