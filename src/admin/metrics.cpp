@@ -113,8 +113,8 @@ void add_listeners(Families& out, const Snapshot& snapshot) {
   each([&](const ListenerView& l) { out.add({{"listener", l.config.name}}, TrafficSum(l.shared->traffic)); });
   out.begin("remora_connections", "Open connections of clients.", MetricType::Gauge);
   each([&](const ListenerView& l) { out.add({{"listener", l.config.name}}, l.shared->open.load()); });
-  out.begin("remora_proxy_lines_refused_total",
-            "Connections of peers whose PROXY line is not believed.", MetricType::Counter);
+  out.begin("remora_proxy_lines_refused_total", "Connections of peers whose PROXY line is not believed.",
+            MetricType::Counter);
   each([&](const ListenerView& l) {
     if (l.config.proxy_protocol)
       out.add({{"listener", l.config.name}}, static_cast<double>(l.shared->strangers.load()));

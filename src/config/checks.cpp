@@ -127,9 +127,10 @@ std::vector<std::string> doubts(const Config& config) {
                                std::all_of(l.proxy_protocol_from.begin(), l.proxy_protocol_from.end(),
                                            [](const Cidr& block) { return is_loopback(block); });
     if (l.proxy_protocol && !local && only_loopback)
-      out.push_back("listener " + l.name +
-                    ": proxy_protocol is believed from this machine only, and others are refused: name the senders "
-                    "(proxy_protocol: {from: [10.0.0.0/8]}, or trusted_proxies)");
+      out.push_back(
+          "listener " + l.name +
+          ": proxy_protocol is believed from this machine only, and others are refused: name the senders "
+          "(proxy_protocol: {from: [10.0.0.0/8]}, or trusted_proxies)");
   }
   cookie_doubts(config, out);
   return out;

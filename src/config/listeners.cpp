@@ -96,10 +96,9 @@ void read_per_client(const Value& v, PerClient& out) {
   m.read_with("requests_per_second", out.requests_per_second, [](const Value& x, std::optional<double>& o) {
     read_optional<double>(x, o, read_positive_number);
   });
-  m.read_with("new_sessions_per_second", out.new_sessions_per_second,
-              [](const Value& x, std::optional<double>& o) {
-                read_optional<double>(x, o, read_positive_number);
-              });
+  m.read_with(
+      "new_sessions_per_second", out.new_sessions_per_second,
+      [](const Value& x, std::optional<double>& o) { read_optional<double>(x, o, read_positive_number); });
   if (out.burst && !out.requests_per_second && !out.new_sessions_per_second)
     v.bad("burst needs requests_per_second or new_sessions_per_second");
 }

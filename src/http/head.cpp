@@ -32,8 +32,8 @@ Method method_of(std::string_view m) noexcept {
   return Method::other;
 }
 
-/// Of all Connection fields together, empty ones included. Nobody needs as many, and each is compared with each
-/// field.
+/// Of all Connection fields together, empty ones included. Nobody needs as many, and each is compared with
+/// each field.
 constexpr std::ptrdiff_t most_options = 32;
 
 /// The one pass over the fields that both kinds of head share.
@@ -44,7 +44,6 @@ struct Seen {
   bool bad_option = false;
   std::ptrdiff_t options = 0;  // of Connection
 };
-
 
 Seen survey(const std::vector<Field>& fields) noexcept {
   Seen seen;

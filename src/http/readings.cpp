@@ -150,7 +150,8 @@ std::size_t space_at_end(std::string_view s) noexcept {
   };
   for (const std::string_view wide : {"\xc2\xa0", "\xc2\x85", "\xc2\xad"})
     if (ends_in(wide)) return 2;
-  for (const std::string_view wide : {"\xe3\x80\x80", "\xef\xbb\xbf", "\xe2\x80\x8b", "\xe2\x80\xa8", "\xe2\x80\xa9"})
+  for (const std::string_view wide :
+       {"\xe3\x80\x80", "\xef\xbb\xbf", "\xe2\x80\x8b", "\xe2\x80\xa8", "\xe2\x80\xa9"})
     if (ends_in(wide)) return 3;
   const auto last = static_cast<unsigned char>(s.back());
   return last <= ' ' || last == 0x7f || last == 0x85 || last == 0xa0 ? 1 : 0;
@@ -240,8 +241,9 @@ class Review {
     if (readings_ > most_readings || bytes_ > most_read_bytes) return stop(Reviewed::too_many);
     Reading reading{path};
     if (reading.path.empty()) reading.path = "/";
-    reading.with_dots = path.find("/../") != std::string_view::npos || path.find("/./") != std::string_view::npos ||
-                        path.ends_with("/..") || path.ends_with("/.");
+    reading.with_dots = path.find("/../") != std::string_view::npos ||
+                        path.find("/./") != std::string_view::npos || path.ends_with("/..") ||
+                        path.ends_with("/.");
     return each_(context_, reading) || stop(Reviewed::stopped);
   }
 
@@ -261,9 +263,8 @@ class Review {
 
 bool has_readings(std::string_view path) noexcept {
   const char* const end = path.data() + path.size();
-  const char* const odd = find_byte(path.data(), end, [](auto c) {
-    return (c == '%') | (c == ';') | (c == '\\') | (c >= 0x80);
-  });
+  const char* const odd =
+      find_byte(path.data(), end, [](auto c) { return (c == '%') | (c == ';') | (c == '\\') | (c >= 0x80); });
   if (path.empty()) return false;
   if (odd != end || path.ends_with('.') || path.find(":$") != std::string_view::npos) return true;
   for (auto slash = path.find('/'); slash < path.size() - 1; slash = path.find('/', slash + 1)) {

@@ -27,8 +27,8 @@ struct Loop {
 /// called after each; must not throw.
 void run_to_end(asio::io_context& ctx, std::string_view who, const std::function<void()>& stumbled = {});
 
-/// Exceptions that ended something and not the process, for the log: the first at once, then how many there were,
-/// at most once in five seconds. Threading: one thread.
+/// Exceptions that ended something and not the process, for the log: the first at once, then how many there
+/// were, at most once in five seconds. Threading: one thread.
 class Complaints {
  public:
   /// `who`: a literal.

@@ -1,7 +1,7 @@
 // CountedRetry: one request that is being retried, as the pool's retry budget counts it.
 //
-// It gives the count back when it goes, whichever way the request ends, and to the pool that it was taken from:
-// by then the exchange may have forgotten which one that was.
+// It gives the count back when it goes, whichever way the request ends, and to the pool that it was taken
+// from: by then the exchange may have forgotten which one that was.
 //
 // Threading: the counter is shared by all workers; one object belongs to one exchange.
 #pragma once

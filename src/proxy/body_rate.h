@@ -1,9 +1,9 @@
 // BodyRate: whether a client sends its request body too slowly (`limits.body_rate`).
 //
-// `timeouts.body` bounds the pause between two bytes, so a byte per pause would hold a request, and its backend's
-// place, for ever. What counts here is the mean over the time that was spent waiting for the client; time that
-// the backend took is not the client's. The same idea: Apache's RequestReadTimeout (MinRate), Kestrel's
-// MinRequestBodyDataRate.
+// `timeouts.body` bounds the pause between two bytes, so a byte per pause would hold a request, and its
+// backend's place, for ever. What counts here is the mean over the time that was spent waiting for the
+// client; time that the backend took is not the client's. The same idea: Apache's RequestReadTimeout
+// (MinRate), Kestrel's MinRequestBodyDataRate.
 //
 // Pure; one per exchange.
 #pragma once

@@ -200,8 +200,8 @@ Task<void> Connection::serve() {
   delete this;
 }
 
-/// Out of memory, most likely: this connection fails, and no other does. What its Exchange is in the middle of
-/// nobody knows, so that goes too.
+/// Out of memory, most likely: this connection fails, and no other does. What its Exchange is in the middle
+/// of nobody knows, so that goes too.
 void Connection::give_up(const std::exception& error) noexcept {
   worker_.complaints.add(error.what());
   stream_->close_hard();

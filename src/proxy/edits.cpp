@@ -14,17 +14,30 @@ namespace {
 
 constexpr std::string_view via_value = "1.1 remora";
 
-bool named_by(std::string_view name, const std::vector<std::pair<std::string, std::string>>& fields) noexcept {
+bool named_by(std::string_view name,
+              const std::vector<std::pair<std::string, std::string>>& fields) noexcept {
   return std::any_of(fields.begin(), fields.end(), [&](const auto& f) { return iequals(f.first, name); });
 }
 
 /// Fields that a Connection option may not take away, beside all that are Known: what remora itself looked at
 /// or a proxy before it set, and what apps decide on.
 bool end_to_end(std::string_view name) noexcept {
-  static constexpr std::string_view names[] = {
-      "authorization", "etag", "expires", "from", "last-modified", "origin", "pragma", "server",
-      "strict-transport-security", "user-agent", "vary", "www-authenticate", "x-content-type-options",
-      "x-frame-options", "x-real-ip", "content-security-policy"};
+  static constexpr std::string_view names[] = {"authorization",
+                                               "etag",
+                                               "expires",
+                                               "from",
+                                               "last-modified",
+                                               "origin",
+                                               "pragma",
+                                               "server",
+                                               "strict-transport-security",
+                                               "user-agent",
+                                               "vary",
+                                               "www-authenticate",
+                                               "x-content-type-options",
+                                               "x-frame-options",
+                                               "x-real-ip",
+                                               "content-security-policy"};
   static constexpr std::string_view beginnings[] = {"x-forwarded-", "access-control-", "if-", "sec-",
                                                     "content-"};
   return std::any_of(std::begin(names), std::end(names), [&](auto n) { return iequals(n, name); }) ||
@@ -40,7 +53,8 @@ class Nominated {
     for (const Field& f : fields) {
       if (f.known != Known::connection) continue;
       for_each_token(f.value, [&](std::string_view option) {
-        if (iequals(option, "close") || iequals(option, "keep-alive") || iequals(option, "upgrade")) return true;
+        if (iequals(option, "close") || iequals(option, "keep-alive") || iequals(option, "upgrade"))
+          return true;
         options_[count_++] = option;
         return count_ < options_.size();
       });
@@ -233,96 +247,6 @@ std::string_view target_for(const RequestContext& in, TextArena& arena) {
   if (target.empty() || target.front() != '/') target = arena.join("/", target);
   return target;
 }
-
-}  // namespace
-
-namespace {
-
-/// The last elements of a list that may come in several fields, counted from its end.
-class LastElements {
- public:
-  static constexpr std::size_t most = 32;
-  void push(std::string_view element) noexcept { elements_[count_++ % most] = element; }
-  std::size_t size() const noexcept { return std::min(count_, most); }
-  /// 0: the last. REQUIRES: i < size().
-  std::string_view from_end(std::size_t i) const noexcept { return elements_[(count_ - 1 - i) % most]; }
-  /// That one, or the first there is.
-  std::string_view nearest(std::size_t i) const noexcept {
-    return count_ == 0 ? std::string_view() : from_end(std::min(i, size() - 1));
-  }
-  void push_all(std::string_view list) {
-    for_each_token(list, [&](std::string_view element) {
-      push(element);
-      return true;
-    });
-  }
-
- private:
-  std::array<std::string_view, most> elements_;
-  std::size_t count_ = 0;
-};
-
-std::string_view unquoted(std::string_view s) noexcept {
-  const bool quoted = s.size() >= 2 && s.front() == '"' && s.back() == '"';
-  return quoted ? s.substr(1, s.size() - 2) : s;
-}
-
-std::optional<ClientAddress> address_of_hop(std::string_view hop) noexcept {
-  hop = unquoted(hop);
-  if (!hop.empty() && hop.front() == '[')
-    hop = hop.substr(1, hop.find(']') == std::string_view::npos ? hop.size() : hop.find(']') - 1);
-  else if (std::count(hop.begin(), hop.end(), ':') == 1)
-    hop = hop.substr(0, hop.find(':'));
-  return parse_ip(hop);
-}
-
-/// A parameter of an element of Forwarded; empty: it has none of that name.
-std::string_view forwarded_parameter(std::string_view element, std::string_view name) noexcept {
-  while (!element.empty()) {
-    const auto semicolon = element.find(';');
-    const auto pair = trim(element.substr(0, semicolon));
-    if (pair.size() > name.size() && pair[name.size()] == '=' && istarts_with(pair, name))
-      return unquoted(pair.substr(name.size() + 1));
-    element.remove_prefix(semicolon == std::string_view::npos ? element.size() : semicolon + 1);
-  }
-  return {};
-}
-
-}  // namespace
-
-void resolve_arrival(const std::vector<Field>& fields, std::span<const config::Cidr> trusted,
-                     Arrival& arrival) {
-  arrival.host = {};
-  arrival.trusted = contains(trusted, arrival.peer);
-  if (!arrival.trusted) return;
-  LastElements hops, protos, hosts, forwarded;
-  for (const Field& f : fields) {
-    if (f.known == Known::x_forwarded_for) hops.push_all(f.value);
-    if (f.known == Known::x_forwarded_proto) protos.push_all(f.value);
-    if (f.known == Known::x_forwarded_host) hosts.push_all(f.value);
-    if (f.known == Known::forwarded) forwarded.push_all(f.value);
-  }
-  const bool x = hops.size() > 0;
-  // From the nearest hop outwards; a hop that we trust speaks for the one before it. `speaker`: whose word on
-  // the client counts, 0 for our peer.
-  std::size_t speaker = 0;
-  const std::size_t count = x ? hops.size() : forwarded.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto address =
-        address_of_hop(x ? hops.from_end(i) : forwarded_parameter(forwarded.from_end(i), "for"));
-    if (!address) break;  // "unknown", or nonsense: what stands before it cannot be believed
-    arrival.client = *address;
-    speaker = i;
-    if (!contains(trusted, *address)) break;
-  }
-  std::string_view proto = protos.nearest(speaker);
-  arrival.host = hosts.nearest(speaker);
-  for (std::size_t i = std::min(speaker + 1, forwarded.size()); i > 0 && proto.empty() && !x; --i)
-    proto = forwarded_parameter(forwarded.from_end(i - 1), "proto");
-  if (!proto.empty()) arrival.secure = iequals(proto, "https");
-}
-
-namespace {
 
 bool alphanumeric(char c) noexcept {
   return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');

@@ -8,27 +8,11 @@
 #include "http/head.h"
 #include "http/side.h"
 #include "pool/pool_view.h"
+#include "proxy/arrival.h"
 #include "proxy/route.h"
 #include "util/arena.h"
 
 namespace remora {
-
-/// What is known of the client's way to us.
-struct Arrival {
-  ClientAddress peer;       // of the connection (or of the PROXY line)
-  ClientAddress client;     // the real one, through trusted proxies
-  bool secure = false;      // TLS as the client saw it, as far as trusted proxies tell
-  bool trusted = false;     // the peer is a trusted proxy
-  std::string_view host;    // X-Forwarded-Host as far as trusted proxies tell; of the request's head
-  char peer_text[46] = {};  // formatted once per connection
-  std::size_t peer_text_size = 0;
-};
-
-/// Fills in `client`, `secure` and `host` from X-Forwarded-* / Forwarded when the peer is trusted: the last
-/// address that is not itself a trusted proxy, and what the proxy said that saw it. Proxies append; what
-/// stands before that is the client's own claim.
-void resolve_arrival(const std::vector<Field>& fields, std::span<const config::Cidr> trusted,
-                     Arrival& arrival);
 
 /// Whether an Upgrade of the request may go on to the backend: only to a protocol that the route names. An
 /// upgrade hides all that follows from routes, authentication, limits and the log (h2c smuggling). Without

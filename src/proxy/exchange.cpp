@@ -94,8 +94,8 @@ void Exchange::trim() noexcept {
     if (fields->capacity() > max_kept / sizeof(Field)) *fields = std::vector<Field>();
 }
 
-/// A client that sends many requests at once must not keep the worker from the others: requests that are answered
-/// without waiting (404, 401, 429, redirects) would go on as long as their bytes come.
+/// A client that sends many requests at once must not keep the worker from the others: requests that are
+/// answered without waiting (404, 401, 429, redirects) would go on as long as their bytes come.
 bool Exchange::had_its_turn() noexcept {
   if (turn_ != wake_.turn()) {
     turn_ = wake_.turn();
@@ -107,7 +107,7 @@ bool Exchange::had_its_turn() noexcept {
 void Exchange::forget() {
   assert(!place_ && !retry_ && !open_session_);  // finish() is the one end of a request
   client_.next();
-  arrival_.client = arrival_.peer;  // until the head says otherwise
+  arrival_.client = arrival_.peer;                              // until the head says otherwise
   request_.method_text = request_.target = request_.host = {};  // views of what is gone
   request_.fields.clear();
   response_.status = 0;

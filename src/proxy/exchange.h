@@ -224,7 +224,7 @@ class Exchange final : private UrlScope {
   Arrival arrival_;
   Clock::Steady idle_since_;
   unsigned turn_ = 0, requests_in_turn_ = 0;  // of `wake_`: how many requests began without waiting
-  struct {  // where the first request without a session went
+  struct {                                    // where the first request without a session went
     std::uint64_t backend = 0;
     std::size_t pool = 0;
     Clock::Steady at;
@@ -267,8 +267,8 @@ class Exchange final : private UrlScope {
   } keep_;
   bool keeps_ = false;     // something was written to keep_, which is large: otherwise it is not looked at
   Clock::Steady touched_;  // when the tables last heard that the session is in use
-  std::optional<SessionKey> bound_key_;    // what the table knows the session by
-  OpenSession open_session_;               // counted as open for `rebalance`
+  std::optional<SessionKey> bound_key_;  // what the table knows the session by
+  OpenSession open_session_;             // counted as open for `rebalance`
   Tried tried_;
   Place place_;
   TrafficCounts* traffic_ = nullptr;  // of the backend of the last attempt, for this worker

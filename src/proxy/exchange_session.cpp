@@ -187,7 +187,8 @@ bool Exchange::obey(Control control, const ResponseView& response) {
       if (pool_store() != nullptr) keep_.bind = keep_.renames = is_named();
       if (keeps_state()) keep_.renewed = old;
       b.id = new_session_id();
-      // The app knows its session by the former id: the first request with the new one brings the state along.
+      // The app knows its session by the former id: the first request with the new one brings the state
+      // along.
       if (keeps_state()) memory.handed.begin(b.id, b.epoch, moment());
       if (recognised_.learned) {
         memory.learned.forget(recognised_.key, old);

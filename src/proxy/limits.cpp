@@ -82,7 +82,7 @@ void ClientLimits::disconnected(const ClientAddress& a) {
 }
 
 std::uint32_t ClientLimits::take(const ClientAddress& a, Clock::Steady now,
-                                 std::optional<double> config::PerClient::*rate, Bucket Entry::*bucket) {
+                                 std::optional<double> config::PerClient::* rate, Bucket Entry::* bucket) {
   const Key key = key_of(a);
   Shard& s = shard(key);
   const std::lock_guard lock(s.mutex);

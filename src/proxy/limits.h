@@ -1,4 +1,5 @@
-// Limits per client: connections at once, requests and new sessions per second. Shared by all workers, sharded.
+// Limits per client: connections at once, requests and new sessions per second. Shared by all workers,
+// sharded.
 //
 // A client is an IPv4 address (also one that came as ::ffff:a.b.c.d) or an IPv6 /64, which is what one
 // customer gets. Only consulted by listeners that set `per_client`.
@@ -73,8 +74,8 @@ class ClientLimits {
   Shard& shard(const Key& k) noexcept { return shards_[Hash()(k) >> 7 & (shards_.size() - 1)]; }
   Entry& entry(Shard&, const Key&, Clock::Steady now);
   bool says_nothing(Entry&, Clock::Steady now) const noexcept;
-  std::uint32_t take(const ClientAddress&, Clock::Steady now, std::optional<double> config::PerClient::*rate,
-                     Bucket Entry::*bucket);
+  std::uint32_t take(const ClientAddress&, Clock::Steady now, std::optional<double> config::PerClient::* rate,
+                     Bucket Entry::* bucket);
 
   config::PerClient limits_;  // guarded by all shards' mutexes together; one is enough to read
   std::array<Shard, shard_count> shards_;

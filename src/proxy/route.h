@@ -52,8 +52,8 @@ class Router {
   using Covers = bool (*)(std::string_view prefix, std::string_view path) noexcept;
   const RouteView* match(std::string_view host, std::string_view path, std::string_view method,
                          std::span<const Field> fields, Covers covers) const noexcept;
-  std::vector<RouteView> routes_;    // most specific first
-  bool paths_matter_ = false;        // some route is only for some paths
+  std::vector<RouteView> routes_;  // most specific first
+  bool paths_matter_ = false;      // some route is only for some paths
   std::size_t deciding_bytes_ = 1;
   bool upper_case_matters_ = false;  // and one of these has capital letters
 };

@@ -52,8 +52,7 @@ Routed choose_route(const Snapshot& snapshot, const RequestHead& head, TextArena
   // What is sent to the backend lacks the token: `/x/..;rsid=q/admin` must not become a way to /admin there.
   if (had_token && turns(sent, arena) > turns(head.path, arena))
     return {nullptr, "without its session token the path would lead elsewhere"};
-  const std::string_view path =
-      had_token ? normalised(sent, arena) : std::string_view(head.route_path);
+  const std::string_view path = had_token ? normalised(sent, arena) : std::string_view(head.route_path);
   const RouteView* const route = snapshot.router->match(head.host, path, head.method_text, head.fields);
   if (route == nullptr || route->config.redirect || sent == "*") return {route, nullptr};
   if (!snapshot.router->all_agree(*route, head.host, sent, head.method_text, head.fields))

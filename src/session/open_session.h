@@ -1,7 +1,8 @@
-// OpenSession: one request of a session that is under way, as `rebalance` counts them (ActiveSessions::begin).
+// OpenSession: one request of a session that is under way, as `rebalance` counts them
+// (ActiveSessions::begin).
 //
-// Its end is noted when this goes, whichever way the request ends: a session that counted as open for ever would
-// never be moved again.
+// Its end is noted when this goes, whichever way the request ends: a session that counted as open for ever
+// would never be moved again.
 //
 // Threading: one object belongs to one exchange; the table is shared. Lifetime: the table outlives it.
 #pragma once

@@ -96,8 +96,9 @@ class RespReader final : public ReplyReader {
   bool broken() const noexcept override { return broken_; }
 
  private:
-  /// hiredis looks for the end of a line from its beginning whenever more has come: without a bound, a line that
-  /// dribbles in costs its length squared. Those of RESP are short; only what a length announces may be long.
+  /// hiredis looks for the end of a line from its beginning whenever more has come: without a bound, a line
+  /// that dribbles in costs its length squared. Those of RESP are short; only what a length announces may be
+  /// long.
   bool line_is_too_long() const noexcept {
     constexpr std::size_t max_line = 4096;
     const std::string_view pending(reader_->buf + reader_->pos, reader_->len - reader_->pos);

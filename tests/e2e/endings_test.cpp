@@ -38,8 +38,8 @@ std::string one_worker(const std::vector<std::string>& backends) {
   return config.replace(config.find("workers: 2"), 10, "workers: 1");
 }
 
-/// A retried WebSocket left its count behind; the next request on the recycled Exchange gave it back to a pool
-/// that never had it, or to none (a crash).
+/// A retried WebSocket left its count behind; the next request on the recycled Exchange gave it back to a
+/// pool that never had it, or to none (a crash).
 TEST(Endings, ARetriedTunnelGivesItsRetryBack) {
   Origin refuses([](Socket&) {}), good(answers_and_upgrades());
   const std::string dead = refuses.address();
@@ -83,7 +83,8 @@ TEST(Endings, ARetriedTunnelOfOnePoolCostsNoOtherItsFailover) {
 /// It can be told who sends garbage only if its address stands beside it.
 TEST(Endings, AMalformedRequestIsLoggedWithItsClient) {
   Origin a(answering([](const std::string&, const std::string&) { return ok(); }));
-  Remora remora(simple_config({a.address()}, "", "timeouts: {header: 200ms}\n", "log: {access: {format: json}}\n"));
+  Remora remora(
+      simple_config({a.address()}, "", "timeouts: {header: 200ms}\n", "log: {access: {format: json}}\n"));
   EXPECT_EQ(remora.ask("GARBAGE\r\n\r\n").status, 400);
   EXPECT_EQ(remora.ask("GET / HTTP/1.1\r\nHost: a\r\n").status, 408);
   EXPECT_EQ(remora.ask(get("/")).status, 200);

@@ -1,5 +1,5 @@
-// Nobody keeps a worker from the others, and nobody holds what is not his share: clients that send without end,
-// backends that answer without end, clients that say nothing or next to nothing.
+// Nobody keeps a worker from the others, and nobody holds what is not his share: clients that send without
+// end, backends that answer without end, clients that say nothing or next to nothing.
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -92,7 +92,8 @@ TEST(Interims, ABackendThatSendsThemWithoutEndIsABadGateway) {
     EXPECT_EQ(remora.ask(get("/good")).status, 200);
     std::string head = client.receive_head();
     int interims = 0;
-    for (; head.find(" 103 ") != std::string::npos && interims < 1000; ++interims) head = client.receive_head();
+    for (; head.find(" 103 ") != std::string::npos && interims < 1000; ++interims)
+      head = client.receive_head();
     EXPECT_NE(head.find(" 502 "), std::string::npos) << head;
     EXPECT_LE(interims, 100);
   }
@@ -119,8 +120,8 @@ TEST(Interims, TricklingOnesDoNotOutlastTheResponseTimeout) {
     s.receive_head();
     while (!over && s.send("HTTP/1.1 103 Early Hints\r\n\r\n")) std::this_thread::sleep_for(50ms);
   });
-  Remora remora(
-      simple_config({drips.address()}, "timeouts: {response: 500ms}\nfailover: {attempts: 1}\nhealth: off\n"));
+  Remora remora(simple_config({drips.address()},
+                              "timeouts: {response: 500ms}\nfailover: {attempts: 1}\nhealth: off\n"));
   Socket client = remora.connect();
   client.send(get("/"));
   std::string head = client.receive_head();
@@ -134,7 +135,8 @@ TEST(Interims, TricklingOnesDoNotOutlastTheResponseTimeout) {
 /// Who says nothing was not counted, so one address could hold all connections of a listener.
 TEST(PerClient, SilentConnectionsCountFromTheBeginning) {
   Origin a(says("a"));
-  Remora remora(simple_config({a.address()}, "", "limits: {connections: 20}\nper_client: {connections: 3}\n"));
+  Remora remora(
+      simple_config({a.address()}, "", "limits: {connections: 20}\nper_client: {connections: 3}\n"));
   std::vector<Socket> silent;
   for (int i = 0; i < 40; ++i) silent.push_back(remora.connect());
   int closed = 0;
@@ -149,8 +151,7 @@ TEST(PerClient, SilentConnectionsCountFromTheBeginning) {
 /// One byte before each `timeouts.body` ends would hold a request and its backend's place for ever.
 TEST(SlowBody, AClientThatDribblesItsBodyIsCut) {
   Origin a(answering([](const std::string&, const std::string&) { return ok(); }));
-  Remora remora(simple_config({a.address()}, "",
-                              "timeouts: {body: 300ms}\nlimits: {body_rate: 1000B}\n"));
+  Remora remora(simple_config({a.address()}, "", "timeouts: {body: 300ms}\nlimits: {body_rate: 1000B}\n"));
   Socket client = remora.connect();
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
   std::atomic<bool> over{false};
@@ -164,7 +165,8 @@ TEST(SlowBody, AClientThatDribblesItsBodyIsCut) {
 
 /// The same body from a client that sends enough, with pauses, while the backend reads slowly.
 TEST(SlowBody, AClientThatSendsEnoughIsServed) {
-  Origin a(answering([](const std::string&, const std::string& body) { return ok(std::to_string(body.size())); }));
+  Origin a(
+      answering([](const std::string&, const std::string& body) { return ok(std::to_string(body.size())); }));
   Remora remora(simple_config({a.address()}, "", "timeouts: {body: 300ms}\nlimits: {body_rate: 1000B}\n"));
   Socket client = remora.connect();
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");

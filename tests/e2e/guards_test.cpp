@@ -43,9 +43,10 @@ TEST_F(GuardedPath, OtherSpellingsAreRefusedAndNeverSent) {
     Remora remora(config(origin.address(), pool));
     EXPECT_EQ(remora.ask(get("/admin")).status, 401);
     EXPECT_EQ(remora.ask(get("/x/../admin")).status, 401);
-    for (const char* target : {"//admin", "/admin;a=b", "/ADMIN", "/x/..;/admin", "/x/..;a=b/%2e%2e;/admin",
-                               "/x/..%2fadmin", "/x/..%252fadmin", "/x/..%5cadmin", "/x\\..\\admin", "/admin%20",
-                               "/admin.", "/%c0%ae%c0%ae/admin", "/x/..;rsid=q/admin", "/;rsid=q/admin", "/admin/../x"})
+    for (const char* target :
+         {"//admin", "/admin;a=b", "/ADMIN", "/x/..;/admin", "/x/..;a=b/%2e%2e;/admin", "/x/..%2fadmin",
+          "/x/..%252fadmin", "/x/..%5cadmin", "/x\\..\\admin", "/admin%20", "/admin.", "/%c0%ae%c0%ae/admin",
+          "/x/..;rsid=q/admin", "/;rsid=q/admin", "/admin/../x"})
       EXPECT_EQ(remora.ask(get(target)).status, 400) << target;
     EXPECT_EQ(remora.ask(get("/a%2fb;c=d//e")).status, 200);
     EXPECT_TRUE(remora.wait_for_log("ambiguous_target"));  // the access log names the cause
@@ -56,20 +57,23 @@ TEST_F(GuardedPath, OtherSpellingsAreRefusedAndNeverSent) {
     EXPECT_EQ(s.receive_reply().status, 200);
   }
   const std::lock_guard lock(mutex);
-  EXPECT_EQ(sent, "GET /a%2fb;c=d//e HTTP/1.1\nGET /x HTTP/1.1\nGET /a%2fb;c=d//e HTTP/1.1\nGET /x HTTP/1.1\n");
+  EXPECT_EQ(sent,
+            "GET /a%2fb;c=d//e HTTP/1.1\nGET /x HTTP/1.1\nGET /a%2fb;c=d//e HTTP/1.1\nGET /x HTTP/1.1\n");
 }
 
 // Upgrades ------------------------------------------------------------------------------------------
 
 const std::string h2c =
-    "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n\r\n";
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+    "AAMA\r\n\r\n";
 
 TEST(Upgrades, H2cGoesOnAsPlainHttp) {
   Origin origin(mirror());
   Remora remora(simple_config({origin.address()}));
   const Reply r = remora.ask(h2c);
   EXPECT_EQ(r.status, 200);
-  for (const char* name : {"Upgrade", "Connection", "HTTP2-Settings"}) EXPECT_EQ(count_of(r.body, name), 0) << name;
+  for (const char* name : {"Upgrade", "Connection", "HTTP2-Settings"})
+    EXPECT_EQ(count_of(r.body, name), 0) << name;
 }
 
 TEST(Upgrades, A101ThatNobodyAskedForIsABadGateway) {
@@ -84,7 +88,8 @@ TEST(Upgrades, A101ThatNobodyAskedForIsABadGateway) {
 
 TEST(Upgrades, ARouteMayNameOthers) {
   Origin origin(mirror());
-  Remora remora(simple_config({origin.address()}, "", "", "routes: [{path: /, pool: app, upgrades: [my-protocol]}]\n"));
+  Remora remora(
+      simple_config({origin.address()}, "", "", "routes: [{path: /, pool: app, upgrades: [my-protocol]}]\n"));
   const Reply r = remora.ask(
       "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket, My-Protocol, h2c\r\n\r\n");
   EXPECT_EQ(field_of(r.body, "Upgrade"), "My-Protocol");
@@ -102,7 +107,8 @@ TEST(TrailerFields, OnlyHarmlessOrAnnouncedOnesPass) {
       seen = all;
     }
     s.send(
-        "HTTP/1.1 200 OK\r\nTrailer: My-Result, X-Forwarded-For\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n"
+        "HTTP/1.1 200 OK\r\nTrailer: My-Result, X-Forwarded-For\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n2\r\nhi\r\n0\r\n"
         "My-Result: 1\r\nServer-Timing: a\r\nX-Forwarded-For: 6.6.6.6\r\nLocation: /x\r\nOther: 2\r\n\r\n");
     s.closed_by_peer();
   });

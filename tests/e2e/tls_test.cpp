@@ -30,8 +30,8 @@ class Authority {
   void make_rsa(const std::string& file, const std::string& name) const { make(file, name, "rsa:2048"); }
   void make(const std::string& file, const std::string& name,
             const std::string& key = "ec -pkeyopt ec_paramgen_curve:P-256") const {
-    run("openssl req -newkey " + key + " -nodes -subj /CN=" + name + " -keyout " +
-        file + ".key -out " + file + ".csr");
+    run("openssl req -newkey " + key + " -nodes -subj /CN=" + name + " -keyout " + file + ".key -out " +
+        file + ".csr");
     run("sh -c 'echo subjectAltName=DNS:" + name + " > ext && openssl x509 -req -in " + file +
         ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out " + file + ".pem'");
   }
@@ -262,8 +262,7 @@ TEST(Tls, TicketsDoNotOutliveOtherContentsOfClientCa) {
 TEST(Tls, Version12OffersOnlyForwardSecrecyAndAuthenticatedEncryption) {
   Origin a(mirror());
   authority().make_rsa("rsa", "one.test");
-  Remora remora(
-      simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("rsa") + "]}\n"));
+  Remora remora(simple_config({a.address()}, "", "tls: {certificates: [" + authority().pair("rsa") + "]}\n"));
   for (const char* cipher : {"AES128-GCM-SHA256", "AES256-SHA", "ECDHE-RSA-AES128-SHA256"}) {
     TlsClient::Options options;
     options.max_version = TLS1_2_VERSION;

@@ -22,7 +22,8 @@ std::set<std::string> readings_of(std::string_view path) {
 }
 
 TEST(Readings, APlainPathHasOne) {
-  for (const char* plain : {"/", "/a", "/a/b.js", "/a-b/c_d/e~f", "/a/b/", "/a:b", "/a.b/c.d", "/v1/items:batch"}) {
+  for (const char* plain :
+       {"/", "/a", "/a/b.js", "/a-b/c_d/e~f", "/a/b/", "/a:b", "/a.b/c.d", "/v1/items:batch"}) {
     EXPECT_FALSE(has_readings(plain)) << plain;
     EXPECT_EQ(readings_of(plain), std::set<std::string>{plain});
   }
@@ -35,38 +36,38 @@ TEST(Readings, EachServersOwn) {
     const char *path, *reading;
   };
   for (const Row& row : std::vector<Row>{
-           {"/x/..;/admin", "/admin"},                   // Tomcat: parameters go before dot segments
-           {"/x/..;a=b/%2e%2e;/admin", "/admin"},        //
-           {"//admin", "/admin"},                        // nginx, Apache: merged
-           {"//evil.test/admin", "/admin"},              // PHP's parse_url: another host
-           {"/x/..%2fadmin", "/admin"},                  // nginx: decoded
-           {"/x%5c..%5cadmin", "/admin"},                // IIS: a backslash is a slash
-           {"/x\\..\\admin", "/admin"},                  //
-           {"/x/..%252fadmin", "/admin"},                // two servers in a row
-           {"/x/..%25252fadmin", "/admin"},              // or three
-           {"/x/..%c0%afadmin", "/admin"},               // overlong UTF-8
-           {"/x/%c0%ae%c0%ae/admin", "/admin"},          //
-           {"/x/..%e0%80%afadmin", "/admin"},            //
-           {"/x/..%f0%80%80%afadmin", "/admin"},         //
-           {"/x/..%c0%2fadmin", "/admin"},               // whose second byte is none
-           {"/x/..%ef%bc%8fadmin", "/admin"},            // a fullwidth slash
-           {"/x/..%25u2215admin", "/admin"},             // %uXXXX, once more encoded
-           {"/x/..%25u002fadmin", "/admin"},             //
-           {"/admin./", "/admin/"},                      // Windows: final dots and spaces
-           {"/admin%20", "/admin"},                      //
-           {"/admin...%20.", "/admin"},                  //
-           {"/admin%09", "/admin"},                      // Java's and Python's strip
-           {"/admin%c2%a0", "/admin"},                   // JavaScript's trim
+           {"/x/..;/admin", "/admin"},             // Tomcat: parameters go before dot segments
+           {"/x/..;a=b/%2e%2e;/admin", "/admin"},  //
+           {"//admin", "/admin"},                  // nginx, Apache: merged
+           {"//evil.test/admin", "/admin"},        // PHP's parse_url: another host
+           {"/x/..%2fadmin", "/admin"},            // nginx: decoded
+           {"/x%5c..%5cadmin", "/admin"},          // IIS: a backslash is a slash
+           {"/x\\..\\admin", "/admin"},            //
+           {"/x/..%252fadmin", "/admin"},          // two servers in a row
+           {"/x/..%25252fadmin", "/admin"},        // or three
+           {"/x/..%c0%afadmin", "/admin"},         // overlong UTF-8
+           {"/x/%c0%ae%c0%ae/admin", "/admin"},    //
+           {"/x/..%e0%80%afadmin", "/admin"},      //
+           {"/x/..%f0%80%80%afadmin", "/admin"},   //
+           {"/x/..%c0%2fadmin", "/admin"},         // whose second byte is none
+           {"/x/..%ef%bc%8fadmin", "/admin"},      // a fullwidth slash
+           {"/x/..%25u2215admin", "/admin"},       // %uXXXX, once more encoded
+           {"/x/..%25u002fadmin", "/admin"},       //
+           {"/admin./", "/admin/"},                // Windows: final dots and spaces
+           {"/admin%20", "/admin"},                //
+           {"/admin...%20.", "/admin"},            //
+           {"/admin%09", "/admin"},                // Java's and Python's strip
+           {"/admin%c2%a0", "/admin"},             // JavaScript's trim
            {"/admin:$i30:$INDEX_ALLOCATION/x", "/admin/x"},
-           {"/admin%2500.js", "/admin"},                 // C strings
-           {"/admin%3fx", "/admin"},                     // parsed once more after it was decoded
-           {"/admin%23x", "/admin"},                     //
-           {"/admin%3ba=b", "/admin"},                   // Spring: parameters after decoding
-           {"/x/..%3b/admin", "/admin"},                 //
-           {"/x//../admin", "/admin"},                   // merged first
-           {"/x//../admin", "/x/admin"},                 // resolved first
-           {"/x/%2e%2e%2f%2e%2e%5cadmin", "/admin"},     //
-           {"/admin/../x", "/admin/../x"},               // Express: dots stay
+           {"/admin%2500.js", "/admin"},              // C strings
+           {"/admin%3fx", "/admin"},                  // parsed once more after it was decoded
+           {"/admin%23x", "/admin"},                  //
+           {"/admin%3ba=b", "/admin"},                // Spring: parameters after decoding
+           {"/x/..%3b/admin", "/admin"},              //
+           {"/x//../admin", "/admin"},                // merged first
+           {"/x//../admin", "/x/admin"},              // resolved first
+           {"/x/%2e%2e%2f%2e%2e%5cadmin", "/admin"},  //
+           {"/admin/../x", "/admin/../x"},            // Express: dots stay
        })
     EXPECT_TRUE(readings_of(row.path).contains(row.reading)) << row.path << " as " << row.reading;
 }

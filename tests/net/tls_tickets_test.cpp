@@ -111,8 +111,8 @@ TEST_P(TicketTest, AChainOfResumptionsEndsADayAfterTheFullHandshake) {
 TEST_P(TicketTest, NoTicketOutlivesTheClientCertificate) {
   tls_.client_auth = config::ClientAuth::required;
   tls_.client_ca = file("client.pem");
-  const std::string sign = "openssl req -x509 -key " + file("client.key") + " -days 1 -subj /CN=client -out " +
-                           file("client.pem") + " >/dev/null 2>&1";
+  const std::string sign = "openssl req -x509 -key " + file("client.key") +
+                           " -days 1 -subj /CN=client -out " + file("client.pem") + " >/dev/null 2>&1";
   ASSERT_EQ(std::system(sign.c_str()), 0);
   const auto server = load();
   clock_.wall += 2h;  // the handshake is later than the certificate, and so the day would end later

@@ -116,8 +116,9 @@ class TakesAtADeadline final : public DeadlineEntry {
   Wake& wake_;
 };
 
-/// One run of the wheel expires all that is due: a retry's deadline may come right after the one that parks the
-/// connection which the retry then takes. Its pending receive is cancelled by then, and nobody heard of what came.
+/// One run of the wheel expires all that is due: a retry's deadline may come right after the one that parks
+/// the connection which the retry then takes. Its pending receive is cancelled by then, and nobody heard of
+/// what came.
 TEST_F(Idle, OneThatIsTakenWhileItIsBeingParkedStillHearsOfWhatComes) {
   const Backend a("p", "a");
   for (const bool park_first : {true, false}) {

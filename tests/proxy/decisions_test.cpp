@@ -91,7 +91,7 @@ TEST(Arrival, WhatTheSpeakingProxySaidCountsAndNotWhatTheClientSentFirst) {
   block.bits = 96 + 8;
   for (const Row& row : std::vector<Row>{
            {"1.1.1.1", "https", "shop", true, "shop"},
-           {"1.1.1.1", "https, http", "evil, shop", false, "shop"},      // our peer appends
+           {"1.1.1.1", "https, http", "evil, shop", false, "shop"},  // our peer appends
            {"6.6.6.6, 1.1.1.1", "https, http", "evil, shop", false, "shop"},
            {"1.1.1.1, 10.0.0.2", "https, http", "shop, inner", true, "shop"},  // two proxies that append
            {"1.1.1.1, 10.0.0.2", "http,https, http", "evil,shop, inner", true, "shop"},
@@ -110,7 +110,8 @@ TEST(Arrival, WhatTheSpeakingProxySaidCountsAndNotWhatTheClientSentFirst) {
   }
   Arrival a;
   a.peer = a.client = *parse_ip("10.0.0.9");
-  resolve_arrival({{"Forwarded", "for=6.6.6.6;proto=https, for=1.1.1.1;proto=http", Known::forwarded}}, {&block, 1}, a);
+  resolve_arrival({{"Forwarded", "for=6.6.6.6;proto=https, for=1.1.1.1;proto=http", Known::forwarded}},
+                  {&block, 1}, a);
   EXPECT_FALSE(a.secure);
   EXPECT_EQ(a.client.text(), "1.1.1.1");
 }

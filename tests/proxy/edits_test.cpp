@@ -20,14 +20,16 @@ class Edits : public ::testing::Test {
     if (parsed.status != Parsed::Status::ok) return parsed.why;
     head_.upgrade = head_.upgrade && passes_upgrade(head_.fields, route_.config);
     arena_.clear();
-    const RequestContext context{head_, arrival_, pool_, route_, member_, edits_, {}, {}, "X-Request-Id", "id",
-                                 false, claim_headers_, passed_};
+    const RequestContext context{head_, arrival_,       pool_, route_, member_,        edits_, {},
+                                 {},    "X-Request-Id", "id",  false,  claim_headers_, passed_};
     edit_request(context, arena_, out_);
     std::string all;
     for (const Field& f : out_.fields) all.append(f.name).append(": ").append(f.value).append("\n");
     return all;
   }
-  bool has(const std::string& all, const std::string& line) { return ("\n" + all).find("\n" + line) != std::string::npos; }
+  bool has(const std::string& all, const std::string& line) {
+    return ("\n" + all).find("\n" + line) != std::string::npos;
+  }
 
   config::ListenerLimits limits_;
   RequestHead head_;
@@ -71,21 +73,22 @@ TEST_F(Edits, OnlyNamedProtocolsAreAskedFor) {
 
 TEST_F(Edits, Http2SettingsNeverPass) {
   for (const char* connection : {"Upgrade", "Upgrade, HTTP2-Settings", "close"}) {
-    const std::string got =
-        send("Connection: " + std::string(connection) + "\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nHttp2_Settings: y\r\n");
+    const std::string got = send("Connection: " + std::string(connection) +
+                                 "\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nHttp2_Settings: y\r\n");
     EXPECT_EQ(got.find("ettings"), std::string::npos) << got;
   }
 }
 
 TEST_F(Edits, ConnectionTakesNothingAwayThatWasLookedAt) {
   route_.config.headers = {{"X-Version", "2"}};
-  const std::string got =
-      send("Connection: X-Own, Authorization, Cookie, Host, Content-Type, Content-Length, X-Version, Origin, "
-           "Sec-Fetch-Site, X-Forwarded-For, Via, If-Match\r\nX-Own: 1\r\nAuthorization: b\r\nCookie: c=d\r\n"
-           "Content-Type: t\r\nContent-Length: 0\r\nX-Version: 2\r\nOrigin: o\r\nSec-Fetch-Site: s\r\nIf-Match: m\r\n");
+  const std::string got = send(
+      "Connection: X-Own, Authorization, Cookie, Host, Content-Type, Content-Length, X-Version, Origin, "
+      "Sec-Fetch-Site, X-Forwarded-For, Via, If-Match\r\nX-Own: 1\r\nAuthorization: b\r\nCookie: c=d\r\n"
+      "Content-Type: t\r\nContent-Length: 0\r\nX-Version: 2\r\nOrigin: o\r\nSec-Fetch-Site: s\r\nIf-Match: "
+      "m\r\n");
   EXPECT_FALSE(has(got, "X-Own")) << got;
-  for (const char* kept : {"Authorization: b", "Cookie: c=d", "Host: a", "Content-Type: t", "X-Version: 2", "Origin: o",
-                           "Sec-Fetch-Site: s", "X-Forwarded-For: ", "Via: ", "If-Match: m"})
+  for (const char* kept : {"Authorization: b", "Cookie: c=d", "Host: a", "Content-Type: t", "X-Version: 2",
+                           "Origin: o", "Sec-Fetch-Site: s", "X-Forwarded-For: ", "Via: ", "If-Match: m"})
     EXPECT_TRUE(has(got, kept)) << kept << "\n" << got;
 }
 
@@ -100,7 +103,8 @@ TEST_F(Edits, MoreThan32ConnectionOptionsAreRefused) {
   EXPECT_EQ(send(options(20) + options(20)), "too many Connection options");
   EXPECT_EQ(send("Connection: " + std::string(3000, ',') + "\r\n"), "too many Connection options");
   ResponseHead response;
-  const Parsed parsed = parse_response_head("HTTP/1.1 200 OK\r\n" + options(33) + "\r\n", Method::get, response);
+  const Parsed parsed =
+      parse_response_head("HTTP/1.1 200 OK\r\n" + options(33) + "\r\n", Method::get, response);
   EXPECT_EQ(parsed.code, 502);
 }
 
@@ -108,14 +112,18 @@ TEST_F(Edits, NamesThatAppsTakeForGuardedOnesAreRemoved) {
   pool_.config.headers.set = {{"X-Internal-Key", "1"}};
   route_.config.request_headers.remove = {"X-Debug-Mode"};
   for (const char* name :
-       {"X_Forwarded_For", "X-Forwarded_For", "x_forwarded_proto", "X_Forwarded_Anything", "X_Real_IP", "X-Real_IP",
-        "X_Request_Id", "Content_Length", "Transfer_Encoding", "Content_Type", "Remora_Session", "Remora.Session",
-        "REMORA-Session", "Remora~State", "X_User_Id", "X-User.Id", "X-User-Id", "X_Internal_Key", "X.Internal.Key",
-        "X_Debug_Mode", "Proxy_Authorization", "HTTP2_Settings", "X-Real-IP", "X-Forwarded-Port", "X-Forwarded-User"}) {
+       {"X_Forwarded_For",     "X-Forwarded_For", "x_forwarded_proto", "X_Forwarded_Anything",
+        "X_Real_IP",           "X-Real_IP",       "X_Request_Id",      "Content_Length",
+        "Transfer_Encoding",   "Content_Type",    "Remora_Session",    "Remora.Session",
+        "REMORA-Session",      "Remora~State",    "X_User_Id",         "X-User.Id",
+        "X-User-Id",           "X_Internal_Key",  "X.Internal.Key",    "X_Debug_Mode",
+        "Proxy_Authorization", "HTTP2_Settings",  "X-Real-IP",         "X-Forwarded-Port",
+        "X-Forwarded-User"}) {
     const std::string got = send(std::string(name) + ": evil\r\n");
     EXPECT_EQ(got.find("evil"), std::string::npos) << name;
   }
-  for (const char* name : {"X_Custom", "X_User_Ids", "My.Field", "X_Forwarded", "Contents_Length", "X-Custom"}) {
+  for (const char* name :
+       {"X_Custom", "X_User_Ids", "My.Field", "X_Forwarded", "Contents_Length", "X-Custom"}) {
     const std::string got = send(std::string(name) + ": fine\r\n");
     EXPECT_TRUE(has(got, std::string(name) + ": fine")) << name;
   }
@@ -126,7 +134,8 @@ TEST_F(Edits, NamesThatAppsTakeForGuardedOnesAreRemoved) {
 
 TEST_F(Edits, OnlyTrailersThatMayPassAreAnnounced) {
   const std::string got = send(
-      "Transfer-Encoding: chunked\r\nTrailer: My-Result, Authorization, X-User-Id, X_User_Id, X-Request-Id\r\n"
+      "Transfer-Encoding: chunked\r\nTrailer: My-Result, Authorization, X-User-Id, X_User_Id, "
+      "X-Request-Id\r\n"
       "Trailer: Content-Length, ETag\r\n",
       "POST / HTTP/1.1");
   EXPECT_TRUE(has(got, "Trailer: My-Result, ETag\n")) << got;

@@ -80,12 +80,14 @@ TEST(ClientLimits, WhoFindsNoRoomSharesAnEntry) {
   Clock::Steady now{1h};
   for (std::uint32_t i = 0; i < more_than_room; ++i) limits.request(numbered(i), now);
   int served = 0;
-  for (std::uint32_t i = 0; i < 1000; ++i) served += limits.request(numbered(more_than_room + i), now) == 0 ? 1 : 0;
+  for (std::uint32_t i = 0; i < 1000; ++i)
+    served += limits.request(numbered(more_than_room + i), now) == 0 ? 1 : 0;
   EXPECT_LE(served, 2 * static_cast<int>(ClientLimits::shard_count));
   // Those that have become idle make room: each newcomer has its own again.
   now += 1min;
   served = 0;
-  for (std::uint32_t i = 0; i < 1000; ++i) served += limits.request(numbered(more_than_room + i), now) == 0 ? 1 : 0;
+  for (std::uint32_t i = 0; i < 1000; ++i)
+    served += limits.request(numbered(more_than_room + i), now) == 0 ? 1 : 0;
   EXPECT_EQ(served, 1000);
 }
 

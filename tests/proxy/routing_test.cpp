@@ -31,7 +31,8 @@ class Routing : public ::testing::Test {
     snapshot_.router = router;
   }
   /// "refused", "none", or the path of the route.
-  std::string ask(const std::string& target, const std::string& host = "a", const std::string& method = "GET") {
+  std::string ask(const std::string& target, const std::string& host = "a",
+                  const std::string& method = "GET") {
     const std::string text = method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
     RequestHead head;
     if (parse_request_head(text, limits_, head).status != Parsed::Status::ok) return "refused";
@@ -46,53 +47,190 @@ class Routing : public ::testing::Test {
 };
 
 TEST_F(Routing, WhatAllServersReadAlikeGoesItsWay) {
-  for (const char* guarded : {"/admin", "/admin/", "/admin/x", "/%61dmin", "/x/../admin", "/./admin", "/x/%2e%2e/admin",
-                              "/x/.%2e/admin", "/admin/a%2fb", "/admin//x", "/admin/x;a=b", "/admin/X", "/admin?/../x"})
+  for (const char* guarded :
+       {"/admin", "/admin/", "/admin/x", "/%61dmin", "/x/../admin", "/./admin", "/x/%2e%2e/admin",
+        "/x/.%2e/admin", "/admin/a%2fb", "/admin//x", "/admin/x;a=b", "/admin/X", "/admin?/../x"})
     EXPECT_EQ(ask(guarded), "/admin") << guarded;
-  for (const char* open :
-       {"/", "/x", "/administrator", "/admin.js", "/a%20b", "/a%2fb", "/a;b=c/d", "//x", "/X/Y", "/x.", "/x/..",
-        "/%e4%bd%a0", "/x\\y", "/100%25", "/a%253d", "/.well-known/x", "/x?/admin", "/x?..%2fadmin", "/x/admin",
-        "/x//admin", "/x;/admin", "/a+b", "/wiki/what%3f"})
+  for (const char* open : {"/",
+                           "/x",
+                           "/administrator",
+                           "/admin.js",
+                           "/a%20b",
+                           "/a%2fb",
+                           "/a;b=c/d",
+                           "//x",
+                           "/X/Y",
+                           "/x.",
+                           "/x/..",
+                           "/%e4%bd%a0",
+                           "/x\\y",
+                           "/100%25",
+                           "/a%253d",
+                           "/.well-known/x",
+                           "/x?/admin",
+                           "/x?..%2fadmin",
+                           "/x/admin",
+                           "/x//admin",
+                           "/x;/admin",
+                           "/a+b",
+                           "/wiki/what%3f"})
     EXPECT_EQ(ask(open), "/") << open;
 }
 
 TEST_F(Routing, NoSpellingOfAGuardedPathPassesTheGuard) {
   const char* const spellings[] = {
       // Empty segments, hosts in disguise
-      "//admin", "///admin/x", "/.//admin", "//x/admin", "//evil.test/admin", "/x/..//admin", "//./admin", "/%2fadmin",
-      "/%2f%2fadmin", "/x//../..//admin",
+      "//admin",
+      "///admin/x",
+      "/.//admin",
+      "//x/admin",
+      "//evil.test/admin",
+      "/x/..//admin",
+      "//./admin",
+      "/%2fadmin",
+      "/%2f%2fadmin",
+      "/x//../..//admin",
       // Parameters
-      "/admin;a=b", "/admin;a=b/x", "/admin;", "/;/admin", "/;a=b/admin", "/x/..;/admin", "/x/..;a=b/admin",
-      "/x/..;jsessionid=q/admin", "/;jsessionid=q/admin", "/x/..;rsid=q/admin", "/..;rsid=q/admin", "/;rsid=q/admin",
-      "/x/..;rsid=1;rsid=2/admin", "/x/.;/../admin", "/x/;/..;/..;/admin", "/x/..;a=b/%2e%2e;/admin", "/admin%3ba=b",
-      "/admin%3B", "/x/..%3b/admin", "/x/..%3Ba=b/admin", "/%3b/admin", "/x/%2e%2e;/admin", "/x/.%2e;a/admin",
-      "/x/..;%2fadmin", "/x/..%253b/admin", "/admin%253ba=b",
+      "/admin;a=b",
+      "/admin;a=b/x",
+      "/admin;",
+      "/;/admin",
+      "/;a=b/admin",
+      "/x/..;/admin",
+      "/x/..;a=b/admin",
+      "/x/..;jsessionid=q/admin",
+      "/;jsessionid=q/admin",
+      "/x/..;rsid=q/admin",
+      "/..;rsid=q/admin",
+      "/;rsid=q/admin",
+      "/x/..;rsid=1;rsid=2/admin",
+      "/x/.;/../admin",
+      "/x/;/..;/..;/admin",
+      "/x/..;a=b/%2e%2e;/admin",
+      "/admin%3ba=b",
+      "/admin%3B",
+      "/x/..%3b/admin",
+      "/x/..%3Ba=b/admin",
+      "/%3b/admin",
+      "/x/%2e%2e;/admin",
+      "/x/.%2e;a/admin",
+      "/x/..;%2fadmin",
+      "/x/..%253b/admin",
+      "/admin%253ba=b",
       // Escaped slashes and backslashes
-      "/admin%2f", "/admin%2fx", "/admin%2Fx", "/x/..%2fadmin", "/x%2f..%2fadmin", "/x%2F..%2Fadmin", "/x/%2e%2e%2fadmin",
-      "/x%2f%2e%2e%2fadmin", "/admin%5cx", "/x/..%5cadmin", "/x%5c..%5cadmin", "/\\admin", "\\admin", "/x\\..\\admin",
-      "/x/..\\admin", "/x\\../admin", "/admin\\", "/admin\\x", "/.\\admin", "/%5cadmin", "/%5C%5Cadmin",
+      "/admin%2f",
+      "/admin%2fx",
+      "/admin%2Fx",
+      "/x/..%2fadmin",
+      "/x%2f..%2fadmin",
+      "/x%2F..%2Fadmin",
+      "/x/%2e%2e%2fadmin",
+      "/x%2f%2e%2e%2fadmin",
+      "/admin%5cx",
+      "/x/..%5cadmin",
+      "/x%5c..%5cadmin",
+      "/\\admin",
+      "\\admin",
+      "/x\\..\\admin",
+      "/x/..\\admin",
+      "/x\\../admin",
+      "/admin\\",
+      "/admin\\x",
+      "/.\\admin",
+      "/%5cadmin",
+      "/%5C%5Cadmin",
       // Twice and more
-      "/x/..%252fadmin", "/admin%252fx", "/admin%252f", "/x%252f..%252fadmin", "/%2561dmin", "/%252fadmin",
-      "/x/%252e%252e/admin", "/x/%252e%252e%252fadmin", "/x/..%255cadmin", "/x/..%25252fadmin", "/%252561dmin",
-      "/x/..%25%32%66admin", "/%25%36%31dmin", "/x/..%25 32 66admin",
+      "/x/..%252fadmin",
+      "/admin%252fx",
+      "/admin%252f",
+      "/x%252f..%252fadmin",
+      "/%2561dmin",
+      "/%252fadmin",
+      "/x/%252e%252e/admin",
+      "/x/%252e%252e%252fadmin",
+      "/x/..%255cadmin",
+      "/x/..%25252fadmin",
+      "/%252561dmin",
+      "/x/..%25%32%66admin",
+      "/%25%36%31dmin",
+      "/x/..%25 32 66admin",
       // Overlong, malformed and fullwidth
-      "/%c0%af..%c0%afadmin", "/x/..%c0%afadmin", "/x/%c0%ae%c0%ae/admin", "/%C0%AE%C0%AE/admin/", "/%c0%aeadmin/../admin",
-      "/x/..%e0%80%afadmin", "/x/%e0%80%ae%e0%80%ae/admin", "/x/..%f0%80%80%afadmin", "/x/..%c1%9cadmin",
-      "/x/..%c0%2fadmin", "/x/%c0.%c0./admin/../../admin%2f", "/x/..%25c0%25afadmin", "/x/..\xc0\xaf/admin",
-      "/x/..%ef%bc%8fadmin", "/x/%ef%bc%8e%ef%bc%8e/admin", "/%ef%bd%81dmin", "/%c1%a1dmin", "/%e0%81%a1dmin",
+      "/%c0%af..%c0%afadmin",
+      "/x/..%c0%afadmin",
+      "/x/%c0%ae%c0%ae/admin",
+      "/%C0%AE%C0%AE/admin/",
+      "/%c0%aeadmin/../admin",
+      "/x/..%e0%80%afadmin",
+      "/x/%e0%80%ae%e0%80%ae/admin",
+      "/x/..%f0%80%80%afadmin",
+      "/x/..%c1%9cadmin",
+      "/x/..%c0%2fadmin",
+      "/x/%c0.%c0./admin/../../admin%2f",
+      "/x/..%25c0%25afadmin",
+      "/x/..\xc0\xaf/admin",
+      "/x/..%ef%bc%8fadmin",
+      "/x/%ef%bc%8e%ef%bc%8e/admin",
+      "/%ef%bd%81dmin",
+      "/%c1%a1dmin",
+      "/%e0%81%a1dmin",
       // %u
-      "/x/..%u002fadmin", "/x/..%25u002fadmin", "/x/..%25u2215admin", "/%25u0061dmin", "/x/%25u002e%25u002e/admin",
+      "/x/..%u002fadmin",
+      "/x/..%25u002fadmin",
+      "/x/..%25u2215admin",
+      "/%25u0061dmin",
+      "/x/%25u002e%25u002e/admin",
       "/x/..%25uff0fadmin",
       // Letter case
-      "/ADMIN", "/Admin", "/admiN/x", "/x/../aDmin", "/%41dmin", "/ADMIN%2fx", "//ADMIN", "/x/..;/ADMIN",
+      "/ADMIN",
+      "/Admin",
+      "/admiN/x",
+      "/x/../aDmin",
+      "/%41dmin",
+      "/ADMIN%2fx",
+      "//ADMIN",
+      "/x/..;/ADMIN",
       // Final dots, spaces, streams, ends of strings
-      "/admin.", "/admin./x", "/admin...", "/admin%20", "/admin%20/x", "/admin.%20", "/admin%20.", "/admin%09",
-      "/admin%0a", "/admin%0d%0a", "/admin%0b", "/admin%0c", "/admin%1f", "/admin%7f", "/admin%85", "/admin%a0",
-      "/admin\xa0", "/admin%c2%a0", "/admin%c2%85", "/%20admin", "/admin%e3%80%80", "/admin%ef%bb%bf",
-      "/admin:$i30:$INDEX_ALLOCATION/x", "/admin::$INDEX_ALLOCATION", "/admin%00", "/admin%00.js", "/admin%2500",
-      "/admin%2500.js", "/admin%3f", "/admin%3fx=y", "/admin%23", "/admin%253f", "/x/..%20/admin", "/x/.. /admin",
+      "/admin.",
+      "/admin./x",
+      "/admin...",
+      "/admin%20",
+      "/admin%20/x",
+      "/admin.%20",
+      "/admin%20.",
+      "/admin%09",
+      "/admin%0a",
+      "/admin%0d%0a",
+      "/admin%0b",
+      "/admin%0c",
+      "/admin%1f",
+      "/admin%7f",
+      "/admin%85",
+      "/admin%a0",
+      "/admin\xa0",
+      "/admin%c2%a0",
+      "/admin%c2%85",
+      "/%20admin",
+      "/admin%e3%80%80",
+      "/admin%ef%bb%bf",
+      "/admin:$i30:$INDEX_ALLOCATION/x",
+      "/admin::$INDEX_ALLOCATION",
+      "/admin%00",
+      "/admin%00.js",
+      "/admin%2500",
+      "/admin%2500.js",
+      "/admin%3f",
+      "/admin%3fx=y",
+      "/admin%23",
+      "/admin%253f",
+      "/x/..%20/admin",
+      "/x/.. /admin",
       // For servers that do not resolve dot segments
-      "/admin/..", "/admin/../x", "/admin/%2e%2e/x", "/admin/x/../../y", "/admin/..;/x", "/admin/..%2f..%2fx",
+      "/admin/..",
+      "/admin/../x",
+      "/admin/%2e%2e/x",
+      "/admin/x/../../y",
+      "/admin/..;/x",
+      "/admin/..%2f..%2fx",
   };
   std::size_t count = 0;
   for (const char* spelling : spellings) {
@@ -122,10 +260,13 @@ TEST_F(Routing, NorDoesOnePutTogetherAtRandom) {
     }
     return text;
   };
-  const auto one_of = [&](std::initializer_list<const char*> list) { return std::string(*(list.begin() + below(list.size()))); };
+  const auto one_of = [&](std::initializer_list<const char*> list) {
+    return std::string(*(list.begin() + below(list.size())));
+  };
   int refused = 0;
   for (int i = 0; i < 20'000; ++i) {
-    std::string path = one_of({"", "/x/..", "/x/..;a", "/.", "/;p", "/x\\..", "/", "/x/y/../..", "/x/../y;b/.."});
+    std::string path =
+        one_of({"", "/x/..", "/x/..;a", "/.", "/;p", "/x\\..", "/", "/x/y/../..", "/x/../y;b/.."});
     path += one_of({"/", "/", "//", "\\", "/./", "\xc0\xaf"});
     path += one_of({"admin", "Admin", "ADMIN", "admin;a=b", "admin.", "admin "});
     path += one_of({"", "/", "/x", "\\x", ";b/x", "//"});
@@ -161,9 +302,11 @@ TEST_F(Routing, OurOwnTokenLeavesNoWayBehind) {
 }
 
 TEST_F(Routing, HostsWithOneFinalDotAreTheSame) {
-  for (const char* host : {"secure.test", "SECURE.test:80", "secure.test.", "secure.test.:80", "secure.test:"})
+  for (const char* host :
+       {"secure.test", "SECURE.test:80", "secure.test.", "secure.test.:80", "secure.test:"})
     EXPECT_EQ(ask("/", host), "secure.test/") << host;
-  for (const char* host : {"secure.test..", "secure..test", ".secure.test", ".", "..", "secure%2etest", "..:80"})
+  for (const char* host :
+       {"secure.test..", "secure..test", ".secure.test", ".", "..", "secure%2etest", "..:80"})
     EXPECT_EQ(ask("/", host), "refused") << host;
   EXPECT_EQ(ask("http://a/admin", "a"), "/admin");
   EXPECT_EQ(ask("http://a//admin", "a"), "refused");

@@ -150,7 +150,9 @@ TEST_F(Handover, AnotherLayoutOrACutTextIsRefused) {
 }
 
 TEST_F(Handover, WithoutAFeedNothingIsCollected) {
-  { SessionFeed feed(old_one); }
+  {
+    SessionFeed feed(old_one);
+  }
   old_one.learned.bind(key(1), binding(1, 7), 0, lifetimes, now);  // must not touch what is gone
   SessionFeed feed(old_one);
   EXPECT_EQ(feed.take_changes(), "");

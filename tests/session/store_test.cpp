@@ -195,8 +195,7 @@ class Contract : public testing::TestWithParam<Kind> {
     return standing ? *standing : SessionStore::Standing{};
   }
   SessionStore::Standing bind(Instance& at, const SessionKey& key, const Record& r) {
-    return change(
-        at, key, [r](const auto& now) { return bind_rule(now, r); }, true);
+    return change(at, key, [r](const auto& now) { return bind_rule(now, r); }, true);
   }
   SessionStore::Standing move(Instance& at, const SessionKey& key, const Record& r) {
     return change(at, key, [r](const auto& now) { return move_rule(now, r); });
@@ -205,8 +204,7 @@ class Contract : public testing::TestWithParam<Kind> {
              std::uint64_t seen = 0) {
     Saved outcome = Saved::saved;
     change(at, key, [&](const auto& now) {
-      return save_rule(
-          now, r, seen, [&](std::uint32_t, std::uint64_t) { return state; }, outcome);
+      return save_rule(now, r, seen, [&](std::uint32_t, std::uint64_t) { return state; }, outcome);
     });
     return outcome;
   }
