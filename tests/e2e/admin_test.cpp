@@ -153,7 +153,7 @@ TEST(Api, ShowsTheConfigurationWithSecretsMasked) {
   Site site(1);
   // The second password held what ended the search for it in the text.
   Remora remora(with_admin(site.config(
-      "affinity: cookie\nprobe: {path: \"/up?token=hunter2\", interval: 1h}\n"
+      "affinity: cookie\nhealth: {probe: {path: \"/up?token=hunter2\", interval: 1h}}\n"
       "headers: {set: {Authorization: Basic hunter2, X-Shown: here, X-Variable: \"${PATH}\"}}\n",
       "# see redis://joe:hunter2@db/0\n"
       "store: {kind: redis, timeout: 10ms, index_key: {env: REMORA_TEST_KEY}, redis: {mode: cluster, nodes: "
