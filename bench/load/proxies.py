@@ -5,6 +5,7 @@ to one core, no access log.
 """
 
 import dataclasses
+import functools
 import os
 import signal
 import subprocess
@@ -29,7 +30,7 @@ class Site:
         return range(FIRST_OF_MANY, FIRST_OF_MANY + self.backends)
 
 
-def remora(site, port, folder, extra):
+def remora(site, port, folder, extra, binary=REMORA):
     tls = f", tls: {{certificates: [{{cert: {folder}/site.crt, key: {folder}/site.key}}]}}" if site.tls else ""
     backends = ", ".join(f"127.0.0.1:{p}" for p in site.ports())
     path = f"{folder}/remora.yaml"
@@ -39,7 +40,7 @@ def remora(site, port, folder, extra):
             f"listeners: [{{bind: 127.0.0.1:{port}{tls}{extra}}}]\n"
             f"pools: {{app: {{affinity: {'cookie' if site.cookie else 'none'}, backends: [{backends}]}}}}\n"
         )
-    return [REMORA, "run", "-c", path], signal.SIGHUP
+    return [binary, "run", "-c", path], signal.SIGHUP
 
 
 def haproxy(site, port, folder, extra):
@@ -98,6 +99,11 @@ LONG = SMALL | {
     "nginx-unbuffered": (nginx, "proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 4 64k; proxy_busy_buffers_size 64k; proxy_request_buffering off;"),
 }
 WAYS = LONG | {"floor": (floor, ""), "floor-splice": (floor, "splice"), "floor-spread": (spread, "")}
+
+
+def add_before(binary):
+    """Another remora, of before a change, is a way of its own."""
+    WAYS["before"] = (functools.partial(remora, binary=os.path.abspath(binary)), "")
 
 
 class Proxy:

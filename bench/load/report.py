@@ -23,6 +23,8 @@ def figure(row, values):
 
 def line(row, found):
     each = "  ".join(f"{name} {figure(row, values)}" for name, values in found.items())
+    if "before" in found:
+        each += f"  of before: {found['before']['ratio']:.3f}"
     missed = "" if ratio(row, found) <= row.at_most else f"  OVER {row.at_most}"
     return f"{row.title:42} {ratio(row, found):5.2f}{missed:10}  {UNITS[row.figure]}: {each}"
 

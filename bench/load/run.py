@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """remora, nginx and HAProxy in one run: the same origin, one core for the proxy, one for the load, rounds interleaved.
 
-    bench/load/run.py [--rounds N] [--seconds S] [--rows a,b] [--out FOLDER]
+    bench/load/run.py [--rounds N] [--seconds S] [--rows a,b] [--before BINARY] [--out FOLDER]
 
 CPU time per request is the figure to compare; times also depend on what else the machine does. Every row begins with
 requests whose answers are looked at, and an error in a round voids the row. What comes out: a table here, and with --out
@@ -59,7 +59,7 @@ def run_row(row, options, folder, cores):
     """name -> list of rounds, each {cpu_us, p50_us, p99_us, rate, bytes_each, failed}."""
     running, rounds = [], {}
     try:
-        for i, name in enumerate(row.ways):
+        for i, name in enumerate([*row.ways, "before"] if options.before else row.ways):
             proxy = proxies.Proxy(name, proxies.WAYS[name], row.site, 18080 + i, folder, row.name, cores[0])
             running.append((proxy, None))
             running[-1] = (proxy, look(proxy, row))
@@ -110,10 +110,13 @@ def main():
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--rows", help="only these, by name: " + ", ".join(row.name for row in ROWS))
     parser.add_argument("--out", help="a folder for load.json, load.md and load.svg")
+    parser.add_argument("--before", metavar="BINARY", help="another remora in each row, and how many times as much as it this one needs")
     options = parser.parse_args()
     wanted = options.rows.split(",") if options.rows else [row.name for row in ROWS]
     if unknown := set(wanted) - {row.name for row in ROWS}:
         parser.error(f"no such row: {', '.join(unknown)}")
+    if options.before:
+        proxies.add_before(options.before)
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
     cpus = sorted(os.sched_getaffinity(0))
     cores = ({cpus[0]}, set(cpus[1:2]) or {cpus[0]})

@@ -47,6 +47,17 @@ TEST(Config, ACookieThatNeighboursCanPlantIsDoubted) {
   EXPECT_NE(doubts(c).front().find("__Host-remora-a"), std::string::npos);
 }
 
+TEST(Config, APublicListenerWhosePROXYLinesOnlyThisMachineMaySendIsDoubted) {
+  const auto count = [](const std::string& listener) {
+    return doubts(good("listeners: [{" + listener + "}]\npools: {a: {backends: [127.0.0.1:1]}}\n")).size();
+  };
+  EXPECT_EQ(count("bind: 0.0.0.0:80, proxy_protocol: on"), 1U);
+  EXPECT_EQ(count("bind: 127.0.0.1:80, proxy_protocol: on"), 0U);
+  EXPECT_EQ(count("bind: 0.0.0.0:80, proxy_protocol: on, trusted_proxies: [10.0.0.0/8]"), 0U);
+  EXPECT_EQ(count("bind: 0.0.0.0:80, proxy_protocol: {from: [10.0.0.0/8]}"), 0U);
+  EXPECT_EQ(count("bind: 0.0.0.0:80"), 0U);
+}
+
 TEST(Config, TheSmallestUsefulFile) {
   const Config c = good(
       "listeners: [0.0.0.0:8080]\npools:\n  app:\n    affinity: cookie\n    backends: [10.0.0.11:8080, "
