@@ -5,6 +5,7 @@
 
 #include "affinity/url_token.h"
 #include "http/target.h"
+#include "util/text.h"
 
 namespace remora {
 
@@ -38,6 +39,24 @@ std::size_t turns(std::string_view path, TextArena& arena) {
   return n;
 }
 
+/// Whether the escape that `at` begins with stands for a letter, a digit or punctuation that parts no
+/// segments.
+bool harmless_escape(std::string_view at) noexcept {
+  if (at.size() < 3) return false;
+  const int high = hex_value(at[1]), low = hex_value(at[2]);
+  if (high < 0 || low < 0) return false;
+  const char c = static_cast<char>(high << 4 | low);
+  return c > ' ' && c < 0x7f && c != '/' && c != '\\' && c != '%' && c != ';' && c != '?' && c != '#';
+}
+
+/// What some server could take for the end of a segment, or for something that is still to be decoded.
+std::size_t traps(std::string_view path) noexcept {
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < path.size(); ++i)
+    n += path[i] == '\\' || (path[i] == '%' && !harmless_escape(path.substr(i)));
+  return n;
+}
+
 }  // namespace
 
 std::string_view routed_path(const Snapshot& snapshot, std::string_view path, std::string_view normal,
@@ -52,6 +71,9 @@ Routed choose_route(const Snapshot& snapshot, const RequestHead& head, TextArena
   // What is sent to the backend lacks the token: `/x/..;rsid=q/admin` must not become a way to /admin there.
   if (had_token && turns(sent, arena) > turns(head.path, arena))
     return {nullptr, "without its session token the path would lead elsewhere"};
+  // Nor may it hide one: an id of the app's stays in what is sent, and so may one that is not ours.
+  if (had_token && traps(sent) < traps(head.path))
+    return {nullptr, "the session id in the path could be read as segments of it"};
   const std::string_view path = had_token ? normalised(sent, arena) : std::string_view(head.route_path);
   const RouteView* const route = snapshot.router->match(head.host, path, head.method_text, head.fields);
   if (route == nullptr || route->config.redirect || sent == "*") return {route, nullptr};

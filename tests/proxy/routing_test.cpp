@@ -294,6 +294,12 @@ TEST_F(Routing, OurOwnTokenLeavesNoWayBehind) {
   for (const char* target : {"/x/..;rsid=q/admin", "/..;rsid=q/admin", "/;rsid=q/admin", "/x/%2e%2e;rsid=q/x",
                              "/x/..;rsid=1;rsid=2/admin", "/x/..;rsid=q", "/.;rsid=q/x"})
     EXPECT_EQ(ask(target), "refused") << target;
+  // An id of the app's, and whatever is no token of ours, stays in what is sent.
+  for (const char* target : {"/x;rsid=%2f..%2f..%2fadmin", "/x;rsid=\\..\\..\\admin", "/x;rsid=%5c..%5cadmin",
+                             "/x;rsid=%252f..%252fadmin", "/x;rsid=%c0%af..%c0%afadmin", "/x;rsid=q%00/admin",
+                             "/x;rsid=%u002f..%u002fadmin", "/x;rsid=q;rsid=%2F..%2Fadmin", "/x;rsid=%"})
+    EXPECT_EQ(ask(target), "refused") << target;
+  EXPECT_EQ(ask("/x;rsid=a%3D%2B.node1!123"), "/");
   EXPECT_EQ(ask("/;rsid=q"), "/");
   EXPECT_EQ(ask("/x/y;rsid=q"), "/");
   EXPECT_EQ(ask("/admin;rsid=q"), "/admin");
