@@ -61,6 +61,15 @@ struct OutHead {
   bool close = false;           // this connection ends after the message
   std::string_view upgrade;     // value of Upgrade, when it is asked for or granted
   std::string_view trailers;    // names that may stand in the trailers, beside those that always may
+
+  /// Begins another head in the same memory: no view of the last one stays.
+  void clear() noexcept {
+    fields.clear();
+    method = target = reason = raw_fields = upgrade = trailers = {};
+    status = 0;
+    framing = {};
+    close = false;
+  }
 };
 
 class Side {

@@ -310,8 +310,7 @@ bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route
 }
 
 void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
-  out.fields.clear();
-  out.raw_fields = {};
+  out.clear();
   out.method = in.head.method_text;
   out.target = target_for(in, arena);
   out.framing = in.head.framing;
@@ -400,7 +399,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
 }
 
 void edit_response(const ResponseContext& in, OutHead& out) {
-  out.fields.clear();
+  out.clear();
   out.status = in.head.status;
   out.reason = in.head.reason;
   out.framing = in.head.framing;

@@ -335,11 +335,10 @@ void Exchange::put_answer() {
     for (const auto& kind : pool_->affinity) kind->clear(view(), response_edits_);
   if (answer_status_ == 503 && retry_after_ == 0) retry_after_ = 1;
   OutHead& out = worker_.out;
-  out.fields.clear();
+  out.clear();
   out.status = answer_status_;
   out.reason = made.reason;
   out.close = forced_close_;
-  out.upgrade = {};
   std::string& number = arena_.scratch();
   append_decimal(number, made.body.size());
   out.fields.push_back({"Date", worker_.date(wall_now()), Known::date});

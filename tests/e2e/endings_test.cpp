@@ -80,6 +80,28 @@ TEST(Endings, ARetriedTunnelOfOnePoolCostsNoOtherItsFailover) {
   for (int i = 0; i < 40; ++i) EXPECT_EQ(remora.ask(get("/b")).status, 200);
 }
 
+/// A worker writes all heads in the same memory: the names of one client's trailers were read again, from a
+/// buffer that was another's by then, when the next head was an answer of remora's own (seen with
+/// AddressSanitizer).
+TEST(Endings, AnAnswerOfRemorasOwnKeepsNothingOfTheHeadBefore) {
+  Origin a([](Socket& s) {
+    while (!s.receive_head().empty())
+      s.send(
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Checksum\r\n\r\n0\r\nX-Checksum: "
+          "1\r\n\r\n");
+  });
+  std::string config = one_worker({a.address()});
+  Remora remora(config + "routes: [{path: /here, pool: app}]\n");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(remora.ask(get("/here", "TE: trailers\r\nConnection: close, TE\r\n")).trailers,
+              "X-Checksum: 1\r\n");
+    const Reply none = remora.ask(get("/nowhere"));
+    EXPECT_EQ(none.status, 404);
+    EXPECT_EQ(none.field("Trailer"), "");
+  }
+  EXPECT_EQ(remora.stop(), 0);
+}
+
 /// It can be told who sends garbage only if its address stands beside it.
 TEST(Endings, AMalformedRequestIsLoggedWithItsClient) {
   Origin a(answering([](const std::string&, const std::string&) { return ok(); }));
