@@ -24,11 +24,6 @@ bool is_loopback(const std::uint8_t (&bytes)[16], unsigned bits) noexcept {
 bool is_loopback(const Cidr& block) noexcept {
   return is_loopback(block.bytes, block.bits);
 }
-bool is_loopback(const std::string& host) noexcept {
-  if (host == "localhost") return true;
-  const auto address = parse_ip(host);
-  return address && is_loopback(address->bytes, 128);
-}
 
 /// Hosts of two routes can meet the same request.
 bool hosts_meet(const std::string& a, const std::string& b) {
@@ -36,6 +31,12 @@ bool hosts_meet(const std::string& a, const std::string& b) {
 }
 
 }  // namespace
+
+bool is_loopback(const std::string& host) noexcept {
+  if (host == "localhost") return true;
+  const auto address = parse_ip(host);
+  return address && is_loopback(address->bytes, 128);
+}
 
 void cross_check(const Value& root, Config& config) {
   if (config.listeners.empty() && !root.node["listeners"])

@@ -51,8 +51,7 @@ void read_log(const Value& v, Log& out) {
 
 /// A unix socket or loopback: nobody on another machine can ask.
 bool is_local(const Address& at) {
-  return at.kind == Address::Kind::unix_path || at.host == "localhost" || at.host == "::1" ||
-         at.host.starts_with("127.");
+  return at.kind == Address::Kind::unix_path || is_loopback(at.host);
 }
 
 void read_admin(const Value& v, Admin& out) {

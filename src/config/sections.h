@@ -23,6 +23,8 @@ bool readable_file(const Value& v, const std::string& path);
 
 /// What one section alone cannot see: names that must exist, pairs that must not clash.
 void cross_check(const Value& root, Config& config);
+/// `localhost` or an address of this machine's loopback; not a name that only begins like one.
+bool is_loopback(const std::string& host) noexcept;
 /// Issued cookies that other hosts of the same domain can plant.
 void cookie_doubts(const Config& config, std::vector<std::string>& out);
 

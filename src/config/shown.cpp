@@ -31,6 +31,7 @@ class Writer {
   YAML::Emitter out_;
   std::size_t nodes_ = 0;
   bool too_many_ = false;
+  unsigned depth_ = 0;
 };
 
 bool holds_headers(std::string_view key) {
@@ -70,6 +71,13 @@ void Writer::write_map(const YAML::Node& node, const Place& place) {
 }
 
 void Writer::write(const YAML::Node& node, const Place& place) {
+  constexpr unsigned max_depth = 64;  // an alias may stand within its own anchor
+  struct Depth {
+    explicit Depth(unsigned& n) : now(n) { ++now; }
+    ~Depth() { --now; }
+    unsigned& now;
+  } depth(depth_);
+  if (depth_ > max_depth) too_many_ = true;
   if (too_many()) {
     out_ << "";
     return;

@@ -17,6 +17,8 @@ class BodyRate {
  public:
   void clear() noexcept { *this = {}; }
   void received(std::uint64_t bytes) noexcept { bytes_ += bytes; }
+  /// A byte has come.
+  bool any() const noexcept { return bytes_ > 0; }
   /// The client was waited for.
   void waited(std::chrono::nanoseconds time) noexcept { waited_ += time; }
   /// `least`: bytes per second, 0: any rate is fine; judged only after `grace` of waiting.

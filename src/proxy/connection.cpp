@@ -75,13 +75,13 @@ void Active::operator delete(void* p, std::size_t size) noexcept {
 void Connection::start(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
                        const ClientAddress& peer) {
   auto* connection = new Connection(worker, listener, std::move(stream), peer);
-  // Parked until it says something: a connection that is only opened costs no working memory.
   const config::Listener& settings = worker.snapshot->shared->listeners[listener.slot]->config;
-  if (!connection->is_welcome(settings)) {
-    delete connection;
-    return;
-  }
   try {
+    if (!connection->is_welcome(settings)) {
+      delete connection;
+      return;
+    }
+    // Parked until it says something: a connection that is only opened costs no working memory.
     connection->stream_->park(*connection);
     connection->arm(worker.loop.wheel, connection->idle_since_ + settings.timeouts.header);
   } catch (...) {
@@ -90,12 +90,13 @@ void Connection::start(WorkerContext& worker, const ListenerState& listener, Str
   }
 }
 
-/// Who says nothing counts too: else one address could hold every connection of the listener.
+/// Silent connections count as well; otherwise one address could hold every connection of the listener.
 bool Connection::is_welcome(const config::Listener& settings) {
   if (!settings.proxy_protocol) return count_client(settings);
   if (may_send_proxy_line(settings, peer_)) return true;
   listener_.shared->strangers.fetch_add(1, std::memory_order_relaxed);
-  spdlog::debug("listener {}: refused {}, whose PROXY lines are not believed", settings.name, peer_.text());
+  if (spdlog::should_log(spdlog::level::debug))
+    spdlog::debug("listener {}: refused {}, whose PROXY lines are not believed", settings.name, peer_.text());
   return false;
 }
 
@@ -154,6 +155,8 @@ void Connection::stop(bool hard) {
 
 void Connection::activate() {
   disarm();
+  WorkerContext& worker = worker_;  // this may be gone when co_spawn() fails
+  const std::uint64_t before = worker.conversations;
   try {
     if (worker_.spare_actives.empty()) {
       active_ = std::make_unique<Active>(worker_);
@@ -163,7 +166,7 @@ void Connection::activate() {
     }
     asio::co_spawn(worker_.loop.ctx.get_executor(), serve(), asio::detached);
   } catch (...) {
-    delete this;  // without memory for its coroutine nobody would ever end it
+    if (worker.conversations == before) delete this;  // no coroutine began, so nobody else would end it
     throw;
   }
 }
@@ -181,32 +184,34 @@ void Connection::rest() {
 }
 
 Task<void> Connection::serve() {
-  Exchange::End end = Exchange::End::close;
+  ++worker_.conversations;
   try {
-    end = co_await converse();
+    const Exchange::End end = co_await converse();
+    if (end == Exchange::End::park && !worker_.stopping && stream_->unread().empty()) {
+      const Clock::Steady idle_deadline = idle_since_ + view_->config.timeouts.idle;
+      rest();
+      stream_->park(*this);
+      arm(worker_.loop.wheel, idle_deadline);
+      co_return;
+    }
+    stream_->end();
+    rest();
   } catch (const std::exception& error) {
     give_up(error);
     co_return;
   }
-  if (end == Exchange::End::park && !worker_.stopping && stream_->unread().empty()) {
-    const Clock::Steady idle_deadline = idle_since_ + view_->config.timeouts.idle;
-    rest();
-    stream_->park(*this);
-    arm(worker_.loop.wheel, idle_deadline);
-    co_return;
-  }
-  stream_->end();
-  rest();
   delete this;
 }
 
-/// Out of memory, most likely: this connection fails, and no other does. What its Exchange is in the middle
-/// of nobody knows, so that goes too.
+/// Out of memory, most likely: this connection fails, and no other does. The state of its Exchange is
+/// unknown, so it is discarded too.
 void Connection::give_up(const std::exception& error) noexcept {
   worker_.complaints.add(error.what());
-  stream_->close_hard();
-  active_->exchange.end();
-  active_.reset();
+  if (stream_) stream_->close_hard();
+  if (active_) {
+    active_->exchange.end();
+    active_.reset();
+  }
   delete this;
 }
 
@@ -260,6 +265,8 @@ Task<bool> Connection::wait(Clock::Steady deadline) {
 Task<bool> Connection::greet() {
   const Clock::Steady deadline = worker_.clock.steady_now() + view_->config.timeouts.header;
   if (view_->config.proxy_protocol) {
+    // A reload may have switched it on since the connection was accepted.
+    if (counted_ || !may_send_proxy_line(view_->config, peer_)) co_return false;
     const bool told = co_await read_proxy_line();
     if (!told || !count_client(view_->config)) co_return false;  // as the line's address
   }

@@ -93,7 +93,7 @@ class Exchange final : private UrlScope {
   struct Patience;
   Patience patience() const noexcept;
   bool waits_on(const Patience&);
-  bool client_is_too_slow(Clock::Steady waited_since);
+  bool client_is_too_slow();
   Task<bool> forward_interim();
   bool pump_request();
   void record_for_replay(Body body, std::size_t taken);

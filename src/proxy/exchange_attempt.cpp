@@ -51,11 +51,12 @@ Task<void> Exchange::attempt() {
       if (step == Step::more) fail(FailSide::client, Kind::gone);
       if (step == Step::more) break;
       const Patience patient = patience();
+      if (patient.clients_turn && client_is_too_slow()) break;
       const Clock::Steady since = now();
       const bool late = co_await wait(patient.ask_at);
+      if (patient.clients_turn) body_rate_.waited(now() - since);
       expect_outcome();
       if (late && !waits_on(patient)) break;
-      if (patient.clients_turn && client_is_too_slow(since)) break;
     }
   }
   if (!failure_) first_byte_time_ = now() - head_at_;
@@ -98,7 +99,9 @@ Exchange::Step Exchange::pump_attempt() {
 
 /// Whose turn is it? Ours to wait for: an answer, room at the backend, or more of the client's body.
 Exchange::Patience Exchange::patience() const noexcept {
-  const bool sent = backend_.request_sent() || request_broken_;
+  // RFC 9110 10.1.1: a client may wait for a 100 before it sends its body, and that is the backend's to give.
+  const bool owes_continue = request_.expect_continue && interims_ == 0 && !body_rate_.any();
+  const bool sent = backend_.request_sent() || request_broken_ || owes_continue;
   const bool on_backend = backend_.stream().send_blocked();
   const Clock::Steady deadline = moved_at_ + (sent         ? timeouts_.response
                                               : on_backend ? timeouts_.write
@@ -121,9 +124,9 @@ bool Exchange::waits_on(const Patience& patient) {
   return false;
 }
 
-/// The client's bytes were waited for. True: on the whole they come too slowly (`limits.body_rate`).
-bool Exchange::client_is_too_slow(Clock::Steady waited_since) {
-  body_rate_.waited(now() - waited_since);
+/// True: on the whole the client's bytes come too slowly (`limits.body_rate`). To be asked when all that have
+/// come were counted.
+bool Exchange::client_is_too_slow() {
   if (!body_rate_.too_slow(listener_->config.limits.body_rate, client_timeouts().body)) return false;
   fail(FailSide::client, Kind::client_timeout);
   return true;

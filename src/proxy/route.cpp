@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "affinity/url_token.h"
 #include "http/readings.h"
 #include "http/target.h"
 #include "util/text.h"
@@ -127,6 +128,7 @@ const RouteView* Router::match(std::string_view host, std::string_view path, std
 std::string expand_redirect(std::string_view to, std::string_view scheme, std::string_view host,
                             std::string_view uri, std::string_view path, std::string_view query) {
   std::string out;
+  const bool begins_with_path = to.starts_with("{path}") || to.starts_with("{uri}");
   while (!to.empty()) {
     const auto open = to.find('{');
     out.append(to.substr(0, open));
@@ -145,6 +147,8 @@ std::string expand_redirect(std::string_view to, std::string_view scheme, std::s
                                  : to.substr(open, close - open + 1));
     to.remove_prefix(close + 1);
   }
+  // A path that begins with two slashes would be read as another host.
+  if (begins_with_path && begins_with_host(out)) out.insert(0, "/.");
   return out;
 }
 

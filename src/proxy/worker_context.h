@@ -83,6 +83,7 @@ struct WorkerContext {
   /// Connections of this worker, in a ring whose head this is not: an intrusive list.
   Connection* connections = nullptr;
   std::size_t connection_count = 0;
+  std::uint64_t conversations = 0;  // how often a connection became active
   /// Working memory of connections that are not idle, kept for the next one.
   std::vector<std::unique_ptr<Active>> spare_actives;
 

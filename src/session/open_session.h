@@ -7,6 +7,7 @@
 // Threading: one object belongs to one exchange; the table is shared. Lifetime: the table outlives it.
 #pragma once
 
+#include <new>
 #include <utility>
 
 #include "session/active.h"
@@ -31,7 +32,12 @@ class OpenSession {
   ~OpenSession() { finish(begun_); }
 
   void finish(Moment now) noexcept {
-    if (ActiveSessions* const table = std::exchange(table_, nullptr)) table->finish(id_, now);
+    ActiveSessions* const table = std::exchange(table_, nullptr);
+    if (table == nullptr) return;
+    try {
+      table->finish(id_, now);
+    } catch (const std::bad_alloc&) {  // a hot restart in progress hears one word less
+    }
   }
   explicit operator bool() const noexcept { return table_ != nullptr; }
 

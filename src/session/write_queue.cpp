@@ -59,8 +59,12 @@ void WriteQueue::put(StoreJob job) {
     StoreJob both = merged(known->second.job, std::move(job));
     return replace(known->second, std::move(both));
   }
+  if (bytes_ + size_of(job) > limits_.state_bytes) {  // the binding still counts
+    counts_.count(StateEvent::unsaved);
+    job.save.reset();
+  }
   const Rank rank = rank_of(job);
-  if (bytes_ + size_of(job) > limits_.state_bytes || !make_room_for(rank)) return drop(job);
+  if (!make_room_for(rank)) return drop(job);
   insert(std::move(job), rank);
 }
 

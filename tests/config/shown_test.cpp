@@ -100,6 +100,11 @@ TEST_F(Shown, IsReadAgainAsTheSameTree) {
   EXPECT_EQ(shown(text), text);
 }
 
+TEST_F(Shown, AnAliasWithinItsOwnAnchorEnds) {
+  const std::string text = shown("listeners: [127.0.0.1:80]\n" + pools + "zz: &x {k: *x}\n");
+  EXPECT_LT(text.size(), 100'000U);
+}
+
 TEST_F(Shown, AliasesOfAliasesDoNotGrowWithoutBound) {
   std::string text = "listeners: [127.0.0.1:80]\n" + pools + "x0: &x0 [a, a, a, a, a, a, a, a, a, a]\n";
   for (int i = 1; i < 12; ++i) {

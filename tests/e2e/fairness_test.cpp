@@ -163,6 +163,37 @@ TEST(SlowBody, AClientThatDribblesItsBodyIsCut) {
   dribble.join();
 }
 
+/// RFC 9110 10.1.1: a client may wait for 100 (Continue), so the time that the backend takes for it is not
+/// the client's.
+TEST(SlowBody, WhoWaitsForTheBackendsContinueIsNotSlow) {
+  Origin a([](Socket& s) {
+    s.receive_head();
+    std::this_thread::sleep_for(600ms);
+    s.send("HTTP/1.1 100 Continue\r\n\r\n");
+    s.send(ok(s.receive_exactly(5)));
+  });
+  Remora remora(simple_config({a.address()}, "", "timeouts: {body: 200ms}\nlimits: {body_rate: 1000B}\n"));
+  Socket client = remora.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+  ASSERT_NE(client.receive_head().find(" 100 "), std::string::npos);
+  client.send("hello");
+  EXPECT_EQ(client.receive_reply().body, "hello");
+}
+
+/// What comes after a pause counts before the pause is judged.
+TEST(SlowBody, AFastBodyAfterPausesIsServed) {
+  Origin a(
+      answering([](const std::string&, const std::string& body) { return ok(std::to_string(body.size())); }));
+  Remora remora(simple_config({a.address()}, "", "timeouts: {body: 300ms}\nlimits: {body_rate: 1000B}\n"));
+  Socket client = remora.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100002\r\n\r\nx");
+  std::this_thread::sleep_for(250ms);
+  client.send("x");
+  std::this_thread::sleep_for(250ms);
+  client.send(std::string(100'000, 'x'));
+  EXPECT_EQ(client.receive_reply().body, "100002");
+}
+
 /// The same body from a client that sends enough, with pauses, while the backend reads slowly.
 TEST(SlowBody, AClientThatSendsEnoughIsServed) {
   Origin a(

@@ -190,5 +190,17 @@ TEST(SharedCaches, MayStoreByCacheControl) {
   EXPECT_FALSE(shared_cacheable({}));
 }
 
+// As with links that are rewritten: the path of a request must not become another host.
+TEST(Redirect, APathThatBeginsWithTwoSlashesStaysAPath) {
+  const auto to = [](const char* pattern, const char* path) {
+    return expand_redirect(pattern, "https", "a.test", path, path, "");
+  };
+  EXPECT_EQ(to("{path}/", "//evil.test/x"), "/.//evil.test/x/");
+  EXPECT_EQ(to("{uri}", "/\\evil.test"), "/./\\evil.test");
+  EXPECT_EQ(to("{uri}", "/x"), "/x");
+  EXPECT_EQ(to("https://{host}{uri}", "//evil.test"), "https://a.test//evil.test");
+  EXPECT_EQ(to("//cdn.test{path}", "/x"), "//cdn.test/x");
+}
+
 }  // namespace
 }  // namespace remora
