@@ -34,6 +34,10 @@ char ascii_like(std::uint32_t code) noexcept {
   if (code == 0x2044 || code == 0x2215 || code == 0x29f8) return '/';
   if (code == 0x2216 || code == 0x29f5 || code == 0xfe68) return '\\';
   if (code == 0x2024) return '.';
+  // Unicode's case mapping makes ASCII letters of these (Java's equalsIgnoreCase, Go's EqualFold).
+  if (code == 0x0130 || code == 0x0131) return 'i';
+  if (code == 0x017f) return 's';
+  if (code == 0x212a) return 'k';
   return '\0';
 }
 

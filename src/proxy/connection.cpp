@@ -6,6 +6,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <ctime>
@@ -18,6 +20,7 @@ using std::chrono::seconds;
 
 namespace {
 constexpr std::size_t most_spare_actives = 64;
+constexpr auto proxy_line_grace = std::chrono::seconds(1);
 constexpr std::size_t most_lingering_bytes = 256 * 1024;
 }  // namespace
 
@@ -83,7 +86,11 @@ void Connection::start(WorkerContext& worker, const ListenerState& listener, Str
     }
     // Parked until it says something: a connection that is only opened costs no working memory.
     connection->stream_->park(*connection);
-    connection->arm(worker.loop.wheel, connection->idle_since_ + settings.timeouts.header);
+    const auto& header = settings.timeouts.header;
+    connection->arm(worker.loop.wheel,
+                    connection->idle_since_ +
+                        (settings.proxy_protocol ? std::min<Clock::Steady::duration>(header, proxy_line_grace)
+                                                 : Clock::Steady::duration(header)));
   } catch (...) {
     delete connection;
     throw;
@@ -247,9 +254,17 @@ void Connection::woken() {
   activate();
 }
 
+/// Idle for too long, or silent where a PROXY line is due.
 void Connection::expired() {
-  delete this;
-}  // idle for too long
+  const config::Listener& settings = worker_.snapshot->shared->listeners[listener_.slot]->config;
+  const Clock::Steady until = idle_since_ + settings.timeouts.header;
+  const bool waits_for_line = !greeted_ && settings.proxy_protocol && !counted_;
+  if (!waits_for_line || worker_.clock.steady_now() >= until || !count_client(settings)) {
+    delete this;
+    return;
+  }
+  arm(worker_.loop.wheel, until);
+}
 
 // Greeting ------------------------------------------------------------------------------------------
 
@@ -266,7 +281,7 @@ Task<bool> Connection::greet() {
   const Clock::Steady deadline = worker_.clock.steady_now() + view_->config.timeouts.header;
   if (view_->config.proxy_protocol) {
     // A reload may have switched it on since the connection was accepted.
-    if (counted_ || !may_send_proxy_line(view_->config, peer_)) co_return false;
+    if (!may_send_proxy_line(view_->config, peer_)) co_return false;
     const bool told = co_await read_proxy_line();
     if (!told || !count_client(view_->config)) co_return false;  // as the line's address
   }
@@ -282,20 +297,28 @@ Task<bool> Connection::greet() {
   co_return true;
 }
 
+/// A sender sends the line at once. One that keeps us waiting counts as a client itself until the line is
+/// there: else it could hold every connection of the listener.
 Task<bool> Connection::read_proxy_line() {
-  const Clock::Steady deadline = worker_.clock.steady_now() + view_->config.timeouts.header;
+  const Clock::Steady deadline = idle_since_ + view_->config.timeouts.header;
+  bool asked = counted_;
   for (;;) {
     const ProxyLine line = parse_proxy_line(stream_->unread());
     if (line.status == ProxyLine::Status::bad) co_return false;
     if (line.status == ProxyLine::Status::ok) {
       stream_->consume(line.size);
+      if (std::exchange(counted_, false)) listener_.shared->limits.disconnected(peer_);
       if (line.client) peer_ = *line.client;
       co_return true;
     }
     if (stream_->peer_closed()) co_return false;
     const Io io = stream_->fill();
     if (io == Io::failed) co_return false;
-    if (io == Io::blocked && co_await wait(deadline)) co_return false;
+    if (io == Io::ready) continue;
+    if (!co_await wait(asked ? deadline : std::min(deadline, idle_since_ + proxy_line_grace))) continue;
+    if (!stream_->is_open() || worker_.clock.steady_now() >= deadline) co_return false;
+    if (!counted_ && !count_client(view_->config)) co_return false;
+    asked = true;
   }
 }
 

@@ -265,9 +265,11 @@ bool begins_like(std::string_view name, std::string_view beginning) noexcept {
   return name.size() >= beginning.size() && same_to_apps(name.substr(0, beginning.size()), beginning);
 }
 
-/// Fields that say who the client is and how it came: only a trusted proxy's word counts, and ours.
+/// Fields that say who the client is, how it came and what it asked for: only a trusted proxy's word counts,
+/// and ours. Apps behind IIS or old Symfony route by X-Original-URL and X-Rewrite-URL, past our routes.
 bool tells_of_the_client(std::string_view name) noexcept {
-  return begins_like(name, "x-forwarded-") || same_to_apps(name, "x-real-ip");
+  return begins_like(name, "x-forwarded-") || same_to_apps(name, "x-real-ip") ||
+         begins_like(name, "x-original-") || same_to_apps(name, "x-rewrite-url");
 }
 
 bool names_one_of_edits(std::string_view name, const config::HeaderEdits& edits) noexcept {

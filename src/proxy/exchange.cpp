@@ -204,6 +204,7 @@ bool Exchange::find_route() {
   const Routed routed = choose_route(*snapshot_->shared, request_, arena_);
   if (routed.refused != nullptr) {
     fail(FailSide::self, Kind::ambiguous_target);
+    requests_in_turn_ = requests_per_turn;  // finding that out costs as much as several requests
     return false;
   }
   route_ = routed.route;
@@ -240,6 +241,7 @@ bool Exchange::authenticate() {
     }
     if (index != route_->auth) continue;
     if (const auto refused = refusal(verifier, verdict.outcome, route_->config.auth_required)) {
+      requests_in_turn_ = requests_per_turn;  // so does a signature
       answer_status_ = refused->status;
       challenge_ = refused->value;
       return false;

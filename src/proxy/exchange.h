@@ -275,6 +275,7 @@ class Exchange final : private UrlScope {
   CountedRetry retry_;
   unsigned attempts_ = 0, same_backend_left_ = 0, interims_ = 0;
   BodyRate body_rate_;
+  bool continued_ = false;  // this attempt's backend said 100
   Failure failure_;
   std::size_t replay_at_ = 0;
   bool stale_ = false;       // the last attempt met a dead idle connection

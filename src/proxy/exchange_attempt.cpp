@@ -40,6 +40,7 @@ struct Exchange::Patience {
 Task<void> Exchange::attempt() {
   ++attempts_;
   interims_ = 0;
+  continued_ = false;
   attempt_at_ = moved_at_ = now();
   member_->backend->served.fetch_add(1, std::memory_order_relaxed);
   traffic_ = &member_->backend->traffic[worker_.index];
@@ -100,7 +101,7 @@ Exchange::Step Exchange::pump_attempt() {
 /// Whose turn is it? Ours to wait for: an answer, room at the backend, or more of the client's body.
 Exchange::Patience Exchange::patience() const noexcept {
   // RFC 9110 10.1.1: a client may wait for a 100 before it sends its body, and that is the backend's to give.
-  const bool owes_continue = request_.expect_continue && interims_ == 0 && !body_rate_.any();
+  const bool owes_continue = request_.expect_continue && !continued_ && !body_rate_.any();
   const bool sent = backend_.request_sent() || request_broken_ || owes_continue;
   const bool on_backend = backend_.stream().send_blocked();
   const Clock::Steady deadline = moved_at_ + (sent         ? timeouts_.response
@@ -250,6 +251,8 @@ Task<bool> Exchange::forward_interim() {
   OutHead interim;
   edit_interim(response_, interim);
   client_.put_interim(interim);
+  if (response_.status == 100 && !std::exchange(continued_, true))
+    moved_at_ = now();  // now the client's time begins
   const Clock::Steady deadline = now() + client_timeouts().write;
   for (;;) {
     const Io io = client_.flush();

@@ -122,7 +122,12 @@ Task<bool> Exchange::relay() {
     const bool on_client = client_.stream().send_blocked();
     const auto timeout = on_client ? client_timeouts().write : timeouts_.read;
     const Clock::Steady deadline = moved_at_ + timeout;
+    const bool clients_turn =
+        !on_client && !request_broken_ && !backend_.request_sent() && !backend_.stream().send_blocked();
+    if (clients_turn && client_is_too_slow()) co_return false;
+    const Clock::Steady since = now();
     const bool late = co_await wait(std::min(deadline, next_touch()));
+    if (clients_turn) body_rate_.waited(now() - since);
     if (now() >= next_touch()) touch_session();
     if (!late || now() < deadline) continue;
     if (on_client)

@@ -22,6 +22,7 @@ class RedisStore final : public Store {
   Task<Result<Swapped>> swap(std::string key, std::uint64_t expected, std::string value,
                              std::chrono::milliseconds ttl, StoreCall call) override;
   bool available() const noexcept override;
+  bool may_hold(std::string_view) const noexcept override { return true; }  // binary-safe
   std::string trouble() const override;
   void stop() noexcept override;
 

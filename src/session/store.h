@@ -10,6 +10,7 @@
 // Threading: one object per worker, used by its thread only. Lifetime: outlives the calls.
 #pragma once
 
+#include <algorithm>
 #include <boost/system/error_code.hpp>
 #include <chrono>
 #include <cstdint>
@@ -51,6 +52,13 @@ class Store {
   /// `ttl`: more than zero, rounded up to what the store can keep.
   virtual Task<Result<Swapped>> swap(std::string key, std::uint64_t expected, std::string value,
                                      std::chrono::milliseconds ttl, StoreCall call) = 0;
+  /// Whether the store can have such a key, and so somebody else may have written it. Memcached's rule here.
+  virtual bool may_hold(std::string_view key) const noexcept {
+    return key.size() <= 250 && std::all_of(key.begin(), key.end(), [](char c) {
+             const auto byte = static_cast<unsigned char>(c);
+             return byte > 0x20 && byte != 0x7f;
+           });
+  }
   /// An operation that begins now would not fail at once.
   virtual bool available() const noexcept = 0;
   /// For people: what is wrong; empty: nothing.

@@ -110,8 +110,8 @@ TEST(Endings, AMalformedRequestIsLoggedWithItsClient) {
   EXPECT_EQ(remora.ask("GARBAGE\r\n\r\n").status, 400);
   EXPECT_EQ(remora.ask("GET / HTTP/1.1\r\nHost: a\r\n").status, 408);
   EXPECT_EQ(remora.ask(get("/")).status, 200);
-  ASSERT_TRUE(eventually([&] { return remora.count_in_log("\"status\":200") == 1; })) << remora.log();
-  EXPECT_EQ(remora.count_in_log("\"client\":\"127.0.0.1\""), 3) << remora.log();
+  EXPECT_TRUE(eventually([&] { return remora.count_in_log("\"client\":\"127.0.0.1\"") == 3; }))
+      << remora.log();
 }
 
 }  // namespace

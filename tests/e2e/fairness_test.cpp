@@ -148,6 +148,28 @@ TEST(PerClient, SilentConnectionsCountFromTheBeginning) {
   EXPECT_EQ(closed, 37);
 }
 
+/// Nor may a sender of PROXY lines that never come hold them all.
+TEST(PerClient, ConnectionsWhosePROXYLineDoesNotComeCountAsTheirSenders) {
+  Origin a(says("a"));
+  Remora remora(simple_config(
+      {a.address()}, "", "proxy_protocol: on\nlimits: {connections: 20}\nper_client: {connections: 3}\n"));
+  std::vector<Socket> held;
+  for (int i = 0; i < 20; ++i) {
+    held.push_back(remora.connect());
+    if (i % 2 == 0) held.back().send("PROX");
+  }
+  int closed = 0;
+  eventually(
+      [&] {
+        closed = 0;
+        for (Socket& s : held) closed += s.closed_by_peer(1ms) ? 1 : 0;
+        return closed >= 17;
+      },
+      5s);
+  EXPECT_EQ(closed, 17);
+  EXPECT_EQ(remora.ask("PROXY TCP4 9.9.9.9 1.1.1.1 1 2\r\n" + get("/")).status, 200);
+}
+
 /// One byte before each `timeouts.body` ends would hold a request and its backend's place for ever.
 TEST(SlowBody, AClientThatDribblesItsBodyIsCut) {
   Origin a(answering([](const std::string&, const std::string&) { return ok(); }));
@@ -159,6 +181,26 @@ TEST(SlowBody, AClientThatDribblesItsBodyIsCut) {
     for (int i = 0; i < 100 && !over && client.send("x"); ++i) std::this_thread::sleep_for(100ms);
   });
   EXPECT_EQ(client.receive_reply().status, 408);
+  over = true;
+  dribble.join();
+}
+
+/// Also when the backend has begun to answer and waits for the rest.
+TEST(SlowBody, AClientThatDribblesAfterTheAnswerBeganIsCut) {
+  Origin a([](Socket& s) {
+    s.receive_head();
+    s.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+    s.receive_all();
+  });
+  Remora remora(simple_config({a.address()}, "", "timeouts: {body: 300ms}\nlimits: {body_rate: 1000B}\n"));
+  Socket client = remora.connect();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+  ASSERT_NE(client.receive_head().find(" 200 "), std::string::npos);
+  std::atomic<bool> over{false};
+  std::thread dribble([&] {
+    for (int i = 0; i < 100 && !over && client.send("x"); ++i) std::this_thread::sleep_for(100ms);
+  });
+  EXPECT_TRUE(client.closed_by_peer(5s));
   over = true;
   dribble.join();
 }
