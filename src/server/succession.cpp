@@ -118,6 +118,7 @@ void Server::check_successor() {
   switch (successor_->poll()) {
     case Successor::State::serving:
       if (phase_ == Phase::serving) hand_over();
+      if (!successor_) return;  // nothing was left to finish here: hand_over() has closed down
       if (successor_->send_changes()) break;
       spdlog::warn("the new process no longer listens; what changes here is not known there");
       successor_.reset();
