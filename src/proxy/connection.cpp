@@ -315,7 +315,8 @@ Task<bool> Connection::read_proxy_line() {
     const Io io = stream_->fill();
     if (io == Io::failed) co_return false;
     if (io == Io::ready) continue;
-    if (!co_await wait(asked ? deadline : std::min(deadline, idle_since_ + proxy_line_grace))) continue;
+    const Clock::Steady until = asked ? deadline : std::min(deadline, idle_since_ + proxy_line_grace);
+    if (!co_await wait(until)) continue;
     if (!stream_->is_open() || worker_.clock.steady_now() >= deadline) co_return false;
     if (!counted_ && !count_client(view_->config)) co_return false;
     asked = true;
