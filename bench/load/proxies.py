@@ -30,7 +30,7 @@ class Site:
         return range(FIRST_OF_MANY, FIRST_OF_MANY + self.backends)
 
 
-def remora(site, port, folder, extra, binary=REMORA):
+def remora(site, port, folder, extra, binary=None):
     tls = f", tls: {{certificates: [{{cert: {folder}/site.crt, key: {folder}/site.key}}]}}" if site.tls else ""
     backends = ", ".join(f"127.0.0.1:{p}" for p in site.ports())
     path = f"{folder}/remora.yaml"
@@ -40,7 +40,7 @@ def remora(site, port, folder, extra, binary=REMORA):
             f"listeners: [{{bind: 127.0.0.1:{port}{tls}{extra}}}]\n"
             f"pools: {{app: {{affinity: {'cookie' if site.cookie else 'none'}, backends: [{backends}]}}}}\n"
         )
-    return [binary, "run", "-c", path], signal.SIGHUP
+    return [binary or REMORA, "run", "-c", path], signal.SIGHUP
 
 
 def haproxy(site, port, folder, extra):

@@ -45,6 +45,7 @@ class FetchReader {
  private:
   struct Parser;
   bool worth_parsing(std::string_view received, bool ended);
+  bool has_enough(std::size_t bytes) const;
   std::unique_ptr<Parser> parser_;
   std::size_t at_ = 0, seen_ = 0, work_ = 0;
 };

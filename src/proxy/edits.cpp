@@ -94,6 +94,12 @@ bool hop_by_hop(Known k) noexcept {
   }
 }
 
+/// What never leaves the connection it came by, whatever Connection says of it.
+bool hop_by_hop(const Field& f) noexcept {
+  constexpr std::string_view settings = "http2-settings";  // RFC 7540 3.2.1
+  return hop_by_hop(f.known) || (f.name.size() == settings.size() && iequals(f.name, settings));
+}
+
 bool configured_away(const config::HeaderEdits& edits, const Field& f) noexcept {
   return std::any_of(edits.remove.begin(), edits.remove.end(),
                      [&](const auto& n) { return iequals(n, f.name); }) ||
@@ -298,8 +304,6 @@ bool passes_on(const Field& f, const RequestContext& in) noexcept {
   if (!in.request_id_name.empty() && !in.request_id_from_client && iequals(f.name, in.request_id_name))
     return false;
   if (!in.claim_headers.empty() && names_one_of(f.name, in.claim_headers)) return false;
-  // Only ever the client's word to us (RFC 7540 3.2.1), whatever Connection says.
-  if (f.name.size() == 14 && iequals(f.name, "http2-settings")) return false;
   return in.arrival.trusted || lower(f.name.front()) != 'x' || !tells_of_the_client(f.name);
 }
 
@@ -340,7 +344,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   bool have_host = false;
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
-    if (hop_by_hop(f.known) || nominated.contains(f, &in.route.config.headers)) continue;
+    if (hop_by_hop(f) || nominated.contains(f, &in.route.config.headers)) continue;
     if (edits && (configured_away(pool_edits, f) || configured_away(route_edits, f))) continue;
     switch (f.known) {
       case Known::host:
@@ -416,7 +420,7 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   bool have_cache_control = false;
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
-    if (hop_by_hop(f.known) || nominated.contains(f)) continue;
+    if (hop_by_hop(f) || nominated.contains(f)) continue;
     if (in.affinity.other_body && describes_body(f)) continue;
     if (!edits.empty() && configured_away(edits, f)) continue;
     if (f.known == Known::cache_control && in.affinity.make_private) {
@@ -441,7 +445,7 @@ void edit_interim(const ResponseHead& head, OutHead& out) {
   out.reason = head.reason;
   const Nominated nominated(head.fields);
   for (const Field& f : head.fields)
-    if (!hop_by_hop(f.known) && !nominated.contains(f)) out.fields.push_back(f);
+    if (!hop_by_hop(f) && !nominated.contains(f)) out.fields.push_back(f);
 }
 
 bool shared_cacheable(const std::vector<Field>& fields) noexcept {

@@ -64,6 +64,21 @@ TEST(FetchReader, ReadsEachByteOnceHoweverItComes) {
     }
 }
 
+// Found by fuzzing: Beast asserts that the end of the last chunk came together with its line.
+TEST(FetchReader, AnAnswerCutAnywhereIsAFailure) {
+  const std::string whole = in_chunks(2);
+  for (std::size_t cut = 1; cut < whole.size(); ++cut)
+    for (const std::size_t size : {1U, 2U, 3U, 4U, 1000U}) {
+      FetchReader reader(1 << 20);
+      const auto read = in_pieces(reader, std::string_view(whole).substr(0, cut), size);
+      ASSERT_TRUE(read) << cut;
+      EXPECT_NE(read->error, "") << cut << " by " << size;
+    }
+  FetchReader reader(1 << 20);
+  const std::string odd = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n";
+  EXPECT_TRUE(in_pieces(reader, odd, 1));
+}
+
 TEST(FetchReader, AnAnswerWithoutEndEnds) {
   const std::string head = "HTTP/1.1 200 OK\r\n";
   const std::string chunked = head + "Transfer-Encoding: chunked\r\n\r\n";
