@@ -166,7 +166,9 @@ TEST(Masking, AUrlFullOfParametersCostsWhatItIsLong) {
   const std::size_t before = remora.resident();
   for (int i = 0; i < 20; ++i) ASSERT_EQ(browser.get(remora.port(), by_path).status, 200);
   ASSERT_TRUE(remora.wait_for_log(";jsessionid=***;jsessionid=***"));
-  if (!sanitized()) EXPECT_LT(remora.resident(), before + 16 * 1024 * 1024);
+  if (!sanitized()) {
+    EXPECT_LT(remora.resident(), before + 16 * 1024 * 1024);
+  }
 }
 
 }  // namespace
