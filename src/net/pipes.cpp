@@ -1,7 +1,10 @@
 #include "net/pipes.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <cassert>
 
 namespace remora {
 
@@ -33,7 +36,17 @@ void Pipe::close() noexcept {
   --pool_->lent_;
 }
 
+#ifndef NDEBUG
+namespace {
+bool is_empty(int out) noexcept {
+  int bytes = 0;
+  return ::ioctl(out, FIONREAD, &bytes) != 0 || bytes == 0;
+}
+}  // namespace
+#endif
+
 void Pipe::give_back() noexcept {
+  assert(in_ < 0 || is_empty(out_));  // what is left in it would reach another client
   if (in_ >= 0 && pool_->spare_.size() < PipePool::keep)
     pool_->spare_.push_back(std::move(*this));
   else

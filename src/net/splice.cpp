@@ -1,6 +1,7 @@
 #include "net/splice.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace remora {
@@ -11,6 +12,7 @@ bool Splice::start(PipePool& pool) noexcept {
 }
 
 Splice::Moved Splice::take(Stream& from, std::uint64_t most) {
+  assert(held_ == 0);
   Moved moved;
   const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(most, pipe_.room()));
   const Stream::Sent taken = from.splice_to_pipe(pipe_.in(), room);

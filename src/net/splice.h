@@ -26,7 +26,8 @@ class Splice {
   bool start(PipePool&) noexcept;
   /// At most one splice from each socket; `most`: bytes that may be taken. REQUIRES: start() was true, and
   /// the streams can be spliced.
-  /// Only the first half of it: what is there goes into the pipe.
+  /// Only the first half of it: what is there goes into the pipe. REQUIRES: !holds_any(); what it holds would
+  /// be forgotten, and another's response would begin with it.
   Moved take(Stream& from, std::uint64_t most);
   Moved move(Stream& from, Stream& to, std::uint64_t most);
   /// Nothing more will be moved; what is still held is thrown away.

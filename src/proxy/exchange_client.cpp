@@ -173,6 +173,7 @@ constexpr std::uint64_t worth_splicing = 32 * 1024;
 /// What is there of a long body behind its first bytes goes into the pipe before these leave, so that they
 /// need no segment of their own.
 bool Exchange::splice_ahead() {
+  if (response_splice_.holds_any()) return false;  // once: the first bytes may have to wait for the client
   const std::uint64_t left = backend_.raw_behind();
   if (left < worth_splicing || !client_.takes_raw_next() || !response_splice_.start(worker_.loop.pipes))
     return false;

@@ -313,6 +313,41 @@ TEST(LongBodies, ArriveInOrderAtAClientThatDoesNotReadForAWhile) {
   }
 }
 
+/// The head and the first bytes wait for the client while what is behind them lies in the pipe already. It
+/// was filled once more, and what had been forgotten in it began the response of whoever got the pipe next
+/// (found by chaos).
+TEST(LongBodies, ArriveWholeAtAClientThatReadsALittleAtATime) {
+  const auto body = [](int n) {
+    std::string text;
+    while (text.size() < 60'000) text += std::to_string(n) + ":" + std::to_string(text.size()) + " ";
+    return text;
+  };
+  // On a new connection each, so that much of the body comes with its head.
+  Origin a([&](Socket& s) {
+    const std::string head = s.receive_head();
+    s.send(ok(body(std::atoi(head.c_str() + 5)), "Connection: close\r\n"));
+  });
+  Remora remora(simple_config({a.address()}));
+  constexpr int requests = 150;
+  std::string all;
+  for (int i = 0; i < requests; ++i) all += get("/" + std::to_string(i));
+  Socket s = remora.connect();
+  s.send(all);
+  std::this_thread::sleep_for(300ms);  // until the socket is full
+  for (int i = 0; i < requests; ++i) {
+    ASSERT_NE(s.receive_head().find(" 200 "), std::string::npos) << i;
+    const std::string wanted = body(i);
+    std::string got;
+    while (got.size() < wanted.size()) {
+      const std::string piece = s.receive_exactly(std::min<std::size_t>(6000, wanted.size() - got.size()));
+      ASSERT_FALSE(piece.empty());
+      got += piece;
+    }
+    ASSERT_TRUE(got == wanted) << i;
+    std::this_thread::sleep_for(2ms);
+  }
+}
+
 // Upgrade -------------------------------------------------------------------------------------------
 
 const std::string upgrade_request =
