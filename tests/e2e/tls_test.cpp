@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 
 #include "support/certificates.h"
 #include "support/remora.h"
@@ -196,9 +197,9 @@ TEST(Tls, TicketsResumeAlsoAcrossWorkersAndReloads) {
   SSL_SESSION_free(s);
 }
 
-/// Resumes `from` (null: a full handshake), asks once; returns the session, whose owner the caller is.
+/// Resumes `from` (null: a full handshake), asks once; keeps the session.
 struct Visit {
-  SSL_SESSION* session = nullptr;
+  std::shared_ptr<SSL_SESSION> session;
   bool resumed = false;
   std::string reply;
 };
@@ -207,7 +208,7 @@ Visit visit(int port, int version, SSL_SESSION* from, const std::string& cert = 
   Visit v;
   v.reply = c.ask(get("/"));
   v.resumed = c.resumed();
-  v.session = c.session();
+  v.session.reset(c.session(), SSL_SESSION_free);
   return v;
 }
 
@@ -231,11 +232,11 @@ TEST(Tls, TicketsDoNotOutliveAChangeOfClientAuthentication) {
     ASSERT_TRUE(remora.reload(simple_config(
         {a.address()}, "", tls(", client_auth: required, client_ca: " + authority().folder + "/ca.pem"))));
     ASSERT_TRUE(refused_everywhere(remora.port(), version, ""));
-    EXPECT_EQ(visit(remora.port(), version, before.session).reply, "") << version;
-    const Visit with = visit(remora.port(), version, before.session, "client");
+    EXPECT_EQ(visit(remora.port(), version, before.session.get()).reply, "") << version;
+    const Visit with = visit(remora.port(), version, before.session.get(), "client");
     EXPECT_FALSE(with.resumed);
     EXPECT_NE(with.reply, "");
-    EXPECT_TRUE(visit(remora.port(), version, with.session, "client").resumed);
+    EXPECT_TRUE(visit(remora.port(), version, with.session.get(), "client").resumed);
   }
 }
 
@@ -254,7 +255,7 @@ TEST(Tls, TicketsDoNotOutliveOtherContentsOfClientCa) {
                                std::filesystem::copy_options::overwrite_existing);
     ASSERT_TRUE(remora.reload(config));
     ASSERT_TRUE(refused_everywhere(remora.port(), version, "client"));
-    EXPECT_EQ(visit(remora.port(), version, before.session, "client").reply, "") << version;
+    EXPECT_EQ(visit(remora.port(), version, before.session.get(), "client").reply, "") << version;
   }
 }
 
