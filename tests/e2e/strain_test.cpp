@@ -13,14 +13,13 @@
 namespace remora::test {
 namespace {
 
-/// As an orchestrator's probe: each answers at once.
+/// As an orchestrator's probe: each answers, and not only when the held ones have been given up (10 s).
 void expect_healthy(const Remora& remora) {
   for (int i = 0; i < 5; ++i)
     for (const char* target : {"/healthz", "/readyz"}) {
       const auto begin = std::chrono::steady_clock::now();
       EXPECT_EQ(remora.api("GET", target).status, 200) << target;
-      EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s)
-          << target;  // a probe's patience; not the held ones'
+      EXPECT_LT(std::chrono::steady_clock::now() - begin, sanitized() ? 9s : 4s) << target;
     }
   EXPECT_EQ(remora.command({"healthcheck"}).code, 0);
 }
