@@ -101,7 +101,8 @@ TEST(TrailerFields, OnlyHarmlessOrAnnouncedOnesPass) {
   std::mutex mutex;
   std::string seen;
   Origin origin([&](Socket& s) {
-    const std::string all = s.receive_head() + s.receive_until("\r\n\r\n");
+    std::string all = s.receive_head();
+    all += s.receive_until("\r\n\r\n");
     {
       const std::lock_guard lock(mutex);
       seen = all;
