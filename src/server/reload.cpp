@@ -114,7 +114,6 @@ std::vector<Server::OpenListener> Server::open_new(const Snapshot& built) {
         continue;
       const config::Listener& l = built.listeners[slot]->config;
       opened.push_back({slot, l.bind, descriptors_for(l)});
-      spdlog::info("listening on {}", bound_address(opened.back().fds.front(), l.bind));
     }
   } catch (...) {
     for (const OpenListener& l : opened)
@@ -139,6 +138,7 @@ void Server::listen(const std::vector<OpenListener>& opened) {
     const auto& shared = builder_.last()->listeners[l.slot]->shared;
     for (std::size_t i = 0; i < l.fds.size(); ++i)
       workers_[i % workers_.size()]->listen({l.fds[i], {l.slot, shared}});
+    spdlog::info("listening on {}", bound_address(l.fds.front(), l.bind));
     listeners_.push_back(l);
   }
 }
