@@ -44,6 +44,8 @@ class Call:
 
     async def send(self, data):
         for at in range(0, len(data), PIECE):
+            if self.writer.is_closing():  # asyncio of Python 3.11 stumbles over a write then
+                raise ConnectionResetError
             self.writer.write(data[at : at + PIECE])
             await self.writer.drain()
 
