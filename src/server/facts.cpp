@@ -16,9 +16,24 @@ void Server::publish() {
 }
 
 void Server::republish() {
-  builder_.with_facts(checker_, ejector_, wishes_, now());
+  const Moment at = now();
+  builder_.with_facts(checker_, ejector_, wishes_, at);
+  announce_passed_deadlines(at.wall);
   publish();
   await_return();
+}
+
+/// Those since the last look, and not by the timer: a short one may have passed before it is ever waited for.
+void Server::announce_passed_deadlines(Clock::Wall until) {
+  for (const auto& pool : builder_.last()->pools)
+    for (const Member& m : pool->snapshot->members) {
+      const Wish* const wish = wishes_.find(pool->config.name, m.backend->id);
+      if (!m.leaving || wish == nullptr || !wish->deadline || *wish->deadline <= deadlines_seen_) continue;
+      spdlog::info("backend {}/{}: its drain is past its deadline; the sessions it still has move",
+                   m.backend->pool, m.backend->id);
+      announce(*m.backend, {{"deadline", "passed"}});
+    }
+  deadlines_seen_ = std::max(deadlines_seen_, until);
 }
 
 void Server::announce(const Backend& backend, boost::json::object what) {
@@ -74,16 +89,6 @@ void Server::await_return() {
       spdlog::info("backend {}/{} is back from its ejection", backend->pool, backend->id);
       announce(*backend, {{"ejected", "no"}});
     }
-    const Clock::Wall wall = clock_.wall_now();
-    for (const auto& pool : builder_.last()->pools)
-      for (const Member& m : pool->snapshot->members) {
-        const Wish* const wish = wishes_.find(pool->config.name, m.backend->id);
-        if (m.leaving || wish == nullptr || !wish->deadline || *wish->deadline > wall) continue;
-        spdlog::info("backend {}/{}: its drain is past its deadline; the sessions it still has move",
-                     m.backend->pool, m.backend->id);
-        announce(*m.backend, {{"deadline", "passed"}});
-      }
-    deadlines_seen_ = std::max(deadlines_seen_, wall);
     republish();
   });
 }

@@ -57,6 +57,7 @@ class Server final : private AdminActions {
 
   // Facts.
   void republish();
+  void announce_passed_deadlines(Clock::Wall until);
   void flipped(const std::shared_ptr<Backend>& backend, Health now, const std::string& why);
   void eject(const std::shared_ptr<Backend>& backend, Ejected how);
   void await_return();
@@ -172,7 +173,7 @@ class Server final : private AdminActions {
   enum class StoreState : std::uint8_t { fine, partly, away } store_state_ = StoreState::fine;
   std::uint64_t evictions_told_ = 0, unknown_keys_told_ = 0;
   Clock::Steady swept_at_{}, told_at_{};
-  Clock::Wall deadlines_seen_{};
+  Clock::Wall deadlines_seen_ = clock_.wall_now();
   enum class Phase : std::uint8_t {
     serving,
     delaying,
