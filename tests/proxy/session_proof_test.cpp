@@ -32,7 +32,7 @@ class Proof : public ::testing::Test {
   }
   std::string field(const SessionProof& by) const {
     std::string out = "\"id\";epoch=3;reason=sticky";
-    by.append(binding, out);
+    by.append(binding, Clock::Wall(), out);
     return out;
   }
   Proof() {
