@@ -15,15 +15,15 @@ struct Code {
   std::string_view name;
   Kind kind;
 };
-// LOADING, NOREPLICAS and the refusals of who may ask end the connection too: the next one says before its
-// first command whether it is better, asks for the name anew and shows its password again.
+// LOADING, NOREPLICAS and a lost login end the connection too: the next one says before its first command
+// whether it is better, asks for the name anew and shows its password again. NOPERM stays a refusal: who may
+// not do this here may not do it in a moment either.
 constexpr std::array codes{Code{"READONLY", Kind::wrong_one},
                            Code{"MASTERDOWN", Kind::wrong_one},
                            Code{"UNBLOCKED", Kind::wrong_one},
                            Code{"LOADING", Kind::wrong_one},
                            Code{"NOREPLICAS", Kind::wrong_one},
                            Code{"NOAUTH", Kind::wrong_one},
-                           Code{"NOPERM", Kind::wrong_one},
                            Code{"WRONGPASS", Kind::wrong_one},
                            Code{"MOVED", Kind::moved},
                            Code{"ASK", Kind::ask},

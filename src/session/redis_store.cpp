@@ -57,12 +57,6 @@ std::string resp(std::initializer_list<std::string_view> parts) {
   return out;
 }
 
-/// A server that has no password, and was shown one (Redis from 6 on, and before).
-bool wants_no_password(std::string_view error) noexcept {
-  return error.find("without any password configured") != std::string_view::npos ||
-         error.find("no password is set") != std::string_view::npos;
-}
-
 /// AUTH, SELECT, then a question whose answer shows who is there.
 StoreConnection::Greeting greeting(const config::StoreNode& node, bool master, bool sentinel) {
   StoreConnection::Greeting g;
@@ -80,17 +74,11 @@ StoreConnection::Greeting greeting(const config::StoreNode& node, bool master, b
   const bool lenient = login && (sentinel || node.login_is_shared);
   g.check = [master, lenient](std::span<const Reply> replies) -> std::string {
     const Reply& last = replies.back();
-    const auto wrong =
-        std::find_if(replies.begin(), replies.end(), [](const Reply& r) { return r.is(Reply::Kind::error); });
-    // Sentinels often have no password. Whoever answers without one wants none.
-    const bool unwanted =
-        lenient && wrong == replies.begin() && !last.is(Reply::Kind::error) && wants_no_password(wrong->text);
-    if (unwanted) {
-      for (const Reply& r : replies.subspan(1))
-        if (r.is(Reply::Kind::error)) return r.text;
-    } else if (wrong != replies.end()) {
-      return wrong->text;
-    }
+    // Who was shown the other side's login, and needs none, answers all the same; sentinels often have
+    // neither users nor a password.
+    const bool forgiven = lenient && !last.is(Reply::Kind::error);
+    for (const Reply& r : replies.subspan(forgiven ? 1 : 0))
+      if (r.is(Reply::Kind::error)) return r.text;
     if (master && (last.list.empty() || last.list.front().text != "master")) return "it is no master";
     return {};
   };
