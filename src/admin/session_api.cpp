@@ -82,6 +82,18 @@ std::string etag_of(std::uint64_t version) {
   return "\"" + std::to_string(version) + "\"";
 }
 
+/// Whether a list of entity tags (RFC 9110 8.8.3) names this one, or is `*`. Of ours none is weak, so what is
+/// marked so matches only where a weak comparison will do.
+bool names_etag(std::string_view list, std::string_view etag, bool weak) {
+  bool named = false;
+  for_each_token(list, [&](std::string_view tag) {
+    if (weak && tag.starts_with("W/")) tag.remove_prefix(2);
+    named = tag == "*" || tag == etag;
+    return !named;
+  });
+  return named;
+}
+
 bool has_state(const std::optional<Record>& r, Clock::Wall now) {
   return r && !r->ended && r->state.is_there(now);
 }
@@ -161,16 +173,15 @@ Task<SessionApiAnswer> answer_session_api(SessionApiRequest in, SessionApiContex
     }
     next.binding.last_seen = now;
     const bool there = has_state(standing, now);
-    status =
-        next.ended || (standing && !may_write(next.binding, *owner)) ? 409U
-        : !deletes && next.state.was_deleted_since(sent, now)        ? 409U
-        : (in.if_none_match == "*" && there) ||
-                (!in.if_match.empty() && in.if_match != "*" && in.if_match != etag_of(next.state.version)) ||
-                (!in.if_match.empty() && !there)
-            ? 412U
-        : deletes && !there ? 404U
-        : there             ? 204U
-                            : 201U;
+    status = next.ended || (standing && !may_write(next.binding, *owner)) ? 409U
+             : !deletes && next.state.was_deleted_since(sent, now)        ? 409U
+             : (there && names_etag(in.if_none_match, etag_of(next.state.version), true)) ||
+                     (!in.if_match.empty() &&
+                      !(there && names_etag(in.if_match, etag_of(next.state.version), false)))
+                 ? 412U
+             : deletes && !there ? 404U
+             : there             ? 204U
+                                 : 201U;
     if (status >= 400) return std::nullopt;
     next.binding.backend = owner->backend;
     next.binding.epoch = *epoch;

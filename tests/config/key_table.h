@@ -54,8 +54,10 @@ inline std::string keys_of(const std::string& t, const std::string& algorithm = 
 using Shows = std::function<bool(const Config&)>;
 struct Row {
   std::string key, yaml;
-  Shows shows;       // of what was read: true with `yaml`, false with the smallest file; none: only `test`
-  std::string test;  // what shows the effect, or does so for the keys below it
+  Shows shows;  // of what was read: true with `yaml`, false with the smallest file; none: only `test`
+  /// What shows the effect, or does so for the keys below it. A test of the table itself: none is known that
+  /// does, only that the value arrives.
+  std::string test;
 };
 
 inline const Listener& l(const Config& c) {

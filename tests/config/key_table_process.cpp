@@ -155,7 +155,7 @@ std::vector<Row> of_listeners() {
   return {
       {"listeners", "", {}, "e2e/reload_test.cpp Listeners.AreAddedAndRemovedWhileConnectionsLive"},
       {"listeners.name", listener("name: n"), [](auto& c) { return l(c).name == "n"; },
-       "config/keys_test.cpp Keys.OfAListener"},
+       "e2e/guards_test.cpp Refusals.AreCountedByListenerAndSaidAtDebug"},
       {"listeners.bind", top(""), {}, "e2e/reload_test.cpp Listeners.AreAddedAndRemovedWhileConnectionsLive"},
       {"listeners.tls", tls(""), [](auto& c) { return l(c).tls.has_value(); },
        "e2e/tls_test.cpp Tls.ServesAndChoosesTheCertificateBySni"},
@@ -208,14 +208,11 @@ std::vector<Row> of_listeners() {
        [](auto& c) { return l(c).limits.connections == 3; },
        "e2e/reload_test.cpp Listeners.LimitsOfRunningOnesChange"},
       {"listeners.limits.header_bytes", listener("limits: {header_bytes: 64KiB}"),
-       [](auto& c) { return l(c).limits.header_bytes == 65536; },
-       "e2e/requests_test.cpp RawRequest.IsAnsweredAsTheRfcSays"},
+       [](auto& c) { return l(c).limits.header_bytes == 65536; }, "e2e/keys_test.cpp ListenerLimits.OfHeads"},
       {"listeners.limits.headers", listener("limits: {headers: 3}"),
-       [](auto& c) { return l(c).limits.headers == 3; },
-       "e2e/requests_test.cpp RawRequest.IsAnsweredAsTheRfcSays"},
+       [](auto& c) { return l(c).limits.headers == 3; }, "e2e/keys_test.cpp ListenerLimits.OfHeads"},
       {"listeners.limits.target_bytes", listener("limits: {target_bytes: 64B}"),
-       [](auto& c) { return l(c).limits.target_bytes == 64; },
-       "e2e/requests_test.cpp RawRequest.IsAnsweredAsTheRfcSays"},
+       [](auto& c) { return l(c).limits.target_bytes == 64; }, "e2e/keys_test.cpp ListenerLimits.OfHeads"},
       {"listeners.limits.body_bytes", listener("limits: {body_bytes: 3B}"),
        [](auto& c) { return l(c).limits.body_bytes == 3U; },
        "e2e/requests_test.cpp RawRequest.AChunkedBodyOverTheLimitIsCut"},
@@ -236,7 +233,7 @@ std::vector<Row> of_listeners() {
        [](auto& c) { return l(c).per_client.burst == 4U; },
        "proxy/limits_test.cpp ClientLimits.ATokenBucketRefillsWithTime"},
       {"listeners.request_id", listener("request_id: off"), [](auto& c) { return l(c).request_id.empty(); },
-       "e2e/forwarding_test.cpp Forwarding.StrangersCannotSayWhoTheyAre"},
+       "e2e/keys_test.cpp RequestId.StandsInTheFieldThatTheFileNames"},
   };
 }
 

@@ -75,6 +75,11 @@ TEST_P(SessionApi, KeepsReadsAndDeletesWithVersions) {
   EXPECT_EQ(head.field("ETag"), "\"1\"");
   EXPECT_EQ(call("PUT", id_, owner() + "If-Match: \"1\"\r\n", "second").status, 204);
   EXPECT_EQ(call("PUT", id_, owner() + "If-Match: \"1\"\r\n", "late").status, 412);
+  // RFC 9110 13.1.1 and 13.1.2: lists, and the strong and the weak comparison.
+  EXPECT_EQ(call("PUT", id_, owner() + "If-None-Match: \"1\", W/\"2\"\r\n", "late").status, 412);
+  EXPECT_EQ(call("PUT", id_, owner() + "If-Match: W/\"2\"\r\n", "late").status, 412);
+  EXPECT_EQ(call("PUT", id_, owner() + "If-Match: \"1\", \"2\"\r\nIf-None-Match: \"7\"\r\n", "second").status,
+            204);
   EXPECT_EQ(call("GET", id_).body, "second");
   EXPECT_EQ(call("DELETE", id_, owner() + "If-Match: \"1\"\r\n").status, 412);
   EXPECT_EQ(call("DELETE", id_, owner()).status, 204);
