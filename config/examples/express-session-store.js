@@ -29,7 +29,7 @@ const { createHash } = require('crypto');
 const http = require('http');
 
 const announcedAs = /^"([0-9a-f]{32})";epoch=(\d+);reason=(\w+)/;
-const mostSessions = 4; // of express, in one of remora's
+const mostSessions = 8; // of express, in one of remora's
 const mostGone = 16; // destroyed ones that are remembered,
 const goneFor = 3600; // this many seconds when nothing else is kept
 const mostRounds = 16;
@@ -55,8 +55,10 @@ module.exports = function (session) {
         // What is kept under the former id when the head is sent moves to the new one.
         req.renewRemoraSession = (done) => {
           req.session.save((error) => {
-            if (!error && request) res.set('Remora-Session-Control', 'renew');
-            done(error);
+            // Of two logins at once the first took the session along: the other must not look as if it had worked.
+            const failed = error || (request && request.late ? unavailable('the session has another id by now') : null);
+            if (!failed && request) res.set('Remora-Session-Control', 'renew');
+            done(failed);
           });
         };
         this.requests.run(request, next);
@@ -131,7 +133,8 @@ module.exports = function (session) {
         this.put(request, kept, copy.etag, (failed, status, etag, text) => {
           if (failed) return done(failed);
           if (status === 412) return this.change(request, true, done, edit, round + 1);
-          if (status === 409) this.copies.delete(request.name); // another server's by now, or over
+          request.late = status === 409; // another server's by now, or over
+          if (request.late) this.copies.delete(request.name);
           else if (status === 201 || status === 204) this.keep(request, text, etag);
           else return done(unavailable(status));
           done(null);

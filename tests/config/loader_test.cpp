@@ -370,6 +370,8 @@ TEST(Examples, EachLoads) {
   ::setenv("REMORA_ADMIN_TOKEN", "t", 1);
   ::setenv("JWT_SECRET", "of tests, and of nothing else, 32 bytes", 1);
   ::setenv("REMORA_INDEX_KEY", "an index key of tests", 1);
+  ::setenv("REDIS_PASSWORD", "of tests", 1);
+  ::setenv("SENTINEL_PASSWORD", "of tests too", 1);
   int count = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(REMORA_SOURCE_DIR "/config")) {
     if (entry.path().extension() != ".yaml") continue;
