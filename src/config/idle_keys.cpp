@@ -80,6 +80,10 @@ void of_route(const Config& c, const Route& r, std::size_t number, Out& out) {
                                   [&](const Pool& p) { return leads_to(r, p) && !p.affinity.empty(); });
   if (!r.affinity && !sticky && !r.redirect)
     out.push_back(name + ".affinity: off does nothing: no pool of this route has an affinity");
+  for (const auto& [pool, weight] : r.split)
+    for (const Pool& p : c.pools)
+      if (p.name == pool && weight == 0 && !keeps_sessions(p))
+        out.push_back(name + ".split." + pool + ": 0 sends nothing there: the pool keeps no sessions");
   const bool limited = std::any_of(c.pools.begin(), c.pools.end(), [&](const Pool& p) {
     return leads_to(r, p) && std::any_of(p.backends.begin(), p.backends.end(),
                                          [](const Backend& b) { return b.max_in_flight.has_value(); });

@@ -204,6 +204,11 @@ TEST_F(Keys, ThatDoNothingBesideTheRestOfTheFileAreWarnedOf) {
       "pools.b: no route");
   warned(whole("", "", "{path: /, pool: a, affinity: off}", "", "affinity: cookie"), "pools.a.affinity");
   warned(route("affinity: off"), "routes[0].affinity");
+  warned(
+      "listeners: [127.0.0.1:80]\nroutes: [{path: /, split: {a: 1, b: 0}}]\npools: {a: {backends: "
+      "[127.0.0.1:1]}, b: "
+      "{backends: [127.0.0.1:1]}}\n",
+      "routes[0].split.b");
   warned(route("timeouts: {queue: 1s}"), "routes[0].timeouts.queue");
   warned(pool("timeouts: {queue: 1s}"), "pools.a.timeouts.queue");
   warned(session("on_full: move"), "pools.a.session.on_full");
