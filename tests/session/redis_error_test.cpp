@@ -26,6 +26,7 @@ TEST(RedisErrors, MeanTheSameWhereverTheirCodeStands) {
         std::pair("NOREPLICAS Not enough good replicas to write.", Kind::wrong_one),
         std::pair("UNBLOCKED force unblock from blocking operation, instance state changed", Kind::wrong_one),
         std::pair("NOAUTH Authentication required.", Kind::wrong_one),
+        std::pair("NOPERM this user has no permissions to run the 'evalsha' command", Kind::wrong_one),
         std::pair("WRONGPASS invalid username-password pair or user is disabled.", Kind::wrong_one),
         std::pair("CLUSTERDOWN The cluster is down", Kind::not_now),
         std::pair("TRYAGAIN Multiple keys request during rehashing of slot", Kind::not_now),
@@ -49,9 +50,8 @@ TEST(RedisErrors, MeanTheSameWhereverTheirCodeStands) {
 TEST(RedisErrors, WhatOnlyLooksLikeACodeIsNone) {
   for (const char* text :
        {"", "-", "ERR", "ERR unknown command `EVALSHA`, with args beginning with: `-READONLY `, `x`",
-        "WRONGTYPE Operation against a key holding the wrong kind of value -READONLY ",
-        "NOPERM this user has no permissions to run the 'evalsha' command", "READONLYX", "ERR value is -OOM ",
-        "ERR Error running script (call to f_0): @user_script:1: a READONLY replica",
+        "WRONGTYPE Operation against a key holding the wrong kind of value -READONLY ", "READONLYX",
+        "ERR value is -OOM ", "ERR Error running script (call to f_0): @user_script:1: a READONLY replica",
         "ERR Error running script (call to f_0): @user_script:1: is not-OOM or so",
         "ERR Error running script (call to f_0): @user_script:1: -OOMPH", "ERR Error running script -",
         "ERR Error compiling script (new function): user_script:1: -READONLY near 'x'"})
