@@ -194,7 +194,9 @@ TEST_P(SessionApi, AWriteAfterTheSessionsEndCreatesNothing) {
       browser_ = Browser();
       ask();
       const std::string former = owner(), id = id_;
-      if (kept) EXPECT_EQ(call("PUT", id, former, "anna").status, 201);
+      if (kept) {
+        EXPECT_EQ(call("PUT", id, former, "anna").status, 201);
+      }
       browser_.more = "X-Control: " + std::string(control) + "\r\n";
       ask();
       browser_.more.clear();
