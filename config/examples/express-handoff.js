@@ -5,6 +5,9 @@
 //
 // remora needs `session: {state: on}` in the app's pool. A session is remora's: there is no cookie of ours.
 //
+// A slow request neither undoes a login beside it nor brings back a session that was emptied: what it changed is changed
+// in what stands when it ends.
+//
 // At login, and whenever rights change, renew it: the session gets a new id with the same content, so that whoever
 // knew (or planted) the former one is not logged in with it:
 //
@@ -12,6 +15,16 @@
 'use strict';
 
 const announced = /^"([0-9a-f]{32})";epoch=(\d+);reason=(\w+)/;
+
+// What was changed from base to mine, in theirs.
+function merge(base, mine, theirs) {
+  for (const key of new Set([...Object.keys(base), ...Object.keys(mine)])) {
+    if (JSON.stringify(base[key]) === JSON.stringify(mine[key])) continue;
+    if (key in mine) theirs[key] = mine[key];
+    else delete theirs[key];
+  }
+  return theirs;
+}
 
 module.exports = function handoff({ most = 100000 } = {}) {
   const copies = new Map(); // session -> {epoch, text}; the last used at the end
@@ -41,19 +54,26 @@ module.exports = function handoff({ most = 100000 } = {}) {
     }
     const before = JSON.stringify(req.session);
     let renewed = false;
+
+    // What is to be kept; null: nothing new, or it comes too late.
+    function settled(base, mine) {
+      const now = copies.get(name);
+      if ((mine === base && !renewed) || (now && now.epoch > epoch)) return null;
+      if (!now || now.epoch < epoch || now.text === base) return mine;
+      if (now.text === '{}' && base !== '{}') return null; // emptied since
+      return JSON.stringify(merge(JSON.parse(base), JSON.parse(mine), JSON.parse(now.text)));
+    }
+
     req.renewSession = () => {
       renewed = true;
     };
 
     const writeHead = res.writeHead;
     res.writeHead = function (...args) {
-      const text = JSON.stringify(req.session || {});
-      if (renewed) { // the next request has the new id, and brings along what is kept
-        copies.delete(name);
-        res.setHeader('Remora-Session-Control', 'renew');
-      }
-      if (text !== before || renewed) {
-        if (!renewed) keep(name, epoch, text);
+      const text = settled(before, JSON.stringify(req.session || {}));
+      if (text !== null && renewed) res.setHeader('Remora-Session-Control', 'renew');
+      if (text !== null) {
+        keep(name, epoch, renewed ? '{}' : text); // the next request has the new id, and brings along what is kept
         res.setHeader('Remora-State', text === '{}' ? '' : Buffer.from(text).toString('base64'));
       }
       return writeHead.apply(this, args);

@@ -67,6 +67,7 @@ struct AffinitySettings {
   virtual ~AffinitySettings() = default;
   bool derived = false;                   // only a hash of the request: no token, no table
   bool seals = false;                     // needs `keys`
+  bool rejects_unknown = false;           // `on_unknown: reject`
   bool recognises_everyone = false;       // what stands behind it in a list is never asked
   std::string tells_apart;                // two of the kind in one list must differ in this
   std::string own_cookie;                 // a cookie that remora itself sets; empty: none

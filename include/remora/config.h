@@ -333,6 +333,8 @@ struct StoreNode {
   Address address;
   bool tls = false;
   std::string user, password;  // empty: none
+  /// They were given for the other side (sentinels, or the master): not to want them is no error.
+  bool login_is_shared = false;
   std::uint32_t database = 0;
   bool operator==(const StoreNode&) const = default;
 };
@@ -346,8 +348,11 @@ struct Store {
   Millis timeout{50};                     // of one operation
   RedisMode redis_mode = RedisMode::single;
   std::string redis_master = "mymaster";  // what sentinels call it
-  std::vector<StoreNode> nodes;           // sentinels, with `sentinel`
-  std::optional<BackendTls> tls;          // of rediss:// nodes
+  /// With `sentinel`: how to log in where they lead; the sentinels' own is in `nodes`.
+  std::string redis_master_user, redis_master_password;
+  bool redis_master_login_is_shared = false;
+  std::vector<StoreNode> nodes;   // sentinels, with `sentinel`
+  std::optional<BackendTls> tls;  // of rediss:// nodes
   std::string prefix = "remora";
   bool shared() const noexcept { return kind != StoreKind::memory; }
   bool operator==(const Store&) const = default;

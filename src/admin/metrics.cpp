@@ -119,6 +119,34 @@ void add_listeners(Families& out, const Snapshot& snapshot) {
     if (l.config.proxy_protocol)
       out.add({{"listener", l.config.name}}, static_cast<double>(l.shared->strangers.load()));
   });
+  out.begin(
+      "remora_refused_total",
+      "What listeners turned away: connections, requests and new sessions beyond per_client, PROXY lines, "
+      "TLS handshakes, request heads. log.level debug says why.",
+      MetricType::Counter);
+  each([&](const ListenerView& l) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Refusal::count_); ++i) {
+      const auto what = static_cast<Refusal>(i);
+      out.add({{"listener", l.config.name}, {"what", std::string(to_string(what))}},
+              static_cast<double>(l.shared->refused.of(what)));
+    }
+  });
+}
+
+void add_routes(Families& out, const Snapshot& snapshot) {
+  out.begin("remora_route_requests_total",
+            "Requests of clients by route (host and path) and by the class of the answer's status.",
+            MetricType::Counter);
+  for (const RouteView& route : snapshot.router->routes()) {
+    if (!route.traffic) continue;
+    const TrafficSum sum(route.traffic->by_worker);
+    for (std::size_t i = 0; i < sum.answers.size(); ++i)
+      out.add({{"route", route.traffic->label}, {"code", classes[i]}}, static_cast<double>(sum.answers[i]));
+  }
+  out.begin("remora_route_request_seconds", "From the request's head to the end of its answer, by route.",
+            MetricType::Histogram);
+  for (const RouteView& route : snapshot.router->routes())
+    if (route.traffic) out.add({{"route", route.traffic->label}}, TrafficSum(route.traffic->by_worker));
 }
 
 void add_backends(Families& out, const Snapshot& snapshot) {
@@ -181,6 +209,7 @@ std::string metrics_text(AdminActions& actions) {
   out.begin("remora_ready", "1: takes new requests.", MetricType::Gauge);
   out.add({}, actions.ready() ? 1 : 0);
   add_listeners(out, snapshot);
+  add_routes(out, snapshot);
   add_backends(out, snapshot);
   out.begin("remora_session_requests_total",
             "Requests by why their session is where it is; none: no session (derived affinity, preflights).",

@@ -82,6 +82,18 @@ std::string etag_of(std::uint64_t version) {
   return "\"" + std::to_string(version) + "\"";
 }
 
+/// Whether a list of entity tags (RFC 9110 8.8.3) names this one, or is `*`. Of ours none is weak, so what is
+/// marked so matches only where a weak comparison will do.
+bool names_etag(std::string_view list, std::string_view etag, bool weak) {
+  bool named = false;
+  for_each_token(list, [&](std::string_view tag) {
+    if (weak && tag.starts_with("W/")) tag.remove_prefix(2);
+    named = tag == "*" || tag == etag;
+    return !named;
+  });
+  return named;
+}
+
 bool has_state(const std::optional<Record>& r, Clock::Wall now) {
   return r && !r->ended && r->state.is_there(now);
 }
@@ -147,6 +159,7 @@ Task<SessionApiAnswer> answer_session_api(SessionApiRequest in, SessionApiContex
       co_return refuse(400, "Remora-TTL is a number of seconds");
   }
   const bool deletes = in.method == "DELETE" || in.body.empty();
+  const Clock::Wall sent = SessionProof::sent_at(in.session);
   unsigned status = 0;
   std::uint64_t version = 0;
   SessionStore::Rule rule = [&](const std::optional<Record>& standing) -> std::optional<Record> {
@@ -160,28 +173,34 @@ Task<SessionApiAnswer> answer_session_api(SessionApiRequest in, SessionApiContex
     }
     next.binding.last_seen = now;
     const bool there = has_state(standing, now);
-    status =
-        next.ended || (standing && !may_write(next.binding, *owner)) ? 409U
-        : (in.if_none_match == "*" && there) ||
-                (!in.if_match.empty() && in.if_match != "*" && in.if_match != etag_of(next.state.version)) ||
-                (!in.if_match.empty() && !there)
-            ? 412U
-        : deletes && !there ? 404U
-        : there             ? 204U
-                            : 201U;
+    status = next.ended || (standing && !may_write(next.binding, *owner)) ? 409U
+             : !deletes && next.state.was_deleted_since(sent, now)        ? 409U
+             : (there && names_etag(in.if_none_match, etag_of(next.state.version), true)) ||
+                     (!in.if_match.empty() &&
+                      !(there && names_etag(in.if_match, etag_of(next.state.version), false)))
+                 ? 412U
+             : deletes && !there ? 404U
+             : there             ? 204U
+                                 : 201U;
     if (status >= 400) return std::nullopt;
     next.binding.backend = owner->backend;
     next.binding.epoch = *epoch;
     next.state.epoch = *epoch;
     version = ++next.state.version;
     next.state.expires = ttl ? now + std::chrono::seconds(*ttl) : Clock::Wall();
-    next.state.sealed = deletes ? std::string() : keeper.seal(in.body, key, *epoch, version, at.scratch);
+    if (deletes)
+      next.state.remove(now, sent);
+    else
+      next.state.sealed = keeper.seal(in.body, key, *epoch, version, at.scratch);
     return next;
   };
   const Result<SessionStore::Standing> said =
       co_await at.sessions.change(key, std::move(rule), rules, false, call);
   if (!said) co_return failed(said.error());
-  if (status == 409) co_return refuse(409, "the session belongs to another server by now, or is over");
+  if (status == 409)
+    co_return refuse(409,
+                     "the session belongs to another server by now, or is over, or its state was deleted "
+                     "after this request began");
   if (status == 412) co_return refuse(412, "another version is kept");
   if (status == 404) co_return refuse(404, "nothing is kept for this session");
   SessionApiAnswer out;

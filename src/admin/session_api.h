@@ -7,7 +7,8 @@
 //   DELETE    /v1/sessions/ID    takes it away; Remora-Session and If-Match likewise
 //
 // ID is the one in Remora-Session; `?pool=NAME` when several pools keep state. 403: the field's proof (mac)
-// is missing or false; 409: the session belongs to another server by now; 412: the version is another; 413;
+// is missing or false; 409: the session belongs to another server by now, or its state was deleted after the
+// request began that brought the field; 412: the version is another; 413;
 // 503 with Retry-After: the store is away; 507: it is full. The same record, seal and epochs as hand-off:
 // both can be used side by side. Threading: the session server's. Lifetime: borrows nothing beyond the call.
 #pragma once

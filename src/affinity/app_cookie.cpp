@@ -79,7 +79,7 @@ std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_vie
   if (out->route_separator.size() > 1) settings.bad("route_separator", "must be one character: \".\", say");
   Carry carry = Carry::store;
   settings.choice("carry", carry, {{"store", Carry::store}, {"token", Carry::token}});
-  out->reject_unknown = read_reject_unknown(settings);
+  out->rejects_unknown = out->reject_unknown = read_reject_unknown(settings);
   out->tells_apart = out->name;
   if (carry == Carry::token) {  // the companion's attributes; of the app's own cookie only the app decides
     out->own_cookie = out->name + "-r";

@@ -22,7 +22,7 @@ std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_vie
   if (out->name.empty()) settings.bad("", "needs `name:`, the header");
   out->learn = settings.flag("learn").value_or(false);
   if (out->learn) {
-    out->reject_unknown = read_reject_unknown(settings);
+    out->rejects_unknown = out->reject_unknown = read_reject_unknown(settings);
   } else {
     out->derived = read_carry(settings) == Carry::nothing;
     if (out->derived) out->bounded_load = read_bounded_load(settings);

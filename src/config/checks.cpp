@@ -38,6 +38,12 @@ bool is_loopback(const std::string& host) noexcept {
   return address && is_loopback(address->bytes, 128);
 }
 
+void refuse_keys(const Value& map, std::initializer_list<const char*> keys, std::string_view why) {
+  if (!map.is_map()) return;
+  for (const char* key : keys)
+    if (const YAML::Node node = map.node[key]) map.errors->add(node.Mark(), map.key + "." + key, why);
+}
+
 void cross_check(const Value& root, Config& config) {
   if (config.listeners.empty() && !root.node["listeners"])
     root.bad("`listeners` is missing: [0.0.0.0:8080], say");
@@ -134,6 +140,8 @@ std::vector<std::string> doubts(const Config& config) {
           "(proxy_protocol: {from: [10.0.0.0/8]}, or trusted_proxies)");
   }
   cookie_doubts(config, out);
+  key_doubts(config, out);
+  idle_keys(config, out);
   return out;
 }
 

@@ -153,4 +153,17 @@ void read_jwt(const Value& v, std::vector<Jwt>& out) {
   });
 }
 
+void key_doubts(const Config& config, std::vector<std::string>& out) {
+  for (const Jwt& j : config.jwt) {
+    const auto same = [&](const std::string& key) {
+      return !j.secret.empty() && (j.secret == key || base64_decode(j.secret).value_or("") == key);
+    };
+    if (std::any_of(config.keys.begin(), config.keys.end(), same))
+      out.push_back(
+          "jwt." + j.name +
+          ".keys.secret is also one of `keys`: whoever may sign tokens could forge sessions; give each "
+          "its own (`remora keygen`)");
+  }
+}
+
 }  // namespace remora::config

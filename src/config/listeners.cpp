@@ -29,12 +29,14 @@ void read_tls(const Value& v, std::optional<ListenerTls>& out) {
   }
   m.read_with("min_version", tls.min_version,
               [](const Value& x, int& o) { read_choice(x, o, {{"1.2", 12}, {"1.3", 13}}); });
-  if (const auto alpn = m.get("alpn"))
+  if (const auto alpn = m.get("alpn")) {
+    if (alpn->is_list() && alpn->node.size() == 0) alpn->bad("needs http/1.1: nothing else is spoken");
     for_each_item(*alpn, true, [](const Value& item) {
       const auto name = scalar(item);
       if (name && *name == "h2") item.errors->add(item.mark, "", "not supported yet: " + item.key + ": h2");
       if (name && *name != "h2" && *name != "http/1.1") item.bad(quoted(item) + " is none of http/1.1 | h2");
     });
+  }
   m.read("client_ca", tls.client_ca);
   m.read_with("client_auth", tls.client_auth, [](const Value& x, ClientAuth& o) {
     read_choice(
@@ -43,6 +45,10 @@ void read_tls(const Value& v, std::optional<ListenerTls>& out) {
   });
   if (tls.client_auth != ClientAuth::off && tls.client_ca.empty())
     v.bad("client_auth needs `client_ca: FILE`");
+  if (tls.client_auth == ClientAuth::off && !tls.client_ca.empty())
+    v.bad(
+        "client_ca does nothing while client_auth is off, and whoever comes is let in: say `client_auth: "
+        "required` (or optional)");
   if (!tls.client_ca.empty()) readable_file(v, tls.client_ca);
   m.read("tickets", tls.tickets);
   out = std::move(tls);

@@ -46,7 +46,10 @@ void read_log(const Value& v, Log& out) {
   if (access->node.IsScalar()) return format(*access, out.access_format);
   Map a(*access);
   a.read_with("format", out.access_format, format);
-  a.read("output", out.access_output);
+  if (const auto output = a.get("output")) {
+    read_value(*output, out.access_output);
+    if (out.access_format == AccessFormat::off) output->bad("does nothing with `format: off`");
+  }
 }
 
 /// A unix socket or loopback: nobody on another machine can ask.
@@ -71,6 +74,7 @@ void read_admin(const Value& v, Admin& out) {
     if (!x.is_null()) read_secret(x, o);
   });
   m.read("read_only", out.read_only);
+  if (!out.bind) refuse_keys(v, {"token", "read_only"}, "does nothing with `bind: off`");
   if (out.bind && !is_local(*out.bind) && out.token.empty())
     v.bad("bind is neither loopback nor a unix socket, so a token is required (admin.token: {file: F})");
 }

@@ -62,6 +62,8 @@ void read_backend(const Value& v, Backend& out) {
                   {{"ready", AdminWish::ready}, {"drain", AdminWish::drain}, {"maint", AdminWish::maint}});
     });
     if (out.weight > 10000) v.bad("weight must be 0 to 10000");
+    if (out.discovery && out.discovery->srv)
+      refuse_keys(v, {"weight"}, "does nothing here: SRV records bring their own");
   }
   if (out.id.empty()) out.id = out.discovery && out.discovery->srv ? out.address.host : out.address.text();
 }
@@ -122,12 +124,15 @@ void read_state(const Value& v, std::optional<State>& out) {
 /// Derived affinity has no token and no table: what needs one would be read and ignored.
 void check_session(const Value& v, const std::vector<Affinity>& kinds) {
   const auto derived = [](const Affinity& a) { return a.settings->derived; };
-  if (!v.is_map() || kinds.empty() || !std::all_of(kinds.begin(), kinds.end(), derived)) return;
-  for (const char* key : {"idle_timeout", "max_lifetime", "on_lost", "announce", "rebalance", "state"})
-    if (v.node[key])
-      v.errors->add(v.node[key].Mark(), v.key + "." + key,
-                    "cannot be kept: this affinity is derived from each request, with no token and no table "
-                    "(header and jwt_claim have one with `carry: store`)");
+  if (kinds.empty())
+    return refuse_keys(
+        v, {"idle_timeout", "max_lifetime", "on_lost", "on_full", "reject", "announce", "state", "rebalance"},
+        "does nothing without an `affinity`: this pool has no sessions");
+  if (!std::all_of(kinds.begin(), kinds.end(), derived)) return;
+  refuse_keys(
+      v, {"idle_timeout", "max_lifetime", "on_lost", "on_full", "reject", "announce", "rebalance", "state"},
+      "cannot be kept: this affinity is derived from each request, with no token and no table "
+      "(header and jwt_claim have one with `carry: store`)");
 }
 
 void read_session(const Value& v, Session& out) {
@@ -218,6 +223,8 @@ void read_probe(const Value& v, Probe& out) {
   m.read_with("expect", out, [](const Value& x, Probe& o) { read_expect(x, o); });
   if (const auto host = m.get("host"); host && !host->is_null()) read_value(*host, out.host);
   m.read_with("jitter", out.jitter, read_percent);
+  if (out.kind == ProbeKind::tcp)
+    refuse_keys(v, {"expect", "host"}, "is for HTTP: this probe only connects (give it a `path: /healthz`)");
   if (out.rise == 0 || out.fall == 0) v.bad("rise and fall must be at least 1");
   if (out.interval < Millis(10)) v.bad("interval must be at least 10ms");
 }
@@ -317,12 +324,12 @@ void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) 
     read_session(*session, out.session);
     check_session(*session, out.affinity);
     const auto in_urls = [](const Affinity& a) { return a.kind == "url_rewrite"; };
-    if (out.session.state && out.affinity.empty())
-      session->bad("state needs an affinity: without one there are no sessions to keep it with");
     if (out.session.state && std::any_of(out.affinity.begin(), out.affinity.end(), in_urls))
       session->bad("state is refused with url_rewrite: URLs are shared, and with them the state");
   }
   if (const auto health = m.get("health")) read_health(*health, out);
+  if (const auto failover = m.get("failover"); failover && out.affinity.empty())
+    refuse_keys(*failover, {"bound"}, "is for sessions, and without an `affinity` there are none");
   m.read_with("failover", out.failover, read_failover);
   m.read_with("timeouts", out.timeouts, read_pool_timeouts);
   m.read("idle_connections", out.idle_connections);

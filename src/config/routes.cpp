@@ -105,6 +105,13 @@ void read_route_headers(const Value& v, Route& out) {
   });
 }
 
+/// By whole segments.
+bool path_begins_with(std::string_view path, std::string_view prefix) {
+  while (prefix.ends_with('/')) prefix.remove_suffix(1);
+  return iequals(path.substr(0, prefix.size()), prefix) &&
+         (path.size() <= prefix.size() || path[prefix.size()] == '/');
+}
+
 void read_route(const Value& v, Route& out) {
   Map m(v);
   m.read_with("host", out.host, [](const Value& x, std::string& o) {
@@ -171,6 +178,15 @@ void read_route(const Value& v, Route& out) {
       if (out.verifier.empty()) auth->bad("needs `verifier:`, one of `jwt`");
     }
   }
+  if (out.redirect)
+    refuse_keys(v, {"affinity", "upgrades", "strip_prefix", "timeouts"},
+                "does nothing here: a redirect is answered without a backend");
+  if (out.redirect && !out.request_headers.empty())
+    refuse_keys(v, {"headers"}, "edits of a request that no backend gets; conditions are plain pairs");
+  const bool strips =
+      path_begins_with(out.path, out.strip_prefix) || path_begins_with(out.strip_prefix, out.path);
+  if (!out.strip_prefix.empty() && !strips)
+    refuse_keys(v, {"strip_prefix"}, "does nothing here: no path of this route begins with it");
   const int targets = (out.pool.empty() ? 0 : 1) + (out.split.empty() ? 0 : 1) + (out.redirect ? 1 : 0);
   if (targets != 1) v.bad("needs exactly one of pool, split and redirect");
 }

@@ -27,5 +27,11 @@ void cross_check(const Value& root, Config& config);
 bool is_loopback(const std::string& host) noexcept;
 /// Issued cookies that other hosts of the same domain can plant.
 void cookie_doubts(const Config& config, std::vector<std::string>& out);
+/// A secret that serves two purposes.
+void key_doubts(const Config& config, std::vector<std::string>& out);
+/// What was given and changes nothing, as only the whole file shows.
+void idle_keys(const Config& config, std::vector<std::string>& out);
+/// Refuses each of these keys that is there.
+void refuse_keys(const Value& map, std::initializer_list<const char*> keys, std::string_view why);
 
 }  // namespace remora::config

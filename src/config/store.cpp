@@ -70,6 +70,55 @@ void read_prefix(const Value& v, std::string& out) {
     v.bad("is 1 to 64 letters, digits, '-', '_', '.', ':' and braces");
 }
 
+struct Login {
+  std::string user, password;
+};
+
+void read_login(const Value& v, Map& m, Login& out) {
+  m.read("user", out.user);
+  m.read_with("password", out.password, read_secret);
+  if (!out.user.empty() && out.password.empty() && !v.node["password"])
+    v.bad("a user needs a password: {file: F}, say");
+}
+
+/// `user` and `password` are for the servers that keep the sessions, `sentinel: {user, password}` for those
+/// that know where they are. What stands in a node is the node's own. Who is given nothing is shown what the
+/// other side was given.
+void read_logins(const Value& v, Map& m, Store& out) {
+  Login data, sentinels;
+  read_login(v, m, data);
+  const bool two_sides = out.redis_mode == RedisMode::sentinel;
+  if (const auto own = m.get("sentinel")) {
+    Map s(*own);
+    read_login(*own, s, sentinels);
+    if (!two_sides) own->bad("is for `mode: sentinel`");
+  }
+  const auto with_own = std::find_if(out.nodes.begin(), out.nodes.end(),
+                                     [](const StoreNode& n) { return !n.password.empty(); });
+  if (two_sides) {
+    out.redis_master_login_is_shared = data.password.empty();
+    if (!data.password.empty()) {
+      out.redis_master_user = data.user;
+      out.redis_master_password = data.password;
+    } else if (with_own != out.nodes.end()) {
+      out.redis_master_user = with_own->user;
+      out.redis_master_password = with_own->password;
+    } else {
+      out.redis_master_user = sentinels.user;
+      out.redis_master_password = sentinels.password;
+    }
+  }
+  const bool shared = two_sides && sentinels.password.empty();
+  const Login& rest = two_sides && !shared ? sentinels : data;
+  for (StoreNode& node : out.nodes) {
+    if (!node.password.empty()) continue;
+    if (node.user.empty()) node.user = rest.user;
+    node.password = rest.password;
+    node.login_is_shared = shared;
+    if (!node.user.empty() && node.password.empty()) v.bad("a user needs a password: {file: F}, say");
+  }
+}
+
 void read_redis(const Value& v, Store& out) {
   Map m(v);
   m.read_with("mode", out.redis_mode, [](const Value& x, RedisMode& o) {
@@ -79,16 +128,13 @@ void read_redis(const Value& v, Store& out) {
   });
   m.read_with("nodes", out.nodes,
               [](const Value& x, std::vector<StoreNode>& o) { read_nodes(x, o, read_redis_node); });
-  m.read("master", out.redis_master);
-  m.read_with("prefix", out.prefix, read_prefix);
-  std::string user, password;
-  m.read("user", user);
-  m.read_with("password", password, read_secret);
-  for (StoreNode& node : out.nodes) {
-    if (node.user.empty()) node.user = user;
-    if (node.password.empty()) node.password = password;
-    if (!node.user.empty() && node.password.empty()) v.bad("a user needs a password: {file: F}, say");
+  const bool sentinel = out.redis_mode == RedisMode::sentinel;
+  if (const auto master = m.get("master")) {
+    read_value(*master, out.redis_master);
+    if (!sentinel) master->bad("is what sentinels call the master: it is for `mode: sentinel`");
   }
+  m.read_with("prefix", out.prefix, read_prefix);
+  read_logins(v, m, out);
   m.read_with("tls", out.tls, read_backend_tls);
   if (std::any_of(out.nodes.begin(), out.nodes.end(), [](const StoreNode& n) { return n.tls; })) {
     if (!out.tls) out.tls.emplace();

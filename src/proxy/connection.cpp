@@ -102,8 +102,7 @@ bool Connection::is_welcome(const config::Listener& settings) {
   if (!settings.proxy_protocol) return count_client(settings);
   if (may_send_proxy_line(settings, peer_)) return true;
   listener_.shared->strangers.fetch_add(1, std::memory_order_relaxed);
-  if (spdlog::should_log(spdlog::level::debug))
-    spdlog::debug("listener {}: refused {}, whose PROXY lines are not believed", settings.name, peer_.text());
+  refuse(Refusal::proxy_line, settings, "lines of this peer are not believed");
   return false;
 }
 
@@ -111,7 +110,12 @@ bool Connection::is_welcome(const config::Listener& settings) {
 bool Connection::count_client(const config::Listener& settings) {
   if (!settings.per_client.connections || contains(settings.trusted_proxies, peer_)) return true;
   counted_ = listener_.shared->limits.connected(peer_, idle_since_);
+  if (!counted_) refuse(Refusal::connections, settings, "it has as many as per_client.connections allows");
   return counted_;
+}
+
+void Connection::refuse(Refusal what, const config::Listener& settings, std::string_view why) const {
+  listener_.shared->refused.note(what, settings.name, peer_, why);
 }
 
 Connection::Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
@@ -281,7 +285,10 @@ Task<bool> Connection::greet() {
   const Clock::Steady deadline = worker_.clock.steady_now() + view_->config.timeouts.header;
   if (view_->config.proxy_protocol) {
     // A reload may have switched it on since the connection was accepted.
-    if (!may_send_proxy_line(view_->config, peer_)) co_return false;
+    if (!may_send_proxy_line(view_->config, peer_)) {
+      refuse(Refusal::proxy_line, view_->config, "lines of this peer are not believed");
+      co_return false;
+    }
     const bool told = co_await read_proxy_line();
     if (!told || !count_client(view_->config)) co_return false;  // as the line's address
   }
@@ -290,7 +297,14 @@ Task<bool> Connection::greet() {
     for (;;) {
       const Io io = stream_->handshake();
       if (io == Io::ready) break;
-      if (io == Io::failed || co_await wait(deadline)) co_return false;
+      const bool late = io != Io::failed && co_await wait(deadline);
+      if (io != Io::failed && !late) continue;
+      const std::string& error = stream_->tls_error();
+      refuse(Refusal::handshake, view_->config,
+             late            ? "it took too long (timeouts.header), or the client left"
+             : error.empty() ? std::string_view("the client left")
+                             : std::string_view(error));
+      co_return false;
     }
   }
   greeted_ = true;
@@ -304,7 +318,10 @@ Task<bool> Connection::read_proxy_line() {
   bool asked = counted_;
   for (;;) {
     const ProxyLine line = parse_proxy_line(stream_->unread());
-    if (line.status == ProxyLine::Status::bad) co_return false;
+    if (line.status == ProxyLine::Status::bad) {
+      refuse(Refusal::proxy_line, view_->config, "what comes first is no PROXY line");
+      co_return false;
+    }
     if (line.status == ProxyLine::Status::ok) {
       stream_->consume(line.size);
       if (std::exchange(counted_, false)) listener_.shared->limits.disconnected(peer_);
@@ -317,7 +334,10 @@ Task<bool> Connection::read_proxy_line() {
     if (io == Io::ready) continue;
     const Clock::Steady until = asked ? deadline : std::min(deadline, idle_since_ + proxy_line_grace);
     if (!co_await wait(until)) continue;
-    if (!stream_->is_open() || worker_.clock.steady_now() >= deadline) co_return false;
+    if (!stream_->is_open() || worker_.clock.steady_now() >= deadline) {
+      refuse(Refusal::proxy_line, view_->config, "none came in time (timeouts.header)");
+      co_return false;
+    }
     if (!counted_ && !count_client(view_->config)) co_return false;
     asked = true;
   }

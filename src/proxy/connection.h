@@ -52,6 +52,7 @@ class Connection final : private StreamWatcher, private Parked, private Deadline
   void stop(bool hard);
   bool is_welcome(const config::Listener& settings);
   bool count_client(const config::Listener& settings);
+  void refuse(Refusal what, const config::Listener& settings, std::string_view why) const;
   void activate();
   Task<void> serve();
   Task<Exchange::End> converse();

@@ -439,6 +439,13 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   add_configured(edits, out);
 }
 
+void edit_answer(const RouteView& route, OutHead& out) {
+  const config::HeaderEdits& edits = route.config.response_headers;
+  if (edits.empty()) return;
+  std::erase_if(out.fields, [&](const Field& f) { return configured_away(edits, f); });
+  add_configured(edits, out);
+}
+
 void edit_interim(const ResponseHead& head, OutHead& out) {
   out = OutHead{};
   out.status = head.status;

@@ -48,6 +48,9 @@ struct ResponseContext {
 /// The head that the client gets.
 void edit_response(const ResponseContext& in, OutHead& out);
 
+/// What the route changes in answers of our own.
+void edit_answer(const RouteView& route, OutHead& out);
+
 /// An interim response, stripped likewise.
 void edit_interim(const ResponseHead& head, OutHead& out);
 

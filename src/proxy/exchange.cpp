@@ -1,7 +1,7 @@
 // The road of a request. The parts of each phase are below it, and in exchange_*.cpp beside it:
 //
-//   head_came or await_head -> admit -> find_route -> authenticate -> (check_revocation) -> find_session ->
-//   (ask_store) -> accept_session
+//   head_came or await_head -> admit -> find_route -> authenticate -> (check_revocation) -> redirects ->
+//   find_session -> (ask_store) -> accept_session
 //     -> choose_backend -> (agree_on_move) -> take_place -> attempt -> (try_again)
 //     -> mark_session -> (keep_session) -> deliver_at_once or deliver -> finish
 //
@@ -29,6 +29,7 @@ Task<Exchange::End> Exchange::run() {
     begin_request();
     bool go_on = admit() && find_route() && authenticate();
     if (go_on && may_be_revoked_) go_on = co_await check_revocation();
+    if (go_on) go_on = !redirects();
     if (go_on) find_session();
     if (go_on && recognised_.stale) co_await ask_store();
     if (go_on) go_on = accept_session();
@@ -142,6 +143,7 @@ void Exchange::forget() {
   request_edits_.clear();
   response_edits_.clear();
   announcement_.clear();
+  announced_at_ = {};
   arena_.clear();
   retry_after_ = 0;
   if (std::exchange(answer_status_, std::uint16_t{0}) != 0) {
@@ -196,6 +198,7 @@ bool Exchange::admit() {
   if (!listener_->config.per_client.requests_per_second) return true;
   retry_after_ = listener_->shared->limits.request(arrival_.client, head_at_);
   if (retry_after_ == 0) return true;
+  refuse(Refusal::requests, "more a second than per_client.requests_per_second allows");
   answer_status_ = 429;
   return false;
 }
@@ -204,18 +207,13 @@ bool Exchange::find_route() {
   const Routed routed = choose_route(*snapshot_->shared, request_, arena_);
   if (routed.refused != nullptr) {
     fail(FailSide::self, Kind::ambiguous_target);
+    refuse(Refusal::head, routed.refused);
     requests_in_turn_ = requests_per_turn;  // finding that out costs as much as several requests
     return false;
   }
   route_ = routed.route;
   if (route_ == nullptr) {
     answer_status_ = 404;
-    return false;
-  }
-  if (const auto& redirect = route_->config.redirect) {
-    answer_status_ = redirect->status;
-    location_ = expand_redirect(redirect->to, arrival_.secure ? "https" : "http", request_.host,
-                                request_.target, request_.path, request_.query);
     return false;
   }
   if (request_.upgrade) request_.upgrade = passes_upgrade(request_.fields, route_->config);
@@ -247,6 +245,16 @@ bool Exchange::authenticate() {
       return false;
     }
   }
+  return true;
+}
+
+/// The route sends its clients elsewhere, those whom it lets in.
+bool Exchange::redirects() {
+  const auto& redirect = route_->config.redirect;
+  if (!redirect) return false;
+  answer_status_ = redirect->status;
+  location_ = expand_redirect(redirect->to, arrival_.secure ? "https" : "http", request_.host,
+                              request_.target, request_.path, request_.query);
   return true;
 }
 

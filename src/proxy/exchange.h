@@ -66,6 +66,8 @@ class Exchange final : private UrlScope {
   bool admit();
   bool find_route();
   bool authenticate();
+  bool redirects();
+  void refuse(Refusal what, std::string_view why) const;
   Task<bool> check_revocation();
   void find_session();
   bool accept_session();
@@ -257,6 +259,7 @@ class Exchange final : private UrlScope {
   bool bound_ = false;  // the session has a backend, and it is `member_`
   Served served_;
   bool agree_ = false;                      // the session moved: the store has not heard of it yet
+  Clock::Wall announced_at_{};              // when the backend was told whose session it is; zero: it was not
   std::string state_;                       // for the backend, in base64; empty: none
   std::string state_note_;                  // what Remora-Session says of it
   struct {                                  // what the response head waits for

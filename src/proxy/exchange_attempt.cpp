@@ -211,8 +211,10 @@ void Exchange::put_request() {
     announcement_.clear();
     append_announcement(served_.binding, served_.reason, announcement_);
     announcement_ += state_note_;
-    if (const PoolStore* const keeper = pool_store(); keeper != nullptr && keeper->proof() != nullptr)
-      keeper->proof()->append(served_.binding, announcement_);
+    const PoolStore* const keeper = pool_store();
+    if (keeper != nullptr && keeper->keeps_state()) announced_at_ = wall_now();
+    if (keeper != nullptr && keeper->proof() != nullptr)
+      keeper->proof()->append(served_.binding, announced_at_, announcement_);
   }
   const RequestContext context{request_,
                                arrival_,

@@ -33,6 +33,7 @@ Task<Exchange::End> Exchange::await_head() {
       const SideFailure& f = client_.failure();
       if (f.code == 0) co_return End::close;  // closed between requests, or in the middle of a head
       fail_from_client();
+      refuse(Refusal::head, f.why);
       started_ = head_at_ = now();
       co_return co_await answer();
     }
@@ -46,6 +47,7 @@ Task<Exchange::End> Exchange::await_head() {
     if (!began && now() >= idle_deadline) co_return End::close;
     if (!began) co_return End::park;
     fail(FailSide::client, Kind::client_timeout);
+    refuse(Refusal::head, "it took too long (timeouts.header)");
     started_ = head_at_ = now();
     co_return co_await answer();
   }
@@ -359,6 +361,7 @@ void Exchange::put_answer() {
     out.fields.push_back({"Retry-After", arena_.join(number), Known::retry_after});
   }
   out.raw_fields = response_edits_.lines;
+  if (route_ != nullptr) edit_answer(*route_, out);
   out.framing = {Framing::Kind::length, made.body.size()};
   answer_run_ = head_only ? asio::const_buffer() : asio::const_buffer(made.body.data(), made.body.size());
   client_.put_head(out);
@@ -414,7 +417,14 @@ std::uint16_t Exchange::final_status() const noexcept {
 }
 
 void Exchange::count_exchange() {
-  listener_->shared->traffic[worker_.index].count(final_status(), now() - started_);
+  const auto took = now() - started_;
+  listener_->shared->traffic[worker_.index].count(final_status(), took);
+  if (route_ != nullptr && route_->traffic)
+    route_->traffic->by_worker[worker_.index].count(final_status(), took);
+}
+
+void Exchange::refuse(Refusal what, std::string_view why) const {
+  listener_->shared->refused.note(what, listener_->config.name, arrival_.client, why);
 }
 
 void Exchange::log_exchange() {

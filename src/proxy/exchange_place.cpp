@@ -117,8 +117,10 @@ const Member* Exchange::place_of_first_requests() const noexcept {
 bool Exchange::may_begin_session() {
   if (served_.begun || !listener_->config.per_client.new_sessions_per_second) return true;
   retry_after_ = listener_->shared->limits.new_session(arrival_.client, head_at_);
-  if (retry_after_ != 0) answer_status_ = 429;
-  return retry_after_ == 0;
+  if (retry_after_ == 0) return true;
+  refuse(Refusal::new_sessions, "more a second than per_client.new_sessions_per_second allows");
+  answer_status_ = 429;
+  return false;
 }
 
 void Exchange::begin_session(const SessionId& id, Reason reason) {

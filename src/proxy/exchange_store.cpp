@@ -248,7 +248,9 @@ void Exchange::tell_later(const Record& wanted, bool only_if_there) {
     only_if_there = true;
   }
   job.key = keeper->name(wanted.binding.id, worker_.scratch);
-  job.only_if_there = only_if_there || !keeper->keeps_bindings();
+  // Nobody begins with an end, but what comes late must find it.
+  const bool mark = wanted.ended && keeper->keeps_state();
+  job.only_if_there = !mark && (only_if_there || !keeper->keeps_bindings());
   worker_.writer->later(std::move(job));
 }
 
@@ -279,6 +281,8 @@ void Exchange::hear_state(const SessionFields& said, bool may_wait) {
   StoreWriter::Save save;
   save.bytes = plain->size();
   save.seen = said.state_version;
+  save.times = {announced_at_, wall_now()};
+  save.deletes = plain->empty();
   save.seal = [keeper = snapshot_->shared->pool_stores[pool_index_], &scratch = worker_.scratch,
                key = job.key, plain = std::move(*plain)](std::uint32_t epoch, std::uint64_t version) {
     return plain.empty() ? plain : keeper->seal(plain, key, epoch, version, scratch);
@@ -334,22 +338,23 @@ Task<void> Exchange::carry_state(SessionId former) {
   const SessionKey from = keeper.name(former, worker_.scratch), to = own_record();
   const StoreCall reading = store_call(worker_.store_timeout);
   const Result<std::optional<Record>> old = co_await worker_.sessions->find(from, reading);
-  if (!old || !*old || (*old)->state.version == 0) co_return;
-  const KeptState& kept = (*old)->state;
-  const auto plain = keeper.open(kept, from, worker_.scratch);
-  if (!plain) co_return;
   Record fresh = record();
-  fresh.state.epoch = fresh.binding.epoch;
-  fresh.state.version = kept.version;
-  if (!plain->empty())
-    fresh.state.sealed = keeper.seal(*plain, to, fresh.state.epoch, kept.version, worker_.scratch);
-  SessionStore::Rule rule = [fresh](const std::optional<Record>& now) { return bind_rule(now, fresh); };
-  const StoreCall writing = store_call(worker_.store_timeout);
-  const Result<SessionStore::Standing> said =
-      co_await worker_.sessions->change(to, std::move(rule), rules, true, writing);
-  worker_.memory->store.count(outcome_of(said));
-  if (!said) worker_.memory->store.count(StateEvent::unsaved);
-  StoreWriter::Job job;
+  if (old && *old && (*old)->state.version != 0) {
+    const KeptState& kept = (*old)->state;
+    const auto plain = keeper.open(kept, from, worker_.scratch);
+    if (!plain) co_return;
+    fresh.state.epoch = fresh.binding.epoch;
+    fresh.state.version = kept.version;
+    if (!plain->empty())
+      fresh.state.sealed = keeper.seal(*plain, to, fresh.state.epoch, kept.version, worker_.scratch);
+    SessionStore::Rule rule = [fresh](const std::optional<Record>& now) { return bind_rule(now, fresh); };
+    const StoreCall writing = store_call(worker_.store_timeout);
+    const Result<SessionStore::Standing> said =
+        co_await worker_.sessions->change(to, std::move(rule), rules, true, writing);
+    worker_.memory->store.count(outcome_of(said));
+    if (!said) worker_.memory->store.count(StateEvent::unsaved);
+  }
+  StoreWriter::Job job;  // also when nothing was kept: a late answer under the former id finds its end
   job.key = from;
   job.record = fresh;
   job.record.binding.id = former;

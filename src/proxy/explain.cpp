@@ -34,7 +34,7 @@ class Walk {
   Explanation run(const ExplainRequest& in) {
     if (!parse(in)) return std::move(out_);
     const RouteView* route = find_route();
-    if (route == nullptr || !authenticate(*route)) return std::move(out_);
+    if (route == nullptr || !authenticate(*route) || redirects(*route)) return std::move(out_);
     std::size_t index = route->targets.front().pool;
     Recognised found = recognise_in(*snapshot_.pools[index], *route);
     for (const auto& target : route->targets) {
@@ -108,10 +108,14 @@ class Walk {
         .append(", path ")
         .append(route->config.path);
     say(std::move(line));
-    if (!route->config.redirect) return route;
-    out_.status = route->config.redirect->status;
-    say("redirect to " + route->config.redirect->to);
-    return nullptr;
+    return route;
+  }
+
+  bool redirects(const RouteView& route) {
+    if (!route.config.redirect) return false;
+    out_.status = route.config.redirect->status;
+    say("redirect to " + route.config.redirect->to);
+    return true;
   }
 
   bool authenticate(const RouteView& route) {

@@ -79,6 +79,24 @@ void Router::set_verifiers(const std::vector<config::Jwt>& verifiers,
   }
 }
 
+std::vector<std::string> route_labels(const std::vector<config::Route>& routes) {
+  std::vector<std::string> out;
+  for (const config::Route& route : routes) {
+    std::string label = (route.host.empty() ? "*" : route.host) + route.path;
+    for (const std::string& method : route.methods)
+      label.append(&method == &route.methods.front() ? " " : ",").append(method);
+    const std::string plain = label;
+    for (int n = 2; std::find(out.begin(), out.end(), label) != out.end(); ++n)
+      label = plain + " #" + std::to_string(n);
+    out.push_back(std::move(label));
+  }
+  return out;
+}
+
+void Router::set_traffic(const std::vector<std::shared_ptr<RouteTraffic>>& by_index) {
+  for (RouteView& route : routes_) route.traffic = by_index[route.index];
+}
+
 const RouteView* Router::match(std::string_view host, std::string_view path, std::string_view method,
                                std::span<const Field> fields) const noexcept {
   return match(host, path, method, fields, path_covers);

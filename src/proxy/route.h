@@ -4,6 +4,7 @@
 // route with more conditions (methods, headers); then the file's order.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,8 +13,19 @@
 
 #include "remora/config.h"
 #include "remora/http_view.h"
+#include "remora/traffic_counts.h"
 
 namespace remora {
+
+/// What a route was asked for; outlives reloads that keep the route.
+struct RouteTraffic {
+  RouteTraffic(std::string l, std::size_t workers) : label(std::move(l)), by_worker(workers) {}
+  const std::string label;
+  std::vector<TrafficCounts> by_worker;
+};
+
+/// What metrics call each route: host and path, then methods, then a number where that is not enough.
+std::vector<std::string> route_labels(const std::vector<config::Route>& routes);
 
 struct RouteView {
   config::Route config;
@@ -25,8 +37,9 @@ struct RouteView {
   std::vector<Target> targets;  // one, or those of `split`; empty: a redirect
   std::uint64_t weight_sum = 0;
   static constexpr std::size_t no_verifier = ~std::size_t{0};
-  std::size_t auth = no_verifier;      // of JWTs, into the snapshot's verifiers
-  std::vector<std::size_t> verifiers;  // that one and those of its pools' affinity
+  std::size_t auth = no_verifier;         // of JWTs, into the snapshot's verifiers
+  std::vector<std::size_t> verifiers;     // that one and those of its pools' affinity
+  std::shared_ptr<RouteTraffic> traffic;  // null: nobody counts
 };
 
 class Router {
@@ -36,6 +49,9 @@ class Router {
   /// `of_pools`: the verifiers that each pool's affinity asks, by index into the snapshot's.
   void set_verifiers(const std::vector<config::Jwt>& verifiers,
                      const std::vector<std::vector<std::size_t>>& of_pools);
+  /// By the routes' order in the file.
+  void set_traffic(const std::vector<std::shared_ptr<RouteTraffic>>& by_index);
+  const std::vector<RouteView>& routes() const noexcept { return routes_; }
   /// nullptr: no route.
   const RouteView* match(std::string_view host, std::string_view path, std::string_view method,
                          std::span<const Field> fields) const noexcept;

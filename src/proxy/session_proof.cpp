@@ -15,7 +15,7 @@ namespace remora {
 namespace {
 
 constexpr std::size_t block_bytes = 64, mac_bytes = 16, proof_bytes = 8 + mac_bytes;
-constexpr std::string_view before = ";mac=\"";
+constexpr std::string_view before = ";mac=\"", at_parameter = ";at=";
 
 using Proof = std::array<std::uint8_t, proof_bytes>;
 
@@ -79,11 +79,26 @@ SessionProof::SessionProof(const KeyRing& keys, std::string_view pool) {
   }
 }
 
-void SessionProof::append(const Binding& b, std::string& out) const {
+void SessionProof::append(const Binding& b, Clock::Wall sent, std::string& out) const {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(sent.time_since_epoch()).count();
+  if (ms > 0) {
+    out += at_parameter;
+    append_decimal(out, static_cast<std::uint64_t>(ms));
+  }
   const Proof proof = proof_of(keys_.front(), b.id, b.epoch, b.backend);
   out += before;
   base64url_append(out, proof.data(), proof.size());
   out += '"';
+}
+
+Clock::Wall SessionProof::sent_at(std::string_view field) noexcept {
+  constexpr std::uint64_t latest_ms = 7'000'000'000'000;  // the clock's nanoseconds would overflow
+  const std::size_t at = field.find(at_parameter);
+  if (at == std::string_view::npos) return {};
+  field.remove_prefix(at + at_parameter.size());
+  const auto ms = parse_decimal(field.substr(0, field.find(';')));
+  if (!ms || *ms > latest_ms) return {};
+  return Clock::Wall(std::chrono::milliseconds(static_cast<std::int64_t>(*ms)));
 }
 
 std::optional<SessionProof::Owner> SessionProof::check(std::string_view field, const SessionId& id,

@@ -40,10 +40,13 @@ class SessionProof {
   };
   /// REQUIRES: at least one key.
   SessionProof(const KeyRing& keys, std::string_view pool);
-  /// Appends ;mac="..." to the announcement of this binding.
-  void append(const Binding& binding, std::string& out) const;
+  /// Appends ;at=MS;mac="..." to the announcement of this binding. `sent`: when the backend is told, by which
+  /// the session API knows a write that was begun before a deletion.
+  void append(const Binding& binding, Clock::Wall sent, std::string& out) const;
   /// Who the field says is the owner; nothing: its proof is missing or false.
   std::optional<Owner> check(std::string_view field, const SessionId& id, std::uint32_t epoch) const;
+  /// When the request came that brought the field; zero: it does not say.
+  static Clock::Wall sent_at(std::string_view field) noexcept;
 
  private:
   std::vector<KeyedHash> keys_;

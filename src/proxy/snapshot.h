@@ -14,6 +14,7 @@
 #include "pool/pool_view.h"
 #include "proxy/limits.h"
 #include "proxy/pool_store.h"
+#include "proxy/refusals.h"
 #include "proxy/route.h"
 #include "remora/affinity_kind.h"
 #include "remora/load_balancer.h"
@@ -27,6 +28,7 @@ struct ListenerShared {
   explicit ListenerShared(std::size_t workers) : traffic(workers) {}
   std::atomic<std::uint32_t> open{0};       // connections
   std::atomic<std::uint64_t> strangers{0};  // refused: their PROXY line would not have been believed
+  RefusalCounts refused;
   ClientLimits limits;
   std::atomic<bool> retired{false};    // left the configuration: its connections end with their next answer
   std::vector<TrafficCounts> traffic;  // answers to clients and their whole time; by worker

@@ -127,6 +127,13 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
       for (std::size_t v = 0; v < config.jwt.size(); ++v)
         if (config.jwt[v].name == a.settings->verifier) of_pools[p].push_back(v);
   router->set_verifiers(config.jwt, of_pools);
+  std::vector<std::shared_ptr<RouteTraffic>> traffic;
+  for (const std::string& label : route_labels(config.routes)) {
+    auto& counts = route_traffic_[label];
+    if (!counts) counts = std::make_shared<RouteTraffic>(label, workers_);
+    traffic.push_back(counts);
+  }
+  router->set_traffic(traffic);
   snapshot->router = router;
   if (last_) snapshot->listeners = last_->listeners;  // those that have gone finish with what they had
   std::map<std::string, unsigned> seen;
@@ -199,6 +206,7 @@ void SnapshotBuilder::commit(std::shared_ptr<const Snapshot> built) {
   }
   snapshot->generation = ++generation_;
   last_ = std::move(snapshot);
+  std::erase_if(route_traffic_, [&](const auto& entry) { return entry.second.use_count() == 1; });
   std::erase_if(backends_, [&](const auto& entry) { return entry.second.use_count() == 1; });
   std::erase_if(returned_, [&](const auto& entry) {
     return std::none_of(backends_.begin(), backends_.end(),

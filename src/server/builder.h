@@ -72,6 +72,7 @@ class SnapshotBuilder {
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Backend>> backends_;  // by pool and id
   std::map<std::string, std::shared_ptr<PoolCounters>> counters_;
   std::map<std::string, std::shared_ptr<std::vector<JwtCounts>>> jwt_counts_;
+  std::map<std::string, std::shared_ptr<RouteTraffic>> route_traffic_;
   std::uint64_t keys_id_ = 0;
   std::map<std::string, std::string> concerns_;  // about the keys of each verifier, as last logged
   std::map<std::string, std::shared_ptr<const JwtKeySet>> fetched_keys_;  // by URL

@@ -166,7 +166,15 @@ void Server::heard_of_store(bool available, const std::string& trouble) {
   const StoreState now = !available        ? StoreState::away
                          : trouble.empty() ? StoreState::fine
                                            : StoreState::partly;
-  if (std::exchange(store_state_, now) == now) return;
+  // Why it is away may show only after it was found to be (who refuses what, say): told too, ever more
+  // seldom.
+  constexpr std::chrono::seconds at_first{1}, longest{60};
+  const Clock::Steady at = clock_.steady_now();
+  const bool same = std::exchange(store_state_, now) == now;
+  if (same && (trouble.empty() || trouble == store_trouble_ || at < store_silent_until_)) return;
+  store_patience_ = same ? std::min(store_patience_ * 2, longest) : at_first;
+  store_trouble_ = trouble;
+  store_silent_until_ = at + store_patience_;
   if (now == StoreState::away)
     spdlog::warn("the store cannot be reached; sessions go on without it, and it is told when it is back: {}",
                  trouble);

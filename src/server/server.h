@@ -171,6 +171,9 @@ class Server final : private AdminActions {
   bool closing_ = false;
   bool stumbled_ = false;  // an event of the loop was dropped
   enum class StoreState : std::uint8_t { fine, partly, away } store_state_ = StoreState::fine;
+  std::string store_trouble_;  // as last told
+  std::chrono::seconds store_patience_{1};
+  Clock::Steady store_silent_until_{};
   std::uint64_t evictions_told_ = 0, unknown_keys_told_ = 0;
   Clock::Steady swept_at_{}, told_at_{};
   Clock::Wall deadlines_seen_ = clock_.wall_now();

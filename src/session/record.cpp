@@ -31,6 +31,24 @@ Clock::Wall wall(std::uint64_t ms, bool& sound) noexcept {
 }
 }  // namespace
 
+void KeptState::remove(Clock::Wall now, Clock::Wall sent) noexcept {
+  using std::chrono::milliseconds;
+  sealed.clear();
+  expires = std::chrono::floor<milliseconds>(now);
+  const auto took =
+      sent == Clock::Wall() || sent > expires
+          ? milliseconds(0)
+          : std::chrono::duration_cast<milliseconds>(expires - std::chrono::floor<milliseconds>(sent));
+  epoch = static_cast<std::uint32_t>(std::min<std::int64_t>(took.count(), 0xffffffffLL));
+}
+
+bool KeptState::was_deleted_since(Clock::Wall sent, Clock::Wall now) const noexcept {
+  using std::chrono::milliseconds;
+  if (version == 0 || !sealed.empty() || expires == Clock::Wall() || sent == Clock::Wall()) return false;
+  const auto began = std::chrono::floor<milliseconds>(sent);
+  return expires <= now && began < expires && began != expires - milliseconds(epoch);
+}
+
 std::string encode(const Record& r) {
   const bool state = r.state.version != 0;
   std::string out(1, format);
@@ -136,13 +154,14 @@ std::optional<Record> end_rule(const std::optional<Record>& standing, const Reco
 }
 
 std::optional<Record> save_rule(const std::optional<Record>& standing, const Record& writer,
-                                std::uint64_t seen, const Seal& seal, Saved& outcome) {
+                                std::uint64_t seen, const Seal& seal, Saved& outcome, SaveTimes times) {
   outcome = Saved::outdated;
   Record next = standing ? *standing : writer;
   const Binding& now = next.binding;
   const Binding& mine = writer.binding;
   if (next.ended || !(now.id == mine.id) || now.epoch > mine.epoch ||
-      (now.epoch == mine.epoch && now.backend != 0 && now.backend != mine.backend))
+      (now.epoch == mine.epoch && now.backend != 0 && now.backend != mine.backend) ||
+      next.state.was_deleted_since(times.sent, times.said))
     return std::nullopt;
   if (seen != 0 && seen != next.state.version) {
     outcome = Saved::conflict;
@@ -157,6 +176,7 @@ std::optional<Record> save_rule(const std::optional<Record>& standing, const Rec
   next.state.epoch = mine.epoch;
   ++next.state.version;
   next.state.sealed = seal(mine.epoch, next.state.version);
+  if (next.state.sealed.empty() && times.said != Clock::Wall()) next.state.remove(times.said, times.sent);
   outcome = Saved::saved;
   return next;
 }

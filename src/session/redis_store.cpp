@@ -8,6 +8,7 @@
 #include <boost/asio/detached.hpp>
 #include <cstring>
 
+#include "session/redis_error.h"
 #include "util/text.h"
 
 namespace remora {
@@ -59,7 +60,8 @@ std::string resp(std::initializer_list<std::string_view> parts) {
 /// AUTH, SELECT, then a question whose answer shows who is there.
 StoreConnection::Greeting greeting(const config::StoreNode& node, bool master, bool sentinel) {
   StoreConnection::Greeting g;
-  if (!node.password.empty()) {
+  const bool login = !node.password.empty();
+  if (login) {
     g.text += node.user.empty() ? resp({"AUTH", node.password}) : resp({"AUTH", node.user, node.password});
     ++g.replies;
   }
@@ -69,24 +71,18 @@ StoreConnection::Greeting greeting(const config::StoreNode& node, bool master, b
   }
   g.text += master ? resp({"ROLE"}) : resp({"PING"});
   ++g.replies;
-  g.check = [master, sentinel](std::span<const Reply> replies) -> std::string {
-    const std::size_t first = sentinel ? replies.size() - 1 : 0;  // sentinels often have no password
-    for (std::size_t i = first; i < replies.size(); ++i)
-      if (replies[i].is(Reply::Kind::error)) return replies[i].text;
+  const bool lenient = login && (sentinel || node.login_is_shared);
+  g.check = [master, lenient](std::span<const Reply> replies) -> std::string {
     const Reply& last = replies.back();
+    // Who was shown the other side's login, and needs none, answers all the same; sentinels often have
+    // neither users nor a password.
+    const bool forgiven = lenient && !last.is(Reply::Kind::error);
+    for (const Reply& r : replies.subspan(forgiven ? 1 : 0))
+      if (r.is(Reply::Kind::error)) return r.text;
     if (master && (last.list.empty() || last.list.front().text != "master")) return "it is no master";
     return {};
   };
   return g;
-}
-
-std::optional<config::Address> parse_host_port(std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  const auto port = parse_decimal(text.substr(colon + 1));
-  if (!port || *port == 0 || *port > 65535) return std::nullopt;
-  return config::Address{config::Address::Kind::tcp, std::string(text.substr(0, colon)),
-                         static_cast<std::uint16_t>(*port)};
 }
 
 }  // namespace
@@ -146,9 +142,14 @@ RedisStore::Connection RedisStore::connection(const config::Address& address, bo
     config::StoreNode node = settings_.nodes.front();  // its password, its TLS
     for (const config::StoreNode& configured : settings_.nodes)
       if (configured.address == address) node = configured;
+    const bool master = settings_.redis_mode == config::RedisMode::sentinel && !sentinel;
+    if (master && !(node.address == address)) {  // else it is listed itself, with what it wants
+      node.user = settings_.redis_master_user;
+      node.password = settings_.redis_master_password;
+      node.login_is_shared = settings_.redis_master_login_is_shared;
+    }
     node.address = address;
     if (sentinel) node.database = 0;
-    const bool master = settings_.redis_mode == config::RedisMode::sentinel && !sentinel;
     known =
         std::make_shared<StoreConnection>(around_, node, greeting(node, master, sentinel), make_resp_reader);
     known->start();
@@ -170,13 +171,15 @@ bool RedisStore::available() const noexcept {
 
 std::string RedisStore::trouble() const {
   std::string all;
-  const auto add = [&](const auto& connections) {
+  const bool two_sides = settings_.redis_mode == config::RedisMode::sentinel;
+  const auto add = [&](const char* side, const auto& connections) {
     for (const auto& [address, connection] : connections)
       if (!connection->up() && !connection->trouble().empty())
-        all += (all.empty() ? "" : "; ") + address + ": " + connection->trouble();
+        all += (all.empty() ? "" : "; ") + std::string(two_sides ? side : "") + address + ": " +
+               connection->trouble();
   };
-  add(sentinels_);
-  add(connections_);
+  add("sentinel ", sentinels_);
+  add("master ", connections_);
   if (all.empty() && !available()) all = "no server that could be asked was found yet";
   return all;
 }
@@ -198,29 +201,32 @@ Task<Result<Reply>> RedisStore::call(std::string key, std::string command, Store
       co_return reply.error();
     }
     if (!reply->is(Reply::Kind::error)) co_return std::move(*reply);
-    const std::string_view error = reply->text;
-    const bool moved = error.starts_with("MOVED ");
-    asking = error.starts_with("ASK ");
-    if (moved || asking) {
-      const auto address = parse_host_port(error.substr(error.rfind(' ') + 1));
-      if (!address) co_return error_code(StoreErrc::refused);
-      config::Address at = *address;
-      if (at.host.empty()) at.host = to->node().address.host;
-      to = connection(at);
-      if (moved) look_again();
-      continue;
+    const RedisError error = read_redis_error(reply->text);
+    asking = error.kind == RedisError::Kind::ask;
+    switch (error.kind) {
+      case RedisError::Kind::no_script:
+        co_return std::move(*reply);
+      case RedisError::Kind::full:
+        co_return error_code(StoreErrc::full);
+      case RedisError::Kind::refused:
+        co_return error_code(StoreErrc::refused);
+      case RedisError::Kind::wrong_one:
+        to->reset(std::string(error.text));
+        [[fallthrough]];
+      case RedisError::Kind::not_now:
+        look_again();
+        co_return error_code(StoreErrc::unavailable);
+      case RedisError::Kind::moved:
+        look_again();
+        break;
+      case RedisError::Kind::ask:
+        break;
     }
-    if (error.starts_with("NOSCRIPT")) co_return std::move(*reply);
-    if (error.starts_with("READONLY") || error.starts_with("MASTERDOWN") || error.starts_with("UNBLOCKED")) {
-      to->reset(std::string(error));  // it was demoted
-      look_again();
-      co_return error_code(StoreErrc::unavailable);
-    }
-    if (error.starts_with("LOADING") || error.starts_with("CLUSTERDOWN") || error.starts_with("TRYAGAIN")) {
-      look_again();
-      co_return error_code(StoreErrc::unavailable);
-    }
-    co_return error_code(error.starts_with("OOM") ? StoreErrc::full : StoreErrc::refused);
+    const auto place = redis_place(error.text);
+    if (!place) break;
+    config::Address at{config::Address::Kind::tcp, place->host, place->port};
+    if (at.host.empty()) at.host = to->node().address.host;
+    to = connection(at);
   }
   look_again();
   co_return error_code(StoreErrc::unavailable);

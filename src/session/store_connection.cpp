@@ -126,7 +126,9 @@ Task<void> StoreConnection::run(std::shared_ptr<StoreConnection> self) {
   auto pause = first_pause;
   while (!self->stopping_) {
     std::string why = co_await self->serve();
-    const bool served = self->state_ == State::up;
+    // One that was left at once, because of what it answered, is not asked again and again.
+    const bool served = self->state_ == State::up &&
+                        self->around_->clock.steady_now() - self->up_since_ >= std::chrono::seconds(1);
     self->state_ = State::down;
     self->trouble_ = std::move(why);
     self->broken_ = false;
@@ -178,6 +180,7 @@ Task<std::string> StoreConnection::serve() {
   if (!trouble.empty()) co_return trouble;
   wake_.no_deadline();
   state_ = State::up;
+  up_since_ = around_->clock.steady_now();
   trouble_.clear();
   late_ = 0;
   for (;;) {

@@ -91,6 +91,7 @@ class StoreConnection final : public std::enable_shared_from_this<StoreConnectio
   std::unique_ptr<ReplyReader> (*const make_reader_)();
   Wake wake_;
   State state_ = State::hopeful;
+  Clock::Steady up_since_{};
   std::string trouble_;
   std::string out_;
   std::size_t sent_ = 0;

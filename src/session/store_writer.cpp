@@ -51,7 +51,8 @@ std::optional<Record> apply(const StoreWriter::Job& job, const std::optional<Rec
   std::optional<Record> next;
   if (standing || !job.only_if_there || job.save) next = refresh_rule(standing, job.record);
   if (!job.save) return next;
-  auto with_state = save_rule(next ? next : standing, job.record, job.save->seen, job.save->seal, saved);
+  auto with_state =
+      save_rule(next ? next : standing, job.record, job.save->seen, job.save->seal, saved, job.save->times);
   return with_state ? with_state : next;
 }
 

@@ -11,9 +11,12 @@ std::size_t size_of(const StoreJob& job) {
 }
 
 /// What two words about one session amount to: a state to be kept, and an end, are not lost under a later
-/// one.
+/// one; nor is a deletion under the answer to a request that was older.
 StoreJob merged(StoreJob older, StoreJob newer) {
-  if (!newer.save && !newer.record.ended) newer.save = older.save;
+  const bool outran = older.save && newer.save && older.save->deletes &&
+                      newer.save->times.sent != Clock::Wall() &&
+                      newer.save->times.sent < older.save->times.said;
+  if ((!newer.save && !newer.record.ended) || outran) newer.save = older.save;
   if (older.record.ended && older.record.binding.id == newer.record.binding.id) newer.record.ended = true;
   newer.only_if_there = newer.only_if_there && older.only_if_there;
   newer.late = newer.late || older.late;

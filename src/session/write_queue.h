@@ -23,6 +23,8 @@ struct StoreJob {
     Seal seal;
     std::size_t bytes = 0;  // what it holds on to
     std::uint64_t seen = 0;
+    SaveTimes times{};
+    bool deletes = false;
   };
   SessionKey key;
   Record record;  // `ended`: the session is over; `replaced`: it goes on under another name

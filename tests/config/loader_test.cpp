@@ -217,22 +217,22 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {pool("affinity: ip_hash, session: {on_lost: reject}, " + backends), "cannot be kept"},
            {pool("affinity: {kind: header, name: x}, session: {idle_timeout: 1m}, " + backends),
             "cannot be kept"},
-           {pool("session: {rebalance: {min_idle: 1m}}, " + backends), "without_state: on"},
-           {pool("session: {rebalance: {threshold: 1, without_state: on}}, " + backends), "above 1"},
+           {pool("affinity: cookie, session: {rebalance: {min_idle: 1m}}, " + backends), "without_state: on"},
+           {pool("affinity: cookie, session: {rebalance: {threshold: 1, without_state: on}}, " + backends), "above 1"},
            {pool("affinity: {name: x}, " + backends), "needs `kind:`"},
            {pool("affinity: {kind: cookie, same_site: none, secure: off}, " + backends),
             "same_site: none needs Secure"},
            {pool("affinity: {kind: cookie, name: __Host-x, path: /a}, " + backends),
             "needs path / and no domain"},
            {pool("affinity: {kind: ip_hash, bounded_load: no}, " + backends), "is no number above 0"},
-           {pool("session: {state: on}, " + backends), "state needs an affinity"},
+           {pool("session: {state: on}, " + backends), "does nothing without an `affinity`"},
            {pool("affinity: url_rewrite, session: {state: on}, " + backends), "refused with url_rewrite"},
            {pool("affinity: ip_hash, session: {state: on}, " + backends), "session.state: cannot be kept"},
            {pool("affinity: cookie, session: {state: {max_bytes: 33KiB}}, " + backends), "1B to 32KiB"},
            {pool("affinity: cookie, session: {state: {replay: always}}, " + backends), "none of on_move"},
            {pool("affinity: cookie, session: {state: on, announce: false}, " + backends),
             "state needs `announce`"},
-           {pool("session: {idle_timeout: 2h, max_lifetime: 1h}, " + backends), "idle_timeout is longer"},
+           {pool("affinity: cookie, session: {idle_timeout: 2h, max_lifetime: 1h}, " + backends), "idle_timeout is longer"},
            {pool("health: {eject: {for: 0s}}, " + backends), "must be more than zero"},
            {pool("health: {eject: {consecutive_failures: 0}}, " + backends), "`eject: off` turns it off"},
            {pool("health: {eject: {max_share: 2}}, " + backends), "is no share"},
@@ -368,6 +368,10 @@ TEST(Durations, AndSizes) {
 TEST(Examples, EachLoads) {
   ::setenv("REMORA_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", 1);
   ::setenv("REMORA_ADMIN_TOKEN", "t", 1);
+  ::setenv("JWT_SECRET", "of tests, and of nothing else, 32 bytes", 1);
+  ::setenv("REMORA_INDEX_KEY", "an index key of tests", 1);
+  ::setenv("REDIS_PASSWORD", "of tests", 1);
+  ::setenv("SENTINEL_PASSWORD", "of tests too", 1);
   int count = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(REMORA_SOURCE_DIR "/config")) {
     if (entry.path().extension() != ".yaml") continue;

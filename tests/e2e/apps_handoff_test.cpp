@@ -120,6 +120,50 @@ TEST_P(AppsHandOff, ALoginLeavesTheFormerIdBehind) {
   std::filesystem::remove_all(folder);
 }
 
+// expressjs/session #632, tj/connect-redis #328, django PR #5950: what a slow request writes at its end must
+// not bring back the session that ended beside it, nor undo a login.
+TEST_P(AppsHandOff, ASlowRequestUndoesNothingThatHappenedBesideIt) {
+  find_node_modules();
+  const std::string folder = make_folder();
+  const int port = free_port();
+  std::vector<std::string> command = GetParam().framework.command;
+  command.insert(command.end(), {"app", std::to_string(port), REMORA_SOURCE_DIR "/config/examples"});
+  std::string store;
+  if (GetParam().framework.by_call) {
+    command.push_back(folder + "/api");
+    store = "session_api: unix:" + folder + "/api\n";
+  }
+  std::unique_ptr<RedisServer> redis;
+  if (GetParam().redis) {
+    redis = std::make_unique<RedisServer>();
+    store += "store: {kind: redis, index_key: {env: REMORA_TEST_KEY}, redis: {nodes: [\"redis://127.0.0.1:" +
+             std::to_string(redis->port()) + "\"]}}\n";
+  }
+  Process app(command, folder + "/app");
+  ASSERT_TRUE(app.wait_for_port(port));
+  const Remora remora(simple_config({"127.0.0.1:" + std::to_string(port)},
+                                    "affinity: cookie\nsession: {state: {save: sync}}\n", "",
+                                    store + "log: {access: off}\n"));
+  struct Beside {
+    const char *before, *beside, *after;
+  };
+  for (const Beside& b :
+       {Beside{"/set?said=anna", "/logout", "logged out"}, Beside{"/set?said=anna", "/set?said=bert", "bert"},
+        Beside{"/set?said=anna", "/login?said=bert", "bert"}, Beside{"/", "/set?said=bert", "bert"},
+        Beside{"/", "/login?said=bert", "bert"}}) {
+    Browser user;
+    ASSERT_EQ(user.get(remora.port(), b.before).status, 200);
+    Browser tab = user;  // its own cookies: the late answer's do not reach the user
+    std::thread slow([&] { EXPECT_EQ(tab.get(remora.port(), "/slow").status, 200); });
+    EXPECT_TRUE(eventually([&] { return test::ask(port, get("/waiting")).body == "1"; }));
+    EXPECT_EQ(user.get(remora.port(), b.beside).status, 200);
+    slow.join();
+    for (int i = 0; i < 2; ++i)
+      EXPECT_EQ(user.get(remora.port(), "/").body, b.after) << b.before << " " << b.beside;
+  }
+  std::filesystem::remove_all(folder);
+}
+
 TEST(ExpressSession, IsRegeneratedDestroyedAndNeverAnotherUsers) {
   find_node_modules();
   const std::string folder = make_folder();
@@ -142,6 +186,15 @@ TEST(ExpressSession, IsRegeneratedDestroyedAndNeverAnotherUsers) {
   EXPECT_EQ(ben.get(remora.port(), "/").body, "logged out");
   EXPECT_EQ(anna.get(remora.port(), "/logout").body, "bye");
   EXPECT_EQ(anna.get(remora.port(), "/").body, "logged out");
+  // Two logins at once, as of a form that was sent twice: whichever cookie stays, it is logged in.
+  Browser carl;
+  carl.get(remora.port(), "/set?said=nobody");
+  Browser twice = carl;
+  std::thread other([&] { EXPECT_EQ(twice.get(remora.port(), "/regenerate?said=second").body, "second"); });
+  EXPECT_EQ(carl.get(remora.port(), "/regenerate?said=first").body, "first");
+  other.join();
+  EXPECT_EQ(carl.get(remora.port(), "/").body, "first");
+  EXPECT_EQ(twice.get(remora.port(), "/").body, "second");
   std::filesystem::remove_all(folder);
 }
 

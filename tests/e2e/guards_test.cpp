@@ -196,5 +196,139 @@ TEST(NewSessions, AreLimitedPerClientAndOldOnesAreNot) {
   for (int i = 0; i < 5; ++i) EXPECT_EQ(remora.ask(get("/", "Cookie: " + cookie + "\r\n")).status, 200);
 }
 
+// Keys of a route, on answers that no backend makes ---------------------------------------------------
+
+/// A pool `app`, a verifier `main` and these routes; `pool` and `listener` add to theirs.
+std::string routed(const std::string& backend, const std::string& routes, const std::string& pool = "",
+                   const std::string& listener = "", const std::string& top = "") {
+  const std::string folder = make_folder();
+  std::ofstream(folder + "/secret") << std::string(40, 's');
+  return with_admin(top +
+                    "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nworkers: 1\nadmin: off\nlisteners: "
+                    "[{bind: 127.0.0.1:0" +
+                    listener + "}]\njwt: {main: {algorithms: [HS256], keys: {secret: {file: " + folder +
+                    "/secret}}}}\nroutes:\n" + routes + "pools: {app: {" + pool + "backends: [" + backend +
+                    "]}}\n");
+}
+
+TEST(Redirects, ObeyTheirRoutesAuthentication) {
+  const Remora remora(routed("127.0.0.1:1",
+                             "  - {path: /private, redirect: {to: /secret-place, status: 302}, auth: main}\n"
+                             "  - {path: /open, redirect: /elsewhere}\n  - {path: /, pool: app}\n"));
+  const Reply refused = remora.ask(get("/private"));
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_EQ(refused.field("Location"), "");
+  EXPECT_NE(refused.field("WWW-Authenticate"), "");
+  const Reply open = remora.ask(get("/open"));
+  EXPECT_EQ(open.status, 308);
+  EXPECT_EQ(open.field("Location"), "/elsewhere");
+}
+
+TEST(ResponseHeaders, AreOnAnswersOfOurOwnToo) {
+  Origin origin(mirror());
+  const std::string edits =
+      "response_headers: {set: {Strict-Transport-Security: max-age=9}, remove: [Cache-Control]}";
+  const Remora remora(routed(origin.address(), "  - {path: /moved, redirect: /x, " + edits +
+                                                   "}\n  - {path: /guarded, pool: app, auth: main, " + edits +
+                                                   "}\n  - {path: /dead, pool: app, " + edits +
+                                                   "}\n  - {path: /plain, pool: app}\n"));
+  for (const auto& [path, status] :
+       {std::pair("/moved", 308), std::pair("/guarded", 401), std::pair("/dead", 200)}) {
+    const Reply r = remora.ask(get(path));
+    EXPECT_EQ(r.status, status) << path;
+    EXPECT_EQ(r.field("Strict-Transport-Security"), "max-age=9") << path;
+    EXPECT_EQ(r.field("Cache-Control"), "") << path;
+  }
+  origin.stop();
+  const Reply bad = remora.ask(get("/dead"));
+  EXPECT_EQ(bad.status, 502);
+  EXPECT_EQ(bad.field("Strict-Transport-Security"), "max-age=9");
+  EXPECT_EQ(remora.ask(get("/plain")).field("Strict-Transport-Security"), "");
+}
+
+TEST(Affinity, IsOffWhereARouteSaysSo) {
+  Origin origin(mirror());
+  for (const char* announce : {"true", "false"}) {
+    const Remora remora(routed(origin.address(),
+                               "  - {path: /off, pool: app, affinity: off}\n  - {path: /, pool: app}\n",
+                               "affinity: cookie, session: {announce: " + std::string(announce) + "}, "));
+    const Reply off = remora.ask(get("/off")), on = remora.ask(get("/"));
+    EXPECT_EQ(off.field("Set-Cookie"), "");
+    EXPECT_EQ(field_of(off.body, "Remora-Session"), "");
+    EXPECT_NE(on.field("Set-Cookie"), "");
+    EXPECT_EQ(field_of(on.body, "Remora-Session").empty(), std::string(announce) == "false");
+  }
+}
+
+TEST(RouteTimeouts, CountInsteadOfThePools) {
+  Origin silent([](Socket& s) {
+    const std::string head = s.receive_head();
+    if (head.find("/body") != std::string::npos) s.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
+    s.receive_some();
+  });
+  const std::string route = ", pool: app, timeouts: {";
+  const Remora remora(routed("{address: " + silent.address() + ", max_in_flight: 1}",
+                             "  - {path: /head" + route + "response: 50ms}}\n  - {path: /body" + route +
+                                 "read: 50ms}}\n  - {path: /queue" + route +
+                                 "queue: 50ms}}\n  - {path: /, pool: app}\n",
+                             "timeouts: {response: 5m, read: 5m, queue: 5m}, failover: {attempts: 1}, "));
+  EXPECT_EQ(remora.ask(get("/head")).status, 504);
+  EXPECT_FALSE(remora.ask(get("/body")).complete);
+  Socket first = remora.connect();
+  first.send(get("/"));
+  EXPECT_TRUE(eventually([&] { return silent.connections() == 3; }));
+  EXPECT_EQ(remora.ask(get("/queue")).status, 503);
+}
+
+// What is refused is counted and, at log.level debug, said with its reason -----------------------------
+
+int refused(const Remora& remora, const std::string& what) {
+  const std::string metrics = remora.api("GET", "/metrics").body;
+  const std::string name = "remora_refused_total{listener=\"web\",what=\"" + what + "\"} ";
+  const auto at = metrics.find(name);
+  return at == std::string::npos ? -1 : std::atoi(metrics.c_str() + at + name.size());
+}
+
+TEST(Refusals, AreCountedByListenerAndSaidAtDebug) {
+  Origin origin(mirror());
+  const Remora remora(routed(
+      origin.address(), "  - {path: /x, pool: app}\n  - {path: /, methods: [GET], pool: app}\n", "",
+      ", name: web, proxy_protocol: on, per_client: {requests_per_second: 0.001, burst: 1, connections: 1}",
+      "log: {level: debug}\n"));
+  const auto from = [&](int n) { return "PROXY TCP4 10.0.0." + std::to_string(n) + " 10.0.0.1 1 1\r\n"; };
+  EXPECT_EQ(refused(remora, "proxy_line"), 0);
+  remora.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(refused(remora, "proxy_line"), 1);
+  EXPECT_EQ(remora.ask(from(2) + "GET / HTTP/9.9\r\nHost: x\r\n\r\n").status, 505);
+  EXPECT_EQ(refused(remora, "head"), 1);
+  EXPECT_EQ(remora.ask(from(3) + get("/")).status, 200);
+  EXPECT_EQ(remora.ask(from(3) + get("/")).status, 429);
+  EXPECT_EQ(refused(remora, "requests"), 1);
+  Socket first = remora.connect();
+  first.send(from(4) + get("/x"));
+  EXPECT_EQ(first.receive_reply().status, 200);
+  Socket second = remora.connect();
+  second.send(from(4) + get("/x"));
+  EXPECT_TRUE(second.closed_by_peer());  // one too many is closed: nobody has asked for anything yet
+  EXPECT_EQ(refused(remora, "connections"), 1);
+  EXPECT_TRUE(remora.wait_for_log("refused 10.0.0.4"));
+  const std::string metrics = remora.api("GET", "/metrics").body;
+  for (const char* route : {"*/ GET", "*/x"})
+    EXPECT_NE(
+        metrics.find("remora_route_requests_total{route=\"" + std::string(route) + "\",code=\"2xx\"} 1\n"),
+        std::string::npos)
+        << route << metrics;
+}
+
+TEST(Refusals, OfNewSessionsAreCountedToo) {
+  Origin origin(mirror());
+  const Remora remora(routed(origin.address(), "  - {path: /, pool: app}\n", "affinity: cookie, ",
+                             ", name: web, per_client: {new_sessions_per_second: 0.001}"));
+  EXPECT_EQ(remora.ask(get("/")).status, 200);
+  EXPECT_EQ(remora.ask(get("/")).status, 429);
+  EXPECT_EQ(refused(remora, "new_sessions"), 1);
+  EXPECT_EQ(refused(remora, "requests"), 0);
+}
+
 }  // namespace
 }  // namespace remora::test

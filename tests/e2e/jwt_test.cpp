@@ -97,6 +97,21 @@ TEST_F(Jwt, OnlyAValidTokenPassesAndTheAnswerSaysWhy) {
   EXPECT_EQ(remora.log().find(good), std::string::npos) << "a token stands in the log";
 }
 
+// The route's own words come first, whatever it answers with.
+TEST_F(Jwt, ARedirectIsForThoseWhoMayIn) {
+  std::string yaml = config("", "");
+  const std::string open = "{path: /open, pool: app}";
+  yaml.replace(yaml.find(open), open.size(), "{path: /open, redirect: {to: /x, status: 302}, auth: main}");
+  Remora remora(yaml);
+  const Reply none = remora.ask(get("/open"));
+  EXPECT_EQ(none.status, 401);
+  EXPECT_EQ(none.field("Location"), "");
+  EXPECT_EQ(remora.ask(get("/open", bearer(token("\"sub\":\"ann\"", -60)))).status, 401);
+  const Reply good = remora.ask(get("/open", bearer(token("\"sub\":\"ann\""))));
+  EXPECT_EQ(good.status, 302);
+  EXPECT_EQ(good.field("Location"), "/x");
+}
+
 TEST_F(Jwt, NotRequiredLetsTheTokenlessThroughButNotBadTokens) {
   Remora remora(config("", ", auth: {verifier: main, required: off}"));
   EXPECT_EQ(remora.ask(get("/")).status, 200);

@@ -104,6 +104,17 @@ TEST(Commands, VersionKeygenCheckAndUsage) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Commands, CheckWarnsOfWhatIsFineAndYetHardlyMeant) {
+  const std::string folder = make_folder();
+  std::ofstream(folder + "/f.yaml")
+      << "state_dir: none\nlisteners: [127.0.0.1:0]\npools: {app: {backends: [127.0.0.1:1], "
+         "timeouts: {queue: 1s}}}\n";
+  const Ran warned = run_binary({"check", "-c", folder + "/f.yaml"});
+  EXPECT_EQ(warned.code, 0);
+  EXPECT_NE(warned.output.find("/f.yaml: warning: pools.app.timeouts.queue"), std::string::npos)
+      << warned.output;
+}
+
 TEST(Keys, AreMadeOnceInTheStateFolder) {
   Origin a(says_name("a"));
   const std::string folder = make_folder();

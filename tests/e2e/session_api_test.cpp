@@ -28,7 +28,9 @@ class SessionApi : public testing::TestWithParam<bool> {
   ~SessionApi() override { std::system(("rm -rf " + folder_).c_str()); }
   static Origin::Script app(const std::string& name) {
     return answering([name](const std::string& head, const std::string&) {
-      return ok(name, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") +
+      const std::string control = field_of(head, "X-Control");
+      return ok(name, (control.empty() ? "" : "Remora-Session-Control: " + control + "\r\n") +
+                          "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") +
                           "\r\nX-State: " + field_of(head, "Remora-State") + "\r\n");
     });
   }
@@ -73,6 +75,11 @@ TEST_P(SessionApi, KeepsReadsAndDeletesWithVersions) {
   EXPECT_EQ(head.field("ETag"), "\"1\"");
   EXPECT_EQ(call("PUT", id_, owner() + "If-Match: \"1\"\r\n", "second").status, 204);
   EXPECT_EQ(call("PUT", id_, owner() + "If-Match: \"1\"\r\n", "late").status, 412);
+  // RFC 9110 13.1.1 and 13.1.2: lists, and the strong and the weak comparison.
+  EXPECT_EQ(call("PUT", id_, owner() + "If-None-Match: \"1\", W/\"2\"\r\n", "late").status, 412);
+  EXPECT_EQ(call("PUT", id_, owner() + "If-Match: W/\"2\"\r\n", "late").status, 412);
+  EXPECT_EQ(call("PUT", id_, owner() + "If-Match: \"1\", \"2\"\r\nIf-None-Match: \"7\"\r\n", "second").status,
+            204);
   EXPECT_EQ(call("GET", id_).body, "second");
   EXPECT_EQ(call("DELETE", id_, owner() + "If-Match: \"1\"\r\n").status, 412);
   EXPECT_EQ(call("DELETE", id_, owner()).status, 204);
@@ -150,6 +157,57 @@ TEST_P(SessionApi, AStateMayEndBeforeItsSession) {
   EXPECT_EQ(call("PUT", id_, owner() + "Remora-TTL: 1\r\n", "short").status, 201);
   EXPECT_EQ(call("GET", id_).status, 200);
   EXPECT_TRUE(eventually([&] { return call("GET", id_).status == 404; }));
+}
+
+// expressjs/session #632 "Race condition between logout request and long running request".
+TEST_P(SessionApi, AWriteThatWasBegunBeforeADeletionCreatesNothing) {
+  ask();
+  const std::string slow = owner();
+  EXPECT_EQ(call("PUT", id_, slow, "anna").status, 201);
+  const auto at = [](const std::string& field) { return field.substr(field.find(";at="), 17); };
+  const auto next = [&](const std::string& than) {  // the clock goes by milliseconds
+    EXPECT_TRUE(eventually([&] {
+      ask();
+      return at(session_) != at(than);
+    }));
+    return owner();
+  };
+  const std::string logout = next(slow);
+  EXPECT_EQ(call("DELETE", id_, logout).status, 204);
+  EXPECT_EQ(call("PUT", id_, slow, "anna again").status, 409);
+  EXPECT_EQ(call("PUT", id_, slow + "If-None-Match: *\r\n", "anna again").status, 409);
+  EXPECT_EQ(call("PUT", id_, slow + "If-Match: \"1\"\r\n", "anna again").status, 409);
+  EXPECT_EQ(call("GET", id_).status, 404);
+  EXPECT_EQ(call("DELETE", id_, slow).status, 404);
+  // The request that deleted it goes on (a session that is regenerated), and so do those that come later.
+  EXPECT_EQ(call("PUT", id_, logout, "a new one").status, 201);
+  EXPECT_EQ(call("GET", id_).body, "a new one");
+  EXPECT_EQ(call("DELETE", id_, logout).status, 204);
+  EXPECT_EQ(call("PUT", id_, next(logout), "bert").status, 201);
+  EXPECT_EQ(call("GET", id_).body, "bert");
+}
+
+// The end of a session is no better than a logout: also when nothing had been kept until then.
+TEST_P(SessionApi, AWriteAfterTheSessionsEndCreatesNothing) {
+  for (const bool kept : {true, false})
+    for (const char* control : {"end", "renew"}) {
+      browser_ = Browser();
+      ask();
+      const std::string former = owner(), id = id_;
+      if (kept) {
+        EXPECT_EQ(call("PUT", id, former, "anna").status, 201);
+      }
+      browser_.more = "X-Control: " + std::string(control) + "\r\n";
+      ask();
+      browser_.more.clear();
+      EXPECT_TRUE(eventually([&] { return call("PUT", id, former, "late").status == 409; }))
+          << kept << control;
+      EXPECT_EQ(call("GET", id).status, 404) << kept << control;
+      ask();
+      EXPECT_NE(id_, id);
+      EXPECT_EQ(call("GET", id_).status, kept && std::string(control) == "renew" ? 200 : 404)
+          << kept << control;
+    }
 }
 
 TEST_P(SessionApi, WithoutItsStoreAnswers503) {

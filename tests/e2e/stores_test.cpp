@@ -29,6 +29,7 @@ class App {
     return field_of(head_, field);
   }
   int asked() const { return asked_; }
+  int waiting() const { return waiting_; }
   std::atomic<int> delay_ms{0};
 
  private:
@@ -37,8 +38,11 @@ class App {
   }
   std::string answer(const std::string& head) {
     ++asked_;
-    if (head.find("/slow") != std::string::npos)
+    if (head.find("/slow") != std::string::npos) {
+      ++waiting_;
       std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
+      --waiting_;
+    }
     const std::lock_guard lock(mutex_);
     head_ = head;
     const std::string path = head.substr(4, head.find(' ', 4) - 4);
@@ -78,7 +82,7 @@ class App {
   std::map<std::string, std::string> sessions_;
   std::string head_;
   int ids_ = 0;
-  std::atomic<int> asked_{0};
+  std::atomic<int> asked_{0}, waiting_{0};
   Origin origin_;
 };
 
@@ -368,6 +372,27 @@ TEST_P(HandOff, AZombiesLateSaveLoses) {
   EXPECT_EQ(user.get(*remora, "/").body, home + ":second");
   const std::string session = (home == "a" ? a : b).last("Remora-Session");
   EXPECT_NE(session.find("epoch=3;reason=maint;version="), std::string::npos) << session;
+}
+
+// A slow answer that was begun before the state was deleted does not bring it back.
+TEST_P(HandOff, ADeletedStateIsNotBroughtBackByALateAnswer) {
+  App a("a"), b("b");
+  a.delay_ms = b.delay_ms = 700;
+  auto remora = start_with({a.address(), b.address()});
+  Browser user;
+  user.get(*remora, "/login");
+  const std::string home = user.get(*remora, "/set?anna").body.substr(0, 1);
+  App &from = home == "a" ? a : b, &to = home == "a" ? b : a;
+  Browser slow = user;
+  std::thread late([&] { slow.get(*remora, "/slow?anna"); });
+  EXPECT_TRUE(eventually([&] { return from.waiting() == 1; }));
+  std::this_thread::sleep_for(10ms);  // before and after are told apart by milliseconds
+  user.get(*remora, "/raw?");  // the logout
+  late.join();
+  remora->wish(from.address(), "maint");
+  user.get(*remora, "/");
+  EXPECT_EQ(to.last("Remora-State"), "");
+  EXPECT_NE(to.last("Remora-Session").find(";state=none"), std::string::npos) << to.last("Remora-Session");
 }
 
 TEST_P(HandOff, ATrailersStateIsKeptToo) {

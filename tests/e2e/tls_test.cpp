@@ -292,7 +292,7 @@ TEST(Tls, AReplacedCertificateCountsAfterAReload) {
 
 TEST(Tls, LargeBodiesAndPlainTextOnATlsPort) {
   Origin a(mirror());
-  Remora remora(simple_config({a.address()}, "", tls()));
+  Remora remora(with_admin(simple_config({a.address()}, "", tls())));
   const std::string body(500'000, 'b');
   TlsClient c(remora.port(), {});
   const std::string reply = c.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n" + body);
@@ -301,6 +301,7 @@ TEST(Tls, LargeBodiesAndPlainTextOnATlsPort) {
   plain.send(get("/"));
   EXPECT_EQ(plain.receive_reply().status, 0);
   EXPECT_TRUE(plain.closed_by_peer());
+  EXPECT_NE(remora.api("GET", "/metrics").body.find("what=\"handshake\"} 1\n"), std::string::npos);
 }
 
 // Found by `./dev bench load`: a turn that ended after four records waited for a socket that was writable all

@@ -32,7 +32,7 @@ class Proof : public ::testing::Test {
   }
   std::string field(const SessionProof& by) const {
     std::string out = "\"id\";epoch=3;reason=sticky";
-    by.append(binding, out);
+    by.append(binding, Clock::Wall(), out);
     return out;
   }
   Proof() {
@@ -77,6 +77,17 @@ TEST_F(Proof, NeedsEachOfItsBytes) {
   }
   EXPECT_FALSE(one.check("", binding.id, 3));
   EXPECT_FALSE(one.check(said.substr(0, begin - 6), binding.id, 3));
+}
+
+TEST_F(Proof, SaysWhenTheRequestCame) {
+  const Clock::Wall sent(std::chrono::milliseconds(1764326400123));
+  std::string field = "\"00\";epoch=3;reason=new";
+  one.append(binding, sent, field);
+  EXPECT_NE(field.find(";at=1764326400123;mac="), std::string::npos) << field;
+  EXPECT_EQ(SessionProof::sent_at(field), sent);
+  EXPECT_TRUE(one.check(field, binding.id, 3));
+  for (const char* none : {"", ";at=", ";at=x", ";at=-1", ";at=99999999999999999999", ";at=7000000000001"})
+    EXPECT_EQ(SessionProof::sent_at(none), Clock::Wall()) << none;
 }
 
 }  // namespace

@@ -90,5 +90,51 @@ TEST(Record, AnEndTakesTheStateWithIt) {
   EXPECT_EQ(encode(*next).find("secret"), std::string::npos);
 }
 
+// expressjs/session #632, tj/connect-redis #328: a slow request brought back what a logout had destroyed.
+TEST(Record, WhatWasDeletedIsNotBroughtBackByARequestOfBefore) {
+  const auto at = [](int ms) { return Clock::Wall(std::chrono::milliseconds(2'000'000 + ms)); };
+  const Seal some = [](std::uint32_t, std::uint64_t) { return std::string("state"); };
+  const Seal none = [](std::uint32_t, std::uint64_t) { return std::string(); };
+  Saved saved = Saved::saved;
+  const Record writer = record_at(42, 1);
+  auto kept = save_rule(writer, writer, 0, some, saved, {at(0), at(10)});
+  ASSERT_TRUE(kept);
+  // A logout that the app got at 20 and answered at 50.
+  auto gone = save_rule(kept, writer, 0, none, saved, {at(20), at(50)});
+  ASSERT_TRUE(gone);
+  gone = decode(encode(*gone));
+  ASSERT_TRUE(gone);
+  EXPECT_FALSE(gone->state.is_there(at(60)));
+  for (const int sent : {0, 19, 21, 49}) {
+    EXPECT_FALSE(save_rule(gone, writer, 0, some, saved, {at(sent), at(60)})) << sent;
+    EXPECT_EQ(saved, Saved::outdated);
+  }
+  // The request that deleted it may begin anew, and so may all that came later, and who does not say when.
+  for (const int sent : {20, 50, 51, 1000})
+    EXPECT_TRUE(save_rule(gone, writer, 0, some, saved, {at(sent), at(1001)}));
+  EXPECT_TRUE(save_rule(gone, writer, 0, some, saved));
+  // A clock that was set back makes nobody wait for it.
+  EXPECT_TRUE(save_rule(gone, writer, 0, some, saved, {at(-1000), at(-900)}));
+  // What stands again is a state like any other: the last answer wins.
+  const auto again = save_rule(gone, writer, 0, some, saved, {at(60), at(70)});
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->state.is_there(at(80)));
+  EXPECT_TRUE(save_rule(again, writer, 0, some, saved, {at(0), at(80)}));
+}
+
+TEST(Record, ADeletionByWhomeverStandsForAllThatWasBeforeIt) {
+  KeptState s;
+  const Clock::Wall now(std::chrono::seconds(100)), later = now + std::chrono::hours(1);
+  EXPECT_FALSE(s.was_deleted_since(now, later)) << "nothing was ever kept";
+  s.version = 3;
+  s.sealed = "x";
+  s.remove(now, {});
+  EXPECT_TRUE(s.was_deleted_since(now - std::chrono::milliseconds(1), later));
+  EXPECT_FALSE(s.was_deleted_since(now, later));
+  EXPECT_FALSE(s.was_deleted_since({}, later));
+  s.remove(now, now + std::chrono::seconds(1));  // a clock that jumped
+  EXPECT_TRUE(s.was_deleted_since(now - std::chrono::seconds(1), later));
+}
+
 }  // namespace
 }  // namespace remora

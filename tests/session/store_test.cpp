@@ -5,6 +5,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <thread>
 
@@ -540,7 +541,11 @@ TEST(RedisAccess, ByAUserWithAPasswordAndInADatabaseOfItsOwn) {
   Instance at(settings);
   at.ready();
   ASSERT_TRUE(at.wait(at.store->swap("remora:s:x", 0, "value", 10s, at.call())).has_value());
-  EXPECT_EQ(at.wait(at.store->swap("elsewhere", 0, "value", 10s, at.call())).error(), StoreErrc::refused);
+  // What it may not do may be allowed elsewhere behind the name: the connection is left, and its trouble
+  // said.
+  EXPECT_EQ(at.wait(at.store->swap("elsewhere", 0, "value", 10s, at.call())).error(), StoreErrc::unavailable);
+  at.run_until([&] { return at.store->trouble().find("NOPERM") != std::string::npos; });
+  EXPECT_NE(at.store->trouble().find("NOPERM"), std::string::npos) << at.store->trouble();
   EXPECT_NE(test::ask_store(server.port(), "SELECT 3\r\nEXISTS remora:s:x").find(":1"), std::string::npos);
 }
 
@@ -592,6 +597,134 @@ TEST(RedisAccess, OverTlsByTheServerNameOfTheConfiguration) {
     EXPECT_EQ(at.wait(at.sessions->find({}, at.call())).has_value(), fits) << name << at.store->trouble();
   }
   std::filesystem::remove_all(folder);
+}
+
+/// What `redis-sentinel` and its master ask for; empty: no password.
+struct SentinelWithLogins {
+  SentinelWithLogins(const std::string& sentinel, const std::string& master)
+      : folder(test::make_folder()),
+        server(master.empty() ? std::vector<std::string>{}
+                              : std::vector<std::string>{"--requirepass", master}),
+        port(test::free_port()) {
+    std::ofstream conf(folder + "/sentinel.conf");
+    conf << "bind 127.0.0.1\nport " << port << "\ndir " << folder << "\nsentinel monitor mymaster 127.0.0.1 "
+         << server.port() << " 1\n";
+    if (!master.empty()) conf << "sentinel auth-pass mymaster " << master << "\n";
+    if (!sentinel.empty()) conf << "requirepass " << sentinel << "\n";
+    conf.close();
+    process = std::make_unique<test::Process>(
+        std::vector<std::string>{"redis-sentinel", folder + "/sentinel.conf"}, folder + "/log");
+    process->wait_for_port(port);
+  }
+  ~SentinelWithLogins() {
+    process.reset();
+    std::filesystem::remove_all(folder);
+  }
+  /// As the configuration makes it (tests/config/keys_test.cpp).
+  config::Store settings(const std::string& of_sentinel, bool sentinel_shared, const std::string& of_master,
+                         bool master_shared) const {
+    config::Store s = redis_at(port, config::RedisMode::sentinel);
+    s.nodes.front().password = of_sentinel;
+    s.nodes.front().login_is_shared = sentinel_shared;
+    s.redis_master_password = of_master;
+    s.redis_master_login_is_shared = master_shared;
+    return s;
+  }
+  const std::string folder;
+  test::RedisServer server;
+  const int port;
+  std::unique_ptr<test::Process> process;
+};
+
+// redis/redis-py #1256, predis/predis #391: each side has a password of its own, or only one has any.
+TEST(RedisAccess, SentinelsAndTheServersBehindThemHavePasswordsOfTheirOwn) {
+  for (const auto& [sentinel, master] : {std::pair("s3ntinel", "m4ster"), std::pair("", "m4ster"),
+                                         std::pair("s3ntinel", ""), std::pair("same", "same")}) {
+    const SentinelWithLogins servers(sentinel, master);
+    // Who is given nothing is shown what the other side was given.
+    const std::string first = *sentinel != '\0' ? sentinel : master,
+                      second = *master != '\0' ? master : sentinel;
+    Instance at(servers.settings(first, *sentinel == '\0', second, *master == '\0'));
+    at.ready();
+    ASSERT_TRUE(at.wait(at.store->swap("remora:s:x", 0, "value", 10s, at.call())).has_value())
+        << sentinel << master;
+  }
+  const SentinelWithLogins servers("s3ntinel", "m4ster");
+  Instance wrong_master(servers.settings("s3ntinel", false, "hunter2", false));
+  wrong_master.run_until(
+      [&] { return wrong_master.store->trouble().find("WRONGPASS") != std::string::npos; });
+  EXPECT_NE(wrong_master.store->trouble().find("master 127.0.0.1"), std::string::npos)
+      << wrong_master.store->trouble();
+  Instance wrong_sentinel(servers.settings("hunter2", false, "m4ster", false));
+  wrong_sentinel.run_until(
+      [&] { return wrong_sentinel.store->trouble().find("WRONGPASS") != std::string::npos; });
+  EXPECT_NE(wrong_sentinel.store->trouble().find("sentinel 127.0.0.1"), std::string::npos)
+      << wrong_sentinel.store->trouble();
+  for (const Instance* at : {&wrong_master, &wrong_sentinel})
+    EXPECT_EQ(at->store->trouble().find("hunter2"), std::string::npos);
+}
+
+/// A name behind which the servers change: connections of before `demote` lead to a replica from then on.
+class FailingOver {
+ public:
+  explicit FailingOver(std::string error)
+      : error_(std::move(error)), server_([this](test::Socket& s) { serve(s); }) {}
+  int port() const { return server_.port(); }
+  void demote() { ++era_; }
+  int written() const { return written_; }
+
+ private:
+  void serve(test::Socket& s) {
+    const int era = era_;
+    for (;;) {
+      const std::string count = line(s);
+      if (count.empty()) return;
+      std::vector<std::string> words(static_cast<std::size_t>(std::stoi(count.substr(1))));
+      for (std::string& word : words) {
+        const auto size = static_cast<std::size_t>(std::stoi(line(s).substr(1)));
+        word = s.receive_exactly(size + 2).substr(0, size);
+      }
+      std::string answer = words[0] == "GET" ? "$-1\r\n" : "+PONG\r\n";
+      if (words[0] == "EVALSHA") {
+        answer = era < era_ ? "-" + error_ + "\r\n" : "*1\r\n:1\r\n";
+        written_ += era < era_ ? 0 : 1;
+      }
+      if (!s.send(answer)) return;
+    }
+  }
+  static std::string line(test::Socket& s) {
+    std::string text = s.receive_until("\r\n");
+    return text.substr(0, text.find('\r'));
+  }
+  const std::string error_;
+  std::atomic<int> era_{0}, written_{0};
+  test::Origin server_;
+};
+
+// StackExchange.Redis #2074, redis/go-redis #2229: before version 7 the error of a script is wrapped.
+TEST(RedisAccess, AServerThatWasDemotedIsLeftWhateverItsVersion) {
+  const std::string wrap =
+      "ERR Error running script (call to f_0123456789abcdef0123456789abcdef01234567): @user_script:4: "
+      "@user_script: 4: -";
+  for (const std::string& error : {std::string("READONLY You can't write against a read only replica."),
+                                   wrap + "READONLY You can't write against a read only replica.",
+                                   wrap + "MASTERDOWN Link with MASTER is down."}) {
+    FailingOver servers(error);
+    Instance at(redis_at(servers.port()));
+    at.ready();
+    const auto write = [&] { return at.wait(at.store->swap("remora:s:x", 0, "v", 10s, at.call())); };
+    ASSERT_TRUE(write().has_value());
+    servers.demote();
+    EXPECT_EQ(write().error(), StoreErrc::unavailable) << error;
+    at.run_until([&] { return at.store->available() && write().has_value(); });
+    EXPECT_EQ(servers.written(), 2) << error;
+  }
+  FailingOver full(wrap + "OOM command not allowed when used memory > 'maxmemory'.");
+  Instance at(redis_at(full.port()));
+  at.ready();
+  full.demote();
+  EXPECT_EQ(at.wait(at.store->swap("remora:s:x", 0, "v", 10s, at.call())).error(), StoreErrc::full);
+  EXPECT_TRUE(at.store->available());
 }
 
 /// A server that answers every question with the same bytes.

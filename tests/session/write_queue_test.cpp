@@ -112,5 +112,27 @@ TEST_F(WriteQueueTest, ASessionThatIsBeingToldOfWaits) {
   EXPECT_TRUE(again->record.ended);
 }
 
+// While the store is away a late answer must not take the place of a logout that waits.
+TEST_F(WriteQueueTest, ADeletionThatWaitsIsNotOverwrittenByAnOlderRequest) {
+  const auto at = [](int ms) { return Clock::Wall(std::chrono::milliseconds(2'000'000 + ms)); };
+  const auto said = [&](unsigned n, bool deletes, int sent, int when) {
+    StoreJob j = state(n, deletes ? 0 : 10);
+    j.save->deletes = deletes;
+    j.save->times = {at(sent), at(when)};
+    return j;
+  };
+  queue.put(said(1, true, 20, 50));
+  queue.put(said(1, false, 0, 60));  // begun before
+  queue.put(said(2, true, 20, 50));
+  queue.put(said(2, false, 55, 60));  // begun after
+  queue.put(said(3, true, 20, 50));
+  queue.put(job(3));  // says nothing of the state
+  const auto told = all();
+  ASSERT_EQ(told.size(), 3U);
+  EXPECT_TRUE(told[0].save->deletes);
+  EXPECT_FALSE(told[1].save->deletes);
+  EXPECT_TRUE(told[2].save->deletes);
+}
+
 }  // namespace
 }  // namespace remora

@@ -4,6 +4,8 @@
 const [name, port, examples, socketPath] = process.argv.slice(2);
 const express = require('express');
 const app = express();
+let waiting = 0;
+app.get('/waiting', (req, res) => res.send(String(waiting)));
 
 if (socketPath) {
   const session = require('express-session');
@@ -37,7 +39,26 @@ app.get('/login', (req, res, next) => {
     req.renewRemoraSession((failed) => (failed ? next(failed) : answer(req, res)));
   });
 });
+app.get('/regenerate', (req, res, next) => {
+  req.session.regenerate((error) => {
+    if (error) return next(error);
+    req.session.said = req.query.said;
+    setTimeout(() => answer(req, res), 300);
+  });
+});
+app.get('/slow', (req, res) => {
+  waiting++;
+  setTimeout(() => {
+    waiting--;
+    req.session.seen = (req.session.seen || 0) + 1;
+    answer(req, res);
+  }, 700);
+});
 app.get('/logout', (req, res, next) => {
+  if (!req.session.destroy) {
+    req.session = {};
+    return res.send('bye');
+  }
   req.session.destroy((error) => (error ? next(error) : res.send('bye')));
 });
 app.get('/', answer);

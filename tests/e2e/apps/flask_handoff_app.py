@@ -3,6 +3,8 @@ socket by flask_sessions.py: arguments NAME PORT EXAMPLES [SOCKET]."""
 
 import logging
 import sys
+import threading
+import time
 
 from flask import Flask, request, session
 
@@ -28,6 +30,33 @@ def login():
     session["said"] = request.args["said"]
     session.renew()
     return answer()
+
+
+@app.route("/logout")
+def logout():
+    session.clear()
+    return "bye"
+
+
+waiting = 0
+counting = threading.Lock()
+
+
+@app.route("/slow")
+def slow():
+    global waiting
+    with counting:
+        waiting += 1
+    time.sleep(0.7)
+    with counting:
+        waiting -= 1
+    session["seen"] = session.get("seen", 0) + 1
+    return answer()
+
+
+@app.route("/waiting")
+def how_many_wait():
+    return str(waiting)
 
 
 @app.route("/")
