@@ -1,258 +1,14 @@
 #include "cli/curl.h"
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 
+#include "cli/curl_options.h"
 #include "util/text.h"
 
 namespace remora {
 
 namespace {
-
-enum class Option {
-  flag,     // changes nothing of the request
-  ignored,  // takes a value, and changes nothing of the request
-  method,
-  header,
-  cookie,
-  agent,
-  referer,
-  user,
-  bearer,
-  range,
-  resume,
-  head,
-  get,
-  data,
-  encoded,
-  json,
-  form,
-  upload,
-  url,
-  query,
-  target,
-  as_is,
-};
-
-struct CurlOption {
-  char letter;  // 0: none
-  std::string_view name;
-  Option what;
-};
-
-constexpr CurlOption known[] = {
-    {'X', "request", Option::method},
-    {'H', "header", Option::header},
-    {'b', "cookie", Option::cookie},
-    {'A', "user-agent", Option::agent},
-    {'e', "referer", Option::referer},
-    {'u', "user", Option::user},
-    {0, "oauth2-bearer", Option::bearer},
-    {'r', "range", Option::range},
-    {'C', "continue-at", Option::resume},
-    {'I', "head", Option::head},
-    {'G', "get", Option::get},
-    {'d', "data", Option::data},
-    {0, "data-ascii", Option::data},
-    {0, "data-binary", Option::data},
-    {0, "data-raw", Option::data},
-    {0, "data-urlencode", Option::encoded},
-    {0, "json", Option::json},
-    {'F', "form", Option::form},
-    {0, "form-string", Option::form},
-    {'T', "upload-file", Option::upload},
-    {0, "url", Option::url},
-    {0, "url-query", Option::query},
-    {0, "request-target", Option::target},
-    {0, "path-as-is", Option::as_is},
-};
-
-/// Options that take a value and say nothing about the request.
-constexpr std::string_view with_value[] = {"abstract-unix-socket",
-                                           "aws-sigv4",
-                                           "cacert",
-                                           "capath",
-                                           "cert",
-                                           "cert-type",
-                                           "ciphers",
-                                           "config",
-                                           "connect-timeout",
-                                           "connect-to",
-                                           "cookie-jar",
-                                           "create-file-mode",
-                                           "crlfile",
-                                           "curves",
-                                           "delegation",
-                                           "dns-interface",
-                                           "dns-ipv4-addr",
-                                           "dns-ipv6-addr",
-                                           "dns-servers",
-                                           "doh-url",
-                                           "dump-header",
-                                           "ech",
-                                           "engine",
-                                           "etag-compare",
-                                           "etag-save",
-                                           "expect100-timeout",
-                                           "happy-eyeballs-timeout-ms",
-                                           "haproxy-clientip",
-                                           "interface",
-                                           "ip-tos",
-                                           "keepalive-time",
-                                           "key",
-                                           "key-type",
-                                           "limit-rate",
-                                           "local-port",
-                                           "login-options",
-                                           "max-filesize",
-                                           "max-redirs",
-                                           "max-time",
-                                           "netrc-file",
-                                           "noproxy",
-                                           "output",
-                                           "output-dir",
-                                           "parallel-max",
-                                           "pass",
-                                           "pinnedpubkey",
-                                           "preproxy",
-                                           "proto",
-                                           "proto-default",
-                                           "proto-redir",
-                                           "proxy",
-                                           "proxy-cacert",
-                                           "proxy-cert",
-                                           "proxy-header",
-                                           "proxy-key",
-                                           "proxy-user",
-                                           "quote",
-                                           "rate",
-                                           "resolve",
-                                           "retry",
-                                           "retry-delay",
-                                           "retry-max-time",
-                                           "service-name",
-                                           "socks4",
-                                           "socks4a",
-                                           "socks5",
-                                           "socks5-hostname",
-                                           "speed-limit",
-                                           "speed-time",
-                                           "stderr",
-                                           "telnet-option",
-                                           "time-cond",
-                                           "tls-max",
-                                           "tls13-ciphers",
-                                           "trace",
-                                           "trace-ascii",
-                                           "trace-config",
-                                           "unix-socket",
-                                           "variable",
-                                           "write-out"};
-constexpr std::string_view letters_with_value = "ocmwxDEKUYyzPQt";
-constexpr std::string_view letters_alone = "sSivkLfNOJRgnq46012 3#ZMaBjlp";
-
-constexpr std::string_view alone[] = {"anyauth",
-                                      "append",
-                                      "basic",
-                                      "cert-status",
-                                      "compressed",
-                                      "compressed-ssh",
-                                      "create-dirs",
-                                      "crlf",
-                                      "digest",
-                                      "disable",
-                                      "disallow-username-in-url",
-                                      "fail",
-                                      "fail-early",
-                                      "fail-with-body",
-                                      "false-start",
-                                      "globoff",
-                                      "haproxy-protocol",
-                                      "http0.9",
-                                      "http1.0",
-                                      "http1.1",
-                                      "http2",
-                                      "http2-prior-knowledge",
-                                      "http3",
-                                      "http3-only",
-                                      "ignore-content-length",
-                                      "include",
-                                      "insecure",
-                                      "ipv4",
-                                      "ipv6",
-                                      "junk-session-cookies",
-                                      "location",
-                                      "location-trusted",
-                                      "negotiate",
-                                      "netrc",
-                                      "netrc-optional",
-                                      "no-alpn",
-                                      "no-buffer",
-                                      "no-keepalive",
-                                      "no-progress-meter",
-                                      "no-sessionid",
-                                      "ntlm",
-                                      "parallel",
-                                      "parallel-immediate",
-                                      "post301",
-                                      "post302",
-                                      "post303",
-                                      "progress-bar",
-                                      "proxy-insecure",
-                                      "raw",
-                                      "remote-header-name",
-                                      "remote-name",
-                                      "remote-name-all",
-                                      "remote-time",
-                                      "retry-all-errors",
-                                      "retry-connrefused",
-                                      "show-error",
-                                      "show-headers",
-                                      "silent",
-                                      "ssl",
-                                      "ssl-allow-beast",
-                                      "ssl-no-revoke",
-                                      "ssl-reqd",
-                                      "styled-output",
-                                      "suppress-connect-headers",
-                                      "tcp-fastopen",
-                                      "tcp-nodelay",
-                                      "tlsv1",
-                                      "tlsv1.0",
-                                      "tlsv1.1",
-                                      "tlsv1.2",
-                                      "tlsv1.3",
-                                      "tr-encoding",
-                                      "trace-ids",
-                                      "trace-time",
-                                      "verbose",
-                                      "xattr"};
-
-template <std::size_t n>
-bool among(const std::string_view (&list)[n], std::string_view name) {
-  return std::find(std::begin(list), std::end(list), name) != std::end(list);
-}
-
-std::optional<Option> long_option(std::string_view name) {
-  for (const CurlOption& k : known)
-    if (k.name == name) return k.what;
-  if (among(with_value, name)) return Option::ignored;
-  if (among(alone, name) || (name.starts_with("no-") && among(alone, name.substr(3)))) return Option::flag;
-  return std::nullopt;
-}
-
-std::optional<Option> short_option(char letter) {
-  for (const CurlOption& k : known)
-    if (k.letter == letter) return k.what;
-  if (letters_with_value.find(letter) != std::string_view::npos) return Option::ignored;
-  if (letter != ' ' && letters_alone.find(letter) != std::string_view::npos) return Option::flag;
-  return std::nullopt;
-}
-
-bool takes_value(Option o) {
-  return o != Option::flag && o != Option::head && o != Option::get && o != Option::as_is;
-}
 
 /// `.` and `..` as curl resolves them before it sends a path.
 std::string without_dots(std::string_view target) {
@@ -311,7 +67,7 @@ class Reader {
     const std::string word = words[i];
     const auto equals = word.find('=');
     const std::string name = word.substr(2, equals == std::string::npos ? equals : equals - 2);
-    const auto option = long_option(name);
+    const auto option = long_curl_option(name);
     if (!option) not_understood(word);
     if (!takes_value(*option)) return apply(*option, "", word);
     apply(*option, equals == std::string::npos ? value_after(words, i, word) : word.substr(equals + 1),
@@ -321,7 +77,7 @@ class Reader {
   void take_letters(const std::vector<std::string>& words, std::size_t& i) {
     const std::string word = words[i];
     for (std::size_t k = 1; k < word.size(); ++k) {
-      const auto option = short_option(word[k]);
+      const auto option = short_curl_option(word[k]);
       const std::string name = std::string("-") + word[k];
       if (!option) not_understood(word);
       if (!takes_value(*option)) {
@@ -331,69 +87,69 @@ class Reader {
       return apply(*option, k + 1 < word.size() ? word.substr(k + 1) : value_after(words, i, name), name);
     }
   }
-  void apply(Option option, const std::string& value, const std::string& name) {
+  void apply(CurlOption option, const std::string& value, const std::string& name) {
     switch (option) {
-      case Option::flag:
-      case Option::ignored:
+      case CurlOption::flag:
+      case CurlOption::ignored:
         break;
-      case Option::method:
+      case CurlOption::method:
         method_ = value;
         break;
-      case Option::header:
+      case CurlOption::header:
         take_header(value, name);
         break;
-      case Option::cookie:
+      case CurlOption::cookie:
         cookies_.push_back(value);
         break;
-      case Option::agent:
+      case CurlOption::agent:
         set("User-Agent", value);
         break;
-      case Option::referer:
+      case CurlOption::referer:
         set("Referer", value.substr(0, value.find(";auto")));
         break;
-      case Option::user:
+      case CurlOption::user:
         set("Authorization", "Basic " + base64_encode(value));
         break;
-      case Option::bearer:
+      case CurlOption::bearer:
         set("Authorization", "Bearer " + value);
         break;
-      case Option::range:
+      case CurlOption::range:
         set("Range", "bytes=" + value);
         break;
-      case Option::resume:
+      case CurlOption::resume:
         set("Range", "bytes=" + (value == "-" ? "0" : value) + "-");
         break;
-      case Option::head:
+      case CurlOption::head:
         implied_ = "HEAD";
         break;
-      case Option::get:
+      case CurlOption::get:
         get_ = true;
         break;
-      case Option::data:
+      case CurlOption::data:
         data_.push_back(value), type_ = "application/x-www-form-urlencoded";
         break;
-      case Option::encoded:
+      case CurlOption::encoded:
         data_.push_back(encoded(value)), type_ = "application/x-www-form-urlencoded";
         break;
-      case Option::json:
+      case CurlOption::json:
         data_.push_back(value), type_ = "application/json";
         break;
-      case Option::form:
+      case CurlOption::form:
         implied_ = "POST", type_ = "multipart/form-data";
         break;
-      case Option::upload:
+      case CurlOption::upload:
         implied_ = "PUT";
         break;
-      case Option::url:
+      case CurlOption::url:
         take_url(value);
         break;
-      case Option::query:
+      case CurlOption::query:
         extra_query_.append(extra_query_.empty() ? "" : "&").append(encoded(value));
         break;
-      case Option::target:
+      case CurlOption::target:
         target_ = value;
         break;
-      case Option::as_is:
+      case CurlOption::as_is:
         as_is_ = true;
         break;
     }

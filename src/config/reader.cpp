@@ -52,7 +52,11 @@ Map::Map(const Value& value) : self_(value) {
   std::set<std::string> seen;
   for (const auto& pair : value.node) {
     if (!pair.first.IsScalar()) {
-      value.errors->add(pair.first.Mark(), value.key, "a key must be plain text");
+      value.errors->add(pair.first.Mark(), value.key,
+                        pair.first.IsMap()
+                            ? "a key must be plain text (a template's braces? This file is read as it is, "
+                              "only ${NAME} is replaced)"
+                            : "a key must be plain text (an IPv6 address? Quote it: \"[::1]:80\")");
       continue;
     }
     Entry e;
@@ -84,7 +88,10 @@ Map::~Map() {
         best = d;
         nearest = known;
       }
-    if (!nearest.empty()) what += " (did you mean '" + nearest + "'?)";
+    if (!nearest.empty())
+      what += " (did you mean '" + nearest + "'?)";
+    else if (self_.key.empty())
+      what += " (keys that begin with `x-` are ignored: anchors can stand there)";
     self_.errors->add(key_marks_[i], entries_[i].value.key, what);
   }
 }
@@ -205,9 +212,12 @@ void read_address(const Value& v, Address& out) {
   if (v.is_list()) return v.bad("must be one address; quote one of IPv6: \"[::]:8080\"");
   auto text = scalar(v);
   if (!text) return;
+  // What a variable held does not show, so there is no hint for it.
+  const std::string& raw = v.node.Scalar();
+  const std::string better = raw.empty() || raw.find("${") != std::string::npos ? "" : address_hint(raw);
   const auto wrong = [&](std::string_view hint) {
-    const std::string better = text->empty() || !hint.empty() ? std::string() : address_hint(*text);
-    v.bad(quoted(v) + " is no address (host:port, [v6]:port, unix:/path)" + std::string(hint) + better);
+    v.bad(quoted(v) + " is no address (host:port, [v6]:port, unix:/path)" +
+          (hint.empty() ? better : std::string(hint)));
   };
   text = plain_address(*text);
   if (text->rfind("unix:", 0) == 0) {
@@ -226,10 +236,9 @@ void read_address(const Value& v, Address& out) {
     return wrong("");
   }
   const auto port = parse_decimal(text->substr(colon + 1));
-  if (!port || *port > 65535)
-    return wrong(address_hint(*text).empty() ? "; the port must be 0 to 65535" : "");
+  if (!port || *port > 65535) return wrong(better.empty() ? "; the port must be 0 to 65535" : "");
   for (const char c : host)
-    if (!(is_token_char(c) || c == ':')) return wrong("");
+    if (c == '*' || !(is_token_char(c) || c == ':')) return wrong("");
   out = {Address::Kind::tcp, to_lower(host), static_cast<std::uint16_t>(*port)};
 }
 

@@ -59,8 +59,7 @@ class Replacer {
     const std::size_t end = std::min(inside.find_first_of(":-?+"), inside.size());
     const std::string name(inside.substr(0, end));
     std::string_view rest = inside.substr(end);
-    if (!is_name(name))
-      return fail("'${" + std::string(inside.substr(0, 40)) + "}' names no variable (${NAME})");
+    if (!is_name(name)) return fail("'${' wants the name of a variable");
     const char* value = variable_(name);
     if (rest.empty()) {
       if (value == nullptr) return fail("the environment has no '" + name + "'");

@@ -224,7 +224,7 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
             "same_site: none needs Secure"},
            {pool("affinity: {kind: cookie, name: __Host-x, path: /a}, " + backends),
             "needs path / and no domain"},
-           {pool("affinity: {kind: ip_hash, bounded_load: no}, " + backends), "is no number above 0"},
+           {pool("affinity: {kind: ip_hash, bounded_load: some}, " + backends), "is no number above 0"},
            {pool("session: {state: on}, " + backends), "state needs an affinity"},
            {pool("affinity: url_rewrite, session: {state: on}, " + backends), "refused with url_rewrite"},
            {pool("affinity: ip_hash, session: {state: on}, " + backends), "session.state: cannot be kept"},
