@@ -21,9 +21,11 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME remora)
 set(CPACK_PACKAGE_CONTACT "remora developers <remora@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "HTTP load balancer that keeps sessions")
-set(CPACK_PACKAGE_DESCRIPTION "A layer-7 reverse proxy with sticky sessions: a sealed cookie, the app's own id, a header\
- or an address says which server holds a session, and what happens when that server dies. Drains, health checks,\
- JWT verification, shared session stores, reloads and upgrades without a lost connection.")
+set(CPACK_PACKAGE_DESCRIPTION "A layer-7 reverse proxy with sticky sessions. A sealed cookie, the app's own
+id, a header or an address says which server holds a session; when that server
+dies, all requests of the session move to the same other one, and it is told.
+Draining, health checks, JWT verification, shared session stores, and reloads
+and upgrades that lose no connection.")
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
