@@ -1,5 +1,6 @@
 // The command line. Exit code 0: fine; 1: refused or failed; 2: wrong usage; 3: a drain's deadline passed.
 
+#include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
@@ -9,7 +10,9 @@
 
 #include "affinity/registry.h"
 #include "cli/commands.h"
+#include "cli/find_daemon.h"
 #include "config/loader.h"
+#include "config/reach.h"
 #include "server/exposed.h"
 #include "server/log.h"
 #include "server/server.h"
@@ -35,6 +38,7 @@ int run(const std::string& file, const std::vector<std::string>& arguments) {
   if (!load(file, config)) return 1;
   try {
     set_up_log(config.log);
+    spdlog::info("remora {} starts with {}", version, std::filesystem::absolute(file).string());
     Server server(std::move(config), file, arguments);
     return server.run();
   } catch (const std::exception& e) {
@@ -76,6 +80,50 @@ std::string read_token(const std::string& file) {
   return token;
 }
 
+/// Where a command's instance is: its admin addresses, or none and the listeners of one whose admin is off.
+struct Found {
+  std::vector<std::string> admins;
+  std::vector<config::Address> listeners;
+  std::string token, file;
+};
+
+Found found_in(const std::filesystem::path& file) {
+  const config::Reach reach = config::load_reach(file);
+  if (!reach.error.empty()) throw std::runtime_error(reach.error);
+  Found out;
+  if (reach.admin && (reach.admin->kind == config::Address::Kind::unix_path || reach.admin->port != 0))
+    out.admins.push_back(reach.admin->text());
+  out.listeners = reach.listeners;
+  out.token = reach.token;
+  out.file = file.string();
+  return out;
+}
+
+/// --admin, else REMORA_ADMIN, else what the file says: --config, or that of the remora that runs here, or
+/// the package's. Several that run here: nobody guesses which one is meant.
+Found find_instance(const std::vector<std::string>& admins, const std::string& file) {
+  Found out;
+  out.admins = admins;
+  if (!out.admins.empty()) return out;
+  if (!file.empty()) return found_in(file);
+  if (const char* variable = std::getenv("REMORA_ADMIN"); variable != nullptr)
+    out.admins = split_addresses(variable);
+  if (!out.admins.empty()) return out;
+  const auto running = running_files();
+  if (running.size() > 1) {
+    std::string all;
+    for (const auto& one : running) all.append(all.empty() ? "" : ", ").append(one.string());
+    throw std::runtime_error("several remoras run here (" + all +
+                             "): which one? --admin ADDRESS or --config FILE");
+  }
+  if (!running.empty()) return found_in(running.front());
+  const std::filesystem::path packaged = "/etc/remora/remora.yaml";
+  std::error_code ec;
+  if (std::filesystem::exists(packaged, ec) && !ec) return found_in(packaged);
+  out.admins.emplace_back("127.0.0.1:9900");
+  return out;
+}
+
 /// How this process would be started again, from the binary's place on disk.
 std::vector<std::string> own_arguments(int argc, char** argv) {
   std::vector<std::string> out(argv, argv + argc);
@@ -90,6 +138,7 @@ std::vector<std::string> own_arguments(int argc, char** argv) {
 int main(int argc, char** argv) {
   CLI::App app{"remora: a layer-7 load balancer that keeps sessions"};
   app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("remora ") + version);
   std::string file;
   auto* run_command = app.add_subcommand("run", "serve in the foreground");
   run_command->add_option("-c,--config", file, "the configuration file")->required();
@@ -101,13 +150,17 @@ int main(int argc, char** argv) {
 
   CommandTarget at;
   std::string token_file;
-  const auto over_admin = [&](const char* name, const char* what) {
+  const auto over_admin = [&](const char* name, const char* what) {  // asks a running instance
     auto* command = app.add_subcommand(name, what);
+    // REMORA_ADMIN is read below: CLI11 would let the environment of one command beat the flag of another.
     command
-        ->add_option("--admin", at.admins,
-                     "an admin address, host:port or unix:/path; may be given several times")
-        ->envname("REMORA_ADMIN")
+        ->add_option(
+            "--admin", at.admins,
+            "an admin address, host:port or unix:/path; may be given several times; else REMORA_ADMIN")
         ->allow_extra_args(false);
+    command->add_option(std::string(name) == "explain" ? "--config" : "-c,--config", file,
+                        "the configuration file that says it; else that of the remora that runs here, or "
+                        "/etc/remora/remora.yaml");
     command->add_option("--token-file", token_file, "a file with the admin token; or REMORA_ADMIN_TOKEN");
     command->add_flag("--json", at.json, "print what the API says");
     return command;
@@ -128,7 +181,11 @@ int main(int argc, char** argv) {
   auto* ready_command = over_admin("ready", "use a backend again");
   auto* maint_command = over_admin("maint", "use a backend for nothing; its sessions move");
   for (auto* command : {drain_command, ready_command, maint_command})
-    command->add_option("backend", backend, "POOL/BACKEND")->required();
+    command->add_option("backend", backend, "POOL/BACKEND")->required()->check([](const std::string& text) {
+      const auto slash = text.find('/');
+      const bool fine = slash != std::string::npos && slash != 0 && slash + 1 != text.size();
+      return fine ? std::string() : std::string("which backend? POOL/BACKEND, as `remora status` shows them");
+    });
   auto* reload_command = over_admin("reload", "read the configuration file again");
   auto* health_command = over_admin("healthcheck", "exit 0 when the running remora answers (for Docker)");
 
@@ -149,8 +206,14 @@ int main(int argc, char** argv) {
     return 0;
   }
   try {
+    const Found found = find_instance(at.admins, file);
+    at.admins = found.admins;
     at.token = read_token(token_file);
-    if (at.admins.empty()) at.admins.emplace_back("127.0.0.1:9900");
+    if (at.token.empty()) at.token = found.token;  // of the file that named the address
+    if (at.admins.empty() && *health_command) return check_listeners(found.listeners);
+    if (at.admins.empty())
+      throw std::runtime_error(
+          found.file + ": `admin` is off there, or has a port that the system chose; --admin ADDRESS?");
     if (*status_command) return show_status(at);
     if (*sessions_command) return show_sessions(at);
     if (*explain_command) {

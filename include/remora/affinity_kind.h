@@ -15,6 +15,8 @@
 
 #include "remora/affinity.h"
 #include "remora/config.h"
+#include "util/text.h"
+#include "util/units.h"
 
 namespace remora {
 
@@ -50,9 +52,10 @@ class Settings {
   void choice(const char* key, E& out, std::initializer_list<std::pair<const char*, E>> words) {
     const auto said = text(key);
     if (!said) return;
+    const auto on = parse_switch(*said);  // as YAML 1.1 and templates spell it
     std::string all;
     for (const auto& [word, value] : words) {
-      if (*said == word) {
+      if (iequals(*said, word) || (on && (*on ? std::string_view("on") : std::string_view("off")) == word)) {
         out = value;
         return;
       }

@@ -54,4 +54,17 @@ AdminReply ask_admin(const config::Address& address, const std::string& token, c
   return {parser.get().result_int(), std::move(parser.get().body())};
 }
 
+bool accepts_connections(const config::Address& address, std::chrono::milliseconds limit) {
+  const auto endpoint = resolve(address);
+  if (!endpoint) return false;
+  asio::io_context ctx;
+  beast::basic_stream<asio::generic::stream_protocol, Executor> stream(ctx);
+  error_code failure;
+  const asio::generic::stream_protocol::endpoint to(endpoint->get(), endpoint->size);
+  stream.expires_after(limit);
+  stream.async_connect(to, [&](const error_code& ec) { failure = ec; });
+  ctx.run();
+  return !failure;
+}
+
 }  // namespace remora

@@ -17,4 +17,7 @@ AdminReply ask_admin(const config::Address& address, const std::string& token, c
                      const std::string& target, const std::string& body = "",
                      std::chrono::milliseconds limit = std::chrono::seconds(10));
 
+/// Somebody accepts connections there. Nothing is sent.
+bool accepts_connections(const config::Address& address, std::chrono::milliseconds limit);
+
 }  // namespace remora

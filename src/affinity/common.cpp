@@ -6,6 +6,7 @@
 #include "affinity/kinds.h"
 #include "remora/session_counts.h"
 #include "util/text.h"
+#include "util/units.h"
 
 namespace remora {
 
@@ -149,7 +150,7 @@ Carry read_carry(Settings& settings) {
 }
 
 double read_bounded_load(Settings& settings) {
-  if (settings.text("bounded_load").value_or("off") == "off") return 0;
+  if (const auto said = settings.text("bounded_load"); !said || parse_switch(*said) == false) return 0;
   const auto factor = settings.number("bounded_load");
   if (factor && *factor <= 1)
     settings.bad("bounded_load", "is a factor of the mean load: above 1 (1.25, say), or off");

@@ -252,29 +252,43 @@ Left count_left(const CommandTarget& at, const std::string& target, const std::s
   return left;
 }
 
+/// How the wait ended: a line for people, or the one JSON object that a program gets.
+int say_end(const CommandTarget& at, const std::string& name, const std::string& wish, const char* result,
+            const Left& left, const std::string& sentence) {
+  if (!at.json) {
+    std::cout << name << sentence << '\n';
+    return 0;
+  }
+  const json::object end{{"backend", name},
+                         {"admin", wish},
+                         {"result", result},
+                         {"sessions_left", left.sessions},
+                         {"in_flight", left.in_flight},
+                         {"complete", left.complete}};
+  std::cout << json::serialize(end) << '\n';
+  return 0;
+}
+
 int wait_until_empty(const CommandTarget& at, const std::string& name, const std::string& target,
                      const std::string& wish, std::optional<std::chrono::steady_clock::time_point> deadline) {
   constexpr milliseconds look_every{250};
   std::uint64_t told = ~std::uint64_t{0};
   for (;;) {
     const Left left = count_left(at, target, wish);
-    if (!left.present) {
-      std::cout << name << " left the configuration\n";
-      return 0;
-    }
+    if (!left.present) return say_end(at, name, wish, "gone", left, " left the configuration");
     if (!left.other_wish.empty())
       throw Stop{refused,
                  name + ": another operator wants " + left.other_wish + " now; not waiting any longer"};
     if (left.sessions == 0 && left.in_flight == 0 && left.complete) {
-      std::cout << name << " is empty\n";
-      return 0;
+      return say_end(at, name, wish, "empty", left, " is empty");
     }
     if (deadline && std::chrono::steady_clock::now() >= *deadline) {
-      std::cout << name << ": the deadline has passed with " << left.sessions << " session(s) and "
-                << left.in_flight << " request(s) left; they move with their next request\n";
+      say_end(at, name, wish, "deadline_passed", left,
+              ": the deadline has passed with " + std::to_string(left.sessions) + " session(s) and " +
+                  std::to_string(left.in_flight) + " request(s) left; they move with their next request");
       return deadline_passed;
     }
-    if (left.sessions + left.in_flight != told) {
+    if (!at.json && left.sessions + left.in_flight != told) {
       told = left.sessions + left.in_flight;
       std::cerr << left.sessions << " session(s), " << left.in_flight << " request(s) left"
                 << (left.complete ? "" : " (at least: not every session has come by since the start)")
@@ -310,6 +324,7 @@ int steer_backend(const CommandTarget& at, const std::string& backend, const std
   const auto begun = std::chrono::steady_clock::now();
   const int code = over_all(at, [&](const std::string& admin) {
     const json::object answer = ask_for(at, admin, "PATCH", target, json::serialize(body));
+    if (at.json && options.wait) return;  // one object says how it ended
     if (at.json) return print_json(at, admin, answer);
     heading(at, admin);
     std::cout << backend << " is " << text(answer, "admin") << "; " << number(answer, "sessions_left")
@@ -334,6 +349,16 @@ int reload_all(const CommandTarget& at) {
     heading(at, admin);
     std::cout << "reloaded; configuration " << text(answer, "config_hash") << '\n';
   });
+}
+
+int check_listeners(const std::vector<config::Address>& listeners) {
+  std::string tried;
+  for (const config::Address& listener : listeners) {
+    if (accepts_connections(listener, std::chrono::seconds(2))) return 0;
+    tried.append(tried.empty() ? "" : ", ").append(listener.text());
+  }
+  std::cerr << "remora: no listener accepts connections (" << tried << ")\n";
+  return refused;
 }
 
 int check_health(const CommandTarget& at) {

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "remora/config.h"
+
 namespace remora {
 
 struct CommandTarget {
@@ -32,5 +34,7 @@ int steer_backend(const CommandTarget& at, const std::string& backend, const std
                   const SteerOptions& options);
 int reload_all(const CommandTarget& at);
 int check_health(const CommandTarget& at);
+/// For an instance without an admin address: healthy while one of its listeners accepts connections.
+int check_listeners(const std::vector<config::Address>& listeners);
 
 }  // namespace remora

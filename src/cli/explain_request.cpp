@@ -2,10 +2,13 @@
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <stdexcept>
 
-#include "util/text.h"
+#include "cli/curl.h"
 
 namespace remora {
 
@@ -13,28 +16,16 @@ namespace json = boost::json;
 
 namespace {
 
-/// scheme://host/path?query, or a path alone.
-void put_url(std::string_view url, json::object& out, json::object& headers) {
-  const auto scheme = url.find("://");
-  if (scheme != std::string_view::npos) {
-    const std::string_view name = url.substr(0, scheme);
-    if (name != "http" && name != "https")
-      throw std::invalid_argument("a URL of http or https, or a path, is wanted");
-    out["secure"] = name == "https";
-    url.remove_prefix(scheme + 3);
-    const auto slash = url.find_first_of("/?#");
-    headers["Host"] = url.substr(0, slash);
-    url = slash == std::string_view::npos ? std::string_view() : url.substr(slash);
-  }
-  url = url.substr(0, url.find('#'));
-  out["target"] = url.empty() ? "/" : url.front() == '/' ? std::string(url) : "/" + std::string(url);
-}
-
-void put_header(std::string_view line, json::object& headers) {
-  const auto colon = line.find(':');
-  if (colon == std::string_view::npos || colon == 0)
-    throw std::invalid_argument("-H wants 'Name: value', not '" + std::string(line) + "'");
-  headers[line.substr(0, colon)] = trim(line.substr(colon + 1));
+std::optional<std::string> read_small_file(const std::string& path) {
+  constexpr std::streamsize max_bytes = 1024 * 1024;
+  std::error_code ec;
+  if (!std::filesystem::is_regular_file(path, ec)) return std::nullopt;
+  std::ifstream in(path, std::ios::binary);
+  if (!in.is_open()) return std::nullopt;
+  std::string text(static_cast<std::size_t>(max_bytes), '\0');
+  in.read(text.data(), max_bytes);
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  return text;
 }
 
 /// The text between the n-th pair of double quotes, with \" undone.
@@ -58,38 +49,13 @@ std::optional<std::string> quoted(std::string_view line, int n) {
 }  // namespace
 
 json::object explain_from_curl(const std::vector<std::string>& words) {
+  const CurlWorld world{read_small_file, std::time(nullptr)};
+  const CurlRequest request = read_curl(words, world);
   json::object out, headers;
-  bool target = false;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    const auto value = [&]() -> const std::string& {
-      if (++i >= words.size()) throw std::invalid_argument(word + " wants a value");
-      return words[i];
-    };
-    if (i == 0 && word == "curl") continue;
-    if (word == "-X" || word == "--request")
-      out["method"] = value();
-    else if (word == "-H" || word == "--header")
-      put_header(value(), headers);
-    else if (word == "-b" || word == "--cookie")
-      headers["Cookie"] = value();
-    else if (word == "-A" || word == "--user-agent")
-      headers["User-Agent"] = value();
-    else if (word == "-I" || word == "--head")
-      out["method"] = "HEAD";
-    else if (word == "-d" || word == "--data" || word == "--data-raw")
-      value(), out.emplace("method", "POST");
-    else if (word == "-s" || word == "-i" || word == "-v" || word == "-k" || word == "-L" ||
-             word == "--compressed")
-      continue;
-    else if (word.size() > 1 && word.front() == '-')
-      throw std::invalid_argument("'" + word + "' is not understood; -X, -H, -b, -A, -I, -d and a URL are");
-    else if (target)
-      throw std::invalid_argument("one URL, not also '" + word + "'");
-    else
-      put_url(word, out, headers), target = true;
-  }
-  if (!target) throw std::invalid_argument("a URL or a path is missing");
+  for (const auto& [name, value] : request.headers) headers[name] = value;
+  if (!request.method.empty()) out["method"] = request.method;
+  if (request.secure) out["secure"] = *request.secure;
+  out["target"] = request.target;
   out["headers"] = std::move(headers);
   return out;
 }

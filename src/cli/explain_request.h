@@ -1,5 +1,5 @@
 // What `remora explain` is given, as the API wants it: a request as curl would be told, or a line of the
-// access log. Pure.
+// access log.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -8,8 +8,8 @@
 
 namespace remora {
 
-/// `words`: [curl] [-X METHOD] [-H 'Name: value'] [-b COOKIES] [-A AGENT] URL-or-path. Throws
-/// std::invalid_argument with what cannot be understood.
+/// `words`: [curl] [curl's options] URL-or-path (curl.h). Throws std::invalid_argument with what cannot be
+/// understood.
 boost::json::object explain_from_curl(const std::vector<std::string>& words);
 
 /// A line of the access log, combined or JSON. Throws std::invalid_argument. Logs hold no cookies, so what it

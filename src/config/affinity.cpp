@@ -4,6 +4,7 @@
 
 #include "config/sections.h"
 #include "remora/affinity_kind.h"
+#include "util/text.h"
 
 namespace remora::config {
 
@@ -103,7 +104,7 @@ void check_list(const Value& v, const std::vector<Affinity>& list) {
 }  // namespace
 
 void read_affinity(const Value& v, std::string_view pool, Kinds kinds, std::vector<Affinity>& out) {
-  if (v.node.IsScalar() && v.node.Scalar() == "none") return;
+  if (v.node.IsScalar() && iequals(v.node.Scalar(), "none")) return;
   if (!v.is_list()) {
     if (auto kind = read_kind(v, pool, kinds)) out.push_back(std::move(*kind));
     return;

@@ -32,6 +32,11 @@ bool hosts_meet(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+bool needs_key(const Pool& pool) {
+  return pool.session.state || std::any_of(pool.affinity.begin(), pool.affinity.end(),
+                                           [](const Affinity& a) { return a.settings->seals; });
+}
+
 bool is_loopback(const std::string& host) noexcept {
   if (host == "localhost") return true;
   const auto address = parse_ip(host);
@@ -46,9 +51,18 @@ void refuse_keys(const Value& map, std::initializer_list<const char*> keys, std:
 
 void cross_check(const Value& root, Config& config) {
   if (config.listeners.empty() && !root.node["listeners"])
-    root.bad("`listeners` is missing: [0.0.0.0:8080], say");
+    root.bad("`listeners` is missing: [127.0.0.1:8080], say");
+  else if (const Value listeners = at(root, "listeners");
+           config.listeners.empty() && (listeners.is_null() || listeners.is_list()))
+    listeners.bad("needs at least one address: [127.0.0.1:8080], say");
   if (!root.node["pools"]) root.bad("`pools` is missing: {app: {backends: [host:port]}}, say");
 
+  const auto sealing = std::find_if(config.pools.begin(), config.pools.end(), needs_key);
+  if (sealing != config.pools.end() && config.keys.empty() && config.state_dir.empty())
+    at(root, "state_dir")
+        .bad("none, and no `keys`: pool '" + sealing->name +
+             "' seals tokens with a key; give `keys` (`remora keygen` prints one) or a folder where one is "
+             "made");
   const auto find_pool = [&](const std::string& name) -> const Pool* {
     const auto it =
         std::find_if(config.pools.begin(), config.pools.end(), [&](const Pool& p) { return p.name == name; });

@@ -129,7 +129,7 @@ void read_verifier(const std::string& name, const Value& v, Jwt& out) {
   };
   pairs("required_claims", out.required_claims, false);
   pairs("forward_claims", out.forward_claims, true);
-  if (const auto r = m.get("revocation"); r && !(r->node.IsScalar() && r->node.Scalar() == "off")) {
+  if (const auto r = m.get("revocation"); r && !is_off(*r)) {
     Map map(*r);
     map.read_with("claims", out.revocation_claims, [](const Value& x, std::vector<std::string>& o) {
       for_each_item(x, true, [&](const Value& item) { read_value(item, o.emplace_back()); });

@@ -148,8 +148,8 @@ void read_listener(const Value& v, Listener& out) {
     m.read_with("limits", out.limits, read_limits);
     m.read_with("per_client", out.per_client, read_per_client);
     if (const auto id = m.get("request_id")) {
-      read_value(*id, out.request_id);
-      if (out.request_id == "off")
+      if (!is_off(*id)) read_value(*id, out.request_id);
+      if (is_off(*id))
         out.request_id.clear();
       else
         editable_field(*id, out.request_id);

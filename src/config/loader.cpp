@@ -11,8 +11,10 @@
 #include <optional>
 #include <sstream>
 
+#include "config/merge.h"
 #include "config/sections.h"
 #include "config/shown.h"
+#include "config/syntax.h"
 #include "net/address.h"
 #include "util/text.h"
 
@@ -59,7 +61,7 @@ bool is_local(const Address& at) {
 
 void read_admin(const Value& v, Admin& out) {
   const auto bind = [](const Value& x, std::optional<Address>& o) {
-    if (x.node.IsScalar() && x.node.Scalar() == "off") {
+    if (is_off(x)) {
       o.reset();
       return;
     }
@@ -93,7 +95,7 @@ void read_keys(const Value& v, std::vector<std::string>& out) {
 }
 
 void read_session_api(const Value& v, std::optional<SessionApi>& out) {
-  if (v.node.IsScalar() && v.node.Scalar() == "off") return;
+  if (is_off(v)) return;
   SessionApi api;
   if (v.node.IsScalar()) {
     read_address(v, api.bind);
@@ -147,7 +149,7 @@ void read_root(const Value& root, Kinds kinds, Config& out) {
   }
   m.read_with("state_dir", out.state_dir, [](const Value& v, std::string& o) {
     read_value(v, o);
-    if (o == "none") o.clear();
+    if (iequals(o, "none")) o.clear();
   });
   m.read("shutdown_delay", out.shutdown_delay);
   m.read("shutdown_grace", out.shutdown_grace);
@@ -171,7 +173,7 @@ void read_root(const Value& root, Kinds kinds, Config& out) {
       read_pool(name, value, kinds, pool);
       out.pools.push_back(std::move(pool));
     });
-    if (v->is_map() && out.pools.empty()) v->bad("needs at least one pool");
+    if ((v->is_map() || v->is_null()) && out.pools.empty()) v->bad("needs at least one pool");
   }
 }
 
@@ -185,15 +187,18 @@ std::string sha256_hex(std::string_view text) {
   return out;
 }
 
-/// Only notes where documents begin.
+/// Only notes where documents and values in quotes begin.
 class DocumentStarts final : public YAML::EventHandler {
  public:
   std::optional<YAML::Mark> last;
+  std::vector<YAML::Mark> quoted;  // where values in quotes begin
   void OnDocumentStart(const YAML::Mark& mark) override { last = mark; }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
   void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t, const std::string&) override {
+    if (tag == "!") quoted.push_back(mark);
+  }
   void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
                        YAML::EmitterStyle::value) override {}
   void OnSequenceEnd() override {}
@@ -202,28 +207,18 @@ class DocumentStarts final : public YAML::EventHandler {
   void OnMapEnd() override {}
 };
 
-/// Where a second document begins, if one does. Not by LoadAll: on some malformed files (a stray `]` behind
-/// the first document) yaml-cpp 0.7 yields documents for ever without reading on; found by the fuzzer.
-std::optional<YAML::Mark> second_document(std::string_view text) {
+/// Reports a second document, and a quote that is never closed (yaml-cpp takes the rest of the file then).
+/// Not by LoadAll: on some malformed files (a stray `]` behind the first document) yaml-cpp 0.7 yields
+/// documents for ever without reading on; found by the fuzzer.
+void check_structure(std::string_view text, Diagnostics& errors) {
   std::istringstream in{std::string(text)};
   YAML::Parser parser(in);
-  DocumentStarts starts;
-  if (!parser.HandleNextDocument(starts) || !parser.HandleNextDocument(starts)) return std::nullopt;
-  return starts.last;
-}
-
-/// What people meet first: an unquoted `*.example.com` is an alias and `[::1]:80` a list to YAML.
-std::string syntax_hint(std::string_view text, int line) {
-  for (int i = 0; i < line && !text.empty(); ++i) {
-    const auto end = text.find('\n');
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  }
-  text = text.substr(0, text.find('\n'));
-  if (text.find("*.") != std::string_view::npos) return " (quote it: \"*.example.com\")";
-  if (text.find("[::") != std::string_view::npos || text.find("]:") != std::string_view::npos)
-    return " (quote it: \"[::1]:80\")";
-  if (text.find('\t') != std::string_view::npos) return " (YAML forbids tabs for indentation)";
-  return "";
+  DocumentStarts seen;
+  if (!parser.HandleNextDocument(seen)) return;
+  if (!seen.quoted.empty() && !quote_is_closed(text, seen.quoted.back().line, seen.quoted.back().column))
+    return errors.add(seen.quoted.back(), "", "syntax: this quote is not closed");
+  if (parser.HandleNextDocument(seen))
+    errors.add(*seen.last, "", explain_second_document(text, seen.last->line));
 }
 
 }  // namespace
@@ -233,22 +228,31 @@ Loaded load_text(std::string_view text, const std::string& name, Kinds kinds) {
   const auto failed = [&]() -> Loaded { return LoadError{errors.lines()}; };
   YAML::Node document;
   try {
-    if (const auto second = second_document(text)) {
-      errors.add(*second, "", "a second document begins here; only one can be in the file");
-      return failed();
-    }
+    check_structure(text, errors);
+    if (!errors.empty()) return failed();
     document = YAML::Load(std::string(text));
-  } catch (const YAML::ParserException& e) {
-    errors.add(e.mark, "", "syntax: " + e.msg + syntax_hint(text, e.mark.line));
-    return failed();
   } catch (const YAML::Exception& e) {
-    errors.add(e.mark, "", "syntax: " + e.msg);
+    const SyntaxError wrong = explain_syntax(text, e.mark.line, e.mark.column, e.msg);
+    YAML::Mark mark = e.mark;
+    mark.line = wrong.line;
+    mark.column = wrong.column;
+    errors.add(mark, "", wrong.what);
     return failed();
   }
   if (!document || document.IsNull()) {
     errors.add(YAML::Mark(), "", "the file is empty; the smallest useful one has `listeners` and `pools`");
     return failed();
   }
+  if (!document.IsMap()) {
+    errors.add(document.Mark(), "",
+               "a file of keys is wanted (`listeners: ...`, `pools: ...`); is this the right file, and is a "
+               "blank behind "
+               "each colon?");
+    return failed();
+  }
+  resolve_merges(document, errors);
+  if (!errors.empty()) return failed();
+  drop_extensions(document);
   Config config;
   config.shown = shown_text(document);
   const Value root{document, "", document.Mark(), &errors};

@@ -30,6 +30,9 @@ Loaded load_file(const std::filesystem::path& file, Kinds kinds);
 /// The same for text; `name` stands for the file in errors.
 Loaded load_text(std::string_view text, const std::string& name, Kinds kinds);
 
+/// Its tokens or states are sealed: a key is needed.
+bool needs_key(const Pool& pool);
+
 /// What is no error in a file, and yet hardly meant: for `remora check` and the log.
 std::vector<std::string> doubts(const Config& config);
 

@@ -65,6 +65,9 @@ void read_backend(const Value& v, Backend& out) {
     if (out.discovery && out.discovery->srv)
       refuse_keys(v, {"weight"}, "does nothing here: SRV records bring their own");
   }
+  if (out.address.kind == Address::Kind::tcp && !out.address.host.empty() && out.address.port == 0 &&
+      !(out.discovery && out.discovery->srv))
+    v.bad("port 0 cannot be connected to; give the server's port");
   if (out.id.empty()) out.id = out.discovery && out.discovery->srv ? out.address.host : out.address.text();
 }
 
@@ -79,7 +82,7 @@ void read_backends(const Value& v, std::vector<Backend>& out) {
 }
 
 void read_rebalance(const Value& v, std::optional<Rebalance>& out) {
-  if (v.node.IsScalar() && v.node.Scalar() == "off") return;
+  if (is_off(v)) return;
   Rebalance r;
   Map m(v);
   m.read_with("min_idle", r.min_idle, read_positive);
@@ -194,8 +197,9 @@ void read_probe(const Value& v, Probe& out) {
         return x.bad("a path cannot hold spaces or control characters");
   };
   if (v.node.IsScalar()) {
+    if (is_off(v)) return;
     const auto text = scalar(v);
-    if (!text || *text == "off") return;
+    if (!text) return;
     if (*text == "tcp") {
       out.kind = ProbeKind::tcp;
     } else if (text->front() == '/') {
@@ -230,7 +234,7 @@ void read_probe(const Value& v, Probe& out) {
 }
 
 void read_eject(const Value& v, Eject& out) {
-  if (v.node.IsScalar() && v.node.Scalar() == "off") {
+  if (is_off(v)) {
     out.consecutive_failures = 0;
     return;
   }

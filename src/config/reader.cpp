@@ -7,7 +7,9 @@
 #include <iterator>
 #include <tuple>
 
+#include "config/address_text.h"
 #include "config/shown.h"
+#include "config/substitute.h"
 #include "util/secrets.h"
 #include "util/text.h"
 #include "util/units.h"
@@ -50,7 +52,11 @@ Map::Map(const Value& value) : self_(value) {
   std::set<std::string> seen;
   for (const auto& pair : value.node) {
     if (!pair.first.IsScalar()) {
-      value.errors->add(pair.first.Mark(), value.key, "a key must be plain text");
+      value.errors->add(pair.first.Mark(), value.key,
+                        pair.first.IsMap()
+                            ? "a key must be plain text (a template's braces? This file is read as it is, "
+                              "only ${NAME} is replaced)"
+                            : "a key must be plain text (an IPv6 address? Quote it: \"[::1]:80\")");
       continue;
     }
     Entry e;
@@ -82,7 +88,10 @@ Map::~Map() {
         best = d;
         nearest = known;
       }
-    if (!nearest.empty()) what += " (did you mean '" + nearest + "'?)";
+    if (!nearest.empty())
+      what += " (did you mean '" + nearest + "'?)";
+    else if (self_.key.empty())
+      what += " (keys that begin with `x-` are ignored: anchors can stand there)";
     self_.errors->add(key_marks_[i], entries_[i].value.key, what);
   }
 }
@@ -106,34 +115,8 @@ void Map::for_each(const std::function<void(const std::string&, const Value&)>& 
 
 namespace {
 
-/// ${NAME} from the environment; `$$` is a dollar sign.
-std::optional<std::string> substitute(const Value& v, const std::string& text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '$' || i + 1 >= text.size()) {
-      out += text[i];
-    } else if (text[i + 1] == '$') {
-      out += '$';
-      ++i;
-    } else if (text[i + 1] == '{') {
-      const auto end = text.find('}', i);
-      if (end == std::string::npos) {
-        v.bad("'${' without '}'");
-        return std::nullopt;
-      }
-      const std::string name = text.substr(i + 2, end - i - 2);
-      const char* value = std::getenv(name.c_str());
-      if (value == nullptr) {
-        v.bad("the environment has no '" + name + "'");
-        return std::nullopt;
-      }
-      out += value;
-      i = end;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
+const char* variable(const std::string& name) {
+  return std::getenv(name.c_str());
 }
 
 template <class T>
@@ -160,7 +143,22 @@ std::optional<std::string> scalar(const Value& v) {
     v.bad(v.node.IsNull() ? "needs a value" : "must be a single value");
     return std::nullopt;
   }
-  return substitute(v, v.node.Scalar());
+  std::string error;
+  auto text = substitute(v.node.Scalar(), variable, error);
+  if (!text) v.bad(error);
+  return text;
+}
+
+bool is_off(const Value& v) {
+  if (!v.node.IsScalar()) return false;
+  std::string ignored;
+  const auto text = substitute(v.node.Scalar(), variable, ignored);
+  return text && parse_switch(*text) == false;
+}
+
+const char* word_of_switch(std::string_view text) noexcept {
+  const auto on = parse_switch(text);
+  return on ? (*on ? "on" : "off") : "";
 }
 
 void read_value(const Value& v, std::string& out) {
@@ -170,10 +168,8 @@ void read_value(const Value& v, std::string& out) {
 void read_value(const Value& v, bool& out) {
   const auto text = scalar(v);
   if (!text) return;
-  if (*text == "on" || *text == "true" || *text == "yes")
-    out = true;
-  else if (*text == "off" || *text == "false" || *text == "no")
-    out = false;
+  if (const auto on = parse_switch(*text))
+    out = *on;
   else
     v.bad(quoted(v) + " is neither on nor off");
 }
@@ -213,11 +209,17 @@ void read_size(const Value& v, std::size_t& out) {
 }
 
 void read_address(const Value& v, Address& out) {
-  const auto text = scalar(v);
+  if (v.is_list()) return v.bad("must be one address; quote one of IPv6: \"[::]:8080\"");
+  auto text = scalar(v);
   if (!text) return;
-  const auto wrong = [&](const char* hint) {
-    v.bad(quoted(v) + " is no address (host:port, [v6]:port, unix:/path)" + hint);
+  // What a variable held does not show, so there is no hint for it.
+  const std::string& raw = v.node.Scalar();
+  const std::string better = raw.empty() || raw.find("${") != std::string::npos ? "" : address_hint(raw);
+  const auto wrong = [&](std::string_view hint) {
+    v.bad(quoted(v) + " is no address (host:port, [v6]:port, unix:/path)" +
+          (hint.empty() ? better : std::string(hint)));
   };
+  text = plain_address(*text);
   if (text->rfind("unix:", 0) == 0) {
     if (text->size() < 7 || (*text)[5] != '/') return wrong("; a unix socket needs an absolute path");
     if (text->size() > 5 + 107) return wrong("; the path is too long for a unix socket (107 characters)");
@@ -231,12 +233,12 @@ void read_address(const Value& v, Address& out) {
     if (host.back() != ']') return wrong("");
     host = host.substr(1, host.size() - 2);
   } else if (host.find(':') != std::string::npos) {
-    return wrong("; an IPv6 address stands in brackets");
+    return wrong("");
   }
   const auto port = parse_decimal(text->substr(colon + 1));
-  if (!port || *port > 65535) return wrong("; the port must be 0 to 65535");
+  if (!port || *port > 65535) return wrong(better.empty() ? "; the port must be 0 to 65535" : "");
   for (const char c : host)
-    if (!(is_token_char(c) || c == ':')) return wrong("");
+    if (c == '*' || !(is_token_char(c) || c == ':')) return wrong("");
   out = {Address::Kind::tcp, to_lower(host), static_cast<std::uint16_t>(*port)};
 }
 

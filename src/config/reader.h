@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "remora/config.h"
+#include "util/text.h"
 
 namespace remora::config {
 
@@ -92,6 +93,10 @@ class Map {
 
 // Scalars. Each reports what it cannot take and leaves `out` alone.
 std::optional<std::string> scalar(const Value& v);  // with ${NAME} replaced
+/// `off`, or what tools make of it (PyYAML and Helm write `false`).
+bool is_off(const Value& v);
+/// "on" or "off" for any spelling of them, else "".
+const char* word_of_switch(std::string_view text) noexcept;
 /// As it was written, in quotes, for an error line: without secrets, and what a variable held does not show.
 std::string quoted(const Value& v);
 void read_value(const Value& v, std::string& out);
@@ -105,7 +110,7 @@ void read_address(const Value& v, Address& out);
 /// "none" or a value.
 template <class T, class Reader>
 void read_optional(const Value& v, std::optional<T>& out, Reader reader) {
-  if (v.is_null() || (v.node.IsScalar() && (v.node.Scalar() == "none"))) {
+  if (v.is_null() || (v.node.IsScalar() && iequals(v.node.Scalar(), "none"))) {
     out.reset();
     return;
   }
@@ -129,7 +134,7 @@ void read_choice(const Value& v, E& out, std::initializer_list<std::pair<const c
   if (!text) return;
   std::string all;
   for (const auto& [word, value] : words) {
-    if (*text == word) {
+    if (iequals(*text, word) || std::string_view(word_of_switch(*text)) == word) {
       out = value;
       return;
     }

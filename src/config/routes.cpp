@@ -175,6 +175,8 @@ void read_route(const Value& v, Route& out) {
       Map a(*auth);
       a.read("verifier", out.verifier);
       a.read("required", out.auth_required);
+      a.read_with("preflight", out.auth_passes_preflights,
+                  [](const Value& x, bool& o) { read_choice(x, o, {{"pass", true}, {"verify", false}}); });
       if (out.verifier.empty()) auth->bad("needs `verifier:`, one of `jwt`");
     }
   }

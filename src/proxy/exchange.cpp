@@ -12,6 +12,7 @@
 
 #include <cassert>
 
+#include "proxy/preflight.h"
 #include "util/text.h"
 
 namespace remora {
@@ -239,6 +240,7 @@ bool Exchange::authenticate() {
     }
     if (index != route_->auth) continue;
     if (const auto refused = refusal(verifier, verdict.outcome, route_->config.auth_required)) {
+      if (route_->config.auth_passes_preflights && is_cors_preflight(request_)) continue;
       requests_in_turn_ = requests_per_turn;  // so does a signature
       answer_status_ = refused->status;
       challenge_ = refused->value;

@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "affinity/registry.h"
+#include "config/loader.h"
 #include "util/files.h"
 #include "util/text.h"
 
@@ -322,10 +323,7 @@ std::string read_or_make_key(const std::string& dir) {
 
 std::shared_ptr<const KeyRing> load_keys(const config::Config& config) {
   std::vector<std::string> keys = config.keys;
-  const bool needed = std::any_of(config.pools.begin(), config.pools.end(), [](const config::Pool& p) {
-    return p.session.state || std::any_of(p.affinity.begin(), p.affinity.end(),
-                                          [](const config::Affinity& a) { return a.settings->seals; });
-  });
+  const bool needed = std::any_of(config.pools.begin(), config.pools.end(), config::needs_key);
   if (keys.empty() && needed) {
     if (config.state_dir.empty())
       throw std::runtime_error(

@@ -1,6 +1,5 @@
 #include "server/server.h"
 
-#include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -8,7 +7,6 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <csignal>
-#include <fstream>
 #include <stdexcept>
 
 #include "admin/local_socket.h"
@@ -16,21 +14,11 @@
 #include "server/exposed.h"
 #include "server/systemd.h"
 #include "session/stores.h"
+#include "util/cpus.h"
 
 namespace remora {
 
 using std::chrono::milliseconds;
-
-unsigned usable_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  unsigned n = ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
-  std::ifstream quota("/sys/fs/cgroup/cpu.max");  // "max 100000" or "150000 100000"
-  double limit = 0, period = 0;
-  if (quota >> limit >> period && period > 0)
-    n = std::min(n, std::max(1U, static_cast<unsigned>(limit / period)));
-  return std::max(1U, n);
-}
 
 Server::Server(config::Config config, std::string file, std::vector<std::string> arguments)
     : config_(std::move(config)),

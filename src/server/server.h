@@ -186,7 +186,4 @@ class Server final : private AdminActions {
   } phase_ = Phase::serving;
 };
 
-/// CPUs that this process may use: affinity mask and cgroup quota.
-unsigned usable_cpus();
-
 }  // namespace remora

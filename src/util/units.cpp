@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "util/text.h"
+
 namespace remora {
 
 namespace {
@@ -54,6 +56,14 @@ std::optional<double> parse_share(std::string_view text) {
   const auto parts = split_unit(text);
   if (!parts || parts->second != "%" || parts->first > 100) return std::nullopt;
   return parts->first / 100;
+}
+
+std::optional<bool> parse_switch(std::string_view text) noexcept {
+  for (const char* word : {"on", "true", "yes"})
+    if (iequals(text, word)) return true;
+  for (const char* word : {"off", "false", "no"})
+    if (iequals(text, word)) return false;
+  return std::nullopt;
 }
 
 }  // namespace remora

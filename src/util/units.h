@@ -13,5 +13,7 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 std::optional<std::uint64_t> parse_size(std::string_view text);
 /// "20%" is 0.2; at most 100%.
 std::optional<double> parse_share(std::string_view text);
+/// on, true, yes; off, false, no; in any letter case, as YAML 1.1 and templates write them.
+std::optional<bool> parse_switch(std::string_view text) noexcept;
 
 }  // namespace remora

@@ -35,7 +35,10 @@ TEST(Curl, WordsBecomeARequest) {
   EXPECT_EQ(
       from_curl({"-X", "PUT", "-H", "X-A:  1 ", "-b", "SID=7", "http://shop.test"}),
       R"({"method":"PUT","secure":false,"target":"/","headers":{"X-A":"1","Cookie":"SID=7","Host":"shop.test"}})");
-  EXPECT_EQ(from_curl({"-d", "body", "/"}), R"({"method":"POST","target":"/","headers":{}})");
+  // As curl sends it.
+  EXPECT_EQ(
+      from_curl({"-d", "body", "/"}),
+      R"({"method":"POST","target":"/","headers":{"Content-Type":"application/x-www-form-urlencoded"}})");
   EXPECT_EQ(from_curl({"http://shop.test?x=1"}),
             R"({"secure":false,"target":"/?x=1","headers":{"Host":"shop.test"}})");
 }

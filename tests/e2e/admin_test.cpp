@@ -296,6 +296,57 @@ TEST(Drain, KeepsSessionsBeginsNoneAndReturnsWithTheLastLogout) {
               static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
 }
 
+TEST(Drain, AProgramThatWaitsGetsOneJsonObjectAndNothingElse) {
+  Site site(2);
+  const Remora remora(with_admin(site.config("")));
+  const Ran ran = remora.command({"drain", "app/a", "--wait", "--json"});
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  boost::system::error_code ec;
+  const json::value end = json::parse(ran.output, ec);
+  ASSERT_FALSE(ec) << ran.output;
+  EXPECT_EQ(end.as_object().at("result").as_string(), "empty");
+  EXPECT_EQ(end.as_object().at("admin").as_string(), "drain");
+  EXPECT_EQ(end.as_object().at("sessions_left").as_int64(), 0);
+}
+
+TEST(Drain, AProgramHearsOfTheDeadlineInJson) {
+  Site site(2);
+  const Remora remora(with_admin(site.config("affinity: {kind: app_cookie, name: SID}\n")));
+  on(remora.port(), "a", "/login");
+  const Ran ran = remora.command({"drain", "app/a", "--wait", "--json", "--deadline", "200ms"});
+  EXPECT_EQ(ran.code, 3) << ran.output;
+  boost::system::error_code ec;
+  const json::value end = json::parse(ran.output, ec);
+  ASSERT_FALSE(ec) << ran.output;
+  EXPECT_EQ(end.as_object().at("result").as_string(), "deadline_passed");
+  EXPECT_EQ(end.as_object().at("sessions_left").as_int64(), 1);
+}
+
+// A drain went to another instance than the one that was named: the environment beat the flag.
+TEST(Commands, TheFlagBeatsTheEnvironmentWhichBeatsTheFile) {
+  Site site(1);
+  const Remora named(with_admin(site.config(""))), other(with_admin(site.config("")));
+  const auto address = [](const Remora& r) { return "127.0.0.1:" + std::to_string(r.admin_port()); };
+  const std::string file = named.folder() + "/found.yaml";
+  const auto drained = [](const Remora& r) { return backend(r, "a").at("admin").as_string() == "drain"; };
+  ::setenv("REMORA_ADMIN", address(other).c_str(), 1);
+  EXPECT_EQ(run_binary({"drain", "app/a", "--admin", address(named)}).code, 0);
+  EXPECT_TRUE(drained(named));
+  EXPECT_FALSE(drained(other));
+  named.wish("a", "ready");
+  std::ofstream(file) << "admin: " << address(named) << "\n";
+  EXPECT_EQ(run_binary({"drain", "app/a", "--config", file}).code, 0) << "a flag too";
+  EXPECT_TRUE(drained(named));
+  named.wish("a", "ready");
+  EXPECT_EQ(run_binary({"drain", "app/a"}).code, 0);
+  EXPECT_FALSE(drained(named));
+  EXPECT_TRUE(drained(other));
+  ::setenv("REMORA_ADMIN", (address(named) + ", " + address(other)).c_str(), 1);  // several
+  EXPECT_EQ(run_binary({"ready", "app/a"}).code, 0);
+  EXPECT_FALSE(drained(other));
+  ::unsetenv("REMORA_ADMIN");
+}
+
 TEST(Drain, PastItsDeadlineSessionsMoveWithTheirReason) {
   Site site(2);
   Remora remora(with_admin(site.config("affinity: cookie\n")));

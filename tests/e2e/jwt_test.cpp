@@ -119,6 +119,37 @@ TEST_F(Jwt, NotRequiredLetsTheTokenlessThroughButNotBadTokens) {
   EXPECT_EQ(remora.ask(get("/", bearer(token("\"sub\":\"ann\"")))).status, 200);
 }
 
+// A preflight carries no credentials (Fetch standard 3.3), so it can prove nothing: envoyproxy/envoy #12375,
+// istio/proxy #651, pomerium/pomerium #78, aspnet/CORS #45.
+TEST_F(Jwt, APreflightPassesWithoutATokenAndIsNobody) {
+  Remora remora(config(", forward_claims: {sub: X-User-Id}", ", auth: main"));
+  const std::string fields =
+      "Origin: https://spa.test\r\nAccess-Control-Request-Method: PUT\r\nX-User-Id: root\r\nX_User_Id: "
+      "root\r\n";
+  const auto options = [](const std::string& target, const std::string& more) {
+    return "OPTIONS " + target + " HTTP/1.1\r\nHost: test\r\nConnection: close\r\n" + more + "\r\n";
+  };
+  const Reply preflight = remora.ask(options("/", fields));
+  EXPECT_EQ(preflight.status, 200);
+  EXPECT_NE(preflight.field("X-Backend"), "") << "the app answers it";
+  EXPECT_EQ(preflight.body.find("root"), std::string::npos) << preflight.body;
+  EXPECT_EQ(preflight.field("Set-Cookie"), "");
+  EXPECT_EQ(remora.ask(get("/", fields)).status, 401);
+  EXPECT_EQ(remora.ask(options("/", "Origin: https://spa.test\r\n")).status, 401);
+  EXPECT_EQ(remora.ask(options("/", "")).status, 401);
+  EXPECT_EQ(remora.ask(options("/", fields + bearer("nonsense"))).status, 401) << "no browser sends that";
+  EXPECT_EQ(remora.ask(options("/", fields + bearer(token("\"sub\":\"ann\"")))).status, 200);
+}
+
+TEST_F(Jwt, APreflightIsVerifiedWhereTheRouteSaysSo) {
+  Remora remora(config("", ", auth: {verifier: main, preflight: verify}"));
+  EXPECT_EQ(remora
+                .ask("OPTIONS / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nOrigin: https://spa.test\r\n"
+                     "Access-Control-Request-Method: PUT\r\n\r\n")
+                .status,
+            401);
+}
+
 TEST_F(Jwt, RequiredClaimsMissingAreInsufficientScope) {
   Remora remora(config(", required_claims: {scope: read}", ", auth: main"));
   const Reply r = remora.ask(get("/", bearer(token("\"scope\":\"write\""))));

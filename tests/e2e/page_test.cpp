@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/json.hpp>
 #include <cstdlib>
 
@@ -142,6 +143,65 @@ TEST_F(Page, ShowsBackendsAndClickingDrainDrains) {
   }));
   window.click(std::string(row_a) + "button[data-wish=ready]");
   EXPECT_TRUE(eventually([&] { return fact("a", "admin") == "ready"; }));
+}
+
+// "In service" in green stood beside servers that were dead, drained or in maintenance.
+TEST_F(Page, SaysWhoIsInServiceAndWhoIsNot) {
+  Remora remora(with_admin(
+      site.config("affinity: cookie\nhealth: {probe: {path: /, interval: 200ms, fall: 1, rise: 1}}\n")));
+  window.open(url(remora));
+  ASSERT_TRUE(eventually([&] { return fact("a", "service") == "in service"; }))
+      << window.text("document.body.innerText");
+  window.click(std::string(row_a) + "button[data-wish=drain]");
+  EXPECT_TRUE(eventually([&] { return fact("a", "service") == "bound only"; })) << fact("a", "service");
+  remora.wish("b", "maint");
+  EXPECT_TRUE(eventually([&] { return fact("b", "service") == "out of service"; })) << fact("b", "service");
+  site.stop("c");
+  EXPECT_TRUE(eventually([&] { return fact("c", "service") == "out of service"; })) << fact("c", "service");
+  EXPECT_EQ(window.text("document.querySelectorAll('tr[data-backend] .good').length"), "0")
+      << "nothing is green";
+  EXPECT_EQ(window.text("document.querySelector('.summary').textContent.trim()"),
+            "1 bound only 2 out of service");
+}
+
+TEST_F(Page, ShowsTheShareOfErrors) {
+  std::atomic<int> asked{0};
+  Origin half(answering([&](const std::string&, const std::string&) {
+    if (asked++ % 2 == 0) return ok("fine");
+    return std::string("HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n");
+  }));
+  Remora remora(with_admin(simple_config({half.address()}, "health: off\n")));
+  window.open(url(remora));
+  const std::string errors = "document.querySelector('[data-cell=errors]')?.textContent";
+  EXPECT_TRUE(eventually([&] {
+    for (int i = 0; i < 20; ++i) remora.ask(get("/"));
+    return window.text(errors) == "50 %";
+  })) << window.text(errors);
+}
+
+TEST_F(Page, OfManyBackendsThoseThatNeedAttentionStandFirstAndOthersAreFound) {
+  std::vector<std::string> addresses;
+  for (int i = 1; i <= 60; ++i)
+    addresses.push_back("{id: s" + std::to_string(i) + ", address: \"127.0.0.1:" + std::to_string(i) + "\"}");
+  Remora remora(with_admin(simple_config(addresses, "health: off\n")));
+  window.open(url(remora));
+  const std::string rows = "document.querySelectorAll('tr[data-backend]:not([hidden])').length";
+  ASSERT_TRUE(eventually([&] { return window.text(rows) == "60"; })) << window.text(rows);
+  EXPECT_EQ(window.text("document.querySelector('.summary').textContent.trim()"), "60 in service");
+  remora.wish("s42", "maint");
+  EXPECT_TRUE(eventually(
+      [&] { return window.text("document.querySelector('tr[data-backend]').dataset.backend") == "s42"; }));
+  window.click("#attention");
+  EXPECT_EQ(window.text(rows), "1");
+  window.click("#attention");
+  window.type("#filter", "S4 ready");
+  EXPECT_EQ(window.text(rows), "10") << "s4, s40 to s49 without the one in maintenance";
+  EXPECT_LT(std::stod(window.text("document.querySelector('tr[data-backend=s1]').hidden ? 0 : 1")), 1);
+  window.run(
+      "document.querySelector('#filter').value = ''; document.querySelector('#filter').dispatchEvent(new "
+      "Event('input'))");
+  EXPECT_EQ(window.text("document.querySelector('tr[data-backend=s1]').getBoundingClientRect().height < 40"),
+            "true");
 }
 
 TEST_F(Page, NeedsNothingFromElsewhere) {

@@ -80,13 +80,16 @@ TEST(Starting, MissingFilesAndKeysAreSaid) {
                                         "state_dir: none\nadmin: off\nlisteners: [127.0.0.1:0]\npools: {a: "
                                         "{affinity: cookie, backends: [127.0.0.1:1]}}\n")});
   EXPECT_EQ(keyless.code, 1);
-  EXPECT_EQ(keyless.output,
-            "remora: keys: sealed tokens need a key: give `keys` or a `state_dir` where one is made\n");
+  EXPECT_NE(keyless.output.find("/f.yaml:1:12: state_dir: none, and no `keys`: pool 'a' seals tokens"),
+            std::string::npos)
+      << keyless.output;
   std::filesystem::remove_all(folder);
 }
 
 TEST(Commands, VersionKeygenCheckAndUsage) {
   EXPECT_EQ(run_binary({"version"}).output.substr(0, 7), "remora ");
+  EXPECT_EQ(run_binary({"--version"}).output, run_binary({"version"}).output);
+  EXPECT_EQ(run_binary({"--version"}).code, 0);
   const std::string one = run_binary({"keygen"}).output, two = run_binary({"keygen"}).output;
   EXPECT_EQ(one.size(), 45U);
   EXPECT_NE(one, two);
@@ -113,6 +116,82 @@ TEST(Commands, CheckWarnsOfWhatIsFineAndYetHardlyMeant) {
   EXPECT_EQ(warned.code, 0);
   EXPECT_NE(warned.output.find("/f.yaml: warning: pools.app.timeouts.queue"), std::string::npos)
       << warned.output;
+  std::filesystem::remove_all(folder);
+}
+
+// One reading for both: what cannot start is not "fine".
+TEST(Commands, CheckAndRunRefuseTheSameFiles) {
+  const std::string folder = make_folder();
+  const std::string listener = "listeners: [127.0.0.1:0]\n";
+  for (const std::string& text : {
+           "state_dir: none\n" + listener + "pools: {a: {affinity: cookie, backends: [127.0.0.1:1]}}\n",
+           "state_dir: none\n" + listener +
+               "pools: {a: {affinity: cookie, backends: [127.0.0.1:1], session: {state: on}}}\n",
+           listener + "pools: {}\n",
+           listener + "pools:\n",
+           listener + "pools: {a: {backends: []}}\n",
+           listener + "pools: {a: {backends: [127.0.0.1:0]}}\n",
+           std::string("listeners: []\npools: {a: {backends: [127.0.0.1:1]}}\n"),
+           std::string("listeners:\npools: {a: {backends: [127.0.0.1:1]}}\n"),
+           listener + "pools: {a: {backends: [127.0.0.1:1], tls: {ca: /nonexistent}}}\n",
+           listener + "jwt: {m: {algorithms: [HS256], keys: {secret: {file: /dev/null}}}}\npools: {a: "
+                      "{backends: [127.0.0.1:1]}}\n",
+           std::string("just text\n"),
+           std::string(),
+       }) {
+    const std::string file = write(folder, "admin: off\n" + text);
+    if (text.empty() || text == "just text\n") std::ofstream(file) << text;
+    const Ran check = run_binary({"check", "-c", file}), run = run_binary({"run", "-c", file});
+    EXPECT_EQ(check.code, 1) << text << check.output;
+    EXPECT_EQ(run.code, 1) << text << run.output;
+    EXPECT_EQ(check.output.substr(0, folder.size()), folder) << "with its place: " << check.output;
+  }
+  std::filesystem::remove_all(folder);
+}
+
+// searxng/searxng #4906, PowerDNS-Admin #867, tchiotludo/akhq #1288: containers that served were restarted
+// because their health check asked another address than the daemon's.
+TEST(Healthcheck, AsksWhereTheFileSays) {
+  Origin a(says_name("a"));
+  const std::string folder = make_folder();
+  const auto start = [&](const std::string& admin) {
+    std::string config = simple_config({a.address()});
+    config.replace(config.find("admin: off"), 10, "admin: " + admin);
+    return config;
+  };
+  const auto healthy = [&](const std::string& text) {
+    return run_binary({"healthcheck", "-c", write(folder, text)}).code;
+  };
+  const std::string socket = "unix:" + folder + "/a.sock";
+  {
+    const Remora remora(start(socket));
+    EXPECT_EQ(healthy("admin: " + socket + "\n"), 0);
+    EXPECT_EQ(healthy("admin: {bind: '${REMORA_NO_SUCH:-" + socket + "}', token: {file: /nonexistent}}\n"),
+              0);
+    EXPECT_EQ(healthy("admin: unix:" + folder + "/b.sock\n"), 1);
+  }
+  EXPECT_EQ(healthy("admin: " + socket + "\n"), 1) << "nobody lives";
+  std::string listener;
+  {
+    const Remora remora(start("off"));
+    listener = "admin: off\nlisteners: [0.0.0.0:" + std::to_string(remora.port()) + "]\n";
+    EXPECT_EQ(healthy(listener), 0) << "it serves";
+    EXPECT_EQ(run_binary({"status", "-c", folder + "/f.yaml"}).code, 1) << "there is nobody to ask";
+  }
+  EXPECT_EQ(healthy(listener), 1);
+  EXPECT_EQ(run_binary({"healthcheck", "-c", "/nonexistent.yaml"}).code, 1);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Starting, TheLogBeginsWithTheVersionAndTheFile) {
+  Origin a(says_name("a"));
+  const Remora remora(simple_config({a.address()}));
+  std::string version = run_binary({"--version"}).output;
+  version.pop_back();
+  const std::string log = remora.log();
+  const auto first = log.substr(0, log.find('\n'));
+  EXPECT_NE(first.find(version), std::string::npos) << first;
+  EXPECT_NE(first.find(remora.folder()), std::string::npos) << first;
 }
 
 TEST(Keys, AreMadeOnceInTheStateFolder) {

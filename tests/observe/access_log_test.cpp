@@ -5,7 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <fstream>
+#include <iterator>
 #include <map>
 
 namespace remora {
@@ -169,6 +172,22 @@ TEST(AccessLog, RandomBytesInEveryFieldComeBackAsTheyWere) {
       *field = text(0);
     expect_sound(texts);
   }
+}
+
+TEST(Manual, HasEachFieldReasonAndCauseOfTheAccessLog) {
+  std::ifstream in(REMORA_SOURCE_DIR "/docs/operating.md");
+  std::string manual(std::istreambuf_iterator<char>(in), {});
+  manual = manual.substr(std::min(manual.find("## The access log"), manual.size()));
+  manual = manual.substr(0, manual.find("\n## ", 1));
+  const auto stands = [&](std::string_view word) {
+    EXPECT_NE(manual.find("`" + std::string(word) + "`"), std::string::npos) << word;
+  };
+  std::string line;
+  format_json({}, line);
+  const auto entry = boost::json::parse(line);
+  for (const auto& field : entry.as_object()) stands(field.key());
+  for (int i = 0; i < static_cast<int>(Reason::count_); ++i) stands(to_string(static_cast<Reason>(i)));
+  for (int i = 0; i < static_cast<int>(Cause::count_); ++i) stands(to_string(static_cast<Cause>(i)));
 }
 
 }  // namespace

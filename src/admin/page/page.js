@@ -79,14 +79,35 @@ function remember(key, b, now) {
 }
 
 const mood = {
-  admin: {ready: 'good', drain: 'warn', maint: 'bad'},
-  health: {up: 'good', unknown: 'quiet', down: 'bad'},
-  ejected: {no: 'good', new_sessions: 'warn', all: 'bad'},
+  service: {all: 'good', bound: 'warn', none: 'bad'},
+  admin: {ready: 'quiet', drain: 'warn', maint: 'bad'},
+  health: {up: 'quiet', unknown: 'quiet', down: 'bad'},
+  ejected: {no: 'quiet', new_sessions: 'warn', all: 'bad'},
 };
-const spelled = {no: 'in service', new_sessions: 'no new sessions', all: 'ejected'};
+const spelled = {
+  service: {all: 'in service', bound: 'bound only', none: 'out of service'},
+  ejected: {no: 'fine', new_sessions: 'no new', all: 'ejected'},
+};
+
+// What the three facts amount to.
+function service(b) { return b.accepts_new ? 'all' : b.accepts_bound ? 'bound' : 'none'; }
+
+// The share of failures in what the charts show; null: no requests.
+function errorShare(seen) {
+  const sum = (list) => list.reduce((a, v) => a + v, 0);
+  const requests = sum(seen.requests);
+  return requests > 0 ? Math.min(1, sum(seen.errors) / requests) : null;
+}
+
+function showErrors(cell, share) {
+  const text = share === null ? '\u2013' : (share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0) + ' %';
+  const kind = share === null || share === 0 ? 'quiet' : share < 0.05 ? 'warn' : 'bad';
+  cell.replaceChildren(element('span', {class: 'fact ' + kind}, text));
+}
 
 function fact(kind, value, note) {
-  const e = element('span', {class: 'fact ' + mood[kind][value]}, spelled[value] || value);
+  const e = element('span', {class: 'fact ' + mood[kind][value]}, spelled[kind]?.[value] || value);
+  if (kind === 'service' && value === 'bound') e.title = 'Keeps its sessions, takes no new ones';
   if (note) e.title = note;
   return e;
 }
@@ -113,12 +134,14 @@ function makeRow(pool, b) {
   };
   const name = cell('name');
   name.append(element('strong', {}, b.id), element('span', {class: 'address'}));
+  cell('service', 'Service');
   cell('admin', 'Operator');
   cell('health', 'Probes');
   cell('ejected', 'Traffic');
   cell('sessions', 'Sessions', 'number');
   cell('in_flight', 'In flight', 'number');
   cell('requests', 'Requests').append(chart('requests per second, errors in red'));
+  cell('errors', 'Errors', 'number');
   cell('latency', 'Latency').append(chart('milliseconds to the first byte'));
   const buttons = cell('buttons', '', 'buttons');
   for (const wish of ['ready', 'drain', 'maint']) {
@@ -136,6 +159,7 @@ function fillRow(row, key, b, now, readOnly) {
   const until = b.deadline ? (b.deadline_passed ? ' (moving its sessions)' : ' until ' + clock(b.deadline)) : '';
   const admin = fact('admin', b.admin);
   admin.append(until);
+  cell('service').replaceChildren(fact('service', service(b)));
   cell('admin').replaceChildren(admin);
   cell('health').replaceChildren(fact('health', b.health, b.health_note));
   cell('ejected').replaceChildren(fact('ejected', b.ejected));
@@ -145,6 +169,9 @@ function fillRow(row, key, b, now, readOnly) {
   const seen = remember(key, b, now);
   const rate = seen.requests.at(-1) || 0, ms = seen.latency.at(-1) || 0;
   draw(cell('requests'), seen.requests, seen.errors, rate.toFixed(rate < 10 ? 1 : 0) + ' /s');
+  const share = errorShare(seen);
+  showErrors(cell('errors'), share);
+  row.classList.toggle('attention', service(b) !== 'all' || share > 0.01);
   draw(cell('latency'), seen.latency, [], ms.toFixed(ms < 10 ? 1 : 0) + ' ms');
   for (const button of row.querySelectorAll('button')) {
     const current = button.dataset.wish === b.admin;
@@ -153,15 +180,50 @@ function fillRow(row, key, b, now, readOnly) {
   }
 }
 
+// A pool of many backends: small rows, and those first that need attention.
+const many = 12;
+
+function placeRow(section, row, grouped) {
+  const wanted = section.querySelector(grouped && row.classList.contains('attention') ? 'tbody.first' : 'tbody.rest');
+  // A row that moves loses the focus: it waits until nobody is in it.
+  if (row.parentNode !== wanted && (!row.parentNode || !row.contains(document.activeElement))) wanted.append(row);
+}
+
+function showSummary(section, pool) {
+  const count = {all: 0, bound: 0, none: 0};
+  for (const b of pool.backends) ++count[service(b)];
+  const parts = [];
+  for (const kind of ['all', 'bound', 'none'])
+    if (count[kind] > 0)
+      parts.push(element('span', {class: 'fact ' + mood.service[kind]}, `${number(count[kind])} ${spelled.service[kind]}`), ' ');
+  section.querySelector('.summary').replaceChildren(...parts);
+}
+
+function applyFilter() {
+  const words = byId('filter').value.toLowerCase().split(/\s+/).filter(Boolean), only = byId('attention').checked;
+  for (const row of rows.values()) {
+    const text = row.dataset.search;
+    row.hidden = (only && !row.classList.contains('attention')) || !words.every((w) => text.includes(w));
+  }
+  for (const section of document.querySelectorAll('section[data-pool]')) {
+    const all = section.querySelectorAll('tr[data-backend]');
+    const shown = [...all].filter((r) => !r.hidden).length;
+    section.querySelector('.filtered').textContent = shown < all.length ? `${number(all.length - shown)} not shown` : '';
+  }
+}
+
 function showPools(all, now) {
   const known = new Set();
+  byId('tools').hidden = all.pools.reduce((n, pool) => n + pool.backends.length, 0) <= many;
   for (const pool of all.pools) {
     let section = document.querySelector(`section[data-pool="${CSS.escape(pool.name)}"]`);
     if (!section) {
-      const head = element('tr', {}, ...['Backend', 'Operator', 'Probes', 'Traffic', 'Sessions', 'In flight', 'Requests',
-        'Latency', ''].map((t) => element('th', {scope: 'col'}, t)));
-      section = element('section', {'data-pool': pool.name}, element('h2', {}),
-        element('div', {class: 'scroll'}, element('table', {}, element('thead', {}, head), element('tbody'))));
+      const head = element('tr', {}, ...['Backend', 'Service', 'Operator', 'Probes', 'Traffic', 'Sessions', 'In flight',
+        'Requests', 'Errors', 'Latency', ''].map((t) => element('th', {scope: 'col'}, t)));
+      section = element('section', {'data-pool': pool.name}, element('h2', {}), element('p', {class: 'summary'}),
+        element('div', {class: 'scroll'}, element('table', {}, element('thead', {}, head),
+          element('tbody', {class: 'first'}), element('tbody', {class: 'rest'}))),
+        element('p', {class: 'filtered quiet'}));
       byId('pools').append(section);
     }
     section.querySelector('h2').textContent = `${pool.name}: ${number(pool.sessions)} sessions` +
@@ -169,12 +231,15 @@ function showPools(all, now) {
     for (const b of pool.backends) {
       const key = pool.name + '\n' + b.id;
       known.add(key);
-      if (!rows.has(key)) {
-        rows.set(key, makeRow(pool.name, b));
-        section.querySelector('tbody').append(rows.get(key));
-      }
-      fillRow(rows.get(key), key, b, now, all.read_only);
+      if (!rows.has(key)) rows.set(key, makeRow(pool.name, b));
+      const row = rows.get(key);
+      fillRow(row, key, b, now, all.read_only);
+      row.dataset.search = [pool.name, b.id, b.name || '', b.address, b.admin, b.health, spelled.ejected[b.ejected],
+        spelled.service[service(b)]].join(' ').toLowerCase();
+      placeRow(section, row, pool.backends.length > many);
     }
+    section.classList.toggle('many', pool.backends.length > many);
+    showSummary(section, pool);
   }
   for (const [key, row] of rows)
     if (!known.has(key)) {
@@ -184,6 +249,7 @@ function showPools(all, now) {
     }
   for (const section of document.querySelectorAll('section[data-pool]'))
     if (!all.pools.some((p) => p.name === section.dataset.pool)) section.remove();
+  applyFilter();
 }
 
 function showMoves(moves) {
@@ -254,6 +320,9 @@ byId('login').addEventListener('submit', (event) => {
   sessionStorage.setItem('token', token);
   update();
 });
+
+byId('tools').addEventListener('submit', (event) => event.preventDefault());
+for (const id of ['filter', 'attention']) byId(id).addEventListener('input', applyFilter);
 
 update();
 setInterval(update, everyMs);
