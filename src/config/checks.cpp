@@ -133,6 +133,7 @@ std::vector<std::string> doubts(const Config& config) {
           ": proxy_protocol is believed from this machine only, and others are refused: name the senders "
           "(proxy_protocol: {from: [10.0.0.0/8]}, or trusted_proxies)");
   }
+  socket_doubts(config, out);
   cookie_doubts(config, out);
   return out;
 }
