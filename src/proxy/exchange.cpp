@@ -12,6 +12,7 @@
 
 #include <cassert>
 
+#include "proxy/redirect.h"
 #include "util/text.h"
 
 namespace remora {
@@ -193,7 +194,7 @@ bool Exchange::admit() {
       request_id_text_ = {request_id_, sizeof request_id_};
     }
   }
-  if (!listener_->config.per_client.requests_per_second) return true;
+  if (!listener_->config.per_client.requests_per_second || arrival_.client.is_unknown()) return true;
   retry_after_ = listener_->shared->limits.request(arrival_.client, head_at_);
   if (retry_after_ == 0) return true;
   answer_status_ = 429;
@@ -214,8 +215,11 @@ bool Exchange::find_route() {
   }
   if (const auto& redirect = route_->config.redirect) {
     answer_status_ = redirect->status;
-    location_ = expand_redirect(redirect->to, arrival_.secure ? "https" : "http", request_.host,
-                                request_.target, request_.path, request_.query);
+    const bool asterisk = request_.path == "*";
+    location_ =
+        expand_redirect(redirect->to, arrival_.secure ? "https" : "http", request_.host,
+                        asterisk ? "/" : request_.target, asterisk ? "/" : request_.path, request_.query);
+    if (location_.empty()) answer_status_ = 400;  // it leads to a host, and the client named none
     return false;
   }
   if (request_.upgrade) request_.upgrade = passes_upgrade(request_.fields, route_->config);
