@@ -34,7 +34,15 @@ struct Address {
   bool operator==(const Address&) const = default;
 };
 
-/// An address block, IPv4 or IPv6 (IPv4 kept as v4-mapped IPv6, so that one comparison serves both).
+/// Who may connect to a unix socket that remora listens on.
+struct SocketAccess {
+  std::uint32_t mode = 0660;           // its owner and group
+  std::optional<std::uint32_t> group;  // none: the process's own
+  bool operator==(const SocketAccess&) const = default;
+};
+
+/// An address block, IPv4 or IPv6 (IPv4 kept as v4-mapped IPv6, so that one comparison serves both). The one
+/// of the unknown address alone stands for peers of unix sockets (`unix`).
 struct Cidr {
   std::uint8_t bytes[16] = {};
   std::uint8_t bits = 128;
@@ -56,6 +64,7 @@ struct Admin {
   std::optional<Address> bind = Address{Address::Kind::tcp, "127.0.0.1", 9900};  // none: off
   std::string token;                                                             // empty: none
   bool read_only = false;                                                        // no change over HTTP
+  SocketAccess access;                                                           // of a unix socket
 };
 
 struct Certificate {
@@ -102,12 +111,16 @@ struct PerClient {
 struct Listener {
   std::string name;
   Address bind;
+  SocketAccess access;  // of a unix socket
   std::optional<ListenerTls> tls;
   bool proxy_protocol = false;
   /// Whose PROXY line is believed; others are refused. As written, else trusted_proxies, else loopback. Peers
   /// over a unix socket always are.
   std::vector<Cidr> proxy_protocol_from;
   std::vector<Cidr> trusted_proxies;
+  /// Request fields that only trusted proxies may send, beside those that never pass from strangers. Small
+  /// letters; a final `*` stands for any ending.
+  std::vector<std::string> strip_client_headers;
   ListenerTimeouts timeouts;
   ListenerLimits limits;
   PerClient per_client;
@@ -134,7 +147,7 @@ struct RouteTimeouts {
 };
 
 struct Redirect {
-  std::string to;  // {scheme} {host} {uri} {path} {query}
+  std::string to;  // {scheme} {host} {port} {authority} {uri} {path} {query}
   std::uint16_t status = 308;
 };
 
@@ -287,6 +300,7 @@ struct Pool {
   std::uint32_t idle_connections = 64;
   HeaderEdits headers;
   Forwarded forwarded = Forwarded::x;
+  bool via = true;  // remora's own Via, in requests and their responses
   HostMode host = HostMode::client;
   std::string host_literal;
 };
@@ -364,6 +378,7 @@ struct Store {
 struct SessionApi {
   Address bind;
   std::string token;  // empty: a unix socket, whose permissions count
+  SocketAccess access;
   bool operator==(const SessionApi&) const = default;
 };
 

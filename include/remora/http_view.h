@@ -75,12 +75,14 @@ constexpr bool idempotent(Method m) noexcept {
 }
 
 /// An address as 16 bytes (IPv4 as v4-mapped IPv6), so that one comparison serves both families.
-/// A unix peer is all zero.
+/// A unix peer is all zero: unknown, as `::` is nobody's address.
 struct ClientAddress {
   std::uint8_t bytes[16] = {};
   std::uint16_t port = 0;
   bool is_v4() const noexcept;
-  /// Writes the textual form without port; at most 45 characters. Returns its length.
+  bool is_unknown() const noexcept;
+  /// Writes the textual form without port (`unknown`: RFC 7239 6.2); at most 45 characters. Returns its
+  /// length.
   std::size_t format(char* out) const noexcept;
   std::string text() const;
 };

@@ -17,8 +17,8 @@ namespace remora {
 class AdminServer {
  public:
   /// Opens the address, or takes over `inherited` (a listening socket; -1: none). Throws std::runtime_error
-  /// with one line that says what to do. `actions` outlives it.
-  AdminServer(Loop& loop, const config::Address& bind, int inherited, AdminActions& actions);
+  /// with one line that says what to do. `actions` outlives it. REQUIRES: `settings` has an address.
+  AdminServer(Loop& loop, const config::Admin& settings, int inherited, AdminActions& actions);
   int fd() const { return server_.fd(); }
 
  private:

@@ -23,7 +23,8 @@ constexpr int backlog = 512;
 }
 }  // namespace
 
-int open_local_socket(const config::Address& bind, const std::string& key, bool shared) {
+int open_local_socket(const config::Address& bind, const config::SocketAccess& access, const std::string& key,
+                      bool shared) {
   const auto endpoint = resolve(bind);
   if (!endpoint) refuse_address(key, bind, endpoint.error().message());
   const bool unix_socket = endpoint->family() == AF_UNIX;
@@ -35,14 +36,15 @@ int open_local_socket(const config::Address& bind, const std::string& key, bool 
   const int on = 1;
   if (!unix_socket) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (!unix_socket && shared) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  const mode_t before = unix_socket ? ::umask(0117) : 0;  // its owner and group; nobody in between
-  const bool bound = fd >= 0 && ::bind(fd, endpoint->get(), endpoint->size) == 0;
-  const int error = errno;
-  if (unix_socket) ::umask(before);
-  if (bound && ::listen(fd, backlog) == 0) return fd;
-  const std::string why = std::strerror(bound ? errno : error);
+  int error = fd < 0 ? errno : 0;
+  if (error == 0 && unix_socket)
+    error = bind_unix_socket(fd, *endpoint, access);
+  else if (error == 0 && ::bind(fd, endpoint->get(), endpoint->size) != 0)
+    error = errno;
+  if (error == 0 && ::listen(fd, backlog) != 0) error = errno;
+  if (error == 0) return fd;
   if (fd >= 0) ::close(fd);
-  refuse_address(key, bind, why);
+  refuse_address(key, bind, socket_access_advice(error));
 }
 
 bool bears_token(std::string_view authorization, const std::string& token) {

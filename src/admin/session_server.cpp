@@ -50,7 +50,7 @@ struct SessionServer::Shared {
         store(make(loop, c)),
         sessions(*store, s.prefix, c),
         work(asio::make_work_guard(loop.ctx)),
-        server(loop.ctx, open_local_socket(a.bind, "session_api", true), limits,
+        server(loop.ctx, open_local_socket(a.bind, a.access, "session_api", true), limits,
                [this](LocalRequest request) { return answer(std::move(request)); }) {}
   const config::SessionApi settings;
   const std::chrono::milliseconds timeout;

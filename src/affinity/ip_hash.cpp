@@ -37,6 +37,8 @@ class IpHashAffinity final : public Affinity {
   Family family() const noexcept override { return Family::derived; }
 
   Hint identify(const RequestView& request, CryptoScratch&, Clock::Wall) const override {
+    // Behind a unix socket whose peer says nothing: all on one server would be no affinity.
+    if (request.client.is_unknown()) return NoHint{};
     const ClientAddress a = mask(request.client, settings_.ipv4_prefix, settings_.ipv6_prefix);
     return HashOn{hash_text({reinterpret_cast<const char*>(a.bytes), sizeof a.bytes}),
                   settings_.bounded_load};

@@ -48,7 +48,9 @@ Authority split(std::string_view text) noexcept {
 }
 
 bool same_authority(std::string_view a, std::string_view b, bool secure) noexcept {
-  const Authority x = split(a), y = split(b);
+  Authority x = split(a), y = split(b);
+  for (Authority* const one : {&x, &y})  // RFC 3986 3.2.2: one final dot is the same name
+    if (one->host.size() > 1 && one->host.back() == '.') one->host.remove_suffix(1);
   if (!iequals(x.host, y.host)) return false;
   return x.port == y.port || (default_port(x.port, secure) && default_port(y.port, secure));
 }

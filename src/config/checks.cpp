@@ -153,6 +153,7 @@ std::vector<std::string> doubts(const Config& config) {
           ": proxy_protocol is believed from this machine only, and others are refused: name the senders "
           "(proxy_protocol: {from: [10.0.0.0/8]}, or trusted_proxies)");
   }
+  socket_doubts(config, out);
   cookie_doubts(config, out);
   key_doubts(config, out);
   idle_keys(config, out);

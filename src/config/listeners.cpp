@@ -130,6 +130,18 @@ void settle_proxy_senders(Listener& out) {
   }
 }
 
+/// Names, or the beginnings of names: X-Internal-*
+void read_stripped(const Value& v, std::vector<std::string>& out) {
+  for_each_item(v, true, [&](const Value& item) {
+    const auto text = scalar(item);
+    if (!text) return;
+    const std::string name = text->ends_with('*') ? text->substr(0, text->size() - 1) : *text;
+    if (name.empty() || name.find('*') != std::string::npos)
+      return item.bad(quoted(item) + " is no header name (X-Internal, X-Internal-*)");
+    if (editable_field(item, name)) out.push_back(to_lower(*text));
+  });
+}
+
 void read_listener(const Value& v, Listener& out) {
   if (v.node.IsScalar()) {
     read_address(v, out.bind);
@@ -140,9 +152,11 @@ void read_listener(const Value& v, Listener& out) {
       read_address(*bind, out.bind);
     else
       v.bad("needs `bind: host:port`");
+    read_socket_access(m, out.bind, out.access);
     m.read_with("tls", out.tls, read_tls);
     if (const auto line = m.get("proxy_protocol")) read_proxy_protocol(*line, out);
     m.read_with("trusted_proxies", out.trusted_proxies, read_cidr);
+    m.read_with("strip_client_headers", out.strip_client_headers, read_stripped);
     settle_proxy_senders(out);
     m.read_with("timeouts", out.timeouts, read_timeouts);
     m.read_with("limits", out.limits, read_limits);
@@ -178,13 +192,14 @@ void read_cidr(const Value& v, std::vector<Cidr>& out) {
   for_each_item(v, true, [&](const Value& item) {
     const auto text = scalar(item);
     if (!text) return;
+    if (iequals(*text, "unix") || iequals(*text, "unix:")) return out.push_back(Cidr{});
     const auto slash = text->find('/');
     const auto address = parse_ip(text->substr(0, slash));
     const unsigned most = address && address->is_v4() ? 32 : 128;
     std::optional<std::uint64_t> bits = most;
     if (slash != std::string::npos) bits = parse_decimal(std::string_view(*text).substr(slash + 1));
     if (!address || !bits || *bits > most)
-      return item.bad(quoted(item) + " is no address block (10.0.0.0/8, fd00::/8)");
+      return item.bad(quoted(item) + " is no address block (10.0.0.0/8, fd00::/8), nor unix");
     Cidr c;
     std::memcpy(c.bytes, address->bytes, sizeof c.bytes);
     c.bits = static_cast<std::uint8_t>(*bits + (most == 32 ? 96 : 0));

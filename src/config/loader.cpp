@@ -72,6 +72,7 @@ void read_admin(const Value& v, Admin& out) {
   if (v.node.IsScalar()) return bind(v, out.bind);
   Map m(v);
   m.read_with("bind", out.bind, bind);
+  read_socket_access(m, out.bind.value_or(Address{}), out.access);
   m.read_with("token", out.token, [](const Value& x, std::string& o) {
     if (!x.is_null()) read_secret(x, o);
   });
@@ -107,6 +108,7 @@ void read_session_api(const Value& v, std::optional<SessionApi>& out) {
       read_address(*bind, api.bind);
     else
       v.bad("needs `bind: unix:/path`, or a loopback address");
+    read_socket_access(m, api.bind, api.access);
     m.read_with("token", api.token, read_secret);
   }
   const bool unix_socket = api.bind.kind == Address::Kind::unix_path;

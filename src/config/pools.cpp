@@ -345,6 +345,7 @@ void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) 
                  {"both", Forwarded::both},
                  {"off", Forwarded::off}});
   });
+  m.read("via", out.via);
   if (const auto host = m.get("host")) {
     std::string text;
     read_value(*host, text);

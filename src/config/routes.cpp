@@ -71,8 +71,10 @@ void read_redirect(const Value& v, std::optional<Redirect>& out) {
     v.bad("status must be 301, 302, 303, 307 or 308");
   for (std::size_t at = r.to.find('{'); at != std::string::npos; at = r.to.find('{', at + 1)) {
     const std::string word = r.to.substr(at, r.to.find('}', at) - at + 1);
-    if (word != "{scheme}" && word != "{host}" && word != "{uri}" && word != "{path}" && word != "{query}")
-      v.bad("'" + word + "' is none of {scheme} {host} {uri} {path} {query}");
+    static constexpr const char* known[] = {"{scheme}", "{host}", "{port}", "{authority}",
+                                            "{uri}",    "{path}", "{query}"};
+    if (std::find(std::begin(known), std::end(known), word) == std::end(known))
+      v.bad("'" + word + "' is none of {scheme} {host} {port} {authority} {uri} {path} {query}");
   }
   out = std::move(r);
 }
@@ -123,6 +125,7 @@ void read_route(const Value& v, Route& out) {
     if (rest.find('/') != std::string_view::npos ||
         (rest.find(':') != std::string_view::npos && rest.front() != '['))
       x.bad("a host has no port, scheme or path");
+    if (o.size() > 1 && o.back() == '.') o.pop_back();  // RFC 3986 3.2.2: the same name
   });
   m.read_with("path", out.path, [](const Value& x, std::string& o) {
     read_value(x, o);

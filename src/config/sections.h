@@ -19,6 +19,10 @@ void read_header_pairs(const Value& v, std::vector<std::pair<std::string, std::s
 void read_cidr(const Value& v, std::vector<Cidr>& out);
 /// Names of fields that framing and routing depend on cannot be edited.
 bool editable_field(const Value& v, const std::string& name);
+/// `mode` and `group` of a map whose `bind` was read.
+void read_socket_access(Map& m, const Address& bind, SocketAccess& out);
+/// What of a listener's keys says nothing because its peers come over a unix socket, or do not.
+void socket_doubts(const Config& config, std::vector<std::string>& out);
 bool readable_file(const Value& v, const std::string& path);
 
 /// What one section alone cannot see: names that must exist, pairs that must not clash.

@@ -11,10 +11,14 @@ namespace {
 bool is_control(char c) noexcept {
   return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f;
 }
+bool is_blank(char c) noexcept {
+  return c == ' ' || c == '\t';
+}
 }  // namespace
 
-void ChunkDecoder::reset() noexcept {
+void ChunkDecoder::reset(bool padded) noexcept {
   state_ = State::size;
+  padded_ = padded;
   any_digit_ = false;
   digits_ = 0;
   left_ = 0;
@@ -44,9 +48,21 @@ ChunkDecoder::Step ChunkDecoder::step(std::string_view bytes) {
         } else if (c == ';') {
           state_ = State::extension;
           extension_bytes_ = 0;
+        } else if (padded_ && is_blank(c)) {
+          state_ = State::padding;
+          extension_bytes_ = 1;
         } else {
           return bad();  // white space too: smugglers' favourite
         }
+        break;
+      case State::padding:
+        if (++extension_bytes_ > most_extension_bytes) return bad();
+        if (c == '\r')
+          state_ = State::size_lf;
+        else if (c == ';')
+          state_ = State::extension;
+        else if (!is_blank(c))
+          return bad();
         break;
       case State::extension:
       case State::quoted:

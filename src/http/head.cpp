@@ -105,6 +105,27 @@ const char* decide_framing(const Seen& seen, Head& head) noexcept {
   return nullptr;
 }
 
+/// RFC 9112 6.3 (1) and (2): the message ends with this head, whatever its fields say of a body.
+bool ends_with_its_head(Method asked, std::uint16_t status) noexcept {
+  return asked == Method::head || status < 200 || status == 204 || status == 304 ||
+         (asked == Method::connect && status < 300);
+}
+
+/// Framing fields of a head that no body follows. Apps and their CORS middleware write all kinds of them
+/// (`Content-Length: 0` with a 204, for Safari: expressjs/cors #121), and none changes where the message
+/// ends. Returns false when they promise a body: it may still come, so nobody else can use the connection.
+bool take_unframed(const Seen& seen, Method asked, ResponseHead& out) noexcept {
+  out.framing = {};
+  if (seen.content_length == 0 && seen.transfer_encoding == 0) return true;
+  const auto length = seen.content_length == 1 ? parse_decimal(seen.length_text) : std::nullopt;
+  // RFC 9110 8.6: with HEAD and 304 it is the length that a GET would have brought.
+  const bool tells_of_get = out.status >= 200 && out.status != 204 && asked != Method::connect;
+  const bool keeps_length =
+      tells_of_get && seen.transfer_encoding == 0 && length && *length <= (std::uint64_t{1} << 62);
+  out.drops_length = seen.content_length > 0 && !keeps_length;
+  return keeps_length || (seen.transfer_encoding == 0 && length == std::uint64_t{0});
+}
+
 bool valid_port(std::string_view port) noexcept {
   if (port.empty()) return true;
   const auto n = parse_decimal(port);
@@ -303,20 +324,18 @@ Parsed read_response_head(HeadScanner& scanner, std::string_view bytes, Method a
   const Seen seen = survey(out.fields);
   if (seen.bad_option) return refuse(502, "a Connection option that is no token");
   if (seen.options > most_options) return refuse(502, "too many Connection options");
-  if (const char* why = decide_framing(seen, out)) return refuse(502, why);
-  const bool switching = out.status == 101;
-  if (out.status < 200 || out.status == 204) {
-    // RFC 9110 8.6 and RFC 9112 6.1 forbid both fields here; a peer that sends a body after all would
-    // have its bytes taken for the next response.
-    if (seen.content_length > 0 || seen.transfer_encoding > 0) return refuse(502, "a body where none may be");
+  bool reusable = true;
+  out.drops_length = false;
+  if (ends_with_its_head(asked, out.status)) {
+    reusable = take_unframed(seen, asked, out);
+  } else {
+    if (const char* why = decide_framing(seen, out)) return refuse(502, why);
+    reusable = out.framing.kind != Framing::Kind::none;
+    // RFC 9110 15.3.6: a 205 has no content. Some servers forget to say so, and leave the connection open.
+    if (!reusable) out.framing.kind = out.status == 205 ? Framing::Kind::length : Framing::Kind::until_close;
   }
-  if (asked == Method::head || out.status < 200 || out.status == 204 || out.status == 304)
-    out.framing = {};
-  else if (out.framing.kind == Framing::Kind::none)
-    out.framing.kind = Framing::Kind::until_close;
-  out.upgrade = switching && seen.upgrade_option && seen.upgrade > 0;
-  out.keep_alive = out.framing.kind != Framing::Kind::until_close &&
-                   (out.minor == 1 ? !seen.close : seen.keep_alive && !seen.close);
+  out.upgrade = out.status == 101 && seen.upgrade_option && seen.upgrade > 0;
+  out.keep_alive = reusable && (out.minor == 1 ? !seen.close : seen.keep_alive && !seen.close);
   return fine;
 }
 

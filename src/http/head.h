@@ -49,6 +49,8 @@ struct ResponseHead : Head {
   std::uint16_t status = 0;
   std::string_view reason;
   bool upgrade = false;
+  /// Content-Length may not stand in it, or says nothing: it is not sent on.
+  bool drops_length = false;
 };
 
 /// What came of a try to parse a head.

@@ -131,7 +131,7 @@ bool Http1Client::gone() const noexcept {
 void Http1Backend::use(StreamRef stream, bool reused) {
   stream_ = std::move(stream);
   reused_ = reused;
-  have_head_ = keep_alive_ = answered_ = tunnel_ = false;
+  have_head_ = keep_alive_ = answered_ = tunnel_ = spoiled_ = false;
   next_receive_ = 0;
   failure_ = {};
   scanner_.reset();
@@ -183,10 +183,12 @@ Io Http1Backend::read_head(ResponseHead& head, Method asked) {
   const std::size_t head_size = scanner_.end();
   stream_->consume(head_size);
   scanner_.reset();
+  if (head.status < 200) spoiled_ = spoiled_ || !head.keep_alive;
   if (head.status >= 200) {
     have_head_ = true;
-    keep_alive_ = head.keep_alive;
-    reader_.start(head.framing, {});
+    keep_alive_ = head.keep_alive && !spoiled_;
+    constexpr bool padded_chunk_sizes = true;
+    reader_.start(head.framing, {}, padded_chunk_sizes);
     // What this connection brought once it brings again: a long body is best spliced, and then little more
     // than its head received.
     constexpr std::uint64_t worth_splicing = 48 * 1024;

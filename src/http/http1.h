@@ -101,6 +101,7 @@ class Http1Backend final : public BackendSide {
   BodyReader reader_;
   BodyWriter writer_;
   SideFailure failure_;
+  bool spoiled_ = false;  // an interim response promised a body, or the end of the connection
   bool reused_ = false, have_head_ = false, keep_alive_ = false, answered_ = false, tunnel_ = false;
   std::size_t next_receive_ = 0;  // at most, once the connection is used again; 0: all there is
 };

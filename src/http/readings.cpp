@@ -138,6 +138,31 @@ bool with_slashes(std::string_view path, Text& out) {
   return true;
 }
 
+/// How many bytes of `path` from `at` on are a cookieless value of ASP.NET: `/(S(id))`, `/(A(t)F(t))`.
+std::size_t cookieless_size(std::string_view path, std::size_t at) noexcept {
+  if (path.substr(at, 2) != "/(") return 0;
+  std::size_t i = at + 2;
+  while (i + 1 < path.size() && lower(path[i]) >= 'a' && lower(path[i]) <= 'z' && path[i + 1] == '(') {
+    const auto close = path.find_first_of("()/", i + 2);
+    if (close == std::string_view::npos || path[close] != ')') return 0;
+    i = close + 1;
+  }
+  return i > at + 2 && i < path.size() && path[i] == ')' ? i + 1 - at : 0;
+}
+
+/// ASP.NET takes them off before it looks at the path, also from the beginning of a segment that goes on
+/// (CVE-2023-36899).
+bool without_cookieless(std::string_view path, Text& out) {
+  if (path.find("/(") == std::string_view::npos) return false;
+  out.clear();
+  for (std::size_t i = 0; i < path.size();) {
+    const std::size_t size = cookieless_size(path, i);
+    if (size == 0) out += path[i];
+    i += std::max<std::size_t>(size, 1);
+  }
+  return out.size() != path.size();
+}
+
 /// `//host/path`, taken for a reference to another host.
 bool without_authority(std::string_view path, Text& out) {
   if (path.substr(0, 2) != "//") return false;
@@ -203,11 +228,12 @@ bool resolved(std::string_view path, Text& out) {
 
 using Step = bool (*)(std::string_view, Text&);
 /// In this order; of each kind one step is taken, or none.
-constexpr std::array<std::array<Step, 3>, 10> kinds{{
+constexpr std::array<std::array<Step, 3>, 11> kinds{{
     {without_parameters},
     {decode_once, decode_leniently, decode_fully},
     {with_slashes},
     {without_parameters},
+    {without_cookieless},
     {cut_short},
     {without_authority},
     {trimmed},
@@ -273,7 +299,7 @@ bool has_readings(std::string_view path) noexcept {
   if (odd != end || path.ends_with('.') || path.find(":$") != std::string_view::npos) return true;
   for (auto slash = path.find('/'); slash < path.size() - 1; slash = path.find('/', slash + 1)) {
     const char next = path[slash + 1];
-    if (next == '/' || next == '.' || (slash > 0 && path[slash - 1] == '.')) return true;
+    if (next == '/' || next == '.' || next == '(' || (slash > 0 && path[slash - 1] == '.')) return true;
   }
   return path.ends_with("./");
 }

@@ -2,9 +2,10 @@
 //
 // remora chooses a route by its own reading (normalise_path) and sends the path on as it came. Behind it,
 // Tomcat takes `;...` off each segment before it resolves `..`, nginx decodes `%2f` and merges `//`, Express
-// and IIS ignore the letter case, IIS drops final dots, takes `\` for `/` and knows `%u002f`, old decoders
-// take overlong UTF-8, and two servers in a row decode twice. So `/x/..;a/admin` is /admin to some. A guard
-// on a path holds only if all readings choose the same route: whoever routes asks for each of them here.
+// and IIS ignore the letter case, IIS drops final dots, takes `\` for `/` and knows `%u002f`, ASP.NET takes
+// `/(S(id))` away, old decoders take overlong UTF-8, and two servers in a row decode twice. So
+// `/x/..;a/admin` is /admin to some. A guard on a path holds only if all readings choose the same route:
+// whoever routes asks for each of them here.
 //
 // Pure.
 #pragma once

@@ -10,21 +10,20 @@ namespace remora {
 
 namespace {
 
-bool unreserved(char c) noexcept {
-  return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '.' || c == '_' ||
-         c == '~';
-}
-
+/// Routes read the path, so it is held to its grammar. The query is the app's: browsers leave a bare `%` in
+/// it (WHATWG URL, query state), and `%00` is data (RFC 3986 7.3).
 const char* check_characters(std::string_view s) noexcept {
   const char* const end = s.data() + s.size();
   const char* const special =
       find_byte(s.data(), end, [](auto c) { return (c <= ' ') | (c == 0x7f) | (c == '#') | (c == '%'); });
+  if (special == end) return nullptr;
+  const std::size_t path_end = std::min(s.find('?'), s.size());
   for (auto i = static_cast<std::size_t>(special - s.data()); i < s.size(); ++i) {
     const auto u = static_cast<unsigned char>(s[i]);
     if (u <= ' ' || u == 0x7f) return "a control character in the target";
     if (s[i] == '#') return "a fragment in the target";
-    if (s[i] != '%') continue;
-    if (i + 2 >= s.size() || hex_value(s[i + 1]) < 0 || hex_value(s[i + 2]) < 0)
+    if (s[i] != '%' || i > path_end) continue;
+    if (i + 2 >= path_end || hex_value(s[i + 1]) < 0 || hex_value(s[i + 2]) < 0)
       return "a broken escape in the target";
     if (s[i + 1] == '0' && s[i + 2] == '0') return "an escaped NUL in the target";
   }
@@ -32,6 +31,11 @@ const char* check_characters(std::string_view s) noexcept {
 }
 
 }  // namespace
+
+bool is_unreserved(char c) noexcept {
+  return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '.' || c == '_' ||
+         c == '~';
+}
 
 const char* take_target_apart(RequestHead& head) {
   head.route_path.clear();
@@ -53,7 +57,7 @@ const char* take_target_apart(RequestHead& head) {
     const auto authority = t.substr(0, end);
     if (authority.empty() || authority.find('@') != std::string_view::npos)
       return "a bad authority in the target";
-    if (!iequals(authority, head.host)) return "the target's authority is not Host";
+    if (!same_host(authority, head.host)) return "the target's authority is not Host";
     t = end == std::string_view::npos ? std::string_view() : t.substr(end);
     head.target = t.empty() ? std::string_view("/") : t;
     if (!t.empty() && t.front() == '?') return "an absolute target without a path";
@@ -72,7 +76,7 @@ void decode_unreserved(std::string_view path, std::string& out) {
   for (std::size_t i = plain; i < path.size(); ++i) {
     if (path[i] == '%' && i + 2 < path.size()) {
       const char c = static_cast<char>(hex_value(path[i + 1]) * 16 + hex_value(path[i + 2]));
-      if (unreserved(c)) {
+      if (is_unreserved(c)) {
         out += c;
         i += 2;
         continue;
@@ -127,6 +131,16 @@ std::string_view host_name(std::string_view authority) noexcept {
   std::string_view name = authority.substr(0, authority.find(':', literal ? authority.find(']') : 0));
   if (name.size() > 1 && name.back() == '.') name.remove_suffix(1);
   return name;
+}
+
+std::string_view host_port(std::string_view authority) noexcept {
+  const bool literal = !authority.empty() && authority.front() == '[';
+  const auto colon = authority.find(':', literal ? authority.find(']') : 0);
+  return colon == std::string_view::npos ? std::string_view() : authority.substr(colon + 1);
+}
+
+bool same_host(std::string_view a, std::string_view b) noexcept {
+  return iequals(a, b) || (iequals(host_name(a), host_name(b)) && host_port(a) == host_port(b));
 }
 
 }  // namespace remora

@@ -10,7 +10,8 @@ struct RequestHead;
 
 /// Splits origin-form, absolute-form and asterisk-form (RFC 9112 3.2) into host, path and query, and
 /// fills `route_path`. Returns a reason for refusal, or nullptr. Bytes from 0x80 and what browsers send
-/// unescaped in queries (`|`, `{`, `"`, ...) pass; controls, spaces, `#` and broken escapes do not.
+/// unescaped in queries (`|`, `{`, `"`, a bare `%`, ...) pass; controls, spaces and `#` do not, nor in the
+/// path broken escapes and `%00`.
 const char* take_target_apart(RequestHead& head);
 
 /// Decodes escapes of unreserved characters and removes dot segments (RFC 3986 6.2.2), so that a
@@ -25,8 +26,15 @@ bool path_covers(std::string_view prefix, std::string_view path) noexcept;
 /// The same as servers see it that ignore the letter case.
 bool path_covers_in_any_case(std::string_view prefix, std::string_view path) noexcept;
 
+/// RFC 3986 2.3: escaped or not, it is the same character.
+bool is_unreserved(char c) noexcept;
+
 /// Host without port and without the one final dot of a fully qualified name, for matching. Brackets of IPv6
 /// stay.
 std::string_view host_name(std::string_view authority) noexcept;
+/// Its port as written; empty: none.
+std::string_view host_port(std::string_view authority) noexcept;
+/// The same name and port, but for letter case and the final dot.
+bool same_host(std::string_view a, std::string_view b) noexcept;
 
 }  // namespace remora

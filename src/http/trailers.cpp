@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "http/client_fields.h"
 #include "http/grammar.h"
 #include "util/text.h"
 
@@ -141,7 +142,7 @@ bool always_a_trailer(std::string_view name) noexcept {
 bool never_a_trailer(std::string_view name) noexcept {
   if (always_a_trailer(name)) return false;
   return !plain(name) || known_field(name) != Known::other || one_of(name, never) ||
-         begins_with_one_of(name, never_begin);
+         begins_with_one_of(name, never_begin) || tells_of_the_client(name);
 }
 
 bool may_be_trailer(const Field& field, std::string_view announced) noexcept {

@@ -27,6 +27,11 @@ bool ClientAddress::is_v4() const noexcept {
   return std::memcmp(bytes, v4_prefix, sizeof v4_prefix) == 0;
 }
 
+bool ClientAddress::is_unknown() const noexcept {
+  static constexpr std::uint8_t nobody[sizeof bytes] = {};
+  return std::memcmp(bytes, nobody, sizeof bytes) == 0;
+}
+
 std::size_t ClientAddress::format(char* out) const noexcept {
   char* at = out;
   if (is_v4()) {  // by hand: the library prints it, which costs more than all else of a new connection's
@@ -36,6 +41,11 @@ std::size_t ClientAddress::format(char* out) const noexcept {
       at = std::to_chars(at, at + 3, unsigned{bytes[i]}).ptr;
     }
     return static_cast<std::size_t>(at - out);
+  }
+  if (is_unknown()) {
+    constexpr std::string_view unknown = "unknown";
+    std::memcpy(out, unknown.data(), unknown.size());
+    return unknown.size();
   }
   char text[INET6_ADDRSTRLEN];
   if (::inet_ntop(AF_INET6, bytes, text, sizeof text) == nullptr) return 0;

@@ -103,9 +103,7 @@ ProxyLine parse_proxy_line(std::string_view bytes) noexcept {
 }
 
 bool may_send_proxy_line(const config::Listener& listener, const ClientAddress& peer) noexcept {
-  const bool unix_peer =
-      std::all_of(std::begin(peer.bytes), std::end(peer.bytes), [](auto b) { return b == 0; });
-  return unix_peer || contains(listener.proxy_protocol_from, peer);
+  return peer.is_unknown() || contains(listener.proxy_protocol_from, peer);
 }
 
 }  // namespace remora

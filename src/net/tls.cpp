@@ -75,6 +75,12 @@ bool name_matches(const std::string& pattern, std::string_view name) {
   return dot != std::string_view::npos && dot > 0 && name.substr(dot) == std::string_view(pattern).substr(1);
 }
 
+/// RFC 6066 3: names go without the dot of the root. Clients and configurations may write it.
+std::string_view without_final_dot(std::string_view name) noexcept {
+  if (name.size() > 1 && name.back() == '.') name.remove_suffix(1);
+  return name;
+}
+
 }  // namespace
 
 std::string take_openssl_error() {
@@ -142,7 +148,7 @@ std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, s
 int ServerTls::choose_certificate(SSL* ssl, int*, void* self) {
   const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (sni == nullptr) return SSL_TLSEXT_ERR_NOACK;
-  const std::string name = to_lower(sni);
+  const std::string name = to_lower(without_final_dot(sni));
   for (const Entry& entry : static_cast<ServerTls*>(self)->contexts_) {
     if (std::none_of(entry.names.begin(), entry.names.end(),
                      [&](const auto& n) { return name_matches(n, name); }))
@@ -193,13 +199,14 @@ TlsSession::TlsSession(Stream& stream, const ServerTls& server) : TlsSession(str
 TlsSession::TlsSession(Stream& stream, const ClientTls& client, const std::string& server_name)
     : TlsSession(stream, client.context()) {
   SSL_set_connect_state(ssl_);
-  const bool is_address = parse_ip(server_name).has_value();
-  if (!is_address) SSL_set_tlsext_host_name(ssl_, server_name.c_str());  // RFC 6066 3: no literal addresses
+  const std::string name(without_final_dot(server_name));
+  const bool is_address = parse_ip(name).has_value();
+  if (!is_address) SSL_set_tlsext_host_name(ssl_, name.c_str());  // RFC 6066 3: no literal addresses
   if (!client.verifies()) return;
   if (is_address)
-    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), server_name.c_str());
+    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), name.c_str());
   else
-    SSL_set1_host(ssl_, server_name.c_str());
+    SSL_set1_host(ssl_, name.c_str());
 }
 
 void TlsSession::continue_on(Stream& stream) noexcept {

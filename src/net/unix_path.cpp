@@ -44,6 +44,25 @@ std::string make_room_for_socket(const std::string& path) {
   }
 }
 
+int set_socket_access(const std::string& path, const config::SocketAccess& access) {
+  if (access.group && ::lchown(path.c_str(), static_cast<uid_t>(-1), *access.group) != 0) return errno;
+  return ::chmod(path.c_str(), access.mode) == 0 ? 0 : errno;
+}
+
+int bind_unix_socket(int fd, const Endpoint& endpoint, const config::SocketAccess& access) {
+  // On Linux the file gets the mode of the socket's own inode, less the umask.
+  if (::fchmod(fd, 0600) != 0 || ::bind(fd, endpoint.get(), endpoint.size) != 0) return errno;
+  const std::string path = reinterpret_cast<const sockaddr_un*>(endpoint.get())->sun_path;
+  const int error = set_socket_access(path, access);
+  if (error != 0) remove_socket(path);
+  return error;
+}
+
+std::string socket_access_advice(int error) {
+  if (error == EPERM) return "no permission to give it to `group`: this user is not a member of it";
+  return std::strerror(error);
+}
+
 void remove_socket(const std::string& path) noexcept {
   struct stat info{};
   if (::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "http/trailers.h"
+#include "http/client_fields.h"
 #include "net/address.h"
-#include "util/cookies.h"
+#include "proxy/outer_scheme.h"
 #include "util/text.h"
 
 namespace remora {
@@ -13,9 +13,9 @@ namespace remora {
 namespace {
 
 /// The last elements of a list that may come in several fields, counted from its end.
+template <std::size_t most>
 class LastElements {
  public:
-  static constexpr std::size_t most = 32;
   void push(std::string_view element) noexcept { elements_[count_++ % most] = element; }
   std::size_t size() const noexcept { return std::min(count_, most); }
   /// 0: the last. REQUIRES: i < size().
@@ -41,8 +41,10 @@ std::string_view unquoted(std::string_view s) noexcept {
   return quoted ? s.substr(1, s.size() - 2) : s;
 }
 
+/// Nothing for `unknown` and for nonsense; the unknown address for a unix peer, as nginx says it (`unix:`).
 std::optional<ClientAddress> address_of_hop(std::string_view hop) noexcept {
   hop = unquoted(hop);
+  if (iequals(hop, "unix:") || iequals(hop, "unix")) return ClientAddress{};
   if (!hop.empty() && hop.front() == '[')
     hop = hop.substr(1, hop.find(']') == std::string_view::npos ? hop.size() : hop.find(']') - 1);
   else if (std::count(hop.begin(), hop.end(), ':') == 1)
@@ -62,19 +64,46 @@ std::string_view forwarded_parameter(std::string_view element, std::string_view 
   return {};
 }
 
+/// What the trusted proxies say, besides the addresses.
+struct Said {
+  LastElements<32> protos, hosts;
+  LastElements<8> ports, schemes, switches;
+
+  void note(const Field& f) {
+    if (f.known == Known::x_forwarded_proto) return protos.push_all(f.value);
+    if (f.known == Known::x_forwarded_host) return hosts.push_all(f.value);
+    if (f.known != Known::other || !may_tell_of_the_client(f.name)) return;
+    if (iequals(f.name, "x-forwarded-port")) return ports.push_all(f.value);
+    const SchemeField form = scheme_field(f.name);
+    if (form == SchemeField::name) schemes.push_all(f.value);
+    if (form == SchemeField::switch_) switches.push_all(f.value);
+  }
+};
+
+/// By the element of the proxy that saw the client. More schemes than addresses: some proxy appended the one
+/// and not the other, and a secure one further out counts. A proxy that terminated TLS must not be taken for
+/// a plain one (users would be redirected in circles); whoever claims it himself misleads only himself.
+std::optional<bool> secure_among(const LastElements<32>& protos, std::size_t speaker, std::size_t hops) {
+  auto secure = secure_scheme(unquoted(protos.nearest(speaker)));
+  if (protos.size() <= hops) return secure;
+  for (std::size_t i = speaker + 1; i < protos.size() && secure != true; ++i)
+    if (secure_scheme(unquoted(protos.from_end(i))) == true) secure = true;
+  return secure;
+}
+
 }  // namespace
 
 void resolve_arrival(const std::vector<Field>& fields, std::span<const config::Cidr> trusted,
                      Arrival& arrival) {
-  arrival.host = {};
+  arrival.host = arrival.port = {};
   arrival.trusted = contains(trusted, arrival.peer);
   if (!arrival.trusted) return;
-  LastElements hops, protos, hosts, forwarded;
+  LastElements<32> hops, forwarded;
+  Said said;
   for (const Field& f : fields) {
     if (f.known == Known::x_forwarded_for) hops.push_all(f.value);
-    if (f.known == Known::x_forwarded_proto) protos.push_all(f.value);
-    if (f.known == Known::x_forwarded_host) hosts.push_all(f.value);
     if (f.known == Known::forwarded) forwarded.push_all(f.value);
+    said.note(f);
   }
   const bool x = hops.size() > 0;
   // From the nearest hop outwards; a hop that we trust speaks for the one before it. `speaker`: whose word on
@@ -85,15 +114,22 @@ void resolve_arrival(const std::vector<Field>& fields, std::span<const config::C
     const auto address =
         address_of_hop(x ? hops.from_end(i) : forwarded_parameter(forwarded.from_end(i), "for"));
     if (!address) break;  // "unknown", or nonsense: what stands before it cannot be believed
-    arrival.client = *address;
+    const bool passed_over = contains(trusted, *address);
+    if (!address->is_unknown())
+      arrival.client = *address;
+    else if (!passed_over)
+      break;
     speaker = i;
-    if (!contains(trusted, *address)) break;
+    if (!passed_over) break;
   }
-  std::string_view proto = protos.nearest(speaker);
-  arrival.host = hosts.nearest(speaker);
-  for (std::size_t i = std::min(speaker + 1, forwarded.size()); i > 0 && proto.empty() && !x; --i)
-    proto = forwarded_parameter(forwarded.from_end(i - 1), "proto");
-  if (!proto.empty()) arrival.secure = iequals(proto, "https");
+  arrival.host = said.hosts.nearest(speaker);
+  arrival.port = said.ports.nearest(speaker);
+  auto secure = secure_among(said.protos, speaker, hops.size());
+  for (std::size_t i = std::min(speaker + 1, forwarded.size()); i > 0 && !secure && !x; --i)
+    secure = secure_scheme(forwarded_parameter(forwarded.from_end(i - 1), "proto"));
+  if (!secure) secure = secure_scheme(unquoted(said.schemes.nearest(speaker)));
+  if (!secure) secure = secure_switch(unquoted(said.switches.nearest(speaker)));
+  if (secure) arrival.secure = *secure;
 }
 
 }  // namespace remora

@@ -109,6 +109,7 @@ bool Connection::is_welcome(const config::Listener& settings) {
 /// False: its client has too many connections already (`per_client.connections`).
 bool Connection::count_client(const config::Listener& settings) {
   if (!settings.per_client.connections || contains(settings.trusted_proxies, peer_)) return true;
+  if (peer_.is_unknown()) return true;  // a unix socket: behind it, clients cannot be told apart
   counted_ = listener_.shared->limits.connected(peer_, idle_since_);
   if (!counted_) refuse(Refusal::connections, settings, "it has as many as per_client.connections allows");
   return counted_;

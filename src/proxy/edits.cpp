@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 
+#include "http/client_fields.h"
 #include "http/trailers.h"
 #include "net/address.h"
+#include "proxy/own_fields.h"
+#include "proxy/prefix.h"
 #include "util/cookies.h"
 #include "util/text.h"
 
@@ -13,11 +16,6 @@ namespace remora {
 namespace {
 
 constexpr std::string_view via_value = "1.1 remora";
-
-bool named_by(std::string_view name,
-              const std::vector<std::pair<std::string, std::string>>& fields) noexcept {
-  return std::any_of(fields.begin(), fields.end(), [&](const auto& f) { return iequals(f.first, name); });
-}
 
 /// Fields that a Connection option may not take away, beside all that are Known: what remora itself looked at
 /// or a proxy before it set, and what apps decide on.
@@ -42,7 +40,8 @@ bool end_to_end(std::string_view name) noexcept {
                                                     "content-"};
   return std::any_of(std::begin(names), std::end(names), [&](auto n) { return iequals(n, name); }) ||
          std::any_of(std::begin(beginnings), std::end(beginnings),
-                     [&](auto n) { return istarts_with(name, n); });
+                     [&](auto n) { return istarts_with(name, n); }) ||
+         tells_of_the_client(name);
 }
 
 /// The fields that Connection options name (RFC 9110 7.6.1): hop-by-hop fields of somebody's own. Collected
@@ -98,16 +97,6 @@ bool hop_by_hop(Known k) noexcept {
 bool hop_by_hop(const Field& f) noexcept {
   constexpr std::string_view settings = "http2-settings";  // RFC 7540 3.2.1
   return hop_by_hop(f.known) || (f.name.size() == settings.size() && iequals(f.name, settings));
-}
-
-bool configured_away(const config::HeaderEdits& edits, const Field& f) noexcept {
-  return std::any_of(edits.remove.begin(), edits.remove.end(),
-                     [&](const auto& n) { return iequals(n, f.name); }) ||
-         named_by(f.name, edits.set);
-}
-
-void add_configured(const config::HeaderEdits& edits, OutHead& out) {
-  for (const auto& [name, value] : edits.set) out.fields.push_back({name, value, Known::other});
 }
 
 bool asks_for_trailers(const std::vector<Field>& fields) noexcept {
@@ -179,49 +168,6 @@ std::string_view passed_trailers(const std::vector<Field>& fields, TextArena& ar
   return value;
 }
 
-/// RFC 7239 6: an IPv6 address is bracketed and quoted.
-std::string_view forwarded_node(const ClientAddress& a, std::string_view text, TextArena& arena) {
-  return a.is_v4() ? text : arena.join("\"[", text, "]\"");
-}
-
-/// host as a Forwarded value: a token, or quoted. `valid_host` let neither quotes nor backslashes pass.
-std::string_view quoted_if_needed(std::string_view host, TextArena& arena) {
-  return is_token(host) ? host : arena.join("\"", host, "\"");
-}
-
-void add_forwarded(const RequestContext& in, TextArena& arena, OutHead& out) {
-  using config::Forwarded;
-  const Forwarded mode = in.pool.config.forwarded;
-  if (mode == Forwarded::off) return;
-  const std::string_view peer(in.arrival.peer_text, in.arrival.peer_text_size);
-  const std::string_view proto = in.arrival.secure ? "https" : "http";
-  const auto joined = [&](Known known, std::string_view ours) {  // what a trusted proxy said, then ours
-    const std::vector<Field>& fields = in.head.fields;
-    const auto is = [&](const Field& f) { return f.known == known && !f.value.empty(); };
-    const auto first = in.arrival.trusted ? std::find_if(fields.begin(), fields.end(), is) : fields.end();
-    if (first == fields.end()) return ours;
-    const auto second = std::find_if(first + 1, fields.end(), is);
-    if (second == fields.end()) return arena.join(first->value, ", ", ours);
-    std::string& all = arena.scratch();
-    for (const Field& f : fields)
-      if (is(f)) all.append(f.value).append(", ");
-    return arena.join(all.append(ours));
-  };
-  if (mode == Forwarded::x || mode == Forwarded::both) {
-    out.fields.push_back({"X-Forwarded-For", joined(Known::x_forwarded_for, peer), Known::other});
-    out.fields.push_back({"X-Forwarded-Proto", proto, Known::other});
-    const std::string_view host =
-        in.arrival.trusted && !in.arrival.host.empty() ? in.arrival.host : in.head.host;
-    out.fields.push_back({"X-Forwarded-Host", host, Known::other});
-  }
-  if (mode == Forwarded::rfc7239 || mode == Forwarded::both) {
-    std::string_view ours =
-        arena.join("for=", forwarded_node(in.arrival.peer, peer, arena), ";proto=", proto);
-    if (!in.head.host.empty()) ours = arena.join(ours, ";host=", quoted_if_needed(in.head.host, arena));
-    out.fields.push_back({"Forwarded", joined(Known::forwarded, ours), Known::other});
-  }
-}
-
 std::string_view backend_host(const Member& member, TextArena& arena) {
   if (member.address.kind == config::Address::Kind::unix_path) return "localhost";
   return arena.join(member.address.text());
@@ -240,42 +186,21 @@ std::string_view host_for(const RequestContext& in, TextArena& arena) {
   return {};
 }
 
-std::string_view target_for(const RequestContext& in, TextArena& arena) {
+Stripped target_for(const RequestContext& in, TextArena& arena) {
+  const std::string_view target = in.affinity.target.empty() ? in.head.target : in.affinity.target;
   const std::string& prefix = in.route.config.strip_prefix;
-  std::string_view target = in.affinity.target.empty() ? in.head.target : in.affinity.target;
-  if (prefix.empty()) return target;
-  std::string_view bare = prefix;
-  if (bare.back() == '/') bare.remove_suffix(1);
-  const std::string_view path = target.substr(0, target.find('?'));
-  if (path.substr(0, bare.size()) != bare || (path.size() > bare.size() && path[bare.size()] != '/'))
-    return target;
-  target.remove_prefix(bare.size());
-  if (target.empty() || target.front() != '/') target = arena.join("/", target);
-  return target;
-}
-
-bool alphanumeric(char c) noexcept {
-  return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');
-}
-/// As apps compare names that came through CGI's variables: in any letter case, and with a hyphen for
-/// whatever is neither letter nor digit.
-bool same_to_apps(std::string_view a, std::string_view b) noexcept {
-  const auto plain = [](char c) { return alphanumeric(c) ? lower(c) : '-'; };
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return plain(x) == plain(y); });
+  return prefix.empty() ? Stripped{target, false} : without_prefix(target, prefix, arena);
 }
 bool names_one_of(std::string_view name, std::span<const std::string> list) noexcept {
   return std::any_of(list.begin(), list.end(), [&](const auto& other) { return same_to_apps(name, other); });
 }
-bool begins_like(std::string_view name, std::string_view beginning) noexcept {
-  return name.size() >= beginning.size() && same_to_apps(name.substr(0, beginning.size()), beginning);
-}
-
-/// Fields that say who the client is, how it came and what it asked for: only a trusted proxy's word counts,
-/// and ours. Apps behind IIS or old Symfony route by X-Original-URL and X-Rewrite-URL, past our routes.
-bool tells_of_the_client(std::string_view name) noexcept {
-  return begins_like(name, "x-forwarded-") || same_to_apps(name, "x-real-ip") ||
-         begins_like(name, "x-original-") || same_to_apps(name, "x-rewrite-url");
+/// The same with a final `*`.
+bool fits_one_of(std::string_view name, std::span<const std::string> list) noexcept {
+  return std::any_of(list.begin(), list.end(), [&](const std::string& wanted) {
+    const std::string_view pattern = wanted;
+    return pattern.ends_with('*') ? begins_like(name, pattern.substr(0, pattern.size() - 1))
+                                  : same_to_apps(name, pattern);
+  });
 }
 
 bool names_one_of_edits(std::string_view name, const config::HeaderEdits& edits) noexcept {
@@ -291,7 +216,7 @@ bool disguised(std::string_view name, const RequestContext& in) noexcept {
       "content-type",        "http2-settings",    "keep-alive",       "max-forwards",   "proxy-connection",
       "proxy-authorization", "transfer-encoding", "x-request-id",
   };
-  return begins_like(name, "remora-") || tells_of_the_client(name) ||
+  return begins_like(name, "remora-") || tells_of_the_client(name) || fits_one_of(name, in.stripped) ||
          std::any_of(std::begin(guarded), std::end(guarded), [&](auto g) { return same_to_apps(name, g); }) ||
          (!in.request_id_name.empty() && same_to_apps(name, in.request_id_name)) ||
          names_one_of(name, in.claim_headers) || names_one_of_edits(name, in.pool.config.headers) ||
@@ -304,7 +229,8 @@ bool passes_on(const Field& f, const RequestContext& in) noexcept {
   if (!in.request_id_name.empty() && !in.request_id_from_client && iequals(f.name, in.request_id_name))
     return false;
   if (!in.claim_headers.empty() && names_one_of(f.name, in.claim_headers)) return false;
-  return in.arrival.trusted || lower(f.name.front()) != 'x' || !tells_of_the_client(f.name);
+  if (!may_tell_of_the_client(f.name)) return true;
+  return !is_httpoxy(f.name) && (in.arrival.trusted || !tells_of_the_client(f.name));
 }
 
 }  // namespace
@@ -318,34 +244,36 @@ bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route
 void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   out.clear();
   out.method = in.head.method_text;
-  out.target = target_for(in, arena);
+  const Stripped target = target_for(in, arena);
+  out.target = target.target;
   out.framing = in.head.framing;
   out.close = in.pool.config.idle_connections == 0;
   out.upgrade = in.head.upgrade ? passed_protocols(in, arena) : std::string_view();
 
-  const config::HeaderEdits& pool_edits = in.pool.config.headers;
-  const config::HeaderEdits& route_edits = in.route.config.request_headers;
-  const bool edits = !pool_edits.empty() || !route_edits.empty();
+  OwnFields own(in, out);
+  const bool edits = own.edited();
+  const bool strips = !in.stripped.empty() && !in.arrival.trusted;
   const config::Forwarded mode = in.pool.config.forwarded;
   const bool sends_x = mode == config::Forwarded::x || mode == config::Forwarded::both;
   const bool sends_forwarded = mode == config::Forwarded::rfc7239 || mode == config::Forwarded::both;
   const Nominated nominated(in.head.fields);
   const bool trailers = in.head.framing.kind == Framing::Kind::chunked;
-  out.trailers = trailers ? passed_trailers(in.head.fields, arena,
-                                            [&](std::string_view name) {
-                                              const Field f{name, {}};
-                                              return names_one_of(name, in.claim_headers) ||
-                                                     iequals(name, in.request_id_name) ||
-                                                     configured_away(pool_edits, f) ||
-                                                     configured_away(route_edits, f);
-                                            })
-                          : std::string_view();
+  out.trailers = trailers
+                     ? passed_trailers(in.head.fields, arena,
+                                       [&](std::string_view name) {
+                                         const Field f{name, {}};
+                                         return names_one_of(name, in.claim_headers) ||
+                                                iequals(name, in.request_id_name) ||
+                                                (strips && fits_one_of(name, in.stripped)) || own.removed(f);
+                                       })
+                     : std::string_view();
   const auto ours = in.affinity.dropped_cookies();
   bool have_host = false;
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
     if (hop_by_hop(f) || nominated.contains(f, &in.route.config.headers)) continue;
-    if (edits && (configured_away(pool_edits, f) || configured_away(route_edits, f))) continue;
+    if (edits && own.removed(f)) continue;
+    if (strips && fits_one_of(f.name, in.stripped)) continue;
     switch (f.known) {
       case Known::host:
         if (in.pool.config.host == config::HostMode::client)
@@ -383,7 +311,10 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
         if (!in.affinity.identity_coding) out.fields.push_back(f);
         break;
       default:
-        if (passes_on(f, in)) out.fields.push_back(edited(in.affinity.fields, i, f));
+        if (!passes_on(f, in)) break;
+        Field passed = edited(in.affinity.fields, i, f);
+        if (in.arrival.trusted && sends_x && !agrees_with_ours(in, target.stripped, passed)) break;
+        out.fields.push_back(passed);
     }
   }
   if (in.affinity.identity_coding)
@@ -391,17 +322,15 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   if (!have_host) out.fields.push_back({"Host", host_for(in, arena), Known::host});
   if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
   if (asks_for_trailers(in.head.fields)) out.fields.push_back({"TE", "trailers", Known::te});
-  add_forwarded(in, arena, out);
-  out.fields.push_back({"Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via});
-  if (!in.request_id_name.empty() && !in.request_id_from_client)
-    out.fields.push_back({in.request_id_name, in.request_id, Known::other});
+  add_forwarded(in, target.stripped, arena, own);
+  if (in.pool.config.via) own.add("Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via);
+  if (!in.request_id_name.empty() && !in.request_id_from_client) own.add(in.request_id_name, in.request_id);
   if (!in.announcement.empty()) out.fields.push_back({"Remora-Session", in.announcement, Known::remora});
   if (!in.state.empty()) out.fields.push_back({"Remora-State", in.state, Known::remora});
   in.passed.for_each_forwarded([&](std::string_view header, std::string_view text) {
     out.fields.push_back({header, text, Known::other});
   });
-  add_configured(pool_edits, out);
-  add_configured(route_edits, out);
+  own.add_configured_ones();
 }
 
 void edit_response(const ResponseContext& in, OutHead& out) {
@@ -421,6 +350,7 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
     if (hop_by_hop(f) || nominated.contains(f)) continue;
+    if (in.head.drops_length && f.known == Known::content_length) continue;
     if (in.affinity.other_body && describes_body(f)) continue;
     if (!edits.empty() && configured_away(edits, f)) continue;
     if (f.known == Known::cache_control && in.affinity.make_private) {
@@ -432,10 +362,16 @@ void edit_response(const ResponseContext& in, OutHead& out) {
     out.fields.push_back(edited(in.affinity.fields, i, f));
   }
   if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
-  if (!in.date.empty() && in.head.status >= 200) out.fields.push_back({"Date", in.date, Known::date});
+  if (in.head.status == 205 && in.head.framing.kind == Framing::Kind::length &&
+      in.head.find(Known::content_length) == nullptr)
+    out.fields.push_back({"Content-Length", "0", Known::content_length});
+  const auto keeps = [&](const Field& f) { return edits.empty() || !configured_away(edits, f); };
+  const Field date{"Date", in.date, Known::date};
+  if (!in.date.empty() && in.head.status >= 200 && keeps(date)) out.fields.push_back(date);
   if (in.affinity.make_private && !have_cache_control)
     out.fields.push_back({"Cache-Control", "private", Known::cache_control});
-  out.fields.push_back({"Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via});
+  const Field via{"Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via};
+  if (in.via && keeps(via)) out.fields.push_back(via);
   add_configured(edits, out);
 }
 
@@ -452,7 +388,7 @@ void edit_interim(const ResponseHead& head, OutHead& out) {
   out.reason = head.reason;
   const Nominated nominated(head.fields);
   for (const Field& f : head.fields)
-    if (!hop_by_hop(f) && !nominated.contains(f)) out.fields.push_back(f);
+    if (!hop_by_hop(f) && !nominated.contains(f) && f.known != Known::content_length) out.fields.push_back(f);
 }
 
 bool shared_cacheable(const std::vector<Field>& fields) noexcept {

@@ -32,6 +32,9 @@ struct RequestContext {
   bool request_id_from_client = false;
   std::span<const std::string> claim_headers;  // no client may send these
   const PassedVerifiers& passed;
+  /// `strip_client_headers`: what no stranger may send, beside what never passes from one. Small letters; a
+  /// final `*` stands for any ending.
+  std::span<const std::string> stripped = {};
 };
 
 /// The head that the backend gets.
@@ -43,6 +46,7 @@ struct ResponseContext {
   const ResponseEdits& affinity;
   std::string_view date;  // for a backend that sent none (RFC 9110 6.6.1); else empty
   bool close = false;     // this client connection ends afterwards
+  bool via = true;        // `via` of the pool
 };
 
 /// The head that the client gets.

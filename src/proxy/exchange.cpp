@@ -13,6 +13,7 @@
 #include <cassert>
 
 #include "proxy/preflight.h"
+#include "proxy/redirect.h"
 #include "util/text.h"
 
 namespace remora {
@@ -196,7 +197,7 @@ bool Exchange::admit() {
       request_id_text_ = {request_id_, sizeof request_id_};
     }
   }
-  if (!listener_->config.per_client.requests_per_second) return true;
+  if (!listener_->config.per_client.requests_per_second || arrival_.client.is_unknown()) return true;
   retry_after_ = listener_->shared->limits.request(arrival_.client, head_at_);
   if (retry_after_ == 0) return true;
   refuse(Refusal::requests, "more a second than per_client.requests_per_second allows");
@@ -255,8 +256,11 @@ bool Exchange::redirects() {
   const auto& redirect = route_->config.redirect;
   if (!redirect) return false;
   answer_status_ = redirect->status;
-  location_ = expand_redirect(redirect->to, arrival_.secure ? "https" : "http", request_.host,
-                              request_.target, request_.path, request_.query);
+  const bool asterisk = request_.path == "*";
+  location_ =
+      expand_redirect(redirect->to, arrival_.secure ? "https" : "http", request_.host,
+                      asterisk ? "/" : request_.target, asterisk ? "/" : request_.path, request_.query);
+  if (location_.empty()) answer_status_ = 400;  // it leads to a host, and the client named none
   return true;
 }
 

@@ -228,7 +228,8 @@ void Exchange::put_request() {
                                request_id_text_,
                                request_id_from_client_,
                                snapshot_->shared->claim_headers,
-                               passed_};
+                               passed_,
+                               listener_->config.strip_client_headers};
   edit_request(context, arena_, worker_.out);
   backend_.put_head(worker_.out);
 }

@@ -116,6 +116,7 @@ const Member* Exchange::place_of_first_requests() const noexcept {
 /// `per_client.new_sessions_per_second`. Whoever may not gets a 429, and keeps no place in any table.
 bool Exchange::may_begin_session() {
   if (served_.begun || !listener_->config.per_client.new_sessions_per_second) return true;
+  if (arrival_.client.is_unknown()) return true;
   retry_after_ = listener_->shared->limits.new_session(arrival_.client, head_at_);
   if (retry_after_ == 0) return true;
   refuse(Refusal::new_sessions, "more a second than per_client.new_sessions_per_second allows");

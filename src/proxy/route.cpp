@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "affinity/url_token.h"
 #include "http/readings.h"
 #include "http/target.h"
 #include "util/text.h"
@@ -141,33 +140,6 @@ const RouteView* Router::match(std::string_view host, std::string_view path, std
     return &r;
   }
   return nullptr;
-}
-
-std::string expand_redirect(std::string_view to, std::string_view scheme, std::string_view host,
-                            std::string_view uri, std::string_view path, std::string_view query) {
-  std::string out;
-  const bool begins_with_path = to.starts_with("{path}") || to.starts_with("{uri}");
-  while (!to.empty()) {
-    const auto open = to.find('{');
-    out.append(to.substr(0, open));
-    if (open == std::string_view::npos) break;
-    const auto close = to.find('}', open);
-    if (close == std::string_view::npos) {
-      out.append(to.substr(open));
-      break;
-    }
-    const auto name = to.substr(open + 1, close - open - 1);
-    out.append(name == "scheme"  ? scheme
-               : name == "host"  ? host
-               : name == "uri"   ? uri
-               : name == "path"  ? path
-               : name == "query" ? query
-                                 : to.substr(open, close - open + 1));
-    to.remove_prefix(close + 1);
-  }
-  // A path that begins with two slashes would be read as another host.
-  if (begins_with_path && begins_with_host(out)) out.insert(0, "/.");
-  return out;
 }
 
 }  // namespace remora

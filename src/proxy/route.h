@@ -74,9 +74,4 @@ class Router {
   bool upper_case_matters_ = false;  // and one of these has capital letters
 };
 
-/// Fills a redirect's template: {scheme} {host} {uri} {path} {query}. Values are as the client sent them;
-/// what could break out of a header was refused with the request.
-std::string expand_redirect(std::string_view to, std::string_view scheme, std::string_view host,
-                            std::string_view uri, std::string_view path, std::string_view query);
-
 }  // namespace remora

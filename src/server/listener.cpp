@@ -38,6 +38,8 @@ std::string advice(int error, const config::Listener& l) {
       return "no interface of this machine has this address";
     case ENOENT:
       return "the socket's folder does not exist";
+    case EPERM:
+      return socket_access_advice(error);
     default:
       return std::strerror(error);
   }
@@ -53,12 +55,15 @@ int open_one(const config::Listener& l, const Endpoint& endpoint, bool reuse_por
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it
     if (endpoint.family() == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   }
-  if (::bind(fd, endpoint.get(), endpoint.size) != 0 || ::listen(fd, backlog) != 0) {
-    const int error = errno;
-    ::close(fd);
-    refuse(l, advice(error, l));
-  }
-  return fd;
+  int error = 0;
+  if (endpoint.family() == AF_UNIX)
+    error = bind_unix_socket(fd, endpoint, l.access);
+  else if (::bind(fd, endpoint.get(), endpoint.size) != 0)
+    error = errno;
+  if (error == 0 && ::listen(fd, backlog) != 0) error = errno;
+  if (error == 0) return fd;
+  ::close(fd);
+  refuse(l, advice(error, l));
 }
 
 }  // namespace

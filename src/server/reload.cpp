@@ -16,6 +16,17 @@
 
 namespace remora {
 
+namespace {
+/// A socket that stays open gets the mode and group that the file says now.
+void follow_access(const config::Address& bind, const config::SocketAccess& access) {
+  if (bind.kind != config::Address::Kind::unix_path) return;
+  config::SocketAccess wanted = access;
+  if (!wanted.group) wanted.group = ::getegid();
+  if (const int error = set_socket_access(bind.host, wanted); error != 0)
+    spdlog::error("mode and group of {} could not be changed: {}", bind.text(), socket_access_advice(error));
+}
+}  // namespace
+
 /// What a running process cannot change, by name.
 std::vector<std::string> Server::fixed_for_life(const config::Config& fresh) const {
   std::vector<std::string> out;
@@ -78,10 +89,17 @@ void Server::install(const config::Config& fresh) {
   std::unique_ptr<AdminServer> admin;
   const bool moves_admin = fresh.admin.bind != config_.admin.bind;
   if (moves_admin && fresh.admin.bind)
-    admin = std::make_unique<AdminServer>(loop_, *fresh.admin.bind, -1, actions());
+    admin = std::make_unique<AdminServer>(loop_, fresh.admin, -1, actions());
   const auto opened = open_new(*built);
 
+  const std::vector<config::Listener> before = config_.listeners;
+  const config::SocketAccess admin_before = config_.admin.access;
   config_ = fresh;
+  for (const config::Listener& l : config_.listeners)
+    for (const config::Listener& old : before)
+      if (l.bind == old.bind && l.access != old.access) follow_access(l.bind, l.access);
+  if (!moves_admin && config_.admin.bind && config_.admin.access != admin_before)
+    follow_access(*config_.admin.bind, config_.admin.access);
   for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
   wishes_.follow(config_);
   put_in_force(built);

@@ -64,13 +64,13 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   const auto opened = open_new(*builder_.last());
   if (config_.admin.bind) {
     const int fd = inherited_ ? inherited_->take_admin(*config_.admin.bind) : -1;
-    admin_ = std::make_unique<AdminServer>(loop_, *config_.admin.bind, fd, actions());
+    admin_ = std::make_unique<AdminServer>(loop_, config_.admin, fd, actions());
     spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
   }
   // The process before still has it open when this one takes over; anybody else's is found out before threads
   // run that would have to be ended first.
   if (config_.session_api && !(inherited_ && inherited_->from_process()))
-    ::close(open_local_socket(config_.session_api->bind, "session_api"));
+    ::close(open_local_socket(config_.session_api->bind, config_.session_api->access, "session_api"));
   start_workers();
   if (config_.session_api) open_session_server();
   listen(opened);

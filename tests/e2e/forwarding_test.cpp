@@ -2,6 +2,8 @@
 // limits.
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <mutex>
 
@@ -58,6 +60,7 @@ TEST_F(Forwarding, StrangersCannotSayWhoTheyAre) {
   EXPECT_EQ(field_of(head, "X-Forwarded-For"), "127.0.0.1");
   EXPECT_EQ(field_of(head, "X-Forwarded-Proto"), "http");
   EXPECT_EQ(field_of(head, "X-Forwarded-Host"), "test");
+  EXPECT_EQ(field_of(head, "X-Forwarded-Port"), "80");
   EXPECT_EQ(count_of(head, "Forwarded"), 0);
   EXPECT_EQ(field_of(head, "X-Request-Id").size(), 32U);
 }
@@ -70,6 +73,59 @@ TEST_F(Forwarding, TrustedProxiesAreBelieved) {
   EXPECT_EQ(field_of(head, "X-Forwarded-Proto"), "https");
   EXPECT_EQ(field_of(head, "X-Request-Id"), "theirs");
   EXPECT_EQ(field_of(head, "Forwarded"), "for=127.0.0.1;proto=https;host=test");
+}
+
+TEST_F(Forwarding, AListenerNamesMoreThatStrangersMayNotSay) {
+  const std::string more = "X-Tenant: evil\r\nx_tenant: evil\r\nX-Internal-Role: evil\r\nX-Other: fine\r\n";
+  const std::string names = "strip_client_headers: [X-Tenant, X-Internal-*]\n";
+  const std::string head = seen_by_backend(more, "", names);
+  EXPECT_EQ(head.find("evil"), std::string::npos) << head;
+  EXPECT_EQ(field_of(head, "X-Other"), "fine");
+  EXPECT_EQ(
+      field_of(seen_by_backend("X-Tenant: a\r\n", "", names + "trusted_proxies: [127.0.0.1]\n"), "X-Tenant"),
+      "a");
+}
+
+TEST_F(Forwarding, ViaCanBeSwitchedOff) {
+  Remora remora(simple_config({origin_.address()}, "via: off\n"));
+  const Reply r = remora.ask(get("/"));
+  EXPECT_EQ(count_of(r.body, "Via"), 0);
+  EXPECT_EQ(r.count("Via"), 0);
+}
+
+// traefik/traefik #6388: a WebSocket's scheme, and all that follows from it.
+TEST_F(Forwarding, ASecureWebSocketIsSecure) {
+  Remora remora(
+      "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nlisteners: [{bind: 127.0.0.1:0, trusted_proxies: "
+      "[127.0.0.1]}]\npools: {app: {affinity: cookie, backends: [" +
+      origin_.address() +
+      "]}}\nroutes: [{path: /old, redirect: \"{scheme}://{host}{uri}\"}, {path: /, pool: app}]\n");
+  for (const bool secure : {true, false}) {
+    const std::string said = std::string("X-Forwarded-Proto: ") + (secure ? "wss" : "ws") + "\r\n";
+    const Reply r = remora.ask(get("/ws", said));
+    EXPECT_EQ(field_of(r.body, "X-Forwarded-Proto"), secure ? "https" : "http");
+    EXPECT_EQ(field_of(r.body, "X-Forwarded-Port"), secure ? "443" : "80");
+    EXPECT_EQ(r.field("Set-Cookie").find("; Secure") != std::string::npos, secure);
+    EXPECT_EQ(remora.ask(get("/old", said)).field("Location"),
+              secure ? "https://test/old" : "http://test/old");
+  }
+}
+
+// alphagov/frontend #734
+TEST_F(Forwarding, QueriesArriveAsTheyWereSent) {
+  for (const char* affinity : {"", "affinity: {kind: url_rewrite, style: query}\n",
+                               "affinity: {kind: app_cookie, name: SID, query_parameter: sid}\n"}) {
+    Remora remora(simple_config({origin_.address()}, affinity));
+    for (const char* target :
+         {"/s?q=100%", "/s?sid=%&rsid=%zz%", "/s?h=%00%94d6p%2b", "/s?q=a|{b}\\\"^`[1]<x>"}) {
+      const Reply r = remora.ask(get(target));
+      EXPECT_EQ(r.status, 200) << target;
+      EXPECT_TRUE(r.body.starts_with(std::string("GET ") + target + " HTTP/1.1\r\n") ||
+                  std::string_view(target).find("rsid") != std::string_view::npos)
+          << r.body;
+    }
+    EXPECT_EQ(remora.ask(get("/100%")).status, 400);
+  }
 }
 
 TEST_F(Forwarding, RemoraFieldsFromClientsAreRemovedInEveryDisguise) {
@@ -132,6 +188,13 @@ TEST(Routing, TheMostSpecificRouteWins) {
   EXPECT_EQ(backend("POST / HTTP/1.1\r\nHost: shop.example.com\r\nContent-Length: 0\r\n\r\n"), "d");
   EXPECT_EQ(backend("GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n"), "c");
   EXPECT_EQ(remora.ask(get("/api/x?y")).body.substr(0, 17), "GET /x?y HTTP/1.1");
+  EXPECT_EQ(remora.ask(get("/x/../%61pi/x?y")).body.substr(0, 17), "GET /x?y HTTP/1.1");
+  EXPECT_EQ(remora.ask(get("/api//evil.test/")).body.substr(0, 25), "GET /evil.test/ HTTP/1.1\r");
+  EXPECT_EQ(field_of(remora.ask(get("/api/x")).body, "X-Forwarded-Prefix"), "/api");
+  EXPECT_EQ(remora.ask("GET /old/x HTTP/1.1\r\nHost: test:8080\r\n\r\n").field("Location"),
+            "https://test/old/x");
+  EXPECT_EQ(remora.ask("GET /old/x HTTP/1.0\r\n\r\n").status, 400);  // `https:///old/x` is the host `old`
+  EXPECT_EQ(remora.ask("GET /old/x HTTP/1.0\r\n\r\n").count("Location"), 0);
   const Reply r = remora.ask(get("/old/x?y=1"));
   EXPECT_EQ(r.status, 301);
   EXPECT_EQ(r.field("Location"), "https://test/old/x?y=1");
@@ -227,6 +290,75 @@ TEST(UnixSockets, ServeClientsAndReachBackends) {
                "/in.sock]\npools: {app: {backends: [" + a.address() + "]}}\n");
   Remora outer(simple_config({"unix:" + folder + "/in.sock"}));
   EXPECT_EQ(outer.ask(get("/through")).body.substr(0, 12), "GET /through");
+}
+
+/// One listener on a unix socket, and what its backend got of a request.
+class BehindUnix : public ::testing::Test {
+ protected:
+  Origin origin_{mirror()};
+  const std::string folder_ = make_folder(), path_ = folder_ + "/l.sock";
+  std::string config(const std::string& listener, const std::string& pool = "") const {
+    return "admin: off\n# listen-marker\nlisteners: [{bind: unix:" + path_ + listener +
+           "}]\npools: {app: {backends: [" + origin_.address() + "]" + pool + "}}\n";
+  }
+  Reply ask(const std::string& fields) const {
+    Socket s = Socket::connect_unix(path_);
+    s.send(get("/", fields));
+    return s.receive_reply();
+  }
+  mode_t mode() const {
+    struct stat info{};
+    return ::stat(path_.c_str(), &info) == 0 ? info.st_mode & 0777U : 0;
+  }
+};
+
+// caddyserver/caddy #7263, nextcloud/documentation #12908
+TEST_F(BehindUnix, TheProxyCanBeTrusted) {
+  const std::string said = "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\n";
+  {
+    Remora remora(config(", trusted_proxies: [unix]"));
+    const Reply r = ask(said);
+    EXPECT_EQ(field_of(r.body, "X-Forwarded-For"), "9.9.9.9");
+    EXPECT_EQ(field_of(r.body, "X-Forwarded-Proto"), "https");
+  }
+  Remora remora(config(", trusted_proxies: [127.0.0.0/8, \"0.0.0.0/0\"]", ", forwarded: both"));
+  const Reply r = ask(said);
+  EXPECT_EQ(field_of(r.body, "X-Forwarded-For"), "unknown");
+  EXPECT_EQ(field_of(r.body, "Forwarded"), "for=unknown;proto=http;host=test");
+  EXPECT_EQ(field_of(r.body, "X-Forwarded-Proto"), "http");
+}
+
+TEST_F(BehindUnix, ClientsAreLimitedByTheAddressThatTheProxySays) {
+  Remora remora(config(
+      ", trusted_proxies: [unix], per_client: {requests_per_second: 0.001, burst: 1, connections: 1}"));
+  Socket held = Socket::connect_unix(path_);  // the proxy's own connections are not a client's
+  for (const char* client : {"9.9.9.1", "9.9.9.2", "9.9.9.3"}) {
+    const std::string fields = std::string("X-Forwarded-For: ") + client + "\r\n";
+    EXPECT_EQ(ask(fields).status, 200) << client;
+    EXPECT_EQ(ask(fields).status, 429) << client;
+  }
+}
+
+TEST_F(BehindUnix, NobodyIsLimitedForAllWhereClientsCannotBeToldApart) {
+  Remora remora(config(", per_client: {requests_per_second: 0.001, burst: 1, connections: 1}"));
+  Socket held = Socket::connect_unix(path_);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(ask("").status, 200);
+}
+
+// ohwgiles/laminar #160, nginx/unit #644: `connect() failed (13: Permission denied)`
+TEST_F(BehindUnix, TheSocketIsForOwnerAndGroupOrWhomTheFileSays) {
+  const mode_t before = ::umask(0077);  // whatever the process's own is
+  {
+    Remora remora(config(""));
+    EXPECT_EQ(mode(), 0660U);
+  }
+  Remora remora(config(", mode: 0666, group: " + std::to_string(::getegid())));
+  EXPECT_EQ(mode(), 0666U);
+  EXPECT_EQ(ask("").status, 200);
+  EXPECT_TRUE(remora.reload(config(", mode: 0620")));
+  EXPECT_TRUE(eventually([&] { return mode() == 0620U; }));
+  EXPECT_EQ(ask("").status, 200);
+  ::umask(before);
 }
 
 }  // namespace

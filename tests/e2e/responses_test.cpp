@@ -34,6 +34,24 @@ std::vector<Case> cases() {
       {"NoReasonAndNoSpace", "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi", 200, "hi"},
       {"EmptyBody", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, ""},
       {"NoContent", "HTTP/1.1 204 No Content\r\n\r\n", 204, ""},
+      // RFC 9112 6.3 (1): they end with their heads, whatever these say (expressjs/cors #121).
+      {"ZeroLengthWith204", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 204, ""},
+      {"LengthWith204", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi", 204, ""},
+      {"TwoLengthsWith204", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", 204,
+       ""},
+      {"ChunkedWith204", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+       204, ""},
+      {"ChunkedWith304", "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 304, ""},
+      {"LengthAndChunkedWithHead",
+       "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 200, "", true,
+       head_request},
+      {"LengthWith103",
+       "HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+       103},
+      {"ResetWithoutLength", "HTTP/1.1 205 Reset Content\r\n\r\n", 205, ""},
+      // Old Tomcats (iipc/jwarc #33)
+      {"PaddedChunkSizes", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2   \r\nhi\r\n0   \r\n\r\n",
+       200, "hi"},
       {"NotModifiedWithLength", "HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n", 304, ""},
       {"HeadWithLength", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", 200, "", true, head_request},
       {"HeadChunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, "", true, head_request},
@@ -62,9 +80,6 @@ std::vector<Case> cases() {
       {"BadLength", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nhi", 502},
       {"UnknownCoding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 502},
       {"ChunkedInHttp10", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 502},
-      {"LengthWith204", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi", 502},
-      {"ChunkedWith204", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-       502},
       {"UnaskedUpgrade", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
        502},
       {"EndlessHead", "HTTP/1.1 200 OK\r\nX: " + std::string(100000, 'a') + "\r\n\r\n", 502},
@@ -142,6 +157,78 @@ TEST_F(RawResponse, BytesBehindAResponseNeverReachAnyone) {
   for (int i = 0; i < 5; ++i) {
     s.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     EXPECT_EQ(s.receive_reply().body, "hi");
+  }
+}
+
+/// The rest of what should not have come at all, a moment after the head: it must not begin another answer.
+TEST(BodilessResponses, BytesThatFollowThemLateReachNobody) {
+  struct Lie {
+    const char *head, *late;
+  };
+  for (const Lie& lie : {Lie{"HTTP/1.1 204 X\r\nContent-Length: 40\r\n\r\n",
+                             "HTTP/1.1 200 X\r\nContent-Length: 6\r\n\r\npoison"},
+                         Lie{"HTTP/1.1 204 X\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\n\r\n"},
+                         Lie{"HTTP/1.1 304 X\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\n\r\n"},
+                         Lie{"HTTP/1.1 204 X\r\nContent-Length: 5\r\nContent-Length: 0\r\n\r\n", "hello"}}) {
+    std::atomic<bool> asked_again{false};
+    Origin origin([&](Socket& s) {
+      while (true) {
+        const std::string head = s.receive_head();
+        if (head.empty()) return;
+        if (head.starts_with("GET /lie")) {
+          s.send(lie.head);
+          // Until the next request is on its way, or this connection is given up.
+          for (int i = 0; i < 1000 && !asked_again && !s.closed_by_peer(5ms); ++i) {
+          }
+          s.send(lie.late);
+        } else {
+          asked_again = true;
+          s.send(ok("fine"));
+        }
+      }
+    });
+    Remora remora(simple_config({origin.address()}, "failover: {attempts: 1}\n"));
+    Socket s = remora.connect();
+    s.send(get("/lie"));
+    const Reply first = s.receive_reply();
+    EXPECT_EQ(first.field("Content-Length"), "") << lie.head;
+    s.send(get("/next"));  // on the client's connection, which stays
+    const Reply second = s.receive_reply();
+    EXPECT_EQ(second.status, 200) << lie.head;
+    EXPECT_EQ(second.body, "fine") << lie.head;
+    asked_again = true;
+  }
+}
+
+/// What CORS middleware answers preflights with: both connections stay.
+TEST(BodilessResponses, WithALengthOfZeroKeepTheirConnections) {
+  Origin origin(answering([](const std::string& head, const std::string&) {
+    return head.starts_with("OPTIONS")
+               ? "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\n\r\n"
+               : ok("page");
+  }));
+  Remora remora(simple_config({origin.address()}));
+  Socket s = remora.connect();
+  for (int i = 0; i < 3; ++i) {
+    s.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccess-Control-Request-Method: PUT\r\n\r\n");
+    const Reply preflight = s.receive_reply();
+    EXPECT_EQ(preflight.status, 204);
+    EXPECT_EQ(preflight.field("Access-Control-Allow-Origin"), "*");
+    EXPECT_EQ(preflight.count("Content-Length"), 0);
+    s.send(get("/"));
+    EXPECT_EQ(s.receive_reply().body, "page");
+  }
+  EXPECT_EQ(origin.connections(), 1);
+}
+
+TEST_F(RawResponse, AnEmptyResetSaysSo) {
+  answer_with("HTTP/1.1 205 Reset Content\r\n\r\n");
+  Socket s = remora_->connect();
+  for (int i = 0; i < 2; ++i) {
+    s.send(get("/"));
+    const Reply r = s.receive_reply();
+    EXPECT_EQ(r.status, 205);
+    EXPECT_EQ(r.field("Content-Length"), "0");
   }
 }
 

@@ -137,11 +137,13 @@ TEST(Tls, ServesAndChoosesTheCertificateBySni) {
     TlsClient one(remora.port(), {"one.test", "", "", version}),
         two(remora.port(), {"x.two.test", "", "", version}),
         other(remora.port(), {"unknown.test", "", "", version}),
-        deep(remora.port(), {"a.b.two.test", "", "", version});
+        deep(remora.port(), {"a.b.two.test", "", "", version}),
+        dotted(remora.port(), {"x.two.test.", "", "", version});
     EXPECT_EQ(one.certificate_name(), "one.test");
     EXPECT_EQ(two.certificate_name(), "*.two.test");
     EXPECT_EQ(other.certificate_name(), "one.test");
     EXPECT_EQ(deep.certificate_name(), "one.test");
+    EXPECT_EQ(dotted.certificate_name(), "*.two.test");  // RFC 3986 3.2.2: the same name
     const std::string reply = one.ask(get("/secure"));
     EXPECT_NE(reply.find("GET /secure"), std::string::npos);
     EXPECT_NE(reply.find("X-Forwarded-Proto: https"), std::string::npos);

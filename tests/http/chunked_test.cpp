@@ -9,8 +9,9 @@ using Got = ChunkDecoder::Got;
 
 /// Feeds `text` in pieces cut at `cut`; the decoded body, or "bad".
 std::string decode(const std::string& text, std::size_t cut, std::size_t* used = nullptr,
-                   std::string* trailers = nullptr) {
+                   std::string* trailers = nullptr, bool padded = false) {
   ChunkDecoder d;
+  d.reset(padded);
   std::string body;
   std::size_t at = 0;
   for (const std::size_t end : {cut, text.size()}) {
@@ -50,6 +51,27 @@ TEST(ChunkDecoder, RefusesWhateverTheCuts) {
        {"\r\n", "g\r\n", "5 \r\n", "5\n", "5\rx", "1\r\nab", "1\r\na\n", "0\r\nX\r\n\r\n",
         "0\r\nHost: x\r\n\r\n", "0\r\n x\r\n\r\n", "0\r\nA: b\n\r\n", "1234567890abcdef\r\n"})
     for (std::size_t cut = 0; cut <= text.size(); ++cut) ASSERT_EQ(decode(text, cut), "bad") << text << cut;
+}
+
+// iipc/jwarc #33, akka/akka-http #1819, Apache bug 41364: `D61 \r\n` of old Tomcats. Requests stay refused.
+TEST(ChunkDecoder, TakesPaddedSizesOnlyWhereItMay) {
+  for (const std::string text :
+       {"5  \r\nhello\r\n0   \r\n\r\n", "5\t\r\nhello\r\n0\r\n\r\n", "5 \t \r\nhello\r\n0 \r\n\r\n",
+        "5 ;a=b\r\nhello\r\n0 ;c\r\n\r\n", "5 ; a = \"x;y\" \r\nhello\r\n0;a \r\n\r\n",
+        "5;a=b  \r\nhello\r\n0\r\n\r\n", "00005     \r\nhello\r\n0000     \r\nX-Sum: 1\r\n\r\n"})
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+      ASSERT_EQ(decode(text, cut, nullptr, nullptr, true), "hello") << text << cut;
+      if (text.starts_with("5 ") || text.starts_with("5\t") || text.starts_with("00005 ")) {
+        ASSERT_EQ(decode(text, cut), "bad") << text << cut;
+      }
+    }
+  for (const std::string text :
+       {" 5\r\nhello\r\n0\r\n\r\n", "\t5\r\n", "5 0\r\n", "5 a\r\n", "5 \n", "5 \rx", "5\v\r\n", "5 \f\r\n",
+        " \r\n", "0x5\r\n", "+5\r\n", "5\n", "5\r\nhello \r\n", "5\r\nhello\r\n 0\r\n\r\n"})
+    for (std::size_t cut = 0; cut <= text.size(); ++cut)
+      ASSERT_EQ(decode(text, cut, nullptr, nullptr, true), "bad") << text << cut;
+  const std::string padding(ChunkDecoder::most_extension_bytes + 1, ' ');
+  EXPECT_EQ(decode("5" + padding + "\r\nhello\r\n0\r\n\r\n", 1, nullptr, nullptr, true), "bad");
 }
 
 TEST(ChunkDecoder, StaysBad) {

@@ -182,6 +182,53 @@ TEST(Target, DisguisedPathsAreSeenThrough) {
   EXPECT_EQ(normal("/...//.a"), "/...//.a");
 }
 
+// alphagov/frontend #734, sinatra/sinatra #344, lavv17/lftp #35: WHATWG URL leaves a bare percent sign in the
+// query, and RFC 3986 7.3 allows %00 as data.
+TEST(Target, QueriesPassByteForByte) {
+  for (const char* query : {"q=100%",     "q=20%+tax", "q=%zz",
+                            "%",          "a=%2",      "%%",
+                            "%%%41",      "q=%u0041",  "info_hash=%60%94%d6p%2b%00%fc",
+                            "%00",        "q=a|b",     "q={x}",
+                            "q=\"x\"",    "q=a\\b",    "q=[1]",
+                            "q=^`",       "q=<x>",     "q='x'",
+                            "q=\xe4\xff", "?",         "a?b",
+                            "q=/../%2e",  "q=;a=b",    ""}) {
+    const std::string text = "GET /s?" + std::string(query) + " HTTP/1.1\r\nHost: a\r\n\r\n";
+    const RequestHead head = parsed(text);
+    EXPECT_EQ(head.query, query);
+    EXPECT_EQ(head.path, "/s");
+    EXPECT_EQ(head.target, "/s?" + std::string(query));
+    const std::string absolute = "GET http://a/s?" + std::string(query) + " HTTP/1.1\r\nHost: a\r\n\r\n";
+    EXPECT_EQ(parsed(absolute).target, "/s?" + std::string(query));
+  }
+  for (const char* target : {"/%", "/%zz", "/%4", "/%00", "/%?x", "/%4?x", "/a%zz?q=%41", "/%00?q", "/s?q#f",
+                             "/s?q=\x01", "/s?q=\x7f", "/s?q=\t", "http://a%zz/s?q"}) {
+    RequestHead head;
+    const std::string text = std::string("GET ") + target + " HTTP/1.1\r\nHost: a\r\n\r\n";
+    EXPECT_EQ(parse_request_head(text, limits, head).code, 400) << target;
+  }
+}
+
+// RFC 3986 3.2.2; traefik/traefik #4622, istio/istio #18904
+TEST(Target, OneFinalDotIsTheSameHost) {
+  const auto code = [](const char* target, const char* host) {
+    RequestHead head;
+    const std::string text = std::string("GET ") + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n";
+    return parse_request_head(text, limits, head).code;
+  };
+  EXPECT_EQ(code("http://shop.test/", "shop.test."), 0);
+  EXPECT_EQ(code("http://shop.test./", "SHOP.test"), 0);
+  EXPECT_EQ(code("http://shop.test.:8080/", "shop.test:8080"), 0);
+  EXPECT_EQ(code("http://shop.test:8080/", "shop.test:8081"), 400);
+  EXPECT_EQ(code("http://shop.test:8080/", "shop.test"), 400);
+  EXPECT_EQ(code("http://shop.test../", "shop.test"), 400);
+  EXPECT_EQ(code("http://[::1]:80/", "[::1]:80"), 0);
+  EXPECT_EQ(host_name("[::1]:80"), "[::1]");
+  EXPECT_EQ(host_port("[::1]:80"), "80");
+  EXPECT_EQ(host_port("[::1]"), "");
+  EXPECT_EQ(host_port("a:"), "");
+}
+
 TEST(Target, PrefixesCoverWholeSegments) {
   EXPECT_TRUE(path_covers("/", "/x"));
   EXPECT_TRUE(path_covers("/api", "/api"));

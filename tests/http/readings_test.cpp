@@ -59,15 +59,20 @@ TEST(Readings, EachServersOwn) {
            {"/admin%09", "/admin"},                // Java's and Python's strip
            {"/admin%c2%a0", "/admin"},             // JavaScript's trim
            {"/admin:$i30:$INDEX_ALLOCATION/x", "/admin/x"},
-           {"/admin%2500.js", "/admin"},              // C strings
-           {"/admin%3fx", "/admin"},                  // parsed once more after it was decoded
-           {"/admin%23x", "/admin"},                  //
-           {"/admin%3ba=b", "/admin"},                // Spring: parameters after decoding
-           {"/x/..%3b/admin", "/admin"},              //
-           {"/x//../admin", "/admin"},                // merged first
-           {"/x//../admin", "/x/admin"},              // resolved first
-           {"/x/%2e%2e%2f%2e%2e%5cadmin", "/admin"},  //
-           {"/admin/../x", "/admin/../x"},            // Express: dots stay
+           {"/admin%2500.js", "/admin"},                            // C strings
+           {"/admin%3fx", "/admin"},                                // parsed once more after it was decoded
+           {"/admin%23x", "/admin"},                                //
+           {"/admin%3ba=b", "/admin"},                              // Spring: parameters after decoding
+           {"/x/..%3b/admin", "/admin"},                            //
+           {"/x//../admin", "/admin"},                              // merged first
+           {"/x//../admin", "/x/admin"},                            // resolved first
+           {"/x/%2e%2e%2f%2e%2e%5cadmin", "/admin"},                //
+           {"/(S(lit3py55t21z5v55vlm25s55))/admin/x", "/admin/x"},  // ASP.NET: cookieless values
+           {"/x/(A(a)F(f)S(s))/../admin", "/admin"},                //
+           {"/ad/(S(x))min", "/admin"},      // from the start of a segment (CVE-2023-36899)
+           {"/%28S(x)%29/admin", "/admin"},  //
+           {"/x/..%00/admin", "/admin"},     // Jetty: CVE-2021-34429
+           {"/admin/../x", "/admin/../x"},   // Express: dots stay
        })
     EXPECT_TRUE(readings_of(row.path).contains(row.reading)) << row.path << " as " << row.reading;
 }

@@ -20,8 +20,8 @@ class Edits : public ::testing::Test {
     if (parsed.status != Parsed::Status::ok) return parsed.why;
     head_.upgrade = head_.upgrade && passes_upgrade(head_.fields, route_.config);
     arena_.clear();
-    const RequestContext context{head_, arrival_,       pool_, route_, member_,        edits_, {},
-                                 {},    "X-Request-Id", "id",  false,  claim_headers_, passed_};
+    const RequestContext context{head_, arrival_,       pool_, route_, member_,        edits_,  {},
+                                 {},    "X-Request-Id", "id",  false,  claim_headers_, passed_, stripped_};
     edit_request(context, arena_, out_);
     std::string all;
     for (const Field& f : out_.fields) all.append(f.name).append(": ").append(f.value).append("\n");
@@ -40,7 +40,7 @@ class Edits : public ::testing::Test {
   TextArena arena_;
   RequestEdits edits_{arena_};
   PassedVerifiers passed_;
-  std::vector<std::string> claim_headers_{"X-User-Id"};
+  std::vector<std::string> claim_headers_{"X-User-Id"}, stripped_;
   std::string text_;
   OutHead out_;
 };
@@ -112,18 +112,19 @@ TEST_F(Edits, NamesThatAppsTakeForGuardedOnesAreRemoved) {
   pool_.config.headers.set = {{"X-Internal-Key", "1"}};
   route_.config.request_headers.remove = {"X-Debug-Mode"};
   for (const char* name :
-       {"X_Forwarded_For",     "X-Forwarded_For", "x_forwarded_proto", "X_Forwarded_Anything",
-        "X_Real_IP",           "X-Real_IP",       "X_Request_Id",      "Content_Length",
-        "Transfer_Encoding",   "Content_Type",    "Remora_Session",    "Remora.Session",
-        "REMORA-Session",      "Remora~State",    "X_User_Id",         "X-User.Id",
-        "X-User-Id",           "X_Internal_Key",  "X.Internal.Key",    "X_Debug_Mode",
-        "Proxy_Authorization", "HTTP2_Settings",  "X-Real-IP",         "X-Forwarded-Port",
-        "X-Forwarded-User"}) {
+       {"X_Forwarded_For",     "X-Forwarded_For",     "x_forwarded_proto", "X_Forwarded_Anything",
+        "X_Real_IP",           "X-Real_IP",           "X_Request_Id",      "Content_Length",
+        "Transfer_Encoding",   "Content_Type",        "Remora_Session",    "Remora.Session",
+        "REMORA-Session",      "Remora~State",        "X_User_Id",         "X-User.Id",
+        "X-User-Id",           "X_Internal_Key",      "X.Internal.Key",    "X_Debug_Mode",
+        "Proxy_Authorization", "HTTP2_Settings",      "X-Real-IP",         "X-Forwarded-Port",
+        "X-Forwarded-User",    "X_Forwarded",         "Client_Cert",       "True_Client_IP",
+        "Front_End_Https",     "HTTP_X_FORWARDED_FOR"}) {
     const std::string got = send(std::string(name) + ": evil\r\n");
     EXPECT_EQ(got.find("evil"), std::string::npos) << name;
   }
   for (const char* name :
-       {"X_Custom", "X_User_Ids", "My.Field", "X_Forwarded", "Contents_Length", "X-Custom"}) {
+       {"X_Custom", "X_User_Ids", "My.Field", "X_Forward", "Contents_Length", "X-Custom"}) {
     const std::string got = send(std::string(name) + ": fine\r\n");
     EXPECT_TRUE(has(got, std::string(name) + ": fine")) << name;
   }
@@ -141,6 +142,198 @@ TEST_F(Edits, OnlyTrailersThatMayPassAreAnnounced) {
   EXPECT_TRUE(has(got, "Trailer: My-Result, ETag\n")) << got;
   EXPECT_EQ(out_.trailers, "My-Result, ETag");
   EXPECT_FALSE(has(send("Trailer: My-Result\r\n"), "Trailer"));  // there is no body that could have them
+}
+
+// RFC 7239 8.1; keycloak/keycloak #50443: links and decisions of apps must not come from strangers.
+TEST_F(Edits, WhatOnlyProxiesSayDoesNotComeFromStrangers) {
+  for (const char* name : {"X-Forwarded-Port",
+                           "X-Forwarded-Prefix",
+                           "X-Forwarded-Ssl",
+                           "X-Forwarded-Scheme",
+                           "X-Forwarded",
+                           "X-Real-IP",
+                           "X-Client-IP",
+                           "Client-IP",
+                           "True-Client-IP",
+                           "X-Cluster-Client-IP",
+                           "X-Scheme",
+                           "X-Url-Scheme",
+                           "Front-End-Https",
+                           "X-Original-URL",
+                           "X-Rewrite-URL",
+                           "Client-Cert",
+                           "Client-Cert-Chain",
+                           "X-Forwarded-Client-Cert",
+                           "X-Host",
+                           "Remote-User",
+                           "Proxy"}) {
+    arrival_.trusted = false;
+    EXPECT_EQ(send(std::string(name) + ": evil\r\n").find("evil"), std::string::npos) << name;
+    arrival_.trusted = true;
+    const bool said_anew = std::string_view(name) == "X-Forwarded-Port" ||
+                           std::string_view(name).ends_with("Ssl") ||
+                           std::string_view(name).ends_with("Scheme") || *name == 'F';
+    const bool never = std::string_view(name) == "Proxy";  // httpoxy
+    EXPECT_EQ(send(std::string(name) + ": word\r\n").find(": word") != std::string::npos,
+              !said_anew && !never)
+        << name;
+  }
+}
+
+TEST_F(Edits, AListenerCanNameMoreFieldsThatStrangersMayNotSend) {
+  stripped_ = {"x-tenant", "x-internal-*", "accept-language"};
+  for (const char* name : {"X-Tenant", "X_Tenant", "x-tenant", "X-Internal-", "X-Internal-Role",
+                           "X_INTERNAL_ROLE", "Accept-Language"})
+    EXPECT_EQ(send(std::string(name) + ": evil\r\n").find("evil"), std::string::npos) << name;
+  for (const char* name : {"X-Tenants", "X-Internal", "Accept"})
+    EXPECT_TRUE(has(send(std::string(name) + ": fine\r\n"), std::string(name) + ": fine")) << name;
+  EXPECT_FALSE(
+      has(send("Transfer-Encoding: chunked\r\nTrailer: X-Tenant\r\n", "POST / HTTP/1.1"), "Trailer"));
+  arrival_.trusted = true;
+  EXPECT_TRUE(has(send("X-Tenant: a\r\n"), "X-Tenant: a"));
+  EXPECT_EQ(send("X_Tenant: evil\r\n").find("evil"), std::string::npos);
+}
+
+TEST_F(Edits, ThePortIsToldThatLinksNeed) {
+  const auto port = [&](const std::string& fields) {
+    const std::string all = send(fields);
+    const auto at = all.find("X-Forwarded-Port: ");
+    return at == std::string::npos ? "" : all.substr(at + 18, all.find('\n', at) - at - 18);
+  };
+  arrival_.trusted = true;
+  EXPECT_EQ(port(""), "80");
+  arrival_.secure = true;
+  EXPECT_EQ(port(""), "443");
+  arrival_.host = "shop.test:8443";
+  EXPECT_EQ(port(""), "8443");
+  arrival_.host = "[::1]:8443";
+  EXPECT_EQ(port(""), "8443");
+  arrival_.host = "[::1]";
+  EXPECT_EQ(port(""), "443");
+  arrival_.host = "shop.test:nonsense";
+  EXPECT_EQ(port(""), "443");
+  arrival_.port = "9443";
+  EXPECT_EQ(port("X-Forwarded-Port: 9443\r\n"), "9443");
+  for (const char* nonsense : {"0", "65536", "a", "-1", ""}) {
+    arrival_.port = nonsense;
+    EXPECT_EQ(port(""), "443") << nonsense;
+  }
+  arrival_.trusted = false;  // a stranger's word on host and port is none
+  arrival_.port = "1";
+  EXPECT_EQ(port(""), "443");
+  pool_.config.forwarded = config::Forwarded::rfc7239;
+  EXPECT_EQ(port(""), "");
+  arrival_.trusted = true;
+  EXPECT_EQ(port("X-Forwarded-Port: 7\r\n"), "7");  // not ours to say then
+}
+
+// traefik/traefik PR #6752: Spring refuses schemes that it does not know, and Rack believes X-Forwarded-Ssl
+// first.
+TEST_F(Edits, AllThatTellTheSchemeTellTheSame) {
+  arrival_.trusted = arrival_.secure = true;
+  const std::string secure = send(
+      "X-Forwarded-Proto: wss\r\nX-Forwarded-Ssl: off\r\nFront-End-Https: On\r\nX-Forwarded-Scheme: wss\r\n"
+      "X-Scheme: http\r\nX-Url-Scheme: https\r\n");
+  for (const char* line : {"X-Forwarded-Proto: https\n", "X-Forwarded-Ssl: on\n", "Front-End-Https: On\n",
+                           "X-Forwarded-Scheme: https\n", "X-Scheme: https\n", "X-Url-Scheme: https\n"})
+    EXPECT_TRUE(has(secure, line)) << line << secure;
+  arrival_.secure = false;
+  const std::string plain = send("X-Forwarded-Ssl: on\r\nX-Scheme: ws\r\n");
+  for (const char* line : {"X-Forwarded-Proto: http\n", "X-Forwarded-Ssl: off\n", "X-Scheme: http\n"})
+    EXPECT_TRUE(has(plain, line)) << line << plain;
+}
+
+TEST_F(Edits, APrefixThatWasTakenOffIsTold) {
+  route_.config.strip_prefix = "/beta/";
+  const std::string all = send("X-Forwarded-Prefix: /evil\r\n", "GET /b%65ta/x HTTP/1.1");
+  EXPECT_EQ(out_.target, "/x");
+  EXPECT_TRUE(has(all, "X-Forwarded-Prefix: /beta\n")) << all;
+  arrival_.trusted = true;
+  EXPECT_TRUE(
+      has(send("X-Forwarded-Prefix: /shop/\r\n", "GET /beta HTTP/1.1"), "X-Forwarded-Prefix: /shop/beta\n"));
+  EXPECT_TRUE(
+      has(send("X-Forwarded-Prefix: /a, /b\r\n", "GET /beta HTTP/1.1"), "X-Forwarded-Prefix: /a/b/beta\n"));
+  EXPECT_TRUE(has(send("X-Forwarded-Prefix: /shop\r\n"), "X-Forwarded-Prefix: /shop\n"));  // nothing taken
+  EXPECT_FALSE(has(send(""), "X-Forwarded-Prefix"));
+}
+
+// caddyserver/caddy #7263: `::` is nobody's address.
+TEST_F(Edits, APeerWithoutAnAddressIsUnknown) {
+  pool_.config.forwarded = config::Forwarded::both;
+  arrival_.peer_text_size = arrival_.peer.format(arrival_.peer_text);
+  std::string all = send("X-Forwarded-For: 6.6.6.6\r\n");
+  EXPECT_TRUE(has(all, "X-Forwarded-For: unknown\n")) << all;
+  EXPECT_TRUE(has(all, "Forwarded: for=unknown;proto=http;host=a\n")) << all;
+  arrival_.trusted = true;
+  all = send("X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-For: 8.8.8.8\r\nForwarded: for=9.9.9.9\r\n");
+  EXPECT_TRUE(has(all, "X-Forwarded-For: 9.9.9.9, 8.8.8.8\n")) << all;
+  EXPECT_TRUE(has(all, "Forwarded: for=9.9.9.9\n")) << all;
+  EXPECT_TRUE(has(send(""), "X-Forwarded-For: unknown\n"));
+}
+
+// apache/apisix #12615, nginx-proxy/nginx-proxy #139: nginx and IIS compress nothing for a proxy.
+TEST_F(Edits, ViaCanBeLeftOut) {
+  EXPECT_TRUE(has(send("Via: 1.1 cdn\r\n"), "Via: 1.1 remora\n"));
+  pool_.config.via = false;
+  EXPECT_FALSE(has(send(""), "Via"));
+  EXPECT_TRUE(has(send("Via: 1.1 cdn\r\n"), "Via: 1.1 cdn\n"));  // another's word
+  pool_.config.via = true;
+  pool_.config.headers.remove = {"via"};
+  EXPECT_FALSE(has(send("Via: 1.1 cdn\r\n"), "Via"));
+  pool_.config.headers = {};
+  route_.config.request_headers.remove = {"Via"};
+  EXPECT_FALSE(has(send("Via: 1.1 cdn\r\n"), "Via"));
+}
+
+TEST_F(Edits, WhatTheConfigurationSaysOfAFieldHoldsForOursToo) {
+  pool_.config.forwarded = config::Forwarded::both;
+  pool_.config.headers.set = {{"X-Forwarded-Proto", "https"}, {"Via", "1.1 edge"}, {"X-Both", "pool"}};
+  pool_.config.headers.remove = {"X-Forwarded-Host", "X-Request-Id"};
+  route_.config.request_headers.set = {{"Forwarded", "proto=https"}, {"X-Both", "route"}};
+  const std::string all = send("");
+  for (const char* line :
+       {"X-Forwarded-Proto: https\n", "Via: 1.1 edge\n", "Forwarded: proto=https\n", "X-Both: route\n"})
+    EXPECT_TRUE(has(all, line)) << line << all;
+  for (const char* line : {"X-Forwarded-Proto: http\n", "Via: 1.1 remora", "Forwarded: for",
+                           "X-Forwarded-Host", "X-Request-Id", "X-Both: pool"})
+    EXPECT_FALSE(has(all, line)) << line << all;
+}
+
+TEST_F(Edits, ResponsesObeyTheSameSwitches) {
+  const auto answer = [&](const std::string& text, bool via = true, Method asked = Method::get) {
+    ResponseHead head;
+    EXPECT_EQ(parse_response_head(text, asked, head).status, Parsed::Status::ok) << text;
+    ResponseEdits edits(arena_);
+    OutHead out;
+    if (head.status < 200 && head.status != 101)
+      edit_interim(head, out);
+    else
+      edit_response({head, route_, edits, "now", false, via}, out);
+    std::string all;
+    for (const Field& f : out.fields) all.append(f.name).append(": ").append(f.value).append("\n");
+    return all;
+  };
+  const std::string plain = "HTTP/1.1 200 OK\r\nVia: 1.1 cdn\r\nContent-Length: 0\r\n\r\n";
+  EXPECT_TRUE(has(answer(plain), "Via: 1.1 remora\n"));
+  EXPECT_FALSE(has(answer(plain, false), "Via: 1.1 remora\n"));
+  EXPECT_TRUE(has(answer(plain, false), "Via: 1.1 cdn\n"));
+  route_.config.response_headers.remove = {"Via", "Date"};
+  EXPECT_FALSE(has(answer(plain), "Via"));
+  EXPECT_FALSE(has(answer(plain), "Date"));
+  route_.config.response_headers = {};
+  // What a head that no body follows says of one.
+  for (const char* status :
+       {"204 No Content", "103 Early Hints", "100 Continue", "101 Switching Protocols"}) {
+    const std::string head = std::string("HTTP/1.1 ") + status + "\r\nX-A: b\r\n";
+    for (const char* length : {"Content-Length: 0\r\n", "Content-Length: 5\r\n", "Content-Length: x\r\n"}) {
+      EXPECT_FALSE(has(answer(head + length + "\r\n"), "Content-Length")) << head << length;
+      EXPECT_TRUE(has(answer(head + length + "\r\n"), "X-A: b")) << head << length;
+    }
+  }
+  EXPECT_TRUE(has(answer("HTTP/1.1 304 X\r\nContent-Length: 9\r\n\r\n"), "Content-Length: 9\n"));
+  EXPECT_TRUE(
+      has(answer("HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n", true, Method::head), "Content-Length: 9\n"));
+  EXPECT_FALSE(has(answer("HTTP/1.1 304 X\r\nContent-Length: 9, 9\r\n\r\n"), "Content-Length"));
 }
 
 TEST_F(Edits, TraceIsRefused) {

@@ -224,6 +224,22 @@ TEST_F(Routing, NoSpellingOfAGuardedPathPassesTheGuard) {
       "/admin%253f",
       "/x/..%20/admin",
       "/x/.. /admin",
+      "/x/..%00/admin",  // Jetty (CVE-2021-34429)
+      "/.%00/admin",
+      "/x/%u002e%u002e/admin",
+      "/admin%3b/x",
+      "/admin;.js",
+      "/admin/;/",
+      "/admin%3f.css",  // Apache (CVE-2024-38474)
+      "/x/..%0d%0a/admin",
+      "/(S(x))/admin",  // ASP.NET's cookieless sessions (CVE-2023-36899)
+      "/(s(x))/admin/y",
+      "/x/(S(y))/../admin",
+      "/ad/(S(x))min",
+      "/(A(a)F(f)S(s))/admin",
+      "/%28S(x)%29/admin",
+      "/(S(x));a/ADMIN",
+      "/admin/(S(x))",
       // For servers that do not resolve dot segments
       "/admin/..",
       "/admin/../x",
