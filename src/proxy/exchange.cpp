@@ -60,6 +60,7 @@ void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> liste
                      std::unique_ptr<BoundConnections>& own) {
   listener_ = std::move(listener);
   own_ = &own;
+  held_ = own.get();
   arrival_ = {};
   arrival_.peer = arrival_.client = peer;
   arrival_.peer_text_size = peer.format(arrival_.peer_text);
@@ -182,7 +183,10 @@ bool Exchange::admit() {
   arrival_.trusted = false;
   if (!listener_->config.trusted_proxies.empty())
     resolve_arrival(request_.fields, listener_->config.trusted_proxies, arrival_);
-  if (*own_ && !(*own_)->are_for(arrival_.client)) own_->reset();  // what they prove is another's
+  if (held_ != nullptr && !held_->are_for(arrival_.client)) {  // what they prove is another's
+    own_->reset();
+    held_ = nullptr;
+  }
 
   const std::string& id_name = listener_->config.request_id;
   if (!id_name.empty()) {

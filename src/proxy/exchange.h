@@ -229,8 +229,9 @@ class Exchange final : private UrlScope {
   std::shared_ptr<const ListenerView> listener_;
   Arrival arrival_;
   Clock::Steady idle_since_;
-  std::unique_ptr<BoundConnections>* own_ =
-      nullptr;                                // the client's own backend connections; its Connection's
+  // The client's own backend connections, null until it has one: of its Connection, and as it is now.
+  std::unique_ptr<BoundConnections>* own_ = nullptr;
+  BoundConnections* held_ = nullptr;
   unsigned turn_ = 0, requests_in_turn_ = 0;  // of `wake_`: how many requests began without waiting
   struct {                                    // where the first request without a session went
     std::uint64_t backend = 0;

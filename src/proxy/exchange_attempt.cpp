@@ -45,7 +45,7 @@ Task<void> Exchange::attempt() {
   member_->backend->served.fetch_add(1, std::memory_order_relaxed);
   traffic_ = &member_->backend->traffic[worker_.index];
   put_request();
-  const bool have_own = *own_ && take_own_connection();
+  const bool have_own = held_ != nullptr && take_own_connection();
   if (!failure_ && (have_own || take_idle_connection() || co_await open_connection())) {
     backend_.attach(wake_, Wake::backend);
     for (Step step = pump_attempt(); step == Step::blocked || step == Step::more; step = pump_attempt()) {
@@ -70,7 +70,7 @@ Task<void> Exchange::attempt() {
 /// A connection to this backend that is the client's alone: everything it asks there goes over it. A later
 /// leg of a handshake goes over no other (failure_).
 bool Exchange::take_own_connection() {
-  BoundConnections::Taken own = (*own_)->take(*member_->backend, pool_->connection_key(*member_), now());
+  BoundConnections::Taken own = held_->take(*member_->backend, pool_->connection_key(*member_), now());
   leg_ = own.leg_due && request_.connection_auth;
   if (own.stream) {
     belongs_ = true;
@@ -254,7 +254,8 @@ void Exchange::put_request() {
                                snapshot_->shared->claim_headers,
                                passed_};
   edit_request(context, arena_, worker_.out);
-  if (request_.connection_auth || *own_) worker_.out.close = false;  // the connection is what counts
+  if (request_.connection_auth || held_ != nullptr)
+    worker_.out.close = false;  // the connection is what counts
   backend_.put_head(worker_.out);
 }
 

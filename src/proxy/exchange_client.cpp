@@ -395,8 +395,9 @@ void Exchange::keep_backend() {
   if (!belongs_)
     return worker_.idle.put(*member_->backend, key, backend_.release(), pool_->config.idle_connections, now(),
                             until);
-  if (!*own_) *own_ = std::make_unique<BoundConnections>(worker_.loop, arrival_.client);
-  (*own_)->put(member_->backend, key, backend_.release(), leg_due_, now(), until);
+  if (held_ == nullptr) *own_ = std::make_unique<BoundConnections>(worker_.loop, arrival_.client);
+  held_ = own_->get();
+  held_->put(member_->backend, key, backend_.release(), leg_due_, now(), until);
 }
 
 /// The one end of every request, tunnels too: what it borrowed and what it counts for goes back.

@@ -43,8 +43,8 @@ const Member* Exchange::usable_bound(std::uint64_t backend) const noexcept {
 
 /// Where the client has a connection of its own: the next leg of its authentication belongs there.
 const Member* Exchange::place_of_own_connection() const noexcept {
-  if (!*own_) return nullptr;
-  const BoundConnections::Place at = (*own_)->place_in(pool_->config.name);
+  if (held_ == nullptr) return nullptr;
+  const BoundConnections::Place at = held_->place_in(pool_->config.name);
   const Member* const m = at.backend != nullptr ? usable_bound(at.backend->hash) : nullptr;
   return m != nullptr && (at.leg_due || m->accepts_new()) ? m : nullptr;
 }
