@@ -1,5 +1,6 @@
 // Towards the backend: waiting for a place, connecting, sending the request, waiting for the response head.
 
+#include "http/connection_auth.h"
 #include "proxy/exchange.h"
 #include "util/fetch_ahead.h"
 

@@ -372,7 +372,7 @@ void Exchange::put_answer() {
 
 bool Exchange::last_answer() const noexcept {
   if (!request_.keep_alive || worker_.stopping) return true;
-  if (leg_due_) return false;  // elsewhere the handshake would begin anew
+  if (leg_due_) return !response_.keep_alive;  // elsewhere the handshake would begin anew
   return worker_.leaving || listener_->shared->retired.load(std::memory_order_relaxed);
 }
 
@@ -380,7 +380,10 @@ bool Exchange::last_answer() const noexcept {
 void Exchange::release_backend() {
   place_.free();
   if (!backend_.has_stream()) return;
-  if (backend_.reusable() && !worker_.stopping) keep_backend();
+  if (backend_.reusable() && !worker_.stopping)
+    keep_backend();
+  else if (leg_due_)
+    forced_close_ = true;  // the client learns that its handshake is over as it would from the backend itself
   backend_.abort();
   backend_.release();
 }
