@@ -5,6 +5,7 @@
 // point into the bytes that were parsed.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -43,6 +44,7 @@ struct RequestHead : Head {
   std::string route_path;  // decoded where harmless, dot segments removed: what routes match
   bool upgrade = false;    // Connection: upgrade with an Upgrade field
   bool expect_continue = false;
+  bool connection_auth = false;  // credentials that count for the connection (connection_auth.h)
 };
 
 struct ResponseHead : Head {
@@ -51,6 +53,7 @@ struct ResponseHead : Head {
   bool upgrade = false;
   /// Content-Length may not stand in it, or says nothing: it is not sent on.
   bool drops_length = false;
+  std::optional<std::chrono::seconds> idle_promise;  // see keep_alive.h
 };
 
 /// What came of a try to parse a head.

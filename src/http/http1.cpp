@@ -123,7 +123,7 @@ void Http1Client::abort() noexcept {
 }
 
 bool Http1Client::gone() const noexcept {
-  return !stream_->is_open() || stream_->error() || (stream_->peer_closed() && stream_->unread().empty());
+  return !stream_->is_open() || stream_->error();
 }
 
 // Backend side --------------------------------------------------------------------------------------
@@ -133,6 +133,7 @@ void Http1Backend::use(StreamRef stream, bool reused) {
   reused_ = reused;
   have_head_ = keep_alive_ = answered_ = tunnel_ = spoiled_ = false;
   next_receive_ = 0;
+  idle_promise_.reset();
   failure_ = {};
   scanner_.reset();
   reader_.start({}, {});
@@ -187,6 +188,7 @@ Io Http1Backend::read_head(ResponseHead& head, Method asked) {
   if (head.status >= 200) {
     have_head_ = true;
     keep_alive_ = head.keep_alive && !spoiled_;
+    idle_promise_ = head.idle_promise;
     constexpr bool padded_chunk_sizes = true;
     reader_.start(head.framing, {}, padded_chunk_sizes);
     // What this connection brought once it brings again: a long body is best spliced, and then little more

@@ -233,7 +233,7 @@ Task<Exchange::End> Connection::converse() {
   stream_->attach(exchange.wake(), Wake::client);
   Exchange::End end = Exchange::End::close;
   if (greeted_ || co_await greet()) {
-    exchange.begin(stream_, view_, peer_, idle_since_);
+    exchange.begin(stream_, view_, peer_, idle_since_, own_);
     end = co_await exchange.run();
     idle_since_ = exchange.idle_since();
   }
@@ -317,14 +317,22 @@ Task<bool> Connection::greet() {
 Task<bool> Connection::read_proxy_line() {
   const Clock::Steady deadline = idle_since_ + view_->config.timeouts.header;
   bool asked = counted_;
+  ProxyLine line;
   for (;;) {
-    const ProxyLine line = parse_proxy_line(stream_->unread());
-    if (line.status == ProxyLine::Status::bad) {
-      refuse(Refusal::proxy_line, view_->config, "what comes first is no PROXY line");
-      co_return false;
+    if (line.status == ProxyLine::Status::incomplete) {
+      line = parse_proxy_line(stream_->unread());
+      if (line.status == ProxyLine::Status::bad) {
+        refuse(Refusal::proxy_line, view_->config, "what comes first is no PROXY line");
+        co_return false;
+      }
+      if (line.status == ProxyLine::Status::ok) stream_->consume(line.size);
     }
     if (line.status == ProxyLine::Status::ok) {
-      stream_->consume(line.size);
+      const std::size_t dropped = std::min(line.rest, stream_->unread().size());
+      stream_->consume(dropped);
+      line.rest -= dropped;
+    }
+    if (line.status == ProxyLine::Status::ok && line.rest == 0) {
       if (std::exchange(counted_, false)) listener_.shared->limits.disconnected(peer_);
       if (line.client) peer_ = *line.client;
       co_return true;

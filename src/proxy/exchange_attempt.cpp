@@ -1,5 +1,6 @@
 // Towards the backend: waiting for a place, connecting, sending the request, waiting for the response head.
 
+#include "http/connection_auth.h"
 #include "proxy/exchange.h"
 #include "util/fetch_ahead.h"
 
@@ -12,8 +13,8 @@ using FailSide = Failure::Side;
 Task<bool> Exchange::wait_for_place() {
   const Clock::Steady began = now();
   InLine line(member_->backend, member_->max_in_flight, worker_.loop.ctx, wake_);
-  client_.watch();
   while (!line.granted()) {
+    client_.watch();
     const bool late = co_await wait(began + timeouts_.queue);
     if (line.granted()) break;
     const bool gone = client_.gone();
@@ -45,7 +46,8 @@ Task<void> Exchange::attempt() {
   member_->backend->served.fetch_add(1, std::memory_order_relaxed);
   traffic_ = &member_->backend->traffic[worker_.index];
   put_request();
-  if (take_idle_connection() || co_await open_connection()) {
+  const bool have_own = held_ != nullptr && take_own_connection();
+  if (!failure_ && (have_own || take_idle_connection() || co_await open_connection())) {
     backend_.attach(wake_, Wake::backend);
     for (Step step = pump_attempt(); step == Step::blocked || step == Step::more; step = pump_attempt()) {
       if (step == Step::more && co_await forward_interim()) continue;
@@ -61,14 +63,39 @@ Task<void> Exchange::attempt() {
     }
   }
   if (!failure_) first_byte_time_ = now() - head_at_;
+  if (!failure_) note_connection_auth();
   if (!failure_ && status_is_failure()) fail(FailSide::backend, Kind::status, response_.status);
   note_outcome();
 }
 
+/// A connection to this backend that is the client's alone: everything it asks there goes over it. A later
+/// leg of a handshake goes over no other (failure_).
+bool Exchange::take_own_connection() {
+  BoundConnections::Taken own = held_->take(*member_->backend, pool_->connection_key(*member_), now());
+  leg_ = own.leg_due && request_.connection_auth;
+  if (own.stream) {
+    belongs_ = true;
+    backend_.use(std::move(own.stream), true);
+    return true;
+  }
+  if (leg_) fail(FailSide::self, Kind::handshake_lost);
+  return false;
+}
+
+/// Whether the connection counts as its user's for the backend, now that its answer is here.
+void Exchange::note_connection_auth() {
+  const bool may_ask = response_.status == 401 || response_.status == 407;
+  if (!may_ask && !request_.connection_auth) return;
+  const ConnectionAuth asked = asked_connection_auth(response_.status, response_.fields);
+  belongs_ = belongs_ || request_.connection_auth || asked != ConnectionAuth::none;
+  leg_due_ = request_.connection_auth && asked == ConnectionAuth::continued;
+}
+
 bool Exchange::take_idle_connection() {
+  belongs_ = false;
   if (fresh_only_) return false;
   const bool certain = !idempotent(request_.method) || attempts_ >= pool_->config.failover.attempts;
-  StreamRef idle = worker_.idle.take(*member_->backend, pool_->connection_key(*member_), certain);
+  StreamRef idle = worker_.idle.take(*member_->backend, pool_->connection_key(*member_), certain, now());
   if (!idle) return false;
   backend_.use(std::move(idle), true);
   return true;
@@ -107,7 +134,7 @@ Exchange::Patience Exchange::patience() const noexcept {
   const Clock::Steady deadline = moved_at_ + (sent         ? timeouts_.response
                                               : on_backend ? timeouts_.write
                                                            : client_timeouts().body);
-  // A client that left together with its request raised no event: after a second it is asked once.
+  // A client that broke off together with its request raised no event: after a second it is asked once.
   const Clock::Steady ask_at =
       sent && !asked_client_ ? std::min(deadline, moved_at_ + std::chrono::seconds(1)) : deadline;
   return {deadline, ask_at, !sent && !on_backend};
@@ -117,7 +144,7 @@ Exchange::Patience Exchange::patience() const noexcept {
 bool Exchange::waits_on(const Patience& patient) {
   if (patient.ask_at < patient.deadline) {
     asked_client_ = true;
-    client_.stream().still_open();
+    client_.stream().was_reset();
     return true;
   }
   fail(patient.clients_turn ? FailSide::client : FailSide::backend,
@@ -147,7 +174,7 @@ void Exchange::expect_outcome() const noexcept {
 void Exchange::note_outcome() {
   Backend& backend = *member_->backend;
   const bool answered = failure_.kind == Kind::none || failure_.kind == Kind::status;
-  if (failure_.side != FailSide::client)
+  if (failure_.side != FailSide::client && failure_.side != FailSide::self)
     traffic_->count(answered ? response_.status : 0, now() - attempt_at_);
   const std::uint32_t length = pool_->config.eject.consecutive_failures;
   switch (failure_.kind) {
@@ -179,8 +206,8 @@ Task<bool> Exchange::open_connection() {
                         Wake::backend);
   const Clock::Steady deadline = attempt_at_ + timeouts_.connect;
   bool connected = true;
-  client_.watch();
   for (;;) {
+    client_.watch();
     const Io io = connecting.step();
     if (io == Io::ready) break;
     if (io == Io::failed) {
@@ -231,12 +258,14 @@ void Exchange::put_request() {
                                passed_,
                                listener_->config.strip_client_headers};
   edit_request(context, arena_, worker_.out);
+  if (request_.connection_auth || held_ != nullptr)
+    worker_.out.close = false;  // the connection is what counts
   backend_.put_head(worker_.out);
 }
 
 /// A status that the configuration retries, and somebody else to ask. Otherwise it is passed on as it is.
 bool Exchange::status_is_failure() const noexcept {
-  if (response_.status < 502 || response_.status > 504) return false;
+  if (response_.status < 502 || response_.status > 504 || belongs_) return false;
   Failure f;
   f.kind = Kind::status;
   f.status = response_.status;
