@@ -122,7 +122,7 @@ struct RequestView {
 struct ResponseView {
   std::uint16_t status = 0;
   std::span<const Field> fields;
-  bool shared_cacheable = false;  // Cache-Control lets shared caches keep it
+  bool shared_cacheable = false;  // offered to shared caches: a token waits for another one, if it can
   bool has_body = true;
 };
 
@@ -182,9 +182,10 @@ struct ResponseEdits {
   TextArena& arena;
   std::string lines;  // to append, each "Name: value\r\n"
   std::vector<FieldEdit> fields;
-  bool make_private = false;           // Cache-Control becomes private
+  bool make_private = false;           // carries a token: no shared cache may keep it
   bool referrer_stays = false;         // Referrer-Policy is settled: no other origin hears the URL
   bool other_body = false;             // length, digests and ranges of the original are not true any more
+  bool no_ranges = false;              // Range was taken off the request: nothing may promise it
   std::unique_ptr<BodyRewriter> body;  // null: as it is
 
   void add(std::string_view name, std::string_view value) {
@@ -193,7 +194,7 @@ struct ResponseEdits {
   void clear() {
     lines.clear();
     fields.clear();
-    make_private = referrer_stays = other_body = false;
+    make_private = referrer_stays = other_body = no_ranges = false;
     body.reset();
   }
 };

@@ -136,8 +136,9 @@ class AppCookieAffinity final : public Affinity {
         return true;
       });
     }
-    if (any) return best;
-    return lookup;
+    if (!any) return lookup;
+    best.aging = companion_.wants_renewal(best.binding, now);
+    return best;
   }
 
   void conceal(const RequestView&, RequestEdits& edits) const override {
@@ -162,9 +163,11 @@ class AppCookieAffinity final : public Affinity {
     const std::string_view id = answer.id.empty() ? asked : answer.id;
     // Without an id there is nothing to be a companion of; an id that only the client claims earns none.
     if (id.empty() || (answer.id.empty() && served.begun)) return;
-    const bool must = served.changed || served.begun || id != asked || served.refresh;
-    if (!must && !needs_refresh(served.binding, session_, now)) return;
-    if (response.shared_cacheable) edits.make_private = true;
+    const bool must = served.changed || served.begun || id != asked;
+    const bool should =
+        served.refresh || needs_refresh(served.binding, session_, now) || companion_.renewed_by(response);
+    if (!must && (!should || response.shared_cacheable)) return;
+    edits.make_private = true;
     Binding b = served.binding;
     b.last_seen = now;
     companion_.begin(edits.lines);

@@ -43,6 +43,23 @@ bool needs_refresh(const Binding& b, const config::Session& session, Clock::Wall
   return session.idle_timeout && now - b.last_seen >= *session.idle_timeout / 4;
 }
 
+namespace {
+
+bool has_prefix(const std::string& name, bool& host) noexcept {
+  host = istarts_with(name, "__Host-");
+  return host || istarts_with(name, "__Secure-") || istarts_with(name, "__Http-");
+}
+
+/// Without Secure browsers ignore such a cookie whole (RFC 6265bis 5.7; CHIPS for Partitioned). So it gets
+/// Secure wherever the client seems to come from: where TLS ends in front of us it is right, and over plain
+/// HTTP nothing is lost.
+bool needs_secure(const std::string& name, const CookieAttributes& a) noexcept {
+  bool host = false;
+  return a.same_site == SameSite::none || a.partitioned || has_prefix(name, host);
+}
+
+}  // namespace
+
 Hint judge_opened(const Binding& b, bool old_key, const config::Session& session, Clock::Wall now) noexcept {
   const Cause cause = judge_lifetime(b, session, now);
   if (cause == Cause::future) return NoHint{cause};
@@ -50,7 +67,7 @@ Hint judge_opened(const Binding& b, bool old_key, const config::Session& session
 }
 
 CookieWriter::CookieWriter(std::string name, const CookieAttributes& a)
-    : name_(std::move(name)), secure_(a.secure) {
+    : name_(std::move(name)), secure_(needs_secure(name_, a) ? Secure::on : a.secure), max_age_(a.max_age) {
   attributes_ = "; Path=" + a.path;
   if (!a.domain.empty()) attributes_ += "; Domain=" + a.domain;
   if (a.http_only) attributes_ += "; HttpOnly";
@@ -58,7 +75,19 @@ CookieWriter::CookieWriter(std::string name, const CookieAttributes& a)
   if (a.same_site == SameSite::strict) attributes_ += "; SameSite=Strict";
   if (a.same_site == SameSite::none) attributes_ += "; SameSite=None";
   if (a.partitioned) attributes_ += "; Partitioned";
-  if (a.max_age) max_age_ = "; Max-Age=" + std::to_string(a.max_age->count());
+  if (a.max_age) max_age_text_ = "; Max-Age=" + std::to_string(a.max_age->count());
+}
+
+bool CookieWriter::wants_renewal(const Binding& token, Clock::Wall now) const noexcept {
+  return max_age_ && now - token.last_seen >= *max_age_ / 4;
+}
+
+bool CookieWriter::renewed_by(const ResponseView& response) const noexcept {
+  if (!max_age_) return false;
+  if (response.status == 101) return true;
+  return std::any_of(response.fields.begin(), response.fields.end(), [](const Field& f) {
+    return f.known == Known::content_type && istarts_with(f.value, "text/event-stream");
+  });
 }
 
 bool CookieWriter::secure(const RequestView& request) const noexcept {
@@ -66,7 +95,7 @@ bool CookieWriter::secure(const RequestView& request) const noexcept {
 }
 
 void CookieWriter::end(const RequestView& request, std::string& lines) const {
-  lines.append(attributes_).append(max_age_).append(secure(request) ? "; Secure\r\n" : "\r\n");
+  lines.append(attributes_).append(max_age_text_).append(secure(request) ? "; Secure\r\n" : "\r\n");
 }
 
 void CookieWriter::clear(const RequestView& request, std::string& lines) const {
@@ -130,16 +159,18 @@ CookieAttributes read_cookie_attributes(Settings& settings, const std::string& n
       if (*out.max_age < std::chrono::seconds(1)) settings.bad("max_age", "must be at least 1s, or session");
     }
   // What browsers refuse (RFC 6265bis 4.1.2, 4.1.3).
-  const bool host = istarts_with(name, "__Host-");
+  bool host = false;
+  const bool prefixed = has_prefix(name, host);
   if (out.secure == Secure::off) {
     if (out.same_site == SameSite::none)
       settings.bad("", "same_site: none needs Secure; browsers refuse the cookie");
     if (out.partitioned) settings.bad("", "partitioned needs Secure; browsers refuse the cookie");
-    if (host || istarts_with(name, "__Secure-"))
-      settings.bad("", "'" + name + "' needs Secure; browsers refuse the cookie");
+    if (prefixed) settings.bad("", "'" + name + "' needs Secure; browsers refuse the cookie");
   }
   if (host && (out.path != "/" || !out.domain.empty()))
     settings.bad("", "'" + name + "' needs path / and no domain; browsers refuse the cookie");
+  if (!out.http_only && (istarts_with(name, "__Http-") || istarts_with(name, "__Host-Http-")))
+    settings.bad("http_only", "'" + name + "' needs HttpOnly; browsers refuse the cookie");
   return out;
 }
 

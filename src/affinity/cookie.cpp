@@ -66,8 +66,9 @@ class CookieAffinity final : public Affinity {
         return true;
       });
     }
-    if (any) return best;
-    return none;
+    if (!any) return none;
+    best.aging = cookie_.wants_renewal(best.binding, now);
+    return best;
   }
 
   void conceal(const RequestView&, RequestEdits& edits) const override { edits.drop_cookie(cookie_.name()); }
@@ -75,10 +76,11 @@ class CookieAffinity final : public Affinity {
   void mark(const RequestView& request, const Served& served, const ResponseView& response,
             CryptoScratch& scratch, Clock::Wall now, ResponseEdits& edits) const override {
     const bool must = served.changed;
-    const bool should = served.begun || served.refresh || needs_refresh(served.binding, session_, now);
+    const bool should = served.begun || served.refresh || needs_refresh(served.binding, session_, now) ||
+                        cookie_.renewed_by(response);
     // A cookie on a response that shared caches keep would be given to other users (azure-docs 60794).
     if (!must && (!should || response.shared_cacheable)) return;
-    if (response.shared_cacheable) edits.make_private = true;
+    edits.make_private = true;
     Binding b = served.binding;
     b.last_seen = now;
     cookie_.begin(edits.lines);

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "affinity/html_text.h"
+#include "affinity/refresh_url.h"
 #include "util/text.h"
 
 namespace remora {
@@ -65,6 +66,22 @@ struct Patch {
   std::string text;
 };
 
+/// A change to a value that was decoded, where it stands in the tag.
+Patch patch_of(std::string_view tag, std::string_view raw, const DecodedValue& decoded,
+               const UrlMarker::Edit& edit) {
+  const auto offset = static_cast<std::size_t>(raw.data() - tag.data());
+  Patch p;
+  p.at = offset + decoded.from[edit.at];
+  p.erase = decoded.from[edit.at + edit.erase] - decoded.from[edit.at];
+  std::string_view text = edit.text;
+  if (ends_in_open_reference(raw.substr(0, decoded.from[edit.at])) && !text.empty()) {
+    p.text.append("&#").append(std::to_string(static_cast<unsigned char>(text.front()))).append(";");
+    text.remove_prefix(1);
+  }
+  append_html_escaped(text, p.text);
+  return p;
+}
+
 /// How the value of a URL attribute has to change.
 std::optional<Patch> patch_value(std::string_view tag, std::string_view raw, UrlMarker& marker) {
   const std::string_view trimmed = html_trim(raw);
@@ -72,17 +89,7 @@ std::optional<Patch> patch_value(std::string_view tag, std::string_view raw, Url
   if (!decoded.begins_clearly()) return std::nullopt;
   const auto edit = marker.edit(decoded.text);
   if (!edit) return std::nullopt;
-  const auto offset = static_cast<std::size_t>(trimmed.data() - tag.data());
-  Patch p;
-  p.at = offset + decoded.from[edit->at];
-  p.erase = decoded.from[edit->at + edit->erase] - decoded.from[edit->at];
-  std::string_view text = edit->text;
-  if (ends_in_open_reference(trimmed.substr(0, decoded.from[edit->at])) && !text.empty()) {
-    p.text.append("&#").append(std::to_string(static_cast<unsigned char>(text.front()))).append(";");
-    text.remove_prefix(1);
-  }
-  append_html_escaped(text, p.text);
-  return p;
+  return patch_of(tag, trimmed, decoded, *edit);
 }
 
 /// An attribute with nothing in it, where it stood.
@@ -131,7 +138,9 @@ Attributes attributes_of(std::string_view tag, std::string_view url) {
 
 bool HtmlTags::rewrite(std::string_view tag, std::string& out) {
   const std::string_view name = html_tag_name(tag);
-  if (iequals(name, "a") || iequals(name, "area")) return rewrite_link(tag, out);
+  if (iequals(name, "a") || iequals(name, "area")) return rewrite_anchor(tag, out);
+  if (iequals(name, "iframe") || iequals(name, "frame")) return rewrite_link(tag, "src", out);
+  if (iequals(name, "meta")) return rewrite_meta(tag, out);
   if (iequals(name, "form")) return rewrite_form(tag, out);
   if (iequals(name, "button") || iequals(name, "input")) return rewrite_button(tag, out);
   if (iequals(name, "base")) return rewrite_base(tag, out);
@@ -146,12 +155,33 @@ std::string_view HtmlTags::guard_unread(std::string_view name) {
   return {};
 }
 
-bool HtmlTags::rewrite_link(std::string_view tag, std::string& out) {
-  const Attributes a = attributes_of(tag, "href");
+/// In SVG the link of old pages is `xlink:href`, which counts where there is no other (SVG 2 16.1.5).
+bool HtmlTags::rewrite_anchor(std::string_view tag, std::string& out) {
+  return rewrite_link(tag, attributes_of(tag, "href").url ? "href" : "xlink:href", out);
+}
+
+bool HtmlTags::rewrite_link(std::string_view tag, std::string_view attribute, std::string& out) {
+  const Attributes a = attributes_of(tag, attribute);
   if (!a.url || !a.url->has_value || a.ping) return false;  // whoever is pinged is told the link's target
   const auto patch = patch_value(tag, a.url->value, marker_);
   if (patch) append_patched(tag, *patch, out);
   return patch.has_value();
+}
+
+/// `<meta http-equiv=refresh content="5; url=/x">`.
+bool HtmlTags::rewrite_meta(std::string_view tag, std::string& out) {
+  std::optional<Attribute> equiv, content;  // of two, the first counts
+  for_each_attribute(tag, [&](const Attribute& a) {
+    if (!equiv && iequals(a.name, "http-equiv")) equiv = a;
+    if (!content && iequals(a.name, "content")) content = a;
+  });
+  if (!equiv || !content || !iequals(decode_value(equiv->value).text, "refresh")) return false;
+  const DecodedValue decoded = decode_value(content->value);
+  const auto url = find_refresh_url(decoded.text);
+  if (!url || decoded.unknown < url->at + 2) return false;  // it may be what the URL begins with
+  const auto edit = marker_.edit_refresh(decoded.text);
+  if (edit) append_patched(tag, patch_of(tag, content->value, decoded, *edit), out);
+  return edit.has_value();
 }
 
 /// `<base href>`. What leads elsewhere after links were marked (where HTML allows no base any more) is

@@ -24,7 +24,9 @@ class HtmlTags {
  private:
   bool rewrite_form(std::string_view tag, std::string& out);
   bool rewrite_base(std::string_view tag, std::string& out);
-  bool rewrite_link(std::string_view tag, std::string& out);
+  bool rewrite_link(std::string_view tag, std::string_view attribute, std::string& out);
+  bool rewrite_anchor(std::string_view tag, std::string& out);
+  bool rewrite_meta(std::string_view tag, std::string& out);
   bool rewrite_button(std::string_view tag, std::string& out);
 
   UrlMarker marker_;

@@ -40,11 +40,21 @@ class CookieWriter {
   /// A line that makes the client forget the cookie.
   void clear(const RequestView&, std::string& lines) const;
 
+  // Max-Age counts from the response that set the cookie (RFC 6265 5.3): one that lasts has to be set again
+  // while it is used.
+
+  /// A quarter of its time has passed since this token was sealed.
+  bool wants_renewal(const Binding& token, Clock::Wall now) const noexcept;
+  /// The client may be busy with this response for longer than the cookie lasts: a tunnel, a stream of
+  /// events.
+  bool renewed_by(const ResponseView& response) const noexcept;
+
  private:
   bool secure(const RequestView& request) const noexcept;
   const std::string name_;
   const Secure secure_;
-  std::string attributes_, max_age_;
+  const std::optional<std::chrono::seconds> max_age_;
+  std::string attributes_, max_age_text_;
 };
 
 /// A URL that carries a token goes to no other origin as a Referer, whatever the app says.

@@ -1,5 +1,7 @@
 #include "affinity/url_marker.h"
 
+#include "affinity/refresh_url.h"
+
 #include <utility>
 
 namespace remora {
@@ -39,6 +41,25 @@ std::optional<UrlMarker::Edit> UrlMarker::edit(std::string_view reference) {
     e.text.append(place.separator).append(name_).append("=").append(token_);
   }
   marked_relative_ = marked_relative_ || !absolute;
+  return e;
+}
+
+std::optional<UrlMarker::Edit> UrlMarker::edit_refresh(std::string_view content) {
+  const auto url = find_refresh_url(content);
+  if (!url) return std::nullopt;
+  const bool marked_before = marked_relative_;
+  std::optional<Edit> e;
+  if (url->size > 0) {
+    e = edit(content.substr(url->at, url->size));
+    if (e) e->at += url->at;
+  } else if (relative_is_ours_) {
+    if (const auto target = own_target())
+      e = Edit{url->time_end, content.size() - url->time_end, ";url=" + *target};
+  }
+  marked_relative_ = marked_before;  // it is resolved where it stands: a later base does not count
+  // A quote in the document's own path would end the URL early.
+  if (e && url->size > 0 && url->quote != 0 && e->text.find(url->quote) != std::string::npos)
+    return std::nullopt;
   return e;
 }
 

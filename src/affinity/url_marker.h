@@ -24,6 +24,9 @@ class UrlMarker {
   };
   /// Nothing for references that are not ours to touch.
   std::optional<Edit> edit(std::string_view reference);
+  /// The same for the content of a refresh (refresh_url.h), as offsets into it. One without a URL reloads the
+  /// document, which a client that has no token yet asked for without one.
+  std::optional<Edit> edit_refresh(std::string_view content);
   /// Appends the reference as it should be; false: as it was.
   bool append(std::string_view reference, std::string& out);
 
@@ -32,6 +35,8 @@ class UrlMarker {
   /// next one may be the first. False is returned for one that leads elsewhere after relative references have
   /// been marked: it decides on those as well, so it must not stay in the page.
   bool rebase(std::string_view reference, bool certain);
+  /// What was marked so far stood in the head: no base counts for it.
+  void begin_document() noexcept { marked_relative_ = false; }
   /// Followed, the reference may send what it carries to another origin.
   bool leaves(std::string_view reference) const noexcept;
   /// The document's own path and query, marked: what an empty form target means. Nothing where it cannot be

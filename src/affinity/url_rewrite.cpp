@@ -3,36 +3,16 @@
 // The token comes off the request target and Referer before the backend sees them, and goes on the URLs of
 // the response that lead back to the same origin and pool.
 
-#include <array>
-
 #include "affinity/html_rewriter.h"
 #include "affinity/kinds.h"
+#include "affinity/page_request.h"
 #include "affinity/seal.h"
+#include "util/directives.h"
 #include "util/text.h"
 
 namespace remora {
 
 namespace {
-
-/// `5; url=/x`: where the URL stands in it, as browsers find it (WHATWG HTML, "shared declarative refresh
-/// steps"); empty: nowhere that we are sure of.
-std::string_view refresh_url(std::string_view value) noexcept {
-  std::string_view rest = trim(value);
-  const auto time = rest.find_first_not_of("0123456789.");
-  if (time == 0 || time == std::string_view::npos) return {};
-  rest = trim(rest.substr(time));
-  if (rest.empty() || (rest.front() != ';' && rest.front() != ',')) return {};
-  rest = trim(rest.substr(1));
-  if (!istarts_with(rest, "url")) return {};
-  rest = trim(rest.substr(3));
-  if (rest.empty() || rest.front() != '=') return {};
-  rest = trim(rest.substr(1));
-  if (!rest.empty() && (rest.front() == '"' || rest.front() == '\'')) {
-    const auto close = rest.find(rest.front(), 1);
-    rest = rest.substr(1, close == std::string_view::npos ? close : close - 1);
-  }
-  return rest;
-}
 
 struct UrlRewriteSettings final : AffinitySettings {
   config::UrlStyle style = config::UrlStyle::path;
@@ -91,7 +71,7 @@ class UrlRewriteAffinity final : public Affinity {
       if (f.known != Known::referer) continue;
       if (const auto clean = bare(f.value); clean.size() != f.value.size()) edits.edit_field(i, clean);
     }
-    edits.identity_coding = edits.identity_coding || settings_.html;
+    edits.identity_coding = edits.identity_coding || (settings_.html && may_ask_for_page(request));
   }
 
   void mark(const RequestView& request, const Served& served, const ResponseView& response,
@@ -117,6 +97,7 @@ class UrlRewriteAffinity final : public Affinity {
       if (iequals(f.name, "etag") && !istarts_with(f.value, "w/"))
         edits.fields.push_back({i, edits.arena.join("W/", f.value)});
     }
+    marker.begin_document();
     if (response.has_body) edits.body = std::make_unique<HtmlRewriter>(std::move(marker));
   }
 
@@ -131,12 +112,20 @@ class UrlRewriteAffinity final : public Affinity {
     return false;
   }
 
-  /// An HTML page that comes whole, as plain text, in a coding of ASCII.
+  static bool forbids_changes(std::string_view cache_control) noexcept {
+    bool forbids = false;
+    for_each_directive(cache_control,
+                       [&](const Directive& d) { forbids = forbids || iequals(d.name, "no-transform"); });
+    return forbids;
+  }
+
+  /// An HTML page that comes whole, as plain text, in a coding of ASCII, and may be changed (RFC 9110 7.7).
   static bool rewritable_page(const RequestView& request, const ResponseView& response) noexcept {
     if (response.status == 206 || response.status == 304 || request.method == Method::connect) return false;
     bool html = false;
     for (const Field& f : response.fields) {
       if (f.known == Known::content_encoding && !iequals(f.value, "identity")) return false;
+      if (f.known == Known::cache_control && forbids_changes(f.value)) return false;
       if (f.known != Known::content_type) continue;
       html = iequals(trim(f.value.substr(0, f.value.find(';'))), "text/html");
       for (std::size_t at = 0; at + 6 <= f.value.size(); ++at)
@@ -168,12 +157,11 @@ class UrlRewriteAffinity final : public Affinity {
     if (f.known == Known::link) {
       marked = mark_link(marker, f.value, value);
     } else {
-      const std::string_view url = f.known == Known::refresh ? refresh_url(f.value) : trim(f.value);
-      if (url.empty()) return false;
-      const auto at = static_cast<std::size_t>(url.data() - f.value.data());
-      value = f.value.substr(0, at);
-      marked = marker.append(url, value);
-      value.append(f.value.substr(at + url.size()));
+      const std::string_view text = trim(f.value);
+      const auto edit = f.known == Known::refresh ? marker.edit_refresh(text) : marker.edit(text);
+      if (edit)
+        value.append(text.substr(0, edit->at)).append(edit->text).append(text.substr(edit->at + edit->erase));
+      marked = edit.has_value();
     }
     if (marked) edits.fields.push_back({index, edits.arena.join(value)});
     return marked;

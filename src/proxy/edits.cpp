@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "http/caching.h"
 #include "http/client_fields.h"
 #include "http/trailers.h"
 #include "net/address.h"
@@ -312,6 +313,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
         break;
       default:
         if (!passes_on(f, in)) break;
+        if (in.affinity.identity_coding && iequals(f.name, "if-range")) break;  // means nothing without Range
         Field passed = edited(in.affinity.fields, i, f);
         if (in.arrival.trusted && sends_x && !agrees_with_ours(in, target.stripped, passed)) break;
         out.fields.push_back(passed);
@@ -346,19 +348,13 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   const Nominated nominated(in.head.fields);
   out.trailers = passed_trailers(in.head.fields, in.affinity.arena,
                                  [&](std::string_view name) { return configured_away(edits, {name, {}}); });
-  bool have_cache_control = false;
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
     if (hop_by_hop(f) || nominated.contains(f)) continue;
     if (in.head.drops_length && f.known == Known::content_length) continue;
     if (in.affinity.other_body && describes_body(f)) continue;
     if (!edits.empty() && configured_away(edits, f)) continue;
-    if (f.known == Known::cache_control && in.affinity.make_private) {
-      // The response carries someone's token now: no shared cache may keep it.
-      if (!have_cache_control) out.fields.push_back({f.name, "private", Known::cache_control});
-      have_cache_control = true;
-      continue;
-    }
+    if (in.affinity.no_ranges && iequals(f.name, "accept-ranges")) continue;
     out.fields.push_back(edited(in.affinity.fields, i, f));
   }
   if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
@@ -368,11 +364,11 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   const auto keeps = [&](const Field& f) { return edits.empty() || !configured_away(edits, f); };
   const Field date{"Date", in.date, Known::date};
   if (!in.date.empty() && in.head.status >= 200 && keeps(date)) out.fields.push_back(date);
-  if (in.affinity.make_private && !have_cache_control)
-    out.fields.push_back({"Cache-Control", "private", Known::cache_control});
   const Field via{"Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via};
   if (in.via && keeps(via)) out.fields.push_back(via);
   add_configured(edits, out);
+  if (in.affinity.make_private)
+    close_to_shared_caches(in.method, in.head.status, out.fields, in.affinity.arena);
 }
 
 void edit_answer(const RouteView& route, OutHead& out) {
@@ -391,20 +387,14 @@ void edit_interim(const ResponseHead& head, OutHead& out) {
     if (!hop_by_hop(f) && !nominated.contains(f) && f.known != Known::content_length) out.fields.push_back(f);
 }
 
-bool shared_cacheable(const std::vector<Field>& fields) noexcept {
-  bool open = false;
-  for (const Field& f : fields) {
-    if (f.known != Known::cache_control) continue;
-    for_each_token(f.value, [&](std::string_view directive) {
-      if (iequals(directive, "private") || iequals(directive, "no-store")) {
-        open = false;
-        return false;
-      }
-      if (iequals(directive, "public") || istarts_with(directive, "s-maxage")) open = true;
-      return true;
-    });
-  }
-  return open;
+bool offered_to_shared_caches(const ResponseHead& head, const RouteView& route, Clock::Wall now) {
+  const config::HeaderEdits& edits = route.config.response_headers;
+  if (edits.empty()) return offered_to_shared_caches(head.fields, now);
+  std::vector<Field> seen;
+  for (const Field& f : head.fields)
+    if (!configured_away(edits, f)) seen.push_back(f);
+  for (const auto& [name, value] : edits.set) seen.push_back({name, value, Known::other});
+  return offered_to_shared_caches(seen, now);
 }
 
 }  // namespace remora

@@ -44,9 +44,10 @@ struct ResponseContext {
   const ResponseHead& head;
   const RouteView& route;
   const ResponseEdits& affinity;
-  std::string_view date;  // for a backend that sent none (RFC 9110 6.6.1); else empty
-  bool close = false;     // this client connection ends afterwards
-  bool via = true;        // `via` of the pool
+  std::string_view date;        // for a backend that sent none (RFC 9110 6.6.1); else empty
+  bool close = false;           // this client connection ends afterwards
+  bool via = true;              // `via` of the pool
+  Method method = Method::get;  // of the request
 };
 
 /// The head that the client gets.
@@ -58,7 +59,7 @@ void edit_answer(const RouteView& route, OutHead& out);
 /// An interim response, stripped likewise.
 void edit_interim(const ResponseHead& head, OutHead& out);
 
-/// Cache-Control lets shared caches keep the response.
-bool shared_cacheable(const std::vector<Field>& fields) noexcept;
+/// The response is offered to shared caches, as the client will see it (http/caching.h).
+bool offered_to_shared_caches(const ResponseHead& head, const RouteView& route, Clock::Wall now);
 
 }  // namespace remora

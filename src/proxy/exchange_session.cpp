@@ -92,6 +92,10 @@ void Exchange::find_session() {
 bool Exchange::accept_session() {
   for (const auto& kind : pool_->affinity) kind->conceal(view(), request_edits_);
   snapshot_->shared->foreign_tokens[pool_index_].conceal(view(), request_edits_);
+  // Only what may be rewritten has to come whole and uncompressed.
+  if (request_edits_.identity_coding)
+    request_edits_.identity_coding = has_sessions() && may_be_issued(recognised_, pool_->affinity);
+  response_edits_.no_ranges = request_edits_.identity_coding;
   timeouts_ = pool_->config.timeouts;
   const config::RouteTimeouts& own = route_->config.timeouts;
   timeouts_.connect = own.connect.value_or(timeouts_.connect);
@@ -136,7 +140,8 @@ void Exchange::mark_session() {
   ResponseView response;
   response.status = response_.status;
   response.fields = response_.fields;
-  response.shared_cacheable = shared_cacheable(response_.fields);
+  if (served_.begun || served_.changed || served_.refresh)  // otherwise nobody asks
+    response.shared_cacheable = offered_to_shared_caches(response_, *route_, wall_now());
   response.has_body = response_.framing.kind != Framing::Kind::none && request_.method != Method::head;
 
   if (token_in_url) keep_referrer_inside(response, response_edits_);

@@ -15,7 +15,7 @@ void settle(const Opened& opened, SessionMemory& memory, const config::Session& 
   out.cause = opened.expired;
   out.binding = opened.binding;
   out.old_key = opened.old_key;
-  out.stamp_is_old = needs_refresh(opened.binding, session, now.wall);
+  out.stamp_is_old = opened.aging || needs_refresh(opened.binding, session, now.wall);
   if (const auto known = memory.moves.find(opened.binding.id, now, trace)) {
     Binding& b = out.binding;
     if (known->kind == Move::Kind::ended && known->epoch >= b.epoch) {
@@ -98,6 +98,7 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
   Recognised best;
   best.kind = kinds.size();
   bool by_cookie = false;
+  std::optional<SessionId> aging;  // the session of a cookie that has to be set again
   for (std::size_t i = 0; i < kinds.size(); ++i) {
     if (rank(best.what) == 3 && kinds[i]->family() != Affinity::Family::issued) continue;
     const Hint hint = kinds[i]->identify(request, scratch, now.wall);
@@ -105,7 +106,10 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
     found.kind = i;
     if (const auto* opened = std::get_if<Opened>(&hint)) {
       settle(*opened, memory, session, now, trace, found);
-      by_cookie = by_cookie || (found.what == What::session && kinds[i]->name() == "cookie");
+      if (found.what == What::session && kinds[i]->name() == "cookie") {
+        by_cookie = true;
+        if (opened->aging) aging = opened->binding.id;
+      }
     } else if (const auto* lookup = std::get_if<Lookup>(&hint)) {
       settle(*lookup, memory, session, now, trace, found);
     } else if (const auto* derived = std::get_if<HashOn>(&hint)) {
@@ -121,7 +125,23 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
     if (rank(found.what) > rank(best.what) || says_more) best = found;
   }
   best.came_by_cookie = by_cookie;
+  if (aging && best.what == What::session && best.binding.id == *aging) best.stamp_is_old = true;
   return best;
+}
+
+bool may_be_issued(const Recognised& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept {
+  switch (found.what) {
+    case What::nothing:
+    case What::unbound:
+      return true;
+    case What::session:
+      return !found.came_by_cookie && kinds[found.kind]->family() == Affinity::Family::issued;
+    case What::derived:
+    case What::detached:
+    case What::lost:
+      break;
+  }
+  return false;
 }
 
 }  // namespace remora

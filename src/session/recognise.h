@@ -40,4 +40,8 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
                      SessionMemory& memory, const config::Session& session, CryptoScratch& scratch,
                      Moment now, bool trace = true);
 
+/// Whether tokens of ours may go on the URLs of the response: not where the client keeps our cookie, or where
+/// the session is known by something else.
+bool may_be_issued(const Recognised& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept;
+
 }  // namespace remora

@@ -45,9 +45,12 @@ class CookieAffinity : public ::testing::Test {
     if (const auto* opened = std::get_if<Opened>(&h)) return opened->expired;
     return std::get<NoHint>(h).cause;
   }
-  std::string mark(const Served& served, bool cacheable = false) {
+  std::string mark(const Served& served, bool cacheable = false, std::uint16_t status = 200,
+                   std::vector<Field> fields = {}) {
     ResponseView response;
     response.shared_cacheable = cacheable;
+    response.status = status;
+    response.fields = fields;
     edits_.clear();
     affinity_->mark(view(), served, response, scratch_, now_, edits_);
     return edits_.lines;
@@ -138,8 +141,13 @@ TEST_F(CookieAffinity, SharedCachesGetATokenOnlyIfItMustBeSentAndThenPrivately) 
   served.binding = begun();
   served.begun = true;
   EXPECT_EQ(mark(served, true), "");
+  EXPECT_FALSE(edits_.make_private);
   served.changed = true;
   EXPECT_NE(mark(served, true), "");
+  EXPECT_TRUE(edits_.make_private);
+  // Whatever the response says, caches may keep it (RFC 9111 4.2.2).
+  served.changed = false;
+  EXPECT_NE(mark(served), "");
   EXPECT_TRUE(edits_.make_private);
 }
 
@@ -157,6 +165,90 @@ TEST_F(CookieAffinity, AttributesFollowTheConfiguration) {
   EXPECT_NE(edits_.lines.find("Set-Cookie: c=; Path=/x; Domain=example.com; HttpOnly; SameSite=None; "
                               "Partitioned; Max-Age=0; Secure\r\n"),
             std::string::npos);
+}
+
+// RFC 6265bis 5.7: a browser ignores such a cookie whole (home-assistant/frontend #6550,
+// kubernetes/ingress-nginx #1759). Where TLS ends in front of remora, the client's scheme is not known.
+TEST_F(CookieAffinity, WhatBrowsersTakeOnlyWithSecureHasIt) {
+  for (const char* affinity :
+       {"{kind: cookie, name: c, same_site: none}", "{kind: cookie, name: c, partitioned: on}",
+        "{kind: cookie, name: c, same_site: none, partitioned: on, secure: auto}",
+        "{kind: cookie, name: __Host-c}", "{kind: cookie, name: __host-c}",
+        "{kind: cookie, name: __Secure-c}", "{kind: cookie, name: __SECURE-c}",
+        "{kind: cookie, name: __Http-c}", "{kind: cookie, name: __Host-Http-c}"}) {
+    use(affinity);
+    for (const bool secure : {false, true}) {
+      secure_ = secure;
+      Served served;
+      served.binding = begun();
+      served.begun = true;
+      EXPECT_NE(mark(served).find("; Secure\r\n"), std::string::npos) << affinity;
+      edits_.clear();
+      affinity_->clear(view(), edits_);
+      EXPECT_NE(edits_.lines.find("; Secure\r\n"), std::string::npos) << affinity;
+    }
+  }
+  for (const char* affinity : {"{kind: cookie, name: c}", "{kind: cookie, name: c, same_site: strict}",
+                               "{kind: cookie, name: x__Host-c}"}) {
+    use(affinity);
+    for (const bool secure : {false, true}) {
+      secure_ = secure;
+      Served served;
+      served.binding = begun();
+      served.begun = true;
+      EXPECT_EQ(mark(served).find("; Secure") != std::string::npos, secure) << affinity;
+    }
+  }
+}
+
+TEST_F(CookieAffinity, WhatNoBrowserTakesIsRefused) {
+  for (const char* affinity :
+       {"{kind: cookie, same_site: none, secure: off}", "{kind: cookie, partitioned: on, secure: off}",
+        "{kind: cookie, name: __Host-c, secure: off}", "{kind: cookie, name: __secure-c, secure: off}",
+        "{kind: cookie, name: __Http-c, secure: off}", "{kind: cookie, name: __Http-c, http_only: off}",
+        "{kind: cookie, name: __Host-Http-c, http_only: off}", "{kind: cookie, name: __host-c, path: /x}",
+        "{kind: cookie, name: __Host-c, domain: example.com}",
+        "{kind: app_cookie, name: SID, carry: token, same_site: none, secure: off}",
+        "{kind: app_cookie, name: __Host-SID, carry: token, domain: example.com}"})
+    EXPECT_THROW(use(affinity), std::runtime_error) << affinity;
+}
+
+// RFC 6265 5.3: Max-Age counts from the response that sets the cookie (kubernetes/ingress-nginx #9154,
+// traefik/traefik PR #13613).
+TEST_F(CookieAffinity, ThatLastsIsSetAgainOnceAQuarterOfItsTimeHasPassed) {
+  use("{kind: cookie, name: c, max_age: 40s}");
+  for (const bool idle : {true, false}) {
+    if (!idle) {
+      pool_.session.idle_timeout.reset();
+      affinity_ = make_affinity(pool_, keys_, nullptr).front();
+    }
+    const std::string cookie = "c=" + token(begun());
+    now_ += 10s - 1ms;
+    EXPECT_FALSE(std::get<Opened>(identify(cookie)).aging);
+    now_ += 1ms;
+    EXPECT_TRUE(std::get<Opened>(identify(cookie)).aging);
+    now_ -= 1min;  // another instance's clock is ahead
+    EXPECT_FALSE(std::get<Opened>(identify(cookie)).aging);
+    now_ += 1min;
+  }
+  use("{kind: cookie, name: c}");
+  const std::string cookie = "c=" + token(begun());
+  now_ += 20min;
+  EXPECT_FALSE(std::get<Opened>(identify(cookie)).aging) << "it ends with the browser";
+}
+
+// A tunnel or a stream of events may last longer than the cookie, and nothing can be set meanwhile.
+TEST_F(CookieAffinity, ThatLastsIsSetAgainByWhatMayTakeLong) {
+  Served served;
+  served.binding = begun();
+  served.reason = Reason::sticky;
+  const std::vector<Field> events{{"Content-Type", "text/event-stream; charset=utf-8", Known::content_type}};
+  const std::vector<Field> page{{"Content-Type", "text/html", Known::content_type}};
+  EXPECT_EQ(mark(served, false, 101), "");
+  use("{kind: cookie, name: c, max_age: 1h}");
+  EXPECT_NE(mark(served, false, 101).find("; Max-Age=3600"), std::string::npos);
+  EXPECT_NE(mark(served, false, 200, events).find("; Max-Age=3600"), std::string::npos);
+  EXPECT_EQ(mark(served, false, 200, page), "");
 }
 
 }  // namespace

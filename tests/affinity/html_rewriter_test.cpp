@@ -147,6 +147,70 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"unclosed_tag", "text <a href='/x'", nullptr},
         Case{"unclosed_quote", "<a href='/x>text", nullptr},
         Case{"no_value", "<a href><a href=><a>", nullptr},
+        // php-src ext/session/tests/session_basic4.phpt (url_rewriter.tags has frame=src): what navigates
+        // carries the token.
+        Case{"frame", "<frameset><frame name=a src=\"/x\"><frame src=y></frameset>",
+             "<frameset><frame name=a src=\"/x;s=T\"><frame src=y;s=T></frameset>"},
+        Case{"iframe", "<iframe src='/x?a=1&amp;b=2'><a href='/text'></iframe><a href='/y'>",
+             "<iframe src='/x;s=T?a=1&amp;b=2'><a href='/text'></iframe><a href='/y;s=T'>"},
+        Case{"IFRAME_in_capitals", "<IFRAME SRC=/x></IFRAME>", "<IFRAME SRC=/x;s=T></IFRAME>"},
+        Case{"iframes_elsewhere",
+             "<iframe src='//evil.example/'></iframe><iframe src='about:blank'></iframe><iframe "
+             "src=''></iframe>"
+             "<iframe src='/other/x'></iframe><iframe data-src='/x'></iframe><iframe srcdoc='x'></iframe>",
+             nullptr},
+        Case{"images_scripts_and_media",
+             "<img src='/x'><script src='/x'></script><video src='/x' poster='/y'>"
+             "<source src='/x'><embed src='/x'><audio src='/x'><track src='/x'><link href='/x'><input "
+             "src='/x'>",
+             nullptr},
+        Case{"meta_refresh", "<meta http-equiv=\"refresh\" content=\"0;url=/x\">",
+             "<meta http-equiv=\"refresh\" content=\"0;url=/x;s=T\">"},
+        Case{"meta_refresh_the_other_way_round", "<META CONTENT='5; URL=\"next?a\"' HTTP-EQUIV=Refresh />",
+             "<META CONTENT='5; URL=\"next;s=T?a\"' HTTP-EQUIV=Refresh />"},
+        Case{"meta_refresh_without_quotes", "<meta http-equiv=refresh content=0;url=/x>",
+             "<meta http-equiv=refresh content=0;url=/x;s=T>"},
+        Case{"meta_refresh_without_a_name", "<meta http-equiv=refresh content='0 /x'>",
+             "<meta http-equiv=refresh content='0 /x;s=T'>"},
+        Case{"meta_refresh_with_references",
+             "<meta http-equiv='ref&#114;esh' content='0&semi;&#x75;rl=&apos;/x&quest;a&apos;'>",
+             "<meta http-equiv='ref&#114;esh' content='0&semi;&#x75;rl=&apos;/x;s=T&quest;a&apos;'>"},
+        Case{"meta_refresh_that_reloads", "<meta http-equiv=refresh content='30'>",
+             "<meta http-equiv=refresh content='30;url=/dir/page;s=T?x=1'>"},
+        Case{"meta_refresh_that_reloads_by_an_empty_url", "<meta http-equiv=refresh content=\"30; url=''\">",
+             "<meta http-equiv=refresh content=\"30;url=/dir/page;s=T?x=1\">"},
+        Case{"meta_refresh_that_is_none",
+             "<meta http-equiv=refresh content='url=/x'><meta http-equiv=refresh content=''>"
+             "<meta http-equiv='refresh ' content='0;url=/x'><meta name=refresh content='0;url=/x'>"
+             "<meta http-equiv=refresh><meta content='0;url=/x'><meta http-equiv=x http-equiv=refresh "
+             "content='0'>",
+             nullptr},
+        Case{"meta_refresh_elsewhere",
+             "<meta http-equiv=refresh content='0;url=//evil.example'>"
+             "<meta http-equiv=refresh content='0;url=&NewLine;//evil.example'>"
+             "<meta http-equiv=refresh content='0;url=&unknown;/x'><meta http-equiv=refresh "
+             "content='0;url=/other/'>",
+             nullptr},
+        Case{"meta_refresh_and_a_base_behind_it",
+             "<meta http-equiv=refresh content='0;url=/x'><base href='//cdn.example/'><a href='y'>",
+             "<meta http-equiv=refresh content='0;url=/x;s=T'><base href='//cdn.example/'><a href='y'>"},
+        Case{"meta_refresh_behind_a_base",
+             "<base href='//cdn.example/'><meta http-equiv=refresh content='0;url=/x'>"
+             "<meta http-equiv=refresh content='5'><meta http-equiv=refresh content='0;url=http://h/x'>",
+             "<base href='//cdn.example/'><meta http-equiv=refresh content='0;url=/x'>"
+             "<meta http-equiv=refresh content='5'><meta http-equiv=refresh content='0;url=http://h/x;s=T'>"},
+        Case{"meta_refresh_in_noscript", "<noscript><meta http-equiv=refresh content='0;url=/x'></noscript>",
+             "<noscript><meta http-equiv=refresh content='0;url=/x;s=T'></noscript>"},
+        Case{"links_inside_svg", "<svg><a href='/x'><path/></a><a xlink:href='/y'/></svg>",
+             "<svg><a href='/x;s=T'><path/></a><a xlink:href='/y;s=T'/></svg>"},
+        Case{"in_svg_href_counts_more", "<svg><a xlink:href='/old' href='/x'></a><image href='/i' /></svg>",
+             "<svg><a xlink:href='/old' href='/x;s=T'></a><image href='/i' /></svg>"},
+        Case{
+            "inside_a_template",
+            "<template><a href='/x'></a><map><area href='/y'></map><form action='/z' method=post>"
+            "<input formaction='/v'></form></template>",
+            "<template><a href='/x;s=T'></a><map><area href='/y;s=T'></map><form action='/z;s=T' method=post>"
+            "<input formaction='/v;s=T'></form></template>"},
         Case{"bytes_beyond_ascii", "<a href='/\xc3\xa4'>\xff\xfe", "<a href='/\xc3\xa4;s=T'>\xff\xfe"}),
     [](const auto& info) { return std::string(info.param.name); });
 
@@ -164,6 +228,12 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"link", "<a href='/x'>", "<a href='/x?s=T'>"},
         Case{"link_with_query", "<a href=\"/x?a=1#f\">", "<a href=\"/x?a=1&amp;s=T#f\">"},
         Case{"form_by_post", "<form method=post action='/x'>", "<form method=post action='/x?s=T'>"},
+        Case{"frames_and_refreshes",
+             "<iframe src='/x?a'></iframe><frame src=/x><meta http-equiv=refresh content='0;url=/x?a&amp;b'>",
+             "<iframe src='/x?a&amp;s=T'></iframe><frame src=/x?s=T>"
+             "<meta http-equiv=refresh content='0;url=/x?a&amp;b&amp;s=T'>"},
+        Case{"reloads", "<meta http-equiv=refresh content=9>",
+             "<meta http-equiv=refresh content=9;url=/dir/page?x=1&amp;s=T>"},
         // The query of a form's target is replaced when it is sent by GET: the token has to be a field.
         Case{"form_by_get", "<form action='/x'>",
              "<form action='/x'><input type=\"hidden\" name=\"s\" value=\"T\">"},

@@ -53,6 +53,8 @@ class Kinds : public ::testing::Test {
            : name == "Referer"          ? Known::referer
            : name == "Content-Type"     ? Known::content_type
            : name == "Content-Encoding" ? Known::content_encoding
+           : name == "Cache-Control"    ? Known::cache_control
+           : name == "Accept"           ? Known::accept
                                         : Known::other;
   }
   Hint identify() { return affinity_->identify(view_, scratch_, now_); }
@@ -312,6 +314,24 @@ TEST_F(CompanionCookie, LivesAndDiesWithTheAppsCookie) {
   EXPECT_EQ(hidden.dropped_cookies()[0], "JSESSIONID-r");
 }
 
+TEST_F(CompanionCookie, ThatLastsIsSetAgainWhileItIsUsed) {
+  use("{kind: app_cookie, name: JSESSIONID, carry: token, max_age: 1h}");
+  const Served first = begun();
+  request("/", {{"Cookie", "JSESSIONID=abc; " + companion("abc", first)}});
+  now_ += 14min;
+  EXPECT_FALSE(std::get<Opened>(identify()).aging);
+  now_ += 1min;
+  EXPECT_TRUE(std::get<Opened>(identify()).aging);
+  Served served = first;
+  served.begun = false;
+  served.reason = Reason::sticky;
+  served.refresh = true;
+  response({});
+  mark(served);
+  EXPECT_NE(edits_.lines.find("; Max-Age=3600"), std::string::npos) << edits_.lines;
+  EXPECT_TRUE(edits_.make_private);
+}
+
 TEST_F(CompanionCookie, AnIdThatOnlyTheClientClaimsEarnsNone) {
   request("/", {{"Cookie", "JSESSIONID=invented"}});
   response({});
@@ -391,8 +411,8 @@ TEST_F(UrlRewrite, LeavesAResponseAloneThatHasNothingToMark) {
   for (const auto& fields : std::vector<std::vector<std::pair<std::string, std::string>>>{
            {},
            {{"Location", "https://elsewhere.example/"}},
-           {{"Refresh", "5"}},
-           {{"Refresh", "5; url="}},
+           {{"Refresh", "soon; url=/x"}},
+           {{"Refresh", "5; url=//elsewhere.example/"}},
            {{"Link", "broken <"}},
            {{"Content-Type", "text/html"}}}) {
     response(fields);
@@ -442,6 +462,9 @@ TEST_F(UrlRewrite, RewritesPagesOnlyWhenAskedAndAble) {
            {{{"Content-Type", "text/html"}, {"Content-Encoding", "gzip"}}, 200, false},
            {{{"Content-Type", "text/html"}, {"Content-Encoding", "identity"}}, 200, true},
            {{{"Content-Type", "text/html"}}, 206, false},
+           // RFC 9110 7.7: nobody on the way may change it.
+           {{{"Content-Type", "text/html"}, {"Cache-Control", "max-age=0, No-Transform"}}, 200, false},
+           {{{"Content-Type", "text/html"}, {"Cache-Control", "x=\"a, no-transform\""}}, 200, true},
            {{{"Content-Type", "text/plain"}}, 200, false},
            {{}, 200, false},
        }) {
@@ -453,6 +476,77 @@ TEST_F(UrlRewrite, RewritesPagesOnlyWhenAskedAndAble) {
   RequestEdits hidden(arena_);
   affinity_->conceal(view_, hidden);
   EXPECT_TRUE(hidden.identity_coding);
+}
+
+// getsentry/sentry #67900 (Safari plays films only in ranges), h2o/h2o #429 (gzip lost): only what may be
+// rewritten has to come whole and plain.
+TEST_F(UrlRewrite, AsksForAPlainBodyOnlyWhereAPageMayCome) {
+  use("{kind: url_rewrite, rewrite: [location, html]}");
+  struct Row {
+    const char* target;
+    std::vector<std::pair<std::string, std::string>> fields;
+    bool plain;
+  };
+  for (const Row& row : std::vector<Row>{
+           {"/", {}, true},
+           {"/a.html", {}, true},
+           {"/a.php", {{"Accept", "text/html,application/xhtml+xml,*/*;q=0.8"}}, true},
+           {"/v1.2/page", {}, true},
+           {"/page?file=x.mp4", {}, true},
+           {"/x.mp4/page", {}, true},
+           {"/x", {{"Accept", "*/*"}}, true},
+           {"/x", {{"Accept", "text/*"}}, true},
+           {"/x", {{"Accept", "image/png"}, {"Accept", "text/html"}}, true},
+           {"/x", {{"Sec-Fetch-Dest", "document"}}, true},
+           {"/x", {{"Sec-Fetch-Dest", "iframe"}}, true},
+           {"/x", {{"Sec-Fetch-Dest", "empty"}}, true},
+           {"/x", {{"Sec-Fetch-Dest", "unheard-of"}}, true},
+           {"/x", {{"Sec-Fetch-Dest", "video"}}, false},
+           {"/x", {{"sec-fetch-dest", "Style"}}, false},
+           {"/x", {{"Sec-Fetch-Dest", "image"}, {"Accept", "image/avif,*/*"}}, false},
+           {"/x", {{"Accept", "application/json"}}, false},
+           {"/x", {{"Accept", "text/event-stream"}}, false},
+           {"/x", {{"Accept", "image/avif, image/webp;q=0.5"}}, false},
+           {"/film.mp4", {}, false},
+           {"/a/style.CSS?v=2", {}, false},
+           {"/manual.pdf", {{"Sec-Fetch-Dest", "document"}}, false},
+           {"/app.js;rsid=x", {}, false},
+           {"/font.woff2", {}, false},
+       }) {
+    request(row.target, row.fields);
+    RequestEdits hidden(arena_);
+    affinity_->conceal(view_, hidden);
+    EXPECT_EQ(hidden.identity_coding, row.plain)
+        << row.target << " " << (row.fields.empty() ? "" : row.fields.front().second);
+  }
+  use("url_rewrite");
+  request("/");
+  RequestEdits hidden(arena_);
+  affinity_->conceal(view_, hidden);
+  EXPECT_FALSE(hidden.identity_coding) << "redirects alone need no body";
+}
+
+TEST_F(UrlRewrite, AReloadAfterSomeTimeCarriesTheToken) {
+  request("/dir/page?x=1");
+  for (const char* refresh : {"30", "30; url=", "30;url=''"}) {
+    response({{"Refresh", refresh}});
+    mark(begun());
+    const std::string value = marked("Refresh");
+    EXPECT_EQ(value.rfind("30;url=/dir/page;rsid=", 0), 0U) << value;
+    EXPECT_EQ(value.substr(value.size() - 4), "?x=1");
+  }
+}
+
+// A Link that is resolved against the document must not cost a page its base.
+TEST_F(UrlRewrite, FieldsThatWereMarkedHaveNoBase) {
+  use("{kind: url_rewrite, rewrite: [location, html]}");
+  request("/");
+  response({{"Content-Type", "text/html"}, {"Link", "</next>; rel=next"}});
+  mark(begun());
+  ASSERT_NE(edits_.body, nullptr);
+  std::string out;
+  edits_.body->feed("<base href='//cdn.example/'>", true, out);
+  EXPECT_EQ(out, "<base href='//cdn.example/'>");
 }
 
 // All of them ---------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ bool html_space_of_standard(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
 }
 
-/// The value of the link's attribute around `at`, if a tag that begins at `begin` has one there (WHATWG HTML
+/// The URL in the link's attribute around `at`, if a tag that begins at `begin` has one there (WHATWG HTML
 /// 13.2.5.32 to 40).
 std::optional<std::string> link_value(std::string_view page, std::size_t begin, std::size_t at) {
   std::size_t i = begin + 1;
@@ -60,10 +60,13 @@ std::optional<std::string> link_value(std::string_view page, std::size_t begin, 
       end = page.find_first_of(" \t\n\r\f>", i);
     }
     if (end == std::string_view::npos) return std::nullopt;
-    if (at >= i && at < end)
-      return name == "href" || name == "action" || name == "formaction"
-                 ? std::optional(std::string(page.substr(i, end - i)))
-                 : std::nullopt;
+    if (at >= i && at < end) {
+      const std::string value = test::web_attribute(page.substr(i, end - i));
+      if (name == "content") return test::web_refresh(value);
+      const bool link =
+          name == "href" || name == "xlink:href" || name == "src" || name == "action" || name == "formaction";
+      return link ? std::optional(value) : std::nullopt;
+    }
     i = end + (page[end] == '"' || page[end] == '\'' ? 1 : 0);
   }
   return std::nullopt;
@@ -79,7 +82,7 @@ void judge(const std::string& page, const test::WebUrl& base) {
     for (auto open = page.find('<'); open < at && ++looks < most_looks; open = page.find('<', open + 1))
       if (const auto value = link_value(page, open, at)) readings.push_back(*value);
     if (readings.size() != 1 || looks >= most_looks) continue;
-    const auto to = test::web_resolve(test::web_attribute(readings.front()), base);
+    const auto to = test::web_resolve(readings.front(), base);
     if (!to || to->origin() != base.origin()) std::abort();
   }
 }

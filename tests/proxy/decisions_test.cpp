@@ -179,16 +179,5 @@ TEST(Answers, ByAccept) {
   EXPECT_EQ(make_answer(503, "", "configured", room).body, "configured");
 }
 
-TEST(SharedCaches, MayStoreByCacheControl) {
-  const auto open = [](std::string_view v) {
-    return shared_cacheable({{"Cache-Control", v, Known::cache_control}});
-  };
-  EXPECT_TRUE(open("public"));
-  EXPECT_TRUE(open("max-age=1, s-maxage=5"));
-  EXPECT_FALSE(open("max-age=60"));
-  EXPECT_FALSE(open("public, private"));
-  EXPECT_FALSE(shared_cacheable({}));
-}
-
 }  // namespace
 }  // namespace remora

@@ -340,5 +340,68 @@ TEST_F(Edits, TraceIsRefused) {
   EXPECT_EQ(send("", "TRACE / HTTP/1.1"), "TRACE");
 }
 
+// Responses -----------------------------------------------------------------------------------------
+
+class ResponseEditing : public ::testing::Test {
+ protected:
+  std::string send(const std::string& fields, const std::string& start = "HTTP/1.1 200 OK") {
+    text_ = start + "\r\n" + fields + "\r\n";
+    const Parsed parsed = parse_response_head(text_, Method::get, head_);
+    if (parsed.status != Parsed::Status::ok) return parsed.why;
+    edit_response({head_, route_, edits_, {}, false, Method::get}, out_);
+    std::string all;
+    for (const Field& f : out_.fields)
+      if (f.known != Known::via) all.append(f.name).append(": ").append(f.value).append("\n");
+    return all;
+  }
+  bool offered() { return offered_to_shared_caches(head_, route_, Clock::Wall{}); }
+
+  RouteView route_;
+  TextArena arena_;
+  ResponseEdits edits_{arena_};
+  ResponseHead head_;
+  std::string text_;
+  OutHead out_;
+};
+
+TEST_F(ResponseEditing, OnlyWhatCarriesATokenIsClosedToSharedCaches) {
+  EXPECT_EQ(send("Cache-Control: public, max-age=60\r\nCDN-Cache-Control: max-age=600\r\n"),
+            "Cache-Control: public, max-age=60\nCDN-Cache-Control: max-age=600\n");
+  edits_.make_private = true;
+  EXPECT_EQ(send("Cache-Control: public, max-age=60\r\nCDN-Cache-Control: max-age=600\r\n"),
+            "Cache-Control: private, max-age=60\n");
+  EXPECT_EQ(send("Cache-Control: no-store, no-cache\r\n"), "Cache-Control: no-store, no-cache\n");
+}
+
+TEST_F(ResponseEditing, WhatTheRouteSetsIsClosedLikewise) {
+  edits_.make_private = true;
+  route_.config.response_headers.set = {{"Cache-Control", "public, max-age=60"},
+                                        {"CDN-Cache-Control", "max-age=60"}};
+  EXPECT_EQ(send("Cache-Control: private\r\nX: y\r\n"), "X: y\nCache-Control: private, max-age=60\n");
+  EXPECT_TRUE(offered()) << "the app's own Cache-Control does not reach the client";
+  route_.config.response_headers.set.clear();
+  route_.config.response_headers.remove = {"Cache-Control"};
+  EXPECT_EQ(send("Cache-Control: no-store\r\n"), "Cache-Control: private\n");
+  EXPECT_FALSE(offered());
+  send("Cache-Control: public\r\n");
+  EXPECT_FALSE(offered());
+}
+
+// Esri/resource-proxy PR #174: Accept-Ranges passed, Range did not, and viewers of PDF hung.
+TEST_F(ResponseEditing, RangesThatWereTakenOffAreNotPromised) {
+  EXPECT_EQ(send("Accept-Ranges: bytes\r\n"), "Accept-Ranges: bytes\n");
+  edits_.no_ranges = true;
+  EXPECT_EQ(send("Accept-Ranges: bytes\r\nX: y\r\n"), "X: y\n");
+}
+
+TEST_F(Edits, AnIfRangeGoesWithItsRange) {
+  const std::string fields = "Range: bytes=0-1\r\nIf-Range: \"x\"\r\nAccept-Encoding: gzip\r\n";
+  EXPECT_TRUE(has(send(fields), "Range: bytes=0-1\nIf-Range: \"x\"\nAccept-Encoding: gzip\n"));
+  edits_.identity_coding = true;
+  const std::string got = send(fields);
+  EXPECT_EQ(got.find("Range"), std::string::npos) << got;
+  EXPECT_TRUE(has(got, "Accept-Encoding: identity\n"));
+}
+
 }  // namespace
 }  // namespace remora

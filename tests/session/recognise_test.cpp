@@ -178,5 +178,46 @@ TEST_F(Recognise, AnExplanationLeavesNoTrace) {
   EXPECT_FALSE(tiny.learned.find_now(key, now_));
 }
 
+// kubernetes/ingress-nginx #9154: the session goes on, so the cookie has to.
+TEST_F(Recognise, ACookieThatLastsWantsToBeSetAgainWhicheverTokenCameFirst) {
+  pool_.session.idle_timeout.reset();
+  for (const char* affinity :
+       {"{kind: cookie, name: c, max_age: 1h}", "[url_rewrite, {kind: cookie, name: c, max_age: 1h}]"}) {
+    kinds(affinity);
+    const Binding b = binding();
+    const std::string target = affinity[0] == '[' ? url(b) : "/";
+    const std::string first = cookie(b);
+    EXPECT_FALSE(ask(first, target).stamp_is_old);
+    pass(15min);
+    EXPECT_TRUE(ask(first, target).stamp_is_old) << affinity;
+    EXPECT_EQ(ask(first, target).what, What::session);
+    Binding again = b;
+    again.last_seen = now_.wall;
+    EXPECT_FALSE(ask(cookie(again), target).stamp_is_old) << "it was set again";
+    // Activity that the cookie does not know of does not make it younger.
+    memory_.moves.active(b, pool_.session, now_);
+    EXPECT_TRUE(ask(first, target).stamp_is_old);
+  }
+  // A cookie of another session than the URL's is not that session's to set again.
+  const Binding other = binding();
+  const std::string old = cookie(other);
+  pass(15min);
+  EXPECT_FALSE(ask(old, url(binding())).stamp_is_old);
+}
+
+TEST_F(Recognise, TokensMayGoOnUrlsOnlyForWhoNeedsThem) {
+  kinds("[{kind: app_cookie, name: SID}, {kind: cookie, name: c}, url_rewrite]");
+  const Binding b = binding();
+  const auto may = [&](const Recognised& r) { return may_be_issued(r, kinds_); };
+  EXPECT_TRUE(may(ask())) << "who they are is not known yet";
+  EXPECT_TRUE(may(ask("", url(b))));
+  EXPECT_FALSE(may(ask(cookie(b))));
+  EXPECT_FALSE(may(ask(cookie(b), url(b))));
+  EXPECT_TRUE(may(ask("c=x"))) << "a cookie that is none";
+  EXPECT_TRUE(may(ask("SID=unknown")));
+  bind("known", b);
+  EXPECT_FALSE(may(ask("SID=known"))) << "the app's own cookie came back";
+}
+
 }  // namespace
 }  // namespace remora

@@ -129,6 +129,42 @@ inline std::optional<WebUrl> web_resolve(std::string_view reference, const WebUr
   return out;
 }
 
+/// Where a refresh leads, as WHATWG HTML 4.2.5.3 ("shared declarative refresh steps") puts it; nothing: it is
+/// none. Empty: to the document itself.
+inline std::optional<std::string> web_refresh(std::string_view in) {
+  const auto space = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r'; };
+  const auto at = [&](std::size_t i) { return i < in.size() ? in[i] : '\0'; };
+  std::size_t i = 0;
+  while (i < in.size() && space(in[i])) ++i;
+  std::string time;
+  while (i < in.size() && in[i] >= '0' && in[i] <= '9') time += in[i++];
+  if (time.empty() && at(i) != '.') return std::nullopt;
+  while (i < in.size() && ((in[i] >= '0' && in[i] <= '9') || in[i] == '.')) ++i;
+  if (i == in.size()) return "";
+  if (in[i] != ';' && in[i] != ',' && !space(in[i])) return std::nullopt;
+  while (i < in.size() && space(in[i])) ++i;
+  if (at(i) == ';' || at(i) == ',') ++i;
+  while (i < in.size() && space(in[i])) ++i;
+  if (i == in.size()) return "";
+  std::string url(in.substr(i));
+  if (at(i) == 'u' || at(i) == 'U') {
+    ++i;
+    if (at(i) != 'r' && at(i) != 'R') return url;
+    ++i;
+    if (at(i) != 'l' && at(i) != 'L') return url;
+    ++i;
+    while (i < in.size() && space(in[i])) ++i;
+    if (at(i) != '=') return url;
+    ++i;
+    while (i < in.size() && space(in[i])) ++i;
+  }
+  const char quote = at(i) == '"' || at(i) == '\'' ? at(i) : '\0';
+  if (quote != '\0') ++i;
+  url = std::string(in.substr(std::min(i, in.size())));
+  if (quote != '\0') url = url.substr(0, url.find(quote));
+  return url;
+}
+
 /// An attribute's value as written, as the browser's tree has it.
 inline std::string web_attribute(std::string_view raw) {
   static const std::map<std::string, char, std::less<>> names{
