@@ -85,6 +85,7 @@ struct Found {
   std::vector<std::string> admins;
   std::vector<config::Address> listeners;
   std::string token, file;
+  bool runs = false;  // its process was seen
 };
 
 Found found_in(const std::filesystem::path& file) {
@@ -116,7 +117,11 @@ Found find_instance(const std::vector<std::string>& admins, const std::string& f
     throw std::runtime_error("several remoras run here (" + all +
                              "): which one? --admin ADDRESS or --config FILE");
   }
-  if (!running.empty()) return found_in(running.front());
+  if (!running.empty()) {
+    out = found_in(running.front());
+    out.runs = true;
+    return out;
+  }
   const std::filesystem::path packaged = "/etc/remora/remora.yaml";
   std::error_code ec;
   if (std::filesystem::exists(packaged, ec) && !ec) return found_in(packaged);
@@ -210,7 +215,9 @@ int main(int argc, char** argv) {
     at.admins = found.admins;
     at.token = read_token(token_file);
     if (at.token.empty()) at.token = found.token;  // of the file that named the address
-    if (at.admins.empty() && *health_command) return check_listeners(found.listeners);
+    if (at.admins.empty() &&
+        *health_command)  // the system chose every port: all that is known is that it lives
+      return found.listeners.empty() && found.runs ? 0 : check_listeners(found.listeners);
     if (at.admins.empty())
       throw std::runtime_error(
           found.file + ": `admin` is off there, or has a port that the system chose; --admin ADDRESS?");
