@@ -1,6 +1,5 @@
 // The command line. Exit code 0: fine; 1: refused or failed; 2: wrong usage; 3: a drain's deadline passed.
 
-#include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
@@ -38,7 +37,6 @@ int run(const std::string& file, const std::vector<std::string>& arguments) {
   if (!load(file, config)) return 1;
   try {
     set_up_log(config.log);
-    spdlog::info("remora {} starts with {}", version, std::filesystem::absolute(file).string());
     Server server(std::move(config), file, arguments);
     return server.run();
   } catch (const std::exception& e) {
