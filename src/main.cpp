@@ -100,7 +100,8 @@ Found found_in(const std::filesystem::path& file) {
 
 /// --admin, else REMORA_ADMIN, else what the file says: --config, or that of the remora that runs here, or
 /// the package's. Several that run here: nobody guesses which one is meant.
-Found find_instance(const std::vector<std::string>& admins, const std::string& file) {
+/// `for_health`: a file that somebody has broken since it was read says nothing about the process that runs.
+Found find_instance(const std::vector<std::string>& admins, const std::string& file, bool for_health) {
   Found out;
   out.admins = admins;
   if (!out.admins.empty()) return out;
@@ -116,6 +117,8 @@ Found find_instance(const std::vector<std::string>& admins, const std::string& f
                              "): which one? --admin ADDRESS or --config FILE");
   }
   if (!running.empty()) {
+    out.runs = true;
+    if (for_health && !config::load_reach(running.front()).error.empty()) return out;
     out = found_in(running.front());
     out.runs = true;
     return out;
@@ -209,7 +212,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   try {
-    const Found found = find_instance(at.admins, file);
+    const Found found = find_instance(at.admins, file, health_command->parsed());
     at.admins = found.admins;
     at.token = read_token(token_file);
     if (at.token.empty()) at.token = found.token;  // of the file that named the address
