@@ -1,6 +1,5 @@
 // The command line. Exit code 0: fine; 1: refused or failed; 2: wrong usage; 3: a drain's deadline passed.
 
-#include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
@@ -38,7 +37,6 @@ int run(const std::string& file, const std::vector<std::string>& arguments) {
   if (!load(file, config)) return 1;
   try {
     set_up_log(config.log);
-    spdlog::info("remora {} starts with {}", version, std::filesystem::absolute(file).string());
     Server server(std::move(config), file, arguments);
     return server.run();
   } catch (const std::exception& e) {
@@ -85,6 +83,7 @@ struct Found {
   std::vector<std::string> admins;
   std::vector<config::Address> listeners;
   std::string token, file;
+  bool runs = false;  // its process was seen
 };
 
 Found found_in(const std::filesystem::path& file) {
@@ -101,7 +100,8 @@ Found found_in(const std::filesystem::path& file) {
 
 /// --admin, else REMORA_ADMIN, else what the file says: --config, or that of the remora that runs here, or
 /// the package's. Several that run here: nobody guesses which one is meant.
-Found find_instance(const std::vector<std::string>& admins, const std::string& file) {
+/// `for_health`: a file that somebody has broken since it was read says nothing about the process that runs.
+Found find_instance(const std::vector<std::string>& admins, const std::string& file, bool for_health) {
   Found out;
   out.admins = admins;
   if (!out.admins.empty()) return out;
@@ -116,7 +116,13 @@ Found find_instance(const std::vector<std::string>& admins, const std::string& f
     throw std::runtime_error("several remoras run here (" + all +
                              "): which one? --admin ADDRESS or --config FILE");
   }
-  if (!running.empty()) return found_in(running.front());
+  if (!running.empty()) {
+    out.runs = true;
+    if (for_health && !config::load_reach(running.front()).error.empty()) return out;
+    out = found_in(running.front());
+    out.runs = true;
+    return out;
+  }
   const std::filesystem::path packaged = "/etc/remora/remora.yaml";
   std::error_code ec;
   if (std::filesystem::exists(packaged, ec) && !ec) return found_in(packaged);
@@ -206,11 +212,13 @@ int main(int argc, char** argv) {
     return 0;
   }
   try {
-    const Found found = find_instance(at.admins, file);
+    const Found found = find_instance(at.admins, file, health_command->parsed());
     at.admins = found.admins;
     at.token = read_token(token_file);
     if (at.token.empty()) at.token = found.token;  // of the file that named the address
-    if (at.admins.empty() && *health_command) return check_listeners(found.listeners);
+    if (at.admins.empty() &&
+        *health_command)  // the system chose every port: all that is known is that it lives
+      return found.listeners.empty() && found.runs ? 0 : check_listeners(found.listeners);
     if (at.admins.empty())
       throw std::runtime_error(
           found.file + ": `admin` is off there, or has a port that the system chose; --admin ADDRESS?");

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <csignal>
+#include <filesystem>
 #include <stdexcept>
 
 #include "admin/local_socket.h"
@@ -15,6 +16,7 @@
 #include "server/systemd.h"
 #include "session/stores.h"
 #include "util/cpus.h"
+#include "version.h"
 
 namespace remora {
 
@@ -61,7 +63,9 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   builder_.commit(builder_.build(with_discovered(config_), keys));
   checker_.configure(builder_.last()->pools);
   builder_.with_facts(checker_, ejector_, wishes_, now());
-  const auto opened = open_new(*builder_.last());
+  const auto opened = open_new(*builder_.last());  // what fails before this is one line and nothing else
+  std::error_code ec;
+  spdlog::info("remora {} starts with {}", version, std::filesystem::absolute(file_, ec).string());
   if (config_.admin.bind) {
     const int fd = inherited_ ? inherited_->take_admin(*config_.admin.bind) : -1;
     admin_ = std::make_unique<AdminServer>(loop_, config_.admin, fd, actions());
