@@ -181,6 +181,8 @@ bool Exchange::admit() {
   arrival_.trusted = false;
   if (!listener_->config.trusted_proxies.empty())
     resolve_arrival(request_.fields, listener_->config.trusted_proxies, arrival_);
+  const std::vector<std::string>& stripped = listener_->config.strip_client_headers;
+  if (!stripped.empty() && !arrival_.trusted) drop_stripped(request_.fields, stripped);
 
   const std::string& id_name = listener_->config.request_id;
   if (!id_name.empty()) {
