@@ -242,6 +242,10 @@ bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route
   return any;
 }
 
+void drop_stripped(std::vector<Field>& fields, std::span<const std::string> names) {
+  std::erase_if(fields, [&](const Field& f) { return fits_one_of(f.name, names); });
+}
+
 void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   out.clear();
   out.method = in.head.method_text;
@@ -253,28 +257,25 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
 
   OwnFields own(in, out);
   const bool edits = own.edited();
-  const bool strips = !in.stripped.empty() && !in.arrival.trusted;
   const config::Forwarded mode = in.pool.config.forwarded;
   const bool sends_x = mode == config::Forwarded::x || mode == config::Forwarded::both;
   const bool sends_forwarded = mode == config::Forwarded::rfc7239 || mode == config::Forwarded::both;
   const Nominated nominated(in.head.fields);
   const bool trailers = in.head.framing.kind == Framing::Kind::chunked;
-  out.trailers = trailers
-                     ? passed_trailers(in.head.fields, arena,
-                                       [&](std::string_view name) {
-                                         const Field f{name, {}};
-                                         return names_one_of(name, in.claim_headers) ||
-                                                iequals(name, in.request_id_name) ||
-                                                (strips && fits_one_of(name, in.stripped)) || own.removed(f);
-                                       })
-                     : std::string_view();
+  out.trailers = trailers ? passed_trailers(in.head.fields, arena,
+                                            [&](std::string_view name) {
+                                              const Field f{name, {}};
+                                              return names_one_of(name, in.claim_headers) ||
+                                                     iequals(name, in.request_id_name) ||
+                                                     fits_one_of(name, in.stripped) || own.removed(f);
+                                            })
+                          : std::string_view();
   const auto ours = in.affinity.dropped_cookies();
   bool have_host = false;
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
     if (hop_by_hop(f) || nominated.contains(f, &in.route.config.headers)) continue;
     if (edits && own.removed(f)) continue;
-    if (strips && fits_one_of(f.name, in.stripped)) continue;
     switch (f.known) {
       case Known::host:
         if (in.pool.config.host == config::HostMode::client)

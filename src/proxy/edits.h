@@ -19,6 +19,10 @@ namespace remora {
 /// it the request goes on as plain HTTP (RFC 9110 7.8).
 bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route) noexcept;
 
+/// Takes away what `strip_client_headers` names, before routes, affinity or verifiers look at it. Not for
+/// trusted proxies.
+void drop_stripped(std::vector<Field>& fields, std::span<const std::string> names);
+
 struct RequestContext {
   const RequestHead& head;
   const Arrival& arrival;
@@ -32,8 +36,8 @@ struct RequestContext {
   bool request_id_from_client = false;
   std::span<const std::string> claim_headers;  // no client may send these
   const PassedVerifiers& passed;
-  /// `strip_client_headers`: what no stranger may send, beside what never passes from one. Small letters; a
-  /// final `*` stands for any ending.
+  /// `strip_client_headers`: nobody may send these in trailers or disguised. Small letters; a final `*`
+  /// stands for any ending.
   std::span<const std::string> stripped = {};
 };
 

@@ -191,6 +191,8 @@ bool Exchange::admit() {
     own_->reset();
     held_ = nullptr;
   }
+  const std::vector<std::string>& stripped = listener_->config.strip_client_headers;
+  if (!stripped.empty() && !arrival_.trusted) drop_stripped(request_.fields, stripped);
 
   const std::string& id_name = listener_->config.request_id;
   if (!id_name.empty()) {

@@ -1,7 +1,8 @@
 // Unix sockets in the file: mode, group, whom their peers stand for; and the keys of forwarding beside them.
 
 #include <gtest/gtest.h>
-#include <unistd.h>
+
+#include <cstdlib>
 
 #include "affinity/registry.h"
 #include "config/loader.h"
@@ -91,6 +92,18 @@ TEST(StripClientHeaders, AreNamesOrBeginnings) {
   EXPECT_EQ(c.listeners[0].strip_client_headers, (std::vector<std::string>{"x-tenant", "x-internal-*"}));
   for (const char* bad : {"\"*\"", "\"X-*-Y\"", "\"a b\"", "Host", "Content-Length", "\"\""})
     EXPECT_NE(said(with("strip_client_headers: [" + std::string(bad) + "]")), "") << bad;
+}
+
+TEST(Forwarding, AnExampleShowsItsKeys) {
+  ::setenv("REMORA_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", 1);
+  const Loaded loaded = load_file(REMORA_SOURCE_DIR "/config/examples/behind-nginx.yaml", affinity_kinds());
+  const auto* c = std::get_if<Config>(&loaded);
+  ASSERT_NE(c, nullptr);
+  EXPECT_TRUE(contains(c->listeners[0].trusted_proxies, ClientAddress{}));
+  EXPECT_EQ(c->listeners[0].access.mode, 0660U);
+  EXPECT_EQ(c->listeners[0].strip_client_headers.size(), 1U);
+  EXPECT_FALSE(c->pools[0].via);
+  for (const std::string& doubt : doubts(*c)) EXPECT_EQ(doubt.find("listener"), std::string::npos) << doubt;
 }
 
 TEST(Forwarding, HasItsSwitchesAndWords) {

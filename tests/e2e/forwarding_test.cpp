@@ -86,6 +86,18 @@ TEST_F(Forwarding, AListenerNamesMoreThatStrangersMayNotSay) {
       "a");
 }
 
+/// Nor does what they say there choose a route.
+TEST_F(Forwarding, AFieldThatStrangersMayNotSendMatchesNoRoute) {
+  const auto ask = [&](const std::string& listener) {
+    Remora remora("admin: off\nlisteners: [{bind: 127.0.0.1:0, strip_client_headers: [X-Role]" + listener +
+                  "}]\npools: {app: {backends: [" + origin_.address() +
+                  "]}}\nroutes: [{path: /, headers: {X-Role: admin}, pool: app}]\n");
+    return remora.ask(get("/", "X-Role: admin\r\n")).status;
+  };
+  EXPECT_EQ(ask(""), 404);
+  EXPECT_EQ(ask(", trusted_proxies: [127.0.0.1]"), 200);
+}
+
 TEST_F(Forwarding, ViaCanBeSwitchedOff) {
   Remora remora(simple_config({origin_.address()}, "via: off\n"));
   const Reply r = remora.ask(get("/"));
@@ -96,7 +108,8 @@ TEST_F(Forwarding, ViaCanBeSwitchedOff) {
 // traefik/traefik #6388: a WebSocket's scheme, and all that follows from it.
 TEST_F(Forwarding, ASecureWebSocketIsSecure) {
   Remora remora(
-      "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nlisteners: [{bind: 127.0.0.1:0, trusted_proxies: "
+      "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nlisteners: [{bind: 127.0.0.1:0, "
+      "trusted_proxies: "
       "[127.0.0.1]}]\npools: {app: {affinity: cookie, backends: [" +
       origin_.address() +
       "]}}\nroutes: [{path: /old, redirect: \"{scheme}://{host}{uri}\"}, {path: /, pool: app}]\n");

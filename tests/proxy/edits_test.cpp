@@ -18,6 +18,7 @@ class Edits : public ::testing::Test {
     text_ = start + "\r\nHost: a\r\n" + fields + "\r\n";
     const Parsed parsed = parse_request_head(text_, limits_, head_);
     if (parsed.status != Parsed::Status::ok) return parsed.why;
+    if (!arrival_.trusted) drop_stripped(head_.fields, stripped_);
     head_.upgrade = head_.upgrade && passes_upgrade(head_.fields, route_.config);
     arena_.clear();
     const RequestContext context{head_, arrival_,       pool_, route_, member_,        edits_,  {},
