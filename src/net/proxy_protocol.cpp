@@ -50,13 +50,12 @@ ProxyLine parse_v1(std::string_view bytes) noexcept {
   auto source = parse_ip(next_word(line));
   const auto destination = parse_ip(next_word(line));
   const auto source_port = parse_port(next_word(line));
-  const auto destination_port = parse_port(next_word(line));
+  const auto destination_port = parse_port(line);
   // The family is the source's in the sender's eyes. Under TCP6 a dual-stack socket's IPv4 client comes as
   // ::ffff:a.b.c.d; and nginx writes an address that it learnt from another proxy beside its own socket's, so
   // that the destination, which nobody here asks for, may be of the other family.
   const bool fits = family == "TCP6" || (source && source->is_v4());
-  if (!source || !destination || !fits || !source_port || !destination_port || !line.empty() ||
-      !possible_source(*source))
+  if (!source || !destination || !fits || !source_port || !destination_port || !possible_source(*source))
     return bad;
   source->port = *source_port;
   return {Status::ok, end + 2, 0, source};
