@@ -14,6 +14,7 @@ namespace {
 
 using Status = ProxyLine::Status;
 constexpr std::string_view v2_signature("\r\n\r\n\0\r\nQUIT\n", 12);
+constexpr ProxyLine bad{Status::bad, 0, 0, {}};
 
 std::string_view next_word(std::string_view& line) noexcept {
   const auto space = line.find(' ');
@@ -34,57 +35,63 @@ bool possible_source(const ClientAddress& a) noexcept {
     return std::all_of(a.bytes + from, a.bytes + 16, [&](std::uint8_t b) { return b == value; });
   };
   if (a.is_v4()) return !all(12, 0) && !all(12, 0xff) && (a.bytes[12] & 0xf0) != 0xe0;
-  return !all(0, 0) && a.bytes[0] != 0xff;
+  // All ones is what the specification (2.1) shows as the longest line, and what senders are tested with.
+  return !all(0, 0) && (a.bytes[0] != 0xff || all(0, 0xff));
 }
 
 ProxyLine parse_v1(std::string_view bytes) noexcept {
   constexpr std::size_t longest = 107;
   const auto end = bytes.substr(0, longest).find("\r\n");
-  if (end == std::string_view::npos)
-    return {bytes.size() >= longest ? Status::bad : Status::incomplete, 0, {}};
+  if (end == std::string_view::npos) return bytes.size() >= longest ? bad : ProxyLine{};
   std::string_view line = bytes.substr(6, end - 6);
   const auto family = next_word(line);
-  if (family == "UNKNOWN") return {Status::ok, end + 2, {}};
-  if (family != "TCP4" && family != "TCP6") return {Status::bad, 0, {}};
+  if (family == "UNKNOWN") return {Status::ok, end + 2, 0, {}};  // whatever follows is to be ignored
+  if (family != "TCP4" && family != "TCP6") return bad;
   auto source = parse_ip(next_word(line));
   const auto destination = parse_ip(next_word(line));
   const auto source_port = parse_port(next_word(line));
-  const auto destination_port = parse_port(next_word(line));
-  const bool v4 = family == "TCP4";
-  if (!source || !destination || source->is_v4() != v4 || destination->is_v4() != v4 || !source_port ||
-      !destination_port || !line.empty() || !possible_source(*source))
-    return {Status::bad, 0, {}};
+  const auto destination_port = parse_port(line);
+  // The family is the source's in the sender's eyes. Under TCP6 a dual-stack socket's IPv4 client comes as
+  // ::ffff:a.b.c.d; and nginx writes an address that it learnt from another proxy beside its own socket's, so
+  // that the destination, which nobody here asks for, may be of the other family.
+  const bool fits = family == "TCP6" || (source && source->is_v4());
+  if (!source || !destination || !fits || !source_port || !destination_port || !possible_source(*source))
+    return bad;
   source->port = *source_port;
-  return {Status::ok, end + 2, source};
+  return {Status::ok, end + 2, 0, source};
 }
 
+/// The fixed part and the addresses are looked at; what stands behind them (TLVs of up to 64 KiB: names,
+/// checksums, the client's certificate) is only counted.
 ProxyLine parse_v2(std::string_view bytes) noexcept {
-  if (bytes.size() < 16) return {};
+  constexpr std::size_t fixed = 16;
   const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
+  if (bytes.size() > 12 && (at(12) >> 4 != 2 || (at(12) & 0x0f) > 1)) return bad;
+  if (bytes.size() < fixed) return {};
   const std::size_t length = static_cast<std::size_t>(at(14) << 8 | at(15));
-  const unsigned command = at(12) & 0x0f;
-  if (at(12) >> 4 != 2 || command > 1 || length > 2048) return {Status::bad, 0, {}};
-  if (bytes.size() < 16 + length) return {};
-  if (command == 0) return {Status::ok, 16 + length, {}};  // LOCAL: a health check of the proxy itself
+  const unsigned family = at(13);
+  const bool v4 = family == 0x11, v6 = family == 0x21;  // TCP
+  // LOCAL is a health check of the proxy itself; unspecified, UDP, unix: keep the peer's address.
+  const bool told = (at(12) & 0x0f) == 1 && (v4 || v6);
+  if (!told) return {Status::ok, fixed, length, {}};
+  const std::size_t addresses = v4 ? 12 : 36;
+  if (length < addresses) return bad;  // too short for its family
+  if (bytes.size() < fixed + addresses) return {};
   sockaddr_storage storage{};
-  if (at(13) == 0x11 && length >= 12) {  // TCP over IPv4
+  if (v4) {
     auto& in = reinterpret_cast<sockaddr_in&>(storage);
     in.sin_family = AF_INET;
     std::memcpy(&in.sin_addr, bytes.data() + 16, 4);
     std::memcpy(&in.sin_port, bytes.data() + 24, 2);
-  } else if (at(13) == 0x21 && length >= 36) {  // TCP over IPv6
+  } else {
     auto& in = reinterpret_cast<sockaddr_in6&>(storage);
     in.sin6_family = AF_INET6;
     std::memcpy(&in.sin6_addr, bytes.data() + 16, 16);
     std::memcpy(&in.sin6_port, bytes.data() + 48, 2);
-  } else if (at(13) == 0x11 || at(13) == 0x21) {
-    return {Status::bad, 0, {}};  // too short for its family
-  } else {
-    return {Status::ok, 16 + length, {}};  // unspecified, UDP, unix: keep the peer's address
   }
   const ClientAddress source = client_address(storage);
-  if (!possible_source(source)) return {Status::bad, 0, {}};
-  return {Status::ok, 16 + length, source};
+  if (!possible_source(source)) return bad;
+  return {Status::ok, fixed + addresses, length - addresses, source};
 }
 
 }  // namespace
@@ -94,11 +101,11 @@ ProxyLine parse_proxy_line(std::string_view bytes) noexcept {
   if (bytes[0] == 'P') {
     const std::string_view v1 = "PROXY ";
     const auto n = std::min(bytes.size(), v1.size());
-    if (bytes.substr(0, n) != v1.substr(0, n)) return {Status::bad, 0, {}};
+    if (bytes.substr(0, n) != v1.substr(0, n)) return bad;
     return n < v1.size() ? ProxyLine{} : parse_v1(bytes);
   }
   const auto n = std::min(bytes.size(), v2_signature.size());
-  if (bytes.substr(0, n) != v2_signature.substr(0, n)) return {Status::bad, 0, {}};
+  if (bytes.substr(0, n) != v2_signature.substr(0, n)) return bad;
   return n < v2_signature.size() ? ProxyLine{} : parse_v2(bytes);
 }
 

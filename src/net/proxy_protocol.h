@@ -12,12 +12,13 @@ namespace remora {
 
 struct ProxyLine {
   enum class Status : std::uint8_t { incomplete, ok, bad } status = Status::incomplete;
-  std::size_t size = 0;                 // bytes to drop, when ok
+  std::size_t size = 0;                 // bytes to drop, when ok: they were looked at
+  std::size_t rest = 0;                 // as many more follow that nobody looks at: dropped as they come
   std::optional<ClientAddress> client;  // none: LOCAL or UNKNOWN, keep the peer's address
 };
 
 /// Reads a header from the start of a connection. The header is required: anything else is bad.
-/// At most 107 bytes (v1) or 16 + 2048 bytes (v2) are looked at.
+/// At most 107 bytes (v1) or 16 + 36 bytes (v2) are looked at, so no more need be kept.
 /// A source that no client can have (unspecified, multicast, broadcast) is bad.
 ProxyLine parse_proxy_line(std::string_view bytes) noexcept;
 

@@ -302,11 +302,19 @@ Task<bool> Connection::greet() {
 Task<bool> Connection::read_proxy_line() {
   const Clock::Steady deadline = idle_since_ + view_->config.timeouts.header;
   bool asked = counted_;
+  ProxyLine line;
   for (;;) {
-    const ProxyLine line = parse_proxy_line(stream_->unread());
-    if (line.status == ProxyLine::Status::bad) co_return false;
+    if (line.status == ProxyLine::Status::incomplete) {
+      line = parse_proxy_line(stream_->unread());
+      if (line.status == ProxyLine::Status::bad) co_return false;
+      if (line.status == ProxyLine::Status::ok) stream_->consume(line.size);
+    }
     if (line.status == ProxyLine::Status::ok) {
-      stream_->consume(line.size);
+      const std::size_t dropped = std::min(line.rest, stream_->unread().size());
+      stream_->consume(dropped);
+      line.rest -= dropped;
+    }
+    if (line.status == ProxyLine::Status::ok && line.rest == 0) {
       if (std::exchange(counted_, false)) listener_.shared->limits.disconnected(peer_);
       if (line.client) peer_ = *line.client;
       co_return true;

@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto line = remora::parse_proxy_line(text);
-  if (line.status == remora::ProxyLine::Status::ok && line.size > size) std::abort();
+  if (line.status == remora::ProxyLine::Status::ok && (line.size > size || line.rest > 0xffff)) std::abort();
   if (const auto address = remora::parse_ip(text)) {
     const auto again = remora::parse_ip(address->text());
     if (!again || again->text() != address->text()) std::abort();
