@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "health/probe_answer.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include "net/wake.h"
@@ -20,12 +21,8 @@ struct ProbeTarget {
   std::shared_ptr<const ClientTls> tls;
 };
 
-struct ProbeVerdict {
-  std::string failure;           // empty: it passed
-  std::uint64_t generation = 0;  // Remora-Generation of the answer; 0: not said
-};
-
-/// Probes once, within the probe's timeout.
+/// Probes once, within the probe's timeout; then the connection is ended in a way that the backend need not
+/// note, within another second at most.
 Task<ProbeVerdict> probe_once(Loop& loop, Wake& wake, const ProbeTarget& target);
 
 /// What the first bytes of an answer say; nothing while undecided. Pure.

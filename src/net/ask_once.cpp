@@ -2,6 +2,45 @@
 
 namespace remora {
 
+namespace {
+
+using std::chrono::milliseconds;
+constexpr milliseconds longest_rest{1000}, longest_goodbye{250};
+constexpr std::size_t most_rest_bytes = 4 << 20;
+
+/// Reads until `enough(bytes)`, the peer's end, or a bound. True: it was enough.
+Task<bool> read_on(Stream& stream, Wake& wake, std::function<bool(std::string_view)> enough,
+                   milliseconds limit) {
+  wake.until(std::chrono::steady_clock::now() + limit);
+  std::size_t dropped = 0;
+  for (;;) {
+    const std::string_view more = stream.unread();
+    const bool over = enough(more);
+    dropped += more.size();
+    stream.consume(more.size());
+    if (over) co_return true;
+    if (stream.peer_closed() || dropped > most_rest_bytes) co_return false;
+    const Io io = stream.fill();
+    if (io == Io::failed) co_return false;
+    if (io == Io::ready) continue;
+    unsigned bits = wake.take();
+    if (bits == 0) bits = co_await wake.any();
+    if (bits & (Wake::stop | Wake::deadline)) co_return false;
+  }
+}
+
+/// Ends a conversation so that the other end sees nothing but an end. Over TLS it is told, and may still have
+/// something in flight: session tickets, its own goodbye.
+Task<void> take_leave(Stream& stream, Wake& wake, std::function<bool(std::string_view)> rest) {
+  if (rest && !co_await read_on(stream, wake, rest, longest_rest)) co_return;
+  if (!stream.is_tls() || stream.peer_closed()) co_return;
+  stream.finish_sending();
+  const std::function<bool(std::string_view)> never = [](std::string_view) { return false; };
+  co_await read_on(stream, wake, never, longest_goodbye);
+}
+
+}  // namespace
+
 Task<std::string> ask_once(Loop& loop, Wake& wake, Question q) {
   Connecting connecting(loop, q.endpoint, q.tls.get(), q.server_name, wake, Wake::backend);
   for (;;) {
@@ -19,7 +58,11 @@ Task<std::string> ask_once(Loop& loop, Wake& wake, Question q) {
     Stream& s;
     ~Closer() { s.close(); }
   } closer{*stream};
-  if (q.text.empty()) co_return "";
+  if (q.text.empty()) {
+    const std::function<bool(std::string_view)> nothing;
+    co_await take_leave(*stream, wake, nothing);
+    co_return "";
+  }
 
   std::size_t sent = 0;
   std::string received;
@@ -32,7 +75,10 @@ Task<std::string> ask_once(Loop& loop, Wake& wake, Question q) {
     }
     received.append(stream->unread());
     stream->consume(stream->unread().size());
-    if (q.enough(received, stream->peer_closed())) co_return "";
+    if (q.enough(received, stream->peer_closed())) {
+      co_await take_leave(*stream, wake, q.rest);
+      co_return "";
+    }
     if (received.size() > q.most_bytes) co_return "its answer is too large";
     if (stream->peer_closed()) co_return "closed without an answer";
     const Io io = stream->fill();
