@@ -123,7 +123,7 @@ void Http1Client::abort() noexcept {
 }
 
 bool Http1Client::gone() const noexcept {
-  return !stream_->is_open() || stream_->error() || (stream_->peer_closed() && stream_->unread().empty());
+  return !stream_->is_open() || stream_->error();
 }
 
 // Backend side --------------------------------------------------------------------------------------

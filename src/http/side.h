@@ -109,7 +109,9 @@ class ClientSide : public Side {
   virtual void put_head(const OutHead&) = 0;
   /// An interim response (1xx); does not count as the response.
   virtual void put_interim(const OutHead&) = 0;
-  /// The client closed or reset while it should have been waiting.
+  /// The client has really gone: its connection was reset, or broke. An end of what it sends (FIN, TLS
+  /// close_notify) only says that no other request follows: it may wait for the answer all the same (RFC 9112
+  /// 9.6).
   virtual bool gone() const noexcept = 0;
 };
 

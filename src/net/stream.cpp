@@ -1,6 +1,9 @@
 #include "net/stream.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -101,7 +104,10 @@ Io Stream::fill() {
 }
 
 void Stream::arm() {
-  if (reading_ || error_ || wire_ended_ || closed_) return;
+  if (reading_ || error_ || closed_) return;
+  if (wire_ended_) return watch_for_reset();
+  // What is still encrypted has nobody who stops it from growing: what is there first goes to somebody.
+  if (tls_ && wire().end - wire().begin >= BufferPool::large) return;
   // In the turn of a short receive nothing new can have been noticed: the kernel need not be asked again.
   start_read(was_short_ && wake_ != nullptr && wake_->turn() == short_turn_);
 }
@@ -192,6 +198,31 @@ bool Stream::still_open() noexcept {
     if (!tls_) ended_ = true;
   }
   return n > 0;
+}
+
+bool Stream::was_reset() noexcept {
+  if (closed_ || error_) return true;
+  pollfd asked{fd(), 0, 0};  // POLLERR and POLLHUP are told unasked
+  if (::poll(&asked, 1, 0) != 1) return false;
+  fail(asio::error::connection_reset);
+  return true;
+}
+
+/// The peer says nothing more, but may still be reading. If it was only the first half of a close, a reset
+/// follows what is sent to it; until then keep-alive probes find out, in a minute or two, that nobody holds
+/// the other end any more.
+void Stream::watch_for_reset() {
+  if (was_reset()) {
+    if (wake_ != nullptr) wake_->set(bit_);
+    return;
+  }
+  const int on = 1, seconds = 15, probes = 4;
+  if (::setsockopt(fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0) {  // not of unix sockets' concern
+    ::setsockopt(fd(), IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+    ::setsockopt(fd(), IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
+    ::setsockopt(fd(), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+  }
+  wait_readable(true);
 }
 
 void Stream::start_read(bool drained) {
@@ -416,6 +447,8 @@ void Stream::readable(const error_code& ec) {
   if (closed_ || ec == asio::error::operation_aborted) return;
   parked_ = false;
   exhausted_ = false;
+  // The end stays readable, so any event brings us here: room to write, say.
+  if (wire_ended_ && !was_reset()) return wait_readable(true);
   notify();
 }
 

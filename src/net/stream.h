@@ -72,7 +72,8 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   /// From now on fill() asks the kernel only when an event says that something is there: half the receives of
   /// a stream of short messages. Who wants this asks still_open() when it has been quiet for a moment.
   void rely_on_events() noexcept { by_events_ = true; }
-  /// Sees to it that a receive is pending, so that the peer's end is noticed. Reads nothing now.
+  /// Sees to it that a receive is pending, so that the peer's end is noticed. Reads nothing now. After that
+  /// end: that a reset is noticed.
   void arm();
   /// All that was to come has just been spliced: as after a short receive, the kernel need not be asked
   /// again.
@@ -89,6 +90,9 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   /// Asks the kernel whether the peer has ended without our noticing: its end raises no event of its own when
   /// it comes together with the last bytes. One system call.
   bool still_open() noexcept;
+  /// Asks the kernel whether the connection was reset (over a unix socket: closed by its peer) without our
+  /// noticing; then it has failed. An end of what the peer sends is no reset. One system call.
+  bool was_reset() noexcept;
 
   // Sending --------------------------------------------------------------------------------------
   struct Sent {
@@ -167,6 +171,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   void arm_write();
   void begin_park();
   void wait_readable(bool noticed);
+  void watch_for_reset();
   void notify();
   Io fail(const error_code& ec) noexcept;
   Io fail_send(const error_code& ec) noexcept;

@@ -12,8 +12,8 @@ using FailSide = Failure::Side;
 Task<bool> Exchange::wait_for_place() {
   const Clock::Steady began = now();
   InLine line(member_->backend, member_->max_in_flight, worker_.loop.ctx, wake_);
-  client_.watch();
   while (!line.granted()) {
+    client_.watch();
     const bool late = co_await wait(began + timeouts_.queue);
     if (line.granted()) break;
     const bool gone = client_.gone();
@@ -107,7 +107,7 @@ Exchange::Patience Exchange::patience() const noexcept {
   const Clock::Steady deadline = moved_at_ + (sent         ? timeouts_.response
                                               : on_backend ? timeouts_.write
                                                            : client_timeouts().body);
-  // A client that left together with its request raised no event: after a second it is asked once.
+  // A client that broke off together with its request raised no event: after a second it is asked once.
   const Clock::Steady ask_at =
       sent && !asked_client_ ? std::min(deadline, moved_at_ + std::chrono::seconds(1)) : deadline;
   return {deadline, ask_at, !sent && !on_backend};
@@ -117,7 +117,7 @@ Exchange::Patience Exchange::patience() const noexcept {
 bool Exchange::waits_on(const Patience& patient) {
   if (patient.ask_at < patient.deadline) {
     asked_client_ = true;
-    client_.stream().still_open();
+    client_.stream().was_reset();
     return true;
   }
   fail(patient.clients_turn ? FailSide::client : FailSide::backend,
@@ -179,8 +179,8 @@ Task<bool> Exchange::open_connection() {
                         Wake::backend);
   const Clock::Steady deadline = attempt_at_ + timeouts_.connect;
   bool connected = true;
-  client_.watch();
   for (;;) {
+    client_.watch();
     const Io io = connecting.step();
     if (io == Io::ready) break;
     if (io == Io::failed) {

@@ -280,8 +280,12 @@ Task<void> Exchange::tunnel() {
     const Clock::Steady before = moved_at_;
     const Step a = pump_lane(in), b = pump_lane(out);
     response_bytes_ = out.bytes;
+    // Where one end has said all, only a reset tells that it does not listen any more.
+    if (in.ended) client_.stream().arm();
+    if (out.ended) backend_.stream().arm();
     const bool broken = a == Step::backend_failed || a == Step::client_failed || b == Step::backend_failed ||
-                        b == Step::client_failed || !client_.stream().is_open();
+                        b == Step::client_failed || !client_.stream().is_open() ||
+                        (in.ended && client_.stream().error()) || (out.ended && backend_.stream().error());
     if (broken || (in.ended && out.ended)) co_return;
     more_ = a == Step::more || b == Step::more;
     asked = asked && moved_at_ == before;

@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <sys/socket.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -88,6 +89,9 @@ class TlsClient {
   }
   std::string ask(const std::string& request) {
     if (SSL_write(ssl_, request.data(), static_cast<int>(request.size())) <= 0) return "";
+    return read_answer();
+  }
+  std::string read_answer() {
     std::string out;
     char block[16384];
     std::size_t wanted = std::string::npos;
@@ -128,6 +132,29 @@ Origin::Script mirror() {
 std::string tls(const std::string& more = "") {
   return "tls: {certificates: [" + authority().pair("one") + ", " + authority().pair("two") + "]" + more +
          "}\n";
+}
+
+/// RFC 8446 6.1: close_notify ends one direction only. RFC 9112 9.8: clients often close without one; a
+/// request that came whole has lost nothing by it.
+TEST(Tls, AClientThatHasSaidAllGetsItsAnswer) {
+  Origin slow(answering([](const std::string&, const std::string&) {
+    std::this_thread::sleep_for(1300ms);
+    return ok("served");
+  }));
+  Remora remora(simple_config({slow.address()}, "", tls()));
+  std::vector<std::unique_ptr<TlsClient>> clients;
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION})
+    for (const auto& [notify, fin] :
+         {std::pair(true, false), std::pair(true, true), std::pair(false, true)}) {
+      clients.push_back(
+          std::make_unique<TlsClient>(remora.port(), TlsClient::Options{"one.test", "", "", version}));
+      SSL* const ssl = clients.back()->get();
+      const std::string request = get("/");
+      EXPECT_GT(SSL_write(ssl, request.data(), static_cast<int>(request.size())), 0);
+      if (notify) SSL_shutdown(ssl);
+      if (fin) ::shutdown(SSL_get_fd(ssl), SHUT_WR);
+    }
+  for (auto& client : clients) EXPECT_NE(client->read_answer().find("served"), std::string::npos);
 }
 
 TEST(Tls, ServesAndChoosesTheCertificateBySni) {
