@@ -4,7 +4,9 @@
 #include <array>
 #include <cstring>
 
+#include "http/connection_auth.h"
 #include "http/grammar.h"
+#include "http/keep_alive.h"
 #include "http/target.h"
 #include "util/text.h"
 
@@ -42,6 +44,7 @@ struct Seen {
   std::string_view length_text, coding, host_text, expect;
   bool close = false, keep_alive = false, upgrade_option = false;
   bool bad_option = false;
+  bool connection_auth = false, keep_alive_field = false;
   std::ptrdiff_t options = 0;  // of Connection
 };
 
@@ -67,6 +70,12 @@ Seen survey(const std::vector<Field>& fields) noexcept {
       case Known::expect:
         seen.expect = f.value;
         break;
+      case Known::proxy_authorization:
+        seen.connection_auth = seen.connection_auth || is_connection_auth(f.value);
+        break;
+      case Known::keep_alive:
+        seen.keep_alive_field = true;
+        break;
       case Known::connection:
         seen.options += std::count(f.value.begin(), f.value.end(), ',') + 1;
         if (seen.options > most_options) break;
@@ -79,6 +88,8 @@ Seen survey(const std::vector<Field>& fields) noexcept {
         });
         break;
       default:
+        if (f.name.size() == 13 && iequals(f.name, "authorization"))
+          seen.connection_auth = seen.connection_auth || is_connection_auth(f.value);
         break;
     }
   }
@@ -284,6 +295,7 @@ Parsed read_request_head(HeadScanner& scanner, std::string_view bytes, const con
   }
   out.keep_alive = out.minor == 1 ? !seen.close : seen.keep_alive && !seen.close;
   out.upgrade = out.minor == 1 && seen.upgrade_option && seen.upgrade > 0;
+  out.connection_auth = seen.connection_auth;
   return fine;
 }
 
@@ -317,6 +329,8 @@ Parsed read_response_head(HeadScanner& scanner, std::string_view bytes, Method a
   out.upgrade = switching && seen.upgrade_option && seen.upgrade > 0;
   out.keep_alive = out.framing.kind != Framing::Kind::until_close &&
                    (out.minor == 1 ? !seen.close : seen.keep_alive && !seen.close);
+  out.idle_promise.reset();
+  if (seen.keep_alive_field) out.idle_promise = idle_promise(out.fields);
   return fine;
 }
 

@@ -5,6 +5,7 @@
 // point into the bytes that were parsed.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -43,12 +44,14 @@ struct RequestHead : Head {
   std::string route_path;  // decoded where harmless, dot segments removed: what routes match
   bool upgrade = false;    // Connection: upgrade with an Upgrade field
   bool expect_continue = false;
+  bool connection_auth = false;  // credentials that count for the connection (connection_auth.h)
 };
 
 struct ResponseHead : Head {
   std::uint16_t status = 0;
   std::string_view reason;
   bool upgrade = false;
+  std::optional<std::chrono::seconds> idle_promise;  // see keep_alive.h
 };
 
 /// What came of a try to parse a head.

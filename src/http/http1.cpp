@@ -133,6 +133,7 @@ void Http1Backend::use(StreamRef stream, bool reused) {
   reused_ = reused;
   have_head_ = keep_alive_ = answered_ = tunnel_ = false;
   next_receive_ = 0;
+  idle_promise_.reset();
   failure_ = {};
   scanner_.reset();
   reader_.start({}, {});
@@ -186,6 +187,7 @@ Io Http1Backend::read_head(ResponseHead& head, Method asked) {
   if (head.status >= 200) {
     have_head_ = true;
     keep_alive_ = head.keep_alive;
+    idle_promise_ = head.idle_promise;
     reader_.start(head.framing, {});
     // What this connection brought once it brings again: a long body is best spliced, and then little more
     // than its head received.

@@ -92,6 +92,8 @@ class Http1Backend final : public BackendSide {
   /// A byte of the request was given to the kernel: the backend may have begun to act.
   bool began() const noexcept { return writer_.began(); }
   bool request_sent() const noexcept { return writer_.finished(); }
+  /// How long the backend promised to keep it idle (keep_alive.h); none: it did not say.
+  std::optional<std::chrono::seconds> idle_promise() const noexcept { return idle_promise_; }
   /// A byte of the response was received.
   bool answered() const noexcept { return answered_; }
 
@@ -102,6 +104,7 @@ class Http1Backend final : public BackendSide {
   BodyWriter writer_;
   SideFailure failure_;
   bool reused_ = false, have_head_ = false, keep_alive_ = false, answered_ = false, tunnel_ = false;
+  std::optional<std::chrono::seconds> idle_promise_;
   std::size_t next_receive_ = 0;  // at most, once the connection is used again; 0: all there is
 };
 

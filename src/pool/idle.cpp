@@ -1,5 +1,6 @@
 #include "pool/idle.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "util/fetch_ahead.h"
@@ -11,13 +12,18 @@ using std::chrono::seconds;
 class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry {
  public:
   explicit Entry(List& l) : list(l) {}
-  void begin(StreamRef s, std::uint64_t connection_key, Loop& loop, Clock::Steady now) {
+  void begin(StreamRef s, std::uint64_t connection_key, Loop& loop, Clock::Steady now,
+             Clock::Steady promised) {
     stream = std::move(s);
     key = connection_key;
+    since = now;
+    until = promised;
     stream->arm();
     stream->watch(*this);
-    arm(loop.wheel, now + seconds(1));
+    park_at_ = now + seconds(1);
+    arm(loop.wheel, std::min(park_at_, until));
   }
+  bool promised() const noexcept { return until != no_promise; }
   StreamRef end() {
     disarm();
     stream->detach();
@@ -28,12 +34,18 @@ class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry
   List& list;
   StreamRef stream;
   std::uint64_t key = 0;
+  Clock::Steady since, until;  // when it fell idle; for how long the server keeps it
   Entry *newer = nullptr, *older = nullptr;
 
  private:
   void expired() override {
-    if (stream && stream->unread().empty()) stream->park(*this);
+    if (!stream) return;
+    if (until <= park_at_) return discard(*this);
+    park_at_ = Clock::Steady::max();  // the next time is the end
+    if (promised()) arm(stream->loop().wheel, until);
+    if (stream->unread().empty()) stream->park(*this);
   }
+  Clock::Steady park_at_;
 };
 
 IdleConnections::List::~List() {
@@ -65,13 +77,18 @@ void IdleConnections::discard(Entry& e) {
   stream->close();
 }
 
-StreamRef IdleConnections::take(const Backend& backend, std::uint64_t key, bool certain) {
+StreamRef IdleConnections::take(const Backend& backend, std::uint64_t key, bool certain, Clock::Steady now) {
   if (backend.number >= lists_.size()) return StreamRef();
   List& list = lists_[backend.number];
   if (list.backend != &backend) return StreamRef();
   while (list.newest != nullptr) {
     Entry& e = *list.newest;
-    const bool same = e.key == key;
+    if (certain && !e.promised() && now - e.since > fresh) {
+      // The others are older still. What replaces them is opened now, so there never are more of them.
+      discard(*list.oldest);
+      return StreamRef();
+    }
+    const bool same = e.key == key && now < e.until;
     StreamRef stream = e.end();
     unlink(e);
     const bool stands =
@@ -91,7 +108,7 @@ void IdleConnections::expect(const Backend& backend) const noexcept {
 }
 
 void IdleConnections::put(const Backend& backend, std::uint64_t key, StreamRef stream, std::uint32_t most,
-                          Clock::Steady now) {
+                          Clock::Steady now, Clock::Steady until) {
   if (most == 0) {
     stream->close();
     return;
@@ -114,7 +131,7 @@ void IdleConnections::put(const Backend& backend, std::uint64_t key, StreamRef s
   list.newest = e;
   list.stream_of_newest = stream.get();
   ++list.size;
-  e->begin(std::move(stream), key, loop_, now);
+  e->begin(std::move(stream), key, loop_, now, until);
 }
 
 void IdleConnections::retain(std::span<const Backend* const> living) {

@@ -228,7 +228,7 @@ Task<Exchange::End> Connection::converse() {
   stream_->attach(exchange.wake(), Wake::client);
   Exchange::End end = Exchange::End::close;
   if (greeted_ || co_await greet()) {
-    exchange.begin(stream_, view_, peer_, idle_since_);
+    exchange.begin(stream_, view_, peer_, idle_since_, own_);
     end = co_await exchange.run();
     idle_since_ = exchange.idle_since();
   }

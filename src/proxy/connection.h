@@ -74,6 +74,7 @@ class Connection final : private StreamWatcher, private Parked, private Deadline
   Clock::Steady idle_since_;
   std::unique_ptr<Active> active_;            // null: parked
   std::shared_ptr<const ListenerView> view_;  // while active
+  std::unique_ptr<BoundConnections> own_;     // to backends; of a client that authenticates its connection
   bool greeted_ = false, counted_ = false;
   Connection *next_ = nullptr, *previous_ = nullptr;
 };

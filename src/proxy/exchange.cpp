@@ -56,8 +56,11 @@ Task<Exchange::End> Exchange::run() {
 // Before the road -----------------------------------------------------------------------------------
 
 void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> listener,
-                     const ClientAddress& peer, Clock::Steady idle_since) {
+                     const ClientAddress& peer, Clock::Steady idle_since,
+                     std::unique_ptr<BoundConnections>& own) {
   listener_ = std::move(listener);
+  own_ = &own;
+  held_ = own.get();
   arrival_ = {};
   arrival_.peer = arrival_.client = peer;
   arrival_.peer_text_size = peer.format(arrival_.peer_text);
@@ -128,8 +131,8 @@ void Exchange::forget() {
   failure_ = {};
   replay_.clear();
   replay_at_ = 0;
-  stale_ = fresh_only_ = asked_client_ = more_ = replay_overflow_ = request_broken_ = forced_close_ =
-      clear_session_ = false;
+  belongs_ = leg_ = leg_due_ = stale_ = fresh_only_ = asked_client_ = more_ = replay_overflow_ =
+      request_broken_ = forced_close_ = clear_session_ = false;
   response_bytes_ = 0;
   body_rate_.clear();
   request_splice_.end();
@@ -180,6 +183,10 @@ bool Exchange::admit() {
   arrival_.trusted = false;
   if (!listener_->config.trusted_proxies.empty())
     resolve_arrival(request_.fields, listener_->config.trusted_proxies, arrival_);
+  if (held_ != nullptr && !held_->are_for(arrival_.client)) {  // what they prove is another's
+    own_->reset();
+    held_ = nullptr;
+  }
 
   const std::string& id_name = listener_->config.request_id;
   if (!id_name.empty()) {
@@ -290,6 +297,10 @@ bool Exchange::try_again() {
   backend_.abort();
   backend_.release();
   place_.free();
+  if (leg_) {  // a handshake ends with its connection: the client begins a new one on a new connection
+    request_.keep_alive = false;
+    return false;
+  }
   if (failure_.kind == Kind::queue_full) {
     if (!bound_ || pool_->config.session.on_full != config::OnFull::move) return false;
     tried_.add(member_->backend.get());

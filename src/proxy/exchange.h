@@ -18,6 +18,7 @@
 #include "net/connecting.h"
 #include "net/splice.h"
 #include "net/wake.h"
+#include "pool/bound_connections.h"
 #include "pool/counted_retry.h"
 #include "pool/queue.h"
 #include "proxy/body_rate.h"
@@ -44,9 +45,10 @@ class Exchange final : private UrlScope {
 
   explicit Exchange(WorkerContext& worker) : worker_(worker), wake_(worker.loop.wheel) {}
 
-  /// A connection becomes active. `stream` is open, its TLS and PROXY line are done.
+  /// A connection becomes active. `stream` is open, its TLS and PROXY line are done. `own`: the client's own
+  /// backend connections, which outlive its active time; null until it has one.
   void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
-             Clock::Steady idle_since);
+             Clock::Steady idle_since, std::unique_ptr<BoundConnections>& own);
   /// It ends, or it is given up in the middle of a request: what was borrowed or counted goes back.
   void end() noexcept;
 
@@ -86,6 +88,7 @@ class Exchange final : private UrlScope {
   void trim() noexcept;
   bool had_its_turn() noexcept;
   bool pick_pool();
+  bool take_own_connection();
   bool take_idle_connection();
   Task<bool> open_connection();
   void put_request();
@@ -138,6 +141,8 @@ class Exchange final : private UrlScope {
   /// The client must not send another request on this connection.
   bool last_answer() const noexcept;
   void release_backend();
+  void keep_backend();
+  void note_connection_auth();
   void count_exchange();
   void log_exchange();
   std::uint16_t final_status() const noexcept;
@@ -156,6 +161,7 @@ class Exchange final : private UrlScope {
   LoadBalancer& balancer() const noexcept { return *snapshot_->balancers[pool_index_]; }
   bool serve_at(const Member* member) noexcept;
   const Member* usable_bound(std::uint64_t backend) const noexcept;
+  const Member* place_of_own_connection() const noexcept;
   bool should_leave() const noexcept;
   bool choose_for_session(const Failure& before);
   bool choose_for_unbound();
@@ -223,6 +229,9 @@ class Exchange final : private UrlScope {
   std::shared_ptr<const ListenerView> listener_;
   Arrival arrival_;
   Clock::Steady idle_since_;
+  // The client's own backend connections, null until it has one: of its Connection, and as it is now.
+  std::unique_ptr<BoundConnections>* own_ = nullptr;
+  BoundConnections* held_ = nullptr;
   unsigned turn_ = 0, requests_in_turn_ = 0;  // of `wake_`: how many requests began without waiting
   struct {                                    // where the first request without a session went
     std::uint64_t backend = 0;
@@ -278,6 +287,9 @@ class Exchange final : private UrlScope {
   bool continued_ = false;  // this attempt's backend said 100
   Failure failure_;
   std::size_t replay_at_ = 0;
+  // Authentication of connections (http/connection_auth.h): the backend's belongs to this client alone; this
+  // request is a later leg of a handshake on it; the response asks for one more.
+  bool belongs_ = false, leg_ = false, leg_due_ = false;
   bool stale_ = false;       // the last attempt met a dead idle connection
   bool fresh_only_ = false;  // no more idle connections for this request
   bool asked_client_ = false;

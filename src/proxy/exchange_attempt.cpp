@@ -1,5 +1,6 @@
 // Towards the backend: waiting for a place, connecting, sending the request, waiting for the response head.
 
+#include "http/connection_auth.h"
 #include "proxy/exchange.h"
 #include "util/fetch_ahead.h"
 
@@ -45,7 +46,8 @@ Task<void> Exchange::attempt() {
   member_->backend->served.fetch_add(1, std::memory_order_relaxed);
   traffic_ = &member_->backend->traffic[worker_.index];
   put_request();
-  if (take_idle_connection() || co_await open_connection()) {
+  const bool have_own = held_ != nullptr && take_own_connection();
+  if (!failure_ && (have_own || take_idle_connection() || co_await open_connection())) {
     backend_.attach(wake_, Wake::backend);
     for (Step step = pump_attempt(); step == Step::blocked || step == Step::more; step = pump_attempt()) {
       if (step == Step::more && co_await forward_interim()) continue;
@@ -61,14 +63,39 @@ Task<void> Exchange::attempt() {
     }
   }
   if (!failure_) first_byte_time_ = now() - head_at_;
+  if (!failure_) note_connection_auth();
   if (!failure_ && status_is_failure()) fail(FailSide::backend, Kind::status, response_.status);
   note_outcome();
 }
 
+/// A connection to this backend that is the client's alone: everything it asks there goes over it. A later
+/// leg of a handshake goes over no other (failure_).
+bool Exchange::take_own_connection() {
+  BoundConnections::Taken own = held_->take(*member_->backend, pool_->connection_key(*member_), now());
+  leg_ = own.leg_due && request_.connection_auth;
+  if (own.stream) {
+    belongs_ = true;
+    backend_.use(std::move(own.stream), true);
+    return true;
+  }
+  if (leg_) fail(FailSide::self, Kind::handshake_lost);
+  return false;
+}
+
+/// Whether the connection counts as its user's for the backend, now that its answer is here.
+void Exchange::note_connection_auth() {
+  const bool may_ask = response_.status == 401 || response_.status == 407;
+  if (!may_ask && !request_.connection_auth) return;
+  const ConnectionAuth asked = asked_connection_auth(response_.status, response_.fields);
+  belongs_ = belongs_ || request_.connection_auth || asked != ConnectionAuth::none;
+  leg_due_ = request_.connection_auth && asked == ConnectionAuth::continued;
+}
+
 bool Exchange::take_idle_connection() {
+  belongs_ = false;
   if (fresh_only_) return false;
   const bool certain = !idempotent(request_.method) || attempts_ >= pool_->config.failover.attempts;
-  StreamRef idle = worker_.idle.take(*member_->backend, pool_->connection_key(*member_), certain);
+  StreamRef idle = worker_.idle.take(*member_->backend, pool_->connection_key(*member_), certain, now());
   if (!idle) return false;
   backend_.use(std::move(idle), true);
   return true;
@@ -147,7 +174,7 @@ void Exchange::expect_outcome() const noexcept {
 void Exchange::note_outcome() {
   Backend& backend = *member_->backend;
   const bool answered = failure_.kind == Kind::none || failure_.kind == Kind::status;
-  if (failure_.side != FailSide::client)
+  if (failure_.side != FailSide::client && failure_.side != FailSide::self)
     traffic_->count(answered ? response_.status : 0, now() - attempt_at_);
   const std::uint32_t length = pool_->config.eject.consecutive_failures;
   switch (failure_.kind) {
@@ -228,12 +255,14 @@ void Exchange::put_request() {
                                snapshot_->shared->claim_headers,
                                passed_};
   edit_request(context, arena_, worker_.out);
+  if (request_.connection_auth || held_ != nullptr)
+    worker_.out.close = false;  // the connection is what counts
   backend_.put_head(worker_.out);
 }
 
 /// A status that the configuration retries, and somebody else to ask. Otherwise it is passed on as it is.
 bool Exchange::status_is_failure() const noexcept {
-  if (response_.status < 502 || response_.status > 504) return false;
+  if (response_.status < 502 || response_.status > 504 || belongs_) return false;
   Failure f;
   f.kind = Kind::status;
   f.status = response_.status;

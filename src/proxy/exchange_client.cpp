@@ -371,8 +371,9 @@ void Exchange::put_answer() {
 // The end -------------------------------------------------------------------------------------------
 
 bool Exchange::last_answer() const noexcept {
-  return !request_.keep_alive || worker_.stopping || worker_.leaving ||
-         listener_->shared->retired.load(std::memory_order_relaxed);
+  if (!request_.keep_alive || worker_.stopping) return true;
+  if (leg_due_) return !response_.keep_alive;  // elsewhere the handshake would begin anew
+  return worker_.leaving || listener_->shared->retired.load(std::memory_order_relaxed);
 }
 
 /// The backend's connection is kept if it is fit for it; its place is free for the next.
@@ -380,11 +381,26 @@ void Exchange::release_backend() {
   place_.free();
   if (!backend_.has_stream()) return;
   if (backend_.reusable() && !worker_.stopping)
-    worker_.idle.put(*member_->backend, pool_->connection_key(*member_), backend_.release(),
-                     pool_->config.idle_connections, now());
-  else
-    backend_.abort();
+    keep_backend();
+  else if (leg_due_)
+    forced_close_ = true;  // the client learns that its handshake is over as it would from the backend itself
+  backend_.abort();
   backend_.release();
+}
+
+/// For this client's next request, or for anybody's; unless the backend closes it soon.
+void Exchange::keep_backend() {
+  const auto promise = backend_.idle_promise();
+  if (promise && promise->count() == 0 && !leg_due_) return;
+  const Clock::Steady until =
+      promise && !leg_due_ ? now() + *promise : Clock::Steady(IdleConnections::no_promise);
+  const std::uint64_t key = pool_->connection_key(*member_);
+  if (!belongs_)
+    return worker_.idle.put(*member_->backend, key, backend_.release(), pool_->config.idle_connections, now(),
+                            until);
+  if (held_ == nullptr) *own_ = std::make_unique<BoundConnections>(worker_.loop, arrival_.client);
+  held_ = own_->get();
+  held_->put(member_->backend, key, backend_.release(), leg_due_, now(), until);
 }
 
 /// The one end of every request, tunnels too: what it borrowed and what it counts for goes back.

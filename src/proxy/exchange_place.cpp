@@ -22,7 +22,7 @@ bool Exchange::choose_member(const Failure& before) {
       return serve_at(
           rendezvous(recognised_.derived.hash, *pool_->snapshot, tried_, recognised_.derived.bounded_load));
     case What::detached:
-      return serve_at(usable_bound(recognised_.binding.backend)) ||
+      return serve_at(usable_bound(recognised_.binding.backend)) || serve_at(place_of_own_connection()) ||
              serve_at(balancer().pick(tried_, Purpose::request));
     case What::nothing:
     case What::lost:
@@ -39,6 +39,14 @@ bool Exchange::serve_at(const Member* member) noexcept {
 const Member* Exchange::usable_bound(std::uint64_t backend) const noexcept {
   const Member* const m = pool_->snapshot->find(backend);
   return m != nullptr && m->accepts_bound() && !tried_.contains(m->backend.get()) ? m : nullptr;
+}
+
+/// Where the client has a connection of its own: the next leg of its authentication belongs there.
+const Member* Exchange::place_of_own_connection() const noexcept {
+  if (held_ == nullptr) return nullptr;
+  const BoundConnections::Place at = held_->place_in(pool_->config.name);
+  const Member* const m = at.backend != nullptr ? usable_bound(at.backend->hash) : nullptr;
+  return m != nullptr && (at.leg_due || m->accepts_new()) ? m : nullptr;
 }
 
 /// Past its backend's drain deadline a session moves with its next request: a bounded number per second, and
@@ -87,7 +95,8 @@ bool Exchange::place_new() {
                       std::any_of(pool_->affinity.begin(), pool_->affinity.end(),
                                   [](const auto& kind) { return kind->family() != Family::derived; });
   if (begins && !may_begin_session()) return false;
-  const Member* picked = begins ? place_of_first_requests() : nullptr;
+  const Member* picked = place_of_own_connection();
+  if (picked == nullptr && begins) picked = place_of_first_requests();
   if (picked == nullptr) picked = balancer().pick(tried_, begins ? Purpose::session : Purpose::request);
   if (!serve_at(picked)) return false;
   if (!begins) return true;

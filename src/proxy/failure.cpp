@@ -34,6 +34,8 @@ std::string_view to_string(Kind k) noexcept {
       return "no_backend";
     case Kind::queue_full:
       return "queue";
+    case Kind::handshake_lost:
+      return "handshake_lost";
   }
   return "none";
 }
@@ -67,6 +69,7 @@ std::uint16_t status_for(const Failure& f) noexcept {
     case Kind::refused:
     case Kind::reset:
     case Kind::malformed:
+    case Kind::handshake_lost:
       return 502;
     case Kind::connect_timeout:
     case Kind::timeout:

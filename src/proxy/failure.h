@@ -29,6 +29,7 @@ struct Failure {
     too_large,
     no_backend,
     queue_full,
+    handshake_lost,  // the next leg of an authentication came, and the connection it belongs to is gone
   } kind = Kind::none;
   bool acted = false;        // bytes of the request were sent: it may have been executed
   std::uint16_t status = 0;  // Kind::status: which; client_malformed: what to answer

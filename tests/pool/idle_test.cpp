@@ -104,6 +104,57 @@ TEST_F(Idle, WhatIsNotKeptIsClosed) {
   EXPECT_EQ(take(b), two.stream.get());
 }
 
+/// RFC 9112 9.3.1: a request that cannot be repeated is lost when it crosses the close of an idle connection,
+/// and no answer of the kernel's rules that out (nodejs/node #20256).
+TEST_F(Idle, WhatCannotBeRepeatedGoesOverNoneThatIdledForASecond) {
+  const Backend a("p", "a");
+  const auto now = std::chrono::steady_clock::now();
+  Pair one(loop), two(loop);
+  idle.put(a, key, one.stream, 8, now);
+  idle.put(a, key, two.stream, 8, now);
+  EXPECT_EQ(idle.take(a, key, true, now + IdleConnections::fresh).get(), two.stream.get());
+  EXPECT_FALSE(idle.take(a, key, true, now + IdleConnections::fresh + std::chrono::milliseconds(1)));
+  EXPECT_TRUE(one.is_closed());  // what takes its place is opened now
+  EXPECT_EQ(idle.count(a), 0U);
+}
+
+TEST_F(Idle, TheOldestGivesItsPlaceToTheOneThatIsOpenedInstead) {
+  const Backend a("p", "a");
+  const auto now = std::chrono::steady_clock::now();
+  Pair one(loop), two(loop);
+  idle.put(a, key, one.stream, 8, now);
+  idle.put(a, key, two.stream, 8, now + std::chrono::seconds(1));
+  EXPECT_FALSE(idle.take(a, key, true, now + std::chrono::seconds(9)));
+  EXPECT_TRUE(one.is_closed());
+  // One that can be repeated is sent over whatever is there.
+  EXPECT_EQ(idle.take(a, key, false, now + std::chrono::seconds(60)).get(), two.stream.get());
+}
+
+/// Keep-Alive: timeout=N.
+TEST_F(Idle, WithinItsServersPromiseAConnectionServesEveryRequestAndAfterwardsNone) {
+  const Backend a("p", "a");
+  const auto now = std::chrono::steady_clock::now();
+  const auto promised = now + std::chrono::seconds(4);
+  Pair one(loop), two(loop);
+  idle.put(a, key, one.stream, 8, now, promised);
+  EXPECT_EQ(idle.take(a, key, true, promised - std::chrono::milliseconds(1)).get(), one.stream.get());
+  idle.put(a, key, two.stream, 8, now, promised);
+  EXPECT_FALSE(idle.take(a, key, false, promised));
+  EXPECT_TRUE(two.is_closed());
+}
+
+TEST_F(Idle, APromiseThatIsOverClosesTheConnection) {
+  const Backend a("p", "a");
+  const auto now = std::chrono::steady_clock::now();
+  for (const int promise : {500, 1000, 4000}) {
+    Pair one(loop);
+    idle.put(a, key, one.stream, 8, now, now + std::chrono::milliseconds(promise));
+    for (int at = 100; at <= promise + 200; at += 100) loop.wheel.run(now + std::chrono::milliseconds(at));
+    EXPECT_EQ(idle.count(a), 0U) << promise;
+    EXPECT_TRUE(one.is_closed()) << promise;
+  }
+}
+
 /// Takes a connection when its own deadline comes, as a retry does.
 class TakesAtADeadline final : public DeadlineEntry {
  public:
