@@ -122,6 +122,7 @@ struct ResponseView {
   std::span<const Field> fields;
   bool shared_cacheable = false;  // Cache-Control lets shared caches keep it
   bool has_body = true;
+  std::int64_t now = 0;  // seconds since 1970: what lies before it has expired
 };
 
 /// Another value for one field of a head; the view lives in the edits' arena.
@@ -138,7 +139,7 @@ struct RequestEdits {
   std::vector<FieldEdit> fields;  // reused
   bool identity_coding = false;   // the response must come uncompressed and whole
 
-  /// `name` lives as long as the exchange.
+  /// By its name, or as a whole as it was sent ("name=value"). `name` lives as long as the exchange.
   void drop_cookie(std::string_view name) {
     for (const std::string_view dropped : cookies_)
       if (dropped == name) return;
