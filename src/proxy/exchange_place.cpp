@@ -119,7 +119,9 @@ bool Exchange::place_successor() {
   const bool went_on = known && known->kind == Move::Kind::moved;
   const Member* to = went_on ? usable_bound(known->backend) : nullptr;
   const bool follows = to != nullptr;
-  if (!follows) to = rendezvous(id.hash(), *pool_->snapshot, tried_);
+  if (!follows)
+    to = rendezvous_if(id.hash(), *pool_->snapshot,
+                       [&](const Member& m) { return !tried_.contains(m.backend.get()); });
   if (!serve_at(to)) return false;
   begin_session(id, Reason::expired);
   if (went_on) served_.binding.epoch = follows ? known->epoch : known->epoch + 1;
