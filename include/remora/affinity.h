@@ -96,7 +96,7 @@ struct HashOn {  // derived: consistent hash
 /// Several that each could be the session: two cookies of one name (for two paths, or one of them stale), a
 /// cookie and an id in the URL. The one that lives counts, then the first. At least two.
 struct Several {
-  static constexpr std::size_t most = 4;
+  static constexpr std::size_t most = 8;
   std::array<std::variant<Opened, Lookup>, most> of;
   std::size_t count = 0;
 };

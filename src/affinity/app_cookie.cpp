@@ -134,7 +134,7 @@ class AppCookieAffinity final : public Affinity {
   }
 
  private:
-  static constexpr int most_companions = 8;  // looked at; each may be tried with each id
+  static constexpr int most_tries = 16;  // of a companion with an id: each costs a decryption
 
   /// The different ids that a request carries, in the order in which they count when nothing else tells.
   struct Ids {
@@ -191,7 +191,7 @@ class AppCookieAffinity final : public Affinity {
                          Clock::Wall now) const {
     Companion found;
     std::size_t best_place = 0;
-    int looked_at = 0;
+    int tries = 0;
     const auto better = [&](const Opened& a, std::size_t place) {
       if (!found.any || place != best_place) return !found.any || place > best_place;
       const bool lives = a.expired == Cause::none, best_lives = found.best.expired == Cause::none;
@@ -204,8 +204,8 @@ class AppCookieAffinity final : public Affinity {
       for_each_cookie(field.value, [&](const CookiePair& pair) {
         const std::size_t place = names_->place_of(pair.name);
         if (place == CookieNames::most) return true;
-        if (++looked_at > most_companions) return false;
         for (std::size_t i = 0; i < ids.count; ++i) {
+          if (++tries > most_tries) return false;
           const auto outcome = sealer_->open(pair.value, scratch, ids.of[i]);
           if (outcome.cause != Cause::none) {
             found.cause = outcome.cause;

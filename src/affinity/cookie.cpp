@@ -43,7 +43,10 @@ class CookieAffinity final : public Affinity {
 
   Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const override {
     NoHint none;
-    Found found;
+    Opened first;  // nearly always the only one
+    std::size_t first_place = 0;
+    bool any = false;
+    std::optional<Found> found;
     int looked_at = 0;
     for (const Field& field : request.fields) {
       if (field.known != Known::cookie) continue;
@@ -57,17 +60,24 @@ class CookieAffinity final : public Affinity {
           return true;
         }
         const Hint judged = judge_opened(outcome.binding, outcome.old_key, session_, now);
-        if (const auto* opened = std::get_if<Opened>(&judged))
-          found.add(*opened, place);
-        else
+        const auto* opened = std::get_if<Opened>(&judged);
+        if (opened == nullptr) {
           none = std::get<NoHint>(judged);
+        } else if (!std::exchange(any, true)) {
+          first = *opened;
+          first_place = place;
+        } else {
+          if (!found) found.emplace().add(first, first_place);
+          found->add(*opened, place);
+        }
         return true;
       });
     }
-    if (found.count == 0) return none;
-    if (found.count == 1) return found.of[0];
+    if (!any) return none;
+    if (!found) return first;
+    if (found->count == 1) return found->of[0];
     Several several;
-    for (std::size_t i = 0; i < found.count; ++i) several.of[several.count++] = found.of[i];
+    for (std::size_t i = 0; i < found->count; ++i) several.of[several.count++] = found->of[i];
     return several;
   }
 

@@ -114,6 +114,13 @@ bool Exchange::place_new() {
 /// worker and replica. False: that one is over too, and a new one is to begin.
 bool Exchange::place_successor() {
   const SessionId id = served_.begun ? served_.binding.id : successor(recognised_.binding.id, wall_now());
+  if (recognised_
+          .learned) {  // where those go that come later, when nothing is known of the app's id any more
+    const SessionId later = id_from_key(recognised_.key);
+    if (!serve_at(rendezvous(recognised_.key.hash(), *pool_->snapshot, tried_))) return false;
+    begin_session(later == recognised_.binding.id ? id : later, Reason::expired);
+    return true;
+  }
   const auto known = worker_.memory->moves.find(id, moment());
   if (known && (known->kind == Move::Kind::ended || known->kind == Move::Kind::renewed)) return false;
   const bool went_on = known && known->kind == Move::Kind::moved;

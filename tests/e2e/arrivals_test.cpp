@@ -181,6 +181,15 @@ TEST(FirstRequestsAtOnce, AfterAnExpiredSessionBeginTheSameOneOnAllInstances) {
   EXPECT_EQ(r.field("X-Backend"), *seen.first.begin());
 }
 
+TEST(FirstRequestsAtOnce, WithAnExpiredIdOfTheAppShareABackend) {
+  Site site(5);
+  Remora remora(site.config(
+      "affinity: {kind: app_cookie, name: SID}\nsession: {idle_timeout: 200ms}\nbalance: round_robin\n"));
+  auto [browser, home] = begin(remora.port(), "/login");
+  std::this_thread::sleep_for(300ms);
+  EXPECT_EQ(together(remora.port(), 6, browser).first.size(), 1U);
+}
+
 // Streams -------------------------------------------------------------------------------------------
 
 /// An MCP server of the older transport: the id stands in the first event, and only its server knows it.
