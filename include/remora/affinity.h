@@ -94,7 +94,14 @@ struct HashOn {  // derived: consistent hash
   std::uint64_t hash = 0;
   double bounded_load = 0;  // at most this factor of the mean load; 0: off
 };
-using Hint = std::variant<NoHint, Opened, Lookup, HashOn>;
+/// Several that each could be the session: two cookies of one name (for two paths, or one of them stale), a
+/// cookie and an id in the URL. The one that lives counts, then the first. At least two.
+struct Several {
+  static constexpr std::size_t most = 8;
+  std::array<std::variant<Opened, Lookup>, most> of;
+  std::size_t count = 0;
+};
+using Hint = std::variant<NoHint, Opened, Lookup, HashOn, Several>;
 
 /// The worker's cipher contexts and its caches; see affinity/seal.h.
 class CryptoScratch;
@@ -136,6 +143,14 @@ class Affinity {
   virtual void conceal(const RequestView&, RequestEdits&) const {}
   /// Learned kinds: the id that the final response head carries, if any.
   virtual Learned learn(const RequestView&, const ResponseView&, CryptoScratch&) const { return {}; }
+  /// Learned kinds: the app may say the id in the first event of an event stream (see http/first_event.h).
+  virtual bool reads_events() const noexcept { return false; }
+  /// The id in the data of such an event.
+  virtual std::optional<SessionKey> learn_event(std::string_view /*data*/, CryptoScratch&) const {
+    return std::nullopt;
+  }
+  /// Issued kinds: a browser may hold the token and not send it along (affinity/kept_back.h).
+  virtual bool may_be_kept_back() const noexcept { return true; }
   /// Called at the final response head when this kind is to carry the session.
   virtual void mark(const RequestView&, const Served&, const ResponseView&, CryptoScratch&,
                     Clock::Wall /*now*/, ResponseEdits&) const {}

@@ -124,6 +124,7 @@ struct ResponseView {
   std::span<const Field> fields;
   bool shared_cacheable = false;  // offered to shared caches: a token waits for another one, if it can
   bool has_body = true;
+  std::int64_t now = 0;  // seconds since 1970: what lies before it has expired
 };
 
 /// Another value for one field of a head; the view lives in the edits' arena.
@@ -140,7 +141,7 @@ struct RequestEdits {
   std::vector<FieldEdit> fields;  // reused
   bool identity_coding = false;   // the response must come uncompressed and whole
 
-  /// `name` lives as long as the exchange.
+  /// By its name, or as a whole as it was sent ("name=value"). `name` lives as long as the exchange.
   void drop_cookie(std::string_view name) {
     for (const std::string_view dropped : cookies_)
       if (dropped == name) return;

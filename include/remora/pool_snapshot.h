@@ -124,6 +124,12 @@ struct alignas(64) Member {
     return admin == Admin::ready && weight > 0 &&
            (panic || (health != Health::down && ejected == Ejected::no));
   }
+  /// May go on serving those whose hash leads here: bad answers are its own, as for bound sessions, but it
+  /// keeps nobody whom the operator wants elsewhere.
+  bool accepts_keyed() const noexcept {
+    return admin == Admin::ready && weight > 0 &&
+           (panic || (health != Health::down && ejected != Ejected::all));
+  }
   /// May go on serving sessions that are bound to it: drain, weight 0 and bad answers still do.
   bool accepts_bound() const noexcept {
     return admin != Admin::maint && (panic || (health != Health::down && ejected != Ejected::all));

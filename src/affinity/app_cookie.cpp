@@ -4,10 +4,12 @@
 // cookie (NAME-r), sealed to the app's id, says where the session lives. `route_separator` also honours an id
 // that names its server (Tomcat's jvmRoute).
 
-#include <charconv>
+#include <algorithm>
 
+#include "affinity/cookie_names.h"
 #include "affinity/kinds.h"
 #include "affinity/seal.h"
+#include "affinity/set_cookie.h"
 #include "affinity/url_token.h"
 #include "net/address.h"
 #include "remora/pool_snapshot.h"
@@ -19,46 +21,6 @@ namespace remora {
 namespace {
 
 using config::UrlStyle;
-
-/// The app's id in one Set-Cookie line.
-struct SetCookie {
-  bool ours = false, cleared = false;
-  std::string_view id;
-};
-
-SetCookie read_set_cookie(std::string_view line, std::string_view name) noexcept {
-  SetCookie out;
-  const auto end = line.find(';');
-  const auto pair = trim(line.substr(0, end));
-  const auto eq = pair.find('=');
-  if (eq == std::string_view::npos || trim(pair.substr(0, eq)) != name) return out;
-  out.ours = true;
-  out.id = trim(pair.substr(eq + 1));
-  if (out.id.size() >= 2 && out.id.front() == '"' && out.id.back() == '"')
-    out.id = out.id.substr(1, out.id.size() - 2);
-  out.cleared = out.id.empty();
-  std::string_view rest = end == std::string_view::npos ? std::string_view() : line.substr(end + 1);
-  std::optional<bool> by_max_age;  // counts more than Expires (RFC 6265 5.3)
-  bool by_expires = false;
-  while (!rest.empty()) {
-    const auto stop = rest.find(';');
-    const auto attribute = trim(rest.substr(0, stop));
-    const auto value = trim(attribute.substr(std::min(attribute.find('=') + 1, attribute.size())));
-    if (istarts_with(attribute, "max-age=")) {  // RFC 6265 5.2.2: zero or less expires at once
-      long long seconds = 1;
-      std::from_chars(value.data(), value.data() + value.size(), seconds);
-      by_max_age = seconds <= 0;
-    } else if (istarts_with(attribute, "expires=")) {
-      // The dates that frameworks write to clear a cookie lie at the epoch's beginning.
-      by_expires =
-          value.find("1970") != std::string_view::npos || value.find("-70 ") != std::string_view::npos;
-    }
-    if (stop == std::string_view::npos) break;
-    rest.remove_prefix(stop + 1);
-  }
-  out.cleared = out.cleared || by_max_age.value_or(by_expires);
-  return out;
-}
 
 struct AppCookieSettings final : AffinitySettings {
   std::string name;
@@ -94,139 +56,205 @@ std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_vie
 class AppCookieAffinity final : public Affinity {
  public:
   AppCookieAffinity(const AffinityInput& in, const AppCookieSettings& settings)
-      : settings_(settings),
-        session_(in.pool.session),
-        namer_(in.namer),
-        companion_(settings.own_cookie, settings.companion) {
-    if (settings.seals) sealer_.emplace(in.keys, in.pool.name, "app_cookie", companion_.name());
+      : settings_(settings), session_(in.pool.session), namer_(in.namer) {
+    if (!settings.seals) return;
+    names_.emplace(settings.own_cookie, in.keys);
+    for (std::size_t i = 0; i < CookieNames::most; ++i)
+      companions_.emplace_back((*names_)[i], settings.companion);
+    sealer_.emplace(in.keys, in.pool.name, "app_cookie", settings.own_cookie);
   }
 
   std::string_view name() const noexcept override { return "app_cookie"; }
   Family family() const noexcept override { return Family::learned; }
 
   Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const override {
-    const std::string_view id = id_of(request);
-    if (id.empty()) return NoHint{};
-    Lookup lookup;
-    lookup.key = namer_->name(id, scratch);
-    lookup.reject_unknown = settings_.reject_unknown;
-    lookup.route = route_of(id);
-    if (!sealer_) return lookup;
-    lookup.stored = false;
-    Opened best;
-    bool any = false;
-    int looked_at = 0;
-    for (const Field& field : request.fields) {
-      if (field.known != Known::cookie) continue;
-      for_each_cookie(field.value, [&](const CookiePair& pair) {
-        if (pair.name != companion_.name()) return true;
-        if (++looked_at > most_companions) return false;
-        const auto outcome = sealer_->open(pair.value, scratch, id);
-        if (outcome.cause != Cause::none) {
-          lookup.cause = outcome.cause;
-          return true;
-        }
-        const Hint judged = judge_opened(outcome.binding, outcome.old_key, session_, now);
-        if (const auto* opened = std::get_if<Opened>(&judged)) {
-          if (!any || opened->binding.epoch > best.binding.epoch) best = *opened;
-          any = true;
-        } else {
-          lookup.cause = std::get<NoHint>(judged).cause;
-        }
-        return true;
-      });
+    const Ids ids = ids_of(request);
+    if (ids.count == 0) return NoHint{};
+    if (sealer_) {
+      Companion found = companion_of(ids, request, scratch, now);
+      if (found.any) {
+        found.best.aging = companions_[0].wants_renewal(found.best.binding, now);
+        return found.best;
+      }
+      Lookup lookup = lookup_of(ids.of[0], scratch);
+      for (std::size_t i = 1; i < ids.count && lookup.route == 0; ++i)
+        if (route_of(ids.of[i]) != 0) lookup = lookup_of(ids.of[i], scratch);
+      lookup.stored = false;
+      if (found.cause != Cause::none) lookup.cause = found.cause;
+      return lookup;
     }
-    if (!any) return lookup;
-    best.aging = companion_.wants_renewal(best.binding, now);
-    return best;
+    if (ids.count == 1) return lookup_of(ids.of[0], scratch);
+    Several several;
+    for (std::size_t i = 0; i < ids.count; ++i) several.of[several.count++] = lookup_of(ids.of[i], scratch);
+    return several;
   }
 
-  void conceal(const RequestView&, RequestEdits& edits) const override {
-    if (sealer_) edits.drop_cookie(companion_.name());
+  void conceal(const RequestView& request, RequestEdits& edits) const override {
+    if (names_) names_->conceal(request, edits);
   }
 
   Learned learn(const RequestView& request, const ResponseView& response,
                 CryptoScratch& scratch) const override {
-    const Answer answer = read(request, response);
+    const CookieOutcome answer = read(request, response);
     Learned learned;
     learned.forgotten = answer.cleared;
     if (!answer.id.empty() && !sealer_) learned.key = namer_->name(answer.id, scratch);
     return learned;
   }
 
+  bool reads_events() const noexcept override { return !sealer_ && !settings_.query_parameter.empty(); }
+  std::optional<SessionKey> learn_event(std::string_view data, CryptoScratch& scratch) const override {
+    const std::string_view id = id_in_query(data, UrlForm::reference);
+    if (id.empty() || !reads_events()) return std::nullopt;
+    return namer_->name(id, scratch);
+  }
+
   void mark(const RequestView& request, const Served& served, const ResponseView& response,
             CryptoScratch& scratch, Clock::Wall now, ResponseEdits& edits) const override {
     if (!sealer_) return;
-    const Answer answer = read(request, response);
+    const CookieOutcome answer = read(request, response);
     if (answer.cleared) return clear(request, edits);
-    const std::string_view asked = id_of(request);
+    const std::string_view asked = asked_id(request, scratch, now);
     const std::string_view id = answer.id.empty() ? asked : answer.id;
     // Without an id there is nothing to be a companion of; an id that only the client claims earns none.
     if (id.empty() || (answer.id.empty() && served.begun)) return;
-    const bool must = served.changed || served.begun || id != asked;
+    const bool must = served.changed || served.begun || id != asked || names_->displaced(request, response);
     const bool should =
-        served.refresh || needs_refresh(served.binding, session_, now) || companion_.renewed_by(response);
+        served.refresh || needs_refresh(served.binding, session_, now) || companions_[0].renewed_by(response);
     if (!must && (!should || response.shared_cacheable)) return;
     edits.make_private = true;
     Binding b = served.binding;
     b.last_seen = now;
-    companion_.begin(edits.lines);
+    const CookieWriter& companion = companions_[names_->for_response(request, response)];
+    companion.begin(edits.lines);
     sealer_->seal(b, scratch, edits.lines, id);
-    companion_.end(request, edits.lines);
+    companion.end(request, edits.lines);
   }
 
   void clear(const RequestView& request, ResponseEdits& edits) const override {
     if (!sealer_) return;
     edits.make_private = true;
-    companion_.clear(request, edits.lines);
+    companions_[names_->own(request)].clear(request, edits.lines);
   }
 
  private:
-  static constexpr int most_companions = 8;
-  struct Answer {
-    std::string_view id;
-    bool cleared = false;
+  static constexpr int most_tries = 16;  // of a companion with an id: each costs a decryption
+
+  /// The different ids that a request carries, in the order in which they count when nothing else tells.
+  struct Ids {
+    std::array<std::string_view, Several::most> of;
+    std::size_t count = 0;
+    void add(std::string_view id) noexcept {
+      if (id.empty() || count == of.size()) return;
+      if (std::find(of.begin(), of.begin() + static_cast<std::ptrdiff_t>(count), id) ==
+          of.begin() + static_cast<std::ptrdiff_t>(count))
+        of[count++] = id;
+    }
   };
 
-  /// Cookie, then path parameter, then query parameter; empty ids are no ids.
-  std::string_view id_of(const RequestView& request) const noexcept {
-    std::string_view id;
+  /// Cookies as they come, then the path parameter, then the query parameter; empty ids are no ids. A browser
+  /// may send several cookies of one name, and their order means nothing (RFC 6265 4.2.2).
+  Ids ids_of(const RequestView& request) const noexcept {
+    Ids ids;
     for (const Field& field : request.fields) {
-      if (field.known != Known::cookie || !id.empty()) continue;
+      if (field.known != Known::cookie) continue;
       for_each_cookie(field.value, [&](const CookiePair& pair) {
-        if (pair.name == settings_.name && !pair.value.empty()) id = pair.value;
-        return id.empty();
+        if (pair.name == settings_.name) ids.add(pair.value);
+        return true;
       });
     }
-    if (id.empty()) id = id_in_url(request.target, UrlForm::target);
-    return id;
+    ids.add(id_in_path(request.target, UrlForm::target));
+    ids.add(id_in_query(request.target, UrlForm::target));
+    return ids;
   }
-  std::string_view id_in_url(std::string_view url, UrlForm form) const noexcept {
-    std::string_view id;
-    if (!settings_.path_parameter.empty())
-      id = find_url_parameter(url, UrlStyle::path, settings_.path_parameter, form).value;
-    if (id.empty() && !settings_.query_parameter.empty())
-      id = find_url_parameter(url, UrlStyle::query, settings_.query_parameter, form).value;
-    return id;
+  std::string_view id_in_path(std::string_view url, UrlForm form) const noexcept {
+    if (settings_.path_parameter.empty() || url.find(';') == std::string_view::npos) return {};
+    return find_url_parameter(url, UrlStyle::path, settings_.path_parameter, form).value;
+  }
+  std::string_view id_in_query(std::string_view url, UrlForm form) const noexcept {
+    if (settings_.query_parameter.empty() || url.find('?') == std::string_view::npos) return {};
+    return find_url_parameter(url, UrlStyle::query, settings_.query_parameter, form).value;
   }
 
-  /// The id that the response gives: by Set-Cookie (the last one counts), or on the URL of a redirect.
-  Answer read(const RequestView& request, const ResponseView& response) const noexcept {
-    Answer answer;
-    for (const Field& f : response.fields) {
-      if (f.known != Known::set_cookie) continue;
-      const SetCookie set = read_set_cookie(f.value, settings_.name);
-      if (!set.ours) continue;
-      answer.cleared = set.cleared;
-      answer.id = set.cleared ? std::string_view() : set.id;
+  Lookup lookup_of(std::string_view id, CryptoScratch& scratch) const {
+    Lookup lookup;
+    lookup.key = namer_->name(id, scratch);
+    lookup.reject_unknown = settings_.reject_unknown;
+    lookup.route = route_of(id);
+    return lookup;
+  }
+
+  /// carry: token. The living companion of one of the ids.
+  struct Companion {
+    Opened best;
+    std::string_view id;
+    bool any = false;
+    Cause cause = Cause::none;  // why one is none
+  };
+  Companion companion_of(const Ids& ids, const RequestView& request, CryptoScratch& scratch,
+                         Clock::Wall now) const {
+    Companion found;
+    std::size_t best_place = 0;
+    int tries = 0;
+    const auto better = [&](const Opened& a, std::size_t place) {
+      if (!found.any || place != best_place) return !found.any || place > best_place;
+      const bool lives = a.expired == Cause::none, best_lives = found.best.expired == Cause::none;
+      if (lives != best_lives) return lives;
+      if (a.binding.epoch != found.best.binding.epoch) return a.binding.epoch > found.best.binding.epoch;
+      return a.binding.last_seen > found.best.binding.last_seen;
+    };
+    for (const Field& field : request.fields) {
+      if (field.known != Known::cookie) continue;
+      for_each_cookie(field.value, [&](const CookiePair& pair) {
+        const std::size_t place = names_->place_of(pair.name);
+        if (place == CookieNames::most) return true;
+        for (std::size_t i = 0; i < ids.count; ++i) {
+          if (++tries > most_tries) return false;
+          const auto outcome = sealer_->open(pair.value, scratch, ids.of[i]);
+          if (outcome.cause != Cause::none) {
+            found.cause = outcome.cause;
+            continue;
+          }
+          const Hint judged = judge_opened(outcome.binding, outcome.old_key, session_, now);
+          if (const auto* opened = std::get_if<Opened>(&judged)) {
+            if (better(*opened, place)) {
+              found.best = *opened;
+              found.id = ids.of[i];
+              best_place = place;
+            }
+            found.any = true;
+          } else {
+            found.cause = std::get<NoHint>(judged).cause;
+          }
+          break;  // it is of one id only
+        }
+        return true;
+      });
     }
+    return found;
+  }
+
+  /// The id that this request was recognised by.
+  std::string_view asked_id(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const {
+    const Ids ids = ids_of(request);
+    if (ids.count < 2) return ids.count == 0 ? std::string_view() : ids.of[0];
+    const Companion found = companion_of(ids, request, scratch, now);
+    return found.any ? found.id : ids.of[0];
+  }
+
+  /// The id that the response gives: by Set-Cookie, or on the URL of a redirect.
+  CookieOutcome read(const RequestView& request, const ResponseView& response) const noexcept {
+    CookieOutcome answer = cookie_outcome(response.fields, settings_.name, request.path, response.now);
     if (!answer.id.empty() || answer.cleared || settings_.path_parameter.empty()) return answer;
     // A redirect to ourselves only: another site's id is not ours to learn.
-    for (const Field& f : response.fields)
-      if (f.known == Known::location &&
-          classify_reference(trim(f.value), {request.secure, request.host}).kind ==
-              UrlReference::Kind::same_origin)
-        answer.id = id_in_url(trim(f.value), UrlForm::reference);
+    for (const Field& f : response.fields) {
+      if (f.known != Known::location) continue;
+      const std::string_view url = trim(f.value);
+      if (classify_reference(url, {request.secure, request.host}).kind != UrlReference::Kind::same_origin)
+        continue;
+      answer.id = id_in_path(url, UrlForm::reference);
+      if (answer.id.empty()) answer.id = id_in_query(url, UrlForm::reference);
+    }
     return answer;
   }
 
@@ -240,8 +268,10 @@ class AppCookieAffinity final : public Affinity {
   const AppCookieSettings settings_;
   const config::Session session_;
   const std::shared_ptr<const SessionNamer> namer_;
-  const CookieWriter companion_;
-  std::optional<TokenSealer> sealer_;  // carry: token
+  // carry: token
+  std::optional<CookieNames> names_;
+  std::vector<CookieWriter> companions_;
+  std::optional<TokenSealer> sealer_;
 };
 
 std::shared_ptr<const Affinity> make(const AffinityInput& in) {

@@ -1,6 +1,9 @@
 // Affinity by remora's own sealed cookie (RFC 6265): issued, so it needs no store and any replica with the
 // same keys understands it.
 
+#include <algorithm>
+
+#include "affinity/cookie_names.h"
 #include "affinity/kinds.h"
 #include "affinity/seal.h"
 #include "util/cookies.h"
@@ -28,28 +31,28 @@ class CookieAffinity final : public Affinity {
  public:
   CookieAffinity(const AffinityInput& in, const CookieSettings& settings)
       : session_(in.pool.session),
-        cookie_(settings.name, settings.attributes),
-        sealer_(in.keys, in.pool.name, "cookie", cookie_.name()) {}
+        names_(settings.name, in.keys),
+        kept_back_(settings.attributes.same_site != SameSite::none),
+        sealer_(in.keys, in.pool.name, "cookie", settings.name) {
+    for (std::size_t i = 0; i < CookieNames::most; ++i) cookies_.emplace_back(names_[i], settings.attributes);
+  }
 
   std::string_view name() const noexcept override { return "cookie"; }
   Family family() const noexcept override { return Family::issued; }
+  bool may_be_kept_back() const noexcept override { return kept_back_; }
 
   Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const override {
-    // Of several cookies with our name the living one with the highest epoch counts, then the latest stamp.
     NoHint none;
-    Opened best;
+    Opened first;  // nearly always the only one
+    std::size_t first_place = 0;
     bool any = false;
+    std::optional<Found> found;
     int looked_at = 0;
-    const auto better = [&](const Opened& a) {
-      const bool lives = a.expired == Cause::none, best_lives = best.expired == Cause::none;
-      if (!any || lives != best_lives) return !any || lives;
-      if (a.binding.epoch != best.binding.epoch) return a.binding.epoch > best.binding.epoch;
-      return a.binding.last_seen > best.binding.last_seen;
-    };
     for (const Field& field : request.fields) {
       if (field.known != Known::cookie) continue;
       for_each_cookie(field.value, [&](const CookiePair& pair) {
-        if (pair.name != cookie_.name()) return true;
+        const std::size_t place = names_.place_of(pair.name);
+        if (place == CookieNames::most) return true;
         if (++looked_at > most_cookies) return false;
         const auto outcome = sealer_.open(pair.value, scratch);
         if (outcome.cause != Cause::none) {
@@ -57,47 +60,102 @@ class CookieAffinity final : public Affinity {
           return true;
         }
         const Hint judged = judge_opened(outcome.binding, outcome.old_key, session_, now);
-        if (const auto* opened = std::get_if<Opened>(&judged)) {
-          if (better(*opened)) best = *opened;
-          any = true;
-        } else {
+        const auto* opened = std::get_if<Opened>(&judged);
+        if (opened == nullptr) {
           none = std::get<NoHint>(judged);
+        } else if (!std::exchange(any, true)) {
+          first = *opened;
+          first_place = place;
+        } else {
+          if (!found) found.emplace().add(first, first_place);
+          found->add(*opened, place);
         }
         return true;
       });
     }
     if (!any) return none;
-    best.aging = cookie_.wants_renewal(best.binding, now);
-    return best;
+    if (!found) {
+      first.aging = ages(first, now);
+      return first;
+    }
+    for (std::size_t i = 0; i < found->count; ++i) found->of[i].aging = ages(found->of[i], now);
+    if (found->count == 1) return found->of[0];
+    Several several;
+    for (std::size_t i = 0; i < found->count; ++i) several.of[several.count++] = found->of[i];
+    return several;
   }
 
-  void conceal(const RequestView&, RequestEdits& edits) const override { edits.drop_cookie(cookie_.name()); }
+  void conceal(const RequestView& request, RequestEdits& edits) const override {
+    names_.conceal(request, edits);
+  }
 
   void mark(const RequestView& request, const Served& served, const ResponseView& response,
             CryptoScratch& scratch, Clock::Wall now, ResponseEdits& edits) const override {
-    const bool must = served.changed;
+    // The backend's own cookie of this name replaces ours at the client.
+    const bool must = served.changed || (!served.begun && names_.displaced(request, response));
     const bool should = served.begun || served.refresh || needs_refresh(served.binding, session_, now) ||
-                        cookie_.renewed_by(response);
+                        cookies_[0].renewed_by(response);
     // A cookie on a response that shared caches keep would be given to other users (azure-docs 60794).
     if (!must && (!should || response.shared_cacheable)) return;
     edits.make_private = true;
     Binding b = served.binding;
     b.last_seen = now;
-    cookie_.begin(edits.lines);
+    const CookieWriter& cookie = cookies_[names_.for_response(request, response)];
+    cookie.begin(edits.lines);
     sealer_.seal(b, scratch, edits.lines);
-    cookie_.end(request, edits.lines);
+    cookie.end(request, edits.lines);
   }
 
   void clear(const RequestView& request, ResponseEdits& edits) const override {
     edits.make_private = true;
-    cookie_.clear(request, edits.lines);
+    cookies_[names_.own(request)].clear(request, edits.lines);
   }
 
  private:
+  bool ages(const Opened& opened, Clock::Wall now) const noexcept {
+    return cookies_[0].wants_renewal(opened.binding, now);
+  }
+
   static constexpr int most_cookies = 8;  // opening one costs a decryption
 
+  /// Of several tokens the living one with the highest epoch counts, then the latest stamp; the others of
+  /// other sessions come behind it, for the case that this session has ended.
+  struct Found {
+    std::array<Opened, Several::most> of;
+    std::size_t count = 0, place = 0;
+
+    static bool better(const Opened& a, const Opened& b) noexcept {
+      const bool lives = a.expired == Cause::none, other_lives = b.expired == Cause::none;
+      if (lives != other_lives) return lives;
+      if (a.binding.epoch != b.binding.epoch) return a.binding.epoch > b.binding.epoch;
+      return a.binding.last_seen > b.binding.last_seen;
+    }
+    void add(const Opened& a, std::size_t at) noexcept {
+      if (count > 0 && at < place) return;  // a proxy behind us has the names before ours
+      if (count > 0 && at > place) count = 0;
+      place = at;
+      for (std::size_t i = 0; i < count; ++i)
+        if (of[i].binding.id == a.binding.id) {  // the same session said twice
+          if (!better(a, of[i])) return;
+          std::copy(of.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                    of.begin() + static_cast<std::ptrdiff_t>(count),
+                    of.begin() + static_cast<std::ptrdiff_t>(i));
+          --count;
+          break;
+        }
+      std::size_t to = count;
+      while (to > 0 && better(a, of[to - 1])) --to;
+      if (to == of.size()) return;
+      if (count < of.size()) ++count;
+      for (std::size_t i = count - 1; i > to; --i) of[i] = of[i - 1];
+      of[to] = a;
+    }
+  };
+
   const config::Session session_;
-  const CookieWriter cookie_;
+  const CookieNames names_;
+  const bool kept_back_;
+  std::vector<CookieWriter> cookies_;
   const TokenSealer sealer_;
 };
 

@@ -2,17 +2,23 @@
 
 #include <algorithm>
 
+#include "affinity/cookie_names.h"
 #include "affinity/seal.h"
 #include "affinity/url_token.h"
 #include "util/cookies.h"
 
 namespace remora {
 
-ForeignTokens::ForeignTokens(std::span<const config::Pool> pools, std::size_t own) {
+ForeignTokens::ForeignTokens(std::span<const config::Pool> pools, std::size_t own,
+                             std::shared_ptr<const KeyRing> keys)
+    : keys_(std::move(keys)) {
   for (std::size_t i = 0; i < pools.size(); ++i) {
     if (i == own) continue;
     for (const config::Affinity& a : pools[i].affinity) {
-      if (!a.settings->own_cookie.empty()) cookies_.push_back(a.settings->own_cookie);
+      if (!a.settings->own_cookie.empty()) {
+        const CookieNames names(a.settings->own_cookie, nullptr);
+        for (std::size_t n = 0; n < CookieNames::most; ++n) cookies_.push_back(names[n]);
+      }
       for (const UrlSecret& p : a.settings->own_parameters)
         if (std::find(parameters_.begin(), parameters_.end(), p) == parameters_.end())
           parameters_.push_back(p);
@@ -27,6 +33,7 @@ void ForeignTokens::conceal_cookies(const RequestView& request, RequestEdits& ed
     if (field.known != Known::cookie || field.value.size() <= token_text_size) continue;
     for_each_cookie(field.value, [&](const CookiePair& pair) {
       if (pair.value.size() != token_text_size || !has_token_form(pair.value)) return true;
+      if (keys_ != nullptr && !keys_->could_open(pair.value)) return true;
       const auto it = std::lower_bound(cookies_.begin(), cookies_.end(), pair.name);
       if (it != cookies_.end() && *it == pair.name) edits.drop_cookie(*it);
       return true;

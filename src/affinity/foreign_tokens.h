@@ -6,6 +6,7 @@
 // stays. Threading: immutable once made.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,7 +19,9 @@ class ForeignTokens {
  public:
   ForeignTokens() = default;
   /// What requests that `pools[own]` serves may carry of all the others.
-  ForeignTokens(std::span<const config::Pool> pools, std::size_t own);
+  /// `keys`: what they cannot open is another proxy's, and stays; null: what has the form of a token goes.
+  ForeignTokens(std::span<const config::Pool> pools, std::size_t own,
+                std::shared_ptr<const KeyRing> keys = nullptr);
 
   /// Called after the kinds of the serving pool, whose edits it adds to.
   void conceal(const RequestView& request, RequestEdits& edits) const {
@@ -31,6 +34,7 @@ class ForeignTokens {
   void conceal_parameters(const RequestView& request, RequestEdits& edits) const;
 
   std::vector<std::string> cookies_;  // sorted
+  std::shared_ptr<const KeyRing> keys_;
   std::vector<UrlSecret> parameters_;
 };
 

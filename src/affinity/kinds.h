@@ -20,7 +20,7 @@ struct CookieAttributes {
   std::string domain;
   Secure secure = Secure::auto_;
   bool http_only = true;
-  SameSite same_site = SameSite::lax;
+  SameSite same_site = SameSite::unset;
   bool partitioned = false;
   std::optional<std::chrono::seconds> max_age;  // none: a session cookie
 };

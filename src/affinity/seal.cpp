@@ -141,6 +141,16 @@ KeyRing::~KeyRing() {
   for (Key& key : keys_) OPENSSL_cleanse(&key, sizeof key);
 }
 
+bool KeyRing::could_open(std::string_view token) const noexcept {
+  std::uint8_t first[3];  // four characters are three bytes; the number is the first two
+  if (token.size() != token_text_size || base64url_decode(token.substr(0, 4), first, sizeof first) != 3U)
+    return false;
+  const std::uint16_t number = static_cast<std::uint16_t>(first[0] << 8 | first[1]);
+  for (const Key& key : keys_)
+    if (key.number == number) return true;
+  return false;
+}
+
 CryptoScratch::CryptoScratch()
     : ecb_(EVP_CIPHER_CTX_new()), gcm_(EVP_CIPHER_CTX_new()), cache_(new Cached[cache_slots]) {}
 

@@ -42,6 +42,8 @@ class KeyRing {
   KeyRing(const KeyRing&) = delete;
   KeyRing& operator=(const KeyRing&) = delete;
   const std::vector<Key>& keys() const noexcept { return keys_; }
+  /// Whether a text has the size of a token and names one of these keys. Says nothing about authenticity.
+  bool could_open(std::string_view token) const noexcept;
 
  private:
   std::vector<Key> keys_;

@@ -18,21 +18,21 @@ double RendezvousScore::value() const noexcept {
 
 const Member* rendezvous(std::uint64_t key, const PoolSnapshot& pool, const Tried& tried,
                          double bounded_load) noexcept {
-  const auto untried = [&](const Member& m) { return !tried.contains(m.backend.get()); };
+  const auto untried = [&](const Member& m) { return m.accepts_keyed() && !tried.contains(m.backend.get()); };
   if (bounded_load > 0) {
     double in_flight = 1, weights = 0;  // this request counts
     for (const Member& m : pool.members) {
-      if (!m.accepts_new()) continue;
+      if (!m.accepts_keyed()) continue;
       in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
       weights += m.weight;
     }
-    const Member* const roomy = rendezvous_if(key, pool, [&](const Member& m) {
+    const Member* const roomy = rendezvous_among(key, pool, [&](const Member& m) {
       const double most = std::ceil(bounded_load * in_flight * m.weight / weights);
       return untried(m) && m.backend->in_flight.load(std::memory_order_relaxed) + 1 <= most;
     });
     if (roomy != nullptr) return roomy;
   }
-  return rendezvous_if(key, pool, untried);
+  return rendezvous_among(key, pool, untried);
 }
 
 }  // namespace remora

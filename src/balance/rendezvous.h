@@ -24,15 +24,15 @@ struct RendezvousScore {
   mutable double value_ = -1;  // not taken yet
 };
 
-/// The key's first choice among members that accept new sessions and for which `allowed(const Member&)`
-/// holds; backups only when no ordinary member is left. nullptr: none.
+/// The key's first choice among members for which `allowed(const Member&)` holds; backups only when no
+/// ordinary member is left. nullptr: none.
 template <class Allowed>
-const Member* rendezvous_if(std::uint64_t key, const PoolSnapshot& pool, Allowed allowed) noexcept {
+const Member* rendezvous_among(std::uint64_t key, const PoolSnapshot& pool, Allowed allowed) noexcept {
   for (const bool backup : {false, true}) {
     const Member* best = nullptr;
     std::optional<RendezvousScore> best_score;
     for (const Member& m : pool.members) {
-      if (m.backup != backup || !m.accepts_new() || !allowed(m)) continue;
+      if (m.backup != backup || !allowed(m)) continue;
       const RendezvousScore score(key, m);
       if (best != nullptr && !(score > *best_score)) continue;
       best = &m;
@@ -43,6 +43,13 @@ const Member* rendezvous_if(std::uint64_t key, const PoolSnapshot& pool, Allowed
   return nullptr;
 }
 
+/// The same among those that accept new sessions.
+template <class Allowed>
+const Member* rendezvous_if(std::uint64_t key, const PoolSnapshot& pool, Allowed allowed) noexcept {
+  return rendezvous_among(key, pool, [&](const Member& m) { return m.accepts_new() && allowed(m); });
+}
+
+/// Where a key lives that nothing but its hash places: among those that accept such.
 /// `bounded_load` above 0: a member with more than that factor of its share of the requests in flight is
 /// passed over for the key's next choice (Mirrokni, Thorup, Zadimoghaddam 2016); when all are, the first
 /// choice stands.

@@ -138,6 +138,7 @@ void Exchange::forget() {
       request_broken_ = forced_close_ = clear_session_ = false;
   response_bytes_ = 0;
   body_rate_.clear();
+  if (std::exchange(watches_, false)) first_event_.clear();
   request_splice_.end();
   response_splice_.end();
   if (response_edits_.body) {
@@ -333,7 +334,10 @@ bool Exchange::try_again() {
     if (!within_budget(retrying, in_flight, rules.budget)) return false;
     retry_ = CountedRetry(pool_->counters);
   }
-  if (bound_ && same_backend_left_ > 0)
+  // A hash leads nowhere else while its server lives; but where nobody listens it is not asked twice.
+  const bool nobody = failure_.kind == Kind::refused || failure_.kind == Kind::connect_timeout;
+  const bool stays = bound_ || (is_keyed() && !nobody);
+  if (stays && same_backend_left_ > 0)
     --same_backend_left_;  // the same backend once more, then a move
   else
     tried_.add(member_->backend.get());
@@ -344,7 +348,12 @@ bool Exchange::try_again() {
 
 const config::RetryOn& Exchange::retry_rules() const noexcept {
   const config::Failover& rules = pool_->config.failover;
-  return bound_ ? rules.bound_retry_on : rules.retry_on;
+  return bound_ || is_keyed() ? rules.bound_retry_on : rules.retry_on;
+}
+
+/// A hash says where it lives, so its server's own errors are its own, as with a bound session.
+bool Exchange::is_keyed() const noexcept {
+  return recognised_.what == Recognised::What::derived || recognised_.what == Recognised::What::unbound;
 }
 
 void Exchange::fail(FailSide side, Kind kind, std::uint16_t status) noexcept {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "http/first_event.h"
 #include "http/http1.h"
 #include "net/connecting.h"
 #include "net/splice.h"
@@ -168,7 +169,11 @@ class Exchange final : private UrlScope {
   bool choose_for_session(const Failure& before);
   bool choose_for_unbound();
   bool place_new();
-  const Member* place_of_first_requests() const noexcept;
+  bool place_successor();
+  bool comes_through_strangers() const noexcept;
+  std::uint64_t first_requests_of() const noexcept;
+  const Member* place_of_first_requests(std::uint64_t client) noexcept;
+  const Member* usable_new(std::uint64_t backend) const noexcept;
   bool may_begin_session();
   void begin_session(const SessionId& id, Reason reason);
   bool move_session(Reason why);
@@ -178,6 +183,11 @@ class Exchange final : private UrlScope {
   double mean_load() const noexcept;
   bool wants_rebalance();
   bool is_outdated() const;
+  void watch_events(const ResponseView& response);
+  void look_at_events(const Body& body);
+  void bind_learned(const SessionKey& key);
+  bool is_kept_back() const noexcept;
+  bool is_keyed() const noexcept;
   bool obey(Control control, const ResponseView& response);
   void learn(const ResponseView& response);
   bool may_get_cookie() const noexcept;
@@ -287,7 +297,10 @@ class Exchange final : private UrlScope {
   CountedRetry retry_;
   unsigned attempts_ = 0, same_backend_left_ = 0, interims_ = 0;
   BodyRate body_rate_;
-  bool continued_ = false;  // this attempt's backend said 100
+  FirstEvent first_event_;   // of an event stream that may name the session
+  bool watches_ = false;     // it has not been seen yet
+  std::size_t watched_ = 0;  // bytes of the body that it was fed and the client has not been sent
+  bool continued_ = false;   // this attempt's backend said 100
   Failure failure_;
   std::size_t replay_at_ = 0;
   // Authentication of connections (http/connection_auth.h): the backend's belongs to this client alone; this

@@ -272,9 +272,11 @@ bool Exchange::status_is_failure() const noexcept {
   f.acted = true;
   if (attempts_ >= pool_->config.failover.attempts) return false;
   if (!may_repeat(f, retry_rules(), request_.method, !replay_overflow_)) return false;
-  if (bound_ && same_backend_left_ > 0) return true;
+  if ((bound_ || is_keyed()) && same_backend_left_ > 0) return true;
   for (const Member& m : pool_->snapshot->members)
-    if (&m != member_ && m.accepts_new() && !tried_.contains(m.backend.get())) return true;
+    if (&m != member_ && (is_keyed() ? m.accepts_keyed() : m.accepts_new()) &&
+        !tried_.contains(m.backend.get()))
+      return true;
   return false;
 }
 

@@ -146,7 +146,7 @@ Exchange::Step Exchange::pump_response() {
   if (response_edits_.body) return pump_rewritten();
   for (int round = 0; round < rounds_per_turn; ++round) {
     if (client_.stream().send_blocked()) return Step::blocked;
-    if (may_splice(backend_, client_, response_splice_)) {
+    if (!watches_ && may_splice(backend_, client_, response_splice_)) {
       const Step step = splice(backend_, client_, response_splice_, response_bytes_);
       if (step != Step::more) return step;
       continue;
@@ -154,6 +154,7 @@ Exchange::Step Exchange::pump_response() {
     const Io io = backend_.fill();
     if (io == Io::failed) return Step::backend_failed;
     Body body = io == Io::ready ? backend_.body() : Body{};
+    if (watches_) look_at_events(body);
     if (splice_ahead() || response_splice_.holds_any()) {
       body.last = false;
       body.more = true;
@@ -162,6 +163,7 @@ Exchange::Step Exchange::pump_response() {
     if (taken.io == Io::failed) return Step::client_failed;
     response_bytes_ += taken.bytes;
     backend_.consume(taken.bytes);
+    watched_ -= std::min(watched_, taken.bytes);
     if (taken.finished) return Step::done;
     if (taken.bytes > 0) moved_at_ = now();
     if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;

@@ -5,6 +5,8 @@
 #include "balance/expected_load.h"
 #include "balance/rendezvous.h"
 #include "proxy/exchange.h"
+#include "util/hash.h"
+#include "util/text.h"
 
 namespace remora {
 
@@ -94,32 +96,96 @@ bool Exchange::place_new() {
   const bool begins = has_sessions() && !view().preflight &&
                       std::any_of(pool_->affinity.begin(), pool_->affinity.end(),
                                   [](const auto& kind) { return kind->family() != Family::derived; });
-  if (begins && !may_begin_session()) return false;
-  const Member* picked = place_of_own_connection();
-  if (picked == nullptr && begins) picked = place_of_first_requests();
-  if (picked == nullptr) picked = balancer().pick(tried_, begins ? Purpose::session : Purpose::request);
+  const Member* const own = place_of_own_connection();
+  if (!begins) return serve_at(own != nullptr ? own : balancer().pick(tried_, Purpose::request));
+  if (!may_begin_session()) return false;
+  const bool over = recognised_.cause == Cause::idle || recognised_.cause == Cause::too_old;
+  if (over && place_successor()) return true;
+  const std::uint64_t client = own != nullptr ? 0 : first_requests_of();
+  const Member* picked = own != nullptr ? own : place_of_first_requests(client);
+  if (picked == nullptr) {
+    picked = balancer().pick(tried_, Purpose::session);
+    if (client != 0 && picked != nullptr) {
+      const std::uint64_t stands = worker_.memory->first.settle(client, picked->backend->hash, head_at_);
+      const Member* const same = usable_new(stands);
+      if (same == nullptr) worker_.memory->first.replace(client, picked->backend->hash, head_at_);
+      if (same != nullptr) picked = same;
+    }
+  }
   if (!serve_at(picked)) return false;
-  if (!begins) return true;
   if (first_placed_.backend != picked->backend->hash || first_placed_.pool != pool_index_)
     first_placed_ = {picked->backend->hash, pool_index_, head_at_};
-  const bool over = recognised_.cause == Cause::idle || recognised_.cause == Cause::too_old;
   begin_session(served_.begun ? served_.binding.id : new_session_id(), over ? Reason::expired : Reason::new_);
   return true;
 }
 
-/// A browser's first requests come in parallel and without a session: those of one connection share a backend
-/// for a second, so that what one of them begins, the others find. Not through a proxy, whose connections
-/// many clients share.
-const Member* Exchange::place_of_first_requests() const noexcept {
-  if (first_placed_.backend == 0 || first_placed_.pool != pool_index_ ||
-      head_at_ - first_placed_.at > std::chrono::seconds(1) || arrival_.trusted)
-    return nullptr;
-  for (const Field& f : request_.fields)
-    if (f.known == Known::via || f.known == Known::forwarded || f.known == Known::x_forwarded_for ||
-        f.known == Known::x_forwarded_host || f.known == Known::x_forwarded_proto)
-      return nullptr;
-  const Member* const m = pool_->snapshot->find(first_placed_.backend);
+/// The session of this request has just expired: those that come beside it begin the same one, on every
+/// worker and replica. False: that one is over too, and a new one is to begin.
+bool Exchange::place_successor() {
+  const SessionId id = served_.begun ? served_.binding.id : successor(recognised_.binding.id, wall_now());
+  if (recognised_
+          .learned) {  // where those go that come later, when nothing is known of the app's id any more
+    const SessionId later = id_from_key(recognised_.key);
+    if (!serve_at(rendezvous(recognised_.key.hash(), *pool_->snapshot, tried_))) return false;
+    begin_session(later == recognised_.binding.id ? id : later, Reason::expired);
+    return true;
+  }
+  const auto known = worker_.memory->moves.find(id, moment());
+  if (known && (known->kind == Move::Kind::ended || known->kind == Move::Kind::renewed)) return false;
+  const bool went_on = known && known->kind == Move::Kind::moved;
+  const Member* to = went_on ? usable_bound(known->backend) : nullptr;
+  const bool follows = to != nullptr;
+  if (!follows)
+    to = rendezvous_if(id.hash(), *pool_->snapshot,
+                       [&](const Member& m) { return !tried_.contains(m.backend.get()); });
+  if (!serve_at(to)) return false;
+  begin_session(id, Reason::expired);
+  if (went_on) served_.binding.epoch = follows ? known->epoch : known->epoch + 1;
+  return true;
+}
+
+/// A browser's first requests come in parallel and without a session: for a second those of one connection
+/// share a backend, and those of one client with one User-Agent, so that what one of them begins, the others
+/// find. A connection through a proxy is many clients'.
+const Member* Exchange::place_of_first_requests(std::uint64_t client) noexcept {
+  if (first_placed_.backend != 0 && first_placed_.pool == pool_index_ &&
+      head_at_ - first_placed_.at <= FirstRequests::together && !arrival_.trusted &&
+      !comes_through_strangers())
+    return usable_new(first_placed_.backend);
+  if (client == 0) return nullptr;
+  const auto shared = worker_.memory->first.find(client, head_at_);
+  return shared ? usable_new(*shared) : nullptr;
+}
+
+const Member* Exchange::usable_new(std::uint64_t backend) const noexcept {
+  const Member* const m = pool_->snapshot->find(backend);
   return m != nullptr && m->accepts_new() && !tried_.contains(m->backend.get()) ? m : nullptr;
+}
+
+/// Proxies that nobody declared: the address is theirs, and stands for many.
+bool Exchange::comes_through_strangers() const noexcept {
+  return std::any_of(request_.fields.begin(), request_.fields.end(), [](const Field& f) {
+    return f.known == Known::via || f.known == Known::forwarded || f.known == Known::x_forwarded_for ||
+           f.known == Known::x_forwarded_host || f.known == Known::x_forwarded_proto;
+  });
+}
+
+/// Whose first request this is; 0: nobody can tell. Programs that do not say what they are share nothing.
+std::uint64_t Exchange::first_requests_of() const noexcept {
+  const ClientAddress& client = arrival_.client;
+  const bool unknown =
+      std::all_of(std::begin(client.bytes), std::end(client.bytes), [](std::uint8_t b) { return b == 0; });
+  const bool is_proxy =
+      arrival_.trusted ? std::equal(std::begin(client.bytes), std::end(client.bytes), arrival_.peer.bytes)
+                       : comes_through_strangers();
+  if (unknown || is_proxy) return 0;
+  for (const Field& f : request_.fields) {
+    if (f.known != Known::other || f.value.empty() || !iequals(f.name, "user-agent")) continue;
+    const std::uint64_t address =
+        hash_text({reinterpret_cast<const char*>(client.bytes), sizeof client.bytes});
+    return (hash_text(f.value) * 0x9e3779b97f4a7c15ULL ^ address) + pool_->number + 1;
+  }
+  return 0;
 }
 
 /// `per_client.new_sessions_per_second`. Whoever may not gets a 429, and keeps no place in any table.

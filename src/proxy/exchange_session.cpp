@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "affinity/kept_back.h"
 #include "affinity/kinds.h"
 #include "http/target.h"
 #include "proxy/exchange.h"
@@ -142,6 +143,7 @@ void Exchange::mark_session() {
   response.fields = response_.fields;
   if (served_.begun || served_.changed || served_.refresh)  // otherwise nobody asks
     response.shared_cacheable = offered_to_shared_caches(response_, *route_, wall_now());
+  response.now = std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
   response.has_body = response_.framing.kind != Framing::Kind::none && request_.method != Method::head;
 
   if (token_in_url) keep_referrer_inside(response, response_edits_);
@@ -151,6 +153,7 @@ void Exchange::mark_session() {
   if (obey(said.control, response)) return;
   learn(response);
   mark(response);
+  watch_events(response);
   hear_state(said, true);
 }
 
@@ -246,11 +249,55 @@ void Exchange::learn(const ResponseView& response) {
     keep_.renames = false;
     if (known) keep_.former_name = recognised_.key;
   }
-  table.bind(*key, b, pool_->number, lifetimes, moment());
-  bound_key_ = key;
-  worker_.memory->active.gone(b.id);                      // from now on the table counts it
+  bind_learned(*key);
   if (known) table.mark_replaced(recognised_.key, b.id);  // login: a new id for the same session
   counts().count(known ? SessionEvent::replaced : SessionEvent::bound);
+}
+
+void Exchange::bind_learned(const SessionKey& key) {
+  worker_.memory->learned.bind(key, served_.binding, pool_->number, pool_->config.session, moment());
+  bound_key_ = key;
+  worker_.memory->active.gone(served_.binding.id);  // from now on the table counts it
+}
+
+/// An event stream may say the app's id where no field does: in its first event.
+void Exchange::watch_events(const ResponseView& response) {
+  if (bound_key_ || !response.has_body || response.status != 200) return;
+  const Field* const type = response_.find(Known::content_type);
+  if (type == nullptr || !istarts_with(type->value, "text/event-stream")) return;
+  if (response_.find(Known::content_encoding) != nullptr) return;
+  watches_ = std::any_of(pool_->affinity.begin(), pool_->affinity.end(),
+                         [](const auto& kind) { return kind->reads_events(); });
+  watched_ = 0;
+}
+
+/// Before the client hears of its id, the table does.
+void Exchange::look_at_events(const Body& body) {
+  std::size_t skip = watched_;
+  for (const auto& run : body.runs) {
+    const std::size_t known = std::min(skip, run.size());
+    skip -= known;
+    const std::string_view fresh{static_cast<const char*>(run.data()) + known, run.size() - known};
+    watched_ += fresh.size();
+    if (!first_event_.feed(fresh)) continue;
+    for (const auto& kind : pool_->affinity) {
+      if (bound_key_ || !kind->reads_events()) continue;
+      const auto key = kind->learn_event(first_event_.data(), worker_.scratch);
+      if (!key || is_outdated()) continue;
+      bind_learned(*key);
+      counts().count(SessionEvent::bound);
+      tell_later(record());
+    }
+    first_event_.clear();
+    watches_ = false;
+    return;
+  }
+}
+
+/// A session that this request began may stand where another lives that the browser kept back.
+bool Exchange::is_kept_back() const noexcept {
+  return served_.begun && (recognised_.cause == Cause::absent || recognised_.cause == Cause::unbound) &&
+         posted_by_another_site(view());
 }
 
 /// A session that came in a URL becomes a cookie only where the browser says that our own page led there, or
@@ -269,8 +316,10 @@ void Exchange::mark(const ResponseView& response) {
       recognised_.what == What::session && kinds[recognised_.kind]->family() == Family::issued;
   const bool issued = by_issued || served_.begun;
   bool any_issued = false;
+  const bool kept_back = is_kept_back();
   for (std::size_t i = 0; i < kinds.size(); ++i) {
     if (kinds[i]->family() == Family::issued && !issued) continue;
+    if (kept_back && kinds[i]->family() == Family::issued && kinds[i]->may_be_kept_back()) continue;
     any_issued = any_issued || kinds[i]->family() == Family::issued;
     Served served = served_;
     // A second carrier beside the one that brought the session, until it comes back.

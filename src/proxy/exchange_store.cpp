@@ -104,8 +104,16 @@ Task<void> Exchange::ask_store() {
     if (!found.stale) continue;
     StoreCounts::add(memory.store.lookups);
     const StoreCall call = store_call(worker_.store_timeout);
-    const Result<std::optional<Record>> said = co_await worker_.sessions->find(found.key, call);
+    Result<std::optional<Record>> said = co_await worker_.sessions->find(found.key, call);
     memory.store.count(outcome_of(said));
+    for (std::size_t i = 0; i < found.also_count && said && !*said; ++i) {
+      const StoreCall next = store_call(worker_.store_timeout);
+      const Result<std::optional<Record>> other = co_await worker_.sessions->find(found.also[i], next);
+      memory.store.count(outcome_of(other));
+      if (other && *other)
+        memory.learned.adopt(found.also[i], **other, pool.number, pool.config.session, moment());
+      if (!other || *other) break;
+    }
     if (said && *said) {
       memory.learned.adopt(found.key, **said, pool.number, pool.config.session, moment());
       continue;

@@ -213,6 +213,12 @@ class Walk {
     if (r.what == What::derived)
       return serve(rendezvous(r.derived.hash, members, nobody, r.derived.bounded_load),
                    "the rendezvous choice of the hash");
+    if (r.cause == Cause::idle || r.cause == Cause::too_old) {
+      out_.reason = Reason::expired;
+      return serve(rendezvous_if(successor(r.binding.id, now_.wall).hash(), members,
+                                 [](const Member&) { return true; }),
+                   "the rendezvous choice of the session that follows the expired one");
+    }
     out_.reason = Reason::new_;
     const Member* least = nullptr;
     for (const Member& m : members.members) {

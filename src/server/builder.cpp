@@ -119,7 +119,7 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
                           : nullptr);
   }
   for (std::size_t p = 0; p < config.pools.size(); ++p)
-    snapshot->foreign_tokens.emplace_back(config.pools, p);
+    snapshot->foreign_tokens.emplace_back(config.pools, p, keys);
   const auto router = std::make_shared<Router>(config.routes, pool_names);
   build_verifiers(config, *snapshot);
   std::vector<std::vector<std::size_t>> of_pools(config.pools.size());

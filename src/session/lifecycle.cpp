@@ -1,6 +1,9 @@
 #include "session/lifecycle.h"
 
+#include <openssl/sha.h>
+
 #include <algorithm>
+#include <cstring>
 
 #include "util/text.h"
 
@@ -47,6 +50,21 @@ SessionId id_from_key(const SessionKey& key) noexcept {
   SessionId id;
   std::copy_n(key.mac.end() - static_cast<std::ptrdiff_t>(id.bytes.size()), id.bytes.size(),
               id.bytes.begin());
+  return id;
+}
+
+SessionId successor(const SessionId& expired, Clock::Wall now) noexcept {
+  constexpr auto period = std::chrono::minutes(10);
+  static constexpr char purpose[] = "remora successor";
+  const std::int64_t number = now.time_since_epoch() / period;
+  std::uint8_t text[sizeof purpose + sizeof expired.bytes + sizeof number], digest[SHA256_DIGEST_LENGTH];
+  std::memcpy(text, purpose, sizeof purpose);
+  std::memcpy(text + sizeof purpose, expired.bytes.data(), sizeof expired.bytes);
+  for (std::size_t i = 0; i < sizeof number; ++i)
+    text[sizeof purpose + sizeof expired.bytes + i] = static_cast<std::uint8_t>(number >> (8 * i));
+  SHA256(text, sizeof text, digest);
+  SessionId id;
+  std::memcpy(id.bytes.data(), digest, id.bytes.size());
   return id;
 }
 

@@ -25,6 +25,11 @@ Binding moved(const Binding& from, const Backend& to) noexcept;
 /// The id of a session that is only known by the app's id: the same on every worker and replica.
 SessionId id_from_key(const SessionKey& key) noexcept;
 
+/// The id of the session that follows an expired one: requests that come at once with the old one begin the
+/// same on every worker and replica. Another one after some minutes, so that no old token outlives a
+/// lifetime.
+SessionId successor(const SessionId& expired, Clock::Wall now) noexcept;
+
 /// What a response head says to us; every field of it is stripped.
 enum class Control : std::uint8_t { none, end, renew, move };
 struct SessionFields {

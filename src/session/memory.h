@@ -3,6 +3,7 @@
 
 #include "remora/store_counts.h"
 #include "session/active.h"
+#include "session/first_requests.h"
 #include "session/local_table.h"
 #include "session/memory_store.h"
 #include "session/moves.h"
@@ -58,6 +59,7 @@ struct SessionMemory {
   ActiveSessions active;
   RecentMoves recent;
   HandedOver handed;
+  FirstRequests first;
   std::shared_ptr<MemoryValues> values;  // of `kind: memory`
   StoreCounts store;
 

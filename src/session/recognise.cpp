@@ -73,6 +73,41 @@ void settle(const Lookup& lookup, SessionMemory& memory, const config::Session& 
   out.stamp_is_old = needs_refresh(known->binding, session, now.wall);
 }
 
+/// How much one of several is worth: the living before those that nothing is known of, before those that are
+/// over.
+int worth(const Recognised& r) noexcept {
+  switch (r.what) {
+    case What::session:
+    case What::derived:
+      return 5;
+    case What::detached:
+      return 4;
+    case What::unbound:
+      return r.stale || r.lookup.route != 0 ? 3 : 2;
+    case What::lost:
+      return 1;
+    case What::nothing:
+      return 0;
+  }
+  return 0;
+}
+
+void settle(const Several& several, SessionMemory& memory, const config::Session& session, Moment now,
+            bool trace, Recognised& out) {
+  const Recognised blank = out;
+  std::array<SessionKey, Several::most> unknown;
+  std::size_t unknown_count = 0;
+  for (std::size_t i = 0; i < several.count; ++i) {
+    Recognised one = blank;
+    std::visit([&](const auto& hint) { settle(hint, memory, session, now, trace, one); }, several.of[i]);
+    if (one.stale && one.what == What::unbound) unknown[unknown_count++] = one.key;
+    if (i == 0 || worth(one) > worth(out)) out = one;
+  }
+  if (!out.stale || out.what == What::session) return;
+  for (std::size_t i = 0; i < unknown_count; ++i)
+    if (!(unknown[i] == out.key) && out.also_count < out.also.size()) out.also[out.also_count++] = unknown[i];
+}
+
 /// How much a finding is worth against one of another kind.
 int rank(What what) noexcept {
   switch (what) {
@@ -112,6 +147,9 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
       }
     } else if (const auto* lookup = std::get_if<Lookup>(&hint)) {
       settle(*lookup, memory, session, now, trace, found);
+    } else if (const auto* several = std::get_if<Several>(&hint)) {
+      settle(*several, memory, session, now, trace, found);
+      by_cookie = by_cookie || (found.what == What::session && kinds[i]->name() == "cookie");
     } else if (const auto* derived = std::get_if<HashOn>(&hint)) {
       found.what = What::derived;
       found.cause = Cause::none;

@@ -33,7 +33,8 @@ void for_each_cookie(std::string_view field, F f) {
   }
 }
 
-/// Appends `field` without the cookies of these names; returns false when nothing is left.
+/// Appends `field` without the cookies of these names, or that are these pairs as a whole ("name=value");
+/// returns false when nothing is left.
 bool append_cookies_without(std::string_view field, std::span<const std::string_view> names,
                             std::string& out);
 

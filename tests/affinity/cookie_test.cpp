@@ -112,7 +112,24 @@ TEST_F(CookieAffinity, OfSeveralTheHighestEpochThenTheLatestStampCounts) {
   c.last_seen = now_ + 1s;
   for (const std::string& order : {token(a) + "; c=" + token(b) + "; c=" + token(c),
                                    token(c) + "; c=" + token(a) + "; c=x; c=" + token(b)})
-    EXPECT_EQ(std::get<Opened>(identify("c=" + order)).binding.id, c.id);
+    EXPECT_EQ(std::get<Opened>(std::get<Several>(identify("c=" + order)).of[0]).binding.id, c.id);
+}
+
+TEST_F(CookieAffinity, OneSessionSaidTwiceIsOne) {
+  Binding a = begun();
+  const std::string old = token(a);
+  a.epoch = 2;
+  for (const std::string& both : {old + "; c=" + token(a), token(a) + "; c=" + old})
+    EXPECT_EQ(std::get<Opened>(identify("c=" + both)).binding.epoch, 2U);
+}
+
+TEST_F(CookieAffinity, ALivingTokenCountsMoreThanOneThatHasExpired) {
+  Binding old = begun();
+  old.epoch = 9;
+  old.last_seen = now_ - 2h;
+  const Binding lives = begun();
+  for (const std::string& both : {token(old) + "; c=" + token(lives), token(lives) + "; c=" + token(old)})
+    EXPECT_EQ(std::get<Opened>(std::get<Several>(identify("c=" + both)).of[0]).binding.id, lives.id);
 }
 
 TEST_F(CookieAffinity, ManyCookiesCostABoundedNumberOfDecryptions) {

@@ -44,7 +44,7 @@ TEST(CookieSession, StaysOnItsBackendAndIsHiddenFromTheApp) {
   for (int user = 0; user < 30; ++user) {
     const Reply first = remora.ask(get("/"));
     const std::string cookie = cookie_of(first), backend = first.field("X-Backend");
-    EXPECT_NE(first.field("Set-Cookie").find("; Path=/; HttpOnly; SameSite=Lax"), std::string::npos);
+    EXPECT_TRUE(first.field("Set-Cookie").ends_with("; Path=/; HttpOnly")) << first.field("Set-Cookie");
     EXPECT_NE(first.field("X-Session").find(";epoch=1;reason=new"), std::string::npos);
     used.insert(backend);
     for (int i = 0; i < 5; ++i) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "affinity/seal.h"
+#include "remora/pool_snapshot.h"
 #include "support/affinity.h"
 
 namespace remora {
@@ -217,6 +218,54 @@ TEST_F(Recognise, TokensMayGoOnUrlsOnlyForWhoNeedsThem) {
   EXPECT_TRUE(may(ask("SID=unknown")));
   bind("known", b);
   EXPECT_FALSE(may(ask("SID=known"))) << "the app's own cookie came back";
+}
+
+// jetty/jetty.project #5853, RFC 6265 4.2.2: the order of cookies of one name means nothing.
+TEST_F(Recognise, OfTwoIdsOfTheAppTheOneThatLivesDecides) {
+  kinds("{kind: app_cookie, name: SID, query_parameter: sid}");
+  const Binding b = binding();
+  bind("live", b);
+  for (const auto& [cookies, target] : std::vector<std::pair<std::string, std::string>>{
+           {"SID=stale; SID=live", "/"},
+           {"SID=live; SID=stale", "/"},
+           {"SID=a; SID=b; SID=a; SID=\"live\"", "/"},
+           {"SID=stale", "/x?sid=live"},
+           {"SID=live", "/x?sid=stale"},
+       }) {
+    const Recognised r = ask(cookies, target);
+    EXPECT_EQ(r.what, What::session) << cookies << target;
+    EXPECT_EQ(r.binding.id, b.id) << cookies << target;
+    EXPECT_EQ(r.key, namer_->name("live", scratch_));
+  }
+  EXPECT_EQ(ask("SID=x; SID=y").what, What::unbound);
+  EXPECT_EQ(ask("SID=x; SID=y").key, namer_->name("x", scratch_));
+}
+
+TEST_F(Recognise, AnIdThatHasEndedDoesNotHideALivingOne) {
+  kinds("{kind: app_cookie, name: SID}");
+  pool_.session.on_lost = config::OnLost::reject;
+  const Binding over = binding(), lives = binding();
+  bind("over", over);
+  memory_.learned.end(namer_->name("over", scratch_), over.id);
+  EXPECT_EQ(ask("SID=over").what, What::lost);
+  EXPECT_EQ(ask("SID=over; SID=unknown").what, What::unbound);
+  bind("lives", lives);
+  EXPECT_EQ(ask("SID=over; SID=lives").binding.id, lives.id);
+}
+
+TEST_F(Recognise, AnIdThatNamesItsServerCountsMoreThanOneThatDoesNot) {
+  kinds("{kind: app_cookie, name: SID, route_separator: '.'}");
+  EXPECT_EQ(ask("SID=stale; SID=live.app2").lookup.route, backend_hash("app2"));
+}
+
+TEST_F(Recognise, OfTwoTokensTheOneWhoseSessionHasNotEndedDecides) {
+  kinds("{kind: cookie, name: c}");
+  Binding a = binding(), b = binding();
+  a.epoch = 3;
+  EXPECT_EQ(ask(cookie(a) + "; " + cookie(b)).binding.id, a.id);
+  memory_.moves.ended(a.id, 3, Reason::none, pool_.session, now_);
+  EXPECT_EQ(ask(cookie(a) + "; " + cookie(b)).binding.id, b.id);
+  EXPECT_TRUE(ask(cookie(b) + "; " + cookie(a)).came_by_cookie);
 }
 
 }  // namespace

@@ -1,0 +1,71 @@
+// A browser opens several connections at once, and its first requests come without a session: what one of them
+// begins at a backend, the others should find there. Those of one client (its address and User-Agent) within
+// one second share a backend, never an id.
+//
+// Bounded: a fixed number of slots, where a newcomer takes another's place; a slot serves `most_shared` requests,
+// so that many people behind one address are spread all the same. Threading: any thread; shared by all workers.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "remora/clock.h"
+
+namespace remora {
+
+class FirstRequests {
+ public:
+  static constexpr std::uint32_t most_shared = 16;
+  static constexpr auto together = std::chrono::seconds(1);
+
+  /// The backend that this client's first requests share now. `client`: a hash that also tells pools apart.
+  std::optional<std::uint64_t> find(std::uint64_t client, Clock::Steady now) {
+    Shard& shard = shard_of(client);
+    const std::lock_guard lock(shard.mutex);
+    Slot& slot = slot_of(shard, client);
+    if (!slot.serves(client, now)) return std::nullopt;
+    ++slot.served;
+    return slot.backend;
+  }
+  /// `backend` was chosen for one of them; returns what stands: of two at once the first decides.
+  std::uint64_t settle(std::uint64_t client, std::uint64_t backend, Clock::Steady now) {
+    Shard& shard = shard_of(client);
+    const std::lock_guard lock(shard.mutex);
+    Slot& slot = slot_of(shard, client);
+    if (!slot.serves(client, now)) slot = {client, backend, now, 0};
+    ++slot.served;
+    return slot.backend;
+  }
+  /// The backend that stood did not do: `backend` from now on.
+  void replace(std::uint64_t client, std::uint64_t backend, Clock::Steady now) {
+    Shard& shard = shard_of(client);
+    const std::lock_guard lock(shard.mutex);
+    slot_of(shard, client) = {client, backend, now, 1};
+  }
+
+ private:
+  struct Slot {
+    std::uint64_t client = 0, backend = 0;
+    Clock::Steady since{};
+    std::uint32_t served = 0;
+    bool serves(std::uint64_t who, Clock::Steady now) const noexcept {
+      return served > 0 && served < most_shared && client == who && now < since + together;
+    }
+  };
+  static constexpr std::size_t shard_count = 16, slots_per_shard = 256;
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    std::array<Slot, slots_per_shard> slots;  // guarded by mutex
+  };
+  Shard& shard_of(std::uint64_t client) noexcept { return (*shards_)[client % shard_count]; }
+  static Slot& slot_of(Shard& shard, std::uint64_t client) noexcept {
+    return shard.slots[client / shard_count % slots_per_shard];
+  }
+  std::unique_ptr<std::array<Shard, shard_count>> shards_ =
+      std::make_unique<std::array<Shard, shard_count>>();
+};
+
+}  // namespace remora
