@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "remora/config.h"
+#include "remora/liveness.h"
 #include "remora/traffic_counts.h"
 #include "util/hash.h"
 
@@ -93,6 +94,9 @@ struct Backend {
   /// Attempts by what they brought and the time to their first byte; by worker.
   std::vector<TrafficCounts> traffic;
 
+  /// Only those ask whose request has waited for long.
+  alignas(64) Liveness liveness;
+
   /// The load that its sessions are expected to bring; see balance/expected_load.h.
   alignas(64) ExpectedLoad expected;
 
@@ -113,8 +117,10 @@ struct alignas(64) Member {
   Admin admin = Admin::ready;
   Health health = Health::unknown;
   Ejected ejected = Ejected::no;
-  bool leaving = false;  // its drain is past its deadline: the sessions it still has move, a few at a time
-  bool panic = false;    // too few are in service: what probes and traffic showed does not count
+  bool leaving = false;   // its drain is past its deadline: the sessions it still has move, a few at a time
+  bool panic = false;     // too few are in service: what probes and traffic showed does not count
+  bool untested = false;  // not probed yet, while another is known to be up: nothing new for the moment
+  std::uint32_t full_weight = 0;  // what `weight` grows to in a slow start; 0: it is whole
   config::Address address;
 
   // Three separate facts (the operator's wish, probes, live traffic), combined here and nowhere else.
@@ -122,8 +128,10 @@ struct alignas(64) Member {
   /// May begin sessions: wanted, not known dead, of positive weight.
   bool accepts_new() const noexcept {
     return admin == Admin::ready && weight > 0 &&
-           (panic || (health != Health::down && ejected == Ejected::no));
+           (panic || (health != Health::down && ejected == Ejected::no && !untested));
   }
+  /// What decides where a hash leads: a slow start must not lead it elsewhere, and back.
+  std::uint32_t hash_weight() const noexcept { return full_weight != 0 ? full_weight : weight; }
   /// May go on serving sessions that are bound to it: drain, weight 0 and bad answers still do.
   bool accepts_bound() const noexcept {
     return admin != Admin::maint && (panic || (health != Health::down && ejected != Ejected::all));

@@ -133,6 +133,15 @@ std::vector<std::string> doubts(const Config& config) {
           ": proxy_protocol is believed from this machine only, and others are refused: name the senders "
           "(proxy_protocol: {from: [10.0.0.0/8]}, or trusted_proxies)");
   }
+  for (const Pool& p : config.pools) {
+    const auto& after = p.failover.suspect_after;
+    if (!after || after->count() == 0) continue;
+    if (p.probe.kind == ProbeKind::off)
+      out.push_back("pool " + p.name + ": failover.suspect_after does nothing without health.probe");
+    else if (*after >= p.timeouts.response)
+      out.push_back("pool " + p.name +
+                    ": failover.suspect_after is no shorter than timeouts.response: too late");
+  }
   cookie_doubts(config, out);
   return out;
 }

@@ -43,8 +43,14 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
       events_(loop_.ctx.get_executor()),
       builder_(worker_count_),
       wishes_(config_.state_dir),
-      checker_(loop_, [this](const std::shared_ptr<Backend>& b, Health state,
-                             const std::string& why) { flipped(b, state, why); }),
+      checker_(
+          loop_,
+          [this](const std::shared_ptr<Backend>& b, Health state, const std::string& why) {
+            flipped(b, state, why);
+          },
+          [this](const std::shared_ptr<Backend>& b) {
+            for (auto& worker : workers_) worker->settled(b);
+          }),
       signals_(loop_.ctx.get_executor()),
       timer_(loop_.ctx.get_executor()),
       house_timer_(loop_.ctx.get_executor()),
@@ -113,6 +119,9 @@ void Server::start_workers() {
     };
     reports.unknown_key = [this](const std::string& url) {
       asio::post(loop_.ctx, [this, url] { unknown_key(url); });
+    };
+    reports.doubt = [this](const std::shared_ptr<Backend>& backend, milliseconds within) {
+      asio::post(loop_.ctx, [this, backend, within] { checker_.look_into(backend, within); });
     };
     workers_.back()->start(builder_.last(), std::move(reports));
   }
