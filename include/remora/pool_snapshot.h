@@ -45,15 +45,21 @@ class FailureStreaks {
     if (connecting_.load(std::memory_order_relaxed) != 0) connecting_.store(0, std::memory_order_relaxed);
     if (answering_.load(std::memory_order_relaxed) != 0) answering_.store(0, std::memory_order_relaxed);
   }
-  /// True with each `length` failures in a row: time to report.
+  /// True with each `length` failures in a row: time to report. Until somebody has judged it, it is better
+  /// passed over: one that fails at once has the fewest requests in flight, and would get them all.
   bool failed_to_connect(std::uint32_t length) noexcept { return one_more(connecting_, length); }
   bool failed_to_answer(std::uint32_t length) noexcept { return one_more(answering_, length); }
+  bool reported() const noexcept { return reported_.load(std::memory_order_relaxed); }
+  void judged() noexcept { reported_.store(false, std::memory_order_relaxed); }
 
  private:
-  static bool one_more(std::atomic<std::uint32_t>& streak, std::uint32_t length) noexcept {
-    return length != 0 && (streak.fetch_add(1, std::memory_order_relaxed) + 1) % length == 0;
+  bool one_more(std::atomic<std::uint32_t>& streak, std::uint32_t length) noexcept {
+    if (length == 0 || (streak.fetch_add(1, std::memory_order_relaxed) + 1) % length != 0) return false;
+    reported_.store(true, std::memory_order_relaxed);
+    return true;
   }
   std::atomic<std::uint32_t> connecting_{0}, answering_{0};
+  std::atomic<bool> reported_{false};
 };
 
 /// Recent requests, fading. Read when sessions are placed, which is rare beside requests.

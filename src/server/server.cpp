@@ -156,6 +156,8 @@ void Server::keep_house() {
 
 /// An event of this thread was dropped in its middle: what it would have set going is set going now.
 void Server::catch_up() {
+  for (const auto& pool : builder_.last()->pools)
+    for (const Member& m : pool->snapshot->members) m.backend->failures.judged();
   republish();
   look_up_due();
   fetch_due_keys();

@@ -68,6 +68,24 @@ TEST_P(EachPolicy, PassesOverTheFullAndQueuesAtTheLeastLoadedWhenAllAre) {
   EXPECT_EQ(balancer->pick(Tried(), Purpose::request)->backend->id, "b0");
 }
 
+TEST_P(EachPolicy, PassesOverThoseWhoseFailuresWereJustReported) {
+  auto pool = pool_of({1, 1});
+  ASSERT_TRUE(pool->members[0].backend->failures.failed_to_answer(1));
+  const auto balancer = make_balancer(GetParam(), pool, 7);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(balancer->pick(Tried(), Purpose::request)->backend->id, "b1");
+  Tried tried;
+  tried.add(pool->members[1].backend.get());
+  EXPECT_EQ(balancer->pick(tried, Purpose::request)->backend->id, "b0");
+  pool->members[0].backend->failures.judged();
+  std::set<std::string> used;
+  for (int i = 0; i < 50; ++i) {
+    const Member* const m = balancer->pick(Tried(), Purpose::request);
+    used.insert(m->backend->id);
+    if (GetParam() == Balance::first) break;
+  }
+  EXPECT_TRUE(used.contains("b0"));
+}
+
 TEST_P(EachPolicy, AnEmptyPoolHasNobody) {
   EXPECT_EQ(make_balancer(GetParam(), pool_of({}), 7)->pick(Tried(), Purpose::request), nullptr);
 }

@@ -100,6 +100,11 @@ TEST(Streaks, AreOfOneKindInARow) {
   }
   EXPECT_TRUE(s.failed_to_answer(5));
   EXPECT_TRUE(s.failed_to_connect(5));
+  EXPECT_TRUE(s.reported());
+  s.succeeded();
+  EXPECT_TRUE(s.reported());
+  s.judged();
+  EXPECT_FALSE(s.reported());
   for (int i = 0; i < 100; ++i) EXPECT_FALSE(s.failed_to_answer(0));  // off
 }
 
