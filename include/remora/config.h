@@ -241,11 +241,16 @@ struct RetryOn {
 
 struct Failover {
   std::uint16_t attempts = 3;
-  RetryOn retry_on{true, true, true, true, true, true, true};
+  /// Without `timeout` and 504: they say that a server is busy, not that it is dead, and what keeps one busy
+  /// would keep the next one busy too.
+  RetryOn retry_on{true, true, true, false, true, true, false};
   std::uint16_t bound_same_backend = 1;
   RetryOn bound_retry_on{true, true, true, false, false, false, false};
   std::size_t replay_body = 64 * 1024;
   double budget = 0.2;
+  /// When a request has waited for so long, its backend is probed at once: a slow page, or a hung server?
+  /// None: the smaller of one second and a third of the time that it may wait; 0: never.
+  std::optional<Millis> suspect_after;
 };
 
 enum class AdminWish : std::uint8_t { ready, drain, maint };

@@ -22,9 +22,12 @@ class LoadBalancer {
   /// only when no ordinary member is left. nullptr: nothing is left.
   virtual const Member* pick(const Tried& tried, Purpose purpose) = 0;
 
-  /// Tells how long a backend took to its response head; only peak_ewma listens.
-  virtual void observe(const Backend&, std::chrono::nanoseconds /*first_byte*/,
-                       std::chrono::steady_clock::time_point /*now*/) {}
+  /// Whether the time was that of an answer, or the backend would have taken longer still.
+  enum class Took : std::uint8_t { exactly, at_least };
+  /// Tells how long a backend took to its response head, from when it had the whole request; only peak_ewma
+  /// listens.
+  virtual void observe(const Backend&, std::chrono::nanoseconds /*took*/,
+                       std::chrono::steady_clock::time_point /*now*/, Took = Took::exactly) {}
 };
 
 }  // namespace remora

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "remora/config.h"
+#include "remora/liveness.h"
 #include "remora/traffic_counts.h"
 #include "util/hash.h"
 
@@ -44,15 +45,21 @@ class FailureStreaks {
     if (connecting_.load(std::memory_order_relaxed) != 0) connecting_.store(0, std::memory_order_relaxed);
     if (answering_.load(std::memory_order_relaxed) != 0) answering_.store(0, std::memory_order_relaxed);
   }
-  /// True with each `length` failures in a row: time to report.
+  /// True with each `length` failures in a row: time to report. Until somebody has judged it, it is better
+  /// passed over: one that fails at once has the fewest requests in flight, and would get them all.
   bool failed_to_connect(std::uint32_t length) noexcept { return one_more(connecting_, length); }
   bool failed_to_answer(std::uint32_t length) noexcept { return one_more(answering_, length); }
+  bool reported() const noexcept { return reported_.load(std::memory_order_relaxed); }
+  void judged() noexcept { reported_.store(false, std::memory_order_relaxed); }
 
  private:
-  static bool one_more(std::atomic<std::uint32_t>& streak, std::uint32_t length) noexcept {
-    return length != 0 && (streak.fetch_add(1, std::memory_order_relaxed) + 1) % length == 0;
+  bool one_more(std::atomic<std::uint32_t>& streak, std::uint32_t length) noexcept {
+    if (length == 0 || (streak.fetch_add(1, std::memory_order_relaxed) + 1) % length != 0) return false;
+    reported_.store(true, std::memory_order_relaxed);
+    return true;
   }
   std::atomic<std::uint32_t> connecting_{0}, answering_{0};
+  std::atomic<bool> reported_{false};
 };
 
 /// Recent requests, fading. Read when sessions are placed, which is rare beside requests.
@@ -93,6 +100,9 @@ struct Backend {
   /// Attempts by what they brought and the time to their first byte; by worker.
   std::vector<TrafficCounts> traffic;
 
+  /// Only those ask whose request has waited for long.
+  alignas(64) Liveness liveness;
+
   /// The load that its sessions are expected to bring; see balance/expected_load.h.
   alignas(64) ExpectedLoad expected;
 
@@ -113,8 +123,10 @@ struct alignas(64) Member {
   Admin admin = Admin::ready;
   Health health = Health::unknown;
   Ejected ejected = Ejected::no;
-  bool leaving = false;  // its drain is past its deadline: the sessions it still has move, a few at a time
-  bool panic = false;    // too few are in service: what probes and traffic showed does not count
+  bool leaving = false;   // its drain is past its deadline: the sessions it still has move, a few at a time
+  bool panic = false;     // too few are in service: what probes and traffic showed does not count
+  bool untested = false;  // not probed yet, while another is known to be up: nothing new for the moment
+  std::uint32_t full_weight = 0;  // what `weight` grows to in a slow start; 0: it is whole
   config::Address address;
 
   // Three separate facts (the operator's wish, probes, live traffic), combined here and nowhere else.
@@ -122,7 +134,7 @@ struct alignas(64) Member {
   /// May begin sessions: wanted, not known dead, of positive weight.
   bool accepts_new() const noexcept {
     return admin == Admin::ready && weight > 0 &&
-           (panic || (health != Health::down && ejected == Ejected::no));
+           (panic || (health != Health::down && ejected == Ejected::no && !untested));
   }
   /// May go on serving those whose hash leads here: bad answers are its own, as for bound sessions, but it
   /// keeps nobody whom the operator wants elsewhere.
@@ -130,6 +142,8 @@ struct alignas(64) Member {
     return admin == Admin::ready && weight > 0 &&
            (panic || (health != Health::down && ejected != Ejected::all));
   }
+  /// What decides where a hash leads: a slow start must not lead it elsewhere, and back.
+  std::uint32_t hash_weight() const noexcept { return full_weight != 0 ? full_weight : weight; }
   /// May go on serving sessions that are bound to it: drain, weight 0 and bad answers still do.
   bool accepts_bound() const noexcept {
     return admin != Admin::maint && (panic || (health != Health::down && ejected != Ejected::all));

@@ -16,11 +16,12 @@ class PeakEwma final : public TieredBalancer {
       : TieredBalancer(pool), pool_(pool), latency_(pool->members.size()), random_(seed) {}
 
   void observe(const Backend& backend, std::chrono::nanoseconds took,
-               std::chrono::steady_clock::time_point now) override {
+               std::chrono::steady_clock::time_point now, Took how) override {
     const Member* const member = pool_->find(backend.hash);
     if (member == nullptr) return;
     Mean& mean = latency_of(*member);
     const double sample = static_cast<double>(took.count());
+    if (sample < mean.value && how == Took::at_least) return;  // it says nothing that is not known
     if (sample >= mean.value) {
       mean.value = sample;
     } else {

@@ -8,7 +8,8 @@ TieredBalancer::TieredBalancer(std::shared_ptr<const PoolSnapshot> pool) : pool_
 }
 
 bool TieredBalancer::usable(const Member& m, const Tried& tried) noexcept {
-  return (m.max_in_flight == 0 || load(m) < m.max_in_flight) && !tried.contains(m.backend.get());
+  return (m.max_in_flight == 0 || load(m) < m.max_in_flight) && !m.backend->failures.reported() &&
+         !tried.contains(m.backend.get());
 }
 
 const Member* TieredBalancer::pick(const Tried& tried, Purpose purpose) {
@@ -19,7 +20,7 @@ const Member* TieredBalancer::pick(const Tried& tried, Purpose purpose) {
     if (m != nullptr) return m;
   }
   const Member* least = nullptr;
-  for (const Member* m : ordinary_)
+  for (const Member* m : ordinary_)  // full, or about to be judged: better than nobody
     if (!tried.contains(m->backend.get()) && (least == nullptr || load(*m) < load(*least))) least = m;
   return least;
 }

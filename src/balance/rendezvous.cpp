@@ -8,7 +8,8 @@
 namespace remora {
 
 RendezvousScore::RendezvousScore(std::uint64_t key, const Member& m) noexcept
-    : chance(XXH3_64bits_withSeed(&m.backend->hash, sizeof m.backend->hash, key) >> 11), weight(m.weight) {}
+    : chance(XXH3_64bits_withSeed(&m.backend->hash, sizeof m.backend->hash, key) >> 11),
+      weight(m.hash_weight()) {}
 
 double RendezvousScore::value() const noexcept {
   if (value_ >= 0) return value_;
@@ -24,10 +25,10 @@ const Member* rendezvous(std::uint64_t key, const PoolSnapshot& pool, const Trie
     for (const Member& m : pool.members) {
       if (!m.accepts_keyed()) continue;
       in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
-      weights += m.weight;
+      weights += m.hash_weight();
     }
     const Member* const roomy = rendezvous_among(key, pool, [&](const Member& m) {
-      const double most = std::ceil(bounded_load * in_flight * m.weight / weights);
+      const double most = std::ceil(bounded_load * in_flight * m.hash_weight() / weights);
       return untried(m) && m.backend->in_flight.load(std::memory_order_relaxed) + 1 <= most;
     });
     if (roomy != nullptr) return roomy;

@@ -140,6 +140,20 @@ void cross_check(const Value& root, Config& config) {
   }
 }
 
+namespace {
+void suspicion_doubts(const Config& config, std::vector<std::string>& out) {
+  for (const Pool& p : config.pools) {
+    const auto& after = p.failover.suspect_after;
+    if (!after || after->count() == 0) continue;
+    if (p.probe.kind == ProbeKind::off)
+      out.push_back("pool " + p.name + ": failover.suspect_after does nothing without health.probe");
+    else if (*after >= p.timeouts.response)
+      out.push_back("pool " + p.name +
+                    ": failover.suspect_after is no shorter than timeouts.response: too late");
+  }
+}
+}  // namespace
+
 std::vector<std::string> doubts(const Config& config) {
   std::vector<std::string> out;
   for (const Listener& l : config.listeners) {
@@ -154,6 +168,7 @@ std::vector<std::string> doubts(const Config& config) {
           "(proxy_protocol: {from: [10.0.0.0/8]}, or trusted_proxies)");
   }
   socket_doubts(config, out);
+  suspicion_doubts(config, out);
   cookie_doubts(config, out);
   key_doubts(config, out);
   idle_keys(config, out);

@@ -14,11 +14,18 @@ using std::chrono::steady_clock;
 
 struct HealthChecker::Target {
   Target(Loop& loop, std::shared_ptr<Backend> b, std::uint16_t rise, std::uint16_t fall, Health initial)
-      : backend(std::move(b)), tracker(rise, fall, initial), wake(loop.wheel) {}
+      : backend(std::move(b)), tracker(rise, fall, initial), wake(loop.wheel), doubt(loop.wheel) {
+    backend->liveness.set_down(initial == Health::down);
+  }
+  void end() {
+    ended = true;
+    wake.set(Wake::stop);
+    doubt.set(Wake::stop);
+  }
   std::shared_ptr<Backend> backend;
   HealthTracker tracker;
   ProbeTarget what;
-  Wake wake;
+  Wake wake, doubt;  // of the schedule; of probes beside it
   std::string note;
   bool ended = false;
 
@@ -29,9 +36,10 @@ struct HealthChecker::Target {
   }
 };
 
-HealthChecker::HealthChecker(Loop& loop, Flipped flipped)
+HealthChecker::HealthChecker(Loop& loop, Flipped flipped, Settled settled)
     : loop_(loop),
       flipped_(std::move(flipped)),
+      settled_(std::move(settled)),
       random_(static_cast<std::uint64_t>(steady_clock::now().time_since_epoch().count())) {}
 
 HealthChecker::~HealthChecker() {
@@ -40,8 +48,7 @@ HealthChecker::~HealthChecker() {
 
 void HealthChecker::stop() {
   for (auto& [backend, target] : targets_) {
-    target->ended = true;
-    target->wake.set(Wake::stop);
+    target->end();
   }
   targets_.clear();
 }
@@ -95,28 +102,76 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
     }
   }
   for (auto& [backend, target] : old) {
-    target->ended = true;
-    target->wake.set(Wake::stop);
+    if (!targets_.contains(backend)) target->backend->liveness.set_down(false);  // nobody looks any more
+    target->end();
   }
 }
 
 Task<void> HealthChecker::probe(std::shared_ptr<Target> t, HealthChecker& checker) {
+  const auto began = steady_clock::now();
   const ProbeVerdict verdict = co_await probe_once(checker.loop_, t->wake, t->what);
   if (t->ended) co_return;
   t->backend->note_generation(verdict.generation);
   const bool passed = verdict.failure.empty();
   t->note = verdict.failure;
+  t->backend->liveness.probed(passed, began);
   const bool urgent = passed && t->tracker.state() == Health::down && checker.nobody_up(t->backend->pool);
-  if (const auto flip = t->tracker.observe(passed, urgent))
+  if (const auto flip = t->tracker.observe(passed, urgent)) {
+    t->backend->liveness.set_down(*flip == Health::down);
     checker.flipped_(t->backend, *flip, passed ? "probe passed" : verdict.failure);
+    if (*flip == Health::down) checker.settled_(t->backend);
+  }
+}
+
+// Beside the schedule -------------------------------------------------------------------------------
+
+void HealthChecker::look_into(const std::shared_ptr<Backend>& backend, std::chrono::milliseconds within) {
+  const auto it = targets_.find(backend.get());
+  if (it != targets_.end() && it->second->tracker.state() != Health::down) {
+    asio::co_spawn(loop_.ctx.get_executor(), examine(it->second, within, *this), asio::detached);
+    return;
+  }
+  backend->liveness.settled();
+  settled_(backend);
+}
+
+Task<bool> HealthChecker::passes(std::shared_ptr<Target> t, std::chrono::milliseconds within,
+                                 HealthChecker& checker) {
+  const auto began = steady_clock::now();
+  ProbeTarget what = t->what;
+  what.probe.timeout = std::min(what.probe.timeout, within);
+  const ProbeVerdict verdict = co_await probe_once(checker.loop_, t->doubt, what);
+  if (t->ended) co_return true;
+  t->backend->note_generation(verdict.generation);
+  t->note = verdict.failure;
+  const bool passed = verdict.failure.empty();
+  t->backend->liveness.probed(passed, began);
+  co_return passed;
+}
+
+Task<void> HealthChecker::examine(std::shared_ptr<Target> t, std::chrono::milliseconds within,
+                                  HealthChecker& checker) {
+  try {
+    bool passed = co_await passes(t, within, checker);
+    if (!passed) passed = co_await passes(t, t->what.probe.timeout, checker);
+    if (!passed && t->tracker.condemn()) {
+      t->backend->liveness.set_down(true);
+      checker.flipped_(t->backend, Health::down, "requests wait, and two probes failed: " + t->note);
+    }
+  } catch (const std::bad_alloc&) {
+  }
+  t->backend->liveness.settled();
+  if (!t->ended) checker.settled_(t->backend);
 }
 
 Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checker) {
   if (t->ended) co_return;
-  // Spread the first probes, so that 500 backends are not probed in one moment.
-  auto pause = std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::min<std::chrono::milliseconds>(t->what.probe.interval, std::chrono::milliseconds(200)) *
-      checker.random_.unit());
+  // Spread the first probes, so that 500 backends are not probed in one moment; but a few are known soon,
+  // since those that are not known get no new sessions while others are.
+  const auto spread = std::min<std::chrono::milliseconds>(
+      {t->what.probe.interval, std::chrono::milliseconds(200),
+       std::chrono::milliseconds(2) * static_cast<std::int64_t>(checker.targets_.size())});
+  auto pause = std::chrono::duration_cast<std::chrono::nanoseconds>(spread * checker.random_.unit());
   while (!t->ended) {
     static_cast<void>(t->wake.take());
     t->wake.until(steady_clock::now() + pause);

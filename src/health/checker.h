@@ -20,7 +20,9 @@ class HealthChecker {
  public:
   /// `flipped` is called on the loop's thread.
   using Flipped = std::function<void(const std::shared_ptr<Backend>&, Health now, const std::string& why)>;
-  HealthChecker(Loop& loop, Flipped flipped);
+  /// `settled`: a doubt was looked into; on the loop's thread, behind a flip that came of it.
+  using Settled = std::function<void(const std::shared_ptr<Backend>&)>;
+  HealthChecker(Loop& loop, Flipped flipped, Settled settled);
   ~HealthChecker();
 
   /// Begins probing what is new, ends what is gone; a changed probe or address begins anew but keeps its
@@ -32,16 +34,25 @@ class HealthChecker {
   std::string note(const Backend& backend) const;
   /// Another process saw it so: where to begin. Before configure.
   void adopt(const std::string& pool, const std::string& id, Health state) { adopted_[{pool, id}] = state; }
+  /// Requests wait for it and cannot tell why: probes it now, whatever the schedule says. Good: it is slow.
+  /// Bad twice: it is down. `within`: what the first of the two may take, for those who cannot wait for
+  /// longer.
+  void look_into(const std::shared_ptr<Backend>& backend, std::chrono::milliseconds within);
   void stop();
 
  private:
   struct Target;
   static Task<void> probe(std::shared_ptr<Target> target, HealthChecker& checker);
   static Task<void> watch(std::shared_ptr<Target> target, HealthChecker& checker);
+  static Task<void> examine(std::shared_ptr<Target> target, std::chrono::milliseconds within,
+                            HealthChecker& checker);
+  static Task<bool> passes(std::shared_ptr<Target> target, std::chrono::milliseconds within,
+                           HealthChecker& checker);
   bool nobody_up(const std::string& pool) const;
 
   Loop& loop_;
   Flipped flipped_;
+  Settled settled_;
   FastRandom random_;
   std::map<const Backend*, std::shared_ptr<Target>> targets_;
   std::map<std::pair<std::string, std::string>, Health> adopted_;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "remora/pool_snapshot.h"
 
@@ -28,6 +29,11 @@ class HealthTracker {
     streak_ = 0;
     state_ = seen;
     return state_;
+  }
+  /// Whatever the numbers: it is down. False: it was already.
+  bool condemn() noexcept {
+    streak_ = 0;
+    return std::exchange(state_, Health::down) != Health::down;
   }
   Health state() const noexcept { return state_; }
   /// Between two decisions: the next probe comes sooner.

@@ -24,7 +24,15 @@ namespace remora {
 
 class Wake final : private DeadlineEntry {
  public:
-  enum Bit : unsigned { client = 1, backend = 2, deadline = 4, granted = 8, stop = 16, replied = 32 };
+  enum Bit : unsigned {
+    client = 1,
+    backend = 2,
+    deadline = 4,
+    granted = 8,
+    stop = 16,
+    replied = 32,
+    verdict = 64
+  };
 
   explicit Wake(DeadlineWheel& wheel) : wheel_(wheel) {}
   ~Wake() override {

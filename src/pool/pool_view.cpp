@@ -14,6 +14,17 @@ bool RateLimit::allow(double per_second, std::chrono::steady_clock::time_point n
   return false;
 }
 
+bool TokenBucket::take(std::chrono::steady_clock::time_point now) noexcept {
+  const auto at = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
+  constexpr std::int64_t second = 1'000'000'000;
+  std::int64_t full_at = full_at_.load(std::memory_order_relaxed);
+  for (;;) {
+    const std::int64_t next = std::max(full_at, std::int64_t{at}) + every_;
+    if (next - at > second) return false;
+    if (full_at_.compare_exchange_weak(full_at, next, std::memory_order_relaxed)) return true;
+  }
+}
+
 std::uint64_t connection_key(const Endpoint& endpoint, const ClientTls* tls) noexcept {
   std::string made_of(reinterpret_cast<const char*>(&endpoint.storage), endpoint.size);
   const std::uint64_t number = tls != nullptr ? tls->number() : 0;

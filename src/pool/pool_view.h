@@ -25,10 +25,22 @@ class RateLimit {
   std::atomic<std::int64_t> next_ns_{0};
 };
 
+/// So many per second, and as many at once after a quiet second; shared by all workers.
+class TokenBucket {
+ public:
+  explicit TokenBucket(std::uint32_t per_second) noexcept : every_(1'000'000'000 / per_second) {}
+  bool take(std::chrono::steady_clock::time_point now) noexcept;
+
+ private:
+  const std::int64_t every_;
+  std::atomic<std::int64_t> full_at_{0};  // when all tokens will be back
+};
+
 /// Shared by all workers and all snapshots of a pool.
 struct PoolCounters {
   explicit PoolCounters(std::size_t workers) : sessions(workers) {}
   alignas(64) std::atomic<std::uint32_t> retrying{0};  // exchanges; only retries touch it
+  TokenBucket retry_reserve{10};                       // beyond their share of the requests in flight
   RateLimit rebalance;
   RateLimit drain;                      // of moves past a drain's deadline
   std::vector<SessionCounts> sessions;  // by worker

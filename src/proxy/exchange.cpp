@@ -77,6 +77,7 @@ void Exchange::begin(StreamRef stream, std::shared_ptr<const ListenerView> liste
 
 void Exchange::end() noexcept {
   wake_.no_deadline();
+  doubter_.leave();
   place_.free();
   retry_.give_back();
   open_session_ = {};
@@ -131,6 +132,8 @@ void Exchange::forget() {
   if (std::exchange(keeps_, false)) keep_ = {};
   tried_.clear();
   attempts_ = 0;
+  left_hung_ = asked_sister_ = false;
+  left_pool_ = nullptr;
   failure_ = {};
   replay_.clear();
   replay_at_ = 0;
@@ -288,6 +291,8 @@ bool Exchange::choose_backend() {
     tried_.clear();
     if (choose_member(before)) return true;
   }
+  if (before.kind != Kind::queue_full && go_to_sister()) return true;
+  if (answer_status_ != 0) return false;
   fail(FailSide::self, Kind::no_backend);
   if (before) failure_ = before;
   return false;
@@ -307,10 +312,13 @@ bool Exchange::take_place() {
 
 /// After a failed attempt: whether, and against which rules, the request is sent once more.
 bool Exchange::try_again() {
+  bool costs = failure_.acted;  // what never reached a backend was no load for anybody
   if (failure_.kind == Kind::reset && backend_.has_stream() && backend_.reused()) {
     stale_ = !fresh_only_;
+    costs = costs && fresh_only_;  // once a request: a restart breaks all idle connections in one moment
     fresh_only_ = true;
   }
+  if (failure_.kind == Kind::hung) costs = false;  // its load was taken from a backend that is dead
   backend_.abort();
   backend_.release();
   place_.free();
@@ -326,21 +334,23 @@ bool Exchange::try_again() {
   const config::Failover& rules = pool_->config.failover;
   if (failure_.side != FailSide::backend || attempts_ >= rules.attempts || client_.gone()) return false;
   if (!may_repeat(failure_, retry_rules(), request_.method, !replay_overflow_)) return false;
-  if (!retry_) {
+  if (!retry_ && costs) {
     std::uint32_t in_flight = 1;  // this one, whose place was freed a moment ago
     for (const Member& m : pool_->snapshot->members)
       in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
     const std::uint32_t retrying = pool_->counters->retrying.load(std::memory_order_relaxed);
-    if (!within_budget(retrying, in_flight, rules.budget)) return false;
+    if (!within_budget(retrying, in_flight, rules.budget) && !pool_->counters->retry_reserve.take(now()))
+      return false;
     retry_ = CountedRetry(pool_->counters);
   }
   // A hash leads nowhere else while its server lives; but where nobody listens it is not asked twice.
   const bool nobody = failure_.kind == Kind::refused || failure_.kind == Kind::connect_timeout;
-  const bool stays = bound_ || (is_keyed() && !nobody);
+  const bool stays = (bound_ || (is_keyed() && !nobody)) && failure_.kind != Kind::hung;
   if (stays && same_backend_left_ > 0)
     --same_backend_left_;  // the same backend once more, then a move
   else
     tried_.add(member_->backend.get());
+  if (failure_.kind == Kind::hung) pass_over_the_hung();
   replay_at_ = 0;
   request_broken_ = false;
   return true;

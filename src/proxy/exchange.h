@@ -99,6 +99,7 @@ class Exchange final : private UrlScope {
   struct Patience;
   Patience patience() const noexcept;
   bool waits_on(const Patience&);
+  void teach_balancer();
   bool client_is_too_slow();
   Task<bool> forward_interim();
   bool pump_request();
@@ -162,6 +163,23 @@ class Exchange final : private UrlScope {
   Moment moment() const noexcept;
   SessionCounts& counts() const noexcept;
   LoadBalancer& balancer() const noexcept { return *snapshot_->balancers[pool_index_]; }
+  // A slow page, or a hung server? (exchange_doubt.cpp)
+  Clock::Steady next_doubt() const noexcept;
+  void doubt();
+  bool may_leave() const noexcept;
+  bool leaves_hung(bool no_time_left);
+  void pass_over_the_hung() noexcept;
+  bool somebody_else() const noexcept;
+
+  // The pools of a split (exchange_split.cpp).
+  void find_session_in_split();
+  void settle_in(std::size_t pool, const Recognised& found);
+  void go_on_in(std::size_t pool);
+  void use_timeouts();
+  bool go_to_sister();
+  bool move_to_sister(std::size_t pool, std::uint64_t key);
+  void clear_left_pool();
+
   bool serve_at(const Member* member) noexcept;
   const Member* usable_bound(std::uint64_t backend) const noexcept;
   const Member* place_of_own_connection() const noexcept;
@@ -218,7 +236,9 @@ class Exchange final : private UrlScope {
   void hear_state(const SessionFields& said, bool may_wait);
   Task<void> keep_session();
   Task<void> keep_name();
+  Task<bool> copy_state(const PoolStore& keeper, SessionKey from);
   Task<void> carry_state(SessionId former);
+  Task<void> bring_state();
   Task<void> keep_state();
 
   void fail_from_client() noexcept;
@@ -301,6 +321,12 @@ class Exchange final : private UrlScope {
   bool watches_ = false;     // it has not been seen yet
   std::size_t watched_ = 0;  // bytes of the body that it was fed and the client has not been sent
   bool continued_ = false;   // this attempt's backend said 100
+  std::chrono::milliseconds suspect_after_{0};  // 0: never
+  unsigned doubts_ = 0;                         // of this attempt's backend, so far
+  bool left_hung_ = false;                      // one backend was left because it hung
+  Doubter doubter_{wake_};
+  bool asked_sister_ = false;            // nobody was left in the pool, so another of the split was tried
+  const PoolView* left_pool_ = nullptr;  // where the session was, when it goes on in another pool of a split
   Failure failure_;
   std::size_t replay_at_ = 0;
   // Authentication of connections (http/connection_auth.h): the backend's belongs to this client alone; this

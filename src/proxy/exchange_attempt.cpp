@@ -41,6 +41,7 @@ struct Exchange::Patience {
 Task<void> Exchange::attempt() {
   ++attempts_;
   interims_ = 0;
+  doubts_ = 0;
   continued_ = false;
   attempt_at_ = moved_at_ = now();
   member_->backend->served.fetch_add(1, std::memory_order_relaxed);
@@ -55,6 +56,7 @@ Task<void> Exchange::attempt() {
       if (step == Step::more) break;
       const Patience patient = patience();
       if (patient.clients_turn && client_is_too_slow()) break;
+      if (doubts_ != 0 && leaves_hung(false)) break;
       const Clock::Steady since = now();
       const bool late = co_await wait(patient.ask_at);
       if (patient.clients_turn) body_rate_.waited(now() - since);
@@ -62,6 +64,8 @@ Task<void> Exchange::attempt() {
       if (late && !waits_on(patient)) break;
     }
   }
+  doubter_.leave();
+  teach_balancer();
   if (!failure_) first_byte_time_ = now() - head_at_;
   if (!failure_) note_connection_auth();
   if (!failure_ && status_is_failure()) fail(FailSide::backend, Kind::status, response_.status);
@@ -137,16 +141,21 @@ Exchange::Patience Exchange::patience() const noexcept {
   // A client that broke off together with its request raised no event: after a second it is asked once.
   const Clock::Steady ask_at =
       sent && !asked_client_ ? std::min(deadline, moved_at_ + std::chrono::seconds(1)) : deadline;
+  if (sent && suspect_after_.count() != 0) return {deadline, std::min(ask_at, next_doubt()), false};
   return {deadline, ask_at, !sent && !on_backend};
 }
 
 /// The time that was waited for has come. False: that was too long.
 bool Exchange::waits_on(const Patience& patient) {
   if (patient.ask_at < patient.deadline) {
-    asked_client_ = true;
-    client_.stream().was_reset();
+    if (suspect_after_.count() != 0 && now() >= next_doubt()) doubt();
+    if (!asked_client_ && now() >= moved_at_ + std::chrono::seconds(1)) {
+      asked_client_ = true;
+      client_.stream().was_reset();
+    }
     return true;
   }
+  if (leaves_hung(true)) return false;
   fail(patient.clients_turn ? FailSide::client : FailSide::backend,
        patient.clients_turn ? Kind::client_timeout : Kind::timeout);
   return false;
@@ -158,6 +167,16 @@ bool Exchange::client_is_too_slow() {
   if (!body_rate_.too_slow(listener_->config.limits.body_rate, client_timeouts().body)) return false;
   fail(FailSide::client, Kind::client_timeout);
   return true;
+}
+
+/// How long the backend took, from when it had the whole request: how fast the client sent it, and how long
+/// it waited here, say nothing of a backend. Nor do errors, and answers that never came, say that it is
+/// quick.
+void Exchange::teach_balancer() {
+  if (!backend_.has_stream() || !backend_.request_sent()) return;
+  using Took = LoadBalancer::Took;
+  const Took how = !failure_ && response_.status < 500 ? Took::exactly : Took::at_least;
+  balancer().observe(*member_->backend, now() - moved_at_, now(), how);
 }
 
 /// An answer may have come: while its head is read, what note_outcome() and release_backend() touch comes
@@ -272,12 +291,7 @@ bool Exchange::status_is_failure() const noexcept {
   f.acted = true;
   if (attempts_ >= pool_->config.failover.attempts) return false;
   if (!may_repeat(f, retry_rules(), request_.method, !replay_overflow_)) return false;
-  if ((bound_ || is_keyed()) && same_backend_left_ > 0) return true;
-  for (const Member& m : pool_->snapshot->members)
-    if (&m != member_ && (is_keyed() ? m.accepts_keyed() : m.accepts_new()) &&
-        !tried_.contains(m.backend.get()))
-      return true;
-  return false;
+  return ((bound_ || is_keyed()) && same_backend_left_ > 0) || somebody_else();
 }
 
 /// 100, 103 and their like go to the client as they come. A backend may send many without a pause.

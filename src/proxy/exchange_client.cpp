@@ -451,8 +451,6 @@ void Exchange::refuse(Refusal what, std::string_view why) const {
 }
 
 void Exchange::log_exchange() {
-  if (member_ != nullptr && first_byte_time_.count() > 0 && snapshot_)
-    snapshot_->balancers[pool_index_]->observe(*member_->backend, first_byte_time_, moved_at_);
   if (!worker_.access_log.on()) return;
   const bool understood = failure_.kind != Kind::client_malformed;
   AccessEntry e;

@@ -61,32 +61,26 @@ Recognised Exchange::recognise_in(const PoolView& pool) {
 
 /// Whose session is this? Also settles the pool: of a split, the one that the session belongs to.
 void Exchange::find_session() {
-  const Snapshot& shared = *snapshot_->shared;
-  const auto ask = [&](const PoolView& pool) { return recognise_in(pool); };
-  const auto settle = [&](std::size_t index, const Recognised& found) {
-    pool_index_ = index;
-    pool_ = shared.pools[index].get();
-    recognised_ = found;
-  };
-  if (route_->targets.size() == 1) {
-    const std::size_t index = route_->targets.front().pool;
-    settle(index, ask(*shared.pools[index]));
-  } else {
-    std::uint64_t at = worker_.random.below(route_->weight_sum);
-    bool drawn = false;
-    for (const auto& target : route_->targets) {
-      const Recognised found = ask(*shared.pools[target.pool]);
-      if (found.what == What::session) {
-        settle(target.pool, found);
-        break;
-      }
-      if (!drawn && at < target.weight) {
-        settle(target.pool, found);
-        drawn = true;
-      }
-      at -= drawn ? 0 : target.weight;
-    }
-  }
+  if (route_->targets.size() > 1) return find_session_in_split();
+  const std::size_t pool = route_->targets.front().pool;
+  settle_in(pool, recognise_in(*snapshot_->shared->pools[pool]));
+}
+
+/// The pool's, as far as the route has none of its own.
+void Exchange::use_timeouts() {
+  timeouts_ = pool_->config.timeouts;
+  const config::RouteTimeouts& own = route_->config.timeouts;
+  timeouts_.connect = own.connect.value_or(timeouts_.connect);
+  timeouts_.response = own.response.value_or(timeouts_.response);
+  timeouts_.read = own.read.value_or(timeouts_.read);
+  timeouts_.write = own.write.value_or(timeouts_.write);
+  timeouts_.queue = own.queue.value_or(timeouts_.queue);
+  const config::Failover& rules = pool_->config.failover;
+  same_backend_left_ = rules.bound_same_backend;
+  suspect_after_ = config::Millis(0);
+  if (pool_->config.probe.kind == config::ProbeKind::off) return;  // nothing could tell
+  suspect_after_ = rules.suspect_after.value_or(
+      std::min(config::Millis(1000), std::max(timeouts_.response / 3, config::Millis(1))));
 }
 
 /// What was found is what counts from now on. False: it is answered here.
@@ -97,14 +91,7 @@ bool Exchange::accept_session() {
   if (request_edits_.identity_coding)
     request_edits_.identity_coding = has_sessions() && may_be_issued(recognised_, pool_->affinity);
   response_edits_.no_ranges = request_edits_.identity_coding;
-  timeouts_ = pool_->config.timeouts;
-  const config::RouteTimeouts& own = route_->config.timeouts;
-  timeouts_.connect = own.connect.value_or(timeouts_.connect);
-  timeouts_.response = own.response.value_or(timeouts_.response);
-  timeouts_.read = own.read.value_or(timeouts_.read);
-  timeouts_.write = own.write.value_or(timeouts_.write);
-  timeouts_.queue = own.queue.value_or(timeouts_.queue);
-  same_backend_left_ = pool_->config.failover.bound_same_backend;
+  use_timeouts();
   if (!has_sessions()) return true;
   counts().count(recognised_.cause);
   if (recognised_.what == What::lost) return lose_session();
@@ -329,6 +316,7 @@ void Exchange::mark(const ResponseView& response) {
     }
     kinds[i]->mark(view(), served, response, worker_.scratch, wall_now(), response_edits_);
   }
+  if (left_pool_ != nullptr) clear_left_pool();
   if (response_edits_.body)
     response_.framing = {Framing::Kind::chunked, 0};  // its length is known at its end
   const bool heard = served_.changed || !response.shared_cacheable;

@@ -140,6 +140,7 @@ Task<bool> Exchange::agree_on_move() {
   agree_ = false;
   state_.clear();
   state_note_.clear();
+  if (left_pool_ != nullptr && keeps_state()) co_await bring_state();
   constexpr int most_rounds = 4;
   for (int round = 0; round < most_rounds; ++round) {
     const Record wanted = record();
@@ -339,37 +340,61 @@ Task<void> Exchange::keep_name() {
   worker_.writer->later(std::move(job));
 }
 
-/// A renewed id takes the state along; nothing of it stays under the old one.
-Task<void> Exchange::carry_state(SessionId former) {
-  const PoolStore& keeper = *pool_store();
+/// What `keeper` keeps there becomes the state of this session, here. False: there was nothing to be read.
+Task<bool> Exchange::copy_state(const PoolStore& keeper, SessionKey from) {
   const config::Session& rules = pool_->config.session;
-  const SessionKey from = keeper.name(former, worker_.scratch), to = own_record();
+  const SessionKey to = own_record();
   const StoreCall reading = store_call(worker_.store_timeout);
   const Result<std::optional<Record>> old = co_await worker_.sessions->find(from, reading);
+  if (!old || !*old || (*old)->state.version == 0) co_return false;
+  const KeptState& kept = (*old)->state;
+  const auto plain = keeper.open(kept, from, worker_.scratch);
+  if (!plain) co_return false;
   Record fresh = record();
-  if (old && *old && (*old)->state.version != 0) {
-    const KeptState& kept = (*old)->state;
-    const auto plain = keeper.open(kept, from, worker_.scratch);
-    if (!plain) co_return;
-    fresh.state.epoch = fresh.binding.epoch;
-    fresh.state.version = kept.version;
-    if (!plain->empty())
-      fresh.state.sealed = keeper.seal(*plain, to, fresh.state.epoch, kept.version, worker_.scratch);
-    SessionStore::Rule rule = [fresh](const std::optional<Record>& now) { return bind_rule(now, fresh); };
-    const StoreCall writing = store_call(worker_.store_timeout);
-    const Result<SessionStore::Standing> said =
-        co_await worker_.sessions->change(to, std::move(rule), rules, true, writing);
-    worker_.memory->store.count(outcome_of(said));
-    if (!said) worker_.memory->store.count(StateEvent::unsaved);
-  }
+  fresh.state.epoch = fresh.binding.epoch;
+  fresh.state.version = kept.version;
+  fresh.state.expires = kept.expires;
+  if (!plain->empty())
+    fresh.state.sealed = pool_store()->seal(*plain, to, fresh.state.epoch, kept.version, worker_.scratch);
+  SessionStore::Rule rule = [fresh](const std::optional<Record>& now) {
+    // Unless the session has been here before, and only that is left.
+    const bool older =
+        now && !now->ended && now->binding.id == fresh.binding.id && now->binding.epoch < fresh.binding.epoch;
+    return older ? std::optional(fresh) : bind_rule(now, fresh);
+  };
+  const StoreCall writing = store_call(worker_.store_timeout);
+  const Result<SessionStore::Standing> said =
+      co_await worker_.sessions->change(to, std::move(rule), rules, true, writing);
+  worker_.memory->store.count(outcome_of(said));
+  if (!said) worker_.memory->store.count(StateEvent::unsaved);
+  co_return true;
+}
+
+/// A renewed id takes the state along; nothing of it stays under the old one.
+Task<void> Exchange::carry_state(SessionId former) {
+  const SessionKey from = pool_store()->name(former, worker_.scratch);
+  co_await copy_state(*pool_store(), from);
   StoreWriter::Job job;  // also when nothing was kept: a late answer under the former id finds its end
   job.key = from;
-  job.record = fresh;
+  job.record = record();
   job.record.binding.id = former;
   job.record.ended = true;
-  job.lifetimes = rules;
+  job.lifetimes = pool_->config.session;
   job.pool = pool_->number;
   worker_.writer->later(std::move(job));
+}
+
+/// The session comes from another pool of a split, and what that one kept for it comes along.
+Task<void> Exchange::bring_state() {
+  const Snapshot& shared = *snapshot_->shared;
+  for (const auto& target : route_->targets) {
+    const PoolStore* const keeper = shared.pool_stores[target.pool].get();
+    if (shared.pools[target.pool].get() != left_pool_ || keeper == nullptr || !keeper->keeps_state())
+      continue;
+    const SessionKey from = keeper->name(served_.binding.id, worker_.scratch);
+    co_await copy_state(*keeper, from);
+    co_return;
+  }
 }
 
 /// `save: sync`.

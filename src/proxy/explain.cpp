@@ -6,6 +6,7 @@
 #include "balance/rendezvous.h"
 #include "http/head.h"
 #include "proxy/preflight.h"
+#include "proxy/split.h"
 #include "session/lifecycle.h"
 #include "session/recognise.h"
 #include "util/text.h"
@@ -45,8 +46,7 @@ class Walk {
       index = target.pool;
       found = other;
     }
-    if (route->targets.size() > 1 && found.what != What::session)
-      say("pool: drawn by weight, since no session says otherwise; this shows the first");
+    if (route->targets.size() > 1) look_at_split(*route, index, found);
     pool_ = snapshot_.pools[index].get();
     out_.pool = pool_->config.name;
     say("pool: " + out_.pool);
@@ -143,6 +143,32 @@ class Walk {
     }
     if (!passed_.empty()) view_.claims = &passed_;
     return true;
+  }
+
+  /// Which pool of a split is shown, and why.
+  void look_at_split(const RouteView& route, std::size_t& index, Recognised& found) {
+    const auto serves = [&](std::size_t pool) { return in_service(*snapshot_.pools[pool]->snapshot); };
+    const auto other = draw_target(route, 0, [&](std::size_t pool) { return pool != index && serves(pool); });
+    if (found.what != What::session) {
+      say("pool: drawn by weight of those with somebody in service, since no session says otherwise; this "
+          "shows "
+          "the first");
+      if (!serves(index) && other) {
+        index = route.targets[*other].pool;
+        found = recognise_in(*snapshot_.pools[index], route);
+      }
+      return;
+    }
+    const auto find_in = [&](std::size_t p) {
+      return snapshot_.pools[p]->snapshot->find(found.binding.backend);
+    };
+    for (const auto& target : route.targets)
+      if (find_in(index) == nullptr && find_in(target.pool) != nullptr)
+        index = target.pool;  // it went on there
+    const Member* const bound = find_in(index);
+    if ((bound == nullptr || !bound->accepts_bound()) && !serves(index) && other)
+      say("pool: " + snapshot_.pools[index]->config.name +
+          " has nobody left: another one of the split serves the session, and keeps it");
   }
 
   Recognised recognise_in(const PoolView& pool, const RouteView& route) {

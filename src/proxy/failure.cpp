@@ -16,6 +16,8 @@ std::string_view to_string(Kind k) noexcept {
       return "reset";
     case Kind::timeout:
       return "timeout";
+    case Kind::hung:
+      return "hung";
     case Kind::malformed:
       return "malformed";
     case Kind::status:
@@ -50,6 +52,8 @@ bool listed(const Failure& f, const config::RetryOn& on) noexcept {
       return on.reset;
     case Kind::timeout:
       return on.timeout;
+    case Kind::hung:
+      return true;  // whoever does not want it says `suspect_after: off`
     case Kind::status:
       return (f.status == 502 && on.s502) || (f.status == 503 && on.s503) || (f.status == 504 && on.s504);
     default:
@@ -73,6 +77,7 @@ std::uint16_t status_for(const Failure& f) noexcept {
       return 502;
     case Kind::connect_timeout:
     case Kind::timeout:
+    case Kind::hung:
       return 504;
     case Kind::client_timeout:
       return 408;

@@ -20,6 +20,7 @@ struct Failure {
     connect_timeout,  // or unreachable
     reset,            // closed or broken before the response head
     timeout,          // no response head in time
+    hung,             // none yet, and the backend fails its probes too
     malformed,        // a response head that is none
     status,           // a status that the configuration retries
     gone,             // the client went away

@@ -12,6 +12,7 @@
 #include "net/parking.h"
 #include "observe/access_log.h"
 #include "pool/idle.h"
+#include "proxy/doubters.h"
 #include "proxy/limits.h"
 #include "proxy/snapshot.h"
 #include "remora/clock.h"
@@ -30,6 +31,10 @@ using ReportFailures = std::function<void(const std::shared_ptr<Backend>&, Eject
 
 /// Where workers tell that a token names a key that the set behind this URL lacks. Any thread; posts.
 using ReportUnknownKey = std::function<void(const std::string& url)>;
+
+/// Where requests that have waited for long ask to have their backend probed, the first time within that
+/// time. Any thread; posts.
+using ReportDoubt = std::function<void(const std::shared_ptr<Backend>&, std::chrono::milliseconds within)>;
 
 /// Hands a worker's log lines over when they have waited for a moment.
 class LogFlush final : public DeadlineEntry {
@@ -76,6 +81,8 @@ struct WorkerContext {
   Ref<WorkerSnapshot> snapshot;
   ReportFailures report_failures;
   ReportUnknownKey report_unknown_key;
+  ReportDoubt report_doubt;
+  Doubters doubters;
   Complaints complaints{"worker"};
   bool stopping = false;  // finish what runs, keep nothing alive
   bool leaving = false;   // clients should go elsewhere: answers end their connections, idle ones stay

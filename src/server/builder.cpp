@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <stdexcept>
 
 #include "affinity/registry.h"
@@ -44,7 +45,7 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     Member m;
     m.backend = backend_named(pool.name, b.id);
     m.address = b.address;
-    m.weight = warm_weight(b.weight, pool.slow_start, pool.slow_start);
+    m.weight = m.full_weight = warm_weight(b.weight, pool.slow_start, pool.slow_start);
     m.backup = b.backup;
     m.max_in_flight = b.max_in_flight.value_or(0);
     m.admin = b.admin;
@@ -209,10 +210,9 @@ void SnapshotBuilder::commit(std::shared_ptr<const Snapshot> built) {
   last_ = std::move(snapshot);
   std::erase_if(route_traffic_, [&](const auto& entry) { return entry.second.use_count() == 1; });
   std::erase_if(backends_, [&](const auto& entry) { return entry.second.use_count() == 1; });
-  std::erase_if(returned_, [&](const auto& entry) {
-    return std::none_of(backends_.begin(), backends_.end(),
-                        [&](const auto& known) { return known.second.get() == entry.first; });
-  });
+  std::set<const Backend*> living;
+  for (const auto& [name, backend] : backends_) living.insert(backend.get());
+  returns_.retain([&](const Backend* backend) { return living.contains(backend); });
 }
 
 std::shared_ptr<Backend> SnapshotBuilder::backend_named(const std::string& pool, const std::string& id) {
@@ -243,9 +243,11 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::with_facts(const HealthChecker&
   for (auto& pool : snapshot->pools) {
     auto view = std::make_shared<PoolView>(*pool);
     auto members = std::make_shared<PoolSnapshot>(*pool->snapshot);
+    const bool began = std::none_of(members->members.begin(), members->members.end(),
+                                    [&](const Member& m) { return returns_.knows(*m.backend); });
+    const bool probed = pool->config.probe.kind != config::ProbeKind::off;
     for (std::size_t i = 0; i < members->members.size(); ++i) {
       Member& m = members->members[i];
-      const bool was_out = m.health == Health::down || m.ejected != Ejected::no;
       const config::Backend& file = pool->config.backends[i];
       const Wish* const wish = wishes.find(pool->config.name, m.backend->id);
       m.admin = wish != nullptr ? wish->admin : file.admin;
@@ -253,16 +255,14 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::with_facts(const HealthChecker&
       m.leaving = wish != nullptr && wish->deadline && *wish->deadline <= moment.wall;
       m.health = checker.state(*m.backend);
       m.ejected = ejector.state(*m.backend);
-      const bool is_out = m.health == Health::down || m.ejected != Ejected::no;
-      if (was_out && !is_out) returned_[m.backend.get()] = now;
-      const auto since = returned_.find(m.backend.get());
+      returns_.see(m, began, probed, now);
+      const auto since = returns_.since(*m.backend);
       const auto slow_start = pool->config.slow_start;
-      m.weight =
-          warm_weight(file.weight, slow_start, since == returned_.end() ? slow_start : now - since->second);
-      if (slow_start.count() > 0 && since != returned_.end() && now - since->second < slow_start)
-        warming_up_ = true;
+      m.weight = warm_weight(file.weight, slow_start, since ? now - *since : slow_start);
+      if (slow_start.count() > 0 && since && now - *since < slow_start) warming_up_ = true;
     }
     rescue(*members, pool->config.panic);
+    if (probed) hold_untested(*members);
     view->snapshot = std::move(members);
     pool = std::move(view);
   }

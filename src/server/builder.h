@@ -82,7 +82,7 @@ class SnapshotBuilder {
     std::shared_ptr<ListenerShared> shared;
   };
   std::map<std::pair<std::string, unsigned>, Slot> slots_;  // by address, and which of those with port 0
-  std::map<const Backend*, Clock::Steady> returned_;        // to service; for slow_start
+  Returns returns_;                                         // for slow_start
   bool warming_up_ = false;
 };
 

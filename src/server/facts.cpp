@@ -53,6 +53,10 @@ void Server::flipped(const std::shared_ptr<Backend>& backend, Health state, cons
 
 /// Live traffic showed that a backend fails.
 void Server::eject(const std::shared_ptr<Backend>& backend, Ejected how) {
+  struct Judged {  // the last thing, when workers have been told
+    Backend& backend;
+    ~Judged() { backend.failures.judged(); }
+  } judged{*backend};
   if (phase_ != Phase::serving && phase_ != Phase::delaying) return;
   for (const auto& pool : builder_.last()->pools) {
     const auto& members = pool->snapshot->members;

@@ -33,8 +33,14 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
       events_(loop_.ctx.get_executor()),
       builder_(worker_count_),
       wishes_(config_.state_dir),
-      checker_(loop_, [this](const std::shared_ptr<Backend>& b, Health state,
-                             const std::string& why) { flipped(b, state, why); }),
+      checker_(
+          loop_,
+          [this](const std::shared_ptr<Backend>& b, Health state, const std::string& why) {
+            flipped(b, state, why);
+          },
+          [this](const std::shared_ptr<Backend>& b) {
+            for (auto& worker : workers_) worker->settled(b);
+          }),
       signals_(loop_.ctx.get_executor()),
       timer_(loop_.ctx.get_executor()),
       house_timer_(loop_.ctx.get_executor()),
@@ -106,6 +112,9 @@ void Server::start_workers() {
     reports.unknown_key = [this](const std::string& url) {
       asio::post(loop_.ctx, [this, url] { unknown_key(url); });
     };
+    reports.doubt = [this](const std::shared_ptr<Backend>& backend, milliseconds within) {
+      asio::post(loop_.ctx, [this, backend, within] { checker_.look_into(backend, within); });
+    };
     workers_.back()->start(builder_.last(), std::move(reports));
   }
 }
@@ -139,6 +148,8 @@ void Server::keep_house() {
 
 /// An event of this thread was dropped in its middle: what it would have set going is set going now.
 void Server::catch_up() {
+  for (const auto& pool : builder_.last()->pools)
+    for (const Member& m : pool->snapshot->members) m.backend->failures.judged();
   republish();
   look_up_due();
   fetch_due_keys();

@@ -23,6 +23,7 @@ Worker::~Worker() {
 void Worker::start(std::shared_ptr<const Snapshot> snapshot, Reports reports) {
   context_.report_failures = std::move(reports.failures);
   context_.report_unknown_key = std::move(reports.unknown_key);
+  context_.report_doubt = std::move(reports.doubt);
   install(std::move(snapshot));
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), ("worker-" + std::to_string(index_)).c_str());
@@ -47,6 +48,11 @@ void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
   for (const auto& pool : context_.snapshot->shared->pools)
     for (const Member& m : pool->snapshot->members) living.push_back(m.backend.get());
   context_.idle.retain(living);
+}
+
+void Worker::settled(std::shared_ptr<const Backend> backend) {
+  asio::post(context_.loop.ctx,
+             [this, backend = std::move(backend)] { context_.doubters.settled(*backend); });
 }
 
 void Worker::listen(Socket socket) {

@@ -34,10 +34,13 @@ class Worker {
   struct Reports {
     ReportFailures failures;
     ReportUnknownKey unknown_key;
+    ReportDoubt doubt;
   };
   void start(std::shared_ptr<const Snapshot> snapshot, Reports reports);
   /// Any thread. Requests that run keep what they began with.
   void publish(std::shared_ptr<const Snapshot> snapshot);
+  /// Any thread, after the snapshot that followed from it: requests that doubted this backend may look.
+  void settled(std::shared_ptr<const Backend> backend);
   /// Any thread, after the snapshot that has the listener. Takes over the descriptor.
   void listen(Socket socket);
   /// Any thread. The listener left the configuration: what the kernel has accepted is served, then it closes.

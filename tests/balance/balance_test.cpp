@@ -68,6 +68,24 @@ TEST_P(EachPolicy, PassesOverTheFullAndQueuesAtTheLeastLoadedWhenAllAre) {
   EXPECT_EQ(balancer->pick(Tried(), Purpose::request)->backend->id, "b0");
 }
 
+TEST_P(EachPolicy, PassesOverThoseWhoseFailuresWereJustReported) {
+  auto pool = pool_of({1, 1});
+  ASSERT_TRUE(pool->members[0].backend->failures.failed_to_answer(1));
+  const auto balancer = make_balancer(GetParam(), pool, 7);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(balancer->pick(Tried(), Purpose::request)->backend->id, "b1");
+  Tried tried;
+  tried.add(pool->members[1].backend.get());
+  EXPECT_EQ(balancer->pick(tried, Purpose::request)->backend->id, "b0");
+  pool->members[0].backend->failures.judged();
+  std::set<std::string> used;
+  for (int i = 0; i < 50; ++i) {
+    const Member* const m = balancer->pick(Tried(), Purpose::request);
+    used.insert(m->backend->id);
+    if (GetParam() == Balance::first) break;
+  }
+  EXPECT_TRUE(used.contains("b0"));
+}
+
 TEST_P(EachPolicy, AnEmptyPoolHasNobody) {
   EXPECT_EQ(make_balancer(GetParam(), pool_of({}), 7)->pick(Tried(), Purpose::request), nullptr);
 }
@@ -125,6 +143,21 @@ TEST(PeakEwma, AvoidsTheSlowAndForgivesSlowly) {
   EXPECT_GT(picks(*balancer, 50)["b0"], 0);
 }
 
+TEST(PeakEwma, WhatNeverAnsweredIsNotQuick) {
+  using namespace std::chrono_literals;
+  using Took = LoadBalancer::Took;
+  auto pool = pool_of({1, 1});
+  const auto balancer = make_balancer(Balance::peak_ewma, pool, 1);
+  std::chrono::steady_clock::time_point now{};
+  balancer->observe(*pool->members[0].backend, 500ms, now);
+  balancer->observe(*pool->members[1].backend, 50ms, now);
+  // Clients that leave at once, and errors, would have made it the favourite.
+  for (int i = 0; i < 20; ++i) balancer->observe(*pool->members[0].backend, 1ms, now += 10s, Took::at_least);
+  EXPECT_EQ(picks(*balancer, 50).count("b0"), 0U);
+  balancer->observe(*pool->members[1].backend, 900ms, now, Took::at_least);  // and it takes longer still
+  EXPECT_EQ(picks(*balancer, 50).count("b1"), 0U);
+}
+
 TEST(First, FillsInOrder) {
   auto pool = pool_of({1, 1});
   for (auto& m : pool->members) m.max_in_flight = 2;
@@ -158,6 +191,17 @@ TEST(Rendezvous, TheOrderIsThatOfTheWeightedLogarithms) {
           best = &m;
       ASSERT_EQ(rendezvous(key, *pool, Tried()), best);
     }
+}
+
+TEST(Rendezvous, ASlowStartLeadsNoKeyElsewhere) {
+  auto whole = pool_of({100, 100, 200, 100});
+  auto warming = std::make_shared<PoolSnapshot>(*whole);
+  for (Member& m : warming->members) m.full_weight = m.weight;
+  warming->members[2].weight = 20;
+  for (const double bounded : {0.0, 1.25})
+    for (std::uint64_t key = 1; key < 2000; ++key)
+      ASSERT_EQ(rendezvous(key, *whole, Tried(), bounded)->backend,
+                rendezvous(key, *warming, Tried(), bounded)->backend);
 }
 
 TEST(Rendezvous, OneOfTenComesOrGoesAndOnlyItsShareMoves) {

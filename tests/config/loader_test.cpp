@@ -83,6 +83,24 @@ TEST(Config, TheLeastRateOfARequestBody) {
   EXPECT_EQ(rate("body_rate: none"), 0U);
 }
 
+TEST(Config, WhatARequestThatWaitsLongDoesIsSaidInItsPool) {
+  const auto config = [](const std::string& failover, const std::string& more = "health: /healthz, ") {
+    return good("listeners: [127.0.0.1:80]\npools: {a: {" + more + "failover: {" + failover +
+                "}, backends: [127.0.0.1:1]}}\n");
+  };
+  const auto after = [&](const std::string& said) { return config(said).pools[0].failover.suspect_after; };
+  EXPECT_EQ(after(""), std::nullopt);
+  EXPECT_EQ(after("suspect_after: auto"), std::nullopt);
+  EXPECT_EQ(after("suspect_after: off"), Millis(0));
+  EXPECT_EQ(after("suspect_after: none"), Millis(0));
+  EXPECT_EQ(after("suspect_after: 250ms"), Millis(250));
+  EXPECT_EQ(doubts(config("suspect_after: 250ms")).size(), 0U);
+  EXPECT_EQ(doubts(config("suspect_after: off", "")).size(), 0U);
+  EXPECT_EQ(doubts(config("", "")).size(), 0U);
+  EXPECT_EQ(doubts(config("suspect_after: 250ms", "")).size(), 1U);
+  EXPECT_EQ(doubts(config("suspect_after: 60s")).size(), 1U);
+}
+
 struct Bad {
   const char* text;
   const char* line;
@@ -243,6 +261,8 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {pool("failover: {attempts: 0}, " + backends), "attempts must be 1 to 10"},
            {pool("failover: {retry_on: [500]}, " + backends), "is none of connect"},
            {pool("failover: {budget: 20}, " + backends), "is no share"},
+           {pool("failover: {suspect_after: soon}, " + backends), "is no duration"},
+           {pool("failover: {suspect_after: 0s}, " + backends), "must be more than zero"},
            {pool("headers: {set: {Content-Length: 1}}, " + backends), "belongs to the protocol"},
            {pool("headers: {set: {Remora-X: 1}}, " + backends), "is remora's own"},
            {pool("protocol: h2, " + backends), "not supported yet: pools.a.protocol: h2"},

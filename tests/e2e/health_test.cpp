@@ -108,6 +108,27 @@ TEST(SlowStart, GivesABackendThatReturnsASmallShareAtFirst) {
   EXPECT_LT(share, 30);
 }
 
+TEST(SlowStart, IsForBackendsThatAreNewOrBackFromMaintenanceToo) {
+  Moody a("a"), b("b"), c("c");
+  const std::string pool = "balance: round_robin\nhealth: {slow_start: 60s}\n";
+  Remora remora(with_admin(simple_config({a.entry("a"), b.entry("b")}, pool)));
+  const auto share_of = [&](Moody& one) {
+    const int before = one.asked;
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(remora.ask(get("/")).status, 200);
+    return one.asked - before;
+  };
+  EXPECT_NEAR(share_of(a), 50, 5);  // those that a pool began with are all as cold
+  remora.wish("a", "maint");
+  remora.wish("a", "ready");
+  const int of_a = share_of(a);
+  EXPECT_GT(of_a, 2);
+  EXPECT_LT(of_a, 30);
+  ASSERT_TRUE(remora.reload(with_admin(simple_config({a.entry("a"), b.entry("b"), c.entry("c")}, pool))));
+  const int of_c = share_of(c);
+  EXPECT_GT(of_c, 1);
+  EXPECT_LT(of_c, 30);
+}
+
 TEST(Panic, UsesAllRatherThanTheFewThatProbesLike) {
   Moody a("a"), b("b"), c("c");
   a.bad = b.bad = true;

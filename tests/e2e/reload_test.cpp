@@ -159,6 +159,8 @@ TEST(Files, KeepCountersHealthAndIdleConnectionsOfWhatTheyDoNotChange) {
   EXPECT_EQ(client.receive_reply().body, "a");
   const int connections = a.connections();
   ASSERT_TRUE(remora.reload(file_of({"127.0.0.1:0"}, {of_a, of_b}, health)));
+  ASSERT_TRUE(remora.wait_for_log("backend app/b is up"));    // before, it takes nothing: a is known to be up
+  ASSERT_EQ(remora.api("GET", "/api/v1/pools").status, 200);  // by now all workers were told
   std::set<std::string> seen;
   for (int i = 0; i < 4; ++i) {
     client.send(get("/"));

@@ -100,6 +100,11 @@ TEST(Streaks, AreOfOneKindInARow) {
   }
   EXPECT_TRUE(s.failed_to_answer(5));
   EXPECT_TRUE(s.failed_to_connect(5));
+  EXPECT_TRUE(s.reported());
+  s.succeeded();
+  EXPECT_TRUE(s.reported());
+  s.judged();
+  EXPECT_FALSE(s.reported());
   for (int i = 0; i < 100; ++i) EXPECT_FALSE(s.failed_to_answer(0));  // off
 }
 
@@ -174,6 +179,126 @@ TEST(SlowStart, GrowsFromATenthToTheWhole) {
   EXPECT_EQ(warm_weight(1, 10s, 10s), 100U);
   EXPECT_EQ(warm_weight(3, 10s, 1h), 300U);
   EXPECT_EQ(warm_weight(0, 10s, 5s), 0U);
+}
+
+// Returns -------------------------------------------------------------------------------------------
+
+class SlowStarts : public ::testing::Test {
+ protected:
+  void see(std::size_t i, bool began = false, bool probed = true) {
+    returns_.see(pool_->members[i], began, probed, now_);
+  }
+  std::optional<Clock::Steady> since(std::size_t i) { return returns_.since(*pool_->members[i].backend); }
+  Member& member(std::size_t i) { return pool_->members[i]; }
+
+  std::shared_ptr<PoolSnapshot> pool_ = pool_of(3);
+  Returns returns_;
+  Clock::Steady now_{1000h};
+};
+
+TEST_F(SlowStarts, ThoseThatAPoolBeganWithHaveNone) {
+  for (const std::size_t i : {0U, 1U}) see(i, true);
+  now_ += 1s;
+  member(0).health = Health::up;
+  member(1).health = Health::down;  // the first that is known of it
+  for (const std::size_t i : {0U, 1U}) see(i);
+  EXPECT_EQ(since(0), std::nullopt);
+  EXPECT_EQ(since(1), std::nullopt);
+  now_ += 1s;
+  member(1).health = Health::up;
+  see(1);
+  EXPECT_EQ(since(1), now_);
+}
+
+TEST_F(SlowStarts, ANewOneAmongOthersBeginsWhenItIsInService) {
+  see(0, true);
+  see(1);  // nothing is known of it yet
+  EXPECT_EQ(since(1), std::nullopt);
+  now_ += 1s;
+  member(1).health = Health::up;
+  see(1);
+  EXPECT_EQ(since(1), now_);
+  see(2, false, false);  // nothing probes: at once
+  EXPECT_EQ(since(2), now_);
+}
+
+TEST_F(SlowStarts, ComeAfterMaintenanceEjectionAndDeathButNotAfterADrain) {
+  member(0).health = Health::up;
+  see(0, true);
+  const auto goes_and_returns = [&](auto away, auto back) {
+    away(member(0));
+    see(0);
+    const bool forgotten = !since(0);
+    now_ += 10s;
+    back(member(0));
+    see(0);
+    return forgotten && since(0) == now_;
+  };
+  EXPECT_FALSE(
+      goes_and_returns([](Member& m) { m.admin = Admin::drain; }, [](Member& m) { m.admin = Admin::ready; }));
+  EXPECT_TRUE(
+      goes_and_returns([](Member& m) { m.admin = Admin::maint; }, [](Member& m) { m.admin = Admin::ready; }));
+  EXPECT_TRUE(goes_and_returns([](Member& m) { m.ejected = Ejected::new_sessions; },
+                               [](Member& m) { m.ejected = Ejected::no; }));
+  EXPECT_TRUE(
+      goes_and_returns([](Member& m) { m.health = Health::down; }, [](Member& m) { m.health = Health::up; }));
+  see(0);
+  now_ += 1s;
+  see(0);
+  EXPECT_EQ(since(0), now_ - 1s);  // looking changes nothing
+  returns_.retain([](const Backend*) { return false; });
+  EXPECT_FALSE(returns_.knows(*member(0).backend));
+}
+
+TEST(Untested, GetNothingNewWhileAnotherOfTheirKindIsUp) {
+  const auto pool = pool_of(4);
+  pool->members[3].backup = true;
+  const auto takers = [&] {
+    std::string out;
+    for (const Member& m : pool->members)
+      if (m.accepts_new()) out += m.backend->id;
+    return out;
+  };
+  hold_untested(*pool);
+  EXPECT_EQ(takers(), "abcd");  // nobody knows anything
+  pool->members[3].health = Health::up;
+  hold_untested(*pool);
+  EXPECT_EQ(takers(), "abcd");  // a backup takes no session that it would keep
+  pool->members[0].health = Health::up;
+  hold_untested(*pool);
+  EXPECT_EQ(takers(), "ad");
+  EXPECT_TRUE(pool->members[1].accepts_bound());
+  pool->members[0].admin = Admin::drain;
+  hold_untested(*pool);
+  EXPECT_EQ(takers(), "bcd");
+  pool->members[0].admin = Admin::ready;
+  rescue(*pool, 0.5);  // what is only unknown is no reason for a panic
+  hold_untested(*pool);
+  EXPECT_EQ(takers(), "ad");
+}
+
+// Liveness ------------------------------------------------------------------------------------------
+
+TEST(Liveness, OneOfManyWhoDoubtAsks) {
+  Liveness l;
+  EXPECT_TRUE(l.doubt());
+  EXPECT_FALSE(l.doubt());
+  l.settled();
+  EXPECT_TRUE(l.doubt());
+}
+
+TEST(Liveness, OnlyProbesThatBeganLaterSayAnything) {
+  Liveness l;
+  const Clock::Steady t{1000h};
+  EXPECT_FALSE(l.alive_at(t));
+  EXPECT_FALSE(l.mute_since(t));
+  l.probed(true, t);
+  EXPECT_TRUE(l.alive_at(t));
+  EXPECT_FALSE(l.alive_at(t + 1ms));
+  l.probed(false, t + 2ms);
+  EXPECT_TRUE(l.mute_since(t + 1ms));
+  EXPECT_FALSE(l.mute_since(t));  // it was alive then
+  EXPECT_FALSE(l.mute_since(t + 3ms));
 }
 
 // Probes --------------------------------------------------------------------------------------------

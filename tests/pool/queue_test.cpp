@@ -111,6 +111,10 @@ TEST(HealthTracker, FlipsAfterRiseAndFallAndAtOnceFromUnknown) {
   HealthTracker dead(2, 3, Health::down);
   EXPECT_EQ(dead.observe(true, true),
             Health::up);  // nobody else is in service: the first good probe is enough
+  EXPECT_TRUE(dead.condemn());
+  EXPECT_FALSE(dead.condemn());
+  EXPECT_EQ(dead.observe(true, false), std::nullopt);
+  EXPECT_EQ(dead.observe(true, false), Health::up);
 }
 
 }  // namespace

@@ -36,12 +36,24 @@ TEST(Failure, NothingThatMayHaveBegunIsSentTwiceUnlessIdempotent) {
   EXPECT_TRUE(may_repeat(failure(Kind::status, true, 503), all, Method::get, true));
   EXPECT_FALSE(may_repeat(failure(Kind::status, true, 500), all, Method::get, true));
   EXPECT_FALSE(may_repeat(failure(Kind::malformed, true), all, Method::get, true));
+  EXPECT_TRUE(may_repeat(failure(Kind::hung, true), config::RetryOn{}, Method::get, true));
+  EXPECT_FALSE(may_repeat(failure(Kind::hung, true), all, Method::post, true));
+}
+
+/// NatLabRockies/api-umbrella #18, kubernetes/ingress-nginx #4944.
+TEST(Failure, ThatAServerIsBusyIsNoReasonToKeepAnotherOneBusy) {
+  const config::Failover defaults;
+  EXPECT_FALSE(may_repeat(failure(Kind::timeout, true), defaults.retry_on, Method::get, true));
+  EXPECT_FALSE(may_repeat(failure(Kind::status, true, 504), defaults.retry_on, Method::get, true));
+  EXPECT_TRUE(may_repeat(failure(Kind::status, true, 503), defaults.retry_on, Method::get, true));
+  EXPECT_TRUE(may_repeat(failure(Kind::connect_timeout, false), defaults.retry_on, Method::get, true));
 }
 
 TEST(Failure, StatusesForClients) {
   EXPECT_EQ(status_for(failure(Kind::refused, false)), 502);
   EXPECT_EQ(status_for(failure(Kind::connect_timeout, false)), 504);
   EXPECT_EQ(status_for(failure(Kind::timeout, true)), 504);
+  EXPECT_EQ(status_for(failure(Kind::hung, true)), 504);
   EXPECT_EQ(status_for(failure(Kind::no_backend, false)), 503);
   EXPECT_EQ(status_for(failure(Kind::gone, true)), 0);
   EXPECT_EQ(status_for(failure(Kind::ambiguous_target, false)), 400);

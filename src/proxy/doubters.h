@@ -1,0 +1,56 @@
+// Those of a worker's exchanges that wait to hear whether their backend is alive.
+//
+// Threading: the worker's. A Doubter that goes leaves the list by itself.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+
+#include "net/wake.h"
+#include "remora/pool_snapshot.h"
+
+namespace remora {
+
+class Doubter
+    : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+ public:
+  explicit Doubter(Wake& wake) noexcept : wake_(wake) {}
+  bool waits() const noexcept { return is_linked(); }
+  void leave() noexcept {
+    if (is_linked()) unlink();
+  }
+
+ private:
+  friend class Doubters;
+  Wake& wake_;
+  const Backend* of_ = nullptr;
+};
+
+class Doubters {
+ public:
+  void add(Doubter& doubter, const Backend& of) noexcept {
+    doubter.leave();
+    doubter.of_ = &of;
+    all_.push_back(doubter);
+  }
+  /// Wakes all who doubted this backend. They may doubt again, or be gone, when this returns.
+  void settled(const Backend& of) {
+    List heard;
+    for (auto it = all_.begin(); it != all_.end();) {
+      Doubter& doubter = *it++;
+      if (doubter.of_ != &of) continue;
+      doubter.unlink();
+      heard.push_back(doubter);
+    }
+    while (!heard.empty()) {
+      Doubter& first = heard.front();
+      first.unlink();
+      first.wake_.set(Wake::verdict);
+    }
+  }
+
+ private:
+  using List = boost::intrusive::list<Doubter, boost::intrusive::constant_time_size<false>>;
+  List all_;
+};
+
+}  // namespace remora

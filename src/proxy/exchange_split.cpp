@@ -1,0 +1,122 @@
+// The pools of a split: which one begins a session, and where one goes on whose pool has nobody left.
+
+#include <algorithm>
+
+#include "balance/rendezvous.h"
+#include "proxy/exchange.h"
+#include "proxy/split.h"
+
+namespace remora {
+
+using What = Recognised::What;
+using Family = Affinity::Family;
+
+void Exchange::settle_in(std::size_t pool, const Recognised& found) {
+  pool_index_ = pool;
+  pool_ = snapshot_->shared->pools[pool].get();
+  recognised_ = found;
+  left_pool_ = nullptr;
+}
+
+/// The pool that the session belongs to, else one that is drawn by weight, of those with somebody in service.
+void Exchange::find_session_in_split() {
+  const Snapshot& shared = *snapshot_->shared;
+  const auto serves = [&](std::size_t pool) { return in_service(*shared.pools[pool]->snapshot); };
+  const std::uint64_t key = worker_.random.next();
+  auto drawn = draw_target(*route_, key, serves);
+  if (!drawn) drawn = draw_target(*route_, key, [](std::size_t) { return true; });
+  Recognised found_there, moved_away;
+  std::size_t former = 0, present = 0;
+  for (std::size_t i = 0; i < route_->targets.size(); ++i) {
+    const std::size_t pool = route_->targets[i].pool;
+    const Recognised found = recognise_in(*shared.pools[pool]);
+    if (i == drawn.value_or(0)) found_there = found;
+    if (found.what != What::session) continue;
+    // Known here, but another pool's by now: what that pool itself knows of it comes first.
+    const auto lives_in = [&](std::size_t p) {
+      return shared.pools[p]->snapshot->find(found.binding.backend);
+    };
+    const auto home = std::find_if(route_->targets.begin(), route_->targets.end(),
+                                   [&](const auto& t) { return lives_in(t.pool) != nullptr; });
+    if (lives_in(pool) != nullptr || home == route_->targets.end()) return settle_in(pool, found);
+    if (moved_away.what == What::session) continue;
+    moved_away = found;
+    former = pool;
+    present = home->pool;
+  }
+  if (moved_away.what != What::session)
+    return settle_in(route_->targets[drawn.value_or(0)].pool, found_there);
+  settle_in(former, moved_away);
+  go_on_in(present);
+}
+
+/// From now on the session is that pool's: its client gets that pool's token and loses the former one.
+void Exchange::go_on_in(std::size_t pool) {
+  left_pool_ = pool_;
+  pool_index_ = pool;
+  pool_ = snapshot_->shared->pools[pool].get();
+  const auto& kinds = pool_->affinity;
+  if (kinds.empty()) return settle_in(pool, {});  // a reload took them away
+  const auto issued = std::find_if(kinds.begin(), kinds.end(),
+                                   [](const auto& kind) { return kind->family() == Family::issued; });
+  recognised_.kind = issued == kinds.end() ? 0 : static_cast<std::size_t>(issued - kinds.begin());
+  recognised_.learned = recognised_.old_key = recognised_.stale = false;
+  recognised_.came_by_cookie = false;
+  recognised_.behind = true;
+  if (recognised_.moved_for == Reason::none) recognised_.moved_for = Reason::failover;
+}
+
+/// Nobody of this pool is left for this request: another one of the split serves it, and the session with it.
+bool Exchange::go_to_sister() {
+  if (route_->targets.size() < 2 || std::exchange(asked_sister_, true)) return false;
+  const bool bound = recognised_.what == What::session;
+  const std::uint64_t key = bound ? move_key(served_.binding) : worker_.random.next();
+  const auto& pools = snapshot_->shared->pools;
+  const auto drawn = draw_target(*route_, key, [&](std::size_t pool) {
+    return pool != pool_index_ && in_service(*pools[pool]->snapshot);
+  });
+  if (!drawn) return false;
+  const std::size_t pool = route_->targets[*drawn].pool;
+  if (bound && !pools[pool]->affinity.empty()) return move_to_sister(pool, key);
+  settle_in(pool, recognise_in(*pools[pool]));
+  use_timeouts();
+  if (!has_sessions()) served_ = {};
+  bound_ = false;
+  return choose_member({});
+}
+
+/// The tables of its own pool have the last word, as with any move.
+bool Exchange::move_to_sister(std::size_t pool, std::uint64_t key) {
+  const auto& pools = snapshot_->shared->pools;
+  const auto untried = [&](const Member& m) { return !tried_.contains(m.backend.get()); };
+  const Member* to = rendezvous_if(key, *pools[pool]->snapshot, untried);
+  if (to == nullptr) return false;
+  served_.binding = record_move(moved(served_.binding, *to->backend), Reason::failover);
+  served_.reason = Reason::failover;
+  served_.changed = true;
+  tell_later(record());
+  const auto home = std::find_if(route_->targets.begin(), route_->targets.end(), [&](const auto& target) {
+    to = pools[target.pool]->snapshot->find(served_.binding.backend);
+    return to != nullptr && to->accepts_bound() && untried(*to);
+  });
+  if (home == route_->targets.end()) return false;  // another request moved it first, to where nobody is
+  pool = home->pool;
+  const Member* const from = pool_->snapshot->find(recognised_.binding.backend);
+  worker_.memory->recent.add({pool_->config.name, from != nullptr ? from->backend->id : "removed",
+                              pools[pool]->config.name + "/" + to->backend->id, Reason::failover,
+                              wall_now()});
+  if (pool != pool_index_) go_on_in(pool);
+  use_timeouts();
+  bound_ = false;
+  agree_ = pool_store() != nullptr;
+  if (keeps_state()) worker_.memory->handed.begin(served_.binding.id, served_.binding.epoch, moment());
+  return serve_at(to);
+}
+
+/// With the token of the pool that it left, the session would go back there.
+void Exchange::clear_left_pool() {
+  for (const auto& kind : left_pool_->affinity)
+    if (kind->family() == Family::issued) kind->clear(view(), response_edits_);
+}
+
+}  // namespace remora

@@ -1,0 +1,37 @@
+// The pools of a split: which of them begins a session. Pure.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+#include "proxy/route.h"
+#include "remora/pool_snapshot.h"
+
+namespace remora {
+
+/// Somebody there may begin sessions.
+inline bool in_service(const PoolSnapshot& pool) noexcept {
+  return std::any_of(pool.members.begin(), pool.members.end(),
+                     [](const Member& m) { return m.accepts_new(); });
+}
+
+/// The place among the route's targets that `key`, a random number or a hash, falls on by weight, of those
+/// whose pool `fits(pool)`. Nothing: none fits.
+template <class Fits>
+std::optional<std::size_t> draw_target(const RouteView& route, std::uint64_t key, Fits fits) {
+  std::uint64_t sum = 0;
+  for (const auto& target : route.targets)
+    if (fits(target.pool)) sum += target.weight;
+  if (sum == 0) return std::nullopt;
+  std::uint64_t at = key % sum;
+  for (std::size_t i = 0; i < route.targets.size(); ++i) {
+    const auto& target = route.targets[i];
+    if (!fits(target.pool)) continue;
+    if (at < target.weight) return i;
+    at -= target.weight;
+  }
+  return std::nullopt;
+}
+
+}  // namespace remora
