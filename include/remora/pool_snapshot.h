@@ -92,6 +92,8 @@ struct Backend {
   FailureStreaks failures;
   /// Attempts by what they brought and the time to their first byte; by worker.
   std::vector<TrafficCounts> traffic;
+  /// No connection could be made, and the control thread was told; it takes this back.
+  std::atomic<bool> lost{false};
 
   /// The load that its sessions are expected to bring; see balance/expected_load.h.
   alignas(64) ExpectedLoad expected;
@@ -114,6 +116,7 @@ struct alignas(64) Member {
   Health health = Health::unknown;
   Ejected ejected = Ejected::no;
   bool leaving = false;  // its drain is past its deadline: the sessions it still has move, a few at a time
+  bool nowhere = false;  // its name has no address: it is down whatever else is known
   bool panic = false;    // too few are in service: what probes and traffic showed does not count
   config::Address address;
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <cstring>
 #include <new>
 
 #include "health/probes.h"
@@ -18,14 +17,15 @@ struct HealthChecker::Target {
   std::shared_ptr<Backend> backend;
   HealthTracker tracker;
   ProbeTarget what;
+  std::shared_ptr<const Trial> trial;  // null: one address
   Wake wake;
   std::string note;
   bool ended = false;
 
-  bool probes_the_same(const ProbeTarget& other) const {
-    return what.probe == other.probe && what.tls == other.tls && what.host == other.host &&
-           what.server_name == other.server_name && what.endpoint.size == other.endpoint.size &&
-           std::memcmp(&what.endpoint.storage, &other.endpoint.storage, other.endpoint.size) == 0;
+  bool probes_the_same(const Target& other) const {
+    return what.probe == other.what.probe && what.tls == other.what.tls && what.host == other.what.host &&
+           what.server_name == other.what.server_name && what.endpoint == other.what.endpoint &&
+           trial == other.trial;
   }
 };
 
@@ -69,6 +69,7 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
     const config::Probe& probe = pool->config.probe;
     if (probe.kind == config::ProbeKind::off) continue;
     for (const Member& m : pool->snapshot->members) {
+      if (pool->endpoint(m).size == 0) continue;  // its name has no address
       const auto before = old.find(m.backend.get());
       Health initial = before == old.end() ? Health::unknown : before->second->tracker.state();
       if (const auto known = adopted_.find({m.backend->pool, m.backend->id}); known != adopted_.end()) {
@@ -78,6 +79,7 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
       auto target = std::make_shared<Target>(loop_, m.backend, probe.rise, probe.fall, initial);
       target->what.probe = probe;
       target->what.endpoint = pool->endpoint(m);
+      target->trial = pool->trial(m);
       target->what.tls = pool->tls;
       target->what.host = !probe.host.empty()                                  ? probe.host
                           : m.address.kind == config::Address::Kind::unix_path ? "localhost"
@@ -85,7 +87,7 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
       target->what.server_name = pool->tls && !pool->config.tls->server_name.empty()
                                      ? pool->config.tls->server_name
                                      : m.address.host;
-      if (before != old.end() && before->second->probes_the_same(target->what)) {
+      if (before != old.end() && before->second->probes_the_same(*target)) {
         targets_.emplace(m.backend.get(), std::move(before->second));
         old.erase(before);
         continue;
@@ -101,8 +103,19 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
 }
 
 Task<void> HealthChecker::probe(std::shared_ptr<Target> t, HealthChecker& checker) {
-  const ProbeVerdict verdict = co_await probe_once(checker.loop_, t->wake, t->what);
-  if (t->ended) co_return;
+  ProbeVerdict verdict;
+  ProbeTarget what = t->what;
+  const std::size_t count = t->trial ? t->trial->all.size() : 1;
+  const std::size_t first = t->trial ? t->trial->first() : 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t place = (first + i) % count;
+    if (t->trial) what.endpoint = t->trial->all[place];
+    verdict = co_await probe_once(checker.loop_, t->wake, what);
+    if (t->ended) co_return;
+    if (!verdict.failure.empty()) continue;
+    if (t->trial && i > 0) t->trial->answered(place);
+    break;
+  }
   t->backend->note_generation(verdict.generation);
   const bool passed = verdict.failure.empty();
   t->note = verdict.failure;

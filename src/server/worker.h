@@ -33,6 +33,7 @@ class Worker {
   /// What it tells the control thread; any thread, posts.
   struct Reports {
     ReportFailures failures;
+    ReportLost lost;
     ReportUnknownKey unknown_key;
   };
   void start(std::shared_ptr<const Snapshot> snapshot, Reports reports);
