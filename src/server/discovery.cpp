@@ -130,12 +130,13 @@ void Server::heard(const std::string& key, const DnsAnswer& answer) {
 
 /// Said once, and once more when it is over.
 void Server::note_trouble(Watched& w, const DnsAnswer& answer) {
-  const std::string& trouble = answer.error.empty() ? answer.gap_reason : answer.error;
+  const bool half = answer.error.empty() && !answer.gap_reason.empty();
+  const std::string trouble = half ? "half an answer: " + answer.gap_reason : answer.error;
   if (trouble.empty() && !w.trouble.empty())
     spdlog::info("pool {}: the name server answers again for {}", w.pool, w.name);
   if (!trouble.empty() && w.trouble != trouble) {
-    if (answer.error.empty())
-      spdlog::warn("pool {}: half an answer ({}); what was known of the other half stands", w.pool, trouble);
+    if (half)
+      spdlog::warn("pool {}: {}; what was known of the other half stands", w.pool, trouble);
     else
       spdlog::warn("pool {}: the name server gives no answer ({}); the last one stands", w.pool, trouble);
     events_.emit("discovery", {{"pool", w.pool}, {"name", w.name}, {"error", trouble}}, clock_.wall_now());

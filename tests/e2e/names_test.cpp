@@ -216,30 +216,38 @@ TEST_F(Names, AnUpgradeKnowsWhereNamesLed) {
   EXPECT_TRUE(served_by(remora, "one", 6));
 }
 
-class BadHalves : public Names, public ::testing::WithParamInterface<Mood> {};
+class BadHalves : public Names, public ::testing::WithParamInterface<Mood> {
+ protected:
+  /// Often enough that one round of questions has been answered, or not.
+  bool asked_again() const {
+    const int before = dns.questions();
+    return eventually([&] { return dns.questions() >= before + 12; });
+  }
+};
 
 // envoyproxy/envoy #38752 "timeouts in dual-resolution can result in no healthy upstream".
 TEST_P(BadHalves, TakeNoBackendAway) {
   const auto one = server("one", port, "127.0.0.21");
   lead("one", {"127.0.0.21"});
-  const std::string many = "{dns: \"one.test:" + std::to_string(port) + "\", refresh: 100ms, hold: 0s}";
-  for (const std::string& backends : {many, entry("one")}) {
-    Remora remora(config(backends));
-    EXPECT_TRUE(served_by(remora, "one", 2));
-    dns.set_mood(Type::a, GetParam());
-    ASSERT_TRUE(remora.wait_for_log("the name server gives no answer"));
-    EXPECT_TRUE(served_by(remora, "one", 4));
-    dns.set_mood(Type::a, Mood::answers);
-    dns.set_mood(Type::aaaa, GetParam());
-    EXPECT_TRUE(remora.wait_for_log("half an answer"));
-    EXPECT_TRUE(served_by(remora, "one", 4));
-    dns.set_mood(Type::aaaa, Mood::answers);
+  Remora remora(
+      config("{dns: \"one.test:" + std::to_string(port) + "\", refresh: 100ms, hold: 0s}, " + entry("one")));
+  const auto both_serve = [&] {
+    for (const std::string& id : {"127.0.0.21:" + std::to_string(port), std::string("one")}) {
+      const auto b = backend(remora, id);
+      if (!b.as_object().contains("accepts_new") || !b.as_object().at("accepts_new").as_bool()) return false;
+    }
+    return served_by(remora, "one", 4);
+  };
+  EXPECT_TRUE(both_serve());
+  for (const Type broken : {Type::a, Type::aaaa}) {
+    dns.set_mood(broken, GetParam());
+    EXPECT_TRUE(asked_again());
+    EXPECT_TRUE(both_serve());
+    dns.set_mood(broken, Mood::answers);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Moods, BadHalves,
-                         ::testing::Values(Mood::silent, Mood::refuses, Mood::fails, Mood::garbage,
-                                           Mood::malformed, Mood::not_implemented, Mood::circles),
+INSTANTIATE_TEST_SUITE_P(Moods, BadHalves, ::testing::Values(Mood::silent, Mood::fails, Mood::circles),
                          [](const auto& info) {
                            return "mood" + std::to_string(static_cast<int>(info.param));
                          });

@@ -39,6 +39,7 @@ class Resolving : public ::testing::Test {
                                              NameFiles{folder_ + "/resolv.conf", folder_ + "/hosts"});
     std::optional<DnsAnswer> answer;
     resolver_->ask(name, srv, [&](const DnsAnswer& a) { answer = a; });
+    ctx_.restart();
     const auto guard = boost::asio::make_work_guard(ctx_);
     while (!answer) ctx_.run_one();
     return *answer;
