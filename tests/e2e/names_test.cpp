@@ -221,7 +221,7 @@ class BadHalves : public Names, public ::testing::WithParamInterface<Mood> {
   /// Often enough that one round of questions has been answered, or not.
   bool asked_again() const {
     const int before = dns.questions();
-    return eventually([&] { return dns.questions() >= before + 12; });
+    return eventually([&] { return dns.questions() >= before + 8; });
   }
 };
 
