@@ -14,6 +14,7 @@
 #include "config/reach.h"
 #include "server/exposed.h"
 #include "server/log.h"
+#include "server/names_check.h"
 #include "server/server.h"
 #include "version.h"
 
@@ -58,6 +59,7 @@ int check(const std::string& file) {
     return 1;
   }
   for (const std::string& doubt : config::doubts(config)) std::cerr << file << ": warning: " << doubt << '\n';
+  for (const std::string& line : unresolved_names(config)) std::cerr << file << ": warning: " << line << '\n';
   for (const std::string& line : exposed_secrets(config)) std::cerr << file << ": warning: " << line << '\n';
   std::cout << file << ": fine; " << config.listeners.size() << " listener(s), " << config.pools.size()
             << " pool(s)\n";

@@ -111,7 +111,8 @@ struct PerClient {
 struct Listener {
   std::string name;
   Address bind;
-  SocketAccess access;  // of a unix socket
+  SocketAccess access;   // of a unix socket
+  bool v6_only = false;  // of [::]: IPv4 on this port is somebody else's in this file. Otherwise it takes both
   std::optional<ListenerTls> tls;
   bool proxy_protocol = false;
   /// Whose PROXY line is believed; others are refused. As written, else trusted_proxies, else loopback. Peers
@@ -255,21 +256,34 @@ struct Failover {
 
 enum class AdminWish : std::uint8_t { ready, drain, maint };
 
+/// Which addresses of a name are used: all, or those of one family if it has any of it.
+enum class Prefer : std::uint8_t { any, ipv4, ipv6 };
+
 /// A backend entry that names many: every address that DNS answers is one.
 struct Discovery {
   bool srv = false;             // SRV records: port, weight and priority come from them
   Millis refresh = seconds(5);  // the least between two questions; the records' time to live counts above it
   Millis hold = minutes(5);     // how long an address that vanished may keep its sessions
+  Prefer prefer = Prefer::any;
   bool operator==(const Discovery&) const = default;
+};
+
+/// The address of a backend is a name: all that it stands for is this one server, wherever it goes.
+struct Follow {
+  Millis refresh = seconds(5);  // as in Discovery
+  Prefer prefer = Prefer::any;
+  bool operator==(const Follow&) const = default;
 };
 
 struct Backend {
   std::string id;
   Address address;
   std::optional<Discovery>
-      discovery;         // then `address` is what is asked for, and this entry serves nobody itself
-  std::string ip;        // discovered: the address that was found; empty: `address` is used
-  bool leaving = false;  // discovered: it vanished from the answer
+      discovery;                 // then `address` is what is asked for, and this entry serves nobody itself
+  std::string ip;                // discovered: the address that was found; empty: `address` is used
+  bool leaving = false;          // discovered: it vanished from the answer
+  std::optional<Follow> follow;  // `address` is a name
+  std::vector<std::string> ips;  // then: where it is now, in the order of trial; empty: nobody knows
   std::uint32_t weight = 1;
   bool backup = false;
   std::optional<std::uint32_t> max_in_flight;
@@ -334,8 +348,9 @@ struct Jwt {
   std::string public_key;  // PEM file
   std::string jwks_file;
   std::string jwks_url;
-  Millis refresh = minutes(10);  // of jwks_url
-  std::string issuer, audience;  // empty: any
+  Millis refresh = minutes(10);   // of jwks_url
+  std::optional<BackendTls> tls;  // of jwks_url; none: the system's authorities
+  std::string issuer, audience;   // empty: any
   Millis leeway = seconds(30);
   enum class Carrier : std::uint8_t { bearer, cookie, query };
   std::vector<std::pair<Carrier, std::string>> from = {

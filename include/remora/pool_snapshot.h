@@ -99,6 +99,8 @@ struct Backend {
   FailureStreaks failures;
   /// Attempts by what they brought and the time to their first byte; by worker.
   std::vector<TrafficCounts> traffic;
+  /// No connection could be made, and the control thread was told; it takes this back.
+  std::atomic<bool> lost{false};
 
   /// Only those ask whose request has waited for long.
   alignas(64) Liveness liveness;
@@ -124,6 +126,7 @@ struct alignas(64) Member {
   Health health = Health::unknown;
   Ejected ejected = Ejected::no;
   bool leaving = false;   // its drain is past its deadline: the sessions it still has move, a few at a time
+  bool nowhere = false;   // its name has no address: it is down whatever else is known
   bool panic = false;     // too few are in service: what probes and traffic showed does not count
   bool untested = false;  // not probed yet, while another is known to be up: nothing new for the moment
   std::uint32_t full_weight = 0;  // what `weight` grows to in a slow start; 0: it is whole

@@ -311,6 +311,7 @@ json::object describe_backend(const PoolView& pool, std::size_t index, AdminActi
       {"milliseconds", static_cast<double>(traffic.microseconds) / 1000},
       {"generation", m.backend->generation.load(std::memory_order_relaxed)}};
   if (!file.ip.empty()) out["name"] = file.address.host;
+  if (file.follow) out["resolved"] = json::array(file.ips.begin(), file.ips.end());
   if (file.leaving) out["vanished"] = true;
   if (m.max_in_flight != 0) out["max_in_flight"] = m.max_in_flight;
   if (const std::string note = actions.health_note(*m.backend); !note.empty())

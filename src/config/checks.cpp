@@ -25,6 +25,23 @@ bool is_loopback(const Cidr& block) noexcept {
   return is_loopback(block.bytes, block.bits);
 }
 
+bool may_be_ipv4(const Address& a) {
+  const auto ip = parse_ip(a.host);
+  return a.kind == Address::Kind::tcp && (!ip || ip->is_v4());
+}
+
+/// `[::]` takes IPv4 too, unless the file gives the port to somebody on IPv4.
+void share_ports(Config& config) {
+  std::vector<Address> others;
+  for (const Listener& l : config.listeners) others.push_back(l.bind);
+  if (config.admin.bind) others.push_back(*config.admin.bind);
+  if (config.session_api) others.push_back(config.session_api->bind);
+  for (Listener& l : config.listeners)
+    l.v6_only = std::any_of(others.begin(), others.end(), [&](const Address& other) {
+      return l.bind.port != 0 && other.port == l.bind.port && may_be_ipv4(other);
+    });
+}
+
 /// Hosts of two routes can meet the same request.
 bool hosts_meet(const std::string& a, const std::string& b) {
   return a.empty() || b.empty() || a == b || a[0] == '*' || b[0] == '*';
@@ -50,6 +67,7 @@ void refuse_keys(const Value& map, std::initializer_list<const char*> keys, std:
 }
 
 void cross_check(const Value& root, Config& config) {
+  share_ports(config);
   if (config.listeners.empty() && !root.node["listeners"])
     root.bad("`listeners` is missing: [127.0.0.1:8080], say");
   else if (const Value listeners = at(root, "listeners");

@@ -38,7 +38,7 @@ void read_algorithms(const Value& v, std::vector<JwtAlgorithm>& out) {
   });
 }
 
-/// {jwks_file: F} | {jwks_url: U, refresh: 10m} | {secret: {file: F}} | {public_key: F}
+/// {jwks_file: F} | {jwks_url: U, refresh: 10m, tls: {ca: F}} | {secret: {file: F}} | {public_key: F}
 void read_keys(const Value& v, Jwt& out) {
   Map m(v);
   int given = 0;
@@ -62,6 +62,12 @@ void read_keys(const Value& v, Jwt& out) {
   if (const auto refresh = m.get("refresh")) {
     read_positive(*refresh, out.refresh);
     if (out.jwks_url.empty()) refresh->bad("belongs to `jwks_url`");
+  }
+  if (const auto tls = m.get("tls")) {
+    read_backend_tls(*tls, out.tls);
+    const auto url = parse_fetch_url(out.jwks_url);
+    if (out.jwks_url.empty()) tls->bad("belongs to `jwks_url`");
+    if (out.tls && url && !url->secure) tls->bad("belongs to a URL of https");
   }
   if (given != 1) v.bad("needs exactly one of secret, public_key, jwks_file and jwks_url");
 }
@@ -149,6 +155,9 @@ void read_jwt(const Value& v, std::vector<Jwt>& out) {
     if (!is_token(name)) return value.bad("a verifier's name is made of letters, digits, '-', '_' and '.'");
     Jwt jwt;
     read_verifier(name, value, jwt);
+    for (const Jwt& other : out)
+      if (!jwt.jwks_url.empty() && other.jwks_url == jwt.jwks_url && other.tls != jwt.tls)
+        value.bad("keys.tls: '" + other.name + "' fetches the same jwks_url with another `tls`");
     out.push_back(std::move(jwt));
   });
 }

@@ -8,12 +8,19 @@ namespace remora::config {
 
 namespace {
 
-/// `dns: host:port`, or `dns_srv: name`, with `refresh` and `hold`.
+bool is_name(const Address& address) {
+  return address.kind == Address::Kind::tcp && !address.host.empty() && !parse_ip(address.host);
+}
+
+void read_prefer(const Value& v, Prefer& out) {
+  read_choice(v, out, {{"any", Prefer::any}, {"ipv4", Prefer::ipv4}, {"ipv6", Prefer::ipv6}});
+}
+
+/// `dns: host:port`, or `dns_srv: name`, with `refresh`, `hold` and `prefer`.
 void read_discovery(const Value& v, Map& m, Backend& out) {
-  const auto dns = m.get("dns"), srv = m.get("dns_srv"), refresh = m.get("refresh"), hold = m.get("hold");
+  const auto dns = m.get("dns"), srv = m.get("dns_srv");
   if (!dns && !srv) {
-    if (refresh) refresh->bad("belongs to `dns` or `dns_srv`");
-    if (hold) hold->bad("belongs to `dns` or `dns_srv`");
+    if (const auto hold = m.get("hold")) hold->bad("belongs to `dns` or `dns_srv`");
     return;
   }
   if (dns && srv) v.bad("has both dns and dns_srv; one of them");
@@ -29,14 +36,29 @@ void read_discovery(const Value& v, Map& m, Backend& out) {
     if (out.address.kind != Address::Kind::tcp || parse_ip(out.address.host))
       dns->bad("must be a name with a port, as app.internal:8080; a fixed address belongs under `address`");
   }
-  if (refresh) read_positive(*refresh, found.refresh);
-  if (hold) read_value(*hold, found.hold);
+  m.read_with("refresh", found.refresh, read_positive);
+  m.read("hold", found.hold);
+  m.read_with("prefer", found.prefer, read_prefer);
   out.discovery = found;
+}
+
+/// An `address` with a name is followed, with `refresh` and `prefer`.
+void read_follow(Map* m, Backend& out) {
+  if (is_name(out.address)) out.follow.emplace();
+  if (m == nullptr) return;
+  Follow rules;
+  const auto refresh = m->get("refresh"), prefer = m->get("prefer");
+  for (const auto& key : {refresh, prefer})
+    if (key && !out.follow) key->bad("belongs to a name: this address is asked for nowhere");
+  if (refresh) read_positive(*refresh, rules.refresh);
+  if (prefer) read_prefer(*prefer, rules.prefer);
+  if (out.follow) out.follow = rules;
 }
 
 void read_backend(const Value& v, Backend& out) {
   if (v.node.IsScalar()) {
     read_address(v, out.address);
+    read_follow(nullptr, out);
   } else {
     Map m(v);
     read_discovery(v, m, out);
@@ -49,6 +71,7 @@ void read_backend(const Value& v, Backend& out) {
     } else if (!out.discovery) {
       v.bad("needs `address: host:port`, or `dns:` or `dns_srv:` with a name");
     }
+    if (!out.discovery) read_follow(&m, out);
     m.read("weight", out.weight);
     m.read("backup", out.backup);
     m.read_with("max_in_flight", out.max_in_flight, [](const Value& x, std::optional<std::uint32_t>& o) {

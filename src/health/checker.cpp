@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <cstring>
 #include <new>
 
 #include "health/probes.h"
@@ -25,14 +24,15 @@ struct HealthChecker::Target {
   std::shared_ptr<Backend> backend;
   HealthTracker tracker;
   ProbeTarget what;
-  Wake wake, doubt;  // of the schedule; of probes beside it
+  std::shared_ptr<const Trial> trial;  // null: one address
+  Wake wake, doubt;                    // of the schedule; of probes beside it
   std::string note;
   bool ended = false;
 
-  bool probes_the_same(const ProbeTarget& other) const {
-    return what.probe == other.probe && what.tls == other.tls && what.host == other.host &&
-           what.server_name == other.server_name && what.endpoint.size == other.endpoint.size &&
-           std::memcmp(&what.endpoint.storage, &other.endpoint.storage, other.endpoint.size) == 0;
+  bool probes_the_same(const Target& other) const {
+    return what.probe == other.what.probe && what.tls == other.what.tls && what.host == other.what.host &&
+           what.server_name == other.what.server_name && what.endpoint == other.what.endpoint &&
+           trial == other.trial;
   }
 };
 
@@ -76,6 +76,7 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
     const config::Probe& probe = pool->config.probe;
     if (probe.kind == config::ProbeKind::off) continue;
     for (const Member& m : pool->snapshot->members) {
+      if (pool->endpoint(m).size == 0) continue;  // its name has no address
       const auto before = old.find(m.backend.get());
       Health initial = before == old.end() ? Health::unknown : before->second->tracker.state();
       if (const auto known = adopted_.find({m.backend->pool, m.backend->id}); known != adopted_.end()) {
@@ -85,6 +86,7 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
       auto target = std::make_shared<Target>(loop_, m.backend, probe.rise, probe.fall, initial);
       target->what.probe = probe;
       target->what.endpoint = pool->endpoint(m);
+      target->trial = pool->trial(m);
       target->what.tls = pool->tls;
       target->what.host = !probe.host.empty()                                  ? probe.host
                           : m.address.kind == config::Address::Kind::unix_path ? "localhost"
@@ -92,7 +94,7 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
       target->what.server_name = pool->tls && !pool->config.tls->server_name.empty()
                                      ? pool->config.tls->server_name
                                      : m.address.host;
-      if (before != old.end() && before->second->probes_the_same(target->what)) {
+      if (before != old.end() && before->second->probes_the_same(*target)) {
         targets_.emplace(m.backend.get(), std::move(before->second));
         old.erase(before);
         continue;
@@ -107,9 +109,28 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
   }
 }
 
+/// One address after the other until one passes, the one that answered last first. `t` is its caller's.
+Task<ProbeVerdict> HealthChecker::probe_addresses(Target& t, Wake& wake, ProbeTarget what,
+                                                  HealthChecker& checker) {
+  const std::shared_ptr<const Trial> trial = t.trial;
+  const std::size_t count = trial ? trial->all.size() : 1;
+  const std::size_t first = trial ? trial->first() : 0;
+  ProbeVerdict verdict;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t place = (first + i) % count;
+    if (trial) what.endpoint = trial->all[place];
+    verdict = co_await probe_once(checker.loop_, wake, what);
+    if (t.ended) break;
+    if (!verdict.failure.empty()) continue;
+    if (trial && i > 0) trial->answered(place);
+    break;
+  }
+  co_return verdict;
+}
+
 Task<void> HealthChecker::probe(std::shared_ptr<Target> t, HealthChecker& checker) {
   const auto began = steady_clock::now();
-  const ProbeVerdict verdict = co_await probe_once(checker.loop_, t->wake, t->what);
+  const ProbeVerdict verdict = co_await probe_addresses(*t, t->wake, t->what, checker);
   if (t->ended) co_return;
   t->backend->note_generation(verdict.generation);
   const bool passed = verdict.failure.empty();
@@ -140,7 +161,7 @@ Task<bool> HealthChecker::passes(std::shared_ptr<Target> t, std::chrono::millise
   const auto began = steady_clock::now();
   ProbeTarget what = t->what;
   what.probe.timeout = std::min(what.probe.timeout, within);
-  const ProbeVerdict verdict = co_await probe_once(checker.loop_, t->doubt, what);
+  const ProbeVerdict verdict = co_await probe_addresses(*t, t->doubt, what, checker);
   if (t->ended) co_return true;
   t->backend->note_generation(verdict.generation);
   t->note = verdict.failure;

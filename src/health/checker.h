@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "health/probes.h"
 #include "health/tracker.h"
 #include "net/loop.h"
 #include "pool/pool_view.h"
@@ -42,6 +43,7 @@ class HealthChecker {
 
  private:
   struct Target;
+  static Task<ProbeVerdict> probe_addresses(Target& t, Wake& wake, ProbeTarget what, HealthChecker& checker);
   static Task<void> probe(std::shared_ptr<Target> target, HealthChecker& checker);
   static Task<void> watch(std::shared_ptr<Target> target, HealthChecker& checker);
   static Task<void> examine(std::shared_ptr<Target> target, std::chrono::milliseconds within,

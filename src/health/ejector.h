@@ -22,6 +22,8 @@ class Ejector {
                                                   const config::Eject& rules, std::size_t members,
                                                   Clock::Steady now);
   Ejected state(const Backend& backend) const;
+  /// It begins anew.
+  void forgive(const Backend& backend) { entries_.erase(&backend); }
   /// Ends what is over; returns who came back.
   std::vector<std::shared_ptr<Backend>> expire(Clock::Steady now);
   /// When the next ejection ends; nothing is ejected: nothing.

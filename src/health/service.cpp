@@ -51,7 +51,7 @@ void rescue(PoolSnapshot& pool, double panic) noexcept {
   }
   if (wanted == 0) return;
   if (static_cast<double>(in_service) < panic * static_cast<double>(wanted)) {
-    for (Member& m : pool.members) m.panic = true;
+    for (Member& m : pool.members) m.panic = !m.nowhere;
   } else if (in_service == 0) {
     for (Member& m : pool.members) m.ejected = Ejected::no;
   }

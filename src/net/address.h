@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -18,6 +19,9 @@ struct Endpoint {
   socklen_t size = 0;
   int family() const noexcept { return storage.ss_family; }
   const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
+  bool operator==(const Endpoint& o) const noexcept {
+    return size == o.size && std::memcmp(&storage, &o.storage, size) == 0;
+  }
 };
 
 /// Turns a configured address into an endpoint. Blocks when the host is a name: call it at start or

@@ -42,6 +42,7 @@ Task<void> take_leave(Stream& stream, Wake& wake, std::function<bool(std::string
 }  // namespace
 
 Task<std::string> ask_once(Loop& loop, Wake& wake, Question q) {
+  if (q.connect_by) wake.until(*q.connect_by);
   Connecting connecting(loop, q.endpoint, q.tls.get(), q.server_name, wake, Wake::backend);
   for (;;) {
     const Io io = connecting.step();
@@ -50,8 +51,13 @@ Task<std::string> ask_once(Loop& loop, Wake& wake, Question q) {
       co_return connecting.tls_error().empty() ? connecting.error().message() : connecting.tls_error();
     unsigned bits = wake.take();
     if (bits == 0) bits = co_await wake.any();
-    if (bits & Wake::stop) co_return "stopped";
+    if (bits & Wake::stop) co_return ask_stopped;
     if (bits & Wake::deadline) co_return "connect timeout";
+  }
+  if (q.answer_by) {
+    wake.until(*q.answer_by);
+    const unsigned others = wake.take() & ~static_cast<unsigned>(Wake::deadline);
+    if (others != 0) wake.set(others);  // the deadline was that of the connection
   }
   const StreamRef stream = connecting.take();
   struct Closer {
@@ -86,7 +92,7 @@ Task<std::string> ask_once(Loop& loop, Wake& wake, Question q) {
     if (io == Io::ready) continue;
     unsigned bits = wake.take();
     if (bits == 0) bits = co_await wake.any();
-    if (bits & Wake::stop) co_return "stopped";
+    if (bits & Wake::stop) co_return ask_stopped;
     if (bits & Wake::deadline) co_return "timeout";
   }
 }

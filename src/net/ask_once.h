@@ -6,8 +6,10 @@
 // Threading: the loop's thread.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +22,8 @@ struct Question {
   Endpoint endpoint;
   std::shared_ptr<const ClientTls> tls;  // null: plain
   std::string server_name;
+  /// Instead of the deadline that the caller armed: for the connection, and for the answer once there is one.
+  std::optional<std::chrono::steady_clock::time_point> connect_by, answer_by;
   std::string text;                     // empty: to connect is all
   std::size_t most_bytes = 128 * 1024;  // of the answer
   /// What came so far, and whether it is the end. True: nothing more is wanted.
@@ -29,6 +33,8 @@ struct Question {
   /// and bytes. Empty: nothing is awaited.
   std::function<bool(std::string_view more)> rest;
 };
+
+constexpr const char* ask_stopped = "stopped";  // by the `stop` bit
 
 /// Returns what went wrong; empty: `enough` was true, or there was nothing to ask.
 Task<std::string> ask_once(Loop& loop, Wake& wake, Question question);

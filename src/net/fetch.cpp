@@ -20,6 +20,7 @@ std::optional<FetchUrl> parse_fetch_url(std::string_view text) {
   if ((!out.secure && u.scheme() != "http") || u.has_userinfo() || u.has_fragment()) return std::nullopt;
   out.host = u.host_address();
   if (out.host.empty()) return std::nullopt;
+  out.server_name = out.host;
   out.port = out.secure ? 443 : 80;
   if (u.has_port()) {
     const auto port = parse_decimal(std::string(u.port()));
@@ -97,33 +98,58 @@ std::optional<Fetched> FetchReader::read(std::string_view received, bool ended) 
       return failed("its answer has an endless head or line");
     return std::nullopt;
   }
-  if (parser.get().result_int() != 200)
-    return failed("it answered " + std::to_string(parser.get().result_int()));
+  if (const unsigned status = parser.get().result_int(); status != 200) {
+    const auto to = parser.get()[http::field::location];
+    const bool redirects = status >= 300 && status < 400 && !to.empty();
+    return failed("it answered " + std::to_string(status) +
+                  (redirects ? " (redirects are not followed: give the URL that it leads to)" : ""));
+  }
   Fetched out;
   out.body = std::move(parser.get().body());
   return out;
 }
 
-Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, Endpoint endpoint,
-                    std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,
-                    std::size_t most_bytes) {
+namespace {
+
+/// One address of the host. What went wrong stands in the answer.
+Task<Fetched> fetch_from(Loop& loop, std::shared_ptr<Wake> wake, Question question, std::size_t most_bytes) {
   std::optional<Fetched> answer;
-  Question question;
-  question.endpoint = endpoint;
-  question.tls = std::move(tls);
-  question.server_name = url.host;
-  question.text = "GET " + url.path + " HTTP/1.1\r\nHost: " + url.authority +
-                  "\r\nUser-Agent: remora\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
-  question.most_bytes = most_bytes + 64 * 1024;
   FetchReader reader(most_bytes);
   question.enough = [&](std::string_view received, bool ended) {
     answer = reader.read(received, ended);
     return answer.has_value();
   };
-  wake->until(std::chrono::steady_clock::now() + limit);
   const std::string trouble = co_await ask_once(loop, *wake, std::move(question));
   if (!trouble.empty()) co_return failed(trouble);
   co_return *answer;
+}
+
+}  // namespace
+
+Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, std::vector<Endpoint> endpoints,
+                    std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,
+                    std::size_t most_bytes) {
+  using std::chrono::steady_clock;
+  const steady_clock::time_point deadline = steady_clock::now() + limit;
+  Fetched fetched = failed("it has no address");
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    Question question;
+    question.endpoint = endpoints[i];
+    question.tls = tls;
+    question.server_name = url.server_name;
+    question.text = "GET " + url.path + " HTTP/1.1\r\nHost: " + url.authority +
+                    "\r\nUser-Agent: remora\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
+    question.most_bytes = most_bytes + 64 * 1024;
+    // One that does not answer leaves time for the others (RFC 8305 in spirit).
+    const steady_clock::time_point now = steady_clock::now();
+    const auto rest = deadline - now;
+    if (rest.count() <= 0) break;
+    question.connect_by = now + rest / static_cast<int>(endpoints.size() - i);
+    question.answer_by = i + 1 == endpoints.size() ? deadline : now + rest * 3 / 4;
+    fetched = co_await fetch_from(loop, wake, std::move(question), most_bytes);
+    if (fetched.error.empty() || fetched.error == ask_stopped) break;
+  }
+  co_return fetched;
 }
 
 }  // namespace remora

@@ -1,11 +1,13 @@
 // GET of a small document over HTTP or HTTPS, off the request path: key sets.
 //
-// No redirects; bounded in time and bytes. Threading: the loop's thread.
+// Every address of the host is tried. No redirects are followed: the URL is the one
+// that is trusted. Bounded in time and bytes. Threading: the loop's thread.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "net/ask_once.h"
 #include "remora/task.h"
@@ -15,7 +17,8 @@ namespace remora {
 /// An absolute URL of http or https, taken apart.
 struct FetchUrl {
   bool secure = false;
-  std::string host;  // a name or an address, without brackets
+  std::string host;         // a name or an address, without brackets
+  std::string server_name;  // what its certificate must say: the host, unless somebody changes it
   std::uint16_t port = 0;
   std::string authority;  // as the Host field wants it
   std::string path;       // with the query; begins with '/'
@@ -51,7 +54,8 @@ class FetchReader {
 };
 
 /// `tls`: null for http. `wake`: of the loop; its `stop` bit ends it at once.
-Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, Endpoint endpoint,
+/// `endpoints`: of the host, in the order of trial; at least one.
+Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, std::vector<Endpoint> endpoints,
                     std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,
                     std::size_t most_bytes);
 

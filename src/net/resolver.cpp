@@ -1,89 +1,36 @@
 #include "net/resolver.h"
 
 #include <ares.h>
-#include <arpa/inet.h>
 #include <arpa/nameser.h>
-#include <fcntl.h>
-#include <netdb.h>
 #include <poll.h>
+#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/asio/post.hpp>
-#include <cstring>
 #include <deque>
 #include <mutex>
 #include <optional>
-#include <stdexcept>
 #include <thread>
+
+#include "net/name_channel.h"
 
 namespace remora {
 
 namespace {
-
-constexpr int timeout_ms = 1000, tries = 2;
 constexpr std::chrono::seconds longest_ttl{3600};
-
-void set_up_library() {
-  static const int rc = ::ares_library_init(ARES_LIB_INIT_ALL);
-  if (rc != ARES_SUCCESS) throw std::runtime_error(std::string("c-ares: ") + ::ares_strerror(rc));
-}
-
-/// The name is known not to exist, or to have no such record: an answer, and not a failure to get one.
-bool says_nothing_there(int status) {
-  return status == ARES_ENOTFOUND || status == ARES_ENODATA;
-}
-
+constexpr const char* switch_file = "/etc/nsswitch.conf";
 }  // namespace
-
-std::optional<std::chrono::seconds> least_ttl(const unsigned char* data, int size) {
-  if (size < 12) return std::nullopt;
-  const auto u16 = [&](const unsigned char* p) { return p[0] << 8 | p[1]; };
-  const unsigned char* const end = data + size;
-  const unsigned char* at = data + 12;
-  const auto skip_name = [&] {
-    char* name = nullptr;
-    long used = 0;
-    if (::ares_expand_name(at, data, size, &name, &used) != ARES_SUCCESS) return false;
-    ::ares_free_string(name);
-    at += used;
-    return at <= end;
-  };
-  for (int i = u16(data + 4); i > 0; --i) {
-    if (!skip_name() || end - at < 4) return std::nullopt;
-    at += 4;
-  }
-  std::optional<std::chrono::seconds> least;
-  for (int i = u16(data + 6); i > 0; --i) {
-    if (!skip_name() || end - at < 10) return least;
-    const std::uint32_t ttl =
-        static_cast<std::uint32_t>(u16(at + 4)) << 16 | static_cast<std::uint32_t>(u16(at + 6));
-    const std::chrono::seconds seconds(ttl > 0x7fffffff ? 0 : ttl);  // RFC 2181 8
-    if (!least || seconds < *least) least = seconds;
-    const int length = u16(at + 8);
-    if (end - at < 10 + length) return least;
-    at += 10 + length;
-  }
-  return least;
-}
 
 class Resolver::Engine : public std::enable_shared_from_this<Engine> {
  public:
-  Engine(boost::asio::io_context& home, const std::vector<std::string>& servers) : home_(home) {
-    set_up_library();
-    ares_options options{};
-    options.timeout = timeout_ms;
-    options.tries = tries;
-    const int rc = ::ares_init_options(&channel_, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES);
-    if (rc != ARES_SUCCESS) throw std::runtime_error(std::string("c-ares: ") + ::ares_strerror(rc));
-    std::string list;
-    for (const std::string& s : servers) list += (list.empty() ? "" : ",") + s;
-    if (!list.empty() && ::ares_set_servers_ports_csv(channel_, list.c_str()) != ARES_SUCCESS) {
-      ::ares_destroy(channel_);
-      throw std::runtime_error("dns.servers: cannot be used: " + list);
-    }
+  Engine(boost::asio::io_context& home, const std::vector<std::string>& servers, NameFiles files)
+      : home_(home), servers_(servers), files_(std::move(files)), hosts_(files_.hosts) {
+    stamps_ = stamps();
+    channels_.push_back(std::make_unique<NameChannel>(servers_, files_));
     wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     thread_ = std::thread([this] { run(); });
   }
@@ -112,17 +59,35 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
   /// One question on its way, with the further questions that an SRV answer brings.
   struct Question {
     std::shared_ptr<Engine> engine;
+    NameChannel* channel = nullptr;  // lives as long as something is open
     std::string name;
     Heard heard;
     DnsAnswer answer;
     std::optional<std::chrono::seconds> ttl;
     std::size_t open = 0;
-    std::string failure;  // of a target
     void note_ttl(std::chrono::seconds t) { ttl = ttl ? std::min(*ttl, t) : t; }
+    void add(DnsRecord record, const std::string& ip) {
+      record.ip = ip;
+      if (answer.records.size() < most_records)
+        answer.records.push_back(std::move(record));
+      else
+        answer.cut = true;
+    }
   };
+  using QuestionRef = std::shared_ptr<Question>;
+  /// Of the names that the search list makes of one, the first that is anything; of addresses both families.
+  struct Search {
+    QuestionRef question;
+    DnsRecord of;
+    std::vector<std::string> names;
+    std::size_t at = 0;
+    std::array<FamilyAnswer, 2> families;  // IPv4, IPv6
+    int pending = 0;
+  };
+  using SearchRef = std::shared_ptr<Search>;
   struct Part {
-    std::shared_ptr<Question> question;
-    DnsRecord of;  // the SRV record whose target is asked for
+    SearchRef search;
+    bool v6;
   };
 
   void wake() {
@@ -134,9 +99,26 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
     ::pthread_setname_np(::pthread_self(), "resolver");
     while (!stop_) {
       begin_queued();
+      // What was asked by an older set-up has been answered.
+      const NameChannel* const newest = channels_.back().get();
+      std::erase_if(channels_, [&](const auto& c) { return c->open == 0 && c.get() != newest; });
       wait();
     }
-    ::ares_destroy(channel_);  // ends what is open, by its callbacks
+    channels_.clear();  // ends what is open, by its callbacks
+  }
+
+  std::array<FileStamp, 2> stamps() const { return {stamp_of(files_.resolv_conf), stamp_of(switch_file)}; }
+
+  /// The system's files changed: what is asked from now on is asked as they say.
+  void set_up_anew() {
+    const auto now = stamps();
+    if (now == stamps_) return;
+    try {
+      channels_.push_back(std::make_unique<NameChannel>(servers_, files_));
+      stamps_ = now;
+    } catch (const std::exception& e) {
+      spdlog::warn("{}: {}; name servers stay as they are", files_.resolv_conf, e.what());
+    }
   }
 
   void begin_queued() {
@@ -145,14 +127,19 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
       const std::lock_guard lock(mutex_);
       fresh.swap(queue_);
     }
+    if (!fresh.empty()) set_up_anew();
     for (Wanted& w : fresh) {
       auto q = std::make_shared<Question>();
       q->engine = shared_from_this();
+      q->channel = channels_.back().get();
       q->name = w.name;
       q->heard = std::move(w.heard);
       if (w.srv) {
-        q->open = 1;
-        ::ares_search(channel_, w.name.c_str(), ns_c_in, ns_t_srv, on_srv, new Part{q, {}});
+        ++q->open;
+        auto s = std::make_shared<Search>();
+        s->question = q;
+        s->names = search_names(w.name, q->channel->ndots, q->channel->domains);
+        ask_next_service(s);
       } else {
         DnsRecord self;
         self.target = w.name;
@@ -161,117 +148,196 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
     }
   }
 
-  void ask_addresses(const std::shared_ptr<Question>& q, const DnsRecord& of) {
+  // Addresses -----------------------------------------------------------------------------------------
+
+  void ask_addresses(const QuestionRef& q, const DnsRecord& of) {
     ++q->open;
-    ares_addrinfo_hints hints{};
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = ARES_AI_NOSORT;
-    ::ares_getaddrinfo(channel_, of.target.c_str(), nullptr, &hints, on_addresses, new Part{q, of});
+    const std::string& lookups = q->channel->lookups;
+    const auto hosts = lookups.find('f'), servers = lookups.find('b');
+    const bool local = is_localhost(of.target);
+    if ((local || hosts < servers) && find_locally(q, of, local)) return finish_part(q);
+    if (local || servers == std::string::npos) return finish_part(q);
+    auto s = std::make_shared<Search>();
+    s->question = q;
+    s->of = of;
+    s->names = search_names(of.target, q->channel->ndots, q->channel->domains);
+    ask_next_name(s);
   }
 
-  static void on_addresses(void* arg, int status, int, ares_addrinfo* result) {
-    const std::unique_ptr<Part> part(static_cast<Part*>(arg));
-    Question& q = *part->question;
-    if (status == ARES_SUCCESS && result != nullptr) {
-      for (const ares_addrinfo_node* n = result->nodes; n != nullptr; n = n->ai_next) {
-        char text[INET6_ADDRSTRLEN] = {};
-        const void* address =
-            n->ai_family == AF_INET
-                ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in*>(n->ai_addr)->sin_addr)
-                : static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(n->ai_addr)->sin6_addr);
-        if (::inet_ntop(n->ai_family, address, text, sizeof text) == nullptr) continue;
-        DnsRecord record = part->of;
-        record.ip = text;
-        if (q.answer.records.size() < most_records)
-          q.answer.records.push_back(std::move(record));
-        else
-          q.answer.cut = true;
-        q.note_ttl(std::chrono::seconds(std::max(0, n->ai_ttl)));
-      }
-    } else if (!says_nothing_there(status)) {
-      q.failure = ::ares_strerror(status);
+  bool find_locally(const QuestionRef& q, const DnsRecord& of, bool local) {
+    std::vector<std::string> ips = hosts_.find(of.target);
+    if (ips.empty() && local) ips = {"127.0.0.1", "::1"};
+    for (const std::string& ip : ips) q->add(of, ip);
+    if (!ips.empty()) q->note_ttl(std::chrono::seconds(0));
+    return !ips.empty();
+  }
+
+  void ask_next_name(const SearchRef& s) {
+    const QuestionRef q = s->question;
+    if (s->at == s->names.size()) {  // all of them are known to be nothing
+      if (q->channel->lookups.find('f') != std::string::npos) find_locally(q, s->of, false);
+      return finish_part(q);
     }
-    if (result != nullptr) ::ares_freeaddrinfo(result);
-    if (status != ARES_EDESTRUCTION) finish_part(part->question);
+    s->families = {};
+    s->pending = 2;
+    const std::string name = s->names[s->at];
+    for (const bool v6 : {false, true}) {
+      ++q->channel->open;
+      ::ares_query(q->channel->get(), name.c_str(), ns_c_in, v6 ? ns_t_aaaa : ns_t_a, on_family,
+                   new Part{s, v6});
+    }
+  }
+
+  static void on_family(void* arg, int status, int, unsigned char* data, int size) {
+    const std::unique_ptr<Part> part(static_cast<Part*>(arg));
+    if (status == ARES_EDESTRUCTION) return;
+    const SearchRef& s = part->search;
+    const QuestionRef q = s->question;
+    --q->channel->open;
+    FamilyAnswer& family = s->families[part->v6 ? 1 : 0];
+    if (data != nullptr && size > 0)
+      family = read_family({data, static_cast<std::size_t>(size)}, part->v6);
+    else
+      family.why = ::ares_strerror(status);
+    if (--s->pending > 0) return;
+    const auto says_nothing_there = [](const FamilyAnswer& f) {
+      return f.says == Says::none || f.says == Says::no_such_name;
+    };
+    const auto& [v4, v6] = s->families;
+    const bool settled = is_settled(v4.says, v6.says) && is_settled(v6.says, v4.says);
+    if (settled && says_nothing_there(v4) && says_nothing_there(v6)) {
+      ++s->at;
+      return q->engine->ask_next_name(s);
+    }
+    q->engine->conclude(*s);
+    q->engine->finish_part(q);
+  }
+
+  void conclude(const Search& s) {
+    Question& q = *s.question;
+    for (const std::size_t i : {0U, 1U}) {
+      const FamilyAnswer &family = s.families[i], &other = s.families[1 - i];
+      for (const std::string& ip : family.ips) q.add(s.of, ip);
+      if (family.says == Says::addresses) q.note_ttl(family.ttl);
+      if (!is_settled(family.says, other.says)) q.answer.gaps.push_back({s.of.target, i == 1});
+      if (family.says == Says::nothing) q.answer.gap_reason = s.of.target + ": " + family.why;
+    }
+  }
+
+  // Services ------------------------------------------------------------------------------------------
+
+  void ask_next_service(const SearchRef& s) {
+    const QuestionRef q = s->question;
+    if (s->at == s->names.size()) return finish_part(q);  // none of them is known
+    const std::string name = s->names[s->at];
+    ++q->channel->open;
+    ::ares_query(q->channel->get(), name.c_str(), ns_c_in, ns_t_srv, on_srv, new SearchRef(s));
   }
 
   static void on_srv(void* arg, int status, int, unsigned char* data, int size) {
-    const std::unique_ptr<Part> part(static_cast<Part*>(arg));
-    const auto& q = part->question;
+    const std::unique_ptr<SearchRef> owned(static_cast<SearchRef*>(arg));
     if (status == ARES_EDESTRUCTION) return;
+    const SearchRef& s = *owned;
+    const QuestionRef q = s->question;
+    --q->channel->open;
     ares_srv_reply* list = nullptr;
     if (status == ARES_SUCCESS) status = ::ares_parse_srv_reply(data, size, &list);
-    if (status == ARES_SUCCESS) {
+    if (list != nullptr) {
       if (const auto ttl = least_ttl(data, size)) q->note_ttl(*ttl);
-      std::size_t targets = 0;
-      for (const ares_srv_reply* r = list; r != nullptr; r = r->next) {
-        const std::string target = r->host;
-        if (target.empty() || target == ".") continue;  // RFC 2782: the service is decidedly not here
-        if (++targets > most_targets) {
-          q->answer.cut = true;
-          break;
-        }
-        DnsRecord of;
-        of.target = target;
-        of.port = r->port;
-        of.priority = r->priority;
-        of.weight = std::max<std::uint32_t>(1, r->weight);
-        q->engine->ask_addresses(q, of);
-      }
-    } else if (!says_nothing_there(status)) {
-      q->failure = ::ares_strerror(status);
+      q->engine->ask_targets(q, list);
+      ::ares_free_data(list);
+      return q->engine->finish_part(q);
     }
-    if (list != nullptr) ::ares_free_data(list);
-    finish_part(q);
+    std::string why = ::ares_strerror(status);
+    const bool silent = data != nullptr && size > 0 &&
+                        (status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND);
+    if (silent && read_silence({data, static_cast<std::size_t>(size)}, why) != Says::nothing) {
+      ++s->at;
+      return q->engine->ask_next_service(s);
+    }
+    q->answer.error = q->name + ": " + why;
+    q->engine->finish_part(q);
   }
 
-  static void finish_part(const std::shared_ptr<Question>& q) {
+  void ask_targets(const QuestionRef& q, const ares_srv_reply* list) {
+    std::size_t targets = 0;
+    for (const ares_srv_reply* r = list; r != nullptr; r = r->next) {
+      const std::string target = r->host;
+      if (target.empty() || target == ".") continue;  // RFC 2782: the service is decidedly not here
+      if (++targets > most_targets) {
+        q->answer.cut = true;
+        break;
+      }
+      DnsRecord of;
+      of.target = target;
+      of.port = r->port;
+      of.priority = r->priority;
+      of.weight = std::max<std::uint32_t>(1, r->weight);
+      ask_addresses(q, of);
+    }
+  }
+
+  void finish_part(const QuestionRef& q) {
     if (--q->open > 0) return;
     DnsAnswer& a = q->answer;
-    // Half an answer would take the other half out of service.
-    if (!q->failure.empty()) a.error = q->name + ": " + q->failure;
+    drop_unreachable(a.records, has_way_to);
+    if (a.error.empty() && a.records.empty() && !a.gaps.empty())
+      a.error = a.gap_reason.empty() ? q->name + ": the answers for IPv4 and IPv6 contradict each other"
+                                     : a.gap_reason;
     a.ttl = std::min(q->ttl.value_or(std::chrono::seconds(0)), longest_ttl);
-    Engine& engine = *q->engine;
-    boost::asio::post(engine.home_, [q] {
+    boost::asio::post(home_, [q] {
       if (!q->engine->stopped_at_home_) q->heard(q->answer);
       q->heard = nullptr;
     });
   }
 
+  // Waiting -------------------------------------------------------------------------------------------
+
   void wait() {
-    ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
-    const int mask = ::ares_getsock(channel_, sockets, ARES_GETSOCK_MAXNUM);
     std::vector<pollfd> fds{{wake_, POLLIN, 0}};
-    for (int i = 0; i < ARES_GETSOCK_MAXNUM; ++i) {
-      short events = 0;
-      if (ARES_GETSOCK_READABLE(mask, i)) events |= POLLIN;
-      if (ARES_GETSOCK_WRITABLE(mask, i)) events |= POLLOUT;
-      if (events != 0) fds.push_back({sockets[i], events, 0});
+    std::vector<ares_channel> of{nullptr};
+    int ms = -1;
+    for (const auto& channel : channels_) {
+      ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
+      const int mask = ::ares_getsock(channel->get(), sockets, ARES_GETSOCK_MAXNUM);
+      for (int i = 0; i < ARES_GETSOCK_MAXNUM; ++i) {
+        short events = 0;
+        if (ARES_GETSOCK_READABLE(mask, i)) events |= POLLIN;
+        if (ARES_GETSOCK_WRITABLE(mask, i)) events |= POLLOUT;
+        if (events == 0) continue;
+        fds.push_back({sockets[i], events, 0});
+        of.push_back(channel->get());
+      }
+      if (channel->open == 0) continue;
+      timeval room{};
+      timeval longest{60, 0};
+      const timeval* const limit = ::ares_timeout(channel->get(), &longest, &room);
+      const int patience = static_cast<int>(limit->tv_sec * 1000 + limit->tv_usec / 1000 + 1);
+      ms = ms < 0 ? patience : std::min(ms, patience);
     }
-    timeval room{};
-    timeval longest{60, 0};
-    const timeval* const limit = ::ares_timeout(channel_, &longest, &room);
-    const int ms = static_cast<int>(limit->tv_sec * 1000 + limit->tv_usec / 1000 + 1);
-    ::poll(fds.data(), fds.size(), fds.size() > 1 ? ms : -1);
+    ::poll(fds.data(), fds.size(), ms);
     if (fds.front().revents != 0) {
       std::uint64_t count = 0;
       static_cast<void>(!::read(wake_, &count, sizeof count));
     }
-    bool any = false;
     for (std::size_t i = 1; i < fds.size(); ++i) {
       if (fds[i].revents == 0) continue;
-      any = true;
       const bool readable = (fds[i].revents & (POLLIN | POLLERR | POLLHUP)) != 0;
       const bool writable = (fds[i].revents & POLLOUT) != 0;
-      ::ares_process_fd(channel_, readable ? fds[i].fd : ARES_SOCKET_BAD,
+      ::ares_process_fd(of[i], readable ? fds[i].fd : ARES_SOCKET_BAD,
                         writable ? fds[i].fd : ARES_SOCKET_BAD);
     }
-    if (!any) ::ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);  // time-outs
+    for (const auto& channel : channels_)  // time-outs
+      ::ares_process_fd(channel->get(), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
   }
 
   boost::asio::io_context& home_;
-  ares_channel channel_ = nullptr;  // the thread's own, after construction
+  const std::vector<std::string> servers_;
+  const NameFiles files_;
+  // The thread's own, after construction:
+  HostsFile hosts_;
+  std::array<FileStamp, 2> stamps_;
+  std::vector<std::unique_ptr<NameChannel>> channels_;  // the last is in use
   int wake_ = -1;
   std::atomic<bool> stop_{false};
   bool stopped_at_home_ = false;  // home's thread only
@@ -280,8 +346,8 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
   std::thread thread_;
 };
 
-Resolver::Resolver(boost::asio::io_context& home, const std::vector<std::string>& servers)
-    : engine_(std::make_shared<Engine>(home, servers)) {}
+Resolver::Resolver(boost::asio::io_context& home, const std::vector<std::string>& servers, NameFiles files)
+    : engine_(std::make_shared<Engine>(home, servers, std::move(files))) {}
 
 Resolver::~Resolver() {
   engine_->stop();

@@ -16,36 +16,15 @@
 namespace remora {
 
 namespace {
-
-// TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325 4.2). TLS 1.3 has nothing else.
-constexpr const char* server_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
-
 constexpr std::size_t record_bytes = 16 * 1024;  // RFC 8446 5.1: the largest plaintext of a record
+}  // namespace
 
-// Only what remora speaks. RFC 7301 3.2: no overlap is fatal.
-int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
-                unsigned offered_size, void*) {
-  static constexpr unsigned char ours[] = "\x08http/1.1";
-  unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, ours, sizeof ours - 1, offered, offered_size) !=
-      OPENSSL_NPN_NEGOTIATED)
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
-  *out = chosen;
-  return SSL_TLSEXT_ERR_OK;
-}
-
-std::vector<std::string> names_of(X509* certificate) {
-  std::vector<std::string> names;
-  auto* list =
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
-  for (int i = 0; i < sk_GENERAL_NAME_num(list); ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(list, i);
-    if (name->type != GEN_DNS) continue;
-    names.push_back(to_lower({reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
-                              static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName))}));
-  }
-  GENERAL_NAMES_free(list);
-  return names;
+std::string take_openssl_error() {
+  const unsigned long code = ERR_get_error();
+  ERR_clear_error();
+  if (code == 0) return "unknown TLS error";
+  const char* reason = ERR_reason_error_string(code);
+  return reason != nullptr ? reason : "error " + std::to_string(code);
 }
 
 bool load_pair(SSL_CTX* context, const std::string& cert, const std::string& key, std::string& why) {
@@ -69,95 +48,7 @@ void common_options(SSL_CTX* context) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets resume without memory
 }
 
-bool name_matches(const std::string& pattern, std::string_view name) {
-  if (pattern.rfind("*.", 0) != 0) return name == pattern;
-  const auto dot = name.find('.');  // RFC 6125 6.4.3: one label only
-  return dot != std::string_view::npos && dot > 0 && name.substr(dot) == std::string_view(pattern).substr(1);
-}
-
-/// RFC 6066 3: names go without the dot of the root. Clients and configurations may write it.
-std::string_view without_final_dot(std::string_view name) noexcept {
-  if (name.size() > 1 && name.back() == '.') name.remove_suffix(1);
-  return name;
-}
-
-}  // namespace
-
-std::string take_openssl_error() {
-  const unsigned long code = ERR_get_error();
-  ERR_clear_error();
-  if (code == 0) return "unknown TLS error";
-  const char* reason = ERR_reason_error_string(code);
-  return reason != nullptr ? reason : "error " + std::to_string(code);
-}
-
 // Contexts ------------------------------------------------------------------------------------------
-
-std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, std::string_view listener,
-                                                 const ServerTls* previous, const Clock& clock,
-                                                 std::string& why) {
-  auto tls = std::make_shared<ServerTls>();
-  for (const auto& pair : c.certificates) {
-    SslCtx context(SSL_CTX_new(TLS_server_method()));
-    common_options(context.get());
-    SSL_CTX_set_min_proto_version(context.get(), c.min_version == 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
-    SSL_CTX_set_cipher_list(context.get(), server_ciphers);
-    SSL_CTX_set_alpn_select_cb(context.get(), choose_alpn, nullptr);
-    bound_tickets(context.get(), clock);
-    if (!c.tickets) {
-      SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
-      SSL_CTX_set_num_tickets(context.get(), 0);
-    }
-    if (!load_pair(context.get(), pair.cert, pair.key, why)) return nullptr;
-    if (c.client_auth != config::ClientAuth::off) {
-      auto* names = SSL_load_client_CA_file(c.client_ca.c_str());
-      if (names == nullptr ||
-          SSL_CTX_load_verify_locations(context.get(), c.client_ca.c_str(), nullptr) != 1) {
-        why = "client_ca '" + c.client_ca + "' cannot be used: " + take_openssl_error();
-        return nullptr;
-      }
-      SSL_CTX_set_client_CA_list(context.get(), names);
-      SSL_CTX_set_verify(context.get(),
-                         c.client_auth == config::ClientAuth::required
-                             ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
-                             : SSL_VERIFY_PEER,
-                         nullptr);
-    }
-    Entry entry;
-    entry.names = names_of(SSL_CTX_get0_certificate(context.get()));
-    entry.context = std::move(context);
-    tls->contexts_.push_back(std::move(entry));
-  }
-  std::vector<SSL_CTX*> contexts;
-  for (const Entry& entry : tls->contexts_) contexts.push_back(entry.context.get());
-  tls->session_context_ = session_context(listener, c.client_auth, contexts);
-  for (SSL_CTX* context : contexts)
-    SSL_CTX_set_session_id_context(context, tls->session_context_.data(),
-                                   static_cast<unsigned>(tls->session_context_.size()));
-  SSL_CTX* first = tls->context();
-  SSL_CTX_set_tlsext_servername_callback(first, &ServerTls::choose_certificate);
-  SSL_CTX_set_tlsext_servername_arg(first, tls.get());
-  unsigned char ticket_keys[80];
-  if (previous != nullptr && previous->session_context_ == tls->session_context_ &&
-      SSL_CTX_get_tlsext_ticket_keys(previous->context(), ticket_keys, sizeof ticket_keys) == 1)
-    SSL_CTX_set_tlsext_ticket_keys(first, ticket_keys, sizeof ticket_keys);
-  OPENSSL_cleanse(ticket_keys, sizeof ticket_keys);
-  return tls;
-}
-
-int ServerTls::choose_certificate(SSL* ssl, int*, void* self) {
-  const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  if (sni == nullptr) return SSL_TLSEXT_ERR_NOACK;
-  const std::string name = to_lower(without_final_dot(sni));
-  for (const Entry& entry : static_cast<ServerTls*>(self)->contexts_) {
-    if (std::none_of(entry.names.begin(), entry.names.end(),
-                     [&](const auto& n) { return name_matches(n, name); }))
-      continue;
-    SSL_set_SSL_CTX(ssl, entry.context.get());
-    return SSL_TLSEXT_ERR_OK;
-  }
-  return SSL_TLSEXT_ERR_NOACK;
-}
 
 std::shared_ptr<const ClientTls> ClientTls::load(const config::BackendTls& c, std::string& why) {
   auto tls = std::make_shared<ClientTls>();

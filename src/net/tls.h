@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "net/server_tls.h"
 #include "net/stream.h"
 #include "net/tls_tickets.h"
 #include "remora/clock.h"
@@ -28,7 +29,14 @@ using SslCtx = std::unique_ptr<SSL_CTX, SslCtxDeleter>;
 /// OpenSSL's words for the oldest error of this thread's queue, which is emptied.
 std::string take_openssl_error();
 
-/// What a listener shows to its clients: certificates chosen by SNI, versions, client certificates.
+/// What all contexts have in common.
+void common_options(SSL_CTX* context);
+
+/// Adds a certificate and its key, beside those of other key types. False: `why`.
+bool load_pair(SSL_CTX* context, const std::string& cert, const std::string& key, std::string& why);
+
+/// What a listener shows to its clients: certificates chosen by SNI and by what the client can verify,
+/// versions, client certificates (server_tls.cpp).
 class ServerTls {
  public:
   /// Reads every file. On failure returns nothing and says in `why` which file is wrong and how.
@@ -38,15 +46,12 @@ class ServerTls {
   static std::shared_ptr<const ServerTls> load(const config::ListenerTls&, std::string_view listener,
                                                const ServerTls* previous, const Clock& clock,
                                                std::string& why);
-  SSL_CTX* context() const noexcept { return contexts_.front().context.get(); }
+  SSL_CTX* context() const noexcept { return contexts_.front().get(); }
 
  private:
-  struct Entry {
-    SslCtx context;
-    std::vector<std::string> names;  // from the certificate: exact or *.suffix, lower case
-  };
   static int choose_certificate(SSL*, int*, void*);
-  std::vector<Entry> contexts_;
+  CertificateChoice choice_;
+  std::vector<SslCtx> contexts_;  // of choice_'s groups
   SessionContext session_context_{};
 };
 

@@ -36,12 +36,18 @@ std::vector<Digest> trusted_by(SSL_CTX* context) {
   return out;
 }
 
-/// The public key, and not the whole certificate: a renewal with the same key changes nothing.
-Digest key_of(SSL_CTX* context) {
-  Digest digest{};
-  unsigned size = 0;
-  X509_pubkey_digest(SSL_CTX_get0_certificate(context), EVP_sha256(), digest.data(), &size);
-  return digest;
+/// The public keys, and not whole certificates: a renewal with the same key changes nothing. One of each key
+/// type, in OpenSSL's own order.
+std::vector<Digest> keys_of(SSL_CTX* context) {
+  std::vector<Digest> out;
+  for (long next = SSL_CERT_SET_FIRST; SSL_CTX_set_current_cert(context, next) == 1;
+       next = SSL_CERT_SET_NEXT) {
+    Digest digest{};
+    unsigned size = 0;
+    X509_pubkey_digest(SSL_CTX_get0_certificate(context), EVP_sha256(), digest.data(), &size);
+    out.push_back(digest);
+  }
+  return out;
 }
 
 class Hash {
@@ -111,8 +117,7 @@ SessionContext session_context(std::string_view listener, config::ClientAuth aut
   hash.add(listener.data(), listener.size());
   hash.add(&auth, sizeof auth);
   for (SSL_CTX* const context : contexts) {
-    const Digest key = key_of(context);
-    hash.add(key.data(), key.size());
+    for (const Digest& key : keys_of(context)) hash.add(key.data(), key.size());
     for (const Digest& trusted : trusted_by(context)) hash.add(trusted.data(), trusted.size());
   }
   return hash.finish();

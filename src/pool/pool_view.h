@@ -46,18 +46,34 @@ struct PoolCounters {
   std::vector<SessionCounts> sessions;  // by worker
 };
 
+/// The addresses of one backend, whose name has several: the one that answered last is tried first. Shared by
+/// all workers, and kept while the addresses stay the same.
+class Trial {
+ public:
+  explicit Trial(std::vector<Endpoint> endpoints) : all(std::move(endpoints)) {}
+  const std::vector<Endpoint> all;
+  std::size_t first() const noexcept { return first_.load(std::memory_order_relaxed); }
+  void answered(std::size_t place) const noexcept { first_.store(place, std::memory_order_relaxed); }
+
+ private:
+  mutable std::atomic<std::size_t> first_{0};
+};
+
 struct PoolView {
   config::Pool config;
   std::uint16_t number = 0;  // the same for this name as long as the process lives: tables keep it
   std::shared_ptr<const PoolSnapshot> snapshot;
-  std::vector<Endpoint> endpoints;                        // of snapshot->members, in the same order
-  std::vector<std::uint64_t> connection_keys;             // likewise; see connection_key()
+  std::vector<Endpoint> endpoints;                   // of snapshot->members, in the same order; of size 0:
+                                                     // its name has no address
+  std::vector<std::shared_ptr<const Trial>> trials;  // likewise; null: it has one address at most
+  std::vector<std::uint64_t> connection_keys;        // likewise; see connection_key()
   std::vector<std::shared_ptr<const Affinity>> affinity;  // tried in order; empty: none
   std::shared_ptr<const ClientTls> tls;                   // null: plain
   std::uint64_t tls_files = 0;                            // a hash of the files that `tls` was made of
   std::shared_ptr<PoolCounters> counters;
 
   const Endpoint& endpoint(const Member& m) const noexcept { return endpoints[place_of(m)]; }
+  const std::shared_ptr<const Trial>& trial(const Member& m) const noexcept { return trials[place_of(m)]; }
   std::uint64_t connection_key(const Member& m) const noexcept { return connection_keys[place_of(m)]; }
 
  private:

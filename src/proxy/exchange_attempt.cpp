@@ -203,6 +203,7 @@ void Exchange::note_outcome() {
       break;
     case Kind::refused:
     case Kind::connect_timeout:
+      if (!backend.lost.exchange(true)) worker_.report_lost(member_->backend);
       if (backend.failures.failed_to_connect(length)) worker_.report_failures(member_->backend, Ejected::all);
       return;
     case Kind::reset:
@@ -221,32 +222,42 @@ void Exchange::note_outcome() {
 Task<bool> Exchange::open_connection() {
   const bool named = pool_->config.tls && !pool_->config.tls->server_name.empty();
   const std::string& name = named ? pool_->config.tls->server_name : member_->address.host;
-  Connecting connecting(worker_.loop, pool_->endpoint(*member_), pool_->tls.get(), name, wake_,
-                        Wake::backend);
-  const Clock::Steady deadline = attempt_at_ + timeouts_.connect;
-  bool connected = true;
-  for (;;) {
-    client_.watch();
-    const Io io = connecting.step();
-    if (io == Io::ready) break;
-    if (io == Io::failed) {
-      fail(FailSide::backend, connecting.unreachable() ? Kind::connect_timeout : Kind::refused);
-      connected = false;
-      break;
+  const Trial* const trial = pool_->trial(*member_).get();
+  const std::size_t count = trial != nullptr ? trial->all.size() : 1;
+  const std::size_t first = trial != nullptr ? trial->first() : 0;
+  bool connected = false;
+  // Each address has its share of the time (RFC 8305 in spirit); which one answered is remembered.
+  for (std::size_t i = 0; i < count && !connected && failure_.side != FailSide::client; ++i) {
+    const std::size_t place = (first + i) % count;
+    const Endpoint& endpoint = trial != nullptr ? trial->all[place] : pool_->endpoint(*member_);
+    const Clock::Steady begun = i == 0 ? attempt_at_ : now();
+    const auto left = attempt_at_ + timeouts_.connect - begun;
+    const Clock::Steady deadline = begun + left / static_cast<int>(count - i);
+    Connecting connecting(worker_.loop, endpoint, pool_->tls.get(), name, wake_, Wake::backend);
+    for (;;) {
+      client_.watch();
+      const Io io = connecting.step();
+      connected = io == Io::ready;
+      if (connected) break;
+      if (io == Io::failed) {
+        fail(FailSide::backend, connecting.unreachable() ? Kind::connect_timeout : Kind::refused);
+        break;
+      }
+      const bool late = co_await wait(deadline);
+      if (client_.gone()) {
+        fail(FailSide::client, Kind::gone);
+        break;
+      }
+      if (late) {
+        fail(FailSide::backend, Kind::connect_timeout);
+        break;
+      }
     }
-    const bool late = co_await wait(deadline);
-    if (client_.gone()) {
-      fail(FailSide::client, Kind::gone);
-      connected = false;
-      break;
-    }
-    if (late) {
-      fail(FailSide::backend, Kind::connect_timeout);
-      connected = false;
-      break;
-    }
+    if (!connected) continue;
+    failure_ = Failure();  // of the addresses before
+    if (i > 0) trial->answered(place);
+    backend_.use(connecting.take(), false);
   }
-  if (connected) backend_.use(connecting.take(), false);
   moved_at_ = now();
   connect_time_ += moved_at_ - attempt_at_;
   co_return connected;

@@ -340,13 +340,13 @@ Task<void> Exchange::keep_name() {
   worker_.writer->later(std::move(job));
 }
 
-/// What `keeper` keeps there becomes the state of this session, here. False: there was nothing to be read.
+/// What `keeper` keeps there, if anything, becomes the state of this session, here. False: it cannot be read.
 Task<bool> Exchange::copy_state(const PoolStore& keeper, SessionKey from) {
   const config::Session& rules = pool_->config.session;
   const SessionKey to = own_record();
   const StoreCall reading = store_call(worker_.store_timeout);
   const Result<std::optional<Record>> old = co_await worker_.sessions->find(from, reading);
-  if (!old || !*old || (*old)->state.version == 0) co_return false;
+  if (!old || !*old || (*old)->state.version == 0) co_return true;
   const KeptState& kept = (*old)->state;
   const auto plain = keeper.open(kept, from, worker_.scratch);
   if (!plain) co_return false;
@@ -373,7 +373,8 @@ Task<bool> Exchange::copy_state(const PoolStore& keeper, SessionKey from) {
 /// A renewed id takes the state along; nothing of it stays under the old one.
 Task<void> Exchange::carry_state(SessionId former) {
   const SessionKey from = pool_store()->name(former, worker_.scratch);
-  co_await copy_state(*pool_store(), from);
+  const bool readable = co_await copy_state(*pool_store(), from);
+  if (!readable) co_return;
   StoreWriter::Job job;  // also when nothing was kept: a late answer under the former id finds its end
   job.key = from;
   job.record = record();

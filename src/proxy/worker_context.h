@@ -29,6 +29,10 @@ struct Active;
 /// Where workers tell the control thread that a backend failed often in a row. Any thread; posts.
 using ReportFailures = std::function<void(const std::shared_ptr<Backend>&, Ejected how)>;
 
+/// Where workers tell that no connection to a backend can be made: its name may lead elsewhere by now. Any
+/// thread; posts.
+using ReportLost = std::function<void(const std::shared_ptr<Backend>&)>;
+
 /// Where workers tell that a token names a key that the set behind this URL lacks. Any thread; posts.
 using ReportUnknownKey = std::function<void(const std::string& url)>;
 
@@ -80,6 +84,7 @@ struct WorkerContext {
   MemoryTrim memory_trim;
   Ref<WorkerSnapshot> snapshot;
   ReportFailures report_failures;
+  ReportLost report_lost;
   ReportUnknownKey report_unknown_key;
   ReportDoubt report_doubt;
   Doubters doubters;

@@ -29,11 +29,26 @@ std::uint64_t contents_of(std::initializer_list<std::string> files) {
   }
   return hash_text(all);
 }
+
+/// Where a backend is. Empty: its name has no address.
+std::vector<Endpoint> endpoints_of(const std::string& pool, const config::Backend& b) {
+  std::vector<std::string> hosts = b.ips;
+  if (!b.follow) hosts = {b.ip.empty() ? b.address.host : b.ip};
+  std::vector<Endpoint> out;
+  for (const std::string& host : hosts) {
+    const auto endpoint = resolve({b.address.kind, host, b.address.port});
+    if (!endpoint)
+      throw std::runtime_error("pool " + pool + ": backend " + b.id + ": " + b.address.text() +
+                               " cannot be used: " + endpoint.error().message());
+    out.push_back(*endpoint);
+  }
+  return out;
+}
 }  // namespace
 
 std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& pool,
                                                             const std::shared_ptr<const KeyRing>& keys,
-                                                            const std::string& index_key, Names names) {
+                                                            const std::string& index_key) {
   auto view = std::make_shared<PoolView>();
   view->config = pool;
   std::erase_if(view->config.backends, [](const config::Backend& b) { return b.discovery.has_value(); });
@@ -49,8 +64,11 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     m.backup = b.backup;
     m.max_in_flight = b.max_in_flight.value_or(0);
     m.admin = b.admin;
+    const std::vector<Endpoint> endpoints = endpoints_of(pool.name, b);
+    m.nowhere = endpoints.empty();
     snapshot->members.push_back(std::move(m));
-    view->endpoints.push_back(endpoint_of(pool.name, b, names));
+    view->endpoints.push_back(endpoints.empty() ? Endpoint() : endpoints.front());
+    view->trials.push_back(trial_of(pool.name, b.id, endpoints));
   }
   snapshot->index();
   view->snapshot = std::move(snapshot);
@@ -66,29 +84,37 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     if (!view->tls) view->tls = ClientTls::load(*pool.tls, why);
     if (!view->tls) throw std::runtime_error("pool " + pool.name + ": " + why);
   }
-  for (const Endpoint& endpoint : view->endpoints)
-    view->connection_keys.push_back(connection_key(endpoint, view->tls.get()));
+  for (std::size_t i = 0; i < view->endpoints.size(); ++i) {
+    std::uint64_t key = connection_key(view->endpoints[i], view->tls.get());
+    if (view->trials[i])  // all of them lead to the one server
+      for (const Endpoint& other : view->trials[i]->all)
+        key = key * 31 + connection_key(other, view->tls.get());
+    view->connection_keys.push_back(key);
+  }
   auto& counters = counters_[pool.name];
   if (!counters) counters = std::make_shared<PoolCounters>(workers_);
   view->counters = counters;
   return view;
 }
 
-Endpoint SnapshotBuilder::endpoint_of(const std::string& pool, const config::Backend& b, Names names) const {
-  if (names == Names::known && last_)
-    for (const auto& old : last_->pools) {
-      if (old->config.name != pool) continue;
-      for (std::size_t i = 0; i < old->config.backends.size(); ++i) {
-        const config::Backend& known = old->config.backends[i];
-        if (known.id == b.id && known.address == b.address && known.ip == b.ip) return old->endpoints[i];
-      }
+/// The same addresses as before: which of them answered is still known.
+std::shared_ptr<const Trial> SnapshotBuilder::trial_of(const std::string& pool, const std::string& id,
+                                                       const std::vector<Endpoint>& endpoints) const {
+  if (endpoints.size() < 2) return nullptr;
+  auto trial = std::make_shared<Trial>(endpoints);
+  if (!last_) return trial;
+  for (const auto& old : last_->pools) {
+    if (old->config.name != pool) continue;
+    for (std::size_t i = 0; i < old->config.backends.size(); ++i) {
+      if (old->config.backends[i].id != id) continue;
+      const auto& before = old->trials[i];
+      if (before && before->all == endpoints) return before;
+      const Endpoint& in_use = before ? before->all[before->first()] : old->endpoints[i];
+      for (std::size_t n = 0; n < endpoints.size(); ++n)
+        if (endpoints[n] == in_use) trial->answered(n);
     }
-  const auto endpoint =
-      resolve(b.ip.empty() ? b.address : config::Address{b.address.kind, b.ip, b.address.port});
-  if (!endpoint)
-    throw std::runtime_error("pool " + pool + ": backend " + b.id + ": " + b.address.text() +
-                             " cannot be resolved: " + endpoint.error().message());
-  return *endpoint;
+  }
+  return trial;
 }
 
 namespace {
@@ -100,14 +126,14 @@ void add_url_secrets(const config::Pool& pool, std::vector<UrlSecret>& out) {
 }  // namespace
 
 std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& config,
-                                                       std::shared_ptr<const KeyRing> keys, Names names) {
+                                                       std::shared_ptr<const KeyRing> keys) {
   auto snapshot = std::make_shared<Snapshot>();
   if (index_key_.empty()) index_key_ = default_index_key(*keys);
   std::vector<std::string> pool_names;
   for (const config::Pool& pool : config.pools) {
     pool_names.push_back(pool.name);
     snapshot->pools.push_back(
-        build_pool(pool, keys, config.store.index_key.empty() ? index_key_ : config.store.index_key, names));
+        build_pool(pool, keys, config.store.index_key.empty() ? index_key_ : config.store.index_key));
     add_url_secrets(pool, snapshot->url_secrets);
     const bool bindings =
         config.store.shared() && std::any_of(pool.affinity.begin(), pool.affinity.end(),
@@ -253,7 +279,7 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::with_facts(const HealthChecker&
       m.admin = wish != nullptr ? wish->admin : file.admin;
       if (file.leaving) m.admin = std::max(m.admin, Admin::drain);
       m.leaving = wish != nullptr && wish->deadline && *wish->deadline <= moment.wall;
-      m.health = checker.state(*m.backend);
+      m.health = m.nowhere ? Health::down : checker.state(*m.backend);
       m.ejected = ejector.state(*m.backend);
       returns_.see(m, began, probed, now);
       const auto since = returns_.since(*m.backend);

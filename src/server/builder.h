@@ -21,12 +21,10 @@ namespace remora {
 /// Threading: control thread.
 class SnapshotBuilder {
  public:
-  /// Whether addresses that are names are asked for anew, which blocks, or taken from the snapshot in force.
-  enum class Names : std::uint8_t { anew, known };
-  /// Reads certificates, resolves names, opens nothing, changes nothing that is in force. Throws
-  /// std::runtime_error with one line per problem.
-  std::shared_ptr<const Snapshot> build(const config::Config& config, std::shared_ptr<const KeyRing> keys,
-                                        Names names = Names::anew);
+  /// Reads certificates, opens nothing, asks nobody, changes nothing that is in force. Backends whose name
+  /// has no address yet are there, and nobody can reach them. Throws std::runtime_error with one line per
+  /// problem.
+  std::shared_ptr<const Snapshot> build(const config::Config& config, std::shared_ptr<const KeyRing> keys);
   /// From now on it is the one in force: listeners that it lacks are retired, limits count.
   void commit(std::shared_ptr<const Snapshot> built);
   bool started() const noexcept { return last_ != nullptr; }
@@ -60,8 +58,9 @@ class SnapshotBuilder {
   std::shared_ptr<const ListenerView> build_listener(const config::Listener& listener, unsigned nth);
   std::shared_ptr<const PoolView> build_pool(const config::Pool& pool,
                                              const std::shared_ptr<const KeyRing>& keys,
-                                             const std::string& index_key, Names names);
-  Endpoint endpoint_of(const std::string& pool, const config::Backend& backend, Names names) const;
+                                             const std::string& index_key);
+  std::shared_ptr<const Trial> trial_of(const std::string& pool, const std::string& id,
+                                        const std::vector<Endpoint>& endpoints) const;
 
   const unsigned workers_;
   /// What names learned sessions when the file does not say: made from the first key once, so that rotating

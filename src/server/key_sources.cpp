@@ -28,6 +28,7 @@ void Server::watch_keys() {
     const auto [it, fresh] = key_sources_.try_emplace(rules.jwks_url);
     if (fresh && before != old.end()) it->second = before->second;
     KeySource& source = it->second;
+    source.tls = rules.tls;
     source.refresh = fresh ? rules.refresh : std::min(source.refresh, rules.refresh);
   }
   if (!key_sources_.empty() && !resolver_)
@@ -54,27 +55,32 @@ void Server::ask_for_keys(const std::string& url) {
   source.asked = clock_.steady_now();
   const auto parsed = parse_fetch_url(url);
   if (!parsed) return heard_keys(url, {"this is no URL of http or https", ""});
-  if (parse_ip(parsed->host)) return fetch_keys(url, parsed->host);
+  if (parse_ip(parsed->host)) return fetch_keys(url, {parsed->host});
   resolver_->ask(parsed->host, false, [this, url](const DnsAnswer& answer) {
     if (!answer.error.empty() || answer.records.empty())
       heard_keys(url, {answer.error.empty() ? "its name has no address" : answer.error, ""});
     else
-      fetch_keys(url, answer.records.front().ip);
+      fetch_keys(url, order_of_trial(answer.records));
   });
 }
 
-void Server::fetch_keys(const std::string& url, const std::string& ip) {
+void Server::fetch_keys(const std::string& url, const std::vector<std::string>& ips) {
   if (!key_sources_.contains(url)) return;  // a reload was faster
   const auto parsed = parse_fetch_url(url);
-  const auto endpoint = resolve({config::Address::Kind::tcp, ip, parsed->port});
+  std::vector<Endpoint> endpoints;
+  for (const std::string& ip : ips)
+    if (const auto endpoint = resolve({config::Address::Kind::tcp, ip, parsed->port}))
+      endpoints.push_back(*endpoint);
+  const config::BackendTls rules = key_sources_.at(url).tls.value_or(config::BackendTls());
   std::string why;
   std::shared_ptr<const ClientTls> tls;
-  if (parsed->secure) tls = ClientTls::load(config::BackendTls{}, why);
-  if (!endpoint || (parsed->secure && !tls))
-    return heard_keys(url, {endpoint ? why : endpoint.error().message(), ""});
+  if (parsed->secure) tls = ClientTls::load(rules, why);
+  if (parsed->secure && !tls) return heard_keys(url, {why, ""});
+  FetchUrl from = *parsed;
+  from.server_name = rules.server_name.empty() ? from.host : rules.server_name;
   const auto wake = key_sources_.at(url).wake = std::make_shared<Wake>(loop_.wheel);
   asio::co_spawn(
-      loop_.ctx.get_executor(), fetch(loop_, wake, *parsed, *endpoint, tls, time_limit, most_bytes),
+      loop_.ctx.get_executor(), fetch(loop_, wake, from, endpoints, tls, time_limit, most_bytes),
       [this, url](const std::exception_ptr&, const Fetched& fetched) { heard_keys(url, fetched); });
 }
 

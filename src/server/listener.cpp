@@ -36,6 +36,8 @@ std::string advice(int error, const config::Listener& l) {
                  : "no permission";
     case EADDRNOTAVAIL:
       return "no interface of this machine has this address";
+    case EAFNOSUPPORT:
+      return "IPv6 is switched off on this machine";
     case ENOENT:
       return "the socket's folder does not exist";
     case EPERM:
@@ -45,47 +47,84 @@ std::string advice(int error, const config::Listener& l) {
   }
 }
 
-int open_one(const config::Listener& l, const Endpoint& endpoint, bool reuse_port) {
-  const int fd = ::socket(endpoint.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) refuse(l, advice(errno, l));
-  const int on = 1;
-  if (endpoint.family() != AF_UNIX) {
+struct Way {
+  Endpoint endpoint;
+  bool v6_only = true;  // of IPv6
+};
+
+/// A descriptor, or an error less than 0. One that does not listen takes no client away from those that do.
+int try_open(const config::Listener& l, const Way& way, bool reuse_port, bool listens = true) {
+  const int family = way.endpoint.family();
+  const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  const int on = 1, v6_only = way.v6_only ? 1 : 0;
+  if (family != AF_UNIX) {
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (reuse_port) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it
-    if (endpoint.family() == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only);
   }
   int error = 0;
-  if (endpoint.family() == AF_UNIX)
-    error = bind_unix_socket(fd, endpoint, l.access);
-  else if (::bind(fd, endpoint.get(), endpoint.size) != 0)
+  if (family == AF_UNIX)
+    error = bind_unix_socket(fd, way.endpoint, l.access);
+  else if (::bind(fd, way.endpoint.get(), way.endpoint.size) != 0)
     error = errno;
-  if (error == 0 && ::listen(fd, backlog) != 0) error = errno;
+  if (error == 0 && listens && ::listen(fd, backlog) != 0) error = errno;
   if (error == 0) return fd;
   ::close(fd);
-  refuse(l, advice(error, l));
+  return -error;
+}
+
+int open_one(const config::Listener& l, const Way& way, bool reuse_port) {
+  const int fd = try_open(l, way, reuse_port);
+  if (fd < 0) refuse(l, advice(-fd, l));
+  return fd;
+}
+
+bool is_any_v6(const Endpoint& e) {
+  return e.family() == AF_INET6 &&
+         IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(e.storage).sin6_addr);
+}
+
+/// `[::]` takes IPv4 too, as far as nobody else has it there.
+Way way_to(const config::Listener& l, const Endpoint& endpoint, bool ours) {
+  Way way{endpoint, !is_any_v6(endpoint) || l.v6_only};
+  if (!is_any_v6(endpoint)) return way;
+  const int fd = try_open(l, way, ours, false);
+  if (fd >= 0) ::close(fd);
+  if (fd == -EAFNOSUPPORT && !l.v6_only) {
+    spdlog::warn("listener {}: IPv6 is switched off on this machine; it takes IPv4 only", l.bind.text());
+    way.endpoint = *resolve({config::Address::Kind::tcp, "0.0.0.0", l.bind.port});
+  } else if (fd == -EADDRINUSE && !way.v6_only) {
+    way.v6_only = true;
+    const int alone = try_open(l, way, ours, false);
+    if (alone < 0) return way;
+    ::close(alone);
+    spdlog::warn("listener {}: another process has the port on IPv4; it takes IPv6 only", l.bind.text());
+  }
+  return way;
 }
 
 }  // namespace
 
-std::vector<int> open_listener(const config::Listener& l, unsigned count) {
+std::vector<int> open_listener(const config::Listener& l, unsigned count, bool ours) {
   const auto endpoint = resolve(l.bind);
   if (!endpoint) refuse(l, "cannot be resolved: " + endpoint.error().message());
   std::vector<int> fds;
   if (endpoint->family() == AF_UNIX) {
     if (const std::string taken = make_room_for_socket(l.bind.host); !taken.empty()) refuse(l, taken);
-    fds.push_back(open_one(l, *endpoint, false));
+    fds.push_back(open_one(l, {*endpoint, true}, false));
     while (fds.size() < count) fds.push_back(::fcntl(fds.front(), F_DUPFD_CLOEXEC, 0));
     return fds;
   }
+  Way way = way_to(l, *endpoint, ours);
   // SO_REUSEPORT lets a second process of the same user share the port in silence: whoever starts remora
   // twice would serve every other request from the old one. A first socket without it finds that out.
-  ::close(open_one(l, *endpoint, false));
-  Endpoint bound = *endpoint;
+  if (!ours) ::close(open_one(l, way, false));
   while (fds.size() < count) {
-    fds.push_back(open_one(l, bound, true));
-    bound.size = sizeof bound.storage;  // port 0: the first socket's choice is everyone's
-    ::getsockname(fds.front(), reinterpret_cast<sockaddr*>(&bound.storage), &bound.size);
+    fds.push_back(open_one(l, way, true));
+    way.endpoint.size = sizeof way.endpoint.storage;  // port 0: the first socket's choice is everyone's
+    ::getsockname(fds.front(), reinterpret_cast<sockaddr*>(&way.endpoint.storage), &way.endpoint.size);
   }
   return fds;
 }

@@ -1,5 +1,6 @@
 // Listening sockets, and the accept loop of one worker.
 //
+// `[::]` takes IPv4 as well; its clients' addresses are IPv4 everywhere (client_address()).
 // TCP: every worker has a socket of its own with SO_REUSEPORT, so that the kernel spreads connections and no
 // worker wakes for another's. Unix: one socket, its descriptor duplicated into each worker (SO_REUSEPORT
 // fails there).
@@ -15,8 +16,9 @@
 
 namespace remora {
 
-/// Opens `count` descriptors for one listener. Throws std::runtime_error with one line that says what to do.
-std::vector<int> open_listener(const config::Listener& listener, unsigned count);
+/// Opens `count` descriptors for one listener. `ours`: this process has sockets on the port already, so that
+/// it is no other's. Throws std::runtime_error with one line that says what to do.
+std::vector<int> open_listener(const config::Listener& listener, unsigned count, bool ours = false);
 
 /// What a socket is bound to: port 0 has become a real one.
 std::string bound_address(int fd, const config::Address& configured);

@@ -128,8 +128,7 @@ std::vector<Server::OpenListener> Server::open_new(const Snapshot& built) {
   std::vector<OpenListener> opened;
   try {
     for (const std::size_t slot : built.serving) {
-      if (std::any_of(listeners_.begin(), listeners_.end(), [&](const auto& l) { return l.slot == slot; }))
-        continue;
+      if (stays_open(built, slot)) continue;
       const config::Listener& l = built.listeners[slot]->config;
       opened.push_back({slot, l.bind, descriptors_for(l)});
     }
@@ -147,12 +146,28 @@ std::vector<int> Server::descriptors_for(const config::Listener& listener) {
     std::vector<int> fds = inherited_->take_listener(listener.bind, worker_count_);
     if (!fds.empty()) return fds;
   }
-  return open_listener(listener, worker_count_);
+  const bool ours = std::any_of(listeners_.begin(), listeners_.end(), [&](const OpenListener& l) {
+    return l.bind.kind == config::Address::Kind::tcp && l.bind.port == listener.bind.port && l.bind.port != 0;
+  });
+  return open_listener(listener, worker_count_, ours);
+}
+
+/// It is open, and takes what the file wants: `[::]` has to be opened anew when IPv4 becomes its own.
+bool Server::stays_open(const Snapshot& built, std::size_t slot) const {
+  if (std::none_of(listeners_.begin(), listeners_.end(), [&](const auto& l) { return l.slot == slot; }))
+    return false;
+  return !builder_.last()->listeners[slot]->config.v6_only || built.listeners[slot]->config.v6_only ||
+         built.listeners[slot]->config.bind.host != "::";
 }
 
 /// The workers already have, or will get first, the snapshot that knows the slots.
 void Server::listen(const std::vector<OpenListener>& opened) {
   for (const OpenListener& l : opened) {
+    std::erase_if(listeners_, [&](const OpenListener& old) {  // opened anew
+      if (old.slot == l.slot)
+        for (auto& worker : workers_) worker->retire(l.slot);
+      return old.slot == l.slot;
+    });
     const auto& shared = builder_.last()->listeners[l.slot]->shared;
     for (std::size_t i = 0; i < l.fds.size(); ++i)
       workers_[i % workers_.size()]->listen({l.fds[i], {l.slot, shared}});

@@ -109,6 +109,9 @@ void Server::start_workers() {
     reports.failures = [this](const std::shared_ptr<Backend>& backend, Ejected how) {
       asio::post(loop_.ctx, [this, backend, how] { eject(backend, how); });
     };
+    reports.lost = [this](const std::shared_ptr<Backend>& backend) {
+      asio::post(loop_.ctx, [this, backend] { look_for(*backend); });
+    };
     reports.unknown_key = [this](const std::string& url) {
       asio::post(loop_.ctx, [this, url] { unknown_key(url); });
     };
@@ -144,6 +147,7 @@ void Server::keep_house() {
   }
   if (at - told_at_ >= tell_every) warn_of_losses();
   if (config_.store.shared()) watch_store();
+  hurry_names();
 }
 
 /// An event of this thread was dropped in its middle: what it would have set going is set going now.

@@ -5,6 +5,7 @@
 // binary takes over.
 #pragma once
 
+#include <array>
 #include <boost/asio/signal_set.hpp>
 #include <memory>
 #include <string>
@@ -68,28 +69,40 @@ class Server final : private AdminActions {
   void install(const config::Config& fresh);
   void put_in_force(const std::shared_ptr<const Snapshot>& built);
   std::vector<OpenListener> open_new(const Snapshot& built);
+  bool stays_open(const Snapshot& built, std::size_t slot) const;
   std::vector<int> descriptors_for(const config::Listener& listener);
   void listen(const std::vector<OpenListener>& opened);
   void retire_gone(const Snapshot& built);
   void start_workers();
 
   // Discovery.
-  struct Watched {  // a name that stands for backends
+  struct Watched {  // a name that stands for backends, or for the address of one
     std::string pool, name;
+    std::vector<std::string> ids;  // of the backends that follow it; empty: its addresses are backends
     config::Discovery rules;
-    DiscoveredSet set;
-    Clock::Steady next{};  // when it is asked again
+    std::vector<DnsRecord> records;  // what is known, of both families
+    DiscoveredSet set;               // what the pool makes of it, unless backends follow it
+    Clock::Steady next{}, asked{};   // when it is asked again, and was last
     bool asking = false, answered = false;
     std::string trouble;  // of the last question; said once
+    bool follows() const noexcept { return !ids.empty(); }
   };
   void discover();
   void ask_dns(const std::string& key);
   void await_first_answers();
   void heard(const std::string& key, const DnsAnswer& answer);
+  void note_trouble(Watched& w, const DnsAnswer& answer);
+  bool take_over(Watched& w, const DnsAnswer& answer);
+  void moved(const Watched& w);
+  void look_for(const Backend& backend);
+  void hurry_names();
+  bool is_out(const Watched& w) const;
   void await_dns();
   void look_up_due();
   void rebuild();
   config::Config with_discovered(const config::Config& config) const;
+  static config::Backend at_addresses(const config::Backend& entry, const std::vector<DnsRecord>& records);
+  config::Backend where_it_was(const std::string& pool, const config::Backend& entry) const;
   void drop_dead_leavers();
   boost::json::object discovered_state() const;
   void inherit_discovered(const boost::json::value& state);
@@ -97,6 +110,7 @@ class Server final : private AdminActions {
   // Keys behind URLs.
   struct KeySource {
     std::chrono::milliseconds refresh{0};
+    std::optional<config::BackendTls> tls;
     Clock::Steady next{}, asked{};
     bool asking = false;
     std::string text, trouble;   // what it answered last; what was wrong last
@@ -105,7 +119,7 @@ class Server final : private AdminActions {
   void watch_keys();
   void fetch_due_keys();
   void ask_for_keys(const std::string& url);
-  void fetch_keys(const std::string& url, const std::string& ip);
+  void fetch_keys(const std::string& url, const std::vector<std::string>& ips);
   void heard_keys(const std::string& url, const Fetched& fetched);
   void unknown_key(const std::string& url);
   bool awaits_keys() const;
@@ -130,7 +144,7 @@ class Server final : private AdminActions {
   CryptoScratch& scratch() override { return scratch_; }
   bool ready() const override { return phase_ == Phase::serving; }
   std::optional<Clock::Wall> deadline(const std::string& pool, const std::string& backend) const override;
-  std::string health_note(const Backend& backend) const override { return checker_.note(backend); }
+  std::string health_note(const Backend& backend) const override;
   std::string set_admin(const std::string& pool, const std::string& backend, config::AdminWish wish,
                         std::optional<std::chrono::milliseconds> deadline) override;
   std::vector<std::string> reload() override;
@@ -155,6 +169,7 @@ class Server final : private AdminActions {
   std::unique_ptr<Resolver> resolver_;                               // made when a name is first asked for
   std::map<std::string, std::vector<DnsRecord>> inherited_answers_;  // until the names are watched
   std::map<std::string, Watched> watched_;                           // by pool and entry
+  std::array<FileStamp, 2> name_files_{};                   // as they were when names were last asked for
   std::unique_ptr<Inheritance> inherited_;                  // what the process before, or systemd, gave
   std::vector<std::shared_ptr<Backend>> adopted_backends_;  // until the first snapshot has them
   Clock::Steady upgrade_until_{};

@@ -22,6 +22,7 @@ Worker::~Worker() {
 
 void Worker::start(std::shared_ptr<const Snapshot> snapshot, Reports reports) {
   context_.report_failures = std::move(reports.failures);
+  context_.report_lost = std::move(reports.lost);
   context_.report_unknown_key = std::move(reports.unknown_key);
   context_.report_doubt = std::move(reports.doubt);
   install(std::move(snapshot));

@@ -33,6 +33,7 @@ class Worker {
   /// What it tells the control thread; any thread, posts.
   struct Reports {
     ReportFailures failures;
+    ReportLost lost;
     ReportUnknownKey unknown_key;
     ReportDoubt doubt;
   };

@@ -1,5 +1,6 @@
 #include "session/store_connection.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
@@ -8,7 +9,7 @@
 namespace remora {
 
 namespace {
-constexpr std::chrono::milliseconds first_pause{50}, longest_pause{2000}, patience{1000};
+constexpr std::chrono::milliseconds first_pause{50}, longest_pause{2000}, patience{1000}, name_patience{5000};
 constexpr std::size_t most_waiting_bytes = 16U << 20;
 constexpr unsigned most_late = 3;
 
@@ -18,13 +19,16 @@ struct Closer {
 };
 }  // namespace
 
-Task<std::optional<Endpoint>> find_node(StoreSurroundings& around, config::Address address, Wake& wake,
-                                        std::string& trouble) {
+Task<std::vector<Endpoint>> find_node(StoreSurroundings& around, config::Address address, Wake& wake,
+                                      std::string& trouble) {
+  std::vector<Endpoint> out;
   if (address.kind == config::Address::Kind::unix_path || parse_ip(address.host)) {
     const auto endpoint = resolve(address);
-    if (endpoint) co_return *endpoint;
-    trouble = endpoint.error().message();
-    co_return std::nullopt;
+    if (endpoint)
+      out.push_back(*endpoint);
+    else
+      trouble = endpoint.error().message();
+    co_return out;
   }
   struct Heard {
     Wake* wake;
@@ -46,18 +50,20 @@ Task<std::optional<Endpoint>> find_node(StoreSurroundings& around, config::Addre
   while (!heard->done) {
     unsigned bits = wake.take();
     if (bits == 0) bits = co_await wake.any();
-    if (bits & Wake::stop) co_return std::nullopt;
+    if (bits & Wake::stop) co_return out;
     if (bits & Wake::deadline) break;
   }
-  if (!heard->done || heard->answer.records.empty()) {
-    trouble = heard->answer.error.empty() ? "no address" : heard->answer.error;
-    co_return std::nullopt;
+  std::vector<std::string> ips = order_of_trial(heard->answer.records);
+  if (ips.empty()) trouble = heard->answer.error.empty() ? "no address" : heard->answer.error;
+  // Each connection begins with another of them.
+  if (!ips.empty())
+    std::rotate(ips.begin(), ips.begin() + static_cast<std::ptrdiff_t>(around.random.below(ips.size())),
+                ips.end());
+  for (const std::string& ip : ips) {
+    address.host = ip;
+    if (const auto endpoint = resolve(address)) out.push_back(*endpoint);
   }
-  address.host = heard->answer.records[around.random.below(heard->answer.records.size())].ip;
-  const auto endpoint = resolve(address);
-  if (endpoint) co_return *endpoint;
-  trouble = endpoint.error().message();
-  co_return std::nullopt;
+  co_return out;
 }
 
 StoreConnection::StoreConnection(std::shared_ptr<StoreSurroundings> around, config::StoreNode node,
@@ -153,26 +159,34 @@ Task<unsigned> StoreConnection::event() {
   co_return bits;
 }
 
-/// One connection from its beginning to its end; returns why it ended.
-Task<std::string> StoreConnection::serve() {
-  wake_.until(around_->clock.steady_now() + patience);
-  std::string trouble = "stopped";
-  const auto endpoint = co_await find_node(*around_, node_.address, wake_, trouble);
-  if (!endpoint) co_return trouble;
+/// To one address. Null: `trouble`.
+Task<StreamRef> StoreConnection::connect_to(Endpoint endpoint, std::string& trouble) {
   const auto& tls = around_->settings.tls;
   const std::string& name = tls && !tls->server_name.empty() ? tls->server_name : node_.address.host;
-  Connecting connecting(around_->loop, *endpoint, node_.tls ? around_->tls.get() : nullptr, name, wake_,
+  wake_.until(around_->clock.steady_now() + patience);
+  Connecting connecting(around_->loop, endpoint, node_.tls ? around_->tls.get() : nullptr, name, wake_,
                         Wake::backend);
   for (;;) {
     const Io io = connecting.step();
     if (io == Io::ready) break;
-    if (io == Io::failed)
-      co_return connecting.tls_error().empty() ? connecting.error().message() : connecting.tls_error();
+    trouble = connecting.tls_error().empty() ? connecting.error().message() : connecting.tls_error();
+    if (io == Io::failed) co_return StreamRef();
     const unsigned bits = co_await event();
-    if (stopping_) co_return "stopped";
-    if (bits & Wake::deadline) co_return "connect timeout";
+    trouble = stopping_ ? "stopped" : "connect timeout";
+    if (stopping_ || (bits & Wake::deadline) != 0) co_return StreamRef();
   }
-  const StreamRef stream = connecting.take();
+  co_return connecting.take();
+}
+
+/// One connection from its beginning to its end; returns why it ended.
+Task<std::string> StoreConnection::serve() {
+  wake_.until(around_->clock.steady_now() + name_patience);
+  std::string trouble = "stopped";
+  const std::vector<Endpoint> endpoints = co_await find_node(*around_, node_.address, wake_, trouble);
+  StreamRef stream;
+  for (std::size_t i = 0; i < endpoints.size() && !stream && !stopping_; ++i)
+    stream = co_await connect_to(endpoints[i], trouble);
+  if (!stream) co_return trouble;
   const Closer closer{*stream};
   const auto reader = make_reader_();
   stream->attach(wake_, Wake::backend);

@@ -34,9 +34,10 @@ struct StoreSurroundings {
   bool stopping = false;
 };
 
-/// The address of a node; names are asked for off this thread. Empty result: why not is in `trouble`.
-Task<std::optional<Endpoint>> find_node(StoreSurroundings& around, config::Address address, Wake& wake,
-                                        std::string& trouble);
+/// The addresses of a node, each to be tried; names are asked for off this thread. Empty result: why not is
+/// in `trouble`.
+Task<std::vector<Endpoint>> find_node(StoreSurroundings& around, config::Address address, Wake& wake,
+                                      std::string& trouble);
 
 class StoreConnection final : public std::enable_shared_from_this<StoreConnection> {
  public:
@@ -78,6 +79,7 @@ class StoreConnection final : public std::enable_shared_from_this<StoreConnectio
 
   static Task<void> run(std::shared_ptr<StoreConnection> self);
   Task<std::string> serve();
+  Task<StreamRef> connect_to(Endpoint endpoint, std::string& trouble);
   Task<std::string> greet(Stream& stream, ReplyReader& reader);
   Task<unsigned> event();
   /// Returns what went wrong; empty: fine so far.

@@ -216,6 +216,11 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {pool("backends: [{dns: app:80, dns_srv: app}]"), "has both dns and dns_srv"},
            {pool("backends: [{dns_srv: \"app:80\"}]"), "the port comes from them"},
            {pool("backends: [{address: a:1, hold: 1m}]"), "belongs to `dns` or `dns_srv`"},
+           {pool("backends: [{address: 10.0.0.1:1, refresh: 1m}]"), "belongs to a name"},
+           {pool("backends: [{address: \"[::1]:1\", prefer: ipv4}]"), "belongs to a name"},
+           {pool("backends: [{address: unix:/x, prefer: ipv4}]"), "belongs to a name"},
+           {pool("backends: [{address: a:1, prefer: v4}]"), "'v4' is none of any | ipv4 | ipv6"},
+           {pool("backends: [{dns: a:1, prefer: both}]"), "'both' is none of any | ipv4 | ipv6"},
            {pool("affinity: sticky, " + backends), "'sticky' is none of cookie | url_rewrite | app_cookie"},
            {pool("affinity: [cookie, cookie], " + backends), "the same kind stands in the list twice"},
            {pool("affinity: [], " + backends), "needs at least one kind"},
@@ -308,6 +313,9 @@ TEST(Config, MistakesInVerifiers) {
            {"algorithms: [RS256], keys: {public_key: /no}", "the file '/no' cannot be read"},
            {"algorithms: [RS256], keys: {jwks_url: \"ftp://x/\"}", "must be a URL of https"},
            {"algorithms: [HS256], keys: {jwks_url: \"https://x/\"}", "HMAC needs"},
+           {"algorithms: [RS256], keys: {jwks_url: \"http://x/\", tls: {ca: /dev/null}}",
+            "belongs to a URL of https"},
+           {"algorithms: [RS256], keys: {public_key: /dev/null, tls: on}", "belongs to `jwks_url`"},
            {"algorithms: [HS256], " + keys + ", revocation: {claims: [jti]}", "revocation needs `store"},
            {"algorithms: [HS256], " + keys + ", from: []", "needs at least one place"},
            {"algorithms: [HS256], " + keys + ", from: [header]", "must be bearer"},
@@ -427,6 +435,35 @@ TEST(Reference, EachKeyOfTheReadersStandsInIt) {
     }
   }
   EXPECT_GT(keys, 100);
+}
+
+TEST(Config, AnAddressWithANameIsFollowed) {
+  const Config config = good(
+      "listeners: [127.0.0.1:80]\npools: {app: {backends: [a:1, 10.0.0.1:1, \"[::1]:1\", unix:/x, "
+      "localhost:2, "
+      "{address: b:1, refresh: 1s, prefer: ipv4}, {dns: c:1, prefer: ipv6}]}}\n");
+  const auto& backends = config.pools.front().backends;
+  std::string follows;
+  for (const Backend& b : backends) follows += b.follow ? 'x' : '-';
+  EXPECT_EQ(follows, "x---xx-");
+  EXPECT_EQ(backends[0].follow, Follow());
+  EXPECT_EQ(backends[5].follow, (Follow{seconds(1), Prefer::ipv4}));
+  EXPECT_EQ(backends[6].discovery->prefer, Prefer::ipv6);
+}
+
+// Both on one port: IPv4 is the other's.
+TEST(Config, TheAnyAddressTakesIpv4UnlessTheFileGivesThatPortToSomebodyElse) {
+  const auto v6_only = [](const std::string& listeners, const std::string& more = "") {
+    return good("listeners: [" + listeners + "]\n" + more + "pools: {app: {backends: [127.0.0.1:1]}}\n")
+        .listeners.front()
+        .v6_only;
+  };
+  EXPECT_FALSE(v6_only("\"[::]:80\""));
+  EXPECT_FALSE(v6_only("\"[::]:80\", 0.0.0.0:81"));
+  EXPECT_FALSE(v6_only("\"[::]:0\", 0.0.0.0:0"));
+  EXPECT_TRUE(v6_only("\"[::]:80\", 0.0.0.0:80"));
+  EXPECT_TRUE(v6_only("\"[::]:80\", 127.0.0.1:80"));
+  EXPECT_TRUE(v6_only("\"[::]:80\"", "admin: 127.0.0.1:80\n"));
 }
 
 }  // namespace

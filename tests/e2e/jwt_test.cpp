@@ -11,6 +11,7 @@
 #include <set>
 
 #include "support/certificates.h"
+#include "support/dns.h"
 #include "support/site.h"
 #include "support/stores.h"
 #include "util/text.h"
@@ -323,6 +324,44 @@ TEST_F(KeySet, AnUnknownKeyIsAskedForEarlyButOnlyOnceInAWhile) {
   const int before = asked;
   for (int i = 0; i < 20; ++i) EXPECT_EQ(remora.ask(get("/", bearer(two.token("two")))).status, 401);
   EXPECT_EQ(asked, before);  // it was asked a moment ago
+}
+
+// envoyproxy/envoy #20636, iterate-ch/cyberduck #16723: only the first address of the name is tried.
+TEST_F(KeySet, IsFetchedFromWhicheverAddressOfItsNameAnswers) {
+  answer(ok("{\"keys\":[" + one.jwk("one") + "]}"));
+  NameServer dns;
+  using Type = DnsEntry::Type;
+  const std::string before = "state_dir: none\n";
+  for (const std::vector<DnsEntry>& addresses :
+       {std::vector<DnsEntry>{{Type::a, "127.0.0.9"}, {Type::a, "127.0.0.1"}},
+        std::vector<DnsEntry>{{Type::aaaa, "::1"}, {Type::a, "127.0.0.1"}},
+        std::vector<DnsEntry>{{Type::aaaa, "2001:db8::1"}, {Type::a, "127.0.0.1"}}}) {
+    dns.set("idp.test", addresses);
+    std::string text =
+        with("{jwks_url: \"http://idp.test:" + std::to_string(server.port()) + "/\", refresh: 300ms}");
+    text.replace(text.find(before), before.size(), before + "dns: {servers: [\"" + dns.address() + "\"]}\n");
+    Remora remora(text);
+    EXPECT_TRUE(eventually([&] { return remora.ask(get("/", bearer(one.token("one")))).status == 200; }))
+        << remora.log();
+  }
+}
+
+// envoyproxy/gateway #3536 "remoteJWKS needs a caCert option", krakend/krakend-jose PR #15.
+TEST_F(KeySet, ComesFromAServerWhoseAuthorityTheFileNames) {
+  answer(ok("{\"keys\":[" + one.jwk("one") + "]}"));
+  const std::string pair = make_certificate(folder, "localhost"), other = make_certificate(folder, "other");
+  Remora terminator("state_dir: none\nadmin: off\nlisteners: [{bind: \"127.0.0.1:0\", tls: {certificates: [" +
+                    pair + "]}}]\npools: {keys: {backends: [" + server.address() + "]}}\n");
+  const auto text = [&](const std::string& tls) {
+    return with("{jwks_url: \"https://localhost:" + std::to_string(terminator.port()) +
+                "/\", refresh: 300ms, tls: " + tls + "}");
+  };
+  Remora trusting(text("{ca: " + folder + "/localhost.pem}"));
+  EXPECT_TRUE(eventually([&] { return trusting.ask(get("/", bearer(one.token("one")))).status == 200; }))
+      << trusting.log();
+  Remora doubting(text("{ca: " + folder + "/other.pem}"));
+  EXPECT_TRUE(doubting.wait_for_log("no token can be verified until it answers"));
+  EXPECT_EQ(doubting.ask(get("/", bearer(one.token("one")))).status, 503);
 }
 
 TEST_F(KeySet, ComesOverTlsWhenTheCertificateFits) {

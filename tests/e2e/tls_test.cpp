@@ -60,20 +60,21 @@ class TlsClient {
     std::string sni = "one.test", cert = "", alpn = "";
     int max_version = TLS1_3_VERSION;
     SSL_SESSION* session = nullptr;
-    std::string ciphers = "";
+    std::string ciphers = "", signatures = "";
   };
   TlsClient(int port, const Options& o)
       : socket_(Socket::connect(port)), context_(SSL_CTX_new(TLS_client_method())) {
     SSL_CTX_load_verify_locations(context_, (authority().folder + "/ca.pem").c_str(), nullptr);
     SSL_CTX_set_max_proto_version(context_, o.max_version);
     if (!o.ciphers.empty()) SSL_CTX_set_cipher_list(context_, o.ciphers.c_str());
+    if (!o.signatures.empty()) SSL_CTX_set1_sigalgs_list(context_, o.signatures.c_str());
     if (!o.cert.empty()) {
       SSL_CTX_use_certificate_chain_file(context_, (authority().folder + "/" + o.cert + ".pem").c_str());
       SSL_CTX_use_PrivateKey_file(context_, (authority().folder + "/" + o.cert + ".key").c_str(),
                                   SSL_FILETYPE_PEM);
     }
     ssl_ = SSL_new(context_);
-    SSL_set_tlsext_host_name(ssl_, o.sni.c_str());
+    if (!o.sni.empty()) SSL_set_tlsext_host_name(ssl_, o.sni.c_str());
     if (!o.alpn.empty())
       SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(o.alpn.data()),
                           static_cast<unsigned>(o.alpn.size()));
@@ -113,6 +114,11 @@ class TlsClient {
       X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof name);
     X509_free(cert);
     return name;
+  }
+  /// EVP_PKEY_RSA or EVP_PKEY_EC; 0: no certificate came.
+  int key_type() const {
+    const X509* cert = SSL_get0_peer_certificate(ssl_);
+    return cert == nullptr ? 0 : EVP_PKEY_get_base_id(X509_get0_pubkey(cert));
   }
   bool resumed() const { return SSL_session_reused(ssl_) == 1; }
   SSL_SESSION* session() const { return SSL_get1_session(ssl_); }
@@ -177,6 +183,62 @@ TEST(Tls, ServesAndChoosesTheCertificateBySni) {
     EXPECT_NE(reply.find("; Secure\r\n"), std::string::npos);  // the cookie, automatically
     EXPECT_NE(one.ask(get("/again")).find("GET /again"), std::string::npos);
   }
+}
+
+// haproxy/haproxy #2392, nghttp2/nghttp2 #792, envoyproxy/envoy #21739.
+TEST(Tls, OfAnRsaAndAnEcdsaCertificateForOneNameEachClientGetsTheOneItCanVerify) {
+  authority().make_rsa("rsa", "one.test");
+  Origin a(mirror());
+  const std::string rsa = authority().pair("rsa"), ec = authority().pair("one"),
+                    two = authority().pair("two");
+  const std::string only_rsa = "RSA-PSS+SHA256:RSA+SHA256", only_ec = "ECDSA+SHA256";
+  for (const std::string& pairs :
+       {ec + ", " + rsa, rsa + ", " + ec + ", " + two, rsa + ", " + two + ", " + ec}) {
+    Remora remora(simple_config({a.address()}, "", "tls: {certificates: [" + pairs + "]}\n"));
+    for (const char* sni : {"one.test", "", "unknown.test"}) {
+      const auto key = [&](int version, const std::string& ciphers, const std::string& signatures) {
+        TlsClient c(remora.port(), {sni, "", "", version, nullptr, ciphers, signatures});
+        EXPECT_NE(c.ask(get("/")).find("200 OK"), std::string::npos) << pairs << ' ' << sni;
+        if (c.key_type() == EVP_PKEY_RSA) EXPECT_EQ(c.certificate_name(), "one.test");
+        return c.key_type();
+      };
+      EXPECT_EQ(key(TLS1_2_VERSION, "ECDHE-RSA-AES128-GCM-SHA256", ""), EVP_PKEY_RSA);
+      EXPECT_EQ(key(TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256", ""), EVP_PKEY_EC);
+      EXPECT_EQ(key(TLS1_2_VERSION, "", only_rsa), EVP_PKEY_RSA);
+      EXPECT_EQ(key(TLS1_3_VERSION, "", only_rsa), EVP_PKEY_RSA);
+      EXPECT_EQ(key(TLS1_3_VERSION, "", only_ec), EVP_PKEY_EC);
+      EXPECT_NE(key(TLS1_3_VERSION, "", ""), 0);
+    }
+    TlsClient other(remora.port(), {"x.two.test"});
+    EXPECT_EQ(other.certificate_name(), pairs.find(two) == std::string::npos ? "one.test" : "*.two.test");
+  }
+}
+
+TEST(Tls, TicketsOfBothKindsOfCertificateResumeAlsoAfterAReload) {
+  authority().make_rsa("rsa", "one.test");
+  Origin a(mirror());
+  Remora remora(simple_config(
+      {a.address()}, "",
+      "tls: {certificates: [" + authority().pair("one") + ", " + authority().pair("rsa") + "]}\n"));
+  for (const char* signatures : {"RSA-PSS+SHA256:RSA+SHA256", "ECDSA+SHA256"})
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+      const auto resumes = [&](SSL_SESSION* from) {
+        TlsClient c(remora.port(), {"one.test", "", "", version, from, "", signatures});
+        c.ask(get("/"));
+        return std::pair(c.resumed(), c.session());
+      };
+      const auto [fresh, session] = resumes(nullptr);
+      EXPECT_FALSE(fresh);
+      for (int i = 0; i < 2; ++i) {
+        const auto [again, next] = resumes(session);
+        EXPECT_TRUE(again) << signatures << ' ' << version;
+        SSL_SESSION_free(next);
+        const int before = remora.count_in_log("reloaded");
+        remora.signal(SIGHUP);
+        ASSERT_TRUE(remora.wait_for_log("reloaded", before + 1));
+      }
+      SSL_SESSION_free(session);
+    }
 }
 
 TEST(Tls, MinimumVersionAndAlpn) {

@@ -154,6 +154,16 @@ TEST(Rescue, BelowThePanicThresholdAllAreUsed) {
   EXPECT_FALSE(pool->members[0].accepts_new());
 }
 
+TEST(Rescue, WhoseNameHasNoAddressIsOfNoUseInAPanicEither) {
+  const auto pool = pool_of(2);
+  pool->members[0].health = pool->members[1].health = Health::down;
+  pool->members[1].nowhere = true;
+  rescue(*pool, 1);
+  EXPECT_TRUE(pool->members[0].accepts_new());
+  EXPECT_FALSE(pool->members[1].accepts_new());
+  EXPECT_FALSE(pool->members[1].accepts_bound());
+}
+
 TEST(Rescue, DrainedAndWeightlessBackendsCountForNothing) {
   const auto pool = pool_of(4);
   pool->members[0].admin = Admin::drain;

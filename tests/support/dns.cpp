@@ -86,13 +86,18 @@ std::string NameServer::answer(const std::string& question, bool tcp) {
   if (question.size() < 17) return "";
   ++questions_;
   if (tcp) ++over_tcp_;
-  const Mood mood = mood_;
-  if (mood == Mood::silent) return "";
-  if (mood == Mood::garbage) return question.substr(0, 2) + std::string(200, '\xff');
   std::size_t end = 12;
   const std::string name = read_name(question, end);
   const auto type = static_cast<unsigned>(static_cast<unsigned char>(question[end + 1]));
   end += 4;
+  Mood mood = mood_;
+  if (mood == Mood::answers) {
+    const std::lock_guard lock(mutex_);
+    if (const auto its = moods_.find(static_cast<DnsEntry::Type>(type)); its != moods_.end())
+      mood = its->second;
+  }
+  if (mood == Mood::silent) return "";
+  if (mood == Mood::garbage) return question.substr(0, 2) + std::string(200, '\xff');
   std::string records;
   unsigned count = 0, code = 3;  // NXDOMAIN
   {
@@ -124,12 +129,30 @@ std::string NameServer::answer(const std::string& question, bool tcp) {
   }
   if (mood == Mood::refuses) code = 5;
   if (mood == Mood::fails) code = 2;
+  if (mood == Mood::no_name) code = 3;
+  if (mood == Mood::malformed) code = 1;
+  if (mood == Mood::not_implemented) code = 4;
+  unsigned authorities = 0;
+  if (mood == Mood::circles || mood == Mood::refers) {
+    code = 0;
+    count = mood == Mood::circles ? 1 : 0;
+    authorities = 1 - count;
+    records.clear();
+    put16(records, 0xc00c);
+    put16(records, mood == Mood::circles ? 5 : 2);
+    put16(records, 1);
+    put32(records, 60);
+    std::string data;
+    put_name(data, mood == Mood::circles ? name : "ns.test");
+    put16(records, static_cast<unsigned>(data.size()));
+    records += data;
+  }
   const bool cut = !tcp && (mood == Mood::truncates || end + records.size() > most_udp);
   std::string out = question.substr(0, 2);
   put16(out, 0x8180 | (cut ? 0x200 : 0) | code);
   put16(out, 1);
   put16(out, cut || code != 0 ? 0 : count);
-  put16(out, 0);
+  put16(out, cut || code != 0 ? 0 : authorities);
   put16(out, 0);
   out += question.substr(12, end - 12);
   if (!cut && code == 0) out += records;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -21,11 +22,16 @@ class NameServer {
   enum class Mood : std::uint8_t {
     answers,
     silent,
-    refuses,   // REFUSED
-    fails,     // SERVFAIL
-    garbage,   // bytes that are no message
-    forges,    // answers with another id and another question first
-    truncates  // over UDP: "ask again by TCP"
+    refuses,          // REFUSED
+    fails,            // SERVFAIL
+    garbage,          // bytes that are no message
+    forges,           // answers with another id and another question first
+    truncates,        // over UDP: "ask again by TCP"
+    no_name,          // NXDOMAIN
+    malformed,        // FORMERR
+    not_implemented,  // NOTIMP
+    circles,          // an alias that leads to itself
+    refers            // to other name servers
   };
 
   NameServer();
@@ -36,6 +42,11 @@ class NameServer {
   /// What a name is from now on; nothing: it does not exist.
   void set(const std::string& name, std::vector<DnsEntry> entries, std::uint32_t ttl = 0);
   void set_mood(Mood mood) { mood_ = mood; }
+  /// Of questions for one type alone, unless the mood is a bad one anyway.
+  void set_mood(DnsEntry::Type type, Mood mood) {
+    const std::lock_guard lock(mutex_);
+    moods_[type] = mood;
+  }
   int questions() const { return questions_; }
   int over_tcp() const { return over_tcp_; }
 
@@ -52,7 +63,8 @@ class NameServer {
     std::vector<DnsEntry> entries;
     std::uint32_t ttl;
   };
-  std::vector<Zone> zones_;  // guarded by mutex_
+  std::vector<Zone> zones_;               // guarded by mutex_
+  std::map<DnsEntry::Type, Mood> moods_;  // guarded by mutex_
   std::thread thread_;
 };
 

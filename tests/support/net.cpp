@@ -222,17 +222,21 @@ std::string get(std::string_view target, std::string_view more) {
 // Origin --------------------------------------------------------------------------------------------
 
 Origin::Origin(Script script, int port, const std::string& ip) : script_(std::move(script)) {
-  fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool v6 = ip.find(':') != std::string::npos;
+  fd_ = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int on = 1;
   ::setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in a{};
-  a.sin_family = AF_INET;
-  a.sin_port = htons(static_cast<std::uint16_t>(port));
-  ::inet_pton(AF_INET, ip.c_str(), &a.sin_addr);
-  ::bind(fd_, reinterpret_cast<sockaddr*>(&a), sizeof a);
+  if (v6) ::setsockopt(fd_, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  sockaddr_storage storage{};
+  auto& a = reinterpret_cast<sockaddr_in&>(storage);
+  auto& a6 = reinterpret_cast<sockaddr_in6&>(storage);
+  a.sin_family = v6 ? AF_INET6 : AF_INET;
+  a.sin_port = htons(static_cast<std::uint16_t>(port));  // at the same place in both
+  ::inet_pton(a.sin_family, ip.c_str(), v6 ? static_cast<void*>(&a6.sin6_addr) : &a.sin_addr);
+  ::bind(fd_, reinterpret_cast<sockaddr*>(&storage), v6 ? sizeof a6 : sizeof a);
   ::listen(fd_, 256);
-  socklen_t size = sizeof a;
-  ::getsockname(fd_, reinterpret_cast<sockaddr*>(&a), &size);
+  socklen_t size = sizeof storage;
+  ::getsockname(fd_, reinterpret_cast<sockaddr*>(&storage), &size);
   port_ = ntohs(a.sin_port);
   acceptor_ = std::thread([this] {
     while (!stop_) {
