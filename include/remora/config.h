@@ -167,7 +167,8 @@ struct Route {
   RouteTimeouts timeouts;
   std::string verifier;       // of JWTs; empty: none
   bool auth_required = true;  // a request without a token is refused
-  /// A CORS preflight can carry no token (Fetch standard): it goes to the app without one, and without claims.
+  /// A CORS preflight can carry no token (Fetch standard): it goes to the app without one, and without
+  /// claims.
   bool auth_passes_preflights = true;
 };
 
