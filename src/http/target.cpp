@@ -45,7 +45,7 @@ const char* take_target_apart(RequestHead& head) {
     if (head.method != Method::options) return "`*` is for OPTIONS";
     head.path = t;
     head.query = {};
-    head.route_path = "/";
+    head.route_path += '/';
     return nullptr;
   }
   if (t.empty()) return "an empty target";
