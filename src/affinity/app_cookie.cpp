@@ -138,6 +138,7 @@ class AppCookieAffinity final : public Affinity {
     }
     if (!any) return lookup;
     best.aging = companion_.wants_renewal(best.binding, now);
+    best.ending = companion_.needs_renewal(best.binding, now);
     return best;
   }
 

@@ -68,6 +68,7 @@ class CookieAffinity final : public Affinity {
     }
     if (!any) return none;
     best.aging = cookie_.wants_renewal(best.binding, now);
+    best.ending = cookie_.needs_renewal(best.binding, now);
     return best;
   }
 
