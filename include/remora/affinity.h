@@ -80,7 +80,8 @@ struct Opened {  // our own token, opened and authentic
   Binding binding;
   bool old_key = false;         // sealed by a key that is no longer the first
   Cause expired = Cause::none;  // idle or too_old, by its own stamps
-  bool aging = false;           // the client will forget it before long: to be said anew
+  // The client will forget it before long: it should be said anew; it must, whatever the response is.
+  bool aging = false, ending = false;
 };
 struct Lookup {  // the app's id: ask the store
   SessionKey key;

@@ -74,6 +74,7 @@ class AppCookieAffinity final : public Affinity {
       Companion found = companion_of(ids, request, scratch, now);
       if (found.any) {
         found.best.aging = companions_[0].wants_renewal(found.best.binding, now);
+        found.best.ending = companions_[0].needs_renewal(found.best.binding, now);
         return found.best;
       }
       Lookup lookup = lookup_of(ids.of[0], scratch);

@@ -82,6 +82,10 @@ bool CookieWriter::wants_renewal(const Binding& token, Clock::Wall now) const no
   return max_age_ && now - token.last_seen >= *max_age_ / 4;
 }
 
+bool CookieWriter::needs_renewal(const Binding& token, Clock::Wall now) const noexcept {
+  return max_age_ && now - token.last_seen >= *max_age_ / 2;
+}
+
 bool CookieWriter::renewed_by(const ResponseView& response) const noexcept {
   if (!max_age_) return false;
   if (response.status == 101) return true;

@@ -75,10 +75,10 @@ class CookieAffinity final : public Affinity {
     }
     if (!any) return none;
     if (!found) {
-      first.aging = ages(first, now);
+      judge_age(first, now);
       return first;
     }
-    for (std::size_t i = 0; i < found->count; ++i) found->of[i].aging = ages(found->of[i], now);
+    for (std::size_t i = 0; i < found->count; ++i) judge_age(found->of[i], now);
     if (found->count == 1) return found->of[0];
     Several several;
     for (std::size_t i = 0; i < found->count; ++i) several.of[several.count++] = found->of[i];
@@ -112,8 +112,9 @@ class CookieAffinity final : public Affinity {
   }
 
  private:
-  bool ages(const Opened& opened, Clock::Wall now) const noexcept {
-    return cookies_[0].wants_renewal(opened.binding, now);
+  void judge_age(Opened& opened, Clock::Wall now) const noexcept {
+    opened.aging = cookies_[0].wants_renewal(opened.binding, now);
+    opened.ending = cookies_[0].needs_renewal(opened.binding, now);
   }
 
   static constexpr int most_cookies = 8;  // opening one costs a decryption

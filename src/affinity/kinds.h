@@ -45,6 +45,8 @@ class CookieWriter {
 
   /// A quarter of its time has passed since this token was sealed.
   bool wants_renewal(const Binding& token, Clock::Wall now) const noexcept;
+  /// Half of it: a response that is offered to shared caches has to bring it too, if there are no others.
+  bool needs_renewal(const Binding& token, Clock::Wall now) const noexcept;
   /// The client may be busy with this response for longer than the cookie lasts: a tunnel, a stream of
   /// events.
   bool renewed_by(const ResponseView& response) const noexcept;

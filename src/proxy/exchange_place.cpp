@@ -63,7 +63,7 @@ bool Exchange::choose_for_session(const Failure& before) {
   if (!before) {
     served_.binding = recognised_.binding;
     served_.refresh = recognised_.old_key || recognised_.stamp_is_old;
-    served_.changed = recognised_.behind;
+    served_.changed = recognised_.behind || recognised_.stamp_is_late;
     served_.came_by_cookie = recognised_.came_by_cookie;
     // The client's token is from before a move: for it, this is the request that moved.
     served_.reason = recognised_.moved_for == Reason::none ? Reason::sticky : recognised_.moved_for;

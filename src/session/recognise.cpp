@@ -16,6 +16,8 @@ void settle(const Opened& opened, SessionMemory& memory, const config::Session& 
   out.binding = opened.binding;
   out.old_key = opened.old_key;
   out.stamp_is_old = opened.aging || needs_refresh(opened.binding, session, now.wall);
+  const auto age = now.wall - opened.binding.last_seen;
+  out.stamp_is_late = opened.ending || (session.idle_timeout && age >= *session.idle_timeout / 2);
   if (const auto known = memory.moves.find(opened.binding.id, now, trace)) {
     Binding& b = out.binding;
     if (known->kind == Move::Kind::ended && known->epoch >= b.epoch) {
@@ -134,6 +136,7 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
   best.kind = kinds.size();
   bool by_cookie = false;
   std::optional<SessionId> aging;  // the session of a cookie that has to be set again
+  bool ending = false;             // and at once
   for (std::size_t i = 0; i < kinds.size(); ++i) {
     if (rank(best.what) == 3 && kinds[i]->family() != Affinity::Family::issued) continue;
     const Hint hint = kinds[i]->identify(request, scratch, now.wall);
@@ -144,6 +147,7 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
       if (found.what == What::session && kinds[i]->name() == "cookie") {
         by_cookie = true;
         if (opened->aging) aging = opened->binding.id;
+        ending = opened->ending;
       }
     } else if (const auto* lookup = std::get_if<Lookup>(&hint)) {
       settle(*lookup, memory, session, now, trace, found);
@@ -163,7 +167,10 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
     if (rank(found.what) > rank(best.what) || says_more) best = found;
   }
   best.came_by_cookie = by_cookie;
-  if (aging && best.what == What::session && best.binding.id == *aging) best.stamp_is_old = true;
+  if (aging && best.what == What::session && best.binding.id == *aging) {
+    best.stamp_is_old = true;
+    best.stamp_is_late = best.stamp_is_late || ending;
+  }
   return best;
 }
 

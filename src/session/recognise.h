@@ -27,6 +27,7 @@ struct Recognised {
   bool old_key = false;
   bool behind = false;              // what the client holds is older than the truth
   bool stamp_is_old = false;        // its own stamp wants renewing
+  bool stamp_is_late = false;       // so much that no response may pass without it
   Reason moved_for = Reason::none;  // behind: why it was moved
   bool learned = false;             // `key` names it in the store
   SessionKey key;

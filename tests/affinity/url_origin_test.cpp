@@ -415,5 +415,26 @@ TEST(Origin, RelativeLinksAreFollowedAsRoutesWould) {
   }
 }
 
+/// The same in what else navigates.
+TEST(Origin, OfFramesAndRefreshes) {
+  const auto value = [](const std::string& out, const std::string& front) {
+    return test::web_attribute(out.substr(front.size(), out.rfind('"') - front.size()));
+  };
+  for (const Page& page : pages)
+    for (const std::string& raw : leaving) {
+      const std::string frame = "<iframe src=\"";
+      expect_stays(page, value(page.rewritten(frame + raw + "\">"), frame));
+      for (const char* time : {"0;url=", "0;", "0 ", ".5,URL = ", "0;url='", "0;url=&quot;"}) {
+        const std::string meta = "<meta http-equiv=refresh content=\"";
+        const std::string out = page.rewritten(meta + time + raw + "\">");
+        if (out.find("TOKEN") == std::string::npos) continue;
+        const auto url = test::web_refresh(value(out, meta));
+        ASSERT_TRUE(url) << out;
+        expect_stays(page, *url);
+        EXPECT_NE(url->find("TOKEN"), std::string::npos) << out;
+      }
+    }
+}
+
 }  // namespace
 }  // namespace remora

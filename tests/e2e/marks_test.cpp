@@ -160,6 +160,19 @@ TEST(BrowserRules, ACookieThatLastsIsSetAgainWhileItIsUsed) {
     }
 }
 
+// If all that an app answers is offered to shared caches, one of them has to bring it.
+TEST(BrowserRules, ACookieThatLastsIsSetAgainWhateverTheAppAnswers) {
+  Site site(2);
+  Remora remora(site.config("affinity: {kind: cookie, name: c, max_age: 1s}\n"));
+  auto [browser, home] = begin(remora.port());
+  for (int i = 0; i < 2; ++i) {
+    const Reply r = browser.get(remora.port(), "/public");
+    EXPECT_EQ(r.field("X-Backend"), home);
+    EXPECT_NE(own_cookie(r).find("; Max-Age=1"), std::string::npos) << r.head;
+    EXPECT_EQ(r.field("Cache-Control"), "private, max-age=60");
+  }
+}
+
 // Upgrades ------------------------------------------------------------------------------------------
 
 /// The head of the answer to an upgrade; the socket stays open.

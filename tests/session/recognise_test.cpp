@@ -198,12 +198,26 @@ TEST_F(Recognise, ACookieThatLastsWantsToBeSetAgainWhicheverTokenCameFirst) {
     // Activity that the cookie does not know of does not make it younger.
     memory_.moves.active(b, pool_.session, now_);
     EXPECT_TRUE(ask(first, target).stamp_is_old);
+    EXPECT_FALSE(ask(first, target).stamp_is_late);
+    pass(15min);
+    EXPECT_TRUE(ask(first, target).stamp_is_late) << affinity;
   }
   // A cookie of another session than the URL's is not that session's to set again.
   const Binding other = binding();
   const std::string old = cookie(other);
   pass(15min);
   EXPECT_FALSE(ask(old, url(binding())).stamp_is_old);
+}
+
+// An app whose every answer is offered to shared caches must not cost its users their sessions.
+TEST_F(Recognise, AStampThatIsHalfOfTheIdleTimeoutOldCannotWait) {
+  kinds("{kind: cookie, name: c}");
+  const std::string c = cookie(binding());
+  pass(15min - 1ms);
+  EXPECT_TRUE(ask(c).stamp_is_old);
+  EXPECT_FALSE(ask(c).stamp_is_late);
+  pass(1ms);
+  EXPECT_TRUE(ask(c).stamp_is_late);
 }
 
 TEST_F(Recognise, TokensMayGoOnUrlsOnlyForWhoNeedsThem) {
