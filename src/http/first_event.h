@@ -1,7 +1,7 @@
 // The first event of an event stream (WHATWG HTML 9.2.6), looked for while its bytes pass by.
 //
-// MCP's older transport over SSE names the session only there: `event: endpoint`, `data: /messages?sessionId=U`.
-// No more than the first KiB is looked at, and no byte is changed or held up. Pure.
+// MCP's older transport over SSE names the session only there: `event: endpoint`, `data:
+// /messages?sessionId=U`. No more than the first KiB is looked at, and no byte is changed or held up. Pure.
 #pragma once
 
 #include <string>

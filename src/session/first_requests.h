@@ -1,9 +1,10 @@
-// A browser opens several connections at once, and its first requests come without a session: what one of them
-// begins at a backend, the others should find there. Those of one client (its address and User-Agent) within
-// one second share a backend, never an id.
+// A browser opens several connections at once, and its first requests come without a session: what one of
+// them begins at a backend, the others should find there. Those of one client (its address and User-Agent)
+// within one second share a backend, never an id.
 //
-// Bounded: a fixed number of slots, where a newcomer takes another's place; a slot serves `most_shared` requests,
-// so that many people behind one address are spread all the same. Threading: any thread; shared by all workers.
+// Bounded: a fixed number of slots, where a newcomer takes another's place; a slot serves `most_shared`
+// requests, so that many people behind one address are spread all the same. Threading: any thread; shared by
+// all workers.
 #pragma once
 
 #include <array>

@@ -33,7 +33,7 @@ struct Recognised {
   SessionKey key;
   Lookup lookup;
   HashOn derived;
-  bool stale = false;                              // a shared store may know better: ask it
+  bool stale = false;              // a shared store may know better: ask it
   std::array<SessionKey, 3> also;  // other ids of the request that it may know instead
   std::size_t also_count = 0;
   bool came_by_cookie = false;  // a living cookie of ours came back

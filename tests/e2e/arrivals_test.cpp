@@ -195,7 +195,7 @@ TEST(FirstRequestsAtOnce, WithAnExpiredIdOfTheAppShareABackend) {
 /// An MCP server of the older transport: the id stands in the first event, and only its server knows it.
 Origin::Script mcp(const std::string& name) {
   return [name](Socket& s) {
-    for (int n = 0;; ++n) {
+    for (;;) {
       const std::string head = s.receive_head();
       if (head.empty()) return;
       if (head.rfind("GET /sse", 0) == 0) {
