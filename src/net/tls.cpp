@@ -48,6 +48,14 @@ void common_options(SSL_CTX* context) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets resume without memory
 }
 
+namespace {
+/// RFC 6066 3: names go without the dot of the root. Clients and configurations may write it.
+std::string_view without_final_dot(std::string_view name) noexcept {
+  if (name.size() > 1 && name.back() == '.') name.remove_suffix(1);
+  return name;
+}
+}  // namespace
+
 // Contexts ------------------------------------------------------------------------------------------
 
 std::shared_ptr<const ClientTls> ClientTls::load(const config::BackendTls& c, std::string& why) {

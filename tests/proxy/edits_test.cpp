@@ -349,7 +349,7 @@ class ResponseEditing : public ::testing::Test {
     text_ = start + "\r\n" + fields + "\r\n";
     const Parsed parsed = parse_response_head(text_, Method::get, head_);
     if (parsed.status != Parsed::Status::ok) return parsed.why;
-    edit_response({head_, route_, edits_, {}, false, Method::get}, out_);
+    edit_response({head_, route_, edits_, {}, false, true, Method::get}, out_);
     std::string all;
     for (const Field& f : out_.fields)
       if (f.known != Known::via) all.append(f.name).append(": ").append(f.value).append("\n");
