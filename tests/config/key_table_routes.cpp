@@ -35,7 +35,7 @@ std::vector<Row> of_routes() {
       {"routes.redirect", redirect, [](auto& c) { return r(c).redirect.has_value(); },
        "e2e/jwt_test.cpp Jwt.ARedirectIsForThoseWhoMayIn"},
       {"routes.redirect.to", redirect, [](auto& c) { return r(c).redirect && r(c).redirect->to == "/x"; },
-       "proxy/decisions_test.cpp Redirect.APathThatBeginsWithTwoSlashesStaysAPath"},
+       "proxy/redirect_test.cpp Redirect.APathThatBeginsWithTwoSlashesStaysAPath"},
       {"routes.redirect.status", redirect,
        [](auto& c) { return r(c).redirect && r(c).redirect->status == 302; },
        "e2e/jwt_test.cpp Jwt.ARedirectIsForThoseWhoMayIn"},
@@ -70,6 +70,7 @@ std::vector<Row> of_routes() {
        "",
        {},
        "e2e/jwt_test.cpp Jwt.NotRequiredLetsTheTokenlessThroughButNotBadTokens"},
+      {"routes.auth.preflight", "", {}, "e2e/jwt_test.cpp Jwt.APreflightPassesWithoutATokenAndIsNobody"},
   };
 }
 
