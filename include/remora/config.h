@@ -111,8 +111,9 @@ struct PerClient {
 struct Listener {
   std::string name;
   Address bind;
-  SocketAccess access;   // of a unix socket
-  bool v6_only = false;  // of [::]: IPv4 on this port is somebody else's in this file. Otherwise it takes both
+  SocketAccess access;  // of a unix socket
+  bool v6_only =
+      false;  // of [::]: IPv4 on this port is somebody else's in this file. Otherwise it takes both
   std::optional<ListenerTls> tls;
   bool proxy_protocol = false;
   /// Whose PROXY line is believed; others are refused. As written, else trusted_proxies, else loopback. Peers

@@ -64,8 +64,8 @@ void Exchange::put_response() {
   forced_close_ = last_answer();
   const std::string_view date =
       response_.find(Known::date) == nullptr ? worker_.date(wall_now()) : std::string_view();
-  const ResponseContext context{response_,         *route_, response_edits_, date, forced_close_,
-                                pool_->config.via, request_.method};
+  const ResponseContext context{response_,     *route_,           response_edits_, date,
+                                forced_close_, pool_->config.via, request_.method};
   edit_response(context, worker_.out);
   client_.put_head(worker_.out);
   const bool unframed = response_.framing.kind == Framing::Kind::until_close ||

@@ -387,7 +387,7 @@ TEST_P(HandOff, ADeletedStateIsNotBroughtBackByALateAnswer) {
   std::thread late([&] { slow.get(*remora, "/slow?anna"); });
   EXPECT_TRUE(eventually([&] { return from.waiting() == 1; }));
   std::this_thread::sleep_for(10ms);  // before and after are told apart by milliseconds
-  user.get(*remora, "/raw?");  // the logout
+  user.get(*remora, "/raw?");         // the logout
   late.join();
   remora->wish(from.address(), "maint");
   user.get(*remora, "/");
