@@ -153,9 +153,11 @@ class Explainer {
   SyntaxError unclosed() const {
     const std::size_t count = std::min(lines_.size(), static_cast<std::size_t>(std::max(line_, 0)));
     const auto open = open_brackets({lines_.begin(), lines_.begin() + static_cast<std::ptrdiff_t>(count)});
-    if (!open.empty())
-      return at(open.back().line, open.back().column,
-                std::string("this '") + open.back().kind + "' is not closed");
+    if (!open.empty()) {
+      std::string what = "this '' is not closed";
+      what.insert(what.find('\'') + 1, 1, open.back().kind);
+      return at(open.back().line, open.back().column, what);
+    }
     const std::string_view here = line_at(line_);
     std::string hint = quoting_hint(here);
     if (hint.empty() && here.find(": ") != npos) hint = " (a value that holds ': ' or ',' needs quotes)";
