@@ -231,7 +231,7 @@ class Reader {
     }
     host_ = authority.starts_with(':') ? "localhost" + std::string(authority) : std::string(authority);
     const std::string_view preset = *out_.secure ? ":443" : ":80";  // curl leaves it out
-    if (host_.ends_with(preset)) host_.resize(host_.size() - preset.size());
+    if (host_.ends_with(preset)) host_.erase(host_.size() - preset.size());
     out_.target = (url.starts_with('/') ? "" : "/") + std::string(url);
   }
 
