@@ -64,7 +64,7 @@ class Reader {
     return words[i];
   }
   void take_long(const std::vector<std::string>& words, std::size_t& i) {
-    const std::string word = words[i];
+    const std::string& word = words[i];
     const auto equals = word.find('=');
     const std::string name = word.substr(2, equals == std::string::npos ? equals : equals - 2);
     const auto option = long_curl_option(name);
@@ -75,7 +75,7 @@ class Reader {
   }
   /// -sSI, -XPOST, -b jar.
   void take_letters(const std::vector<std::string>& words, std::size_t& i) {
-    const std::string word = words[i];
+    const std::string& word = words[i];
     for (std::size_t k = 1; k < word.size(); ++k) {
       const auto option = short_curl_option(word[k]);
       const std::string name = std::string("-") + word[k];

@@ -103,7 +103,9 @@ TEST(Refresh, IsMarkedSoThatABrowserGoesToTheSamePlaceWithTheToken) {
           continue;
         }
         const bool ours = std::string_view(row.url).find_first_of(":=") == std::string_view::npos;
-        if (ours) EXPECT_TRUE(edit) << row.content;
+        if (ours) {
+          EXPECT_TRUE(edit) << row.content;
+        }
         if (!edit) continue;
         std::string out = row.content;
         out.replace(edit->at, edit->erase, edit->text);

@@ -70,9 +70,13 @@ TEST(SharedCaches, KeepNoAnswerThatCarriesAToken) {
                            r.body.find("rsid=") != std::string::npos ||
                            r.field("Location").find("rsid=") != std::string::npos;
         tokens += token ? 1 : 0;
-        if (token) EXPECT_FALSE(may_be_shared(r)) << affinity << path << "\n" << r.head;
+        if (token) {
+          EXPECT_FALSE(may_be_shared(r)) << affinity << path << "\n" << r.head;
+        }
         // The app's own cookie is worth nothing elsewhere: ours comes with it.
-        if (affinity == cookie && std::string(path) == "/sid") EXPECT_TRUE(token) << r.head;
+        if (affinity == cookie && std::string(path) == "/sid") {
+          EXPECT_TRUE(token) << r.head;
+        }
       }
     EXPECT_GT(tokens, 0) << affinity;
     EXPECT_TRUE(own_cookie(remora.ask(get("/x?l=4"))).empty()) << "offered to all: the token waits";

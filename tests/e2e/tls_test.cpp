@@ -199,7 +199,9 @@ TEST(Tls, OfAnRsaAndAnEcdsaCertificateForOneNameEachClientGetsTheOneItCanVerify)
       const auto key = [&](int version, const std::string& ciphers, const std::string& signatures) {
         TlsClient c(remora.port(), {sni, "", "", version, nullptr, ciphers, signatures});
         EXPECT_NE(c.ask(get("/")).find("200 OK"), std::string::npos) << pairs << ' ' << sni;
-        if (c.key_type() == EVP_PKEY_RSA) EXPECT_EQ(c.certificate_name(), "one.test");
+        if (c.key_type() == EVP_PKEY_RSA) {
+          EXPECT_EQ(c.certificate_name(), "one.test");
+        }
         return c.key_type();
       };
       EXPECT_EQ(key(TLS1_2_VERSION, "ECDHE-RSA-AES128-GCM-SHA256", ""), EVP_PKEY_RSA);

@@ -39,7 +39,7 @@ const std::string v1 =
     "32 24 0:28 / /sys/fs/cgroup/memory rw shared:11 - cgroup cgroup rw,memory\n";
 
 TEST(Cpus, NoControlGroupsNoQuota) {
-  EXPECT_EQ(Machine({}).quota(), -1);
+  EXPECT_EQ(Machine(std::map<std::string, std::string>()).quota(), -1);
   EXPECT_EQ(Machine({{"proc/self/mountinfo", "1 1 0:1 / / rw - ext4 /dev/sda rw\n"}}).quota(), -1);
 }
 
