@@ -29,7 +29,7 @@ void Exchange::doubt() {
 
 /// Once a request: one that hangs whoever serves it must not take out one server after the other.
 bool Exchange::may_leave() const noexcept {
-  return !left_hung_ && idempotent(request_.method) && !replay_overflow_ && !member_->panic &&
+  return !left_hung_ && !leg_ && idempotent(request_.method) && !replay_overflow_ && !member_->panic &&
          attempts_ < pool_->config.failover.attempts && somebody_else();
 }
 
