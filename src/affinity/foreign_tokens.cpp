@@ -34,8 +34,7 @@ void ForeignTokens::conceal_cookies(const RequestView& request, RequestEdits& ed
     for_each_cookie(field.value, [&](const CookiePair& pair) {
       if (pair.value.size() != token_text_size || !has_token_form(pair.value)) return true;
       if (keys_ != nullptr && !keys_->could_open(pair.value)) return true;
-      const auto it = std::lower_bound(cookies_.begin(), cookies_.end(), pair.name);
-      if (it != cookies_.end() && *it == pair.name) edits.drop_cookie(*it);
+      if (std::binary_search(cookies_.begin(), cookies_.end(), pair.name)) edits.drop_cookie(pair.whole);
       return true;
     });
   }

@@ -19,10 +19,13 @@ const Member* TieredBalancer::pick(const Tried& tried, Purpose purpose) {
         purpose == Purpose::session ? choose_for_session(*tier, tried) : choose(*tier, tried);
     if (m != nullptr) return m;
   }
-  const Member* least = nullptr;
-  for (const Member* m : ordinary_)  // full, or about to be judged: better than nobody
-    if (!tried.contains(m->backend.get()) && (least == nullptr || load(*m) < load(*least))) least = m;
-  return least;
+  for (const Tier* tier : {&ordinary_, &backups_}) {  // full, or about to be judged: better than nobody
+    const Member* least = nullptr;
+    for (const Member* m : *tier)
+      if (!tried.contains(m->backend.get()) && (least == nullptr || load(*m) < load(*least))) least = m;
+    if (least != nullptr) return least;
+  }
+  return nullptr;
 }
 
 namespace {

@@ -109,19 +109,23 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
   }
 }
 
-/// One address after the other until one passes, the one that answered last first. `t` is its caller's.
+/// One address after the other until somebody answers, the one that answered last first; each has its share
+/// of the time that is left. `t` is its caller's.
 Task<ProbeVerdict> HealthChecker::probe_addresses(Target& t, Wake& wake, ProbeTarget what,
                                                   HealthChecker& checker) {
   const std::shared_ptr<const Trial> trial = t.trial;
   const std::size_t count = trial ? trial->all.size() : 1;
   const std::size_t first = trial ? trial->first() : 0;
+  const auto deadline = steady_clock::now() + what.probe.timeout;
   ProbeVerdict verdict;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t place = (first + i) % count;
     if (trial) what.endpoint = trial->all[place];
+    const auto share = (deadline - steady_clock::now()) / static_cast<int>(count - i);
+    what.probe.timeout = std::max(std::chrono::duration_cast<config::Millis>(share), config::Millis(1));
     verdict = co_await probe_once(checker.loop_, wake, what);
     if (t.ended) break;
-    if (!verdict.failure.empty()) continue;
+    if (!verdict.answered) continue;
     if (trial && i > 0) trial->answered(place);
     break;
   }

@@ -18,6 +18,7 @@ namespace remora {
 struct ProbeVerdict {
   std::string failure;           // empty: it passed
   std::uint64_t generation = 0;  // Remora-Generation of the answer; 0: not said
+  bool answered = false;         // somebody is there, whatever he said
 };
 
 /// Takes an answer in pieces of any size. Lines may end in LF alone (RFC 9112 2.2); interim answers (RFC 9110

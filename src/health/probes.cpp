@@ -39,6 +39,7 @@ Task<ProbeVerdict> probe_once(Loop& loop, Wake& wake, const ProbeTarget& target)
   wake.until(std::chrono::steady_clock::now() + target.probe.timeout);
   std::string trouble = co_await ask_once(loop, wake, std::move(question));
   ProbeVerdict verdict = answer.verdict().value_or(ProbeVerdict());
+  verdict.answered = trouble.empty();
   if (!trouble.empty()) verdict.failure = std::move(trouble);
   co_return verdict;
 }

@@ -191,7 +191,10 @@ bool Exchange::admit() {
   arrival_.trusted = false;
   if (!listener_->config.trusted_proxies.empty())
     resolve_arrival(request_.fields, listener_->config.trusted_proxies, arrival_);
-  if (held_ != nullptr && !held_->are_for(arrival_.client)) {  // what they prove is another's
+  // A proxy may send others' requests over this connection, also from the same address: only who proves
+  // himself anew is served over what somebody has proved.
+  const bool by_proxy = held_ != nullptr && (arrival_.trusted || comes_through_strangers());
+  if (held_ != nullptr && (!held_->are_for(arrival_.client) || (by_proxy && !request_.connection_auth))) {
     own_->reset();
     held_ = nullptr;
   }

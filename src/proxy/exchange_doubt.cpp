@@ -43,10 +43,11 @@ bool Exchange::leaves_hung(bool no_time_left) {
   return true;
 }
 
-/// What is down by now, the snapshot that this request began with may still hold to be up.
+/// Excludes those that were found to be down since the snapshot of this request was made.
 void Exchange::pass_over_the_hung() noexcept {
   for (const Member& m : pool_->snapshot->members)
-    if (m.backend->liveness.down() && !tried_.contains(m.backend.get())) tried_.add(m.backend.get());
+    if (m.health != Health::down && m.backend->liveness.down() && !tried_.contains(m.backend.get()))
+      tried_.add(m.backend.get());
 }
 
 bool Exchange::somebody_else() const noexcept {

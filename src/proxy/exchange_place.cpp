@@ -71,6 +71,9 @@ bool Exchange::choose_for_session(const Failure& before) {
     Reason why = reason_to_move(member_, served_.binding);
     if (why == Reason::none && should_leave()) why = Reason::drain;
     if (why == Reason::none && wants_rebalance()) why = Reason::rebalance;
+    // What may as well wait is no reason to leave a server that serves, with nobody to take it.
+    const bool may_wait = why == Reason::drain || why == Reason::rebalance || why == Reason::overload;
+    if (may_wait && member_->accepts_bound() && target_of_move(why) == nullptr) why = Reason::none;
     // Another request moved it here, and the backend may not have heard of it yet.
     agree_ = why == Reason::none && keeps_state() &&
              worker_.memory->handed.pending(served_.binding.id, served_.binding.epoch);

@@ -15,17 +15,17 @@ struct Code {
   std::string_view name;
   Kind kind;
 };
-// LOADING, NOREPLICAS and what is not allowed end the connection too: the next one says before its first
-// command whether it is better, asks for the name anew and shows its password again. (Users and passwords are
-// not replicated: another server may know more of them, or less.) And the log says why.
+// LOADING, NOREPLICAS and a login that does not hold end the connection too: the next one says before its
+// first command whether it is better, asks for the name anew and shows its password again. (Users and
+// passwords are not replicated: another server may know more of them, or less.) And the log says why.
 constexpr std::array codes{Code{"READONLY", Kind::wrong_one},
                            Code{"MASTERDOWN", Kind::wrong_one},
                            Code{"UNBLOCKED", Kind::wrong_one},
                            Code{"LOADING", Kind::wrong_one},
                            Code{"NOREPLICAS", Kind::wrong_one},
                            Code{"NOAUTH", Kind::wrong_one},
-                           Code{"NOPERM", Kind::wrong_one},
                            Code{"WRONGPASS", Kind::wrong_one},
+                           Code{"NOPERM", Kind::refused},
                            Code{"MOVED", Kind::moved},
                            Code{"ASK", Kind::ask},
                            Code{"CLUSTERDOWN", Kind::not_now},

@@ -76,6 +76,9 @@ TEST_P(EachPolicy, PassesOverThoseWhoseFailuresWereJustReported) {
   Tried tried;
   tried.add(pool->members[1].backend.get());
   EXPECT_EQ(balancer->pick(tried, Purpose::request)->backend->id, "b0");
+  pool->members[0].backup = true;  // also as the last of the backups
+  EXPECT_EQ(make_balancer(GetParam(), pool, 7)->pick(tried, Purpose::request)->backend->id, "b0");
+  pool->members[0].backup = false;
   pool->members[0].backend->failures.judged();
   std::set<std::string> used;
   for (int i = 0; i < 50; ++i) {

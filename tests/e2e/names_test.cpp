@@ -173,6 +173,22 @@ TEST_F(Names, ProbesFindTheAddressThatAnswers) {
   EXPECT_EQ(remora.ask(get("/")).status, 200);
 }
 
+// Another server's answer says nothing about the one that sessions are bound to.
+TEST_F(Names, AServerThatAnswersBadlyIsDownWhateverTheNextAddressSays) {
+  const Origin ill(answering([](const std::string&, const std::string&) {
+                     return std::string("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+                   }),
+                   port, "127.0.0.25");
+  const auto well = server("well", port, "127.0.0.26");
+  lead("one", {"127.0.0.25", "127.0.0.26"});
+  Remora remora(config(entry("one"), "    health: {probe: {path: /, interval: 50ms}}\n"));
+  ASSERT_TRUE(
+      eventually([&] { return backend(remora, "one").as_object().at("health").as_string() != "unknown"; }));
+  const std::string first = resolved(remora, "one");
+  const std::string wanted = first.find("127.0.0.25") < first.find("127.0.0.26") ? "down" : "up";
+  EXPECT_EQ(backend(remora, "one").as_object().at("health").as_string(), wanted) << first;
+}
+
 TEST_F(Names, LocalhostIsFoundOnWhicheverFamilyItListens) {
   const auto four = server("four", port, "127.0.0.1");
   Remora remora(config("\"localhost:" + std::to_string(port) + "\""));

@@ -204,6 +204,23 @@ TEST(Moves, ALateAnswerOfThePreviousBackendHasNoSay) {
     }
 }
 
+/// What the server only wishes waits until somebody can take the session.
+TEST(Moves, AVoluntaryOneWithNobodyToGoToWaits) {
+  Site site(1);
+  for (const std::string affinity : {"cookie", "{kind: app_cookie, name: SID}"}) {
+    Remora remora(site.config("affinity: " + affinity + "\n"));
+    auto [browser, home] = begin(remora.port(), "/login");
+    const std::string id = announced(browser.get(remora.port())).id;
+    EXPECT_EQ(browser.get(remora.port(), "/control/move").status, 200);
+    for (int i = 0; i < 3; ++i) {
+      const Reply r = browser.get(remora.port());
+      EXPECT_EQ(r.status, 200) << affinity;
+      EXPECT_EQ(announced(r).id, id) << affinity;
+      EXPECT_EQ(announced(r).epoch, 1) << affinity;
+    }
+  }
+}
+
 // Evenness ------------------------------------------------------------------------------------------
 
 TEST(Rebalance, MovesOnlyIdleSessionsOffABackendWithMoreThanItsShare) {

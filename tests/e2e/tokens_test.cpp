@@ -51,6 +51,16 @@ TEST(Tokens, OfAllPoolsAreTakenOffWhicheverServes) {
     }
 }
 
+TEST(Tokens, ACookieOfTheAppWithTheNameOfAnotherPoolsTokenStays) {
+  const TwoPools pools;
+  Remora remora(pools.config("affinity: cookie\n", "affinity: none", "  - {path: /b, pool: b}\n"));
+  Browser browser;
+  browser.get(remora.port(), "/");
+  const Reply r = remora.ask(
+      get("/b/", "Cookie: remora-app=mine; remora-app=" + browser.cookies.at("remora-app") + "; x=1\r\n"));
+  EXPECT_EQ(r.field("X-Cookie"), "remora-app=mine; x=1");
+}
+
 TEST(Tokens, CompanionsOfOtherPoolsAreTakenOffAndTheIdStays) {
   const TwoPools pools;
   Remora remora(pools.config("affinity: {kind: app_cookie, name: SID, carry: token}\n", "affinity: none",

@@ -37,7 +37,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     } else {
       ResponseHead out;
       if (parse_response_head(head, Method::get, out).status != Parsed::Status::ok) continue;
-      if (!test::beast_agrees(head, out)) std::abort();
+      // What ends with its head is taken whatever it says of a length (RFC 9112 6.3), which Beast is not
+      // asked.
+      const bool ends = out.status < 200 || out.status == 204 || out.status == 304;
+      if (!ends && !test::beast_agrees(head, out)) std::abort();
       for (const Field& f : out.fields) inside(f.name);
     }
   }

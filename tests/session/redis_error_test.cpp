@@ -26,7 +26,8 @@ TEST(RedisErrors, MeanTheSameWhereverTheirCodeStands) {
         std::pair("NOREPLICAS Not enough good replicas to write.", Kind::wrong_one),
         std::pair("UNBLOCKED force unblock from blocking operation, instance state changed", Kind::wrong_one),
         std::pair("NOAUTH Authentication required.", Kind::wrong_one),
-        std::pair("NOPERM this user has no permissions to run the 'evalsha' command", Kind::wrong_one),
+        // Of this command or key only: others over the same connection must not suffer for it.
+        std::pair("NOPERM this user has no permissions to run the 'evalsha' command", Kind::refused),
         std::pair("WRONGPASS invalid username-password pair or user is disabled.", Kind::wrong_one),
         std::pair("CLUSTERDOWN The cluster is down", Kind::not_now),
         std::pair("TRYAGAIN Multiple keys request during rehashing of slot", Kind::not_now),

@@ -40,7 +40,10 @@ const std::string v1 =
 
 TEST(Cpus, NoControlGroupsNoQuota) {
   EXPECT_EQ(Machine(std::map<std::string, std::string>()).quota(), -1);
-  EXPECT_EQ(Machine({{"proc/self/mountinfo", "1 1 0:1 / / rw - ext4 /dev/sda rw\n"}}).quota(), -1);
+  EXPECT_EQ(Machine(std::map<std::string, std::string>{
+                        {"proc/self/mountinfo", "1 1 0:1 / / rw - ext4 /dev/sda rw\n"}})
+                .quota(),
+            -1);
 }
 
 TEST(Cpus, AContainerSeesItsQuotaAtTheRoot) {
