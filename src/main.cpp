@@ -66,12 +66,14 @@ int check(const std::string& file) {
   return 0;
 }
 
-/// The admin token of a file, or of the environment.
+std::string environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+/// The admin token in a file. Empty: no file was named.
 std::string read_token(const std::string& file) {
-  if (file.empty()) {
-    const char* const variable = std::getenv("REMORA_ADMIN_TOKEN");
-    return variable != nullptr ? variable : "";
-  }
+  if (file.empty()) return {};
   std::ifstream in(file);
   if (!in.is_open()) throw std::runtime_error("the token's file " + file + " cannot be read");
   std::string token;
@@ -85,7 +87,8 @@ struct Found {
   std::vector<std::string> admins;
   std::vector<config::Address> listeners;
   std::string token, file;
-  bool runs = false;  // its process was seen
+  bool runs = false;   // its process was seen
+  bool given = false;  // the caller said where: --admin, --config or REMORA_ADMIN
 };
 
 Found found_in(const std::filesystem::path& file) {
@@ -102,26 +105,35 @@ Found found_in(const std::filesystem::path& file) {
 
 /// --admin, else REMORA_ADMIN, else what the file says: --config, or that of the remora that runs here, or
 /// the package's. Several that run here: nobody guesses which one is meant.
-/// `for_health`: a file that somebody has broken since it was read says nothing about the process that runs.
+/// `for_health`: a file that somebody has broken since it was read says nothing about the process that runs;
+/// and since no secret is sent, whoever wrote the file may be believed (one mounted into a container has any
+/// owner).
 Found find_instance(const std::vector<std::string>& admins, const std::string& file, bool for_health) {
   Found out;
   out.admins = admins;
-  if (!out.admins.empty()) return out;
-  if (!file.empty()) return found_in(file);
-  if (const char* variable = std::getenv("REMORA_ADMIN"); variable != nullptr)
-    out.admins = split_addresses(variable);
-  if (!out.admins.empty()) return out;
+  if (out.admins.empty() && !file.empty()) {
+    out = found_in(file);
+    out.given = true;
+    return out;
+  }
+  if (out.admins.empty()) out.admins = split_addresses(environment("REMORA_ADMIN"));
+  out.given = !out.admins.empty();
+  if (out.given) return out;
   const auto running = running_files();
   if (running.size() > 1) {
     std::string all;
-    for (const auto& one : running) all.append(all.empty() ? "" : ", ").append(one.string());
+    for (const auto& one : running) all.append(all.empty() ? "" : ", ").append(one.path.string());
     throw std::runtime_error("several remoras run here (" + all +
                              "): which one? --admin ADDRESS or --config FILE");
   }
   if (!running.empty()) {
+    const auto& [path, trusted] = running.front();
     out.runs = true;
-    if (for_health && !config::load_reach(running.front()).error.empty()) return out;
-    out = found_in(running.front());
+    if (!trusted && !for_health)
+      throw std::runtime_error("the remora that runs here has the file " + path.string() +
+                               ", which another user may have written: --admin ADDRESS or --config FILE");
+    if (for_health && !config::load_reach(path).error.empty()) return out;
+    out = found_in(path);
     out.runs = true;
     return out;
   }
@@ -216,8 +228,10 @@ int main(int argc, char** argv) {
   try {
     const Found found = find_instance(at.admins, file, health_command->parsed());
     at.admins = found.admins;
-    at.token = read_token(token_file);
-    if (at.token.empty()) at.token = found.token;  // of the file that named the address
+    const std::string token = read_token(token_file);
+    if (!*health_command)  // it asks what needs no token
+      at.token = choose_token({token, token_file.empty() ? environment("REMORA_ADMIN_TOKEN") : std::string(),
+                               found.token, found.given});
     if (at.admins.empty() &&
         *health_command)  // the system chose every port: all that is known is that it lives
       return found.listeners.empty() && found.runs ? 0 : check_listeners(found.listeners);

@@ -1,10 +1,9 @@
 #include "cli/find_daemon.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <stdexcept>
 #include <utility>
 
 #include "util/text.h"
@@ -53,16 +52,27 @@ std::vector<std::string> command_line(const fs::path& process) {
 
 }  // namespace
 
-std::vector<fs::path> running_files(const fs::path& proc) {
+bool is_trusted_owner(uid_t owner, const Caller& caller) noexcept {
+  return owner == 0 || owner == caller.uid;
+}
+
+bool is_trusted_file(const struct stat& file, const Caller& caller) noexcept {
+  if (!is_trusted_owner(file.st_uid, caller) || (file.st_mode & S_IWOTH) != 0) return false;
+  return (file.st_mode & S_IWGRP) == 0 || file.st_gid == 0 || file.st_gid == caller.gid;
+}
+
+std::vector<RunningFile> running_files(const fs::path& proc, const Caller& caller) {
   std::error_code ec;
   const fs::path here = fs::read_symlink(proc / "self/ns/net", ec);
   std::vector<std::pair<std::uint64_t, fs::path>> found;
   for (fs::directory_iterator it(proc, ec), end; !ec && it != end; it.increment(ec)) {
     const auto pid = parse_decimal(it->path().filename().string());
-    if (!pid) continue;
+    struct stat process{};
+    if (!pid || ::stat(it->path().c_str(), &process) != 0) continue;
+    if (!is_trusted_owner(process.st_uid, caller)) continue;
     const auto words = command_line(it->path());
     if (words.empty()) continue;
-    std::error_code unreadable;  // another user's, or gone meanwhile
+    std::error_code unreadable;  // gone meanwhile, or more privileged than the caller
     const fs::path folder = fs::read_symlink(it->path() / "cwd", unreadable);
     const fs::path there = fs::read_symlink(it->path() / "ns/net", unreadable);
     if (unreadable || there != here) continue;
@@ -70,12 +80,25 @@ std::vector<fs::path> running_files(const fs::path& proc) {
       found.emplace_back(*pid, std::move(file));
   }
   std::sort(found.begin(), found.end());
-  std::vector<fs::path> out;
+  std::vector<RunningFile> out;
   for (auto& [pid, file] : found) {
-    if (std::find(out.begin(), out.end(), file) == out.end()) out.push_back(file);
+    if (std::none_of(out.begin(), out.end(), [&](const RunningFile& f) { return f.path == file; })) {
+      struct stat status{};
+      const bool exists = ::stat(file.c_str(), &status) == 0;  // otherwise nothing is read from it
+      out.push_back({file, !exists || is_trusted_file(status, caller)});
+    }
     if (pid == 1) break;
   }
   return out;
+}
+
+std::string choose_token(const TokenSources& from) {
+  const std::string& given = from.flag.empty() ? from.environment : from.flag;
+  if (from.address_given) return given.empty() ? from.file : given;
+  if (given.empty() || (from.flag.empty() && !from.file.empty())) return from.file;
+  throw std::runtime_error((from.flag.empty() ? "REMORA_ADMIN_TOKEN" : "the token of --token-file") +
+                           std::string(" is sent only to an address that you name: --admin ADDRESS, "
+                                       "--config FILE or REMORA_ADMIN"));
 }
 
 }  // namespace remora

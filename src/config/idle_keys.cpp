@@ -31,11 +31,8 @@ bool leads_to(const Route& r, const Pool& p) {
 bool asks_names(const Config& c) {
   return std::any_of(c.pools.begin(), c.pools.end(),
                      [](const Pool& p) {
-                       return std::any_of(p.backends.begin(), p.backends.end(), [](const Backend& b) {
-                         return b.address.kind == Address::Kind::tcp &&
-                                (b.discovery ||
-                                 b.address.host.find_first_not_of("0123456789.:") != std::string::npos);
-                       });
+                       return std::any_of(p.backends.begin(), p.backends.end(),
+                                          [](const Backend& b) { return b.discovery || b.follow; });
                      }) ||
          c.store.shared() ||
          std::any_of(c.jwt.begin(), c.jwt.end(), [](const Jwt& j) { return !j.jwks_url.empty(); });

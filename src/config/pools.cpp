@@ -306,10 +306,11 @@ void read_failover(const Value& v, Failover& out) {
   m.read_with("replay_body", out.replay_body, read_size);
   m.read_with("budget", out.budget, read_percent);
   m.read_with("suspect_after", out.suspect_after, [](const Value& x, std::optional<Millis>& o) {
-    const std::string word = x.node.IsScalar() ? x.node.Scalar() : "";
-    if (word == "auto") return o.reset();
+    const auto word = scalar(x);
+    if (!word) return;
+    if (iequals(*word, "auto")) return o.reset();
     o.emplace(0);
-    if (word != "off" && word != "none") read_positive(x, *o);
+    if (!is_off(x) && !iequals(*word, "none")) read_positive(x, *o);
   });
   if (out.attempts < 1 || out.attempts > 10) v.bad("attempts must be 1 to 10");
   if (out.replay_body > 64U * 1024 * 1024) v.bad("replay_body is kept in memory per request: at most 64MiB");

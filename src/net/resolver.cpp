@@ -117,7 +117,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
       channels_.push_back(std::make_unique<NameChannel>(servers_, files_));
       stamps_ = now;
     } catch (const std::exception& e) {
-      spdlog::warn("{}: {}; name servers stay as they are", files_.resolv_conf, e.what());
+      spdlog::warn("reading {} failed: {}; keeping the current name servers", files_.resolv_conf, e.what());
     }
   }
 

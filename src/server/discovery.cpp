@@ -102,7 +102,7 @@ void Server::await_first_answers() {
   loop_.ctx.restart();  // it may have run out of work, and is run again
   for (const auto& [key, w] : watched_)
     if (!w.answered)
-      spdlog::warn("pool {}: {} has no answer yet; starting without {}", w.pool, w.name,
+      spdlog::warn("pool {}: DNS lookup of {} is still pending; starting without {}", w.pool, w.name,
                    w.follows() ? w.ids.front() : "its backends");
 }
 
@@ -131,19 +131,21 @@ void Server::heard(const std::string& key, const DnsAnswer& answer) {
 /// Said once, and once more when it is over.
 void Server::note_trouble(Watched& w, const DnsAnswer& answer) {
   const bool half = answer.error.empty() && !answer.gap_reason.empty();
-  const std::string trouble = half ? "half an answer: " + answer.gap_reason : answer.error;
+  const std::string trouble = half ? "incomplete answer: " + answer.gap_reason : answer.error;
   if (trouble.empty() && !w.trouble.empty())
-    spdlog::info("pool {}: the name server answers again for {}", w.pool, w.name);
+    spdlog::info("pool {}: DNS lookup of {} succeeded again", w.pool, w.name);
   if (!trouble.empty() && w.trouble != trouble) {
     if (half)
-      spdlog::warn("pool {}: {}; what was known of the other half stands", w.pool, trouble);
+      spdlog::warn("pool {}: DNS lookup partly failed ({}); keeping the last addresses of the missing part",
+                   w.pool, trouble);
     else
-      spdlog::warn("pool {}: the name server gives no answer ({}); the last one stands", w.pool, trouble);
+      spdlog::warn("pool {}: DNS lookup failed ({}); keeping the last addresses", w.pool, trouble);
     events_.emit("discovery", {{"pool", w.pool}, {"name", w.name}, {"error", trouble}}, clock_.wall_now());
   }
   w.trouble = trouble;
   if (answer.cut)
-    spdlog::warn("pool {}: {} has more records than are used ({})", w.pool, w.name, Resolver::most_records);
+    spdlog::warn("pool {}: {} has too many records; using the first {}", w.pool, w.name,
+                 Resolver::most_records);
 }
 
 /// True: something has changed.
@@ -156,9 +158,10 @@ bool Server::take_over(Watched& w, const DnsAnswer& answer) {
                                    : w.set.update(preferred(w.records, w.rules.prefer), at);
   if (!changed && !first) return false;
   if (w.follows() && w.records.empty())
-    spdlog::warn("pool {}: {} has no address; {} is down until it has one", w.pool, w.name, w.ids.front());
+    spdlog::warn("pool {}: {} has no address; backend {} is down until it gets one", w.pool, w.name,
+                 w.ids.front());
   else
-    spdlog::info("pool {}: {} is {} address(es)", w.pool, w.name, w.records.size());
+    spdlog::info("pool {}: {} resolves to {} address(es)", w.pool, w.name, w.records.size());
   events_.emit("discovery", {{"pool", w.pool}, {"name", w.name}, {"addresses", w.records.size()}},
                clock_.wall_now());
   if (w.follows())
@@ -244,8 +247,7 @@ void Server::rebuild() {
   try {
     built = builder_.build(with_discovered(config_), load_keys(config_));
   } catch (const std::exception& e) {  // a certificate that is no longer readable, say
-    spdlog::error("what name servers or key sets answered cannot be used: {}; what was known stands",
-                  e.what());
+    spdlog::error("new DNS answers or key sets cannot be applied: {}; keeping the current ones", e.what());
     return;
   }
   put_in_force(built);

@@ -29,8 +29,8 @@ void Server::announce_passed_deadlines(Clock::Wall until) {
     for (const Member& m : pool->snapshot->members) {
       const Wish* const wish = wishes_.find(pool->config.name, m.backend->id);
       if (!m.leaving || wish == nullptr || !wish->deadline || *wish->deadline <= deadlines_seen_) continue;
-      spdlog::info("backend {}/{}: its drain is past its deadline; the sessions it still has move",
-                   m.backend->pool, m.backend->id);
+      spdlog::info("backend {}/{}: drain deadline passed; moving its remaining sessions", m.backend->pool,
+                   m.backend->id);
       announce(*m.backend, {{"deadline", "passed"}});
     }
   deadlines_seen_ = std::max(deadlines_seen_, until);

@@ -102,7 +102,7 @@ void Server::heard_keys(const std::string& url, const Fetched& fetched) {
     source.trouble = why;
     return fetch_due_keys();
   }
-  if (!source.trouble.empty()) spdlog::info("jwks_url {}: it answers again", without_query(url));
+  if (!source.trouble.empty()) spdlog::info("jwks_url {}: fetch succeeded again", without_query(url));
   source.trouble.clear();
   source.next = at + source.refresh;
   if (fetched.body != source.text) {

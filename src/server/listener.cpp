@@ -93,14 +93,14 @@ Way way_to(const config::Listener& l, const Endpoint& endpoint, bool ours) {
   const int fd = try_open(l, way, ours, false);
   if (fd >= 0) ::close(fd);
   if (fd == -EAFNOSUPPORT && !l.v6_only) {
-    spdlog::warn("listener {}: IPv6 is switched off on this machine; it takes IPv4 only", l.bind.text());
+    spdlog::warn("listener {}: IPv6 is disabled on this machine; listening on IPv4 only", l.bind.text());
     way.endpoint = *resolve({config::Address::Kind::tcp, "0.0.0.0", l.bind.port});
   } else if (fd == -EADDRINUSE && !way.v6_only) {
     way.v6_only = true;
     const int alone = try_open(l, way, ours, false);
     if (alone < 0) return way;
     ::close(alone);
-    spdlog::warn("listener {}: another process has the port on IPv4; it takes IPv6 only", l.bind.text());
+    spdlog::warn("listener {}: another process uses the port on IPv4; listening on IPv6 only", l.bind.text());
   }
   return way;
 }

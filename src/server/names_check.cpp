@@ -43,7 +43,7 @@ std::vector<std::string> unresolved_names(const config::Config& config) {
     const std::string why = !a.heard                 ? "no answer in time"
                             : a.answer.error.empty() ? "it has no address"
                                                      : a.answer.error;
-    out.push_back(a.who + " cannot be resolved here and now (" + why + "); it is down until it can be");
+    out.push_back(a.who + ": DNS lookup failed (" + why + "); the backend is down until a lookup succeeds");
   }
   return out;
 }

@@ -23,7 +23,7 @@ void follow_access(const config::Address& bind, const config::SocketAccess& acce
   config::SocketAccess wanted = access;
   if (!wanted.group) wanted.group = ::getegid();
   if (const int error = set_socket_access(bind.host, wanted); error != 0)
-    spdlog::error("mode and group of {} could not be changed: {}", bind.text(), socket_access_advice(error));
+    spdlog::error("changing mode and group of {} failed: {}", bind.text(), socket_access_advice(error));
 }
 }  // namespace
 

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
 #include <cstdlib>
 #include <fstream>
 
@@ -47,9 +49,10 @@ class Proc {
     fs::create_symlink("/work", at / "cwd");
     if (!network.empty()) fs::create_symlink(network, at / "ns/net");
   }
-  std::string found() const {
+  const fs::path& root() const { return root_; }
+  std::string found(const Caller& caller = {}) const {
     std::string all;
-    for (const auto& file : running_files(root_)) all += file.string() + " ";
+    for (const auto& file : running_files(root_, caller)) all += file.path.string() + " ";
     return all;
   }
 
@@ -73,6 +76,66 @@ TEST(Running, TheFirstProcessOfAContainerIsMeant) {
   proc.add(1, "/etc/remora/remora.yaml");
   proc.add(50, "/tmp/try.yaml");
   EXPECT_EQ(proc.found(), "/etc/remora/remora.yaml ");
+}
+
+// Any user can run a program under the name of remora, with a file that leads an administrator's token to
+// them.
+TEST(Running, ProcessesOfOtherUsersAreNotBelieved) {
+  Proc proc;
+  proc.add(20, "/a.yaml");
+  EXPECT_EQ(proc.found(), "/a.yaml ");
+  Caller other;
+  if (::geteuid() == 0) {  // everybody believes root's processes
+    ASSERT_EQ(::chown((proc.root() / "20").c_str(), 4242, 4242), 0);
+  } else {
+    ++other.uid;
+  }
+  EXPECT_EQ(proc.found(other), "");
+  EXPECT_EQ(proc.found({4242, 4242}), ::geteuid() == 0 ? "/a.yaml " : "");
+}
+
+TEST(Running, AFileThatOthersMayWriteIsSeenButNotBelieved) {
+  Proc proc;
+  const fs::path file = proc.root() / "x.yaml";
+  std::ofstream(file) << "admin: 127.0.0.1:1\n";
+  proc.add(20, file);
+  const auto trusted = [&] {
+    const auto found = running_files(proc.root());
+    return found.size() == 1 && found.front().trusted;
+  };
+  ::chmod(file.c_str(), 0644);
+  EXPECT_TRUE(trusted());
+  ::chmod(file.c_str(), 0666);
+  EXPECT_FALSE(trusted());
+}
+
+TEST(Running, AFileIsBelievedOfRootAndOfTheCaller) {
+  const Caller ann{1000, 1000}, root{0, 0};
+  const auto file = [](uid_t owner, gid_t group, mode_t mode) {
+    struct stat out{};
+    out.st_uid = owner, out.st_gid = group, out.st_mode = S_IFREG | mode;
+    return out;
+  };
+  EXPECT_TRUE(is_trusted_file(file(0, 0, 0644), ann));
+  EXPECT_TRUE(is_trusted_file(file(0, 50, 0640), ann));
+  EXPECT_TRUE(is_trusted_file(file(1000, 1000, 0664), ann));  // a group of her own (umask 002)
+  EXPECT_FALSE(is_trusted_file(file(1000, 50, 0664), ann));
+  EXPECT_FALSE(is_trusted_file(file(1000, 1000, 0646), ann));
+  EXPECT_FALSE(is_trusted_file(file(1001, 1000, 0644), ann));
+  EXPECT_FALSE(is_trusted_file(file(1000, 1000, 0644), root));
+  EXPECT_FALSE(is_trusted_file(file(0, 0, 0666), root));
+}
+
+TEST(Token, ThatTheCallerGivesGoesOnlyToAnAddressThatTheCallerGives) {
+  EXPECT_EQ(choose_token({"flag", "variable", "file", true}), "flag");
+  EXPECT_EQ(choose_token({"", "variable", "file", true}), "variable");
+  EXPECT_EQ(choose_token({"", "", "file", true}), "file");
+  EXPECT_EQ(choose_token({"", "", "", false}), "");
+  EXPECT_EQ(choose_token({"", "", "file", false}), "file");
+  EXPECT_EQ(choose_token({"", "variable", "file", false}), "file");  // the file that is believed says it
+  EXPECT_THROW(choose_token({"", "variable", "", false}), std::runtime_error);
+  EXPECT_THROW(choose_token({"flag", "", "", false}), std::runtime_error);
+  EXPECT_THROW(choose_token({"flag", "", "file", false}), std::runtime_error);
 }
 
 TEST(Addresses, OfTheEnvironmentAreSeparatedByCommasOrBlanks) {

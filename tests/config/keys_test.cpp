@@ -222,6 +222,9 @@ TEST_F(Keys, ThatDoNothingBesideTheRestOfTheFileAreWarnedOf) {
   warned(redis("prefix: x"), "store:");
   warned(top("store: {memory_bytes: 2MiB}"), "store.memory_bytes");
   warned(top("dns: {servers: [10.0.0.2]}"), "dns.servers");
+  warned(
+      "dns: {servers: [10.0.0.2]}\nlisteners: [127.0.0.1:80]\npools: {a: {backends: [\"[fd00::1]:80\"]}}\n",
+      "dns.servers");
   // One key for two purposes.
   warned(whole("keys: [{env: KEYS_TEST_KEY}]\njwt: {v: {algorithms: [HS256], keys: {secret: {env: "
                "KEYS_TEST_KEY}}}}",

@@ -93,6 +93,9 @@ TEST(Config, WhatARequestThatWaitsLongDoesIsSaidInItsPool) {
   EXPECT_EQ(after("suspect_after: auto"), std::nullopt);
   EXPECT_EQ(after("suspect_after: off"), Millis(0));
   EXPECT_EQ(after("suspect_after: none"), Millis(0));
+  for (const char* off : {"Off", "OFF", "false", "no", "None"})  // as PyYAML and Helm write them
+    EXPECT_EQ(after(std::string("suspect_after: ") + off), Millis(0)) << off;
+  EXPECT_EQ(after("suspect_after: Auto"), std::nullopt);
   EXPECT_EQ(after("suspect_after: 250ms"), Millis(250));
   EXPECT_EQ(doubts(config("suspect_after: 250ms")).size(), 0U);
   EXPECT_EQ(doubts(config("suspect_after: off", "")).size(), 0U);

@@ -158,11 +158,11 @@ TEST_P(BadServers, ChangeNothing) {
   Remora remora(config(dns, entry(s)));
   EXPECT_EQ(used(remora).size(), 2U);
   dns.set_mood(GetParam());
-  ASSERT_TRUE(remora.wait_for_log("the name server gives no answer"));
+  ASSERT_TRUE(remora.wait_for_log("DNS lookup failed"));
   EXPECT_EQ(used(remora).size(), 2U);
   dns.set_mood(Mood::answers);
   dns.set("app.test", Service::addresses({2}));
-  EXPECT_TRUE(remora.wait_for_log("the name server answers again"));
+  EXPECT_TRUE(remora.wait_for_log("succeeded again"));
   EXPECT_TRUE(eventually([&] { return used(remora, 10) == std::set<std::string>{s.address(2)}; }));
 }
 
@@ -193,9 +193,10 @@ TEST(BadAnswers, TooManyAddressesComeByTcpAndAreBounded) {
   dns.set("app.test", many);
   Remora remora(config(dns, entry(s)));
   EXPECT_GT(dns.over_tcp(), 0);
-  EXPECT_TRUE(remora.wait_for_log("has more records than are used (512)"));
-  const auto pool = boost::json::parse(remora.api("GET", "/api/v1/pools/app").body);
-  EXPECT_EQ(pool.as_object().at("backends").as_array().size(), 512U);
+  EXPECT_TRUE(eventually([&] {
+    const auto pool = boost::json::parse(remora.api("GET", "/api/v1/pools/app").body);
+    return pool.as_object().at("backends").as_array().size() == 512U;
+  }));
 }
 
 TEST(BadAnswers, ANameThatDoesNotExistIsAPoolWithNobody) {

@@ -17,25 +17,36 @@ class Explain : public ::testing::Test {
  protected:
   Explain() {
     const config::Pool pool = test::pool_with("[{kind: app_cookie, name: SID}, {kind: cookie, name: c}]");
+    view_ = add_pool(pool, {"a", "b", "c"});
+    members_ = std::const_pointer_cast<PoolSnapshot>(view_->snapshot);
+    config::Route all, moved, named;
+    all.pool = "app";
+    moved.path = "/old";
+    moved.redirect = config::Redirect{"https://new/", 308};
+    named.path = "/named";
+    named.redirect = config::Redirect{"https://{host}{uri}", 301};
+    snapshot_.router =
+        std::make_shared<Router>(std::vector{all, moved, named}, std::vector<std::string>{"app"});
+  }
+  std::shared_ptr<PoolView> add_pool(const config::Pool& pool, const std::vector<std::string>& ids) {
     auto view = std::make_shared<PoolView>();
     view->config = pool;
     view->affinity = make_affinity(pool, keys_, namer_);
     auto members = std::make_shared<PoolSnapshot>();
-    for (const char* id : {"a", "b", "c"}) {
+    for (const std::string& id : ids) {
       Member m;
-      m.backend = std::make_shared<Backend>("app", id);
+      m.backend = std::make_shared<Backend>(pool.name, id);
       members->members.push_back(m);
     }
-    members_ = members;
     view->snapshot = members;
-    view_ = view;
     snapshot_.pools.push_back(view);
-    config::Route all, moved;
-    all.pool = "app";
-    moved.path = "/old";
-    moved.redirect = config::Redirect{"https://new/", 308};
-    snapshot_.router = std::make_shared<Router>(std::vector{all, moved}, std::vector<std::string>{"app"});
+    return view;
   }
+  void only(std::size_t member) {
+    for (std::size_t i = 0; i < members_->members.size(); ++i)
+      if (i != member) members_->members[i].health = Health::down;
+  }
+  Explanation ask(ExplainRequest r) { return explain(snapshot_, r, memory_, scratch_, now_); }
   std::string token(const Binding& b) {
     std::string out;
     TokenSealer(keys_, "app", "cookie", "c").seal(b, scratch_, out);
@@ -52,7 +63,7 @@ class Explain : public ::testing::Test {
     ExplainRequest r;
     r.target = target;
     if (!cookie.empty()) r.fields = {{"Cookie", cookie}};
-    return explain(snapshot_, r, memory_, scratch_, now_);
+    return ask(r);
   }
   static bool says(const Explanation& e, const std::string& text) {
     return std::any_of(e.steps.begin(), e.steps.end(),
@@ -107,6 +118,205 @@ TEST_F(Explain, NoSessionARedirectARefusalAndNobodyLeft) {
   for (Member& m : members_->members) m.health = Health::down;
   EXPECT_EQ(ask("").status, 503);
   EXPECT_TRUE(says(ask(""), "takes nothing new"));
+}
+
+TEST_F(Explain, WhatSomebodyMerelyWantsHappensOnlyIfAnotherCanTakeTheSession) {
+  const Binding b = binding("b");
+  const std::string cookie = "c=" + token(b);
+  members_->members[1].leaving = true;
+  members_->members[1].admin = Admin::drain;
+  EXPECT_EQ(ask(cookie).reason, Reason::drain);
+  EXPECT_NE(ask(cookie).backend, "b");
+  only(1);
+  EXPECT_EQ(ask(cookie).backend, "b");
+  EXPECT_EQ(ask(cookie).reason, Reason::sticky);
+  EXPECT_EQ(ask(cookie).epoch, 1U);
+  EXPECT_EQ(ask(cookie).status, 0);
+  members_->members[1].leaving = false;
+  Binding leaves = b;
+  leaves.leave = true;  // Remora-Session-Control: move
+  memory_.moves.active(leaves, view_->config.session, now_);
+  EXPECT_EQ(ask(cookie).backend, "b");
+  EXPECT_EQ(ask(cookie).status, 0);
+  members_->members[0].health = Health::up;
+  EXPECT_EQ(ask(cookie).backend, "a");
+  EXPECT_EQ(ask(cookie).reason, Reason::overload);
+}
+
+TEST_F(Explain, ASessionThatHasToMoveAndCannotIs503) {
+  const std::string cookie = "c=" + token(binding("b"));
+  for (Member& m : members_->members) m.health = Health::down;
+  EXPECT_EQ(ask(cookie).status, 503);
+  EXPECT_EQ(ask(cookie).backend, "");
+}
+
+TEST_F(Explain, AMoveThatTheClientHasNotHeardOfIsItsReason) {
+  const Binding b = binding("b");
+  memory_.moves.moved(b.id, 2, backend_hash("c"), Reason::failover, view_->config.session, now_);
+  const Explanation e = ask("c=" + token(b));
+  EXPECT_EQ(e.backend, "c");
+  EXPECT_EQ(e.epoch, 2U);
+  EXPECT_EQ(e.reason, Reason::failover);
+}
+
+TEST_F(Explain, ARenewedIdIsServedWhereItsSessionLivesAndIsNoSession) {
+  const Binding b = binding("b");
+  memory_.moves.renewed(b.id, b.epoch, b.backend, view_->config.session, now_);
+  const Explanation there = ask("c=" + token(b));
+  EXPECT_EQ(there.backend, "b");
+  EXPECT_EQ(there.reason, Reason::none);
+  EXPECT_EQ(there.epoch, 0U);
+  members_->members[1].backend->note_generation(7);
+  members_->members[1].leaving = true;
+  EXPECT_EQ(ask("c=" + token(b)).backend, "b");
+  members_->members[1].health = Health::down;
+  view_->config.session.on_lost = config::OnLost::reject;
+  const Explanation elsewhere = ask("c=" + token(b));
+  EXPECT_EQ(elsewhere.status, 0);
+  EXPECT_NE(elsewhere.backend, "b");
+  EXPECT_EQ(elsewhere.reason, Reason::none);
+  EXPECT_EQ(elsewhere.epoch, 0U);
+}
+
+TEST_F(Explain, AfterAnExpiredIdOfTheAppComesTheChoiceOfItsKey) {
+  for (int i = 0; i < 20; ++i) {  // the successor's choice would be another one now and then
+    const std::string id = "x" + std::to_string(i);
+    Binding b = binding("b");
+    const SessionKey key = namer_->name(id, scratch_);
+    b.created = now_.wall - view_->config.session.max_lifetime;
+    memory_.learned.bind(key, b, 0, view_->config.session, now_);
+    const Explanation e = ask("SID=" + id);
+    ASSERT_EQ(e.cause, Cause::too_old);
+    EXPECT_EQ(e.backend, rendezvous(key.hash(), *members_, Tried())->backend->id);
+    EXPECT_EQ(e.reason, Reason::expired);
+    EXPECT_EQ(e.epoch, 1U);
+  }
+}
+
+TEST_F(Explain, AfterAnExpiredTokenComesItsSuccessorWhereThatIsKnownToBe) {
+  Binding b = binding("b");
+  b.last_seen = now_.wall - std::chrono::hours(1);
+  b.created = b.last_seen;
+  const std::string cookie = "c=" + token(b);
+  const SessionId next = successor(b.id, now_.wall);
+  EXPECT_EQ(ask(cookie).backend,
+            rendezvous_if(next.hash(), *members_, [](const Member&) { return true; })->backend->id);
+  for (const char* at : {"a", "b", "c"}) {
+    SessionMemory fresh(1000);
+    fresh.moves.moved(next, 3, backend_hash(at), Reason::failover, view_->config.session, now_);
+    ExplainRequest r;
+    r.fields = {{"Cookie", cookie}};
+    const Explanation e = explain(snapshot_, r, fresh, scratch_, now_);
+    EXPECT_EQ(e.backend, at);
+    EXPECT_EQ(e.epoch, 3U);
+    EXPECT_EQ(e.reason, Reason::expired);
+  }
+  memory_.moves.ended(next, 1, Reason::none, view_->config.session, now_);
+  EXPECT_TRUE(says(ask(cookie), "the balancer chooses"));
+}
+
+TEST_F(Explain, BackupsServeWhenNoOrdinaryMemberCan) {
+  members_->members[2].backup = true;
+  EXPECT_NE(ask("").backend, "c");
+  only(2);
+  EXPECT_EQ(ask("").status, 0);
+  EXPECT_EQ(ask("").backend, "c");
+}
+
+TEST_F(Explain, APreflightBeginsNoSession) {
+  ExplainRequest r;
+  r.method = "OPTIONS";
+  EXPECT_EQ(ask(r).reason, Reason::new_);
+  r.fields = {{"Origin", "https://shop.test"}, {"Access-Control-Request-Method", "PUT"}};
+  const Explanation e = ask(r);
+  EXPECT_EQ(e.reason, Reason::none);
+  EXPECT_EQ(e.epoch, 0U);
+  EXPECT_FALSE(e.backend.empty());
+}
+
+TEST_F(Explain, FieldsThatNoClientMaySendDoNotCount) {
+  auto listener = std::make_shared<ListenerView>();
+  listener->config.strip_client_headers = {"cookie"};
+  config::Cidr proxy;
+  proxy.bytes[10] = proxy.bytes[11] = 0xff;
+  proxy.bytes[12] = 10;
+  proxy.bits = 104;  // 10.0.0.0/8
+  listener->config.trusted_proxies = {proxy};
+  snapshot_.listeners = {listener};
+  snapshot_.serving = {0};
+  ExplainRequest r;
+  r.fields = {{"Cookie", "c=" + token(binding("b"))}};
+  EXPECT_EQ(ask(r).reason, Reason::new_);
+  std::copy_n(proxy.bytes, 16, r.client.bytes);
+  EXPECT_EQ(ask(r).reason, Reason::sticky);
+}
+
+TEST_F(Explain, ARedirectToTheHostThatNobodyNamedIsRefused) {
+  ExplainRequest r;
+  r.target = "/named/x";
+  r.fields = {{"Host", "shop.test"}};
+  EXPECT_EQ(ask(r).status, 301);
+  EXPECT_TRUE(says(ask(r), "redirect to https://shop.test/named/x"));
+  r.fields = {{"Host", ""}};
+  EXPECT_EQ(ask(r).status, 400);
+}
+
+TEST_F(Explain, SaysWhatItDoesNotLookAt) {
+  view_->config.session.rebalance.emplace();
+  EXPECT_TRUE(says(ask("c=" + token(binding("b"))), "rebalance: not looked at"));
+}
+
+class ExplainSplit : public Explain {
+ protected:
+  ExplainSplit() {
+    config::Pool pool = test::pool_with("{kind: cookie, name: n}");
+    pool.name = "next";
+    next_ = std::const_pointer_cast<PoolSnapshot>(add_pool(pool, {"d", "e"})->snapshot);
+    config::Route all;
+    all.split = {{"app", 1}, {"next", 1}};
+    snapshot_.router = std::make_shared<Router>(std::vector{all}, std::vector<std::string>{"app", "next"});
+  }
+  static void stop(PoolSnapshot& pool) {
+    for (Member& m : pool.members) m.health = Health::down;
+  }
+  std::shared_ptr<PoolSnapshot> next_;
+};
+
+TEST_F(ExplainSplit, ASessionOfADeadPoolGoesOnInAnother) {
+  const Binding b = binding("b");
+  stop(*members_);
+  const Explanation e = ask("c=" + token(b));
+  EXPECT_EQ(e.status, 0);
+  EXPECT_EQ(e.pool, "next");
+  EXPECT_EQ(e.backend, rendezvous(move_key(b), *next_, Tried())->backend->id);
+  EXPECT_EQ(e.reason, Reason::failover);
+  EXPECT_EQ(e.epoch, 2U);
+  stop(*next_);
+  EXPECT_EQ(ask("c=" + token(b)).status, 503);
+}
+
+TEST_F(ExplainSplit, ASessionThatWentOnInAnotherPoolIsThere) {
+  const Binding b = binding("b");
+  memory_.moves.moved(b.id, 2, backend_hash("d"), Reason::failover, view_->config.session, now_);
+  const Explanation e = ask("c=" + token(b));
+  EXPECT_EQ(e.pool, "next");
+  EXPECT_EQ(e.backend, "d");
+  EXPECT_EQ(e.epoch, 2U);
+  EXPECT_EQ(e.reason, Reason::failover);
+}
+
+TEST_F(ExplainSplit, AnIdOfTheAppIsServedByAnotherPoolToo) {
+  stop(*members_);
+  const Explanation e = ask("SID=x");
+  EXPECT_EQ(e.pool, "next");
+  EXPECT_EQ(e.reason, Reason::new_);
+}
+
+TEST_F(ExplainSplit, ARequestWithoutASessionGoesWhereSomebodyServes) {
+  EXPECT_EQ(ask("").pool, "app");
+  stop(*members_);
+  EXPECT_EQ(ask("").pool, "next");
+  EXPECT_EQ(ask("").status, 0);
 }
 
 }  // namespace
