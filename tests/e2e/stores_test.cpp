@@ -546,6 +546,76 @@ TEST(HandOffInASplit, AStateThatCannotBeReadIsNotSaidToBeNone) {
   }
 }
 
+// Both instances know the session in its new pool, and its end, whichever of them served it there.
+TEST(HandOffInASplit, AnotherInstanceFindsALearnedSessionInItsNewPoolAndItsEnd) {
+  RedisServer redis;
+  App a("a"), b("b");
+  const std::string yaml =
+      split_config(a, b, redis_store(redis.port(), "cache_ttl: 50ms, "),
+                   "affinity: {kind: app_cookie, name: SID}, session: {state: {save: sync}}");
+  auto one = start(yaml), two = start(yaml);
+  Browser user;
+  for (int i = 0; i < 50 && user.get(*one, "/login").body.front() != 'a'; ++i) user.jar.clear();
+  user.get(*one, "/set?kept");
+  user.get(*two, "/");
+  const std::string id = a.last("Remora-Session").substr(0, 34);
+  for (const auto& remora : {one.get(), two.get()}) remora->wish("a", "maint");
+  EXPECT_EQ(user.get(*one, "/").body, "b:kept");
+  for (const auto& remora : {two.get(), one.get(), two.get()}) {
+    std::this_thread::sleep_for(60ms);
+    EXPECT_EQ(user.get(*remora, "/").body, "b:kept");
+    EXPECT_EQ(b.last("Remora-Session").substr(0, 42), id + ";epoch=2");
+  }
+  for (const auto& remora : {one.get(), two.get()}) remora->wish("a", "ready");
+  user.get(*two, "/set?more");
+  EXPECT_EQ(user.get(*one, "/").body, "b:more");
+  EXPECT_EQ(user.get(*two, "/logout").status, 200);
+  for (const auto& remora : {one.get(), two.get()}) {
+    const auto session = [&] {
+      const int before = a.asked();
+      user.get(*remora, "/");
+      return (a.asked() > before ? a : b).last("Remora-Session").substr(0, 34);
+    };
+    EXPECT_TRUE(eventually([&] { return session() != id; }));
+    for (int i = 0; i < 5; ++i) EXPECT_NE(session(), id);
+  }
+}
+
+TEST(HandOffInASplit, AStoreThatDoesNotAnswerIsNotAStateThatIsNone) {
+  RedisServer redis;
+  App a("a"), b("b");
+  auto remora = start(split_config(a, b, redis_store(redis.port()),
+                                   "affinity: cookie, session: {state: {save: sync, on_missing: reject}}"));
+  Browser user = state_at_a(*remora);
+  redis.freeze();
+  remora->wish("a", "maint");
+  EXPECT_EQ(user.get(*remora, "/").status, 503);
+  redis.thaw();
+  EXPECT_TRUE(eventually([&] { return user.get(*remora, "/").status == 200; }));
+  EXPECT_EQ(user.get(*remora, "/").body, "b:kept");
+}
+
+TEST(HandOffInASplit, ARenewedIdLeavesNothingInTheFormerPool) {
+  App a("a"), b("b");
+  auto remora = start(
+      split_config(a, b, "", "affinity: {kind: app_cookie, name: SID}, session: {state: {save: sync}}"));
+  Browser user;
+  for (int i = 0; i < 50 && user.get(*remora, "/login").body.front() != 'a'; ++i) user.jar.clear();
+  user.get(*remora, "/set?kept");
+  remora->wish("a", "maint");
+  EXPECT_EQ(user.get(*remora, "/").body, "b:kept");
+  const std::string former = b.last("Remora-Session").substr(0, 34);
+  EXPECT_EQ(user.get(*remora, "/renew").body, "b:kept");
+  user.get(*remora, "/");
+  const std::string renewed = b.last("Remora-Session").substr(0, 34);
+  EXPECT_NE(renewed, former);
+  remora->wish("a", "ready");
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(user.get(*remora, "/").body, "b:kept");
+    EXPECT_EQ(b.last("Remora-Session").substr(0, 34), renewed);
+  }
+}
+
 TEST(HandOffInASplit, ADeletedStateIsNone) {
   RedisServer redis;
   App a("a"), b("b");
