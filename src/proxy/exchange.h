@@ -72,8 +72,9 @@ class Exchange final : private UrlScope {
   bool redirects();
   void refuse(Refusal what, std::string_view why) const;
   Task<bool> check_revocation();
-  void find_session();
+  void find_session(bool asked_store = false);
   bool accept_session();
+  bool admit_session();
   bool choose_backend();
   bool choose_member(const Failure& before);
   bool take_place();
@@ -172,13 +173,15 @@ class Exchange final : private UrlScope {
   bool somebody_else() const noexcept;
 
   // The pools of a split (exchange_split.cpp).
-  void find_session_in_split();
+  void find_session_in_split(bool asked_store);
   void settle_in(std::size_t pool, const Recognised& found);
-  void go_on_in(std::size_t pool);
+  void go_on_in(std::size_t pool, const Binding& binding, bool ask_first);
+  void learn_in_new_pool(const Recognised& there, const Binding& binding, bool ask_first);
   void use_timeouts();
   bool go_to_sister();
   bool move_to_sister(std::size_t pool, std::uint64_t key);
-  void clear_left_pool();
+  void end_in_sisters(const Binding& over, bool leaves_mark = true);
+  void clear_tokens(bool goes_on);
 
   bool serve_at(const Member* member) noexcept;
   const Member* usable_bound(std::uint64_t backend) const noexcept;
@@ -229,16 +232,17 @@ class Exchange final : private UrlScope {
   Task<Result<SessionStore::Standing>> settle_move(SessionKey key, Record wanted);
   bool begin_anew(const Record& over);
   void follow(const Record& stands);
-  void take_state(const Record& stands);
+  void take_state(const Record& stands, bool lost = false);
   bool go_on_without_state();
   void tell_later(const Record& wanted, bool only_if_there = false);
   void tell_end(const Binding& over);
   void hear_state(const SessionFields& said, bool may_wait);
   Task<void> keep_session();
   Task<void> keep_name();
-  Task<bool> copy_state(const PoolStore& keeper, SessionKey from);
+  enum class Copied : std::uint8_t { done, failed, unreadable };  // failed: the store; later it may do
+  Task<Copied> copy_state(const PoolStore& keeper, SessionKey from);
   Task<void> carry_state(SessionId former);
-  Task<void> bring_state();
+  Task<Copied> bring_state();
   Task<void> keep_state();
 
   void fail_from_client() noexcept;

@@ -346,8 +346,7 @@ void Exchange::put_answer() {
     return f != nullptr ? f->value : std::string_view();
   }();
   const Answer made = make_answer(answer_status_, accept, answer_body_, answer_text_);
-  if (clear_session_)
-    for (const auto& kind : pool_->affinity) kind->clear(view(), response_edits_);
+  if (clear_session_) clear_tokens(false);
   if (answer_status_ == 503 && retry_after_ == 0) retry_after_ = 1;
   OutHead& out = worker_.out;
   out.clear();

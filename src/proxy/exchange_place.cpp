@@ -126,8 +126,8 @@ bool Exchange::place_new() {
 /// worker and replica. False: that one is over too, and a new one is to begin.
 bool Exchange::place_successor() {
   const SessionId id = served_.begun ? served_.binding.id : successor(recognised_.binding.id, wall_now());
-  if (recognised_
-          .learned) {  // where those go that come later, when nothing is known of the app's id any more
+  if (recognised_.learned) {
+    // Where those go that come later, when nothing is known of the app's id any more.
     const SessionId later = id_from_key(recognised_.key);
     if (!serve_at(rendezvous(recognised_.key.hash(), *pool_->snapshot, tried_))) return false;
     begin_session(later == recognised_.binding.id ? id : later, Reason::expired);
@@ -292,6 +292,7 @@ bool Exchange::lose_session() {
     if (recognised_.learned) worker_.memory->learned.end(recognised_.key, b.id);
     worker_.memory->active.gone(b.id);
     tell_end(b);
+    end_in_sisters(b);
   }
   counts().count(SessionEvent::lost);
   answer_status_ = pool_->config.session.reject_status;

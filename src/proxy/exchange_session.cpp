@@ -60,8 +60,9 @@ Recognised Exchange::recognise_in(const PoolView& pool) {
 }
 
 /// Whose session is this? Also settles the pool: of a split, the one that the session belongs to.
-void Exchange::find_session() {
-  if (route_->targets.size() > 1) return find_session_in_split();
+/// `asked_store`: what it knows of this request's sessions has been adopted.
+void Exchange::find_session(bool asked_store) {
+  if (route_->targets.size() > 1) return find_session_in_split(asked_store);
   const std::size_t pool = route_->targets.front().pool;
   settle_in(pool, recognise_in(*snapshot_->shared->pools[pool]));
 }
@@ -92,6 +93,11 @@ bool Exchange::accept_session() {
     request_edits_.identity_coding = has_sessions() && may_be_issued(recognised_, pool_->affinity);
   response_edits_.no_ranges = request_edits_.identity_coding;
   use_timeouts();
+  return admit_session();
+}
+
+/// May the session be served, or begin? False: it is answered here.
+bool Exchange::admit_session() {
   if (!has_sessions()) return true;
   counts().count(recognised_.cause);
   if (recognised_.what == What::lost) return lose_session();
@@ -167,8 +173,9 @@ bool Exchange::obey(Control control, const ResponseView& response) {
       if (recognised_.learned) memory.learned.end(recognised_.key, b.id);
       memory.active.gone(b.id);
       tell_end(b);
+      end_in_sisters(b);
       counts().count(SessionEvent::ended);
-      for (const auto& kind : pool_->affinity) kind->clear(view(), response_edits_);
+      clear_tokens(false);
       // An id that this response gives begins the next session, and not this one's afterlife.
       b = born(new_session_id(), *member_->backend, wall_now());
       recognised_.learned = false;
@@ -178,6 +185,7 @@ bool Exchange::obey(Control control, const ResponseView& response) {
       const SessionId old = b.id;
       memory.moves.renewed(old, b.epoch, b.backend, lifetimes, moment());
       memory.active.gone(old);
+      end_in_sisters(b);
       keeps_ = true;
       if (pool_store() != nullptr) keep_.bind = keep_.renames = is_named();
       if (keeps_state()) keep_.renewed = old;
@@ -219,6 +227,7 @@ void Exchange::learn(const ResponseView& response) {
     if (learned.forgotten && recognised_.learned) {
       table.forget(recognised_.key, b.id);
       tell_end(b);
+      end_in_sisters(b, false);
       counts().count(SessionEvent::cleared);
       return;
     }
@@ -316,7 +325,7 @@ void Exchange::mark(const ResponseView& response) {
     }
     kinds[i]->mark(view(), served, response, worker_.scratch, wall_now(), response_edits_);
   }
-  if (left_pool_ != nullptr) clear_left_pool();
+  if (left_pool_ != nullptr) clear_tokens(true);
   if (response_edits_.body)
     response_.framing = {Framing::Kind::chunked, 0};  // its length is known at its end
   const bool heard = served_.changed || !response.shared_cacheable;

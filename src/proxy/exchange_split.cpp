@@ -12,6 +12,7 @@ using What = Recognised::What;
 using Family = Affinity::Family;
 
 void Exchange::settle_in(std::size_t pool, const Recognised& found) {
+  bound_key_.reset();
   pool_index_ = pool;
   pool_ = snapshot_->shared->pools[pool].get();
   recognised_ = found;
@@ -19,7 +20,7 @@ void Exchange::settle_in(std::size_t pool, const Recognised& found) {
 }
 
 /// The pool that the session belongs to, else one that is drawn by weight, of those with somebody in service.
-void Exchange::find_session_in_split() {
+void Exchange::find_session_in_split(bool asked_store) {
   const Snapshot& shared = *snapshot_->shared;
   const auto serves = [&](std::size_t pool) { return in_service(*shared.pools[pool]->snapshot); };
   const std::uint64_t key = worker_.random.next();
@@ -39,19 +40,31 @@ void Exchange::find_session_in_split() {
     const auto home = std::find_if(route_->targets.begin(), route_->targets.end(),
                                    [&](const auto& t) { return lives_in(t.pool) != nullptr; });
     if (lives_in(pool) != nullptr || home == route_->targets.end()) return settle_in(pool, found);
-    if (moved_away.what == What::session) continue;
+    if (moved_away.what == What::session && found.binding.epoch <= moved_away.binding.epoch) continue;
     moved_away = found;
     former = pool;
     present = home->pool;
   }
   if (moved_away.what != What::session)
     return settle_in(route_->targets[drawn.value_or(0)].pool, found_there);
+  const Recognised there = recognise_in(*shared.pools[present]);
+  if (there.learned && there.cause == Cause::ended && there.binding.id == moved_away.binding.id)
+    return settle_in(present, there);
   settle_in(former, moved_away);
-  go_on_in(present);
+  go_on_in(present, moved_away.binding, !asked_store);
+  if (!bound_key_) return;
+  Record found;
+  found.binding = moved_away.binding;
+  found.binding.last_seen = wall_now();
+  found.reason = recognised_.moved_for;
+  tell_later(found);
 }
 
-/// From now on the session is that pool's: its client gets that pool's token and loses the former one.
-void Exchange::go_on_in(std::size_t pool) {
+/// From now on the session is that pool's: its client gets that pool's token and loses the former one, or it
+/// is known there by the app's id. `ask_first`: if the store may know better, it is to be asked before that.
+void Exchange::go_on_in(std::size_t pool, const Binding& binding, bool ask_first) {
+  const bool was_learned = recognised_.learned;
+  bound_key_.reset();  // a name in the former pool
   left_pool_ = pool_;
   pool_index_ = pool;
   pool_ = snapshot_->shared->pools[pool].get();
@@ -64,6 +77,64 @@ void Exchange::go_on_in(std::size_t pool) {
   recognised_.came_by_cookie = false;
   recognised_.behind = true;
   if (recognised_.moved_for == Reason::none) recognised_.moved_for = Reason::failover;
+  if (was_learned || issued == kinds.end()) learn_in_new_pool(recognise_in(*pool_), binding, ask_first);
+}
+
+/// The app's id leads to the session in the new pool too: its requests find it there, and keep it alive
+/// there.
+void Exchange::learn_in_new_pool(const Recognised& there, const Binding& binding, bool ask_first) {
+  if (!there.learned || !there.lookup.stored) return;
+  const bool own = there.what != What::unbound && there.binding.id == binding.id;  // it was here before
+  if (own ? there.cause == Cause::ended : there.what == What::session) return;     // over; or another's
+  if (ask_first && there.stale) {
+    recognised_.stale = true;
+    return;
+  }
+  LocalTable& table = worker_.memory->learned;
+  const config::Session& rules = pool_->config.session;
+  Record present;
+  present.binding = binding;
+  present.binding.last_seen = wall_now();
+  present.reason = recognised_.moved_for;
+  if (own) {
+    table.adopt(there.key, present, pool_->number, rules, moment());
+  } else {
+    const Standing stands = table.bind(there.key, binding, pool_->number, rules, moment());
+    if (!(stands.binding.id == binding.id)) return;  // another request was faster, with another session
+  }
+  recognised_.kind = there.kind;
+  recognised_.learned = true;
+  recognised_.key = there.key;
+  recognised_.lookup = there.lookup;
+  bound_key_ = there.key;
+}
+
+/// What other pools of the split still know of a session that is over, from before it moved. Without a mark:
+/// the app's id may name another session at once.
+void Exchange::end_in_sisters(const Binding& over, bool leaves_mark) {
+  if (route_->targets.size() < 2) return;
+  const Snapshot& shared = *snapshot_->shared;
+  for (const auto& target : route_->targets) {
+    if (target.pool == pool_index_) continue;
+    const PoolView& pool = *shared.pools[target.pool];
+    const Recognised there = recognise_in(pool);
+    const bool named = there.learned && there.lookup.stored;
+    if (named && leaves_mark) worker_.memory->learned.end(there.key, over.id);
+    if (named && !leaves_mark) worker_.memory->learned.forget(there.key, over.id);
+    const PoolStore* const keeper = shared.pool_stores[target.pool].get();
+    if (keeper == nullptr) continue;
+    StoreWriter::Job job;
+    job.record.binding = over;
+    job.record.ended = true;
+    job.lifetimes = pool.config.session;
+    job.pool = pool.number;
+    job.returning = !served_.begun;
+    job.only_if_there = true;
+    job.key = there.key;
+    if (named && keeper->keeps_bindings()) worker_.writer->later(job);
+    job.key = keeper->name(over.id, worker_.scratch);
+    worker_.writer->later(std::move(job));
+  }
 }
 
 /// Nobody of this pool is left for this request: another one of the split serves it, and the session with it.
@@ -82,7 +153,7 @@ bool Exchange::go_to_sister() {
   use_timeouts();
   if (!has_sessions()) served_ = {};
   bound_ = false;
-  return choose_member({});
+  return admit_session() && choose_member({});
 }
 
 /// The tables of its own pool have the last word, as with any move.
@@ -105,7 +176,7 @@ bool Exchange::move_to_sister(std::size_t pool, std::uint64_t key) {
   worker_.memory->recent.add({pool_->config.name, from != nullptr ? from->backend->id : "removed",
                               pools[pool]->config.name + "/" + to->backend->id, Reason::failover,
                               wall_now()});
-  if (pool != pool_index_) go_on_in(pool);
+  if (pool != pool_index_) go_on_in(pool, served_.binding, false);
   use_timeouts();
   bound_ = false;
   agree_ = pool_store() != nullptr;
@@ -113,10 +184,14 @@ bool Exchange::move_to_sister(std::size_t pool, std::uint64_t key) {
   return serve_at(to);
 }
 
-/// With the token of the pool that it left, the session would go back there.
-void Exchange::clear_left_pool() {
+/// The client forgets the tokens of its session: all of them, or those with which it would go back to the
+/// pool that it left.
+void Exchange::clear_tokens(bool goes_on) {
+  if (!goes_on)
+    for (const auto& kind : pool_->affinity) kind->clear(view(), response_edits_);
+  if (left_pool_ == nullptr) return;
   for (const auto& kind : left_pool_->affinity)
-    if (kind->family() == Family::issued) kind->clear(view(), response_edits_);
+    if (!goes_on || kind->family() == Family::issued) kind->clear(view(), response_edits_);
 }
 
 }  // namespace remora

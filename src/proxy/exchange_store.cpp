@@ -129,7 +129,7 @@ Task<void> Exchange::ask_store() {
     job.returning = true;
     worker_.writer->later(std::move(job));
   }
-  find_session();
+  find_session(true);
 }
 
 // A move --------------------------------------------------------------------------------------------
@@ -140,7 +140,14 @@ Task<bool> Exchange::agree_on_move() {
   agree_ = false;
   state_.clear();
   state_note_.clear();
-  if (left_pool_ != nullptr && keeps_state()) co_await bring_state();
+  const bool arrives = left_pool_ != nullptr;  // from another pool of a split
+  Copied brought = Copied::done;
+  if (arrives && keeps_state()) brought = co_await bring_state();
+  if (brought == Copied::failed) {
+    tell_later(record());
+    co_return go_on_without_state();
+  }
+  const bool lost = brought == Copied::unreadable;
   constexpr int most_rounds = 4;
   for (int round = 0; round < most_rounds; ++round) {
     const Record wanted = record();
@@ -156,9 +163,9 @@ Task<bool> Exchange::agree_on_move() {
       if (is_named() && keeps_state()) {
         const Result<SessionStore::Standing> kept = co_await settle_move(own_record(), wanted);
         if (!kept) co_return go_on_without_state();
-        take_state(*kept->record);
+        take_state(*kept->record, lost);
       } else {
-        take_state(stands);
+        take_state(stands, lost);
       }
       co_return true;
     }
@@ -173,7 +180,12 @@ Task<bool> Exchange::agree_on_move() {
 
 Task<Result<SessionStore::Standing>> Exchange::settle_move(SessionKey key, Record wanted) {
   const config::Session& rules = pool_->config.session;
-  SessionStore::Rule rule = [wanted](const std::optional<Record>& now) { return move_rule(now, wanted); };
+  // Where the session has just arrived, its name may stand for one that ended there.
+  const bool arrives = left_pool_ != nullptr;
+  SessionStore::Rule rule = [wanted, arrives](const std::optional<Record>& now) {
+    auto next = move_rule(now, wanted);
+    return next || !arrives ? next : bind_rule(now, wanted);
+  };
   const StoreCall call = store_call(rules.state ? rules.state->fetch_timeout : worker_.store_timeout);
   Result<SessionStore::Standing> said =
       co_await worker_.sessions->change(key, std::move(rule), rules, false, call);
@@ -187,6 +199,7 @@ bool Exchange::begin_anew(const Record& over) {
   const SessionId id = served_.binding.id;
   memory.moves.ended(id, over.binding.epoch, Reason::none, pool_->config.session, moment());
   if (recognised_.learned) memory.learned.end(recognised_.key, id);
+  end_in_sisters(served_.binding);
   recognised_.what = What::nothing;
   recognised_.cause = Cause::ended;
   bound_ = false;
@@ -206,10 +219,15 @@ void Exchange::follow(const Record& stands) {
   if (keeps_state()) memory.handed.begin(stands.binding.id, stands.binding.epoch, moment());
 }
 
-/// Without a state the backend is told that there is none.
-void Exchange::take_state(const Record& stands) {
+/// Without a state the backend is told that there is none; `lost`: that there was one.
+void Exchange::take_state(const Record& stands, bool lost) {
   if (!keeps_state()) return;
   StoreCounts& counts = worker_.memory->store;
+  if (lost && !stands.state.is_there(wall_now())) {
+    state_note_ = ";state=unavailable";
+    counts.count(StateEvent::unreadable);
+    return;
+  }
   if (!stands.state.is_there(wall_now())) {
     state_note_ = ";state=none";
     counts.count(StateEvent::none);
@@ -340,41 +358,42 @@ Task<void> Exchange::keep_name() {
   worker_.writer->later(std::move(job));
 }
 
-/// What `keeper` keeps there, if anything, becomes the state of this session, here. False: it cannot be read.
-Task<bool> Exchange::copy_state(const PoolStore& keeper, SessionKey from) {
+/// What `keeper` keeps there, if anything, becomes the state of this session, here. So does a deletion, which
+/// late answers must find.
+Task<Exchange::Copied> Exchange::copy_state(const PoolStore& keeper, SessionKey from) {
   const config::Session& rules = pool_->config.session;
   const SessionKey to = own_record();
   const StoreCall reading = store_call(worker_.store_timeout);
   const Result<std::optional<Record>> old = co_await worker_.sessions->find(from, reading);
-  if (!old || !*old || (*old)->state.version == 0) co_return true;
-  const KeptState& kept = (*old)->state;
-  const auto plain = keeper.open(kept, from, worker_.scratch);
-  if (!plain) co_return false;
+  worker_.memory->store.count(outcome_of(old));
+  if (!old) co_return Copied::failed;
+  if (!*old || (*old)->state.version == 0) co_return Copied::done;
+  const KeptState kept = (*old)->state;
   Record fresh = record();
-  fresh.state.epoch = fresh.binding.epoch;
-  fresh.state.version = kept.version;
-  fresh.state.expires = kept.expires;
-  if (!plain->empty())
+  fresh.state = kept;
+  if (!kept.sealed.empty()) {
+    const auto plain = keeper.open(kept, from, worker_.scratch);
+    if (!plain) co_return Copied::unreadable;
+    fresh.state.epoch = fresh.binding.epoch;
     fresh.state.sealed = pool_store()->seal(*plain, to, fresh.state.epoch, kept.version, worker_.scratch);
-  SessionStore::Rule rule = [fresh](const std::optional<Record>& now) {
-    // Unless the session has been here before, and only that is left.
-    const bool older =
-        now && !now->ended && now->binding.id == fresh.binding.id && now->binding.epoch < fresh.binding.epoch;
-    return older ? std::optional(fresh) : bind_rule(now, fresh);
+  }
+  SessionStore::Rule rule = [fresh, writer = kept.epoch](const std::optional<Record>& now) {
+    return bring_rule(now, fresh, writer);
   };
   const StoreCall writing = store_call(worker_.store_timeout);
   const Result<SessionStore::Standing> said =
       co_await worker_.sessions->change(to, std::move(rule), rules, true, writing);
   worker_.memory->store.count(outcome_of(said));
-  if (!said) worker_.memory->store.count(StateEvent::unsaved);
-  co_return true;
+  if (said) co_return Copied::done;
+  worker_.memory->store.count(StateEvent::unsaved);
+  co_return Copied::failed;
 }
 
-/// A renewed id takes the state along; nothing of it stays under the old one.
+/// A renewed id takes the state along; nothing of it stays under the old one, unless it did not arrive.
 Task<void> Exchange::carry_state(SessionId former) {
   const SessionKey from = pool_store()->name(former, worker_.scratch);
-  const bool readable = co_await copy_state(*pool_store(), from);
-  if (!readable) co_return;
+  const Copied copied = co_await copy_state(*pool_store(), from);
+  if (copied != Copied::done) co_return;
   StoreWriter::Job job;  // also when nothing was kept: a late answer under the former id finds its end
   job.key = from;
   job.record = record();
@@ -386,16 +405,16 @@ Task<void> Exchange::carry_state(SessionId former) {
 }
 
 /// The session comes from another pool of a split, and what that one kept for it comes along.
-Task<void> Exchange::bring_state() {
+Task<Exchange::Copied> Exchange::bring_state() {
   const Snapshot& shared = *snapshot_->shared;
   for (const auto& target : route_->targets) {
     const PoolStore* const keeper = shared.pool_stores[target.pool].get();
     if (shared.pools[target.pool].get() != left_pool_ || keeper == nullptr || !keeper->keeps_state())
       continue;
     const SessionKey from = keeper->name(served_.binding.id, worker_.scratch);
-    co_await copy_state(*keeper, from);
-    co_return;
+    co_return co_await copy_state(*keeper, from);
   }
+  co_return Copied::done;
 }
 
 /// `save: sync`.

@@ -119,6 +119,24 @@ std::optional<Record> move_rule(const std::optional<Record>& standing, const Rec
   return next;
 }
 
+std::optional<Record> bring_rule(const std::optional<Record>& standing, const Record& wanted,
+                                 std::uint32_t writer) {
+  if (!standing || standing->ended || !(standing->binding.id == wanted.binding.id))
+    return bind_rule(standing, wanted);
+  const KeptState &here = standing->state, &there = wanted.state;
+  if (standing->binding.epoch > wanted.binding.epoch || here.version > there.version) return std::nullopt;
+  if (standing->binding.epoch == wanted.binding.epoch) {
+    if (here.version != 0) return std::nullopt;
+    Record next = *standing;  // only the move was told
+    next.state = there;
+    return next;
+  }
+  // Of a deletion the epoch says something else.
+  const bool both = here.version == there.version && !here.sealed.empty() && !there.sealed.empty();
+  if (both && here.epoch > writer) return std::nullopt;
+  return wanted;
+}
+
 std::optional<Record> refresh_rule(const std::optional<Record>& standing, const Record& wanted) {
   if (!standing) return wanted;
   const Binding& now = standing->binding;

@@ -51,6 +51,10 @@ std::optional<Record> decode(std::string_view bytes);
 std::optional<Record> bind_rule(const std::optional<Record>& standing, const Record& wanted);
 /// Of moves the one to the highest epoch stands, of one epoch the first; the state stays with the session.
 std::optional<Record> move_rule(const std::optional<Record>& standing, const Record& wanted);
+/// `wanted` brings its session's state from another record, where one of epoch `writer` wrote it. What was
+/// saved here later stands: the session has been here before, or the state was brought already.
+std::optional<Record> bring_rule(const std::optional<Record>& standing, const Record& wanted,
+                                 std::uint32_t writer);
 /// Used again: stamps, generation, a wish to leave. Writes the record back that the store has lost.
 std::optional<Record> refresh_rule(const std::optional<Record>& standing, const Record& wanted);
 /// The same session goes on under another id of ours (renewal).

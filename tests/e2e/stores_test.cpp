@@ -487,6 +487,177 @@ INSTANTIATE_TEST_SUITE_P(
                                 [](RedisServer&, MemcachedServer& m) { return memcached_store(m.port()); }}),
     [](const auto& info) { return info.param.name; });
 
+/// Two pools of a split, each with one backend.
+std::string split_config(const App& a, const App& b, const std::string& store, const std::string& pool) {
+  return with_admin(
+      "state_dir: none\nkeys: [{env: REMORA_TEST_KEY}]\nadmin: off\nworkers: 2\nlisteners: "
+      "[127.0.0.1:0]\n" +
+      store + "pools:\n  app: {" + pool + ", backends: [{id: a, address: " + a.address() +
+      "}]}\n  canary: {" + pool + ", backends: [{id: b, address: " + b.address() +
+      "}]}\nroutes: [{path: /, split: {app: 1000, canary: 1}}]\n");
+}
+
+Browser state_at_a(const Remora& remora) {
+  for (int i = 0; i < 50; ++i) {
+    Browser user;
+    if (user.get(remora, "/set?kept").body == "a:kept") return user;
+  }
+  ADD_FAILURE() << "no session began at a";
+  return {};
+}
+
+std::vector<std::string> redis_keys(int port) {
+  std::vector<std::string> lines, keys;
+  std::string all = ask_store(port, "KEYS *");
+  for (std::size_t at = 0, end; (end = all.find("\r\n", at)) != std::string::npos; at = end + 2)
+    lines.push_back(all.substr(at, end - at));
+  for (std::size_t i = 2; i < lines.size(); i += 2) keys.push_back(lines[i]);
+  return keys;
+}
+
+TEST(HandOffInASplit, AStateThatCannotBeReadIsNotSaidToBeNone) {
+  for (const bool rejects : {false, true}) {
+    RedisServer redis;
+    App a("a"), b("b");
+    auto remora =
+        start(split_config(a, b, redis_store(redis.port()),
+                           std::string("affinity: cookie, session: {state: {save: sync, on_missing: ") +
+                               (rejects ? "reject" : "continue") + "}}"));
+    Browser user = state_at_a(*remora);
+    for (const std::string& key : redis_keys(redis.port())) {  // what the store answers is an error
+      ask_store(redis.port(), "RENAME " + key + " kept-" + key);
+      ask_store(redis.port(), "RPUSH " + key + " x");
+    }
+    remora->wish("a", "maint");
+    const Reply r = user.get(*remora, "/");
+    EXPECT_EQ(r.status, rejects ? 503 : 200);
+    if (!rejects) {
+      EXPECT_NE(b.last("Remora-Session").find("epoch=2;reason=failover;state=unavailable"), std::string::npos)
+          << b.last("Remora-Session");
+      continue;
+    }
+    EXPECT_EQ(b.asked(), 0);
+    for (const std::string& key : redis_keys(redis.port()))
+      if (key.rfind("kept-", 0) == 0) {
+        ask_store(redis.port(), "DEL " + key.substr(5));
+        ask_store(redis.port(), "RENAME " + key + " " + key.substr(5));
+      }
+    EXPECT_EQ(user.get(*remora, "/").body, "b:kept");  // later it comes along
+  }
+}
+
+// Both instances know the session in its new pool, and its end, whichever of them served it there.
+TEST(HandOffInASplit, AnotherInstanceFindsALearnedSessionInItsNewPoolAndItsEnd) {
+  RedisServer redis;
+  App a("a"), b("b");
+  const std::string yaml =
+      split_config(a, b, redis_store(redis.port(), "cache_ttl: 50ms, "),
+                   "affinity: {kind: app_cookie, name: SID}, session: {state: {save: sync}}");
+  auto one = start(yaml), two = start(yaml);
+  Browser user;
+  for (int i = 0; i < 50 && user.get(*one, "/login").body.front() != 'a'; ++i) user.jar.clear();
+  user.get(*one, "/set?kept");
+  user.get(*two, "/");
+  const std::string id = a.last("Remora-Session").substr(0, 34);
+  for (const auto& remora : {one.get(), two.get()}) remora->wish("a", "maint");
+  EXPECT_EQ(user.get(*one, "/").body, "b:kept");
+  for (const auto& remora : {two.get(), one.get(), two.get()}) {
+    std::this_thread::sleep_for(60ms);
+    EXPECT_EQ(user.get(*remora, "/").body, "b:kept");
+    EXPECT_EQ(b.last("Remora-Session").substr(0, 42), id + ";epoch=2");
+  }
+  for (const auto& remora : {one.get(), two.get()}) remora->wish("a", "ready");
+  user.get(*two, "/set?more");
+  EXPECT_EQ(user.get(*one, "/").body, "b:more");
+  EXPECT_EQ(user.get(*two, "/logout").status, 200);
+  for (const auto& remora : {one.get(), two.get()}) {
+    const auto session = [&] {
+      const int before = a.asked();
+      user.get(*remora, "/");
+      return (a.asked() > before ? a : b).last("Remora-Session").substr(0, 34);
+    };
+    EXPECT_TRUE(eventually([&] { return session() != id; }));
+    for (int i = 0; i < 5; ++i) EXPECT_NE(session(), id);
+  }
+}
+
+TEST(HandOffInASplit, AStoreThatDoesNotAnswerIsNotAStateThatIsNone) {
+  RedisServer redis;
+  App a("a"), b("b");
+  auto remora = start(split_config(a, b, redis_store(redis.port()),
+                                   "affinity: cookie, session: {state: {save: sync, on_missing: reject}}"));
+  Browser user = state_at_a(*remora);
+  redis.freeze();
+  remora->wish("a", "maint");
+  EXPECT_EQ(user.get(*remora, "/").status, 503);
+  redis.thaw();
+  EXPECT_TRUE(eventually([&] { return user.get(*remora, "/").status == 200; }));
+  EXPECT_EQ(user.get(*remora, "/").body, "b:kept");
+}
+
+TEST(HandOffInASplit, ARenewedIdLeavesNothingInTheFormerPool) {
+  App a("a"), b("b");
+  auto remora = start(
+      split_config(a, b, "", "affinity: {kind: app_cookie, name: SID}, session: {state: {save: sync}}"));
+  Browser user;
+  for (int i = 0; i < 50 && user.get(*remora, "/login").body.front() != 'a'; ++i) user.jar.clear();
+  user.get(*remora, "/set?kept");
+  remora->wish("a", "maint");
+  EXPECT_EQ(user.get(*remora, "/").body, "b:kept");
+  const std::string former = b.last("Remora-Session").substr(0, 34);
+  EXPECT_EQ(user.get(*remora, "/renew").body, "b:kept");
+  user.get(*remora, "/");
+  const std::string renewed = b.last("Remora-Session").substr(0, 34);
+  EXPECT_NE(renewed, former);
+  remora->wish("a", "ready");
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(user.get(*remora, "/").body, "b:kept");
+    EXPECT_EQ(b.last("Remora-Session").substr(0, 34), renewed);
+  }
+}
+
+TEST(HandOffInASplit, ADeletedStateIsNone) {
+  RedisServer redis;
+  App a("a"), b("b");
+  auto remora = start(split_config(a, b, redis_store(redis.port()),
+                                   "affinity: cookie, session: {state: {save: sync, on_missing: reject}}"));
+  Browser user = state_at_a(*remora);
+  user.get(*remora, "/raw?");
+  remora->wish("a", "maint");
+  EXPECT_EQ(user.get(*remora, "/").status, 200);
+  EXPECT_NE(b.last("Remora-Session").find(";state=none"), std::string::npos) << b.last("Remora-Session");
+}
+
+TEST(HandOffOfARenewedId, WaitsForTheStoreBeforeTheFormerRecordGoes) {
+  RedisServer redis;
+  App a("a");
+  auto remora = start(config({a.address()}, redis_store(redis.port()), issued_state));
+  Browser user;
+  user.get(*remora, "/set?mine");
+  const std::vector<std::string> keys = redis_keys(redis.port());
+  ASSERT_EQ(keys.size(), 1U);
+  const std::string before = ask_store(redis.port(), "STRLEN " + keys[0]);
+  redis.freeze();
+  EXPECT_EQ(user.get(*remora, "/renew").status, 200);
+  redis.thaw();
+  EXPECT_FALSE(eventually([&] { return ask_store(redis.port(), "STRLEN " + keys[0]) != before; }, 1500ms));
+}
+
+TEST(HandOffOfARenewedId, EndsTheFormerRecordAlsoAfterADeletion) {
+  RedisServer redis;
+  App a("a");
+  auto remora = start(config({a.address()}, redis_store(redis.port()), issued_state));
+  Browser user;
+  user.get(*remora, "/set?mine");
+  const std::vector<std::string> keys = redis_keys(redis.port());
+  ASSERT_EQ(keys.size(), 1U);
+  user.get(*remora, "/raw?");
+  const std::string before = ask_store(redis.port(), "STRLEN " + keys[0]);
+  EXPECT_EQ(user.get(*remora, "/renew").status, 200);
+  // The mark of an end is shorter than that of a deletion.
+  EXPECT_TRUE(eventually([&] { return ask_store(redis.port(), "STRLEN " + keys[0]) != before; }));
+}
+
 TEST(HandOffInMemory, OutlivesAnUpgrade) {
   auto a = std::make_unique<App>("a"), b = std::make_unique<App>("b");
   auto remora = start(config({a->address(), b->address()}, "", issued_state));

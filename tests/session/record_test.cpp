@@ -75,6 +75,69 @@ TEST(Record, AMoveOfAnotherSessionUnderTheSameNameChangesNothing) {
   EXPECT_FALSE(move_rule(other, record_at(2, 2)));
 }
 
+TEST(Record, AStateThatIsBroughtAgainOverwritesNothingNewer) {
+  Record brought = record_at(2, 3);
+  brought.state = {3, 4, {}, "of version 4"};
+  EXPECT_TRUE(bring_rule(std::nullopt, brought, 1));
+  Record here = record_at(1, 2);  // the session is at its second backend here
+  here.state = {2, 5, {}, "saved here since"};
+  EXPECT_FALSE(bring_rule(here, brought, 1));
+  here.state = {2, 4, {}, "saved here, when the former owner saved too"};
+  EXPECT_FALSE(bring_rule(here, brought, 1));
+  here.state = {2, 5, Clock::Wall(std::chrono::seconds(9)), {}};  // deleted here since
+  EXPECT_FALSE(bring_rule(here, brought, 1));
+  here.binding.epoch = 3;
+  here.state = {3, 1, {}, "brought by another request"};
+  EXPECT_FALSE(bring_rule(here, brought, 1));
+  here.binding.epoch = 4;
+  here.state = {};
+  EXPECT_FALSE(bring_rule(here, brought, 1));
+}
+
+TEST(Record, AStateComesBackToWhereAnOlderOneIsLeft) {
+  Record brought = record_at(2, 3);
+  brought.state = {3, 4, {}, "of version 4"};
+  Record here = record_at(1, 1);
+  for (const std::uint64_t version : {0U, 3U, 4U}) {
+    here.state = {1, version, {}, version == 0 ? "" : "from before"};
+    const auto next = bring_rule(here, brought, 2);
+    ASSERT_TRUE(next) << version;
+    EXPECT_EQ(next->state.sealed, "of version 4");
+    EXPECT_EQ(next->binding.backend, 2U);
+  }
+}
+
+TEST(Record, AStateComesAfterItsMoveWasTold) {
+  Record brought = record_at(2, 3);
+  brought.state = {3, 4, {}, "of version 4"};
+  const auto next = bring_rule(record_at(2, 3), brought, 1);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->state.version, 4U);
+}
+
+TEST(Record, ADeletionIsBroughtToo) {
+  Record brought = record_at(2, 3);
+  brought.state.version = 4;
+  brought.state.remove(Clock::Wall(std::chrono::seconds(9)), Clock::Wall(std::chrono::seconds(8)));
+  Record here = record_at(1, 1);
+  here.state = {1, 3, {}, "from before"};
+  const auto next = bring_rule(here, brought, brought.state.epoch);
+  ASSERT_TRUE(next);
+  EXPECT_FALSE(next->state.is_there(Clock::Wall(std::chrono::seconds(10))));
+  EXPECT_EQ(next->state.epoch, brought.state.epoch);
+}
+
+TEST(Record, NoStateIsBroughtToASessionThatEndedOrToAnother) {
+  Record brought = record_at(2, 3);
+  brought.state = {3, 4, {}, "of version 4"};
+  Record here = record_at(1, 1);
+  here.ended = true;
+  EXPECT_FALSE(bring_rule(here, brought, 1));
+  here.ended = false;
+  here.binding.id.bytes.fill(9);
+  EXPECT_FALSE(bring_rule(here, brought, 1));
+}
+
 TEST(Record, AStoreThatLostItIsToldAgain) {
   EXPECT_TRUE(refresh_rule(std::nullopt, record_at(1, 4)));
 }
