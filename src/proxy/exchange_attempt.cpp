@@ -15,9 +15,10 @@ Task<bool> Exchange::wait_for_place() {
   InLine line(member_->backend, member_->max_in_flight, worker_.loop.ctx, wake_);
   while (!line.granted()) {
     client_.watch();
-    const bool late = co_await wait(began + timeouts_.queue);
+    bool late = false;
+    if (!client_.cut_short()) late = co_await wait(began + timeouts_.queue);
     if (line.granted()) break;
-    const bool gone = client_.gone();
+    const bool gone = client_.gone() || client_.cut_short();
     if (!gone && !late) continue;
     if (gone)
       fail(FailSide::client, Kind::gone);
@@ -243,8 +244,9 @@ Task<bool> Exchange::open_connection() {
         fail(FailSide::backend, connecting.unreachable() ? Kind::connect_timeout : Kind::refused);
         break;
       }
-      const bool late = co_await wait(deadline);
-      if (client_.gone()) {
+      bool late = false;
+      if (!client_.cut_short()) late = co_await wait(deadline);
+      if (client_.gone() || client_.cut_short()) {
         fail(FailSide::client, Kind::gone);
         break;
       }
