@@ -38,6 +38,7 @@ Io BodyReader::fill(Stream& stream, SideFailure& failure) {
       failure = {SideFailure::Kind::ended, 400, "the body was cut short"};
       return Io::failed;
     }
+    stream.distrust();
     const Io io = stream.fill();
     if (io == Io::failed) failure = {SideFailure::Kind::reset, 0, "the connection broke in the body"};
     if (io != Io::ready) return io;
@@ -90,6 +91,18 @@ bool BodyReader::decode_chunks(Stream& stream, SideFailure& failure) {
 void BodyReader::push(std::size_t skip, std::size_t size) noexcept {
   runs_[run_count_++] = {skip, size};
   decoded_ += skip + size;
+}
+
+bool BodyReader::lacks_bytes(const Stream& stream) const {
+  if (ended_ || framing_.kind == Kind::until_close) return false;
+  std::string_view rest = stream.unread().substr(decoded_);
+  if (framing_.kind == Kind::length) return rest.size() < left_;
+  ChunkDecoder ahead = chunks_;
+  for (;;) {
+    const ChunkDecoder::Step step = ahead.step(rest);
+    if (step.got != ChunkDecoder::Got::data) return step.got == ChunkDecoder::Got::need_more;
+    rest.remove_prefix(step.skip + step.size);
+  }
 }
 
 Body BodyReader::body(Stream& stream) {

@@ -26,6 +26,8 @@ class BodyReader {
   /// The end was seen and every byte consumed.
   bool complete() const noexcept { return ended_ && run_count_ == 0; }
   bool holds_any() const noexcept { return run_count_ > 0; }
+  /// What has come and was not consumed is not all of the body. Costs a look at all of that.
+  bool lacks_bytes(const Stream&) const;
   std::uint64_t raw_left(const Stream&) const noexcept;
   std::uint64_t raw_behind(const Stream&) const noexcept;
   void skip_raw(std::uint64_t n) noexcept;

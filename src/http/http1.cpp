@@ -126,6 +126,16 @@ bool Http1Client::gone() const noexcept {
   return !stream_->is_open() || stream_->error();
 }
 
+bool Http1Client::cut_short() {
+  if (!reader_.lacks_bytes(*stream_)) return false;
+  // Of a long body the rest waits in the kernel, and with it the end: whoever sends it on will meet that.
+  while (!stream_->peer_closed() && stream_->unread().size() < BufferPool::small) {
+    stream_->distrust();
+    if (stream_->fill() != Io::ready) return false;
+  }
+  return stream_->peer_closed() && reader_.lacks_bytes(*stream_);
+}
+
 // Backend side --------------------------------------------------------------------------------------
 
 void Http1Backend::use(StreamRef stream, bool reused) {

@@ -33,6 +33,8 @@ class Http1Client final : public ClientSide {
   void abort() noexcept override;
   const SideFailure& failure() const noexcept override { return failure_; }
   bool gone() const noexcept override;
+  /// The client has ended in the middle of its request. Asks the kernel, unless all of the request is here.
+  bool cut_short();
 
   /// Before the next request: forgets the last one. REQUIRES: it is complete.
   void next();

@@ -108,6 +108,7 @@ void Stream::arm() {
   if (wire_ended_) return watch_for_reset();
   // What is still encrypted has nobody who stops it from growing: what is there first goes to somebody.
   if (tls_ && wire().end - wire().begin >= BufferPool::large) return;
+  unasked_ = true;
   // In the turn of a short receive nothing new can have been noticed: the kernel need not be asked again.
   start_read(was_short_ && wake_ != nullptr && wake_->turn() == short_turn_);
 }
@@ -149,7 +150,8 @@ std::size_t Stream::make_room(Input& in) {
 }
 
 Io Stream::receive(Input& in) {
-  if (reading_) return Io::blocked;
+  const bool insists = std::exchange(insists_, false) && !by_events_;
+  if (reading_ && !insists) return Io::blocked;
   if (wire_ended_) return Io::ready;
   if (closed_) return fail(asio::error::bad_descriptor);
   if (by_events_ && exhausted_) {
@@ -174,7 +176,11 @@ Io Stream::receive(Input& in) {
   }
   if (errno != EAGAIN && errno != EWOULDBLOCK) return fail(last_error());
   exhausted_ = true;
-  start_read(true);
+  unasked_ = false;
+  if (reading_)
+    lay_down(in);  // that one waits on
+  else
+    start_read(true);
   return Io::blocked;
 }
 
@@ -243,6 +249,7 @@ Stream::Taken Stream::take_bytes() {
   const ssize_t n = receive_from(fd(), in.buffer.data() + in.end, room);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
     lay_down(in);
+    unasked_ = false;
     return Taken::nothing;
   }
   if (n < 0) {
@@ -435,7 +442,7 @@ Stream::Rest Stream::leave() {
 }
 
 void Stream::wait_readable(bool noticed) {
-  fresh_ = false;
+  fresh_ = unasked_ = false;
   reading_ = true;
   while_reading_ = Ref<Stream>(this);
   descriptor_.start_wait_readable(noticed);

@@ -69,6 +69,13 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   /// At most one receive. ready: unread() grew, or peer_closed() became true. While one is pending: blocked.
   /// Look at unread() first: a pending receive may have completed into it already.
   Io fill();
+  /// The owner cannot go on without more bytes: a receive that arm() left pending on trust does not keep the
+  /// next fill() from asking the kernel, because an end that came together with the last bytes raised no
+  /// event of its own.
+  void distrust() noexcept {
+    unasked_ = unasked_ && reading_;
+    insists_ = unasked_;
+  }
   /// From now on fill() asks the kernel only when an event says that something is there: half the receives of
   /// a stream of short messages. Who wants this asks still_open() when it has been quiet for a moment.
   void rely_on_events() noexcept { by_events_ = true; }
@@ -190,6 +197,9 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   bool ended_ = false;       // end of the (decrypted) byte stream
   bool by_events_ = false, more_follows_ = false;
   bool was_short_ = false;  // the last receive was, asked for by us, in `short_turn_` of `wake_`
+  bool unasked_ =
+      false;  // the pending receive was begun by arm(), and the kernel has not said "nothing" since
+  bool insists_ = false;  // see distrust()
   unsigned short_turn_ = 0;
   std::size_t most_ = 0;  // of any receive; 0: no such limit
   // While an operation is pending it refers to this object, which must then not go away.

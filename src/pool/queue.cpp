@@ -93,6 +93,25 @@ void PlaceQueue::leave(const std::shared_ptr<Backend>& backend) {
     next = std::move(line_.front());
     line_.pop_front();
   }
+  grant(backend, std::move(next));
+}
+
+void PlaceQueue::admit(const std::shared_ptr<Backend>& backend, std::uint32_t limit) {
+  for (;;) {
+    std::shared_ptr<Waiter> next;
+    {
+      const std::lock_guard lock(mutex_);
+      const bool room = limit == 0 || backend->in_flight.load(std::memory_order_relaxed) < limit;
+      if (line_.empty() || !room) return;
+      backend->in_flight.fetch_add(1, std::memory_order_relaxed);
+      next = std::move(line_.front());
+      line_.pop_front();
+    }
+    grant(backend, std::move(next));
+  }
+}
+
+void PlaceQueue::grant(const std::shared_ptr<Backend>& backend, std::shared_ptr<Waiter> next) {
   auto& ctx = next->ctx;
   try {
     asio::post(ctx, [backend, next = std::move(next)] {

@@ -34,10 +34,15 @@ class PlaceQueue {
   std::shared_ptr<Waiter> line_up(Backend& backend, std::uint32_t limit, asio::io_context& ctx, Wake& wake);
   /// The waiter no longer wants its place. Call on its own worker; gives back a place already granted.
   void give_up(const std::shared_ptr<Backend>& backend, const std::shared_ptr<Waiter>& waiter);
+  /// The limit was raised or taken away (0): those who wait longest enter, as far as it allows.
+  void admit(const std::shared_ptr<Backend>& backend, std::uint32_t limit);
   /// Frees a place, or hands it to the longest waiter.
   void leave(const std::shared_ptr<Backend>& backend);
 
  private:
+  /// The place is counted already, and `next` has left the line.
+  static void grant(const std::shared_ptr<Backend>& backend, std::shared_ptr<Waiter> next);
+
   std::mutex mutex_;
   std::deque<std::shared_ptr<Waiter>> line_;  // guarded by mutex_
 };
@@ -73,7 +78,10 @@ class Place {
 class InLine {
  public:
   InLine(const std::shared_ptr<Backend>& backend, std::uint32_t limit, asio::io_context& ctx, Wake& wake)
-      : backend_(backend), waiter_(backend->queue->line_up(*backend, limit, ctx, wake)) {}
+      : backend_(backend), waiter_(backend->queue->line_up(*backend, limit, ctx, wake)) {
+    // Those before may have lined up under a lower limit.
+    if (!waiter_->granted) backend->queue->admit(backend, limit);
+  }
   ~InLine() {
     if (waiter_) backend_->queue->give_up(backend_, waiter_);
   }

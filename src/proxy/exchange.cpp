@@ -38,7 +38,7 @@ Task<Exchange::End> Exchange::run() {
     while (go_on) {
       if (!choose_backend()) break;
       if (agree_ && !co_await agree_on_move()) break;
-      if (take_place() || co_await wait_for_place()) co_await attempt();
+      if ((take_place() || co_await wait_for_place()) && still_serves()) co_await attempt();
       go_on = failure_ && try_again();
     }
     if (failure_ || answer_status_ != 0) {
@@ -333,6 +333,10 @@ bool Exchange::try_again() {
     if (!bound_ || pool_->config.session.on_full != config::OnFull::move) return false;
     tried_.add(member_->backend.get());
     return true;
+  }
+  if (failure_.kind == Kind::out_of_service) {
+    tried_.add(member_->backend.get());
+    return tried_.contains(member_->backend.get());
   }
   const config::Failover& rules = pool_->config.failover;
   if (failure_.side != FailSide::backend || attempts_ >= rules.attempts || client_.gone()) return false;

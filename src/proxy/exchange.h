@@ -79,6 +79,7 @@ class Exchange final : private UrlScope {
   bool choose_member(const Failure& before);
   bool take_place();
   Task<bool> wait_for_place();
+  bool still_serves();
   Task<void> attempt();
   bool try_again();
   void mark_session();

@@ -1,5 +1,7 @@
 // Towards the backend: waiting for a place, connecting, sending the request, waiting for the response head.
 
+#include <algorithm>
+
 #include "http/connection_auth.h"
 #include "proxy/exchange.h"
 #include "util/fetch_ahead.h"
@@ -15,9 +17,10 @@ Task<bool> Exchange::wait_for_place() {
   InLine line(member_->backend, member_->max_in_flight, worker_.loop.ctx, wake_);
   while (!line.granted()) {
     client_.watch();
-    const bool late = co_await wait(began + timeouts_.queue);
+    bool late = false;
+    if (!client_.cut_short()) late = co_await wait(began + timeouts_.queue);
     if (line.granted()) break;
-    const bool gone = client_.gone();
+    const bool gone = client_.gone() || client_.cut_short();
     if (!gone && !late) continue;
     if (gone)
       fail(FailSide::client, Kind::gone);
@@ -29,6 +32,32 @@ Task<bool> Exchange::wait_for_place() {
   place_ = line.take();
   queue_time_ += now() - began;
   co_return true;
+}
+
+/// Who stood in line chose long ago: the backend may be down by now, or have been taken out of service. Then
+/// another is chosen, as nothing was sent.
+bool Exchange::still_serves() {
+  if (queue_time_.count() == 0) return true;
+  const Backend& backend = *member_->backend;
+  // The next leg of a handshake has nowhere else to go.
+  if (held_ != nullptr && request_.connection_auth) {
+    const BoundConnections::Place at = held_->place_in(pool_->config.name);
+    if (at.leg_due && at.backend == &backend) return true;
+  }
+  const auto& pools = worker_.snapshot->shared->pools;
+  const auto newest = std::find_if(pools.begin(), pools.end(),
+                                   [&](const auto& p) { return p->config.name == pool_->config.name; });
+  if (newest == pools.end()) return true;  // nobody else of that pool serves either
+  const Member* const m = (*newest)->snapshot->find(backend.hash);
+  bool serves = m != nullptr && (m->panic || !backend.liveness.down());
+  if (serves) {
+    using What = Recognised::What;
+    const bool keyed = recognised_.what == What::derived || recognised_.what == What::unbound;
+    const bool bound = recognised_.what == What::session || recognised_.what == What::detached;
+    serves = bound ? m->accepts_bound() : keyed ? m->accepts_keyed() : m->accepts_new();
+  }
+  if (!serves) fail(FailSide::self, Kind::out_of_service);
+  return serves;
 }
 
 /// What the wait for a response head depends on now.
@@ -243,8 +272,9 @@ Task<bool> Exchange::open_connection() {
         fail(FailSide::backend, connecting.unreachable() ? Kind::connect_timeout : Kind::refused);
         break;
       }
-      const bool late = co_await wait(deadline);
-      if (client_.gone()) {
+      bool late = false;
+      if (!client_.cut_short()) late = co_await wait(deadline);
+      if (client_.gone() || client_.cut_short()) {
         fail(FailSide::client, Kind::gone);
         break;
       }

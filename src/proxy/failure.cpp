@@ -36,6 +36,8 @@ std::string_view to_string(Kind k) noexcept {
       return "no_backend";
     case Kind::queue_full:
       return "queue";
+    case Kind::out_of_service:
+      return "out_of_service";
     case Kind::handshake_lost:
       return "handshake_lost";
   }
@@ -90,6 +92,7 @@ std::uint16_t status_for(const Failure& f) noexcept {
       return f.status;
     case Kind::no_backend:
     case Kind::queue_full:
+    case Kind::out_of_service:
       return 503;
   }
   return 500;

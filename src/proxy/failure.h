@@ -30,6 +30,7 @@ struct Failure {
     too_large,
     no_backend,
     queue_full,
+    out_of_service,  // the backend's, while the request stood in line for it: nothing was sent
     handshake_lost,  // the next leg of an authentication came, and the connection it belongs to is gone
   } kind = Kind::none;
   bool acted = false;        // bytes of the request were sent: it may have been executed

@@ -9,6 +9,7 @@
 #include "affinity/registry.h"
 #include "config/loader.h"
 #include "net/unix_path.h"
+#include "pool/queue.h"
 #include "server/exposed.h"
 #include "server/log.h"
 #include "server/server.h"
@@ -122,6 +123,9 @@ void Server::put_in_force(const std::shared_ptr<const Snapshot>& built) {
     return builder_.find_backend(backend->pool, backend->id).get() == backend;
   });
   republish();
+  // Behind the snapshot: whoever enters now looks at it.
+  for (const auto& pool : builder_.last()->pools)
+    for (const Member& m : pool->snapshot->members) m.backend->queue->admit(m.backend, m.max_in_flight);
 }
 
 std::vector<Server::OpenListener> Server::open_new(const Snapshot& built) {

@@ -32,6 +32,42 @@ TEST(PlaceQueue, GrantsInOrderAcrossLoops) {
   EXPECT_EQ(backend->in_flight, 0U);
 }
 
+TEST(PlaceQueue, AHigherLimitLetsInAsManyAsItAllows) {
+  Loop loop;
+  Wake a(loop.wheel), b(loop.wheel), c(loop.wheel);
+  const auto backend = std::make_shared<Backend>("p", "b");
+  ASSERT_TRUE(backend->queue->enter(*backend, 1));
+  const auto first = backend->queue->line_up(*backend, 1, loop.ctx, a);
+  const auto second = backend->queue->line_up(*backend, 1, loop.ctx, b);
+  const auto third = backend->queue->line_up(*backend, 1, loop.ctx, c);
+  backend->queue->admit(backend, 1);
+  EXPECT_EQ(backend->in_flight, 1U);
+  backend->queue->admit(backend, 2);
+  EXPECT_EQ(backend->in_flight, 2U);
+  backend->queue->admit(backend, 0);  // no limit any more
+  EXPECT_EQ(backend->in_flight, 4U);
+  loop.ctx.run();
+  for (const auto& waiter : {first, second, third}) EXPECT_TRUE(waiter->granted);
+  for (int i = 0; i < 4; ++i) Place(backend, true).free();
+  EXPECT_EQ(backend->in_flight, 0U);
+}
+
+TEST(PlaceQueue, WhoLinesUpUnderAHigherLimitTakesThoseBeforeAlong) {
+  Loop loop;
+  Wake a(loop.wheel), b(loop.wheel);
+  const auto backend = std::make_shared<Backend>("p", "b");
+  ASSERT_TRUE(backend->queue->enter(*backend, 1));
+  InLine before(backend, 1, loop.ctx, a);
+  InLine behind(backend, 3, loop.ctx, b);
+  loop.ctx.run();
+  EXPECT_TRUE(before.granted());
+  EXPECT_TRUE(behind.granted());
+  before.take().free();
+  behind.take().free();
+  Place(backend, true).free();
+  EXPECT_EQ(backend->in_flight, 0U);
+}
+
 TEST(PlaceQueue, WhoGivesUpPassesThePlaceOn) {
   Loop loop;
   Wake a(loop.wheel), b(loop.wheel);

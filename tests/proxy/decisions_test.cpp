@@ -55,6 +55,7 @@ TEST(Failure, StatusesForClients) {
   EXPECT_EQ(status_for(failure(Kind::timeout, true)), 504);
   EXPECT_EQ(status_for(failure(Kind::hung, true)), 504);
   EXPECT_EQ(status_for(failure(Kind::no_backend, false)), 503);
+  EXPECT_EQ(status_for(failure(Kind::out_of_service, false)), 503);
   EXPECT_EQ(status_for(failure(Kind::gone, true)), 0);
   EXPECT_EQ(status_for(failure(Kind::ambiguous_target, false)), 400);
 }
