@@ -31,7 +31,10 @@ std::string_view family_of(std::string_view host) noexcept {
 bool is_foreign(std::string_view origin, std::string_view host) noexcept {
   const auto scheme = origin.find("://");
   if (scheme == std::string_view::npos) return true;  // null: a sandbox, or a redirect across sites
-  const std::string_view from = family_of(host_of(origin.substr(scheme + 3)));
+  origin.remove_prefix(scheme + 3);
+  origin = origin.substr(0, origin.find_first_of("/?#\\"));     // a Referer goes on
+  if (origin.find('@') != std::string_view::npos) return true;  // browsers send no user
+  const std::string_view from = family_of(host_of(origin));
   return !iequals(from, family_of(host_of(host)));
 }
 
@@ -59,6 +62,27 @@ bool posted_by_another_site(const RequestView& request) noexcept {
     }
   }
   return !says_site && origin != nullptr && is_foreign(trim(origin->value), request.host);
+}
+
+bool may_be_led_by_another(const RequestView& request) noexcept {
+  if (request.preflight) return true;
+  bool says_site = false, says_origin = false, foreign_origin = false, foreign_referer = false;
+  for (const Field& f : request.fields) {
+    if (f.known == Known::referer) {
+      const std::string_view page = trim(f.value);
+      foreign_referer = foreign_referer || (!page.empty() && is_foreign(page, request.host));
+    } else if (f.known != Known::other) {
+      continue;
+    } else if (iequals(f.name, "sec-fetch-site")) {
+      if (!iequals(trim(f.value), "same-origin")) return true;
+      says_site = true;
+    } else if (iequals(f.name, "origin")) {
+      foreign_origin = foreign_origin || is_foreign(trim(f.value), request.host);
+      says_origin = true;
+    }
+  }
+  if (says_site) return false;
+  return says_origin ? foreign_origin : foreign_referer;
 }
 
 }  // namespace remora

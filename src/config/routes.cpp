@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "config/route_path.h"
 #include "config/sections.h"
 #include "util/text.h"
 
@@ -114,6 +115,14 @@ bool path_begins_with(std::string_view path, std::string_view prefix) {
          (path.size() <= prefix.size() || path[prefix.size()] == '/');
 }
 
+/// What other routes and requests are compared with. A redirect needs no server to read the path.
+void read_spelling(Map& m, Route& out) {
+  const auto path = m.get("path");
+  if (path && out.path.starts_with('/'))
+    if (const std::string why = never_matches(out.path, !out.redirect); !why.empty()) path->bad(why);
+  out.path = escaped_path(out.path);
+}
+
 void read_route(const Value& v, Route& out) {
   Map m(v);
   m.read_with("host", out.host, [](const Value& x, std::string& o) {
@@ -131,8 +140,8 @@ void read_route(const Value& v, Route& out) {
     read_value(x, o);
     if (o.empty() || o.front() != '/') x.bad("must begin with '/'");
     if (o.size() > 1 && o.back() == '/') o.pop_back();  // whole segments: /api/ and /api say the same
-    if (o.find_first_of("?#* ") != std::string::npos)
-      x.bad("a path matches whole segments; '?', '#', '*' and spaces have no meaning");
+    if (o.find_first_of("?#*") != std::string::npos)
+      x.bad("a path matches whole segments; '?', '#' and '*' have no meaning");
   });
   if (const auto methods = m.get("methods"))
     for_each_item(*methods, true, [&](const Value& item) {
@@ -170,6 +179,7 @@ void read_route(const Value& v, Route& out) {
   }
   m.read("strip_prefix", out.strip_prefix);
   if (!out.strip_prefix.empty() && out.strip_prefix.front() != '/') v.bad("strip_prefix must begin with '/'");
+  out.strip_prefix = escaped_path(out.strip_prefix);  // it goes out in a field
   m.read_with("timeouts", out.timeouts, read_route_timeouts);
   if (const auto auth = m.get("auth")) {
     if (auth->node.IsScalar()) {
@@ -183,6 +193,7 @@ void read_route(const Value& v, Route& out) {
       if (out.verifier.empty()) auth->bad("needs `verifier:`, one of `jwt`");
     }
   }
+  read_spelling(m, out);
   if (out.redirect)
     refuse_keys(v, {"affinity", "upgrades", "strip_prefix", "timeouts"},
                 "does nothing here: a redirect is answered without a backend");

@@ -14,7 +14,7 @@ using Kind = Framing::Kind;
 
 // BodyReader ----------------------------------------------------------------------------------------
 
-void BodyReader::start(Framing framing, std::optional<std::uint64_t> limit, bool padded) {
+void BodyReader::start(Framing framing, std::optional<std::uint64_t> limit, bool from_backend) {
   framing_ = framing;
   limit_ = limit;
   left_ = framing.length;
@@ -22,7 +22,7 @@ void BodyReader::start(Framing framing, std::optional<std::uint64_t> limit, bool
   run_count_ = 0;
   decoded_ = 0;
   ended_ = framing.kind == Kind::none || (framing.kind == Kind::length && framing.length == 0);
-  chunks_.reset(padded);
+  chunks_.reset(from_backend);
 }
 
 Io BodyReader::fill(Stream& stream, SideFailure& failure) {

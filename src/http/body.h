@@ -17,8 +17,8 @@ namespace remora {
 /// Decodes a body from the stream's unread bytes, in place.
 class BodyReader {
  public:
-  /// `padded`: see ChunkDecoder.
-  void start(Framing framing, std::optional<std::uint64_t> limit, bool padded = false);
+  /// `from_backend`: see ChunkDecoder.
+  void start(Framing framing, std::optional<std::uint64_t> limit, bool from_backend = false);
   /// ready: body() has something, or the end was reached.
   Io fill(Stream&, SideFailure&);
   Body body(Stream&);

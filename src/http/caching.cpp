@@ -169,9 +169,30 @@ bool is_expires(const Field& f) noexcept {
   return f.known == Known::other && f.name.size() == 7 && iequals(f.name, "expires");
 }
 
+/// Whether any cache may answer another request with it. Unknown methods may be defined so (QUERY).
+bool reusable(Method method, std::uint16_t status, std::span<const Field> fields) noexcept {
+  if (status < 200) return false;
+  switch (method) {
+    case Method::get:
+    case Method::head:
+    case Method::other:
+      return true;
+    case Method::post:
+    case Method::patch:  // RFC 5789 2, as POST
+      return std::any_of(fields.begin(), fields.end(), [](const Field& f) {
+        return f.known == Known::content_location ||
+               (f.known == Known::other && iequals(f.name, "content-location"));  // a configured one
+      });
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
-bool offered_to_shared_caches(std::span<const Field> fields, Clock::Wall now) noexcept {
+bool offered_to_shared_caches(Method method, std::uint16_t status, std::span<const Field> fields,
+                              Clock::Wall now) noexcept {
+  if (!reusable(method, status, fields)) return false;
   for (const Field& f : fields)
     if (f.known == Known::set_cookie) return false;
   for (const Field& f : fields)

@@ -13,8 +13,11 @@
 namespace remora {
 
 /// The app offers the response to shared caches: `public`, or a lifetime that has not passed. Not one that
-/// sets a cookie of the app's: that is somebody's own.
-bool offered_to_shared_caches(std::span<const Field> fields, Clock::Wall now) noexcept;
+/// sets a cookie of the app's: that is somebody's own. Nor one that no cache may use again, whatever it says:
+/// by its method (RFC 9110 9.2.3; POST only with Content-Location, 9.3.3) or because it is no final one (RFC
+/// 9111 3).
+bool offered_to_shared_caches(Method method, std::uint16_t status, std::span<const Field> fields,
+                              Clock::Wall now) noexcept;
 
 /// Makes the head of a response that carries somebody's token one that no shared cache keeps. Only adds
 /// restrictions: `private`, unless the head forbids storing already. What opens the response to shared caches

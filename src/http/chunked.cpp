@@ -16,9 +16,9 @@ bool is_blank(char c) noexcept {
 }
 }  // namespace
 
-void ChunkDecoder::reset(bool padded) noexcept {
+void ChunkDecoder::reset(bool from_backend) noexcept {
   state_ = State::size;
-  padded_ = padded;
+  from_backend_ = from_backend;
   any_digit_ = false;
   digits_ = 0;
   left_ = 0;
@@ -48,7 +48,7 @@ ChunkDecoder::Step ChunkDecoder::step(std::string_view bytes) {
         } else if (c == ';') {
           state_ = State::extension;
           extension_bytes_ = 0;
-        } else if (padded_ && is_blank(c)) {
+        } else if (from_backend_ && is_blank(c)) {
           state_ = State::padding;
           extension_bytes_ = 1;
         } else {
@@ -108,7 +108,8 @@ ChunkDecoder::Step ChunkDecoder::step(std::string_view bytes) {
         if (n < 2 || trailer_text_[n - 2] != '\r') return bad();
         if (n == 2 || (n >= 4 && trailer_text_.compare(n - 4, 2, "\r\n") == 0)) {
           trailer_text_.resize(n - 2);
-          if (!parse_trailers(trailer_text_, trailers_)) return bad();
+          const auto message = from_backend_ ? TrailersOf::response : TrailersOf::request;
+          if (!parse_trailers(trailer_text_, trailers_, message)) return bad();
           state_ = State::done;
           return {Got::done, i + 1, 0};
         }

@@ -25,13 +25,14 @@ class ChunkDecoder {
     std::size_t size = 0;  // data bytes
   };
 
-  /// `padded`: blanks may stand between a size and what ends it.
-  void reset(bool padded = false) noexcept;
+  /// `from_backend`: blanks may stand between a size and what ends it, and no trailer field breaks the body.
+  void reset(bool from_backend = false) noexcept;
   /// Looks at the next undecoded bytes. `data`: `size` bytes of body follow `skip` bytes of framing;
   /// `done`: the body and its trailers end after `skip` bytes; `need_more`: `skip` bytes were framing,
   /// and all were used. Call again with what follows skip + size.
   Step step(std::string_view bytes);
-  /// Views into the decoder, valid until reset. Complete when `done` was seen.
+  /// Without those that may not stand there. Views into the decoder, valid until reset. Complete when `done`
+  /// was seen.
   const std::vector<Field>& trailers() const noexcept { return trailers_; }
 
   static constexpr std::size_t most_extension_bytes = 256;
@@ -53,7 +54,7 @@ class ChunkDecoder {
     bad
   };
   State state_ = State::size;
-  bool padded_ = false, any_digit_ = false;
+  bool from_backend_ = false, any_digit_ = false;
   unsigned digits_ = 0;
   std::uint64_t left_ = 0;
   std::size_t extension_bytes_ = 0;

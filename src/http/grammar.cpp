@@ -97,10 +97,18 @@ bool parse_field_lines(std::string_view lines, std::vector<Field>& out) {
   return true;
 }
 
-bool parse_trailers(std::string_view lines, std::vector<Field>& out) {
+bool parse_trailers(std::string_view lines, std::vector<Field>& out, TrailersOf message) {
   out.clear();
-  return parse_field_lines(lines, out) &&
-         std::none_of(out.begin(), out.end(), [](const Field& f) { return forbidden_in_trailers(f.known); });
+  if (!parse_field_lines(lines, out)) return false;
+  if (message == TrailersOf::request &&
+      std::any_of(out.begin(), out.end(), [](const Field& f) { return frames_or_routes(f.known); }))
+    return false;
+  std::erase_if(out, [](const Field& f) { return forbidden_in_trailers(f.known); });
+  return true;
+}
+
+bool frames_or_routes(Known k) noexcept {
+  return k == Known::content_length || k == Known::transfer_encoding || k == Known::host;
 }
 
 bool forbidden_in_trailers(Known k) noexcept {

@@ -51,9 +51,12 @@ Line parse_field_line(const char*& at, const char* end, Field& out) noexcept;
 /// Parses lines that each end in CRLF, behind those in `out`. False: one is no field.
 bool parse_field_lines(std::string_view lines, std::vector<Field>& out);
 
-/// Parses a block of trailer lines (each ended by CRLF). False: malformed, or a field that may not stand
-/// there.
-bool parse_trailers(std::string_view lines, std::vector<Field>& out);
+enum class TrailersOf : std::uint8_t { request, response };
+/// Parses a block of trailer lines (each ended by CRLF), without the fields that may not stand there: those
+/// are ignored (RFC 9110 6.5.1). False: malformed; and in a request, one that speaks of framing or the host,
+/// which smugglers send.
+bool parse_trailers(std::string_view lines, std::vector<Field>& out, TrailersOf message);
+bool frames_or_routes(Known) noexcept;
 
 /// Classifies a field name. REQUIRES: it is a token.
 Known known_field(std::string_view name) noexcept;

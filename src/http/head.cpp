@@ -308,6 +308,7 @@ Parsed read_request_head(HeadScanner& scanner, std::string_view bytes, const con
   if (out.method == Method::trace) return refuse(501, "TRACE");
   out.host = seen.host_text;
   if (const char* why = take_target_apart(out)) return refuse(400, why);
+  if (seen.host == 0 && !valid_host(out.host)) return refuse(400, "a bad authority in the target");
   if (!seen.expect.empty()) {
     if (!iequals(seen.expect, "100-continue")) return refuse(417, "unknown expectation");
     out.expect_continue = out.minor == 1 && out.framing.kind != Framing::Kind::none;

@@ -42,6 +42,7 @@ struct RequestHead : Head {
   std::string_view path;   // up to `?`, as sent
   std::string_view query;  // after `?`
   std::string route_path;  // decoded where harmless, dot segments removed: what routes match
+  std::string rooted;      // the target, where it came without a path (`http://a?x`)
   bool upgrade = false;    // Connection: upgrade with an Upgrade field
   bool expect_continue = false;
   bool connection_auth = false;  // credentials that count for the connection (connection_auth.h)

@@ -199,8 +199,8 @@ Io Http1Backend::read_head(ResponseHead& head, Method asked) {
     have_head_ = true;
     keep_alive_ = head.keep_alive && !spoiled_;
     idle_promise_ = head.idle_promise;
-    constexpr bool padded_chunk_sizes = true;
-    reader_.start(head.framing, {}, padded_chunk_sizes);
+    constexpr bool from_backend = true;
+    reader_.start(head.framing, {}, from_backend);
     // What this connection brought once it brings again: a long body is best spliced, and then little more
     // than its head received.
     constexpr std::uint64_t worth_splicing = 48 * 1024;

@@ -171,6 +171,17 @@ bool without_authority(std::string_view path, Text& out) {
   return true;
 }
 
+/// The last byte belongs to a whole character of UTF-8: `à` ends in 0xa0, and in no space.
+bool ends_in_character(std::string_view s) noexcept {
+  std::size_t n = 1;  // bytes of the character
+  while (n < s.size() && n < 4 && (static_cast<unsigned char>(s[s.size() - n]) & 0xc0U) == 0x80) ++n;
+  const auto first = static_cast<unsigned char>(s[s.size() - n]);
+  return n == (first >= 0xf0 && first < 0xf5   ? 4U
+               : first >= 0xe0 && first < 0xf0 ? 3U
+               : first >= 0xc2 && first < 0xe0 ? 2U
+                                               : 0U);
+}
+
 /// How many bytes at the end of a segment are one space of some kind, or a control.
 std::size_t space_at_end(std::string_view s) noexcept {
   if (s.empty()) return 0;
@@ -183,7 +194,8 @@ std::size_t space_at_end(std::string_view s) noexcept {
        {"\xe3\x80\x80", "\xef\xbb\xbf", "\xe2\x80\x8b", "\xe2\x80\xa8", "\xe2\x80\xa9"})
     if (ends_in(wide)) return 3;
   const auto last = static_cast<unsigned char>(s.back());
-  return last <= ' ' || last == 0x7f || last == 0x85 || last == 0xa0 ? 1 : 0;
+  if (last <= ' ' || last == 0x7f) return 1;
+  return (last == 0x85 || last == 0xa0) && !ends_in_character(s) ? 1 : 0;
 }
 
 std::string_view trimmed_segment(std::string_view segment) noexcept {
@@ -248,7 +260,7 @@ class Review {
 
   Reviewed run(std::string_view path) {
     Text plain;
-    decode_unreserved(path, plain);  // as ours does: equivalent by RFC 3986 6.2.2.2
+    decode_harmless(path, plain);  // as ours does: equivalent by RFC 3986 6.2.2.2
     visit(0, plain);
     return outcome_;
   }

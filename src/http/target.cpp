@@ -32,11 +32,6 @@ const char* check_characters(std::string_view s) noexcept {
 
 }  // namespace
 
-bool is_unreserved(char c) noexcept {
-  return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '.' || c == '_' ||
-         c == '~';
-}
-
 const char* take_target_apart(RequestHead& head) {
   head.route_path.clear();
   std::string_view t = head.target;
@@ -57,11 +52,13 @@ const char* take_target_apart(RequestHead& head) {
     const auto authority = t.substr(0, end);
     if (authority.empty() || authority.find('@') != std::string_view::npos)
       return "a bad authority in the target";
-    if (!same_host(authority, head.host)) return "the target's authority is not Host";
-    t = end == std::string_view::npos ? std::string_view() : t.substr(end);
-    head.target = t.empty() ? std::string_view("/") : t;
-    if (!t.empty() && t.front() == '?') return "an absolute target without a path";
-    t = head.target;
+    if (head.find(Known::host) == nullptr)
+      head.host = authority;  // HTTP/1.0: the only one that there is
+    else if (!same_host(authority, head.host, scheme == 7 ? "80" : "443"))
+      return "the target's authority is not Host";
+    t = end == std::string_view::npos ? std::string_view("/") : t.substr(end);
+    if (t.front() == '?') t = head.rooted.assign("/").append(t);
+    head.target = t;
   }
   const auto mark = t.find('?');
   head.path = t.substr(0, mark);
@@ -70,13 +67,14 @@ const char* take_target_apart(RequestHead& head) {
   return nullptr;
 }
 
-void decode_unreserved(std::string_view path, std::string& out) {
+void decode_harmless(std::string_view path, std::string& out) {
   const std::size_t plain = std::min(path.find('%'), path.size());
   out.append(path, 0, plain);
   for (std::size_t i = plain; i < path.size(); ++i) {
     if (path[i] == '%' && i + 2 < path.size()) {
-      const char c = static_cast<char>(hex_value(path[i + 1]) * 16 + hex_value(path[i + 2]));
-      if (is_unreserved(c)) {
+      const int high = hex_value(path[i + 1]), low = hex_value(path[i + 2]);
+      const char c = static_cast<char>(high * 16 + low);
+      if (high >= 0 && low >= 0 && same_when_escaped(c)) {
         out += c;
         i += 2;
         continue;
@@ -88,7 +86,7 @@ void decode_unreserved(std::string_view path, std::string& out) {
 
 void normalise_path(std::string_view path, std::string& out) {
   const std::size_t base = out.size();
-  decode_unreserved(path, out);  // first: `%2e%2e` is a dot segment too
+  decode_harmless(path, out);  // first: `%2e%2e` is a dot segment too
   if (out.find("/.", base) != std::string::npos) remove_dot_segments(out, base);
 }
 
@@ -139,8 +137,13 @@ std::string_view host_port(std::string_view authority) noexcept {
   return colon == std::string_view::npos ? std::string_view() : authority.substr(colon + 1);
 }
 
-bool same_host(std::string_view a, std::string_view b) noexcept {
-  return iequals(a, b) || (iequals(host_name(a), host_name(b)) && host_port(a) == host_port(b));
+bool same_host(std::string_view a, std::string_view b, std::string_view default_port) noexcept {
+  if (iequals(a, b)) return true;
+  const auto port = [&](std::string_view authority) {
+    const std::string_view said = host_port(authority);
+    return said.empty() ? default_port : said;
+  };
+  return iequals(host_name(a), host_name(b)) && port(a) == port(b);
 }
 
 }  // namespace remora

@@ -242,6 +242,25 @@ bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route
   return any;
 }
 
+bool switches_as_asked(const std::vector<Field>& response, const std::vector<Field>& request,
+                       const config::Route& route) noexcept {
+  const auto name = [](std::string_view protocol) { return protocol.substr(0, protocol.find('/')); };
+  bool any = false, all = true;
+  for (const Field& f : response) {
+    if (f.known != Known::upgrade) continue;
+    for_each_token(f.value, [&](std::string_view taken) {
+      bool asked = false;
+      for_each_passed_protocol(request, route, [&](std::string_view p) {
+        asked = asked || iequals(p, taken) || (name(p) == p && iequals(p, name(taken)));
+      });
+      any = true;
+      all = all && asked;
+      return all;
+    });
+  }
+  return any && all;
+}
+
 void drop_stripped(std::vector<Field>& fields, std::span<const std::string> names) {
   std::erase_if(fields, [&](const Field& f) { return fits_one_of(f.name, names); });
 }
@@ -388,14 +407,15 @@ void edit_interim(const ResponseHead& head, OutHead& out) {
     if (!hop_by_hop(f) && !nominated.contains(f) && f.known != Known::content_length) out.fields.push_back(f);
 }
 
-bool offered_to_shared_caches(const ResponseHead& head, const RouteView& route, Clock::Wall now) {
+bool offered_to_shared_caches(const ResponseHead& head, Method method, const RouteView& route,
+                              Clock::Wall now) {
   const config::HeaderEdits& edits = route.config.response_headers;
-  if (edits.empty()) return offered_to_shared_caches(head.fields, now);
+  if (edits.empty()) return offered_to_shared_caches(method, head.status, head.fields, now);
   std::vector<Field> seen;
   for (const Field& f : head.fields)
     if (!configured_away(edits, f)) seen.push_back(f);
   for (const auto& [name, value] : edits.set) seen.push_back({name, value, Known::other});
-  return offered_to_shared_caches(seen, now);
+  return offered_to_shared_caches(method, head.status, seen, now);
 }
 
 }  // namespace remora

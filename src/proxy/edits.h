@@ -18,6 +18,9 @@ namespace remora {
 /// upgrade hides all that follows from routes, authentication, limits and the log (h2c smuggling). Without
 /// it the request goes on as plain HTTP (RFC 9110 7.8).
 bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route) noexcept;
+/// Whether a 101 names protocols, and none but those that passed (RFC 9110 7.8).
+bool switches_as_asked(const std::vector<Field>& response, const std::vector<Field>& request,
+                       const config::Route& route) noexcept;
 
 /// Takes away what `strip_client_headers` names, before routes, affinity or verifiers look at it. Not for
 /// trusted proxies.
@@ -64,6 +67,7 @@ void edit_answer(const RouteView& route, OutHead& out);
 void edit_interim(const ResponseHead& head, OutHead& out);
 
 /// The response is offered to shared caches, as the client will see it (http/caching.h).
-bool offered_to_shared_caches(const ResponseHead& head, const RouteView& route, Clock::Wall now);
+bool offered_to_shared_caches(const ResponseHead& head, Method method, const RouteView& route,
+                              Clock::Wall now);
 
 }  // namespace remora

@@ -141,7 +141,9 @@ Exchange::Step Exchange::pump_attempt() {
     return Step::client_failed;
   }
   const Io io = backend_.read_head(response_, request_.method);
-  const bool unasked = io == Io::ready && response_.status == 101 && !request_.upgrade;
+  const bool unasked =
+      io == Io::ready && response_.status == 101 &&
+      (!request_.upgrade || !switches_as_asked(response_.fields, request_.fields, route_->config));
   if (io == Io::failed || unasked) {
     const bool malformed = unasked || backend_.failure().kind == SideFailure::Kind::malformed;
     fail(FailSide::backend, malformed ? Kind::malformed : Kind::reset);

@@ -135,7 +135,7 @@ void Exchange::mark_session() {
   response.status = response_.status;
   response.fields = response_.fields;
   if (served_.begun || served_.changed || served_.refresh)  // otherwise nobody asks
-    response.shared_cacheable = offered_to_shared_caches(response_, *route_, wall_now());
+    response.shared_cacheable = offered_to_shared_caches(response_, request_.method, *route_, wall_now());
   response.now = std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch()).count();
   response.has_body = response_.framing.kind != Framing::Kind::none && request_.method != Method::head;
 
@@ -296,14 +296,12 @@ bool Exchange::is_kept_back() const noexcept {
          posted_by_another_site(view());
 }
 
-/// A session that came in a URL becomes a cookie only where the browser says that our own page led there, or
-/// is too old to say: a link from elsewhere may hold its sender's session, and the reader would stay in it.
-/// An id that was just renewed is the reader's alone.
+/// A session that came in a URL becomes a cookie only where nothing says that another's page led there: a
+/// link from elsewhere may hold its sender's session, and the reader would stay in it. An id that was just
+/// renewed is the reader's alone.
 bool Exchange::may_get_cookie() const noexcept {
   if (!(served_.binding.id == recognised_.binding.id)) return true;
-  return std::all_of(request_.fields.begin(), request_.fields.end(), [](const Field& f) {
-    return !iequals(f.name, "sec-fetch-site") || iequals(f.value, "same-origin");
-  });
+  return !may_be_led_by_another(view());
 }
 
 void Exchange::mark(const ResponseView& response) {

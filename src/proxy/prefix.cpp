@@ -36,7 +36,7 @@ Unit unit_at(std::string_view path, std::size_t at) noexcept {
   if (path[at] == '%' && at + 2 < path.size()) {
     const int high = hex_value(path[at + 1]), low = hex_value(path[at + 2]);
     const char c = static_cast<char>(high * 16 + low);
-    if (high >= 0 && low >= 0 && is_unreserved(c)) return {c, 3};
+    if (high >= 0 && low >= 0 && same_when_escaped(c)) return {c, 3};
   }
   return {path[at], 1};
 }

@@ -28,7 +28,7 @@ bool more_specific(const RouteView& a, const RouteView& b) {
   if (ra != rb) return ra < rb;
   if (ra == HostRank::suffix && a.config.host.size() != b.config.host.size())
     return a.config.host.size() > b.config.host.size();
-  if (a.config.path.size() != b.config.path.size()) return a.config.path.size() > b.config.path.size();
+  if (a.path.size() != b.path.size()) return a.path.size() > b.path.size();
   const auto conditions = [](const RouteView& r) {
     return r.config.headers.size() * 2 + (r.config.methods.empty() ? 0 : 1);
   };
@@ -53,13 +53,14 @@ Router::Router(const std::vector<config::Route>& routes, const std::vector<std::
   for (const config::Route& route : routes) {
     RouteView view;
     view.config = route;
+    decode_harmless(route.path, view.path);
     view.index = routes_.size();
     if (!route.pool.empty()) view.targets.push_back({index_of(route.pool), 1});
     for (const auto& [pool, weight] : route.split) view.targets.push_back({index_of(pool), weight});
     for (const auto& t : view.targets) view.weight_sum += t.weight;
-    deciding_bytes_ = std::max(deciding_bytes_, route.path.size() + 1);  // and the slash behind it
-    paths_matter_ = paths_matter_ || route.path != "/";
-    upper_case_matters_ = upper_case_matters_ || has_upper_case(route.path);
+    deciding_bytes_ = std::max(deciding_bytes_, view.path.size() + 1);  // and the slash behind it
+    paths_matter_ = paths_matter_ || view.path != "/";
+    upper_case_matters_ = upper_case_matters_ || has_upper_case(view.path);
     routes_.push_back(std::move(view));
   }
   std::sort(routes_.begin(), routes_.end(), more_specific);
@@ -109,7 +110,7 @@ bool Router::all_agree(const RouteView& ours, std::string_view host, std::string
   if (!readings && !case_matters) return true;
   // Two routes whose paths differ in case only are the operator's own distinction.
   const auto same_but_for_case = [&](const RouteView* r) {
-    return r != nullptr && iequals(r->config.path, ours.config.path);
+    return r != nullptr && iequals(r->path, ours.path);
   };
   const auto asks_for_more = [&](const RouteView* r) {
     if (r == nullptr || r->auth == RouteView::no_verifier) return false;
@@ -133,7 +134,7 @@ bool Router::all_agree(const RouteView& ours, std::string_view host, std::string
 const RouteView* Router::match(std::string_view host, std::string_view path, std::string_view method,
                                std::span<const Field> fields, Covers covers) const noexcept {
   for (const RouteView& r : routes_) {
-    if (!host_matches(r.config.host, host) || !covers(r.config.path, path)) continue;
+    if (!host_matches(r.config.host, host) || !covers(r.path, path)) continue;
     const auto& methods = r.config.methods;
     if (!methods.empty() && std::find(methods.begin(), methods.end(), method) == methods.end()) continue;
     if (!r.config.headers.empty() && !fields_match(r.config, fields)) continue;

@@ -29,6 +29,7 @@ std::vector<std::string> route_labels(const std::vector<config::Route>& routes);
 
 struct RouteView {
   config::Route config;
+  std::string path;       // config's, as normalise_path() leaves those of requests
   std::size_t index = 0;  // in the file, for logs
   struct Target {
     std::size_t pool;  // index into the snapshot's pools

@@ -28,7 +28,7 @@ std::string_view normalised(std::string_view path, TextArena& arena) {
 /// Dot segments and empty ones before the last: what makes a path lead elsewhere.
 std::size_t turns(std::string_view path, TextArena& arena) {
   std::string& plain = arena.scratch();
-  decode_unreserved(path, plain);
+  decode_harmless(path, plain);
   std::size_t n = 0;
   for (std::size_t slash = plain.find('/'); slash < plain.size();) {
     const std::size_t end = std::min(plain.find('/', slash + 1), plain.size());

@@ -50,5 +50,55 @@ TEST(KeptBack, SafeMethodsBringTheirCookies) {
     EXPECT_FALSE(foreign(m, {{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://idp.test"}}));
 }
 
+bool led_by_another(std::vector<std::pair<std::string, std::string>> said, Method method = Method::get,
+                    bool preflight = false) {
+  std::vector<Field> fields;
+  for (const auto& [name, value] : said)
+    fields.push_back({name, value, name == "Referer" ? Known::referer : Known::other});
+  RequestView v;
+  v.method = method;
+  v.host = "app.example.com";
+  v.fields = fields;
+  v.preflight = preflight;
+  return may_be_led_by_another(v);
+}
+
+// Session fixation by a link that holds its sender's session. Browsers send Sec-Fetch-* to https alone (W3C
+// Fetch Metadata 2: only to potentially trustworthy URLs).
+TEST(LedByAnother, SaysSecFetchSiteOrElseOriginOrElseReferer) {
+  for (const Method m : {Method::get, Method::head, Method::post, Method::put, Method::options}) {
+    EXPECT_TRUE(led_by_another({{"Origin", "http://evil.example"}}, m));
+    EXPECT_TRUE(led_by_another({{"Origin", "null"}}, m));
+    EXPECT_TRUE(led_by_another({{"Origin", "null"}, {"Referer", "http://app.example.com/"}}, m));
+    EXPECT_TRUE(led_by_another({{"Referer", "http://evil.example/app.example.com/"}}, m));
+    for (const char* site : {"cross-site", "same-site", "none", ""})
+      EXPECT_TRUE(led_by_another({{"Sec-Fetch-Site", site}, {"Origin", "http://app.example.com"}}, m))
+          << site;
+  }
+  for (const char* page :
+       {"http://evil.example", "http://evil.example?app.example.com", "http://app.example.com@evil.example/",
+        "http://app.example.com:x@evil.example/", "http://evil.example#.app.example.com",
+        "http://evil.example\\.app.example.com", "about:blank", "android-app://com.example.mail/"})
+    EXPECT_TRUE(led_by_another({{"Referer", page}})) << page;
+  EXPECT_TRUE(led_by_another({{"Origin", "http://app.example.com"}, {"Origin", "http://evil.example"}}));
+  EXPECT_TRUE(led_by_another({{"Sec-Fetch-Site", "same-origin"}, {"Sec-Fetch-Site", "cross-site"}}));
+}
+
+TEST(LedByAnother, SaysAPreflight) {
+  EXPECT_TRUE(led_by_another({{"Origin", "http://app.example.com"}}, Method::options, true));
+  EXPECT_TRUE(led_by_another({}, Method::options, true));
+}
+
+TEST(LedByAnother, IsNotSaidOfOurOwnPagesNorWithoutAWord) {
+  EXPECT_FALSE(led_by_another({}));
+  EXPECT_FALSE(led_by_another({{"Referer", ""}}));
+  EXPECT_FALSE(led_by_another({{"Referer", "http://app.example.com:8080/a?b=http://evil.example"}}));
+  EXPECT_FALSE(led_by_another({{"Referer", "http://APP.example.com?x"}}));
+  EXPECT_FALSE(led_by_another({{"Origin", "http://app.example.com"}}, Method::post));
+  EXPECT_FALSE(led_by_another({{"Origin", "http://app.example.com"}, {"Referer", "http://evil.example/"}}));
+  EXPECT_FALSE(led_by_another({{"Sec-Fetch-Site", "same-origin"}, {"Origin", "null"}}, Method::post))
+      << "no-referrer makes the Origin of our own forms null";
+}
+
 }  // namespace
 }  // namespace remora

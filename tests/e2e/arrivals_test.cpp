@@ -102,6 +102,30 @@ TEST(AnotherSitesPost, DoesNotReplaceASessionThatTheBrowserKeptBack) {
   EXPECT_NE(framed.ask(post + "Sec-Fetch-Site: cross-site\r\n\r\nhi").field("Set-Cookie"), "");
 }
 
+// Session fixation: the sender of a link is in the session that it holds, and its reader must not stay there.
+TEST(AnotherSitesLink, MakesNoCookieOfItsSession) {
+  Origin origin([](Socket& s) {
+    if (s.receive_head().empty()) return;
+    s.send("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  });
+  Remora remora(simple_config({origin.address()},
+                              "affinity: [cookie, {kind: url_rewrite, name: rsid, rewrite: [location]}]\n"));
+  const std::string link = remora.ask(get("/")).field("Location");
+  ASSERT_NE(link.find("rsid="), std::string::npos) << link;
+  const auto cookie = [&](const std::string& method, const std::string& fields) {
+    return remora.ask(method + " " + link + " HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" + fields + "\r\n")
+        .field("Set-Cookie");
+  };
+  for (const char* method : {"GET", "POST", "PUT", "OPTIONS"}) {
+    for (const char* fields : {"Origin: http://evil.example\r\n", "Origin: null\r\n",
+                               "Referer: http://evil.example/\r\n", "Sec-Fetch-Site: cross-site\r\n"})
+      EXPECT_EQ(cookie(method, fields), "") << method << " " << fields;
+    for (const char* fields : {"", "Origin: http://a\r\n", "Referer: http://a/y\r\n"})
+      EXPECT_NE(cookie(method, fields), "") << method << " " << fields;
+  }
+  EXPECT_EQ(cookie("OPTIONS", "Origin: http://a\r\nAccess-Control-Request-Method: PUT\r\n"), "");
+}
+
 TEST(AnotherSitesPost, TeachesTheIdThatTheAppGives) {
   Site site(3);
   Remora remora(site.config("affinity: [{kind: app_cookie, name: SID}, cookie]\nbalance: round_robin\n"));

@@ -86,6 +86,24 @@ TEST(Upgrades, A101ThatNobodyAskedForIsABadGateway) {
   EXPECT_EQ(remora.ask(h2c).status, 502);
 }
 
+// RFC 9110 7.8
+TEST(Upgrades, A101ToAnotherProtocolIsABadGateway) {
+  Origin origin([](Socket& s) {
+    const std::string taken = field_of(s.receive_head(), "Taken");
+    s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + taken + "\r\n\r\n");
+    s.closed_by_peer();
+  });
+  Remora remora(simple_config({origin.address()}));
+  const auto status = [&](const std::string& taken) {
+    Socket s = remora.connect();
+    s.send(get("/", "Connection: Upgrade\r\nUpgrade: websocket\r\nTaken: " + taken + "\r\n"));
+    return field_of(s.receive_head(), "Upgrade").empty() ? 502 : 101;
+  };
+  EXPECT_EQ(status("WebSocket"), 101);
+  EXPECT_EQ(status("h2c"), 502);
+  EXPECT_EQ(status("websocket, h2c"), 502);
+}
+
 TEST(Upgrades, ARouteMayNameOthers) {
   Origin origin(mirror());
   Remora remora(

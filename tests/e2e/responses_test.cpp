@@ -92,9 +92,15 @@ std::vector<Case> cases() {
        false},
       {"TrailersCut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX: y\r\n", 200,
        "", false},
+      // RFC 9110 6.5.1: ignored, and the answer is complete.
       {"ForbiddenTrailer",
        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nContent-Length: 1\r\n\r\n", 200,
-       "", false},
+       "hi"},
+      {"AnnouncedForbiddenTrailer",
+       "HTTP/1.1 200 OK\r\nTrailer: Set-Cookie\r\nTransfer-Encoding: "
+       "chunked\r\n\r\n2\r\nhi\r\n0\r\nSet-Cookie: "
+       "a=b\r\n\r\n",
+       200, "hi"},
   };
 }
 

@@ -127,10 +127,10 @@ TEST_F(Closed, WhatASurrogateHasToProcessStays) {
 
 class Offered : public ::testing::Test {
  protected:
-  bool offered(const Fields& fields) {
+  bool offered(const Fields& fields, Method method = Method::get, std::uint16_t status = 200) {
     std::vector<Field> head;
     for (const auto& [name, value] : fields) head.push_back({name, value, known_field(name)});
-    return offered_to_shared_caches(head, now_);
+    return offered_to_shared_caches(method, status, head, now_);
   }
   bool by(const std::string& line) { return offered({{"Cache-Control", line}}); }
   Clock::Wall now_{std::chrono::seconds(1767225600)};  // 2026-01-01
@@ -177,6 +177,26 @@ TEST_F(Offered, ByAFieldForOneVendorWhateverCacheControlSays) {
 // elsewhere.
 TEST_F(Offered, NotBesideACookieOfTheApps) {
   EXPECT_FALSE(offered({{"Cache-Control", "public, max-age=60"}, {"Set-Cookie", "SID=1"}}));
+}
+
+// RFC 9111 3, RFC 9110 9.2.3 and 9.3.3: no cache answers another request with these, whatever they say.
+TEST_F(Offered, NotWhereNoCacheMayUseItAgain) {
+  const Fields line{{"Cache-Control", "public, max-age=60"}};
+  const Fields date{{"Expires", "Thu, 01 Jan 2037 00:00:00 GMT"}};
+  const Fields vendor{{"CDN-Cache-Control", "max-age=60"}};
+  for (const Fields& fields : {line, date, vendor}) {
+    for (const Method m : {Method::put, Method::delete_, Method::options, Method::post, Method::patch})
+      EXPECT_FALSE(offered(fields, m));
+    EXPECT_FALSE(offered(fields, Method::get, 101));
+    for (const Method m : {Method::get, Method::head, Method::other}) {
+      EXPECT_TRUE(offered(fields, m));
+      EXPECT_TRUE(offered(fields, m, 404));
+    }
+    Fields located = fields;
+    located.emplace_back("Content-Location", "/x");
+    EXPECT_TRUE(offered(located, Method::post));
+    EXPECT_FALSE(offered(located, Method::put));
+  }
 }
 
 }  // namespace

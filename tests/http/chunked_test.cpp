@@ -74,6 +74,27 @@ TEST(ChunkDecoder, TakesPaddedSizesOnlyWhereItMay) {
   EXPECT_EQ(decode("5" + padding + "\r\nhello\r\n0\r\n\r\n", 1, nullptr, nullptr, true), "bad");
 }
 
+// RFC 9110 6.5.1: a field that may not be a trailer is ignored; the answer is complete without it.
+TEST(ChunkDecoder, DropsForbiddenTrailers) {
+  for (const std::string line :
+       {"Set-Cookie: a=b", "Content-Type: a", "Content-Length: 5", "Transfer-Encoding: chunked",
+        "Connection: close", "Host: x", "Trailer: x", "Keep-Alive: 1", "Upgrade: x", "TE: x", "Expect: x",
+        "Cookie: a", "Proxy-Authorization: x", "Max-Forwards: 1", "Proxy-Connection: x"}) {
+    const std::string text = "5\r\nhello\r\n0\r\nX-Sum: 1\r\n" + line + "\r\nY: 2\r\n\r\n";
+    const bool framing =
+        line.starts_with("Content-L") || line.starts_with("Transfer") || line.starts_with("Host");
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+      std::string trailers;
+      ASSERT_EQ(decode(text, cut, nullptr, &trailers, true), "hello") << line << cut;
+      ASSERT_EQ(trailers, "X-Sum=1;Y=2;") << line;
+    }
+    std::string trailers;
+    ASSERT_EQ(decode(text, 0, nullptr, &trailers), framing ? "bad" : "hello") << line;
+    if (!framing) ASSERT_EQ(trailers, "X-Sum=1;Y=2;") << line;
+  }
+  ASSERT_EQ(decode("0\r\nSet-Cookie: a=b\r\nnonsense\r\n\r\n", 0, nullptr, nullptr, true), "bad");
+}
+
 TEST(ChunkDecoder, StaysBad) {
   ChunkDecoder d;
   EXPECT_EQ(d.step("x").got, Got::bad);

@@ -243,5 +243,50 @@ TEST(KnownFields, RemoraInEveryDisguise) {
     EXPECT_EQ(known_field(name), Known::other) << name;
 }
 
+// RFC 9112 3.2.2, RFC 9110 4.2.3: the authority is the same with its scheme's port and without; an empty path
+// is `/`; HTTP/1.0 needs no Host.
+TEST(AbsoluteForm, NamesTheSameAuthorityInManyWays) {
+  struct Row {
+    const char *line, *host, *target;
+  };
+  for (const Row& row : std::vector<Row>{{"GET http://a:80/x HTTP/1.1", "a", "/x"},
+                                         {"GET http://a/x HTTP/1.1", "a:80", "/x"},
+                                         {"GET http://a:/x HTTP/1.1", "a", "/x"},
+                                         {"GET https://a:443/x HTTP/1.1", "a", "/x"},
+                                         {"GET HTTP://A.:80/x HTTP/1.1", "a", "/x"},
+                                         {"GET http://[::1]:80/x HTTP/1.1", "[::1]", "/x"},
+                                         {"GET http://a?x HTTP/1.1", "a", "/?x"},
+                                         {"GET http://a:80?x/y?z HTTP/1.1", "a", "/?x/y?z"},
+                                         {"GET http://a? HTTP/1.1", "a", "/?"},
+                                         {"GET http://a HTTP/1.1", "a", "/"}}) {
+    const std::string text = std::string(row.line) + "\r\nHost: " + row.host + "\r\n\r\n";
+    RequestHead head;
+    ASSERT_EQ(parse_request_head(text, {}, head).status, Parsed::Status::ok) << row.line;
+    EXPECT_EQ(head.target, row.target) << row.line;
+    EXPECT_EQ(head.host, row.host) << row.line;
+    EXPECT_EQ(head.path, std::string_view(row.target).substr(0, std::string_view(row.target).find('?')));
+  }
+  for (const char* line :
+       {"GET http://a/x HTTP/1.0", "GET http://a?x HTTP/1.0", "GET http://a:8080 HTTP/1.0"}) {
+    const std::string text = std::string(line) + "\r\n\r\n";
+    RequestHead head;
+    ASSERT_EQ(parse_request_head(text, {}, head).status, Parsed::Status::ok) << line;
+    EXPECT_EQ(host_name(head.host), "a") << line;
+  }
+}
+
+TEST(AbsoluteForm, OfAnotherAuthorityIsRefused) {
+  for (const char* text :
+       {"GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a:81/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a:443/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET https://a:80/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a/x HTTP/1.1\r\nHost: \r\n\r\n", "GET http://a/x HTTP/1.0\r\nHost:\r\n\r\n",
+        "GET http://a/x HTTP/1.1\r\n\r\n", "GET http://u@a/x HTTP/1.0\r\n\r\n",
+        "GET http://a,b/x HTTP/1.0\r\n\r\n", "GET http://a:x/ HTTP/1.0\r\n\r\n",
+        "GET http://?x HTTP/1.0\r\n\r\n"}) {
+    RequestHead head;
+    EXPECT_EQ(parse_request_head(text, {}, head).code, 400) << text;
+  }
+}
+
 }  // namespace
 }  // namespace remora

@@ -355,7 +355,7 @@ class ResponseEditing : public ::testing::Test {
       if (f.known != Known::via) all.append(f.name).append(": ").append(f.value).append("\n");
     return all;
   }
-  bool offered() { return offered_to_shared_caches(head_, route_, Clock::Wall{}); }
+  bool offered() { return offered_to_shared_caches(head_, Method::get, route_, Clock::Wall{}); }
 
   RouteView route_;
   TextArena arena_;
@@ -402,6 +402,29 @@ TEST_F(Edits, AnIfRangeGoesWithItsRange) {
   const std::string got = send(fields);
   EXPECT_EQ(got.find("Range"), std::string::npos) << got;
   EXPECT_TRUE(has(got, "Accept-Encoding: identity\n"));
+}
+
+// RFC 9110 7.8: a server switches only to what was asked for.
+TEST(Switching, OnlyToAProtocolThatWasAskedForAndPassed) {
+  config::Route route;
+  route.upgrades = {"websocket", "x/2"};
+  const auto switches = [&](const char* asked, std::vector<std::string> taken) {
+    std::vector<Field> fields;
+    for (const auto& t : taken) fields.push_back({"Upgrade", t, Known::upgrade});
+    return switches_as_asked(fields, {{"Upgrade", asked, Known::upgrade}}, route);
+  };
+  EXPECT_TRUE(switches("websocket", {"websocket"}));
+  EXPECT_TRUE(switches("WebSocket", {"websocket"}));
+  EXPECT_TRUE(switches("foo, websocket", {"WebSocket"}));
+  EXPECT_TRUE(switches("websocket", {"websocket/13"}));
+  EXPECT_TRUE(switches("x/2, websocket", {"x/2"}));
+  EXPECT_FALSE(switches("x/2", {"x/3"}));
+  EXPECT_FALSE(switches("websocket", {"h2c"}));
+  EXPECT_FALSE(switches("websocket, h2c", {"h2c"})) << "the route did not let it pass";
+  EXPECT_FALSE(switches("websocket", {"websocket, h2c"}));
+  EXPECT_FALSE(switches("websocket", {"websocket", "foo"}));
+  EXPECT_FALSE(switches("websocket", {"x/2"}));
+  EXPECT_FALSE(switches("websocket", {}));
 }
 
 }  // namespace

@@ -83,6 +83,9 @@ TEST(StripPrefix, MayBeWrittenInManyWaysItself) {
   EXPECT_EQ(strip("/beta/x", "/beta/"), "/x");
   EXPECT_EQ(strip("/a~b/x", "/a%7Eb"), "/x");
   EXPECT_EQ(strip("/a%7eb/x", "/a~b"), "/x");
+  for (const char* cafe : {"/caf%C3%A9", "/caf%c3%a9", "/caf\xc3\xa9"})
+    for (const char* prefix : {"/caf%C3%A9", "/caf%c3%a9", "/caf\xc3\xa9"})
+      EXPECT_EQ(strip(std::string(cafe) + "/\xc3\xa9%c3%a9", prefix), "/\xc3\xa9%c3%a9");
   EXPECT_EQ(strip("/a%20b/x", "/a%20b"), "/x");
   EXPECT_EQ(strip("/api/v1/x", "/api"), "/v1/x");
 }

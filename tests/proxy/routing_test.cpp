@@ -344,5 +344,39 @@ TEST_F(Routing, RoutesWithCapitalLettersAreGuardedToo) {
   EXPECT_EQ(ask("/Admin"), "/Admin");
 }
 
+// RFC 3986 2.1 and 2.4: what has no place in a path is the same escaped, in either case of hex, and raw, as
+// some clients send it.
+TEST_F(Routing, WhatHasToBeEscapedIsTheSameRaw) {
+  for (const char* cafe : {"/caf%C3%A9", "/caf%c3%a9", "/caf\xc3\xa9"}) {
+    use({route(cafe), route("/")});
+    for (const char* sent :
+         {"/caf%C3%A9", "/caf%c3%a9", "/caf\xc3\xa9", "/%63af%c3%A9/x", "/x/../caf\xc3%a9/"})
+      EXPECT_EQ(ask(sent), cafe) << sent;
+    for (const char* other : {"/caf", "/cafe", "/caf%C3%A9s", "/caf%C3", "/x"})
+      EXPECT_EQ(ask(other), "/") << other;
+    EXPECT_EQ(ask("/caf%25C3%25A9"), "refused") << "a second decoder would make it the other";
+  }
+  for (const char* spaced : {"/a%20b", "/a b"}) {
+    use({route(spaced), route("/")});
+    for (const char* sent : {"/a%20b", "/a%20b/x", "/%61%20b"}) EXPECT_EQ(ask(sent), spaced) << sent;
+    EXPECT_EQ(ask("/a+b"), "/");
+  }
+  use({route("/q%22%3C%3e%5B%5d%5E%60%7b%7C%7D"), route("/")});
+  for (const char* sent : {"/q%22%3c%3E%5b%5D%5e%60%7B%7c%7d", "/q\"<>[]^`{|}", "/q\"%3c>[%5d^`{%7c}/x"})
+    EXPECT_EQ(ask(sent), "/q%22%3C%3e%5B%5d%5E%60%7b%7C%7D") << sent;
+}
+
+// The bytes 0xa0 and 0x85 end characters of UTF-8 that are no spaces.
+TEST_F(Routing, LettersThatEndInTheByteOfASpaceAreLetters) {
+  for (const char* path : {"/voil\xc3\xa0", "/\xd0\xa0", "/\xc3\x85", "/\xe4\xb8\xa0", "/\xf0\x9f\x98\x85"}) {
+    use({route(path), route("/")});
+    EXPECT_EQ(ask(path), path) << path;
+    EXPECT_EQ(ask(std::string(path) + "/x"), path) << path;
+  }
+  use({route("/admin", "main"), route("/")});
+  for (const char* spaced : {"/admin%c2%a0", "/admin%a0", "/admin\x85", "/admin%20"})
+    EXPECT_EQ(ask(spaced), "refused") << spaced;
+}
+
 }  // namespace
 }  // namespace remora
