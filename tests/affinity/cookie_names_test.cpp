@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <set>
 
 #include "util/cookies.h"
@@ -26,20 +27,21 @@ class Names : public ::testing::Test {
     TokenSealer(keys, "app", "cookie", "t").seal(Binding{}, scratch_, out);
     return out;
   }
+  // Both live as long as the test, beside those before.
   RequestView request(std::vector<std::string> cookies) {
-    cookies_ = std::move(cookies);
-    fields_.clear();
-    for (const std::string& c : cookies_) fields_.push_back({"Cookie", c, Known::cookie});
+    const std::vector<std::string>& kept = lines_.emplace_back(std::move(cookies));
+    std::vector<Field>& fields = fields_.emplace_back();
+    for (const std::string& c : kept) fields.push_back({"Cookie", c, Known::cookie});
     RequestView v;
-    v.fields = fields_;
+    v.fields = fields;
     return v;
   }
   ResponseView response(std::vector<std::string> lines) {
-    lines_ = std::move(lines);
-    answer_.clear();
-    for (const std::string& l : lines_) answer_.push_back({"Set-Cookie", l, Known::set_cookie});
+    const std::vector<std::string>& kept = lines_.emplace_back(std::move(lines));
+    std::vector<Field>& answer = fields_.emplace_back();
+    for (const std::string& l : kept) answer.push_back({"Set-Cookie", l, Known::set_cookie});
     ResponseView v;
-    v.fields = answer_;
+    v.fields = answer;
     return v;
   }
   std::string left(const RequestView& r) {
@@ -54,8 +56,8 @@ class Names : public ::testing::Test {
   CookieNames names_{"t", mine_};
   CryptoScratch scratch_;
   TextArena arena_;
-  std::vector<std::string> cookies_, lines_;
-  std::vector<Field> fields_, answer_;
+  std::deque<std::vector<std::string>> lines_;
+  std::deque<std::vector<Field>> fields_;
 };
 
 TEST_F(Names, AloneItIsTheFirst) {
