@@ -90,7 +90,9 @@ TEST(ChunkDecoder, DropsForbiddenTrailers) {
     }
     std::string trailers;
     ASSERT_EQ(decode(text, 0, nullptr, &trailers), framing ? "bad" : "hello") << line;
-    if (!framing) ASSERT_EQ(trailers, "X-Sum=1;Y=2;") << line;
+    if (!framing) {
+      ASSERT_EQ(trailers, "X-Sum=1;Y=2;") << line;
+    }
   }
   ASSERT_EQ(decode("0\r\nSet-Cookie: a=b\r\nnonsense\r\n\r\n", 0, nullptr, nullptr, true), "bad");
 }
