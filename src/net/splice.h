@@ -16,6 +16,11 @@ namespace remora {
 /// One direction of a transfer. What it took and could not yet pass on stays in its pipe.
 class Splice {
  public:
+  Splice() = default;
+  Splice(const Splice&) = delete;
+  Splice& operator=(const Splice&) = delete;
+  ~Splice() { end(); }
+
   struct Moved {
     std::uint64_t taken = 0, passed = 0;  // bytes out of `from`, bytes into `to`
     Io from = Io::ready, to = Io::ready;  // blocked: armed, the Wake bit will come

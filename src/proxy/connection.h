@@ -10,6 +10,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 
 #include "net/stream.h"
 #include "proxy/exchange.h"
@@ -19,12 +20,31 @@
 namespace remora {
 
 /// What a connection needs while it is active.
-struct Active {
-  explicit Active(WorkerContext& worker) : exchange(worker) {}
+class Active {
+ public:
+  explicit Active(WorkerContext& worker);
   /// Pages of its own, so that those of a past burst really go back to the kernel.
   static void* operator new(std::size_t size);
   static void operator delete(void* p, std::size_t size) noexcept;
-  Exchange exchange;
+
+  void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
+             std::unique_ptr<BoundConnections>& own);
+  /// Between two requests.
+  void clear();
+  /// The head of one is in `memory`.
+  Exchange& make_exchange();
+  /// The connection rests or ends: all that was borrowed or counted goes back.
+  void end() noexcept;
+
+  Turn turn;
+  ConnectionState state;
+  WorkingMemory memory;
+  Http1Client client;
+  Http1Backend backend;
+  std::optional<Exchange> exchange;  // of the request that is being served
+
+ private:
+  WorkerContext& worker_;
 };
 
 /// What the connections of one listener share on one worker.
@@ -55,7 +75,16 @@ class Connection final : private StreamWatcher, private Parked, private Deadline
   void refuse(Refusal what, const config::Listener& settings, std::string_view why) const;
   void activate();
   Task<void> serve();
-  Task<Exchange::End> converse();
+  enum class End : std::uint8_t {
+    close,
+    linger,  // let the client read what was sent
+    park,    // nothing came for a while: wait without holding memory
+  };
+  Task<End> converse();
+  Task<End> serve_requests();
+  enum class Next : std::uint8_t { request, refused, late, close, park };
+  bool head_came();
+  Task<Next> await_head();
   void give_up(const std::exception& error) noexcept;
   Task<bool> greet();
   Task<bool> read_proxy_line();

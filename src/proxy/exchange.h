@@ -1,71 +1,70 @@
-// Exchange: one request and its response, phase by phase. `run` is the road; READ IT FIRST (exchange.cpp).
+// Exchange: one request and its response, phase by phase. `run` is the request path; READ IT FIRST
+// (exchange.cpp).
 //
-// An Exchange is the working memory of one active connection: it serves request after request and allocates
-// nothing in the steady state. It talks to two Sides and knows no protocol. Everything that can be decided
-// without I/O is decided elsewhere (route, edits, failure, lifecycle, balance); here are the order and the
-// waiting.
+// It holds the parts of one request (request.h) and dies with the response. What outlives a request is lent
+// to it: the connection's state, its turn, the memory to work in. Everything that can be decided without I/O
+// is decided elsewhere (route, edits, failure, lifecycle, balance); here are the order and the waiting.
 //
-// Threading: its worker's thread. Lifetime: borrowed by a Connection while it is active.
+// Threading: its worker's thread. Lifetime: of one request; made and destroyed by the Connection.
 #pragma once
 
-#include <boost/asio/post.hpp>
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <string>
 
-#include "http/first_event.h"
 #include "http/http1.h"
 #include "net/connecting.h"
-#include "net/splice.h"
-#include "net/wake.h"
-#include "pool/bound_connections.h"
-#include "pool/counted_retry.h"
-#include "pool/queue.h"
-#include "proxy/body_rate.h"
 #include "proxy/edits.h"
-#include "proxy/failure.h"
+#include "proxy/request.h"
+#include "proxy/turn.h"
 #include "proxy/worker_context.h"
 #include "remora/task.h"
-#include "session/lifecycle.h"
-#include "session/open_session.h"
-#include "session/recognise.h"
-#include "util/arena.h"
 
 namespace remora {
 
-class Exchange final : private UrlScope {
+/// Which URLs lead to the pool that serves a request: those may carry its token.
+class RoutedScope final : public UrlScope {
  public:
-  /// What the connection does next.
+  explicit RoutedScope(const Request& request) : request_(request) {}
+  bool leads_here(std::string_view path) const override;
+  std::string as_routed(std::string_view path) const override;
+  std::size_t deciding_bytes() const noexcept override;
+
+ private:
+  const Request& request_;
+};
+
+class Exchange final {
+ public:
+  /// What becomes of the client's connection.
   enum class End : std::uint8_t {
     keep,    // another request may come
-    close,   // end the connection
+    close,   // end it
     linger,  // end it, but let the client read what was sent (it may still be sending)
-    park,    // nothing came for a while: wait without holding memory
   };
 
-  explicit Exchange(WorkerContext& worker) : worker_(worker), wake_(worker.loop.wheel) {}
+  /// What an exchange borrows from its connection; all of it outlives the exchange.
+  struct Surroundings {
+    WorkerContext& worker;
+    ConnectionState& connection;
+    Turn& turn;
+    WorkingMemory& memory;
+    Http1Client& client;
+    Http1Backend& backend;
+  };
 
-  /// A connection becomes active. `stream` is open, its TLS and PROXY line are done. `own`: the client's own
-  /// backend connections, which outlive its active time; null until it has one.
-  void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
-             Clock::Steady idle_since, std::unique_ptr<BoundConnections>& own);
-  /// It ends, or it is given up in the middle of a request: what was borrowed or counted goes back.
-  void end() noexcept;
+  /// The request's head is in `memory.request`.
+  explicit Exchange(const Surroundings& in);
 
-  /// Serves requests until the connection's turn ends; never `keep`.
+  /// Serves the request.
   Task<End> run();
-  Wake& wake() noexcept { return wake_; }
-  /// When the last request ended.
-  Clock::Steady idle_since() const noexcept { return idle_since_; }
+  /// Answers what is no request: the codec's failure, or `late`, the time for its head is over.
+  Task<End> refuse_head(bool late);
 
  private:
   enum class Step : std::uint8_t { done, blocked, more, client_failed, backend_failed };
 
   // Phases, in order.
-  bool head_came();
-  Task<End> await_head();
-  void begin_request();
   bool admit();
   bool find_route();
   bool authenticate();
@@ -89,10 +88,6 @@ class Exchange final : private UrlScope {
   Task<End> answer();
 
   // Parts of phases.
-  void forget();
-  void trim() noexcept;
-  bool had_its_turn() noexcept;
-  bool pick_pool();
   bool take_own_connection();
   bool take_idle_connection();
   Task<bool> open_connection();
@@ -106,32 +101,6 @@ class Exchange final : private UrlScope {
   Task<bool> forward_interim();
   bool pump_request();
   void record_for_replay(Body body, std::size_t taken);
-  /// Waits for any event; true when the deadline passed. With `more_` set it only lets others run. No
-  /// coroutine, so that waiting costs no frame.
-  auto wait(Clock::Steady deadline) {
-    return asio::async_initiate<const asio::deferred_t, void(bool)>(
-        [this](auto handler, Clock::Steady until) { begin_wait(until, std::move(handler)); }, asio::deferred,
-        deadline);
-  }
-  /// Everybody else whose event has come is served first.
-  auto let_others_run() {
-    more_ = true;
-    return wait(Clock::Steady::max());
-  }
-  template <class Handler>
-  void begin_wait(Clock::Steady until, Handler handler) {
-    auto resume = [this, until, handler = std::move(handler)](unsigned bits) mutable {
-      std::move(handler)((bits & Wake::deadline) != 0 && now() >= until);
-    };
-    const bool only_yields = std::exchange(more_, false);
-    if (!only_yields) wake_.until(until);
-    if (!only_yields && !wake_.any_pending()) return wake_.call(std::move(resume));
-    const unsigned bits = only_yields ? 0 : wake_.take();
-    asio::post(worker_.loop.ctx.get_executor(), [this, bits, resume = std::move(resume)]() mutable {
-      wake_.new_turn();
-      resume(bits);
-    });
-  }
   Step pump_response();
   Step pump_rewritten();
   bool splice_ahead();
@@ -142,7 +111,7 @@ class Exchange final : private UrlScope {
   Task<void> tunnel();
   struct Lane;
   Step pump_lane(Lane&);
-  void put_answer();
+  asio::const_buffer put_answer();
   End finish();
   /// The client must not send another request on this connection.
   bool last_answer() const noexcept;
@@ -159,12 +128,8 @@ class Exchange final : private UrlScope {
   // The session (exchange_session.cpp).
   bool has_sessions() const noexcept;
   RequestView view() const noexcept;
-  bool leads_here(std::string_view path) const override;
-  std::string as_routed(std::string_view path) const override;
-  std::size_t deciding_bytes() const noexcept override;
-  Moment moment() const noexcept;
   SessionCounts& counts() const noexcept;
-  LoadBalancer& balancer() const noexcept { return *snapshot_->balancers[pool_index_]; }
+  LoadBalancer& balancer() const noexcept { return *request_.snapshot->balancers[request_.pool_index]; }
   // A slow page, or a hung server? (exchange_doubt.cpp)
   Clock::Steady next_doubt() const noexcept;
   void doubt();
@@ -251,117 +216,30 @@ class Exchange final : private UrlScope {
   bool status_is_failure() const noexcept;
   void expect_outcome() const noexcept;
   void note_outcome();
-  /// The clocks, read once between two waits.
-  Clock::Steady now() const noexcept;
-  Clock::Wall wall_now() const noexcept;
-  const config::ListenerTimeouts& client_timeouts() const noexcept { return listener_->config.timeouts; }
+  const config::ListenerTimeouts& client_timeouts() const noexcept {
+    return connection_.listener->config.timeouts;
+  }
 
-  static constexpr int rounds_per_turn = 8;  // then other connections of this worker get theirs
-  static constexpr unsigned requests_per_turn = 8;
+  static constexpr int rounds_per_turn = 8;      // then other connections of this worker get theirs
   static constexpr unsigned max_interims = 100;  // before one final response
 
-  // For the life of the connection.
+  BoundConnections* own_connections() const noexcept { return connection_.bound->get(); }
+  /// The end of a request gives back all that it borrowed.
+  bool holds_nothing() const noexcept { return !attempt_.place && !attempt_.retry && !session_.open; }
+
   WorkerContext& worker_;
-  Wake wake_;
-  std::shared_ptr<const ListenerView> listener_;
-  Arrival arrival_;
-  Clock::Steady idle_since_;
-  // The client's own backend connections, null until it has one: of its Connection, and as it is now.
-  std::unique_ptr<BoundConnections>* own_ = nullptr;
-  BoundConnections* held_ = nullptr;
-  unsigned turn_ = 0, requests_in_turn_ = 0;  // of `wake_`: how many requests began without waiting
-  struct {                                    // where the first request without a session went
-    std::uint64_t backend = 0;
-    std::size_t pool = 0;
-    Clock::Steady at;
-  } first_placed_;
-  Http1Client client_{response_limits()};
-  Http1Backend backend_;
+  ConnectionState& connection_;
+  Turn& turn_;
+  WorkingMemory& memory_;
+  Http1Client& client_;
+  Http1Backend& backend_;
 
-  // Reused from request to request.
-  RequestHead request_;
-  ResponseHead response_;
-  TextArena arena_;
-  RequestEdits request_edits_{arena_};
-  ResponseEdits response_edits_{arena_};
-  std::string rewritten_;  // of the response body, on its way to the client
-  std::size_t rewritten_at_ = 0;
-  bool rewritten_last_ = false;
-  Splice request_splice_, response_splice_;
-  std::string announcement_, replay_, answer_text_;
-
-  // Of the current request.
-  Ref<WorkerSnapshot> snapshot_;
-  const RouteView* route_ = nullptr;
-  const PoolView* pool_ = nullptr;
-  std::size_t pool_index_ = 0;
-  const Member* member_ = nullptr;
-  config::PoolTimeouts timeouts_;
-  PassedVerifiers passed_;  // whose claims count
-  bool may_be_revoked_ = false;
-  Recognised recognised_;
-  bool bound_ = false;  // the session has a backend, and it is `member_`
-  Served served_;
-  bool agree_ = false;                      // the session moved: the store has not heard of it yet
-  Clock::Wall announced_at_{};              // when the backend was told whose session it is; zero: it was not
-  std::string state_;                       // for the backend, in base64; empty: none
-  std::string state_note_;                  // what Remora-Session says of it
-  struct {                                  // what the response head waits for
-    bool bind = false, renames = false;     // the app's id is to be known to all; to the same id of theirs
-    std::optional<SessionKey> former_name;  // the id of the app's that it had before (login)
-    std::optional<SessionId> renewed;       // the id of ours that it had before
-    std::optional<StoreWriter::Job> save;
-  } keep_;
-  bool keeps_ = false;     // something was written to keep_, which is large: otherwise it is not looked at
-  Clock::Steady touched_;  // when the tables last heard that the session is in use
-  std::optional<SessionKey> bound_key_;  // what the table knows the session by
-  OpenSession open_session_;             // counted as open for `rebalance`
-  Tried tried_;
-  Place place_;
-  TrafficCounts* traffic_ = nullptr;  // of the backend of the last attempt, for this worker
-  CountedRetry retry_;
-  unsigned attempts_ = 0, same_backend_left_ = 0, interims_ = 0;
-  BodyRate body_rate_;
-  FirstEvent first_event_;   // of an event stream that may name the session
-  bool watches_ = false;     // it has not been seen yet
-  std::size_t watched_ = 0;  // bytes of the body that it was fed and the client has not been sent
-  bool continued_ = false;   // this attempt's backend said 100
-  std::chrono::milliseconds suspect_after_{0};  // 0: never
-  unsigned doubts_ = 0;                         // of this attempt's backend, so far
-  bool left_hung_ = false;                      // one backend was left because it hung
-  Doubter doubter_{wake_};
-  bool asked_sister_ = false;            // nobody was left in the pool, so another of the split was tried
-  const PoolView* left_pool_ = nullptr;  // where the session was, when it goes on in another pool of a split
-  Failure failure_;
-  std::size_t replay_at_ = 0;
-  // Authentication of connections (http/connection_auth.h): the backend's belongs to this client alone; this
-  // request is a later leg of a handshake on it; the response asks for one more.
-  bool belongs_ = false, leg_ = false, leg_due_ = false;
-  bool stale_ = false;       // the last attempt met a dead idle connection
-  bool fresh_only_ = false;  // no more idle connections for this request
-  bool asked_client_ = false;
-  bool more_ = false;  // stopped for fairness, not because something would block
-  bool replay_overflow_ = false, request_broken_ = false, forced_close_ = false, clear_session_ = false;
-  std::uint64_t response_bytes_ = 0;
-  char request_id_[32];
-  std::string_view request_id_text_;
-  bool request_id_from_client_ = false;
-
-  // The answer that remora makes itself.
-  std::uint16_t answer_status_ = 0;
-  std::uint32_t retry_after_ = 0;
-  std::string location_;
-  std::string_view challenge_;  // WWW-Authenticate; empty: none
-  std::string answer_body_;     // configured; empty: made from the status
-  asio::const_buffer answer_run_;
-
-  struct {  // what the clocks said, in which turn of `wake_`
-    Clock::Steady steady;
-    Clock::Wall wall;
-    unsigned steady_turn = 0, wall_turn = 0;
-  } mutable read_;
-  Clock::Steady started_, head_at_, attempt_at_, moved_at_;
-  std::chrono::nanoseconds queue_time_{0}, connect_time_{0}, first_byte_time_{0};
+  Request request_;  // first: the others refer to its snapshot
+  RoutedScope scope_{request_};
+  SessionState session_;
+  AttemptState attempt_;
+  ResponseState response_;
+  LocalReply reply_;
 };
 
 }  // namespace remora

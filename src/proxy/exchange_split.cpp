@@ -12,24 +12,24 @@ using What = Recognised::What;
 using Family = Affinity::Family;
 
 void Exchange::settle_in(std::size_t pool, const Recognised& found) {
-  bound_key_.reset();
-  pool_index_ = pool;
-  pool_ = snapshot_->shared->pools[pool].get();
-  recognised_ = found;
-  left_pool_ = nullptr;
+  session_.bound_key.reset();
+  request_.pool_index = pool;
+  request_.pool = request_.snapshot->shared->pools[pool].get();
+  session_.recognised = found;
+  session_.left_pool = nullptr;
 }
 
 /// The pool that the session belongs to, else one that is drawn by weight, of those with somebody in service.
 void Exchange::find_session_in_split(bool asked_store) {
-  const Snapshot& shared = *snapshot_->shared;
+  const Snapshot& shared = *request_.snapshot->shared;
   const auto serves = [&](std::size_t pool) { return in_service(*shared.pools[pool]->snapshot); };
   const std::uint64_t key = worker_.random.next();
-  auto drawn = draw_target(*route_, key, serves);
-  if (!drawn) drawn = draw_target(*route_, key, [](std::size_t) { return true; });
+  auto drawn = draw_target(*request_.route, key, serves);
+  if (!drawn) drawn = draw_target(*request_.route, key, [](std::size_t) { return true; });
   Recognised found_there, moved_away;
   std::size_t former = 0, present = 0;
-  for (std::size_t i = 0; i < route_->targets.size(); ++i) {
-    const std::size_t pool = route_->targets[i].pool;
+  for (std::size_t i = 0; i < request_.route->targets.size(); ++i) {
+    const std::size_t pool = request_.route->targets[i].pool;
     const Recognised found = recognise_in(*shared.pools[pool]);
     if (i == drawn.value_or(0)) found_there = found;
     if (found.what != What::session) continue;
@@ -37,47 +37,48 @@ void Exchange::find_session_in_split(bool asked_store) {
     const auto lives_in = [&](std::size_t p) {
       return shared.pools[p]->snapshot->find(found.binding.backend);
     };
-    const auto home = std::find_if(route_->targets.begin(), route_->targets.end(),
+    const auto home = std::find_if(request_.route->targets.begin(), request_.route->targets.end(),
                                    [&](const auto& t) { return lives_in(t.pool) != nullptr; });
-    if (lives_in(pool) != nullptr || home == route_->targets.end()) return settle_in(pool, found);
+    if (lives_in(pool) != nullptr || home == request_.route->targets.end()) return settle_in(pool, found);
     if (moved_away.what == What::session && found.binding.epoch <= moved_away.binding.epoch) continue;
     moved_away = found;
     former = pool;
     present = home->pool;
   }
   if (moved_away.what != What::session)
-    return settle_in(route_->targets[drawn.value_or(0)].pool, found_there);
+    return settle_in(request_.route->targets[drawn.value_or(0)].pool, found_there);
   const Recognised there = recognise_in(*shared.pools[present]);
   if (there.learned && there.cause == Cause::ended && there.binding.id == moved_away.binding.id)
     return settle_in(present, there);
   settle_in(former, moved_away);
   go_on_in(present, moved_away.binding, !asked_store);
-  if (!bound_key_) return;
+  if (!session_.bound_key) return;
   Record found;
   found.binding = moved_away.binding;
-  found.binding.last_seen = wall_now();
-  found.reason = recognised_.moved_for;
+  found.binding.last_seen = turn_.wall_now();
+  found.reason = session_.recognised.moved_for;
   tell_later(found);
 }
 
 /// From now on the session is that pool's: its client gets that pool's token and loses the former one, or it
 /// is known there by the app's id. `ask_first`: if the store may know better, it is to be asked before that.
 void Exchange::go_on_in(std::size_t pool, const Binding& binding, bool ask_first) {
-  const bool was_learned = recognised_.learned;
-  bound_key_.reset();  // a name in the former pool
-  left_pool_ = pool_;
-  pool_index_ = pool;
-  pool_ = snapshot_->shared->pools[pool].get();
-  const auto& kinds = pool_->affinity;
+  const bool was_learned = session_.recognised.learned;
+  session_.bound_key.reset();  // a name in the former pool
+  session_.left_pool = request_.pool;
+  request_.pool_index = pool;
+  request_.pool = request_.snapshot->shared->pools[pool].get();
+  const auto& kinds = request_.pool->affinity;
   if (kinds.empty()) return settle_in(pool, {});  // a reload took them away
   const auto issued = std::find_if(kinds.begin(), kinds.end(),
                                    [](const auto& kind) { return kind->family() == Family::issued; });
-  recognised_.kind = issued == kinds.end() ? 0 : static_cast<std::size_t>(issued - kinds.begin());
-  recognised_.learned = recognised_.old_key = recognised_.stale = false;
-  recognised_.came_by_cookie = false;
-  recognised_.behind = true;
-  if (recognised_.moved_for == Reason::none) recognised_.moved_for = Reason::failover;
-  if (was_learned || issued == kinds.end()) learn_in_new_pool(recognise_in(*pool_), binding, ask_first);
+  session_.recognised.kind = issued == kinds.end() ? 0 : static_cast<std::size_t>(issued - kinds.begin());
+  session_.recognised.learned = session_.recognised.old_key = session_.recognised.stale = false;
+  session_.recognised.came_by_cookie = false;
+  session_.recognised.behind = true;
+  if (session_.recognised.moved_for == Reason::none) session_.recognised.moved_for = Reason::failover;
+  if (was_learned || issued == kinds.end())
+    learn_in_new_pool(recognise_in(*request_.pool), binding, ask_first);
 }
 
 /// The app's id leads to the session in the new pool too: its requests find it there, and keep it alive
@@ -87,35 +88,35 @@ void Exchange::learn_in_new_pool(const Recognised& there, const Binding& binding
   const bool own = there.what != What::unbound && there.binding.id == binding.id;  // it was here before
   if (own ? there.cause == Cause::ended : there.what == What::session) return;     // over; or another's
   if (ask_first && there.stale) {
-    recognised_.stale = true;
+    session_.recognised.stale = true;
     return;
   }
   LocalTable& table = worker_.memory->learned;
-  const config::Session& rules = pool_->config.session;
+  const config::Session& rules = request_.pool->config.session;
   Record present;
   present.binding = binding;
-  present.binding.last_seen = wall_now();
-  present.reason = recognised_.moved_for;
+  present.binding.last_seen = turn_.wall_now();
+  present.reason = session_.recognised.moved_for;
   if (own) {
-    table.adopt(there.key, present, pool_->number, rules, moment());
+    table.adopt(there.key, present, request_.pool->number, rules, turn_.moment());
   } else {
-    const Standing stands = table.bind(there.key, binding, pool_->number, rules, moment());
+    const Standing stands = table.bind(there.key, binding, request_.pool->number, rules, turn_.moment());
     if (!(stands.binding.id == binding.id)) return;  // another request was faster, with another session
   }
-  recognised_.kind = there.kind;
-  recognised_.learned = true;
-  recognised_.key = there.key;
-  recognised_.lookup = there.lookup;
-  bound_key_ = there.key;
+  session_.recognised.kind = there.kind;
+  session_.recognised.learned = true;
+  session_.recognised.key = there.key;
+  session_.recognised.lookup = there.lookup;
+  session_.bound_key = there.key;
 }
 
 /// What other pools of the split still know of a session that is over, from before it moved. Without a mark:
 /// the app's id may name another session at once.
 void Exchange::end_in_sisters(const Binding& over, bool leaves_mark) {
-  if (route_->targets.size() < 2) return;
-  const Snapshot& shared = *snapshot_->shared;
-  for (const auto& target : route_->targets) {
-    if (target.pool == pool_index_) continue;
+  if (request_.route->targets.size() < 2) return;
+  const Snapshot& shared = *request_.snapshot->shared;
+  for (const auto& target : request_.route->targets) {
+    if (target.pool == request_.pool_index) continue;
     const PoolView& pool = *shared.pools[target.pool];
     const Recognised there = recognise_in(pool);
     const bool named = there.learned && there.lookup.stored;
@@ -128,7 +129,7 @@ void Exchange::end_in_sisters(const Binding& over, bool leaves_mark) {
     job.record.ended = true;
     job.lifetimes = pool.config.session;
     job.pool = pool.number;
-    job.returning = !served_.begun;
+    job.returning = !session_.served.begun;
     job.only_if_there = true;
     job.key = there.key;
     if (named && keeper->keeps_bindings()) worker_.writer->later(job);
@@ -139,48 +140,51 @@ void Exchange::end_in_sisters(const Binding& over, bool leaves_mark) {
 
 /// Nobody of this pool is left for this request: another one of the split serves it, and the session with it.
 bool Exchange::go_to_sister() {
-  if (route_->targets.size() < 2 || std::exchange(asked_sister_, true)) return false;
-  const bool bound = recognised_.what == What::session;
-  const std::uint64_t key = bound ? move_key(served_.binding) : worker_.random.next();
-  const auto& pools = snapshot_->shared->pools;
-  const auto drawn = draw_target(*route_, key, [&](std::size_t pool) {
-    return pool != pool_index_ && in_service(*pools[pool]->snapshot);
+  if (request_.route->targets.size() < 2 || std::exchange(session_.asked_sister, true)) return false;
+  const bool bound = session_.recognised.what == What::session;
+  const std::uint64_t key = bound ? move_key(session_.served.binding) : worker_.random.next();
+  const auto& pools = request_.snapshot->shared->pools;
+  const auto drawn = draw_target(*request_.route, key, [&](std::size_t pool) {
+    return pool != request_.pool_index && in_service(*pools[pool]->snapshot);
   });
   if (!drawn) return false;
-  const std::size_t pool = route_->targets[*drawn].pool;
+  const std::size_t pool = request_.route->targets[*drawn].pool;
   if (bound && !pools[pool]->affinity.empty()) return move_to_sister(pool, key);
   settle_in(pool, recognise_in(*pools[pool]));
   use_timeouts();
-  if (!has_sessions()) served_ = {};
-  bound_ = false;
+  if (!has_sessions()) session_.served = {};
+  session_.bound = false;
   return admit_session() && choose_member({});
 }
 
 /// The tables of its own pool have the last word, as with any move.
 bool Exchange::move_to_sister(std::size_t pool, std::uint64_t key) {
-  const auto& pools = snapshot_->shared->pools;
-  const auto untried = [&](const Member& m) { return !tried_.contains(m.backend.get()); };
+  const auto& pools = request_.snapshot->shared->pools;
+  const auto untried = [&](const Member& m) { return !attempt_.tried.contains(m.backend.get()); };
   const Member* to = rendezvous_if(key, *pools[pool]->snapshot, untried);
   if (to == nullptr) return false;
-  served_.binding = record_move(moved(served_.binding, *to->backend), Reason::failover);
-  served_.reason = Reason::failover;
-  served_.changed = true;
+  session_.served.binding = record_move(moved(session_.served.binding, *to->backend), Reason::failover);
+  session_.served.reason = Reason::failover;
+  session_.served.changed = true;
   tell_later(record());
-  const auto home = std::find_if(route_->targets.begin(), route_->targets.end(), [&](const auto& target) {
-    to = pools[target.pool]->snapshot->find(served_.binding.backend);
-    return to != nullptr && to->accepts_bound() && untried(*to);
-  });
-  if (home == route_->targets.end()) return false;  // another request moved it first, to where nobody is
+  const auto home =
+      std::find_if(request_.route->targets.begin(), request_.route->targets.end(), [&](const auto& target) {
+        to = pools[target.pool]->snapshot->find(session_.served.binding.backend);
+        return to != nullptr && to->accepts_bound() && untried(*to);
+      });
+  if (home == request_.route->targets.end())
+    return false;  // another request moved it first, to where nobody is
   pool = home->pool;
-  const Member* const from = pool_->snapshot->find(recognised_.binding.backend);
-  worker_.memory->recent.add({pool_->config.name, from != nullptr ? from->backend->id : "removed",
+  const Member* const from = request_.pool->snapshot->find(session_.recognised.binding.backend);
+  worker_.memory->recent.add({request_.pool->config.name, from != nullptr ? from->backend->id : "removed",
                               pools[pool]->config.name + "/" + to->backend->id, Reason::failover,
-                              wall_now()});
-  if (pool != pool_index_) go_on_in(pool, served_.binding, false);
+                              turn_.wall_now()});
+  if (pool != request_.pool_index) go_on_in(pool, session_.served.binding, false);
   use_timeouts();
-  bound_ = false;
-  agree_ = pool_store() != nullptr;
-  if (keeps_state()) worker_.memory->handed.begin(served_.binding.id, served_.binding.epoch, moment());
+  session_.bound = false;
+  session_.agree = pool_store() != nullptr;
+  if (keeps_state())
+    worker_.memory->handed.begin(session_.served.binding.id, session_.served.binding.epoch, turn_.moment());
   return serve_at(to);
 }
 
@@ -188,10 +192,10 @@ bool Exchange::move_to_sister(std::size_t pool, std::uint64_t key) {
 /// pool that it left.
 void Exchange::clear_tokens(bool goes_on) {
   if (!goes_on)
-    for (const auto& kind : pool_->affinity) kind->clear(view(), response_edits_);
-  if (left_pool_ == nullptr) return;
-  for (const auto& kind : left_pool_->affinity)
-    if (!goes_on || kind->family() == Family::issued) kind->clear(view(), response_edits_);
+    for (const auto& kind : request_.pool->affinity) kind->clear(view(), memory_.response_edits);
+  if (session_.left_pool == nullptr) return;
+  for (const auto& kind : session_.left_pool->affinity)
+    if (!goes_on || kind->family() == Family::issued) kind->clear(view(), memory_.response_edits);
 }
 
 }  // namespace remora

@@ -9,7 +9,7 @@ namespace remora {
 using What = Recognised::What;
 
 const PoolStore* Exchange::pool_store() const noexcept {
-  return snapshot_->shared->pool_stores[pool_index_].get();
+  return request_.snapshot->shared->pool_stores[request_.pool_index].get();
 }
 
 bool Exchange::keeps_state() const noexcept {
@@ -19,52 +19,52 @@ bool Exchange::keeps_state() const noexcept {
 
 /// The app's id names a record that other instances find.
 bool Exchange::is_named() const noexcept {
-  return (bound_key_ || recognised_.learned) && pool_store()->keeps_bindings();
+  return (session_.bound_key || session_.recognised.learned) && pool_store()->keeps_bindings();
 }
 
 SessionKey Exchange::name_of_session() const noexcept {
-  return bound_key_ ? *bound_key_ : recognised_.key;
+  return session_.bound_key ? *session_.bound_key : session_.recognised.key;
 }
 
 /// Under our own id: the app's state, and the moves of sessions that have no other record.
 SessionKey Exchange::own_record() const {
-  return pool_store()->name(served_.binding.id, worker_.scratch);
+  return pool_store()->name(session_.served.binding.id, worker_.scratch);
 }
 
 Record Exchange::record() const {
   Record r;
-  r.binding = served_.binding;
-  r.binding.last_seen = wall_now();
-  r.reason = served_.reason == Reason::sticky ? Reason::none : served_.reason;
+  r.binding = session_.served.binding;
+  r.binding.last_seen = turn_.wall_now();
+  r.reason = session_.served.reason == Reason::sticky ? Reason::none : session_.served.reason;
   return r;
 }
 
 StoreCall Exchange::store_call(std::chrono::milliseconds timeout) noexcept {
-  if (pool_ == nullptr) return {wake_, now() + timeout};
-  return {wake_, now() + timeout, pool_->number, !served_.begun};
+  if (request_.pool == nullptr) return {turn_.wake(), turn_.now() + timeout};
+  return {turn_.wake(), turn_.now() + timeout, request_.pool->number, !session_.served.begun};
 }
 
 // Revoked tokens ------------------------------------------------------------------------------------
 
 Task<bool> Exchange::check_revocation() {
-  for (std::size_t i = 0; i < passed_.size();) {
-    const JwtVerifier& verifier = passed_.verifier(i);
+  for (std::size_t i = 0; i < memory_.passed.size();) {
+    const JwtVerifier& verifier = memory_.passed.verifier(i);
     JwtOutcome outcome = JwtOutcome::fine;
     if (!verifier.rules.revocation_claims.empty())
-      outcome = co_await look_for_revoked(verifier, passed_.claims(i));
+      outcome = co_await look_for_revoked(verifier, memory_.passed.claims(i));
     if (outcome == JwtOutcome::fine) {
       ++i;
       continue;
     }
     (*verifier.counts)[worker_.index].count(outcome);
-    const auto& verifiers = snapshot_->shared->verifiers;
-    if (route_->auth < verifiers.size() && verifiers[route_->auth].get() == &verifier) {
+    const auto& verifiers = request_.snapshot->shared->verifiers;
+    if (request_.route->auth < verifiers.size() && verifiers[request_.route->auth].get() == &verifier) {
       const auto refused = refusal(verifier, outcome, true);
-      answer_status_ = refused->status;
-      challenge_ = refused->value;
+      reply_.status = refused->status;
+      reply_.challenge = refused->value;
       co_return false;
     }
-    passed_.drop(i);
+    memory_.passed.drop(i);
   }
   co_return true;
 }
@@ -75,7 +75,7 @@ Task<JwtOutcome> Exchange::look_for_revoked(const JwtVerifier& verifier, const J
     const auto text = claims.texts.find(claim);
     if (text == claims.texts.end()) continue;
     any = true;
-    if (const auto known = worker_.revocations.find(text->second, now())) {
+    if (const auto known = worker_.revocations.find(text->second, turn_.now())) {
       if (*known) co_return JwtOutcome::revoked;
       continue;
     }
@@ -83,7 +83,7 @@ Task<JwtOutcome> Exchange::look_for_revoked(const JwtVerifier& verifier, const J
     const Result<bool> said = co_await worker_.sessions->revoked(text->second, call);
     worker_.memory->store.count(outcome_of(said));
     if (said.has_value()) {
-      worker_.revocations.put(text->second, *said, now());
+      worker_.revocations.put(text->second, *said, turn_.now());
       if (*said) co_return JwtOutcome::revoked;
     } else if (verifier.rules.revocation_denies_on_error) {
       co_return JwtOutcome::unchecked;
@@ -96,9 +96,9 @@ Task<JwtOutcome> Exchange::look_for_revoked(const JwtVerifier& verifier, const J
 
 /// The app's id is new here, or what is known of it has not been confirmed for a while.
 Task<void> Exchange::ask_store() {
-  const Snapshot& shared = *snapshot_->shared;
+  const Snapshot& shared = *request_.snapshot->shared;
   SessionMemory& memory = *worker_.memory;
-  for (const auto& target : route_->targets) {
+  for (const auto& target : request_.route->targets) {
     const PoolView& pool = *shared.pools[target.pool];
     const Recognised found = recognise_in(pool);
     if (!found.stale) continue;
@@ -111,14 +111,14 @@ Task<void> Exchange::ask_store() {
       const Result<std::optional<Record>> other = co_await worker_.sessions->find(found.also[i], next);
       memory.store.count(outcome_of(other));
       if (other && *other)
-        memory.learned.adopt(found.also[i], **other, pool.number, pool.config.session, moment());
+        memory.learned.adopt(found.also[i], **other, pool.number, pool.config.session, turn_.moment());
       if (!other || *other) break;
     }
     if (said && *said) {
-      memory.learned.adopt(found.key, **said, pool.number, pool.config.session, moment());
+      memory.learned.adopt(found.key, **said, pool.number, pool.config.session, turn_.moment());
       continue;
     }
-    memory.learned.trust(found.key, moment());
+    memory.learned.trust(found.key, turn_.moment());
     if (!said || found.what != What::session) continue;
     // The store has lost what is alive here (it began empty, say): it is told again.
     StoreWriter::Job job;
@@ -137,10 +137,10 @@ Task<void> Exchange::ask_store() {
 /// The session moved here: the store decides whether that stands, shuts out its previous owner, and gives the
 /// state for the new one. False: this request is answered here.
 Task<bool> Exchange::agree_on_move() {
-  agree_ = false;
-  state_.clear();
-  state_note_.clear();
-  const bool arrives = left_pool_ != nullptr;  // from another pool of a split
+  session_.agree = false;
+  session_.state.clear();
+  session_.state_note.clear();
+  const bool arrives = session_.left_pool != nullptr;  // from another pool of a split
   Copied brought = Copied::done;
   if (arrives && keeps_state()) brought = co_await bring_state();
   if (brought == Copied::failed) {
@@ -170,18 +170,18 @@ Task<bool> Exchange::agree_on_move() {
       co_return true;
     }
     follow(stands);  // another instance was faster: its choice counts, unless nobody is there
-    if (!serve_at(usable_bound(served_.binding.backend)) && !move_session(Reason::failover)) break;
-    agree_ = false;
+    if (!serve_at(usable_bound(session_.served.binding.backend)) && !move_session(Reason::failover)) break;
+    session_.agree = false;
   }
-  failure_ = {};
+  attempt_.failure = {};
   fail(Failure::Side::self, Failure::Kind::no_backend);
   co_return false;
 }
 
 Task<Result<SessionStore::Standing>> Exchange::settle_move(SessionKey key, Record wanted) {
-  const config::Session& rules = pool_->config.session;
+  const config::Session& rules = request_.pool->config.session;
   // Where the session has just arrived, its name may stand for one that ended there.
-  const bool arrives = left_pool_ != nullptr;
+  const bool arrives = session_.left_pool != nullptr;
   SessionStore::Rule rule = [wanted, arrives](const std::optional<Record>& now) {
     auto next = move_rule(now, wanted);
     return next || !arrives ? next : bind_rule(now, wanted);
@@ -196,63 +196,64 @@ Task<Result<SessionStore::Standing>> Exchange::settle_move(SessionKey key, Recor
 /// Ended elsewhere meanwhile: this request has no session.
 bool Exchange::begin_anew(const Record& over) {
   SessionMemory& memory = *worker_.memory;
-  const SessionId id = served_.binding.id;
-  memory.moves.ended(id, over.binding.epoch, Reason::none, pool_->config.session, moment());
-  if (recognised_.learned) memory.learned.end(recognised_.key, id);
-  end_in_sisters(served_.binding);
-  recognised_.what = What::nothing;
-  recognised_.cause = Cause::ended;
-  bound_ = false;
-  served_ = {};
+  const SessionId id = session_.served.binding.id;
+  memory.moves.ended(id, over.binding.epoch, Reason::none, request_.pool->config.session, turn_.moment());
+  if (session_.recognised.learned) memory.learned.end(session_.recognised.key, id);
+  end_in_sisters(session_.served.binding);
+  session_.recognised.what = What::nothing;
+  session_.recognised.cause = Cause::ended;
+  session_.bound = false;
+  session_.served = {};
   return choose_backend();
 }
 
 /// What another instance decided becomes what this one knows.
 void Exchange::follow(const Record& stands) {
   SessionMemory& memory = *worker_.memory;
-  const config::Session& rules = pool_->config.session;
-  served_.binding = stands.binding;
-  served_.changed = true;
-  if (recognised_.learned) memory.learned.adopt(recognised_.key, stands, pool_->number, rules, moment());
+  const config::Session& rules = request_.pool->config.session;
+  session_.served.binding = stands.binding;
+  session_.served.changed = true;
+  if (session_.recognised.learned)
+    memory.learned.adopt(session_.recognised.key, stands, request_.pool->number, rules, turn_.moment());
   memory.moves.moved(stands.binding.id, stands.binding.epoch, stands.binding.backend, stands.reason, rules,
-                     moment());
-  if (keeps_state()) memory.handed.begin(stands.binding.id, stands.binding.epoch, moment());
+                     turn_.moment());
+  if (keeps_state()) memory.handed.begin(stands.binding.id, stands.binding.epoch, turn_.moment());
 }
 
 /// Without a state the backend is told that there is none; `lost`: that there was one.
 void Exchange::take_state(const Record& stands, bool lost) {
   if (!keeps_state()) return;
   StoreCounts& counts = worker_.memory->store;
-  if (lost && !stands.state.is_there(wall_now())) {
-    state_note_ = ";state=unavailable";
+  if (lost && !stands.state.is_there(turn_.wall_now())) {
+    session_.state_note = ";state=unavailable";
     counts.count(StateEvent::unreadable);
     return;
   }
-  if (!stands.state.is_there(wall_now())) {
-    state_note_ = ";state=none";
+  if (!stands.state.is_there(turn_.wall_now())) {
+    session_.state_note = ";state=none";
     counts.count(StateEvent::none);
     return;
   }
   const auto plain = pool_store()->open(stands.state, own_record(), worker_.scratch);
   if (!plain) {
-    state_note_ = ";state=unavailable";
+    session_.state_note = ";state=unavailable";
     counts.count(StateEvent::unreadable);
     return;
   }
-  state_ = base64_encode(*plain);
-  state_note_ = ";version=";
-  append_decimal(state_note_, stands.state.version);
+  session_.state = base64_encode(*plain);
+  session_.state_note = ";version=";
+  append_decimal(session_.state_note, stands.state.version);
   counts.count(StateEvent::replayed);
 }
 
 bool Exchange::go_on_without_state() {
   if (!keeps_state()) return true;
   worker_.memory->store.count(StateEvent::unavailable);
-  if (pool_->config.session.state->on_missing == config::OnMissing::reject) {
-    answer_status_ = 503;
+  if (request_.pool->config.session.state->on_missing == config::OnMissing::reject) {
+    reply_.status = 503;
     return false;
   }
-  state_note_ = ";state=unavailable";
+  session_.state_note = ";state=unavailable";
   return true;
 }
 
@@ -264,9 +265,9 @@ void Exchange::tell_later(const Record& wanted, bool only_if_there) {
   if (keeper == nullptr) return;
   StoreWriter::Job job;
   job.record = wanted;
-  job.lifetimes = pool_->config.session;
-  job.pool = pool_->number;
-  job.returning = !served_.begun;
+  job.lifetimes = request_.pool->config.session;
+  job.pool = request_.pool->number;
+  job.returning = !session_.served.begun;
   if (is_named()) {
     job.key = name_of_session();
     job.only_if_there = only_if_there;
@@ -292,7 +293,7 @@ void Exchange::tell_end(const Binding& over) {
 /// What the app wants kept with its session, from a head or from trailers.
 void Exchange::hear_state(const SessionFields& said, bool may_wait) {
   if (said.state_fields == 0 || !keeps_state()) return;
-  const config::State& rules = *pool_->config.session.state;
+  const config::State& rules = *request_.pool->config.session.state;
   StoreCounts& counts = worker_.memory->store;
   if (said.state_fields > 1) return counts.count(StateEvent::malformed);
   if (said.state.size() > (rules.max_bytes + 2) / 3 * 4) return counts.count(StateEvent::too_large);
@@ -302,38 +303,38 @@ void Exchange::hear_state(const SessionFields& said, bool may_wait) {
   StoreWriter::Job job;
   job.key = own_record();
   job.record = record();
-  job.lifetimes = pool_->config.session;
-  job.pool = pool_->number;
-  job.returning = !served_.begun;
+  job.lifetimes = request_.pool->config.session;
+  job.pool = request_.pool->number;
+  job.returning = !session_.served.begun;
   StoreWriter::Save save;
   save.bytes = plain->size();
   save.seen = said.state_version;
-  save.times = {announced_at_, wall_now()};
+  save.times = {session_.announced_at, turn_.wall_now()};
   save.deletes = plain->empty();
-  save.seal = [keeper = snapshot_->shared->pool_stores[pool_index_], &scratch = worker_.scratch,
-               key = job.key, plain = std::move(*plain)](std::uint32_t epoch, std::uint64_t version) {
+  save.seal = [keeper = request_.snapshot->shared->pool_stores[request_.pool_index],
+               &scratch = worker_.scratch, key = job.key,
+               plain = std::move(*plain)](std::uint32_t epoch, std::uint64_t version) {
     return plain.empty() ? plain : keeper->seal(plain, key, epoch, version, scratch);
   };
   job.save = std::move(save);
   if (!may_wait || rules.save != config::SaveMode::sync) return worker_.writer->later(std::move(job));
-  keeps_ = true;
-  keep_.save = std::move(job);
+  session_.kept().save = std::move(job);
 }
 
 /// The head waits: another instance must find the session that it begins, and a state that the app was told
 /// is kept (`save: sync`) must be.
 Task<void> Exchange::keep_session() {
-  if (keep_.bind) co_await keep_name();
-  if (keep_.renewed) co_await carry_state(*keep_.renewed);
-  if (keep_.save) co_await keep_state();
+  if (session_.kept().bind) co_await keep_name();
+  if (session_.kept().renewed) co_await carry_state(*session_.kept().renewed);
+  if (session_.kept().save) co_await keep_state();
 }
 
 /// The app's id, for all instances.
 Task<void> Exchange::keep_name() {
-  const config::Session& rules = pool_->config.session;
+  const config::Session& rules = request_.pool->config.session;
   const Record fresh = record();
   const SessionKey key = name_of_session();
-  const bool renames = keep_.renames;
+  const bool renames = session_.kept().renames;
   SessionStore::Rule rule = [fresh, renames](const std::optional<Record>& now) {
     return renames ? rename_rule(now, fresh) : bind_rule(now, fresh);
   };
@@ -343,17 +344,18 @@ Task<void> Exchange::keep_name() {
   worker_.memory->store.count(outcome_of(said));
   StoreWriter::Job job;
   job.lifetimes = rules;
-  job.pool = pool_->number;
-  job.returning = !served_.begun;
+  job.pool = request_.pool->number;
+  job.returning = !session_.served.begun;
   job.record = fresh;
   if (!said) {
     job.key = key;
     worker_.writer->later(job);
-  } else if (!said->changed && bound_key_) {
-    worker_.memory->learned.adopt(*bound_key_, *said->record, pool_->number, rules, moment());
+  } else if (!said->changed && session_.bound_key) {
+    worker_.memory->learned.adopt(*session_.bound_key, *said->record, request_.pool->number, rules,
+                                  turn_.moment());
   }
-  if (!keep_.former_name) co_return;
-  job.key = *keep_.former_name;  // requests that still carry it are served where it was
+  if (!session_.kept().former_name) co_return;
+  job.key = *session_.kept().former_name;  // requests that still carry it are served where it was
   job.record.replaced = true;
   worker_.writer->later(std::move(job));
 }
@@ -361,7 +363,7 @@ Task<void> Exchange::keep_name() {
 /// What `keeper` keeps there, if anything, becomes the state of this session, here. So does a deletion, which
 /// late answers must find.
 Task<Exchange::Copied> Exchange::copy_state(const PoolStore& keeper, SessionKey from) {
-  const config::Session& rules = pool_->config.session;
+  const config::Session& rules = request_.pool->config.session;
   const SessionKey to = own_record();
   const StoreCall reading = store_call(worker_.store_timeout);
   const Result<std::optional<Record>> old = co_await worker_.sessions->find(from, reading);
@@ -399,19 +401,19 @@ Task<void> Exchange::carry_state(SessionId former) {
   job.record = record();
   job.record.binding.id = former;
   job.record.ended = true;
-  job.lifetimes = pool_->config.session;
-  job.pool = pool_->number;
+  job.lifetimes = request_.pool->config.session;
+  job.pool = request_.pool->number;
   worker_.writer->later(std::move(job));
 }
 
 /// The session comes from another pool of a split, and what that one kept for it comes along.
 Task<Exchange::Copied> Exchange::bring_state() {
-  const Snapshot& shared = *snapshot_->shared;
-  for (const auto& target : route_->targets) {
+  const Snapshot& shared = *request_.snapshot->shared;
+  for (const auto& target : request_.route->targets) {
     const PoolStore* const keeper = shared.pool_stores[target.pool].get();
-    if (shared.pools[target.pool].get() != left_pool_ || keeper == nullptr || !keeper->keeps_state())
+    if (shared.pools[target.pool].get() != session_.left_pool || keeper == nullptr || !keeper->keeps_state())
       continue;
-    const SessionKey from = keeper->name(served_.binding.id, worker_.scratch);
+    const SessionKey from = keeper->name(session_.served.binding.id, worker_.scratch);
     co_return co_await copy_state(*keeper, from);
   }
   co_return Copied::done;
@@ -420,18 +422,18 @@ Task<Exchange::Copied> Exchange::bring_state() {
 /// `save: sync`.
 Task<void> Exchange::keep_state() {
   StoreCounts& counts = worker_.memory->store;
-  keep_.save->record.binding = served_.binding;
+  session_.kept().save->record.binding = session_.served.binding;
   Saved saved = Saved::saved;
-  const StoreWriter::Job& job = *keep_.save;
+  const StoreWriter::Job& job = *session_.kept().save;
   SessionStore::Rule rule = [&job, &saved](const std::optional<Record>& now) {
     return apply(job, now, saved);
   };
   const StoreCall call = store_call(worker_.store_timeout);
   const Result<SessionStore::Standing> said =
-      co_await worker_.sessions->change(job.key, std::move(rule), pool_->config.session, false, call);
+      co_await worker_.sessions->change(job.key, std::move(rule), request_.pool->config.session, false, call);
   counts.count(outcome_of(said));
   if (!said) {
-    worker_.writer->later(std::move(*keep_.save));
+    worker_.writer->later(std::move(*session_.kept().save));
     co_return;
   }
   counts.count(event_of(saved));

@@ -24,7 +24,7 @@
 namespace remora {
 
 class Connection;
-struct Active;
+class Active;
 
 /// Where workers tell the control thread that a backend failed often in a row. Any thread; posts.
 using ReportFailures = std::function<void(const std::shared_ptr<Backend>&, Ejected how)>;

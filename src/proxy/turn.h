@@ -1,0 +1,112 @@
+// Turn: how the coroutine of a client connection waits, and how long it may run.
+//
+// It waits for any event of its connection (sockets, deadlines, permits, store replies) at one `Wake`.
+// It runs for a bounded number of requests, then the other connections of the worker get theirs: a client
+// that sends many requests at once must not keep the worker from the others, even if all are answered without
+// waiting (404, 401, 429, redirects). The clocks are read once between two waits.
+//
+// Threading: its worker's thread. Lifetime: of the working memory of an active connection (connection.h).
+#pragma once
+
+#include <boost/asio/post.hpp>
+
+#include "net/loop.h"
+#include "net/wake.h"
+#include "remora/clock.h"
+#include "session/lifecycle.h"
+
+namespace remora {
+
+class Turn {
+ public:
+  Turn(Loop& loop, const Clock& clock) : loop_(loop), clock_(clock), wake_(loop.wheel) {}
+
+  Wake& wake() noexcept { return wake_; }
+
+  /// Another connection begins to use it: no event of the last one counts.
+  void begin() noexcept {
+    static_cast<void>(wake_.take());
+    wake_.new_turn();
+  }
+
+  // Waiting ----------------------------------------------------------------------------------------
+
+  /// Waits for any event; true when the deadline passed. After pause() it only lets others run. No coroutine,
+  /// so that waiting costs no frame.
+  auto wait(Clock::Steady deadline) {
+    return asio::async_initiate<const asio::deferred_t, void(bool)>(
+        [this](auto handler, Clock::Steady until) { begin_wait(until, std::move(handler)); }, asio::deferred,
+        deadline);
+  }
+  /// All others whose event has come are served first.
+  auto let_others_run() {
+    pauses_ = true;
+    return wait(Clock::Steady::max());
+  }
+  /// The next wait() does not wait for an event: there is more to do, but others come first.
+  void pause() noexcept { pauses_ = true; }
+  void pause_if(bool more) noexcept { pauses_ = more; }
+
+  // Fairness ---------------------------------------------------------------------------------------
+
+  /// Another request begins. True: this turn had as many as it may have.
+  bool is_spent() noexcept {
+    if (turn_ != wake_.turn()) {
+      turn_ = wake_.turn();
+      requests_ = 0;
+    }
+    return ++requests_ > max_requests;
+  }
+  /// This request costs as much as all that a turn may have.
+  void spend() noexcept { requests_ = max_requests; }
+
+  // Clocks -----------------------------------------------------------------------------------------
+
+  Clock::Steady now() const noexcept {
+    if (steady_turn_ != wake_.turn()) {
+      steady_turn_ = wake_.turn();
+      steady_ = clock_.steady_now();
+    }
+    return steady_;
+  }
+  Clock::Wall wall_now() const noexcept {
+    if (wall_turn_ != wake_.turn()) {
+      wall_turn_ = wake_.turn();
+      wall_ = clock_.wall_now();
+    }
+    return wall_;
+  }
+  Moment moment() const noexcept {
+    const Clock::Steady steady = now();
+    return {steady, wall_now()};
+  }
+
+ private:
+  template <class Handler>
+  void begin_wait(Clock::Steady until, Handler handler) {
+    auto resume = [this, until, handler = std::move(handler)](unsigned bits) mutable {
+      std::move(handler)((bits & Wake::deadline) != 0 && now() >= until);
+    };
+    const bool only_yields = std::exchange(pauses_, false);
+    if (!only_yields) wake_.until(until);
+    if (!only_yields && !wake_.any_pending()) return wake_.call(std::move(resume));
+    const unsigned bits = only_yields ? 0 : wake_.take();
+    asio::post(loop_.ctx.get_executor(), [this, bits, resume = std::move(resume)]() mutable {
+      wake_.new_turn();
+      resume(bits);
+    });
+  }
+
+  static constexpr unsigned max_requests = 8;
+
+  Loop& loop_;
+  const Clock& clock_;
+  Wake wake_;
+  bool pauses_ = false;
+  unsigned turn_ = 0, requests_ = 0;  // of `wake_`: how many requests began without waiting
+  mutable Clock::Steady steady_;
+  mutable Clock::Wall wall_;
+  mutable unsigned steady_turn_ = 0, wall_turn_ = 0;
+};
+
+}  // namespace remora
