@@ -23,6 +23,14 @@ struct ConnectionState {
     first_placed = {};
   }
 
+  const config::ListenerTimeouts& timeouts() const noexcept { return listener->config.timeouts; }
+  /// Its backend connections that serve nobody else; null: it has none.
+  BoundConnections* own() const noexcept { return bound->get(); }
+  /// A refusal is counted, and logged at level debug. `why`: static text, or valid for the call.
+  void refuse(Refusal what, const ClientAddress& client, std::string_view why) const {
+    listener->shared->refused.note(what, listener->config.name, client, why);
+  }
+
   std::shared_ptr<const ListenerView> listener;  // of the newest snapshot that a request of it has seen
   Arrival arrival;                               // as far as the connection itself tells
   /// The pointer lies in the Connection and outlives its active time; set by begin().

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/http1.h"
 #include "net/splice.h"
 #include "pool/counted_retry.h"
 #include "pool/queue.h"
@@ -17,6 +18,8 @@
 #include "proxy/connection_state.h"
 #include "proxy/doubters.h"
 #include "proxy/failure.h"
+#include "proxy/turn.h"
+#include "proxy/worker_context.h"
 #include "proxy/working_memory.h"
 #include "session/lifecycle.h"
 #include "session/open_session.h"
@@ -30,6 +33,12 @@ struct Request {
   Request(RequestHead& h, const ConnectionState& connection, Ref<WorkerSnapshot> now_in_force,
           Clock::Steady now)
       : head(h), arrival(connection.arrival), snapshot(std::move(now_in_force)), began(now) {}
+
+  /// Its sessions are kept, as the route and the pool say. REQUIRES: both are known.
+  bool has_sessions() const noexcept { return !pool->affinity.empty() && route->config.affinity; }
+  LoadBalancer& balancer() const noexcept { return *snapshot->balancers[pool_index]; }
+  /// Through proxies that nobody declared: the address is theirs, and stands for many.
+  bool comes_through_unknown_proxies() const noexcept;
 
   RequestHead& head;
   Arrival arrival;
@@ -62,6 +71,11 @@ struct ToKeep {
 
 /// Whose request it is, and where the session is served.
 struct SessionState {
+  /// A hash says where it lives, so its server's own errors are its own, as with a bound session.
+  bool is_keyed() const noexcept {
+    return recognised.what == Recognised::What::derived || recognised.what == Recognised::What::unbound;
+  }
+
   Recognised recognised;
   bool bound = false;  // the session has a backend, and it is the attempt's
   Served served;
@@ -83,6 +97,15 @@ struct SessionState {
 /// The attempts at backends: the present one, and what is to be known of those before.
 struct AttemptState {
   explicit AttemptState(Wake& wake) : doubter(wake) {}
+
+  /// `acted`: the backend may have begun to act on the request.
+  void fail(Failure::Side side, Failure::Kind kind, std::uint16_t status = 0, bool acted = false) noexcept {
+    failure = {};
+    failure.side = side;
+    failure.kind = kind;
+    failure.status = status;
+    failure.acted = acted;
+  }
 
   const Member* member = nullptr;
   Failure failure;
@@ -128,6 +151,23 @@ struct LocalReply {
   std::string location;
   std::string_view challenge;  // WWW-Authenticate; empty: none
   std::string body;            // configured; empty: made from the status
+};
+
+/// All of them, and what they are served with: what an exchange gives to each of its phases, which take what
+/// they need.
+struct ExchangeParts {
+  WorkerContext& worker;
+  ConnectionState& connection;
+  Turn& turn;
+  WorkingMemory& memory;
+  Http1Client& client;
+  Http1Backend& backend;
+
+  Request request;  // first: the others refer to its snapshot
+  SessionState session;
+  AttemptState attempt;
+  ResponseState response;
+  LocalReply reply;
 };
 
 }  // namespace remora

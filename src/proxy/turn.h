@@ -13,7 +13,7 @@
 #include "net/loop.h"
 #include "net/wake.h"
 #include "remora/clock.h"
-#include "session/lifecycle.h"
+#include "session/moment.h"
 
 namespace remora {
 

@@ -1,17 +1,20 @@
-// The pools of a split: which one begins a session, and where one goes on whose pool has nobody left.
+// The pools of a split: which one begins a session, and where one goes on that has moved between them.
+
+#include "proxy/session_lookup.h"
 
 #include <algorithm>
 
+#include "affinity/kinds.h"
 #include "balance/rendezvous.h"
-#include "proxy/exchange.h"
 #include "proxy/split.h"
+#include "util/text.h"
 
 namespace remora {
 
 using What = Recognised::What;
 using Family = Affinity::Family;
 
-void Exchange::settle_in(std::size_t pool, const Recognised& found) {
+void SessionLookup::settle_in(std::size_t pool, const Recognised& found) {
   session_.bound_key.reset();
   request_.pool_index = pool;
   request_.pool = request_.snapshot->shared->pools[pool].get();
@@ -20,7 +23,7 @@ void Exchange::settle_in(std::size_t pool, const Recognised& found) {
 }
 
 /// The pool that the session belongs to, else one that is drawn by weight, of those with somebody in service.
-void Exchange::find_session_in_split(bool asked_store) {
+void SessionLookup::find_session_in_split(bool asked_store) {
   const Snapshot& shared = *request_.snapshot->shared;
   const auto serves = [&](std::size_t pool) { return in_service(*shared.pools[pool]->snapshot); };
   const std::uint64_t key = worker_.random.next();
@@ -57,12 +60,10 @@ void Exchange::find_session_in_split(bool asked_store) {
   found.binding = moved_away.binding;
   found.binding.last_seen = turn_.wall_now();
   found.reason = session_.recognised.moved_for;
-  tell_later(found);
+  records_.write_behind(found);
 }
 
-/// From now on the session is that pool's: its client gets that pool's token and loses the former one, or it
-/// is known there by the app's id. `ask_first`: if the store may know better, it is to be asked before that.
-void Exchange::go_on_in(std::size_t pool, const Binding& binding, bool ask_first) {
+void SessionLookup::go_on_in(std::size_t pool, const Binding& binding, bool ask_first) {
   const bool was_learned = session_.recognised.learned;
   session_.bound_key.reset();  // a name in the former pool
   session_.left_pool = request_.pool;
@@ -83,7 +84,7 @@ void Exchange::go_on_in(std::size_t pool, const Binding& binding, bool ask_first
 
 /// The app's id leads to the session in the new pool too: its requests find it there, and keep it alive
 /// there.
-void Exchange::learn_in_new_pool(const Recognised& there, const Binding& binding, bool ask_first) {
+void SessionLookup::learn_in_new_pool(const Recognised& there, const Binding& binding, bool ask_first) {
   if (!there.learned || !there.lookup.stored) return;
   const bool own = there.what != What::unbound && there.binding.id == binding.id;  // it was here before
   if (own ? there.cause == Cause::ended : there.what == What::session) return;     // over; or another's
@@ -110,9 +111,7 @@ void Exchange::learn_in_new_pool(const Recognised& there, const Binding& binding
   session_.bound_key = there.key;
 }
 
-/// What other pools of the split still know of a session that is over, from before it moved. Without a mark:
-/// the app's id may name another session at once.
-void Exchange::end_in_sisters(const Binding& over, bool leaves_mark) {
+void SessionLookup::end_in_sisters(const Binding& over, bool leaves_mark) {
   if (request_.route->targets.size() < 2) return;
   const Snapshot& shared = *request_.snapshot->shared;
   for (const auto& target : request_.route->targets) {
@@ -136,66 +135,6 @@ void Exchange::end_in_sisters(const Binding& over, bool leaves_mark) {
     job.key = keeper->name(over.id, worker_.scratch);
     worker_.writer->later(std::move(job));
   }
-}
-
-/// Nobody of this pool is left for this request: another one of the split serves it, and the session with it.
-bool Exchange::go_to_sister() {
-  if (request_.route->targets.size() < 2 || std::exchange(session_.asked_sister, true)) return false;
-  const bool bound = session_.recognised.what == What::session;
-  const std::uint64_t key = bound ? move_key(session_.served.binding) : worker_.random.next();
-  const auto& pools = request_.snapshot->shared->pools;
-  const auto drawn = draw_target(*request_.route, key, [&](std::size_t pool) {
-    return pool != request_.pool_index && in_service(*pools[pool]->snapshot);
-  });
-  if (!drawn) return false;
-  const std::size_t pool = request_.route->targets[*drawn].pool;
-  if (bound && !pools[pool]->affinity.empty()) return move_to_sister(pool, key);
-  settle_in(pool, recognise_in(*pools[pool]));
-  use_timeouts();
-  if (!has_sessions()) session_.served = {};
-  session_.bound = false;
-  return admit_session() && choose_member({});
-}
-
-/// The tables of its own pool have the last word, as with any move.
-bool Exchange::move_to_sister(std::size_t pool, std::uint64_t key) {
-  const auto& pools = request_.snapshot->shared->pools;
-  const auto untried = [&](const Member& m) { return !attempt_.tried.contains(m.backend.get()); };
-  const Member* to = rendezvous_if(key, *pools[pool]->snapshot, untried);
-  if (to == nullptr) return false;
-  session_.served.binding = record_move(moved(session_.served.binding, *to->backend), Reason::failover);
-  session_.served.reason = Reason::failover;
-  session_.served.changed = true;
-  tell_later(record());
-  const auto home =
-      std::find_if(request_.route->targets.begin(), request_.route->targets.end(), [&](const auto& target) {
-        to = pools[target.pool]->snapshot->find(session_.served.binding.backend);
-        return to != nullptr && to->accepts_bound() && untried(*to);
-      });
-  if (home == request_.route->targets.end())
-    return false;  // another request moved it first, to where nobody is
-  pool = home->pool;
-  const Member* const from = request_.pool->snapshot->find(session_.recognised.binding.backend);
-  worker_.memory->recent.add({request_.pool->config.name, from != nullptr ? from->backend->id : "removed",
-                              pools[pool]->config.name + "/" + to->backend->id, Reason::failover,
-                              turn_.wall_now()});
-  if (pool != request_.pool_index) go_on_in(pool, session_.served.binding, false);
-  use_timeouts();
-  session_.bound = false;
-  session_.agree = pool_store() != nullptr;
-  if (keeps_state())
-    worker_.memory->handed.begin(session_.served.binding.id, session_.served.binding.epoch, turn_.moment());
-  return serve_at(to);
-}
-
-/// The client forgets the tokens of its session: all of them, or those with which it would go back to the
-/// pool that it left.
-void Exchange::clear_tokens(bool goes_on) {
-  if (!goes_on)
-    for (const auto& kind : request_.pool->affinity) kind->clear(view(), memory_.response_edits);
-  if (session_.left_pool == nullptr) return;
-  for (const auto& kind : session_.left_pool->affinity)
-    if (!goes_on || kind->family() == Family::issued) kind->clear(view(), memory_.response_edits);
 }
 
 }  // namespace remora

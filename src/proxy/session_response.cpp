@@ -1,126 +1,17 @@
-// The session of an exchange: whose it is, and what its client and the tables must hear. Where it is served:
-// exchange_place.cpp.
+#include "proxy/session_response.h"
 
 #include <algorithm>
 
 #include "affinity/kept_back.h"
 #include "affinity/kinds.h"
-#include "http/target.h"
-#include "proxy/exchange.h"
-#include "util/text.h"
+#include "proxy/edits.h"
 
 namespace remora {
 
 using What = Recognised::What;
 using Family = Affinity::Family;
 
-RequestView Exchange::view() const noexcept {
-  RequestView v;
-  v.method = request_.head.method;
-  v.target = request_.head.target;
-  v.host = request_.head.host;
-  v.path = request_.head.path;
-  v.fields = request_.head.fields;
-  v.client = request_.arrival.client;
-  v.secure = request_.arrival.secure;
-  v.scope = &scope_;
-  v.claims = memory_.passed.empty() ? nullptr : &memory_.passed;
-  if (request_.head.method == Method::options)
-    for (const Field& f : request_.head.fields)
-      if (iequals(f.name, "Access-Control-Request-Method")) v.preflight = true;
-  return v;
-}
-
-/// A URL of this origin leads to this pool: it may carry the pool's token.
-bool RoutedScope::leads_here(std::string_view path) const {
-  const RouteView* route = request_.snapshot->shared->router->match(request_.head.host, as_routed(path),
-                                                                    "GET", request_.head.fields);
-  return route != nullptr && std::any_of(route->targets.begin(), route->targets.end(),
-                                         [&](const auto& t) { return t.pool == request_.pool_index; });
-}
-
-std::string RoutedScope::as_routed(std::string_view path) const {
-  std::string normal;
-  normalise_path(path, normal);
-  TextArena arena;
-  return std::string(routed_path(*request_.snapshot->shared, path, normal, arena));
-}
-
-std::size_t RoutedScope::deciding_bytes() const noexcept {
-  return request_.snapshot->shared->router->deciding_bytes();
-}
-
-Recognised Exchange::recognise_in(const PoolView& pool) {
-  if (pool.affinity.empty() || !request_.route->config.affinity) return {};
-  return recognise(pool.affinity, view(), *worker_.memory, pool.config.session, worker_.scratch,
-                   turn_.moment());
-}
-
-/// Whose session is this? Also settles the pool: of a split, the one that the session belongs to.
-/// `asked_store`: what it knows of this request's sessions has been adopted.
-void Exchange::find_session(bool asked_store) {
-  if (request_.route->targets.size() > 1) return find_session_in_split(asked_store);
-  const std::size_t pool = request_.route->targets.front().pool;
-  settle_in(pool, recognise_in(*request_.snapshot->shared->pools[pool]));
-}
-
-/// The pool's, as far as the route has none of its own.
-void Exchange::use_timeouts() {
-  request_.timeouts = request_.pool->config.timeouts;
-  const config::RouteTimeouts& own = request_.route->config.timeouts;
-  request_.timeouts.connect = own.connect.value_or(request_.timeouts.connect);
-  request_.timeouts.response = own.response.value_or(request_.timeouts.response);
-  request_.timeouts.read = own.read.value_or(request_.timeouts.read);
-  request_.timeouts.write = own.write.value_or(request_.timeouts.write);
-  request_.timeouts.queue = own.queue.value_or(request_.timeouts.queue);
-  const config::Failover& rules = request_.pool->config.failover;
-  attempt_.same_backend_left = rules.bound_same_backend;
-  request_.suspect_after = config::Millis(0);
-  if (request_.pool->config.probe.kind == config::ProbeKind::off) return;  // nothing could tell
-  request_.suspect_after = rules.suspect_after.value_or(
-      std::min(config::Millis(1000), std::max(request_.timeouts.response / 3, config::Millis(1))));
-}
-
-/// What was found is what counts from now on. False: it is answered here.
-bool Exchange::accept_session() {
-  for (const auto& kind : request_.pool->affinity) kind->conceal(view(), memory_.request_edits);
-  request_.snapshot->shared->foreign_tokens[request_.pool_index].conceal(view(), memory_.request_edits);
-  // Only what may be rewritten has to come whole and uncompressed.
-  if (memory_.request_edits.identity_coding)
-    memory_.request_edits.identity_coding =
-        has_sessions() && may_be_issued(session_.recognised, request_.pool->affinity);
-  memory_.response_edits.no_ranges = memory_.request_edits.identity_coding;
-  use_timeouts();
-  return admit_session();
-}
-
-/// May the session be served, or begin? False: it is answered here.
-bool Exchange::admit_session() {
-  if (!has_sessions()) return true;
-  counts().count(session_.recognised.cause);
-  if (session_.recognised.what == What::lost) return lose_session();
-  if (session_.recognised.what == What::unbound && session_.recognised.lookup.reject_unknown)
-    return lose_session();
-  if (session_.recognised.learned && session_.recognised.what == What::session)
-    session_.bound_key = session_.recognised.key;
-  // What has expired by our clock is gone, whatever the app thinks of it.
-  if (session_.recognised.what == What::nothing && session_.recognised.learned)
-    worker_.memory->learned.forget(session_.recognised.key, session_.recognised.binding.id);
-  return true;
-}
-
-bool Exchange::has_sessions() const noexcept {
-  return !request_.pool->affinity.empty() && request_.route->config.affinity;
-}
-
-SessionCounts& Exchange::counts() const noexcept {
-  return request_.pool->counters->sessions[worker_.index];
-}
-
-// After the response head ---------------------------------------------------------------------------
-
-/// The tables and the client learn where the session lives, if they have to.
-void Exchange::mark_session() {
+void SessionResponse::settle() {
   const SessionFields said = read_session_fields(memory_.response.fields);
   attempt_.member->backend->note_generation(said.generation);
   const bool token_in_url = !memory_.request_edits.target.empty();
@@ -147,15 +38,14 @@ void Exchange::mark_session() {
   if (is_outdated()) return;  // a late answer of a previous backend has no say
   if (!session_.state_note.empty())
     worker_.memory->handed.answered(session_.served.binding.id, session_.served.binding.epoch);
-  if (obey(said.control, response)) return;
+  if (apply_control(said.control, response)) return;
   learn(response);
   mark(response);
   watch_events(response);
-  hear_state(said, true);
+  records_.on_state_header(said, true);
 }
 
-/// Since this request was sent the session has moved on, or ended.
-bool Exchange::is_outdated() const {
+bool SessionResponse::is_outdated() const {
   const Binding& b = session_.served.binding;
   if (const auto known = worker_.memory->moves.find(b.id, turn_.moment()); known) {
     if (known->epoch > b.epoch) return true;
@@ -165,7 +55,7 @@ bool Exchange::is_outdated() const {
 }
 
 /// Remora-Session-Control. True: nothing more is to be said of this session.
-bool Exchange::obey(Control control, const ResponseView& response) {
+bool SessionResponse::apply_control(Control control, const ResponseView& response) {
   SessionMemory& memory = *worker_.memory;
   const config::Session& lifetimes = request_.pool->config.session;
   Binding& b = session_.served.binding;
@@ -176,9 +66,9 @@ bool Exchange::obey(Control control, const ResponseView& response) {
       memory.moves.ended(b.id, b.epoch, Reason::none, lifetimes, turn_.moment());
       if (session_.recognised.learned) memory.learned.end(session_.recognised.key, b.id);
       memory.active.gone(b.id);
-      tell_end(b);
-      end_in_sisters(b);
-      counts().count(SessionEvent::ended);
+      records_.mark_ended(b);
+      lookup_.end_in_sisters(b);
+      lookup_.counts().count(SessionEvent::ended);
       clear_tokens(false);
       // An id that this response gives begins the next session, and not this one's afterlife.
       b = born(new_session_id(), *attempt_.member->backend, turn_.wall_now());
@@ -189,19 +79,20 @@ bool Exchange::obey(Control control, const ResponseView& response) {
       const SessionId old = b.id;
       memory.moves.renewed(old, b.epoch, b.backend, lifetimes, turn_.moment());
       memory.active.gone(old);
-      end_in_sisters(b);
-      if (pool_store() != nullptr) session_.kept().bind = session_.kept().renames = is_named();
-      if (keeps_state()) session_.kept().renewed = old;
+      lookup_.end_in_sisters(b);
+      if (records_.pool_store() != nullptr)
+        session_.kept().bind = session_.kept().renames = records_.is_named();
+      if (records_.keeps_state()) session_.kept().renewed = old;
       b.id = new_session_id();
       // The app knows its session by the former id: the first request with the new one brings the state
       // along.
-      if (keeps_state()) memory.handed.begin(b.id, b.epoch, turn_.moment());
+      if (records_.keeps_state()) memory.handed.begin(b.id, b.epoch, turn_.moment());
       if (session_.recognised.learned) {
         memory.learned.forget(session_.recognised.key, old);
         memory.learned.bind(session_.recognised.key, b, request_.pool->number, lifetimes, turn_.moment());
       }
       session_.served.changed = true;
-      counts().count(SessionEvent::renewed);
+      lookup_.counts().count(SessionEvent::renewed);
       return false;
     }
     case Control::move:
@@ -210,14 +101,14 @@ bool Exchange::obey(Control control, const ResponseView& response) {
       if (session_.recognised.learned)
         memory.learned.refresh(session_.recognised.key, b, lifetimes, turn_.moment());
       session_.served.changed = true;
-      tell_later(record(), !session_.recognised.learned);
+      records_.write_behind(records_.record(), !session_.recognised.learned);
       return false;
   }
   return false;
 }
 
 /// What the response says of the app's own id goes to the store before the client hears of it.
-void Exchange::learn(const ResponseView& response) {
+void SessionResponse::learn(const ResponseView& response) {
   LocalTable& table = worker_.memory->learned;
   const config::Session& lifetimes = request_.pool->config.session;
   const Binding& b = session_.served.binding;
@@ -228,12 +119,12 @@ void Exchange::learn(const ResponseView& response) {
     key = session_.recognised.key;
   for (const auto& kind : request_.pool->affinity) {
     if (kind->family() != Family::learned) continue;
-    const Learned learned = kind->learn(view(), response, worker_.scratch);
+    const Learned learned = kind->learn(lookup_.view(), response, worker_.scratch);
     if (learned.forgotten && session_.recognised.learned) {
       table.forget(session_.recognised.key, b.id);
-      tell_end(b);
-      end_in_sisters(b, false);
-      counts().count(SessionEvent::cleared);
+      records_.mark_ended(b);
+      lookup_.end_in_sisters(b, false);
+      lookup_.counts().count(SessionEvent::cleared);
       return;
     }
     if (learned.key) key = learned.key;
@@ -241,21 +132,21 @@ void Exchange::learn(const ResponseView& response) {
   if (!key || (known && *key == session_.recognised.key)) {
     if (known && (session_.served.refresh || session_.recognised.stamp_is_old)) {
       table.refresh(session_.recognised.key, b, lifetimes, turn_.moment());
-      tell_later(record());
+      records_.write_behind(records_.record());
     }
     return;
   }
-  if (const PoolStore* keeper = pool_store(); keeper != nullptr && keeper->keeps_bindings()) {
+  if (const PoolStore* keeper = records_.pool_store(); keeper != nullptr && keeper->keeps_bindings()) {
     session_.kept().bind = true;
     session_.kept().renames = false;
     if (known) session_.kept().former_name = session_.recognised.key;
   }
   bind_learned(*key);
   if (known) table.mark_replaced(session_.recognised.key, b.id);  // login: a new id for the same session
-  counts().count(known ? SessionEvent::replaced : SessionEvent::bound);
+  lookup_.counts().count(known ? SessionEvent::replaced : SessionEvent::bound);
 }
 
-void Exchange::bind_learned(const SessionKey& key) {
+void SessionResponse::bind_learned(const SessionKey& key) {
   worker_.memory->learned.bind(key, session_.served.binding, request_.pool->number,
                                request_.pool->config.session, turn_.moment());
   session_.bound_key = key;
@@ -263,7 +154,7 @@ void Exchange::bind_learned(const SessionKey& key) {
 }
 
 /// An event stream may say the app's id where no field does: in its first event.
-void Exchange::watch_events(const ResponseView& response) {
+void SessionResponse::watch_events(const ResponseView& response) {
   if (session_.bound_key || !response.has_body || response.status != 200) return;
   const Field* const type = memory_.response.find(Known::content_type);
   if (type == nullptr || !istarts_with(type->value, "text/event-stream")) return;
@@ -273,8 +164,7 @@ void Exchange::watch_events(const ResponseView& response) {
   response_.watched = 0;
 }
 
-/// Before the client hears of its id, the table does.
-void Exchange::look_at_events(const Body& body) {
+void SessionResponse::look_at_events(const Body& body) {
   std::size_t skip = response_.watched;
   for (const auto& run : body.runs) {
     const std::size_t known = std::min(skip, run.size());
@@ -287,8 +177,8 @@ void Exchange::look_at_events(const Body& body) {
       const auto key = kind->learn_event(memory_.first_event.data(), worker_.scratch);
       if (!key || is_outdated()) continue;
       bind_learned(*key);
-      counts().count(SessionEvent::bound);
-      tell_later(record());
+      lookup_.counts().count(SessionEvent::bound);
+      records_.write_behind(records_.record());
     }
     memory_.first_event.clear();
     response_.watches = false;
@@ -297,21 +187,21 @@ void Exchange::look_at_events(const Body& body) {
 }
 
 /// A session that this request began may stand where another lives that the browser kept back.
-bool Exchange::is_kept_back() const noexcept {
+bool SessionResponse::is_kept_back() const noexcept {
   return session_.served.begun &&
          (session_.recognised.cause == Cause::absent || session_.recognised.cause == Cause::unbound) &&
-         posted_by_another_site(view());
+         posted_by_another_site(lookup_.view());
 }
 
 /// A session that came in a URL becomes a cookie only where nothing says that another's page led there: a
 /// link from elsewhere may hold its sender's session, and the reader would stay in it. An id that was just
 /// renewed is the reader's alone.
-bool Exchange::may_get_cookie() const noexcept {
+bool SessionResponse::may_get_cookie() const noexcept {
   if (!(session_.served.binding.id == session_.recognised.binding.id)) return true;
-  return !may_be_led_by_another(view());
+  return !may_be_led_by_another(lookup_.view());
 }
 
-void Exchange::mark(const ResponseView& response) {
+void SessionResponse::mark(const ResponseView& response) {
   const auto& kinds = request_.pool->affinity;
   const bool by_issued = session_.recognised.what == What::session &&
                          kinds[session_.recognised.kind]->family() == Family::issued;
@@ -328,7 +218,8 @@ void Exchange::mark(const ResponseView& response) {
       if (!may_get_cookie()) continue;
       served.begun = true;
     }
-    kinds[i]->mark(view(), served, response, worker_.scratch, turn_.wall_now(), memory_.response_edits);
+    kinds[i]->mark(lookup_.view(), served, response, worker_.scratch, turn_.wall_now(),
+                   memory_.response_edits);
   }
   if (session_.left_pool != nullptr) clear_tokens(true);
   if (memory_.response_edits.body)
@@ -339,12 +230,11 @@ void Exchange::mark(const ResponseView& response) {
   if (by_token && heard && (session_.served.begun || session_.served.changed || session_.served.refresh))
     worker_.memory->active.seen(session_.served.binding, request_.pool->number, request_.pool->config.session,
                                 turn_.moment());
-  if (any_issued && !session_.bound_key && session_.served.refresh && keeps_state())
-    tell_later(record(), true);
+  if (any_issued && !session_.bound_key && session_.served.refresh && records_.keeps_state())
+    records_.write_behind(records_.record(), true);
 }
 
-/// An open response or tunnel is activity: noted before the session's stamps would make it look idle.
-void Exchange::touch_session() {
+void SessionResponse::touch_session() {
   session_.touched = turn_.now();
   if (session_.served.reason == Reason::none) return;
   if (session_.bound_key)
@@ -352,20 +242,29 @@ void Exchange::touch_session() {
                                     request_.pool->config.session, turn_.moment());
   else
     worker_.memory->moves.active(session_.served.binding, request_.pool->config.session, turn_.moment());
-  if (session_.bound_key || keeps_state()) tell_later(record(), !session_.bound_key);
+  if (session_.bound_key || records_.keeps_state())
+    records_.write_behind(records_.record(), !session_.bound_key);
 }
 
-Clock::Steady Exchange::next_touch() const noexcept {
+Clock::Steady SessionResponse::next_touch() const noexcept {
   const auto& idle = request_.pool->config.session.idle_timeout;
   if (session_.served.reason == Reason::none || !idle) return Clock::Steady::max();
   return session_.touched + *idle / 4;
 }
 
-void Exchange::leave_session() {
+void SessionResponse::finish_session() {
   if (request_.pool == nullptr) return;
-  if (has_sessions()) counts().count(session_.served.reason);
+  if (request_.has_sessions()) lookup_.counts().count(session_.served.reason);
   if (session_.open) session_.open.finish(turn_.moment());
   if (turn_.now() >= next_touch()) touch_session();
+}
+
+void SessionResponse::clear_tokens(bool goes_on) {
+  if (!goes_on)
+    for (const auto& kind : request_.pool->affinity) kind->clear(lookup_.view(), memory_.response_edits);
+  if (session_.left_pool == nullptr) return;
+  for (const auto& kind : session_.left_pool->affinity)
+    if (!goes_on || kind->family() == Family::issued) kind->clear(lookup_.view(), memory_.response_edits);
 }
 
 }  // namespace remora

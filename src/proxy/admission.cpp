@@ -1,0 +1,156 @@
+#include "proxy/admission.h"
+
+#include "proxy/edits.h"
+#include "proxy/preflight.h"
+#include "proxy/redirect.h"
+#include "util/text.h"
+
+namespace remora {
+
+using Kind = Failure::Kind;
+using FailSide = Failure::Side;
+
+bool Admission::admit() {
+  request_.arrival.client = request_.arrival.peer;
+  request_.arrival.secure = client_.stream().is_tls();
+  request_.arrival.trusted = false;
+  if (!connection_.listener->config.trusted_proxies.empty())
+    resolve_arrival(request_.head.fields, connection_.listener->config.trusted_proxies, request_.arrival);
+  // A proxy may send others' requests over this connection, also from the same address: only who proves
+  // himself anew is served over what somebody has proved.
+  const BoundConnections* const own = connection_.own();
+  const bool by_proxy =
+      own != nullptr && (request_.arrival.trusted || request_.comes_through_unknown_proxies());
+  if (own != nullptr &&
+      (!own->are_for(request_.arrival.client) || (by_proxy && !request_.head.connection_auth)))
+    connection_.bound->reset();
+  const std::vector<std::string>& stripped = connection_.listener->config.strip_client_headers;
+  if (!stripped.empty() && !request_.arrival.trusted) drop_stripped(request_.head.fields, stripped);
+
+  const std::string& id_name = connection_.listener->config.request_id;
+  if (!id_name.empty()) {
+    if (request_.arrival.trusted)
+      for (const Field& f : request_.head.fields)
+        if (iequals(f.name, id_name) && !f.value.empty()) request_.id.text = f.value;
+    request_.id.from_client = !request_.id.text.empty();
+    if (!request_.id.from_client) {
+      for (std::size_t i = 0; i < sizeof request_.id.made; i += 16)
+        write_hex(worker_.random.next(), request_.id.made + i);
+      request_.id.text = {request_.id.made, sizeof request_.id.made};
+    }
+  }
+  if (!connection_.listener->config.per_client.requests_per_second || request_.arrival.client.is_unknown())
+    return true;
+  reply_.retry_after = connection_.listener->shared->limits.request(request_.arrival.client, request_.began);
+  if (reply_.retry_after == 0) return true;
+  connection_.refuse(Refusal::requests, request_.arrival.client,
+                     "more a second than per_client.requests_per_second allows");
+  reply_.status = 429;
+  return false;
+}
+
+bool Admission::find_route() {
+  const Routed routed = choose_route(*request_.snapshot->shared, request_.head, memory_.arena);
+  if (routed.refused != nullptr) {
+    attempt_.fail(FailSide::self, Kind::ambiguous_target);
+    connection_.refuse(Refusal::head, request_.arrival.client, routed.refused);
+    turn_.spend();  // finding that out costs as much as several requests
+    return false;
+  }
+  request_.route = routed.route;
+  if (request_.route == nullptr) {
+    reply_.status = 404;
+    return false;
+  }
+  if (request_.head.upgrade)
+    request_.head.upgrade = passes_upgrade(request_.head.fields, request_.route->config);
+  return true;
+}
+
+bool Admission::authenticate() {
+  for (const std::size_t index : request_.route->verifiers) {
+    const JwtVerifier& verifier = *request_.snapshot->shared->verifiers[index];
+    const FoundToken found = find_token(request_.head.fields, request_.head.query, verifier.rules);
+    JwtVerdict verdict{found.outcome, nullptr};
+    if (found.outcome == JwtOutcome::fine)
+      verdict = worker_.tokens.verify(found.token, verifier.rules, *verifier.keys, verifier.keys_id,
+                                      turn_.wall_now());
+    (*verifier.counts)[worker_.index].count(verdict.outcome);
+    if (verdict.outcome == JwtOutcome::key && !verifier.rules.jwks_url.empty())
+      worker_.report_unknown_key(verifier.rules.jwks_url);
+    if (verdict.outcome == JwtOutcome::fine) {
+      request_.may_be_revoked = request_.may_be_revoked || !verifier.rules.revocation_claims.empty();
+      memory_.passed.add(verifier, std::move(verdict.claims));
+      continue;
+    }
+    if (index != request_.route->auth) continue;
+    if (const auto refused = refusal(verifier, verdict.outcome, request_.route->config.auth_required)) {
+      if (request_.route->config.auth_passes_preflights && is_cors_preflight(request_.head)) continue;
+      turn_.spend();  // so does a signature
+      reply_.status = refused->status;
+      reply_.challenge = refused->value;
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Admission::redirects() {
+  const auto& redirect = request_.route->config.redirect;
+  if (!redirect) return false;
+  reply_.status = redirect->status;
+  const bool asterisk = request_.head.path == "*";
+  reply_.location = expand_redirect(redirect->to, request_.arrival.secure ? "https" : "http",
+                                    request_.head.host, asterisk ? "/" : request_.head.target,
+                                    asterisk ? "/" : request_.head.path, request_.head.query);
+  if (reply_.location.empty()) reply_.status = 400;  // it leads to a host, and the client named none
+  return true;
+}
+
+Task<bool> Admission::check_revocation() {
+  for (std::size_t i = 0; i < memory_.passed.size();) {
+    const JwtVerifier& verifier = memory_.passed.verifier(i);
+    JwtOutcome outcome = JwtOutcome::fine;
+    if (!verifier.rules.revocation_claims.empty())
+      outcome = co_await look_for_revoked(verifier, memory_.passed.claims(i));
+    if (outcome == JwtOutcome::fine) {
+      ++i;
+      continue;
+    }
+    (*verifier.counts)[worker_.index].count(outcome);
+    const auto& verifiers = request_.snapshot->shared->verifiers;
+    if (request_.route->auth < verifiers.size() && verifiers[request_.route->auth].get() == &verifier) {
+      const auto refused = refusal(verifier, outcome, true);
+      reply_.status = refused->status;
+      reply_.challenge = refused->value;
+      co_return false;
+    }
+    memory_.passed.drop(i);
+  }
+  co_return true;
+}
+
+Task<JwtOutcome> Admission::look_for_revoked(const JwtVerifier& verifier, const JwtClaims& claims) {
+  bool any = false;
+  for (const std::string& claim : verifier.rules.revocation_claims) {
+    const auto text = claims.texts.find(claim);
+    if (text == claims.texts.end()) continue;
+    any = true;
+    if (const auto known = worker_.revocations.find(text->second, turn_.now())) {
+      if (*known) co_return JwtOutcome::revoked;
+      continue;
+    }
+    const StoreCall call = records_.store_call(worker_.store_timeout);
+    const Result<bool> said = co_await worker_.sessions->revoked(text->second, call);
+    worker_.memory->store.count(outcome_of(said));
+    if (said.has_value()) {
+      worker_.revocations.put(text->second, *said, turn_.now());
+      if (*said) co_return JwtOutcome::revoked;
+    } else if (verifier.rules.revocation_denies_on_error) {
+      co_return JwtOutcome::unchecked;
+    }
+  }
+  co_return any ? JwtOutcome::fine : JwtOutcome::claims;  // what has no such claim could never be taken back
+}
+
+}  // namespace remora

@@ -1,0 +1,237 @@
+#include "proxy/attempts.h"
+
+#include <algorithm>
+
+#include "http/connection_auth.h"
+#include "net/connecting.h"
+#include "util/fetch_ahead.h"
+
+namespace remora {
+
+using Kind = Failure::Kind;
+using FailSide = Failure::Side;
+
+void Attempts::fail(FailSide side, Kind kind, std::uint16_t status) noexcept {
+  attempt_.fail(side, kind, status, backend_.has_stream() && backend_.began());
+}
+
+void Attempts::fail_from_client() noexcept {
+  const SideFailure& f = client_.failure();
+  switch (f.kind) {
+    case SideFailure::Kind::malformed:
+      return fail(FailSide::client, Kind::client_malformed, f.code);
+    case SideFailure::Kind::too_large:
+      return fail(FailSide::client, Kind::too_large);
+    default:
+      return fail(FailSide::client, Kind::gone);
+  }
+}
+
+Task<void> Attempts::send() {
+  ++attempt_.count;
+  attempt_.interims = 0;
+  attempt_.doubts = 0;
+  attempt_.continued = false;
+  attempt_.began = attempt_.last_progress = turn_.now();
+  attempt_.member->backend->served.fetch_add(1, std::memory_order_relaxed);
+  attempt_.traffic = &attempt_.member->backend->traffic[worker_.index];
+  put_request();
+  bool connected = connection_.own() != nullptr && take_own_connection();
+  if (!connected && !attempt_.failure) connected = take_idle_connection();
+  if (!connected && !attempt_.failure) connected = co_await open_connection();
+  if (connected && !attempt_.failure) {
+    backend_.attach(turn_.wake(), Wake::backend);
+    for (Step step = pump_attempt(); step == Step::blocked || step == Step::more; step = pump_attempt()) {
+      if (step == Step::more && co_await forward_interim()) continue;
+      if (step == Step::more) fail(FailSide::client, Kind::gone);
+      if (step == Step::more) break;
+      const Patience patient = patience();
+      if (patient.clients_turn && client_is_too_slow()) break;
+      if (attempt_.doubts != 0 && leaves_hung(false)) break;
+      const Clock::Steady since = turn_.now();
+      const bool late = co_await turn_.wait(patient.ask_at);
+      if (patient.clients_turn) request_.body_rate.waited(turn_.now() - since);
+      expect_outcome();
+      if (late && !waits_on(patient)) break;
+    }
+  }
+  attempt_.doubter.leave();
+  teach_balancer();
+  if (!attempt_.failure) request_.took.first_byte = turn_.now() - request_.began;
+  if (!attempt_.failure) note_connection_auth();
+  if (!attempt_.failure && status_is_failure())
+    fail(FailSide::backend, Kind::status, memory_.response.status);
+  note_outcome();
+}
+
+/// more: an interim response is there. Failures stand in attempt_.failure.
+Step Attempts::pump_attempt() {
+  if (!pump_.pump_request()) {
+    fail_from_client();
+    return Step::client_failed;
+  }
+  const Io io = backend_.read_head(memory_.response, request_.head.method);
+  const bool unasked =
+      io == Io::ready && memory_.response.status == 101 &&
+      (!request_.head.upgrade ||
+       !switches_as_asked(memory_.response.fields, request_.head.fields, request_.route->config));
+  if (io == Io::failed || unasked) {
+    const bool malformed = unasked || backend_.failure().kind == SideFailure::Kind::malformed;
+    fail(FailSide::backend, malformed ? Kind::malformed : Kind::reset);
+    return Step::backend_failed;
+  }
+  if (io == Io::ready && (memory_.response.status >= 200 || memory_.response.status == 101))
+    return Step::done;
+  if (io == Io::ready && ++attempt_.interims <= max_interims) return Step::more;
+  if (io == Io::ready) {
+    fail(FailSide::backend, Kind::malformed);
+    return Step::backend_failed;
+  }
+  if (!client_.gone()) return Step::blocked;
+  fail(FailSide::client, Kind::gone);
+  return Step::client_failed;
+}
+
+/// Whose turn is it? Ours to wait for: an answer, room at the backend, or more of the client's body.
+Attempts::Patience Attempts::patience() const noexcept {
+  // RFC 9110 10.1.1: a client may wait for a 100 before it sends its body, and that is the backend's to give.
+  const bool owes_continue =
+      request_.head.expect_continue && !attempt_.continued && !request_.body_rate.any();
+  const bool sent = backend_.request_sent() || attempt_.request_broken || owes_continue;
+  const bool on_backend = backend_.stream().send_blocked();
+  const Clock::Steady deadline = attempt_.last_progress + (sent         ? request_.timeouts.response
+                                                           : on_backend ? request_.timeouts.write
+                                                                        : connection_.timeouts().body);
+  // A client that broke off together with its request raised no event: after a second it is asked once.
+  const Clock::Steady ask_at = sent && !attempt_.asked_client
+                                   ? std::min(deadline, attempt_.last_progress + std::chrono::seconds(1))
+                                   : deadline;
+  if (sent && request_.suspect_after.count() != 0) return {deadline, std::min(ask_at, next_doubt()), false};
+  return {deadline, ask_at, !sent && !on_backend};
+}
+
+/// The time that was waited for has come. False: that was too long.
+bool Attempts::waits_on(const Patience& patient) {
+  if (patient.ask_at < patient.deadline) {
+    if (request_.suspect_after.count() != 0 && turn_.now() >= next_doubt()) doubt();
+    if (!attempt_.asked_client && turn_.now() >= attempt_.last_progress + std::chrono::seconds(1)) {
+      attempt_.asked_client = true;
+      client_.stream().was_reset();
+    }
+    return true;
+  }
+  if (leaves_hung(true)) return false;
+  fail(patient.clients_turn ? FailSide::client : FailSide::backend,
+       patient.clients_turn ? Kind::client_timeout : Kind::timeout);
+  return false;
+}
+
+bool Attempts::client_is_too_slow() {
+  if (!request_.body_rate.too_slow(connection_.listener->config.limits.body_rate,
+                                   connection_.timeouts().body))
+    return false;
+  fail(FailSide::client, Kind::client_timeout);
+  return true;
+}
+
+/// How long the backend took, from when it had the whole request: how fast the client sent it, and how long
+/// it waited here, say nothing of a backend. Nor do errors, and answers that never came, say that it is
+/// quick.
+void Attempts::teach_balancer() {
+  if (!backend_.has_stream() || !backend_.request_sent()) return;
+  using Took = LoadBalancer::Took;
+  const Took how = !attempt_.failure && memory_.response.status < 500 ? Took::exactly : Took::at_least;
+  request_.balancer().observe(*attempt_.member->backend, turn_.now() - attempt_.last_progress, turn_.now(),
+                              how);
+}
+
+/// An answer may have come: while its head is read, what note_outcome() and release_backend() touch comes
+/// from memory.
+void Attempts::expect_outcome() const noexcept {
+  const Backend& backend = *attempt_.member->backend;
+  fetch_ahead(&backend.in_flight);
+  fetch_whole_ahead(attempt_.traffic);
+  worker_.idle.expect(backend);
+}
+
+/// What live traffic shows of the backend (`health.eject`). A connection that had grown stale shows nothing,
+/// nor does a client's own failure.
+void Attempts::note_outcome() {
+  Backend& backend = *attempt_.member->backend;
+  const bool answered = attempt_.failure.kind == Kind::none || attempt_.failure.kind == Kind::status;
+  if (attempt_.failure.side != FailSide::client && attempt_.failure.side != FailSide::self)
+    attempt_.traffic->count(answered ? memory_.response.status : 0, turn_.now() - attempt_.began);
+  const std::uint32_t length = request_.pool->config.eject.consecutive_failures;
+  switch (attempt_.failure.kind) {
+    case Kind::none:
+    case Kind::status:
+      if (memory_.response.status < 502 || memory_.response.status > 504) return backend.failures.succeeded();
+      break;
+    case Kind::refused:
+    case Kind::connect_timeout:
+      if (!backend.lost.exchange(true)) worker_.report_lost(attempt_.member->backend);
+      if (backend.failures.failed_to_connect(length))
+        worker_.report_failures(attempt_.member->backend, Ejected::all);
+      return;
+    case Kind::reset:
+      if (backend_.has_stream() && backend_.reused()) return;
+      break;
+    case Kind::timeout:
+    case Kind::malformed:
+      break;
+    default:
+      return;
+  }
+  if (backend.failures.failed_to_answer(length))
+    worker_.report_failures(attempt_.member->backend, Ejected::new_sessions);
+}
+
+void Attempts::put_request() {
+  if (session_.served.reason != Reason::none && request_.pool->config.session.announce) {
+    memory_.announcement.clear();
+    append_announcement(session_.served.binding, session_.served.reason, memory_.announcement);
+    memory_.announcement += session_.state_note;
+    const PoolStore* const keeper = records_.pool_store();
+    if (keeper != nullptr && keeper->keeps_state()) session_.announced_at = turn_.wall_now();
+    if (keeper != nullptr && keeper->proof() != nullptr)
+      keeper->proof()->append(session_.served.binding, session_.announced_at, memory_.announcement);
+  }
+  const RequestContext context{request_.head,
+                               request_.arrival,
+                               *request_.pool,
+                               *request_.route,
+                               *attempt_.member,
+                               memory_.request_edits,
+                               memory_.announcement,
+                               session_.state,
+                               connection_.listener->config.request_id,
+                               request_.id.text,
+                               request_.id.from_client,
+                               request_.snapshot->shared->claim_headers,
+                               memory_.passed,
+                               connection_.listener->config.strip_client_headers};
+  edit_request(context, memory_.arena, worker_.out);
+  if (request_.head.connection_auth || connection_.own() != nullptr)
+    worker_.out.close = false;  // the connection is what counts
+  backend_.put_head(worker_.out);
+}
+
+/// 100, 103 and their like go to the client as they come. A backend may send many without a pause.
+Task<bool> Attempts::forward_interim() {
+  OutHead interim;
+  edit_interim(memory_.response, interim);
+  client_.put_interim(interim);
+  if (memory_.response.status == 100 && !std::exchange(attempt_.continued, true))
+    attempt_.last_progress = turn_.now();  // now the client's time begins
+  const Clock::Steady deadline = turn_.now() + connection_.timeouts().write;
+  for (;;) {
+    const Io io = client_.flush();
+    if (io == Io::ready) break;
+    if (io == Io::failed) co_return false;
+    if (co_await turn_.wait(deadline)) co_return false;
+  }
+  if (attempt_.interims % interims_per_turn == 0) co_await turn_.let_others_run();
+  co_return true;
+}
+
+}  // namespace remora

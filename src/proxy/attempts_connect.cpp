@@ -1,0 +1,187 @@
+// Permits and connections of an attempt.
+
+#include "proxy/attempts.h"
+
+#include <algorithm>
+
+#include "http/connection_auth.h"
+#include "net/connecting.h"
+#include "util/fetch_ahead.h"
+
+namespace remora {
+
+using Kind = Failure::Kind;
+using FailSide = Failure::Side;
+
+bool Attempts::take_place() {
+  Backend& backend = *attempt_.member->backend;
+  if (attempt_.member->max_in_flight == 0) {
+    backend.in_flight.fetch_add(1, std::memory_order_relaxed);
+    attempt_.place = Place(attempt_.member->backend, false);
+    return true;
+  }
+  if (!backend.queue->enter(backend, attempt_.member->max_in_flight)) return false;
+  attempt_.place = Place(attempt_.member->backend, true);
+  return true;
+}
+
+Task<bool> Attempts::wait_for_place() {
+  const Clock::Steady began = turn_.now();
+  InLine line(attempt_.member->backend, attempt_.member->max_in_flight, worker_.loop.ctx, turn_.wake());
+  while (!line.granted()) {
+    client_.watch();
+    bool late = false;
+    if (!client_.cut_short()) late = co_await turn_.wait(began + request_.timeouts.queue);
+    if (line.granted()) break;
+    const bool gone = client_.gone() || client_.cut_short();
+    if (!gone && !late) continue;
+    if (gone)
+      fail(FailSide::client, Kind::gone);
+    else
+      fail(FailSide::self, Kind::queue_full);
+    request_.took.queue += turn_.now() - began;
+    co_return false;
+  }
+  attempt_.place = line.take();
+  request_.took.queue += turn_.now() - began;
+  co_return true;
+}
+
+bool Attempts::still_serves() {
+  if (request_.took.queue.count() == 0) return true;
+  const Backend& backend = *attempt_.member->backend;
+  // The next leg of a handshake has nowhere else to go.
+  if (connection_.own() != nullptr && request_.head.connection_auth) {
+    const BoundConnections::Place at = connection_.own()->place_in(request_.pool->config.name);
+    if (at.leg_due && at.backend == &backend) return true;
+  }
+  const auto& pools = worker_.snapshot->shared->pools;
+  const auto newest = std::find_if(pools.begin(), pools.end(), [&](const auto& p) {
+    return p->config.name == request_.pool->config.name;
+  });
+  if (newest == pools.end()) return true;  // nobody else of that pool serves either
+  const Member* const m = (*newest)->snapshot->find(backend.hash);
+  bool serves = m != nullptr && (m->panic || !backend.liveness.down());
+  if (serves) {
+    using What = Recognised::What;
+    const bool keyed = session_.recognised.what == What::derived || session_.recognised.what == What::unbound;
+    const bool bound =
+        session_.recognised.what == What::session || session_.recognised.what == What::detached;
+    serves = bound ? m->accepts_bound() : keyed ? m->accepts_keyed() : m->accepts_new();
+  }
+  if (!serves) fail(FailSide::self, Kind::out_of_service);
+  return serves;
+}
+
+/// A connection to this backend that is the client's alone: everything it asks there goes over it. A later
+/// leg of a handshake goes over no other (attempt_.failure).
+bool Attempts::take_own_connection() {
+  BoundConnections::Taken own = connection_.own()->take(
+      *attempt_.member->backend, request_.pool->connection_key(*attempt_.member), turn_.now());
+  attempt_.leg = own.leg_due && request_.head.connection_auth;
+  if (own.stream) {
+    attempt_.belongs = true;
+    backend_.use(std::move(own.stream), true);
+    return true;
+  }
+  if (attempt_.leg) fail(FailSide::self, Kind::handshake_lost);
+  return false;
+}
+
+/// Whether the connection counts as its user's for the backend, now that its answer is here.
+void Attempts::note_connection_auth() {
+  const bool may_ask = memory_.response.status == 401 || memory_.response.status == 407;
+  if (!may_ask && !request_.head.connection_auth) return;
+  const ConnectionAuth asked = asked_connection_auth(memory_.response.status, memory_.response.fields);
+  attempt_.belongs = attempt_.belongs || request_.head.connection_auth || asked != ConnectionAuth::none;
+  attempt_.leg_due = request_.head.connection_auth && asked == ConnectionAuth::continued;
+}
+
+bool Attempts::take_idle_connection() {
+  attempt_.belongs = false;
+  if (attempt_.fresh_only) return false;
+  const bool certain =
+      !idempotent(request_.head.method) || attempt_.count >= request_.pool->config.failover.attempts;
+  StreamRef idle = worker_.idle.take(*attempt_.member->backend,
+                                     request_.pool->connection_key(*attempt_.member), certain, turn_.now());
+  if (!idle) return false;
+  backend_.use(std::move(idle), true);
+  return true;
+}
+
+Task<bool> Attempts::open_connection() {
+  const bool named = request_.pool->config.tls && !request_.pool->config.tls->server_name.empty();
+  const std::string& name = named ? request_.pool->config.tls->server_name : attempt_.member->address.host;
+  const Trial* const trial = request_.pool->trial(*attempt_.member).get();
+  const std::size_t count = trial != nullptr ? trial->all.size() : 1;
+  const std::size_t first = trial != nullptr ? trial->first() : 0;
+  bool connected = false;
+  // Each address has its share of the time (RFC 8305 in spirit); which one answered is remembered.
+  for (std::size_t i = 0; i < count && !connected && attempt_.failure.side != FailSide::client; ++i) {
+    const std::size_t place = (first + i) % count;
+    const Endpoint& endpoint =
+        trial != nullptr ? trial->all[place] : request_.pool->endpoint(*attempt_.member);
+    const Clock::Steady begun = i == 0 ? attempt_.began : turn_.now();
+    const auto left = attempt_.began + request_.timeouts.connect - begun;
+    const Clock::Steady deadline = begun + left / static_cast<int>(count - i);
+    Connecting connecting(worker_.loop, endpoint, request_.pool->tls.get(), name, turn_.wake(),
+                          Wake::backend);
+    for (;;) {
+      client_.watch();
+      const Io io = connecting.step();
+      connected = io == Io::ready;
+      if (connected) break;
+      if (io == Io::failed) {
+        fail(FailSide::backend, connecting.unreachable() ? Kind::connect_timeout : Kind::refused);
+        break;
+      }
+      bool late = false;
+      if (!client_.cut_short()) late = co_await turn_.wait(deadline);
+      if (client_.gone() || client_.cut_short()) {
+        fail(FailSide::client, Kind::gone);
+        break;
+      }
+      if (late) {
+        fail(FailSide::backend, Kind::connect_timeout);
+        break;
+      }
+    }
+    if (!connected) continue;
+    attempt_.failure = Failure();  // of the addresses before
+    if (i > 0) trial->answered(place);
+    backend_.use(connecting.take(), false);
+  }
+  attempt_.last_progress = turn_.now();
+  request_.took.connect += attempt_.last_progress - attempt_.began;
+  co_return connected;
+}
+
+void Attempts::release_backend() {
+  attempt_.place.free();
+  if (!backend_.has_stream()) return;
+  if (backend_.reusable() && !worker_.stopping)
+    keep_backend();
+  else if (attempt_.leg_due)
+    response_.closes =
+        true;  // the client learns that its handshake is over as it would from the backend itself
+  backend_.abort();
+  backend_.release();
+}
+
+/// For this client's next request, or for anybody's; unless the backend closes it soon.
+void Attempts::keep_backend() {
+  const auto promise = backend_.idle_promise();
+  if (promise && promise->count() == 0 && !attempt_.leg_due) return;
+  const Clock::Steady until =
+      promise && !attempt_.leg_due ? turn_.now() + *promise : Clock::Steady(IdleConnections::no_promise);
+  const std::uint64_t key = request_.pool->connection_key(*attempt_.member);
+  if (!attempt_.belongs)
+    return worker_.idle.put(*attempt_.member->backend, key, backend_.release(),
+                            request_.pool->config.idle_connections, turn_.now(), until);
+  if (connection_.own() == nullptr)
+    *connection_.bound = std::make_unique<BoundConnections>(worker_.loop, request_.arrival.client);
+  connection_.own()->put(attempt_.member->backend, key, backend_.release(), attempt_.leg_due, turn_.now(),
+                         until);
+}
+
+}  // namespace remora

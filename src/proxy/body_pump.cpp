@@ -1,0 +1,170 @@
+#include "proxy/body_pump.h"
+
+#include <algorithm>
+
+namespace remora {
+
+namespace {
+constexpr std::uint64_t worth_splicing = 32 * 1024;
+}
+
+bool BodyPump::pump_request() {
+  for (int round = 0; round < rounds_per_turn; ++round) {
+    if (backend_.request_sent() || attempt_.request_broken) {
+      client_.watch();
+      return true;
+    }
+    if (backend_.stream().send_blocked()) return true;
+    if (attempt_.replay_overflow && may_splice(client_, backend_, attempt_.request_splice)) {
+      std::uint64_t passed = 0;
+      const Step step = splice(client_, backend_, attempt_.request_splice, passed);
+      if (step == Step::backend_failed) return false;
+      request_.body_rate.received(passed);
+      attempt_.request_broken = step == Step::client_failed;
+      if (step != Step::more) return true;
+      continue;
+    }
+    asio::const_buffer kept;
+    Body body;
+    bool from_client = false, waiting = false;
+    if (attempt_.replay_at < memory_.replay.size()) {  // a further attempt: first what was kept
+      kept = asio::const_buffer(memory_.replay.data() + attempt_.replay_at,
+                                memory_.replay.size() - attempt_.replay_at);
+      body = {{&kept, 1}, client_.request_complete()};
+    } else {
+      const Io io = client_.fill();
+      if (io == Io::failed) return false;
+      from_client = io == Io::ready;
+      waiting = io == Io::blocked;
+      if (from_client) body = client_.body();
+    }
+    const Taken taken = backend_.send(body, client_.trailers());
+    if (taken.io == Io::failed) {
+      attempt_.request_broken = true;  // it may have answered all the same: read on
+      return true;
+    }
+    if (from_client) {
+      record_for_replay(body, taken.bytes);
+      client_.consume(taken.bytes);
+      request_.body_rate.received(taken.bytes);
+    } else if (!waiting) {
+      attempt_.replay_at += taken.bytes;
+    }
+    if (taken.bytes > 0 || taken.finished) attempt_.last_progress = turn_.now();
+    if (taken.io == Io::blocked || (waiting && !taken.finished)) return true;
+  }
+  turn_.pause();
+  return true;
+}
+
+/// Only an idempotent request can be repeated after its body was sent, so only its body is kept.
+void BodyPump::record_for_replay(Body body, std::size_t taken) {
+  if (taken == 0 || attempt_.replay_overflow) return;
+  if (!idempotent(request_.head.method) ||
+      memory_.replay.size() + taken > request_.pool->config.failover.replay_body) {
+    attempt_.replay_overflow = true;
+    memory_.replay.clear();
+    attempt_.replay_at = 0;
+    return;
+  }
+  for (const auto& run : body.runs) {
+    const std::size_t n = std::min(run.size(), taken);
+    memory_.replay.append(static_cast<const char*>(run.data()), n);
+    taken -= n;
+  }
+  attempt_.replay_at = memory_.replay.size();
+}
+
+Step BodyPump::pump_response() {
+  if (memory_.response_edits.body) return pump_rewritten();
+  for (int round = 0; round < rounds_per_turn; ++round) {
+    if (client_.stream().send_blocked()) return Step::blocked;
+    if (!response_.watches && may_splice(backend_, client_, response_.splice)) {
+      const Step step = splice(backend_, client_, response_.splice, response_.bytes);
+      if (step != Step::more) return step;
+      continue;
+    }
+    const Io io = backend_.fill();
+    if (io == Io::failed) return Step::backend_failed;
+    Body body = io == Io::ready ? backend_.body() : Body{};
+    if (response_.watches) marks_.look_at_events(body);
+    if (splice_ahead() || response_.splice.holds_any()) {
+      body.last = false;
+      body.more = true;
+    }
+    const Taken taken = client_.send(body, backend_.trailers());
+    if (taken.io == Io::failed) return Step::client_failed;
+    response_.bytes += taken.bytes;
+    backend_.consume(taken.bytes);
+    response_.watched -= std::min(response_.watched, taken.bytes);
+    if (taken.finished) return Step::done;
+    if (taken.bytes > 0) attempt_.last_progress = turn_.now();
+    if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
+  }
+  return Step::more;
+}
+
+/// What is there of a long body behind its first bytes goes into the pipe before these leave, so that they
+/// need no segment of their own.
+bool BodyPump::splice_ahead() {
+  if (response_.splice.holds_any()) return false;  // once: the first bytes may have to wait for the client
+  const std::uint64_t left = backend_.raw_behind();
+  if (left < worth_splicing || !client_.takes_raw_next() || !response_.splice.start(worker_.loop.pipes))
+    return false;
+  const Splice::Moved moved = response_.splice.take(backend_.stream(), left);
+  backend_.skip_raw(moved.taken);
+  return moved.taken > 0;
+}
+
+/// Long bodies between plain sockets need not come through this process.
+bool BodyPump::may_splice(const Side& from, const Side& to, Splice& splice) noexcept {
+  if (splice.holds_any()) return to.takes_raw() && !from.holds_body();  // what came before it goes first
+  return from.raw_left() >= worth_splicing && to.takes_raw() && splice.start(worker_.loop.pipes);
+}
+
+/// One step of it. backend_failed stands for `from`, client_failed for `to`.
+Step BodyPump::splice(Side& from, Side& to, Splice& splice, std::uint64_t& passed) {
+  const Splice::Moved moved = splice.move(from.stream(), to.stream(), from.raw_left());
+  from.skip_raw(moved.taken);
+  passed += moved.passed;
+  if (moved.passed > 0) attempt_.last_progress = turn_.now();
+  if (moved.to == Io::failed) return Step::client_failed;
+  if (moved.from == Io::failed) return Step::backend_failed;
+  return moved.to == Io::blocked || moved.from == Io::blocked ? Step::blocked : Step::more;
+}
+
+/// The same with a body that is changed on its way: what came in is rewritten, then sent.
+Step BodyPump::pump_rewritten() {
+  for (int round = 0; round < rounds_per_turn; ++round) {
+    if (client_.stream().send_blocked()) return Step::blocked;
+    Io io = Io::ready;
+    if (response_.rewritten_at == memory_.rewritten.size() && !response_.rewritten_last) {
+      memory_.rewritten.clear();
+      response_.rewritten_at = 0;
+      io = backend_.fill();
+      if (io == Io::failed) return Step::backend_failed;
+      if (io == Io::ready) {
+        const Body body = backend_.body();
+        for (const auto& run : body.runs)
+          memory_.response_edits.body->feed({static_cast<const char*>(run.data()), run.size()}, false,
+                                            memory_.rewritten);
+        response_.rewritten_last = body.last;
+        if (body.last) memory_.response_edits.body->feed({}, true, memory_.rewritten);
+        backend_.consume(body.size());
+        attempt_.last_progress = turn_.now();
+      }
+    }
+    const asio::const_buffer rest(memory_.rewritten.data() + response_.rewritten_at,
+                                  memory_.rewritten.size() - response_.rewritten_at);
+    const Taken taken = client_.send({{&rest, 1}, response_.rewritten_last}, backend_.trailers());
+    if (taken.io == Io::failed) return Step::client_failed;
+    response_.rewritten_at += taken.bytes;
+    response_.bytes += taken.bytes;
+    if (taken.finished) return Step::done;
+    if (taken.bytes > 0) attempt_.last_progress = turn_.now();
+    if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
+  }
+  return Step::more;
+}
+
+}  // namespace remora

@@ -1,0 +1,73 @@
+#include "proxy/report.h"
+
+#include "util/text.h"
+
+namespace remora {
+
+using Kind = Failure::Kind;
+
+std::string_view Report::masked(std::string_view url) {
+  return masked_url(*request_.snapshot->shared, url, memory_.arena);
+}
+
+/// The kind that recognised the session, or the first that could have.
+std::string_view Report::verdict_kind() const noexcept {
+  const auto& kinds = request_.pool->affinity;
+  if (kinds.empty()) return "none";
+  return kinds[session_.recognised.kind < kinds.size() ? session_.recognised.kind : 0]->name();
+}
+
+/// As the client saw it; 499: it left before the answer.
+std::uint16_t Report::final_status() const noexcept {
+  return reply_.status != 0                    ? reply_.status
+         : attempt_.failure.kind == Kind::gone ? 499
+                                               : memory_.response.status;
+}
+
+void Report::count_exchange() {
+  const auto took = turn_.now() - request_.began;
+  connection_.listener->shared->traffic[worker_.index].count(final_status(), took);
+  if (request_.route != nullptr && request_.route->traffic)
+    request_.route->traffic->by_worker[worker_.index].count(final_status(), took);
+}
+
+void Report::log_exchange() {
+  if (!worker_.access_log.on()) return;
+  const bool understood = attempt_.failure.kind != Kind::client_malformed;
+  AccessEntry e;
+  e.client = request_.arrival.client;
+  e.when = turn_.wall_now();
+  if (understood) {
+    e.method = request_.head.method_text;
+    e.target = masked(request_.head.target);
+    e.host = request_.head.host;
+    e.minor = request_.head.minor;
+    for (const Field& f : request_.head.fields) {
+      if (f.name.size() == 7 && iequals(f.name, "referer")) e.referer = masked(f.value);
+      if (f.name.size() == 10 && iequals(f.name, "user-agent")) e.user_agent = f.value;
+    }
+  }
+  e.request_id = request_.id.text;
+  e.status = final_status();
+  e.bytes = response_.bytes;
+  e.listener = connection_.listener->config.name;
+  if (request_.pool != nullptr) {
+    e.pool = request_.pool->config.name;
+    e.affinity = verdict_kind();
+  }
+  if (attempt_.member != nullptr) e.backend = attempt_.member->backend->id;
+  e.reason = session_.served.reason;
+  e.epoch = session_.served.reason == Reason::none ? 0 : session_.served.binding.epoch;
+  e.cause = session_.recognised.cause;
+  e.attempts = attempt_.count;
+  if (attempt_.failure) e.failure = to_string(attempt_.failure.kind);
+  e.queue = request_.took.queue;
+  e.connect = request_.took.connect;
+  e.first_byte = request_.took.first_byte;
+  e.total = turn_.now() - request_.began;
+  worker_.access_log.write(e);
+  if (worker_.access_log.pending() && !worker_.log_flush.armed())
+    worker_.log_flush.arm(worker_.loop.wheel, turn_.now() + std::chrono::milliseconds(200));
+}
+
+}  // namespace remora

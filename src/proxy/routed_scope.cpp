@@ -1,0 +1,28 @@
+#include "proxy/routed_scope.h"
+
+#include <algorithm>
+
+#include "http/target.h"
+
+namespace remora {
+
+/// A URL of this origin leads to this pool: it may carry the pool's token.
+bool RoutedScope::leads_here(std::string_view path) const {
+  const RouteView* route = request_.snapshot->shared->router->match(request_.head.host, as_routed(path),
+                                                                    "GET", request_.head.fields);
+  return route != nullptr && std::any_of(route->targets.begin(), route->targets.end(),
+                                         [&](const auto& t) { return t.pool == request_.pool_index; });
+}
+
+std::string RoutedScope::as_routed(std::string_view path) const {
+  std::string normal;
+  normalise_path(path, normal);
+  TextArena arena;
+  return std::string(routed_path(*request_.snapshot->shared, path, normal, arena));
+}
+
+std::size_t RoutedScope::deciding_bytes() const noexcept {
+  return request_.snapshot->shared->router->deciding_bytes();
+}
+
+}  // namespace remora

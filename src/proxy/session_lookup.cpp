@@ -1,0 +1,111 @@
+#include "proxy/session_lookup.h"
+
+#include <algorithm>
+
+#include "affinity/kinds.h"
+#include "balance/rendezvous.h"
+#include "proxy/split.h"
+#include "util/text.h"
+
+namespace remora {
+
+using What = Recognised::What;
+
+RequestView SessionLookup::view() const noexcept {
+  RequestView v;
+  v.method = request_.head.method;
+  v.target = request_.head.target;
+  v.host = request_.head.host;
+  v.path = request_.head.path;
+  v.fields = request_.head.fields;
+  v.client = request_.arrival.client;
+  v.secure = request_.arrival.secure;
+  v.scope = &scope_;
+  v.claims = memory_.passed.empty() ? nullptr : &memory_.passed;
+  if (request_.head.method == Method::options)
+    for (const Field& f : request_.head.fields)
+      if (iequals(f.name, "Access-Control-Request-Method")) v.preflight = true;
+  return v;
+}
+
+Recognised SessionLookup::recognise_in(const PoolView& pool) {
+  if (pool.affinity.empty() || !request_.route->config.affinity) return {};
+  return recognise(pool.affinity, view(), *worker_.memory, pool.config.session, worker_.scratch,
+                   turn_.moment());
+}
+
+void SessionLookup::look_up(bool asked_store) {
+  if (request_.route->targets.size() > 1) return find_session_in_split(asked_store);
+  const std::size_t pool = request_.route->targets.front().pool;
+  settle_in(pool, recognise_in(*request_.snapshot->shared->pools[pool]));
+}
+
+void SessionLookup::use_timeouts() {
+  request_.timeouts = request_.pool->config.timeouts;
+  const config::RouteTimeouts& own = request_.route->config.timeouts;
+  request_.timeouts.connect = own.connect.value_or(request_.timeouts.connect);
+  request_.timeouts.response = own.response.value_or(request_.timeouts.response);
+  request_.timeouts.read = own.read.value_or(request_.timeouts.read);
+  request_.timeouts.write = own.write.value_or(request_.timeouts.write);
+  request_.timeouts.queue = own.queue.value_or(request_.timeouts.queue);
+  const config::Failover& rules = request_.pool->config.failover;
+  attempt_.same_backend_left = rules.bound_same_backend;
+  request_.suspect_after = config::Millis(0);
+  if (request_.pool->config.probe.kind == config::ProbeKind::off) return;  // nothing could tell
+  request_.suspect_after = rules.suspect_after.value_or(
+      std::min(config::Millis(1000), std::max(request_.timeouts.response / 3, config::Millis(1))));
+}
+
+void SessionLookup::accept_session() {
+  for (const auto& kind : request_.pool->affinity) kind->conceal(view(), memory_.request_edits);
+  request_.snapshot->shared->foreign_tokens[request_.pool_index].conceal(view(), memory_.request_edits);
+  // Only what may be rewritten has to come whole and uncompressed.
+  if (memory_.request_edits.identity_coding)
+    memory_.request_edits.identity_coding =
+        request_.has_sessions() && may_be_issued(session_.recognised, request_.pool->affinity);
+  memory_.response_edits.no_ranges = memory_.request_edits.identity_coding;
+  use_timeouts();
+}
+
+SessionCounts& SessionLookup::counts() const noexcept {
+  return request_.pool->counters->sessions[worker_.index];
+}
+
+Task<void> SessionLookup::ask_store() {
+  const Snapshot& shared = *request_.snapshot->shared;
+  SessionMemory& memory = *worker_.memory;
+  for (const auto& target : request_.route->targets) {
+    const PoolView& pool = *shared.pools[target.pool];
+    const Recognised found = recognise_in(pool);
+    if (!found.stale) continue;
+    StoreCounts::add(memory.store.lookups);
+    const StoreCall call = records_.store_call(worker_.store_timeout);
+    Result<std::optional<Record>> said = co_await worker_.sessions->find(found.key, call);
+    memory.store.count(outcome_of(said));
+    for (std::size_t i = 0; i < found.also_count && said && !*said; ++i) {
+      const StoreCall next = records_.store_call(worker_.store_timeout);
+      const Result<std::optional<Record>> other = co_await worker_.sessions->find(found.also[i], next);
+      memory.store.count(outcome_of(other));
+      if (other && *other)
+        memory.learned.adopt(found.also[i], **other, pool.number, pool.config.session, turn_.moment());
+      if (!other || *other) break;
+    }
+    if (said && *said) {
+      memory.learned.adopt(found.key, **said, pool.number, pool.config.session, turn_.moment());
+      continue;
+    }
+    memory.learned.trust(found.key, turn_.moment());
+    if (!said || found.what != What::session) continue;
+    // The store has lost what is alive here (it began empty, say): it is told again.
+    StoreWriter::Job job;
+    job.key = found.key;
+    job.record.binding = found.binding;
+    job.lifetimes = pool.config.session;
+    job.pool = pool.number;
+    job.returning = true;
+    worker_.writer->later(std::move(job));
+  }
+  look_up(true);
+}
+
+}  // namespace remora

@@ -1,0 +1,215 @@
+#include "proxy/session_records.h"
+
+#include "util/text.h"
+
+namespace remora {
+
+const PoolStore* SessionRecords::pool_store() const noexcept {
+  return request_.snapshot->shared->pool_stores[request_.pool_index].get();
+}
+
+bool SessionRecords::keeps_state() const noexcept {
+  const PoolStore* const keeper = pool_store();
+  return keeper != nullptr && keeper->keeps_state();
+}
+
+bool SessionRecords::is_named() const noexcept {
+  return (session_.bound_key || session_.recognised.learned) && pool_store()->keeps_bindings();
+}
+
+SessionKey SessionRecords::name_of_session() const noexcept {
+  return session_.bound_key ? *session_.bound_key : session_.recognised.key;
+}
+
+SessionKey SessionRecords::own_record() const {
+  return pool_store()->name(session_.served.binding.id, worker_.scratch);
+}
+
+Record SessionRecords::record() const {
+  Record r;
+  r.binding = session_.served.binding;
+  r.binding.last_seen = turn_.wall_now();
+  r.reason = session_.served.reason == Reason::sticky ? Reason::none : session_.served.reason;
+  return r;
+}
+
+StoreCall SessionRecords::store_call(std::chrono::milliseconds timeout) noexcept {
+  if (request_.pool == nullptr) return {turn_.wake(), turn_.now() + timeout};
+  return {turn_.wake(), turn_.now() + timeout, request_.pool->number, !session_.served.begun};
+}
+
+void SessionRecords::write_behind(const Record& wanted, bool only_if_there) {
+  const PoolStore* const keeper = pool_store();
+  if (keeper == nullptr) return;
+  StoreWriter::Job job;
+  job.record = wanted;
+  job.lifetimes = request_.pool->config.session;
+  job.pool = request_.pool->number;
+  job.returning = !session_.served.begun;
+  if (is_named()) {
+    job.key = name_of_session();
+    job.only_if_there = only_if_there;
+    worker_.writer->later(job);
+    if (!keeper->keeps_state()) return;
+    only_if_there = true;
+  }
+  job.key = keeper->name(wanted.binding.id, worker_.scratch);
+  // Nobody begins with an end, but what comes late must find it.
+  const bool mark = wanted.ended && keeper->keeps_state();
+  job.only_if_there = !mark && (only_if_there || !keeper->keeps_bindings());
+  worker_.writer->later(std::move(job));
+}
+
+void SessionRecords::mark_ended(const Binding& over) {
+  Record mark;
+  mark.binding = over;
+  mark.ended = true;
+  write_behind(mark);
+}
+
+void SessionRecords::on_state_header(const SessionFields& said, bool may_wait) {
+  if (said.state_fields == 0 || !keeps_state()) return;
+  const config::State& rules = *request_.pool->config.session.state;
+  StoreCounts& counts = worker_.memory->store;
+  if (said.state_fields > 1) return counts.count(StateEvent::malformed);
+  if (said.state.size() > (rules.max_bytes + 2) / 3 * 4) return counts.count(StateEvent::too_large);
+  auto plain = base64_decode(said.state);
+  if (!plain) return counts.count(StateEvent::malformed);
+  if (plain->size() > rules.max_bytes) return counts.count(StateEvent::too_large);
+  StoreWriter::Job job;
+  job.key = own_record();
+  job.record = record();
+  job.lifetimes = request_.pool->config.session;
+  job.pool = request_.pool->number;
+  job.returning = !session_.served.begun;
+  StoreWriter::Save save;
+  save.bytes = plain->size();
+  save.seen = said.state_version;
+  save.times = {session_.announced_at, turn_.wall_now()};
+  save.deletes = plain->empty();
+  save.seal = [keeper = request_.snapshot->shared->pool_stores[request_.pool_index],
+               &scratch = worker_.scratch, key = job.key,
+               plain = std::move(*plain)](std::uint32_t epoch, std::uint64_t version) {
+    return plain.empty() ? plain : keeper->seal(plain, key, epoch, version, scratch);
+  };
+  job.save = std::move(save);
+  if (!may_wait || rules.save != config::SaveMode::sync) return worker_.writer->later(std::move(job));
+  session_.kept().save = std::move(job);
+}
+
+Task<void> SessionRecords::keep_session() {
+  if (session_.kept().bind) co_await keep_name();
+  if (session_.kept().renewed) co_await move_state(*session_.kept().renewed);
+  if (session_.kept().save) co_await keep_state();
+}
+
+/// The app's id, for all instances.
+Task<void> SessionRecords::keep_name() {
+  const config::Session& rules = request_.pool->config.session;
+  const Record fresh = record();
+  const SessionKey key = name_of_session();
+  const bool renames = session_.kept().renames;
+  SessionStore::Rule rule = [fresh, renames](const std::optional<Record>& now) {
+    return renames ? rename_rule(now, fresh) : bind_rule(now, fresh);
+  };
+  const StoreCall call = store_call(worker_.store_timeout);
+  const Result<SessionStore::Standing> said =
+      co_await worker_.sessions->change(key, std::move(rule), rules, !renames, call);
+  worker_.memory->store.count(outcome_of(said));
+  StoreWriter::Job job;
+  job.lifetimes = rules;
+  job.pool = request_.pool->number;
+  job.returning = !session_.served.begun;
+  job.record = fresh;
+  if (!said) {
+    job.key = key;
+    worker_.writer->later(job);
+  } else if (!said->changed && session_.bound_key) {
+    worker_.memory->learned.adopt(*session_.bound_key, *said->record, request_.pool->number, rules,
+                                  turn_.moment());
+  }
+  if (!session_.kept().former_name) co_return;
+  job.key = *session_.kept().former_name;  // requests that still carry it are served where it was
+  job.record.replaced = true;
+  worker_.writer->later(std::move(job));
+}
+
+/// What `keeper` keeps there, if anything, becomes the state of this session, here. So does a deletion, which
+/// late answers must find.
+Task<Copied> SessionRecords::copy_state(const PoolStore& keeper, SessionKey from) {
+  const config::Session& rules = request_.pool->config.session;
+  const SessionKey to = own_record();
+  const StoreCall reading = store_call(worker_.store_timeout);
+  const Result<std::optional<Record>> old = co_await worker_.sessions->find(from, reading);
+  worker_.memory->store.count(outcome_of(old));
+  if (!old) co_return Copied::failed;
+  if (!*old || (*old)->state.version == 0) co_return Copied::done;
+  const KeptState kept = (*old)->state;
+  Record fresh = record();
+  fresh.state = kept;
+  if (!kept.sealed.empty()) {
+    const auto plain = keeper.open(kept, from, worker_.scratch);
+    if (!plain) co_return Copied::unreadable;
+    fresh.state.epoch = fresh.binding.epoch;
+    fresh.state.sealed = pool_store()->seal(*plain, to, fresh.state.epoch, kept.version, worker_.scratch);
+  }
+  SessionStore::Rule rule = [fresh, writer = kept.epoch](const std::optional<Record>& now) {
+    return bring_rule(now, fresh, writer);
+  };
+  const StoreCall writing = store_call(worker_.store_timeout);
+  const Result<SessionStore::Standing> said =
+      co_await worker_.sessions->change(to, std::move(rule), rules, true, writing);
+  worker_.memory->store.count(outcome_of(said));
+  if (said) co_return Copied::done;
+  worker_.memory->store.count(StateEvent::unsaved);
+  co_return Copied::failed;
+}
+
+/// A renewed id takes the state along; nothing of it stays under the old one, unless it did not arrive.
+Task<void> SessionRecords::move_state(SessionId former) {
+  const SessionKey from = pool_store()->name(former, worker_.scratch);
+  const Copied copied = co_await copy_state(*pool_store(), from);
+  if (copied != Copied::done) co_return;
+  StoreWriter::Job job;  // also when nothing was kept: a late answer under the former id finds its end
+  job.key = from;
+  job.record = record();
+  job.record.binding.id = former;
+  job.record.ended = true;
+  job.lifetimes = request_.pool->config.session;
+  job.pool = request_.pool->number;
+  worker_.writer->later(std::move(job));
+}
+
+Task<Copied> SessionRecords::bring_state() {
+  const Snapshot& shared = *request_.snapshot->shared;
+  for (const auto& target : request_.route->targets) {
+    const PoolStore* const keeper = shared.pool_stores[target.pool].get();
+    if (shared.pools[target.pool].get() != session_.left_pool || keeper == nullptr || !keeper->keeps_state())
+      continue;
+    const SessionKey from = keeper->name(session_.served.binding.id, worker_.scratch);
+    co_return co_await copy_state(*keeper, from);
+  }
+  co_return Copied::done;
+}
+
+/// `save: sync`.
+Task<void> SessionRecords::keep_state() {
+  StoreCounts& counts = worker_.memory->store;
+  session_.kept().save->record.binding = session_.served.binding;
+  Saved saved = Saved::saved;
+  const StoreWriter::Job& job = *session_.kept().save;
+  SessionStore::Rule rule = [&job, &saved](const std::optional<Record>& now) {
+    return apply(job, now, saved);
+  };
+  const StoreCall call = store_call(worker_.store_timeout);
+  const Result<SessionStore::Standing> said =
+      co_await worker_.sessions->change(job.key, std::move(rule), request_.pool->config.session, false, call);
+  counts.count(outcome_of(said));
+  if (!said) {
+    worker_.writer->later(std::move(*session_.kept().save));
+    co_return;
+  }
+  counts.count(event_of(saved));
+}
+
+}  // namespace remora

@@ -1,0 +1,73 @@
+#include "proxy/tunnel.h"
+
+#include <algorithm>
+
+namespace remora {
+
+/// One direction.
+struct Tunnel::Lane {
+  Side& from;
+  Side& to;
+  Stream& to_stream;
+  bool ended = false;
+  bool flushed = false;  // what was staged, as the head of the answer, has left
+  std::uint64_t bytes = 0;
+};
+
+Step Tunnel::pump_lane(Lane& lane) {
+  for (int round = 0; round < rounds_per_turn; ++round) {
+    if (lane.ended) return Step::done;
+    if (lane.to_stream.send_blocked()) return Step::blocked;
+    const Io io = lane.from.fill();
+    if (io == Io::failed) return Step::backend_failed;
+    if (io == Io::blocked && lane.flushed) return Step::blocked;
+    const Body body = io == Io::ready ? lane.from.body() : Body{};
+    const Taken taken = lane.to.send(body, nullptr);
+    if (taken.io == Io::failed) return Step::client_failed;
+    lane.flushed = taken.io == Io::ready;
+    lane.from.consume(taken.bytes);
+    lane.bytes += taken.bytes;
+    if (taken.bytes > 0) attempt_.last_progress = turn_.now();
+    if (taken.finished) {
+      lane.ended = true;
+      lane.to_stream.finish_sending();  // half-closed, as the other end did
+    }
+    if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
+  }
+  return Step::more;
+}
+
+Task<void> Tunnel::run() {
+  constexpr auto quiet = std::chrono::milliseconds(20);
+  client_.tunnel();
+  backend_.tunnel();
+  Lane in{client_, backend_, backend_.stream()}, out{backend_, client_, client_.stream()};
+  attempt_.last_progress = turn_.now();
+  bool asked = false;
+  for (;;) {
+    const Clock::Steady before = attempt_.last_progress;
+    const Step a = pump_lane(in), b = pump_lane(out);
+    response_.bytes = out.bytes;
+    // Where one end has said all, only a reset tells that it does not listen any more.
+    if (in.ended) client_.stream().arm();
+    if (out.ended) backend_.stream().arm();
+    const bool broken = a == Step::backend_failed || a == Step::client_failed || b == Step::backend_failed ||
+                        b == Step::client_failed || !client_.stream().is_open() ||
+                        (in.ended && client_.stream().error()) || (out.ended && backend_.stream().error());
+    if (broken || (in.ended && out.ended)) co_return;
+    turn_.pause_if(a == Step::more || b == Step::more);
+    asked = asked && attempt_.last_progress == before;
+    const Clock::Steady deadline = attempt_.last_progress + connection_.timeouts().tunnel;
+    const Clock::Steady ask_at = asked ? deadline : attempt_.last_progress + quiet;
+    const Clock::Steady until = std::min(std::min(deadline, marks_.next_touch()), ask_at);
+    const bool late = co_await turn_.wait(until);
+    if (turn_.now() >= marks_.next_touch()) marks_.touch_session();
+    if (late && turn_.now() >= deadline) co_return;
+    if (asked || !late || turn_.now() < ask_at) continue;
+    asked = true;
+    client_.stream().still_open();
+    backend_.stream().still_open();
+  }
+}
+
+}  // namespace remora

@@ -1,0 +1,42 @@
+// Tunnel: what follows a 101: bytes both ways, until both ends have said all.
+//
+// Threading: its worker's thread. Lifetime: of one request.
+#pragma once
+
+#include "http/http1.h"
+#include "proxy/body_pump.h"
+
+namespace remora {
+
+class Tunnel {
+ public:
+  explicit Tunnel(ExchangeParts& parts, SessionResponse& marks)
+      : connection_(parts.connection),
+        turn_(parts.turn),
+        client_(parts.client),
+        backend_(parts.backend),
+        attempt_(parts.attempt),
+        response_(parts.response),
+        marks_(marks) {}
+
+  /// After 101: bytes both ways until both have ended, one broke, or nothing moved for `timeouts.tunnel`. An
+  /// end that came together with the last bytes raised no event: when it has been quiet for a moment, it is
+  /// asked for.
+  Task<void> run();
+
+ private:
+  struct Lane;
+  Step pump_lane(Lane& lane);
+
+  static constexpr int rounds_per_turn = 8;
+
+  ConnectionState& connection_;
+  Turn& turn_;
+  Http1Client& client_;
+  Http1Backend& backend_;
+  AttemptState& attempt_;
+  ResponseState& response_;
+  SessionResponse& marks_;
+};
+
+}  // namespace remora
