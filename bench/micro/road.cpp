@@ -5,9 +5,9 @@
 
 #include "balance/policy.h"
 #include "balance/rendezvous.h"
-#include "http/chunked.h"
+#include "http/h1/chunked.h"
 #include "http/head.h"
-#include "http/write.h"
+#include "http/h1/write.h"
 #include "net/loop.h"
 #include "observe/access_log.h"
 #include "proxy/edits.h"

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "http/connection_auth.h"
-#include "http/grammar.h"
+#include "http/h1/grammar.h"
 #include "http/keep_alive.h"
 #include "http/target.h"
 #include "util/text.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "http/client_fields.h"
-#include "http/grammar.h"
+#include "http/h1/grammar.h"
 #include "util/text.h"
 
 namespace remora {

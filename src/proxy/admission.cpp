@@ -12,7 +12,7 @@ using FailSide = Failure::Side;
 
 bool Admission::admit() {
   request_.arrival.client = request_.arrival.peer;
-  request_.arrival.secure = client_.stream().is_tls();
+  request_.arrival.secure = client_.is_secure();
   request_.arrival.trusted = false;
   if (!connection_.listener->config.trusted_proxies.empty())
     resolve_arrival(request_.head.fields, connection_.listener->config.trusted_proxies, request_.arrival);

@@ -45,7 +45,7 @@ class Admission {
   ConnectionState& connection_;
   Turn& turn_;
   WorkingMemory& memory_;
-  Http1Client& client_;
+  ServerStream& client_;
   Request& request_;
   AttemptState& attempt_;
   LocalReply& reply_;

@@ -12,15 +12,15 @@ using Kind = Failure::Kind;
 using FailSide = Failure::Side;
 
 void Attempts::fail(FailSide side, Kind kind, std::uint16_t status) noexcept {
-  attempt_.fail(side, kind, status, backend_.has_stream() && backend_.began());
+  attempt_.fail(side, kind, status, backend_.has_connection() && backend_.began());
 }
 
 void Attempts::fail_from_client() noexcept {
-  const SideFailure& f = client_.failure();
+  const StreamFailure& f = client_.failure();
   switch (f.kind) {
-    case SideFailure::Kind::malformed:
+    case StreamFailure::Kind::malformed:
       return fail(FailSide::client, Kind::client_malformed, f.code);
-    case SideFailure::Kind::too_large:
+    case StreamFailure::Kind::too_large:
       return fail(FailSide::client, Kind::too_large);
     default:
       return fail(FailSide::client, Kind::gone);
@@ -76,7 +76,7 @@ Step Attempts::pump_attempt() {
       (!request_.head.upgrade ||
        !switches_as_asked(memory_.response.fields, request_.head.fields, request_.route->config));
   if (io == Io::failed || unasked) {
-    const bool malformed = unasked || backend_.failure().kind == SideFailure::Kind::malformed;
+    const bool malformed = unasked || backend_.failure().kind == StreamFailure::Kind::malformed;
     fail(FailSide::backend, malformed ? Kind::malformed : Kind::reset);
     return Step::backend_failed;
   }
@@ -98,7 +98,7 @@ Attempts::Patience Attempts::patience() const noexcept {
   const bool owes_continue =
       request_.head.expect_continue && !attempt_.continued && !request_.body_rate.any();
   const bool sent = backend_.request_sent() || attempt_.request_broken || owes_continue;
-  const bool on_backend = backend_.stream().send_blocked();
+  const bool on_backend = backend_.send_blocked();
   const Clock::Steady deadline = attempt_.last_progress + (sent         ? request_.timeouts.response
                                                            : on_backend ? request_.timeouts.write
                                                                         : connection_.timeouts().body);
@@ -116,7 +116,7 @@ bool Attempts::waits_on(const Patience& patient) {
     if (request_.suspect_after.count() != 0 && turn_.now() >= next_doubt()) doubt();
     if (!attempt_.asked_client && turn_.now() >= attempt_.last_progress + std::chrono::seconds(1)) {
       attempt_.asked_client = true;
-      client_.stream().was_reset();
+      client_.look_for_reset();
     }
     return true;
   }
@@ -138,7 +138,7 @@ bool Attempts::client_is_too_slow() {
 /// it waited here, say nothing of a backend. Nor do errors, and answers that never came, say that it is
 /// quick.
 void Attempts::teach_balancer() {
-  if (!backend_.has_stream() || !backend_.request_sent()) return;
+  if (!backend_.has_connection() || !backend_.request_sent()) return;
   using Took = LoadBalancer::Took;
   const Took how = !attempt_.failure && memory_.response.status < 500 ? Took::exactly : Took::at_least;
   request_.balancer().observe(*attempt_.member->backend, turn_.now() - attempt_.last_progress, turn_.now(),
@@ -174,7 +174,7 @@ void Attempts::note_outcome() {
         worker_.report_failures(attempt_.member->backend, Ejected::all);
       return;
     case Kind::reset:
-      if (backend_.has_stream() && backend_.reused()) return;
+      if (backend_.has_connection() && backend_.is_reused()) return;
       break;
     case Kind::timeout:
     case Kind::malformed:

@@ -4,7 +4,7 @@
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
 
-#include "http/http1.h"
+#include "http/message_stream.h"
 #include "proxy/body_pump.h"
 #include "proxy/edits.h"
 #include "proxy/session_records.h"
@@ -81,8 +81,8 @@ class Attempts {
   ConnectionState& connection_;
   Turn& turn_;
   WorkingMemory& memory_;
-  Http1Client& client_;
-  Http1Backend& backend_;
+  ServerStream& client_;
+  ClientStream& backend_;
   Request& request_;
   SessionState& session_;
   AttemptState& attempt_;

@@ -158,7 +158,7 @@ Task<bool> Attempts::open_connection() {
 
 void Attempts::release_backend() {
   attempt_.place.free();
-  if (!backend_.has_stream()) return;
+  if (!backend_.has_connection()) return;
   if (backend_.reusable() && !worker_.stopping)
     keep_backend();
   else if (attempt_.leg_due)

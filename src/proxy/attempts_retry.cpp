@@ -17,7 +17,7 @@ using FailSide = Failure::Side;
 
 bool Attempts::try_again() {
   bool costs = attempt_.failure.acted;  // what never reached a backend was no load for anybody
-  if (attempt_.failure.kind == Kind::reset && backend_.has_stream() && backend_.reused()) {
+  if (attempt_.failure.kind == Kind::reset && backend_.has_connection() && backend_.is_reused()) {
     attempt_.stale = !attempt_.fresh_only;
     costs =
         costs && attempt_.fresh_only;  // once a request: a restart breaks all idle connections in one moment

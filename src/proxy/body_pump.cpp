@@ -14,10 +14,11 @@ bool BodyPump::pump_request() {
       client_.watch();
       return true;
     }
-    if (backend_.stream().send_blocked()) return true;
-    if (attempt_.replay_overflow && may_splice(client_, backend_, attempt_.request_splice)) {
+    if (backend_.send_blocked()) return true;
+    if (attempt_.replay_overflow &&
+        may_splice(client_.raw_path(), backend_.raw_path(), attempt_.request_splice)) {
       std::uint64_t passed = 0;
-      const Step step = splice(client_, backend_, attempt_.request_splice, passed);
+      const Step step = splice(*client_.raw_path(), *backend_.raw_path(), attempt_.request_splice, passed);
       if (step == Step::backend_failed) return false;
       request_.body_rate.received(passed);
       attempt_.request_broken = step == Step::client_failed;
@@ -38,7 +39,7 @@ bool BodyPump::pump_request() {
       waiting = io == Io::blocked;
       if (from_client) body = client_.body();
     }
-    const Taken taken = backend_.send(body, client_.trailers());
+    const WriteResult taken = backend_.send(body, client_.trailers());
     if (taken.io == Io::failed) {
       attempt_.request_broken = true;  // it may have answered all the same: read on
       return true;
@@ -78,9 +79,9 @@ void BodyPump::record_for_replay(Body body, std::size_t taken) {
 Step BodyPump::pump_response() {
   if (memory_.response_edits.body) return pump_rewritten();
   for (int round = 0; round < rounds_per_turn; ++round) {
-    if (client_.stream().send_blocked()) return Step::blocked;
-    if (!response_.watches && may_splice(backend_, client_, response_.splice)) {
-      const Step step = splice(backend_, client_, response_.splice, response_.bytes);
+    if (client_.send_blocked()) return Step::blocked;
+    if (!response_.watches && may_splice(backend_.raw_path(), client_.raw_path(), response_.splice)) {
+      const Step step = splice(*backend_.raw_path(), *client_.raw_path(), response_.splice, response_.bytes);
       if (step != Step::more) return step;
       continue;
     }
@@ -92,7 +93,7 @@ Step BodyPump::pump_response() {
       body.last = false;
       body.more = true;
     }
-    const Taken taken = client_.send(body, backend_.trailers());
+    const WriteResult taken = client_.send(body, backend_.trailers());
     if (taken.io == Io::failed) return Step::client_failed;
     response_.bytes += taken.bytes;
     backend_.consume(taken.bytes);
@@ -108,23 +109,27 @@ Step BodyPump::pump_response() {
 /// need no segment of their own.
 bool BodyPump::splice_ahead() {
   if (response_.splice.holds_any()) return false;  // once: the first bytes may have to wait for the client
-  const std::uint64_t left = backend_.raw_behind();
-  if (left < worth_splicing || !client_.takes_raw_next() || !response_.splice.start(worker_.loop.pipes))
+  RawPath* const from = backend_.raw_path();
+  RawPath* const to = client_.raw_path();
+  if (from == nullptr || to == nullptr) return false;
+  const std::uint64_t left = from->raw_behind();
+  if (left < worth_splicing || !to->takes_raw_next() || !response_.splice.start(worker_.loop.pipes))
     return false;
-  const Splice::Moved moved = response_.splice.take(backend_.stream(), left);
-  backend_.skip_raw(moved.taken);
+  const Splice::Moved moved = response_.splice.take(from->socket(), left);
+  from->skip_raw(moved.taken);
   return moved.taken > 0;
 }
 
 /// Long bodies between plain sockets need not come through this process.
-bool BodyPump::may_splice(const Side& from, const Side& to, Splice& splice) noexcept {
-  if (splice.holds_any()) return to.takes_raw() && !from.holds_body();  // what came before it goes first
-  return from.raw_left() >= worth_splicing && to.takes_raw() && splice.start(worker_.loop.pipes);
+bool BodyPump::may_splice(const RawPath* from, const RawPath* to, Splice& splice) noexcept {
+  if (from == nullptr || to == nullptr) return false;
+  if (splice.holds_any()) return to->takes_raw() && !from->holds_body();  // what came before it goes first
+  return from->raw_left() >= worth_splicing && to->takes_raw() && splice.start(worker_.loop.pipes);
 }
 
 /// One step of it. backend_failed stands for `from`, client_failed for `to`.
-Step BodyPump::splice(Side& from, Side& to, Splice& splice, std::uint64_t& passed) {
-  const Splice::Moved moved = splice.move(from.stream(), to.stream(), from.raw_left());
+Step BodyPump::splice(RawPath& from, RawPath& to, Splice& splice, std::uint64_t& passed) {
+  const Splice::Moved moved = splice.move(from.socket(), to.socket(), from.raw_left());
   from.skip_raw(moved.taken);
   passed += moved.passed;
   if (moved.passed > 0) attempt_.last_progress = turn_.now();
@@ -136,7 +141,7 @@ Step BodyPump::splice(Side& from, Side& to, Splice& splice, std::uint64_t& passe
 /// The same with a body that is changed on its way: what came in is rewritten, then sent.
 Step BodyPump::pump_rewritten() {
   for (int round = 0; round < rounds_per_turn; ++round) {
-    if (client_.stream().send_blocked()) return Step::blocked;
+    if (client_.send_blocked()) return Step::blocked;
     Io io = Io::ready;
     if (response_.rewritten_at == memory_.rewritten.size() && !response_.rewritten_last) {
       memory_.rewritten.clear();
@@ -156,7 +161,7 @@ Step BodyPump::pump_rewritten() {
     }
     const asio::const_buffer rest(memory_.rewritten.data() + response_.rewritten_at,
                                   memory_.rewritten.size() - response_.rewritten_at);
-    const Taken taken = client_.send({{&rest, 1}, response_.rewritten_last}, backend_.trailers());
+    const WriteResult taken = client_.send({{&rest, 1}, response_.rewritten_last}, backend_.trailers());
     if (taken.io == Io::failed) return Step::client_failed;
     response_.rewritten_at += taken.bytes;
     response_.bytes += taken.bytes;

@@ -4,7 +4,7 @@
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
 
-#include "http/http1.h"
+#include "http/message_stream.h"
 #include "proxy/session_response.h"
 
 namespace remora {
@@ -33,8 +33,8 @@ class BodyPump {
  private:
   void record_for_replay(Body body, std::size_t taken);
   bool splice_ahead();
-  bool may_splice(const Side& from, const Side& to, Splice& splice) noexcept;
-  Step splice(Side& from, Side& to, Splice& splice, std::uint64_t& passed);
+  bool may_splice(const RawPath* from, const RawPath* to, Splice& splice) noexcept;
+  Step splice(RawPath& from, RawPath& to, Splice& splice, std::uint64_t& passed);
   Step pump_rewritten();
 
   static constexpr int rounds_per_turn = 8;  // then other connections of this worker get theirs
@@ -42,8 +42,8 @@ class BodyPump {
   WorkerContext& worker_;
   Turn& turn_;
   WorkingMemory& memory_;
-  Http1Client& client_;
-  Http1Backend& backend_;
+  ServerStream& client_;
+  ClientStream& backend_;
   Request& request_;
   AttemptState& attempt_;
   ResponseState& response_;

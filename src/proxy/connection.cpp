@@ -4,7 +4,6 @@
 
 #include <malloc.h>
 #include <spdlog/spdlog.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,49 +60,6 @@ std::string_view WorkerContext::date(Clock::Wall now) {
     date_.assign(text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts));
   }
   return date_;
-}
-
-// Working memory ------------------------------------------------------------------------------------
-
-Active::Active(WorkerContext& worker)
-    : turn(worker.loop, worker.clock), client(response_limits()), worker_(worker) {}
-
-void Active::begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
-                   std::unique_ptr<BoundConnections>& own) {
-  client.use(std::move(stream), listener->config.limits);
-  client.attach(turn.wake(), Wake::client);
-  state.begin(std::move(listener), peer, own);
-  turn.begin();
-}
-
-void Active::clear() {
-  memory.clear();
-  client.next();
-}
-
-Exchange& Active::make_exchange() {
-  return exchange.emplace(Exchange::Surroundings{worker_, state, turn, memory, client, backend});
-}
-
-void Active::end() noexcept {
-  turn.wake().no_deadline();
-  exchange.reset();
-  backend.abort();
-  backend.release();
-  client.release();
-  state.listener.reset();
-  memory.clear();
-  memory.trim();
-}
-
-void* Active::operator new(std::size_t size) {
-  void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED) throw std::bad_alloc();
-  return p;
-}
-
-void Active::operator delete(void* p, std::size_t size) noexcept {
-  ::munmap(p, size);
 }
 
 // Life ----------------------------------------------------------------------------------------------
@@ -297,7 +253,7 @@ Task<Connection::End> Connection::serve_requests() {
 
 /// A whole head, without waiting: the next request came together with the last one.
 bool Connection::head_came() {
-  return !stream_->unread().empty() && active_->client.read_head(active_->memory.request) == Io::ready;
+  return !stream_->unread().empty() && active_->client().read_head(active_->memory.request) == Io::ready;
 }
 
 Task<Connection::Next> Connection::await_head() {
@@ -306,7 +262,7 @@ Task<Connection::Next> Connection::await_head() {
   // connection is 15.2 KB when this is a second, 14.7 when it is half, 14.4 when it is a quarter).
   constexpr auto park_after = std::chrono::milliseconds(500);
   Turn& turn = active_->turn;
-  Http1Client& client = active_->client;
+  ServerStream& client = active_->client();
   const config::ListenerTimeouts& timeouts = active_->state.listener->config.timeouts;
   bool began = false;
   Clock::Steady deadline = turn.now() + park_after;

@@ -13,39 +13,11 @@
 #include <optional>
 
 #include "net/stream.h"
-#include "proxy/exchange.h"
+#include "proxy/active.h"
 #include "proxy/worker_context.h"
 #include "util/slab.h"
 
 namespace remora {
-
-/// What a connection needs while it is active.
-class Active {
- public:
-  explicit Active(WorkerContext& worker);
-  /// Pages of its own, so that those of a past burst really go back to the kernel.
-  static void* operator new(std::size_t size);
-  static void operator delete(void* p, std::size_t size) noexcept;
-
-  void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
-             std::unique_ptr<BoundConnections>& own);
-  /// Between two requests.
-  void clear();
-  /// The head of one is in `memory`.
-  Exchange& make_exchange();
-  /// The connection rests or ends: all that was borrowed or counted goes back.
-  void end() noexcept;
-
-  Turn turn;
-  ConnectionState state;
-  WorkingMemory memory;
-  Http1Client client;
-  Http1Backend backend;
-  std::optional<Exchange> exchange;  // of the request that is being served
-
- private:
-  WorkerContext& worker_;
-};
 
 /// What the connections of one listener share on one worker.
 struct ListenerState {

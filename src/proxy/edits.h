@@ -6,7 +6,7 @@
 
 #include "auth/verifier.h"
 #include "http/head.h"
-#include "http/side.h"
+#include "http/message_stream.h"
 #include "pool/pool_view.h"
 #include "proxy/arrival.h"
 #include "proxy/route.h"

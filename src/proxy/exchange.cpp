@@ -158,11 +158,11 @@ Task<bool> Exchange::relay() {
       attempt_.fail(FailSide::client, Kind::gone);
       co_return false;
     }
-    const bool on_client = client_.stream().send_blocked();
+    const bool on_client = client_.send_blocked();
     const auto timeout = on_client ? connection_.timeouts().write : request_.timeouts.read;
     const Clock::Steady deadline = attempt_.last_progress + timeout;
-    const bool clients_turn = !on_client && !attempt_.request_broken && !backend_.request_sent() &&
-                              !backend_.stream().send_blocked();
+    const bool clients_turn =
+        !on_client && !attempt_.request_broken && !backend_.request_sent() && !backend_.send_blocked();
     if (clients_turn && attempts_.client_is_too_slow()) co_return false;
     const Clock::Steady since = turn_.now();
     const bool late = co_await turn_.wait(std::min(deadline, marks_.next_touch()));
@@ -195,7 +195,7 @@ Task<Exchange::End> Exchange::answer() {
   for (;;) {
     const asio::const_buffer rest = whole + sent;
     const Body body{{&rest, 1}, true};
-    const Taken taken = client_.send(body, nullptr);
+    const WriteResult taken = client_.send(body, nullptr);
     sent += taken.bytes;
     if (taken.finished) break;
     if (taken.io == Io::failed || co_await turn_.wait(deadline)) {
@@ -256,9 +256,9 @@ Exchange::End Exchange::finish() {
   report_.count_exchange();
   report_.log_exchange();
   assert(holds_nothing());
-  if (!client_.stream().is_open()) return End::close;
+  if (!client_.is_open()) return End::close;
   if (!client_.request_complete() || attempt_.failure.side == FailSide::client) return End::linger;
-  if (response_.closes) return client_.stream().unread().empty() ? End::close : End::linger;
+  if (response_.closes) return client_.has_more() ? End::linger : End::close;
   return End::keep;
 }
 

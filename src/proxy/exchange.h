@@ -39,8 +39,8 @@ class Exchange final {
     ConnectionState& connection;
     Turn& turn;
     WorkingMemory& memory;
-    Http1Client& client;
-    Http1Backend& backend;
+    ServerStream& client;
+    ClientStream& backend;
   };
 
   /// The request's head is in `memory.request`.
@@ -69,8 +69,8 @@ class Exchange final {
   ConnectionState& connection_;
   Turn& turn_;
   WorkingMemory& memory_;
-  Http1Client& client_;
-  Http1Backend& backend_;
+  ServerStream& client_;
+  ClientStream& backend_;
   Request& request_;
   SessionState& session_;
   AttemptState& attempt_;

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "http/http1.h"
+#include "http/message_stream.h"
 #include "net/splice.h"
 #include "pool/counted_retry.h"
 #include "pool/queue.h"
@@ -160,8 +160,8 @@ struct ExchangeParts {
   ConnectionState& connection;
   Turn& turn;
   WorkingMemory& memory;
-  Http1Client& client;
-  Http1Backend& backend;
+  ServerStream& client;
+  ClientStream& backend;
 
   Request request;  // first: the others refer to its snapshot
   SessionState session;

@@ -4,7 +4,7 @@
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
 
-#include "http/side.h"
+#include "http/message_stream.h"
 #include "proxy/session_lookup.h"
 
 namespace remora {

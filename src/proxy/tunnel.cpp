@@ -6,9 +6,8 @@ namespace remora {
 
 /// One direction.
 struct Tunnel::Lane {
-  Side& from;
-  Side& to;
-  Stream& to_stream;
+  MessageStream& from;
+  MessageStream& to;
   bool ended = false;
   bool flushed = false;  // what was staged, as the head of the answer, has left
   std::uint64_t bytes = 0;
@@ -17,12 +16,12 @@ struct Tunnel::Lane {
 Step Tunnel::pump_lane(Lane& lane) {
   for (int round = 0; round < rounds_per_turn; ++round) {
     if (lane.ended) return Step::done;
-    if (lane.to_stream.send_blocked()) return Step::blocked;
+    if (lane.to.send_blocked()) return Step::blocked;
     const Io io = lane.from.fill();
     if (io == Io::failed) return Step::backend_failed;
     if (io == Io::blocked && lane.flushed) return Step::blocked;
     const Body body = io == Io::ready ? lane.from.body() : Body{};
-    const Taken taken = lane.to.send(body, nullptr);
+    const WriteResult taken = lane.to.send(body, nullptr);
     if (taken.io == Io::failed) return Step::client_failed;
     lane.flushed = taken.io == Io::ready;
     lane.from.consume(taken.bytes);
@@ -30,7 +29,7 @@ Step Tunnel::pump_lane(Lane& lane) {
     if (taken.bytes > 0) attempt_.last_progress = turn_.now();
     if (taken.finished) {
       lane.ended = true;
-      lane.to_stream.finish_sending();  // half-closed, as the other end did
+      lane.to.end_sending();  // half-closed, as the other end did
     }
     if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
   }
@@ -41,7 +40,7 @@ Task<void> Tunnel::run() {
   constexpr auto quiet = std::chrono::milliseconds(20);
   client_.tunnel();
   backend_.tunnel();
-  Lane in{client_, backend_, backend_.stream()}, out{backend_, client_, client_.stream()};
+  Lane in{client_, backend_}, out{backend_, client_};
   attempt_.last_progress = turn_.now();
   bool asked = false;
   for (;;) {
@@ -49,11 +48,11 @@ Task<void> Tunnel::run() {
     const Step a = pump_lane(in), b = pump_lane(out);
     response_.bytes = out.bytes;
     // Where one end has said all, only a reset tells that it does not listen any more.
-    if (in.ended) client_.stream().arm();
-    if (out.ended) backend_.stream().arm();
+    if (in.ended) client_.watch();
+    if (out.ended) backend_.watch();
     const bool broken = a == Step::backend_failed || a == Step::client_failed || b == Step::backend_failed ||
-                        b == Step::client_failed || !client_.stream().is_open() ||
-                        (in.ended && client_.stream().error()) || (out.ended && backend_.stream().error());
+                        b == Step::client_failed || !client_.is_open() || (in.ended && client_.is_broken()) ||
+                        (out.ended && backend_.is_broken());
     if (broken || (in.ended && out.ended)) co_return;
     turn_.pause_if(a == Step::more || b == Step::more);
     asked = asked && attempt_.last_progress == before;
@@ -65,8 +64,8 @@ Task<void> Tunnel::run() {
     if (late && turn_.now() >= deadline) co_return;
     if (asked || !late || turn_.now() < ask_at) continue;
     asked = true;
-    client_.stream().still_open();
-    backend_.stream().still_open();
+    client_.look_for_end();
+    backend_.look_for_end();
   }
 }
 

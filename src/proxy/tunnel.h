@@ -3,7 +3,7 @@
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
 
-#include "http/http1.h"
+#include "http/message_stream.h"
 #include "proxy/body_pump.h"
 
 namespace remora {
@@ -32,8 +32,8 @@ class Tunnel {
 
   ConnectionState& connection_;
   Turn& turn_;
-  Http1Client& client_;
-  Http1Backend& backend_;
+  ServerStream& client_;
+  ClientStream& backend_;
   AttemptState& attempt_;
   ResponseState& response_;
   SessionResponse& marks_;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "affinity/seal.h"
-#include "http/side.h"
+#include "http/message_stream.h"
 #include "net/loop.h"
 #include "net/parking.h"
 #include "observe/access_log.h"

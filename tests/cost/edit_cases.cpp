@@ -2,7 +2,7 @@
 
 #include "cost/cost.h"
 #include "http/head.h"
-#include "http/write.h"
+#include "http/h1/write.h"
 #include "net/address.h"
 #include "observe/access_log.h"
 #include "proxy/edits.h"

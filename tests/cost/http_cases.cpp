@@ -1,10 +1,10 @@
 // Heads, targets, chunks, routes.
 
 #include "cost/cost.h"
-#include "http/chunked.h"
+#include "http/h1/chunked.h"
 #include "http/head.h"
 #include "http/target.h"
-#include "http/write.h"
+#include "http/h1/write.h"
 #include "net/proxy_protocol.h"
 #include "proxy/route.h"
 

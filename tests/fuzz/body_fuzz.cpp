@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "http/body.h"
+#include "http/h1/body.h"
 #include "net/loop.h"
 #include "net/stream.h"
 
@@ -85,7 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     HeldPipe in(loop), out(loop);
     BodyReader reader;
     BodyWriter writer;
-    SideFailure failure;
+    StreamFailure failure;
     reader.start({in_kind, length}, std::nullopt);
     writer.start(out_kind, out_kind == Kind::until_close);
     std::string received;
@@ -112,7 +112,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (io == Io::failed) failed = true;
       Body body;
       if (io == Io::ready) body = reader.body(*in.stream);
-      const Taken taken = writer.send(*out.stream, body, reader.trailers(), failure);
+      const WriteResult taken = writer.send(*out.stream, body, reader.trailers(), failure);
       if (taken.io == Io::failed) std::abort();  // nobody closed it
       if (io == Io::ready) reader.consume(*in.stream, taken.bytes);
       finished = taken.finished;

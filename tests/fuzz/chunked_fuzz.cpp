@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "http/chunked.h"
+#include "http/h1/chunked.h"
 
 namespace {
 using Got = remora::ChunkDecoder::Got;

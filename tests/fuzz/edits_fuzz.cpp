@@ -6,7 +6,7 @@
 #include <string>
 
 #include "http/head.h"
-#include "http/write.h"
+#include "http/h1/write.h"
 #include "proxy/edits.h"
 #include "util/cookies.h"
 #include "util/text.h"

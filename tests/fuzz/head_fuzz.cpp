@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "http/grammar.h"
+#include "http/h1/grammar.h"
 #include "http/head.h"
 #include "support/beast_head.h"
 

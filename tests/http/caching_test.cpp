@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "http/grammar.h"
+#include "http/h1/grammar.h"
 
 namespace remora {
 namespace {

@@ -1,6 +1,6 @@
 // The grammar of heads, by tables, and beside Boost.Beast's: what we accept, it accepts with the same views.
 
-#include "http/grammar.h"
+#include "http/h1/grammar.h"
 
 #include <gtest/gtest.h>
 

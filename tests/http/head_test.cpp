@@ -5,9 +5,9 @@
 
 #include <gtest/gtest.h>
 
-#include "http/grammar.h"
+#include "http/h1/grammar.h"
 #include "http/target.h"
-#include "http/write.h"
+#include "http/h1/write.h"
 
 namespace remora {
 namespace {

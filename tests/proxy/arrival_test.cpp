@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "http/grammar.h"
+#include "http/h1/grammar.h"
 #include "net/address.h"
 
 namespace remora {

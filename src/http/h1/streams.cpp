@@ -1,6 +1,6 @@
-#include "http/http1.h"
+#include "http/h1/streams.h"
 
-#include "http/write.h"
+#include "http/h1/write.h"
 
 namespace remora {
 
@@ -10,7 +10,7 @@ using Kind = Framing::Kind;
 
 // Client side ---------------------------------------------------------------------------------------
 
-void Http1Client::use(StreamRef stream, const config::ListenerLimits& limits) {
+void Http1ServerStream::use(StreamRef stream, const config::ListenerLimits& limits) {
   stream_ = std::move(stream);
   limits_ = &limits;
   failure_ = {};
@@ -20,11 +20,11 @@ void Http1Client::use(StreamRef stream, const config::ListenerLimits& limits) {
   responded_ = false;
 }
 
-void Http1Client::attach(Wake& wake, unsigned bit) noexcept {
+void Http1ServerStream::attach(Wake& wake, unsigned bit) noexcept {
   stream_->attach(wake, bit);
 }
 
-void Http1Client::next() {
+void Http1ServerStream::next() {
   stream_->unpin();
   scanner_.reset();
   writer_.reset();
@@ -33,26 +33,26 @@ void Http1Client::next() {
   responded_ = false;
 }
 
-Io Http1Client::read_head(RequestHead& head) {
+Io Http1ServerStream::read_head(RequestHead& head) {
   for (;;) {
     const Parsed parsed = read_request_head(scanner_, stream_->unread(), *limits_, head);
     minor_ = head.minor;
     if (parsed.status == Parsed::Status::ok) break;
     if (parsed.status == Parsed::Status::refused) {
-      failure_ = {SideFailure::Kind::malformed, parsed.code, parsed.why};
+      failure_ = {StreamFailure::Kind::malformed, parsed.code, parsed.why};
       return Io::failed;
     }
     if (stream_->peer_closed()) {
-      failure_ = {SideFailure::Kind::ended, 0, "closed"};
+      failure_ = {StreamFailure::Kind::ended, 0, "closed"};
       return Io::failed;
     }
     const Io io = stream_->fill();
-    if (io == Io::failed) failure_ = {SideFailure::Kind::reset, 0, "reset"};
+    if (io == Io::failed) failure_ = {StreamFailure::Kind::reset, 0, "reset"};
     if (io != Io::ready) return io;
   }
   if (limits_->body_bytes && head.framing.kind == Kind::length &&
       head.framing.length > *limits_->body_bytes) {
-    failure_ = {SideFailure::Kind::too_large, 413, "body over the limit"};
+    failure_ = {StreamFailure::Kind::too_large, 413, "body over the limit"};
     return Io::failed;
   }
   reader_.start(head.framing, limits_->body_bytes);
@@ -60,7 +60,7 @@ Io Http1Client::read_head(RequestHead& head) {
   return Io::ready;
 }
 
-void Http1Client::put_head(const OutHead& head) {
+void Http1ServerStream::put_head(const OutHead& head) {
   responded_ = true;
   OutText& out = writer_.staged();
   write_status_line(head, out);
@@ -85,7 +85,7 @@ void Http1Client::put_head(const OutHead& head) {
   writer_.start(kind, closes, head.trailers);
 }
 
-void Http1Client::put_interim(const OutHead& head) {
+void Http1ServerStream::put_interim(const OutHead& head) {
   if (minor_ == 0) return;  // RFC 9110 15.2: never to a 1.0 client
   OutText& out = writer_.staged();
   write_status_line(head, out);
@@ -93,40 +93,36 @@ void Http1Client::put_interim(const OutHead& head) {
   out += "\r\n";
 }
 
-Io Http1Client::fill() {
+Io Http1ServerStream::fill() {
   return reader_.fill(*stream_, failure_);
 }
 
-Taken Http1Client::send(Body body, const std::vector<Field>* trailers) {
+WriteResult Http1ServerStream::send(Body body, const std::vector<Field>* trailers) {
   return writer_.send(*stream_, body, trailers, failure_);
 }
 
-Io Http1Client::flush() {
+Io Http1ServerStream::flush() {
   while (writer_.has_staged()) {
-    const Taken taken = writer_.send(*stream_, {}, nullptr, failure_);
+    const WriteResult taken = writer_.send(*stream_, {}, nullptr, failure_);
     if (taken.io != Io::ready) return taken.io;
   }
   return Io::ready;
 }
 
-void Http1Client::tunnel() {
+void Http1ServerStream::tunnel() {
   reader_.start({Kind::until_close, 0}, {});
   writer_.start(Kind::until_close);
   stream_->rely_on_events();
 }
 
-void Http1Client::abort() noexcept {
+void Http1ServerStream::abort() noexcept {
   if (responded_ && !writer_.finished())
     stream_->close_hard();  // never a body that looks complete
   else
     stream_->close();
 }
 
-bool Http1Client::gone() const noexcept {
-  return !stream_->is_open() || stream_->error();
-}
-
-bool Http1Client::cut_short() {
+bool Http1ServerStream::cut_short() {
   if (!reader_.lacks_bytes(*stream_)) return false;
   // Of a long body the rest waits in the kernel, and with it the end: whoever sends it on will meet that.
   while (!stream_->peer_closed() && stream_->unread().size() < BufferPool::small) {
@@ -138,10 +134,10 @@ bool Http1Client::cut_short() {
 
 // Backend side --------------------------------------------------------------------------------------
 
-void Http1Backend::use(StreamRef stream, bool reused) {
+void Http1ClientStream::use(StreamRef stream, bool reused) {
   stream_ = std::move(stream);
   reused_ = reused;
-  have_head_ = keep_alive_ = answered_ = tunnel_ = spoiled_ = false;
+  have_head_ = keep_alive_ = tunnel_ = spoiled_ = false;
   next_receive_ = 0;
   idle_promise_.reset();
   failure_ = {};
@@ -149,16 +145,16 @@ void Http1Backend::use(StreamRef stream, bool reused) {
   reader_.start({}, {});
 }
 
-StreamRef Http1Backend::release() {
+StreamRef Http1ClientStream::release() {
   if (stream_) stream_->receive_at_most(next_receive_);
   return std::exchange(stream_, StreamRef());
 }
 
-void Http1Backend::attach(Wake& wake, unsigned bit) noexcept {
+void Http1ClientStream::attach(Wake& wake, unsigned bit) noexcept {
   stream_->attach(wake, bit);
 }
 
-void Http1Backend::put_head(const OutHead& head) {
+void Http1ClientStream::put_head(const OutHead& head) {
   writer_.reset();
   OutText& out = writer_.staged();
   write_request_line(head, out);
@@ -172,23 +168,22 @@ void Http1Backend::put_head(const OutHead& head) {
   writer_.start(head.framing.kind, false, head.trailers);
 }
 
-Io Http1Backend::read_head(ResponseHead& head, Method asked) {
+Io Http1ClientStream::read_head(ResponseHead& head, Method asked) {
   for (;;) {
     const std::string_view unread = stream_->unread();
-    if (!unread.empty()) answered_ = true;
     const Parsed parsed = read_response_head(scanner_, unread, asked, head);
     if (parsed.status == Parsed::Status::ok) break;
     if (parsed.status == Parsed::Status::refused) {
-      failure_ = {SideFailure::Kind::malformed, 502, parsed.why};
+      failure_ = {StreamFailure::Kind::malformed, 502, parsed.why};
       return Io::failed;
     }
     if (stream_->peer_closed()) {
-      failure_ = {unread.empty() ? SideFailure::Kind::ended : SideFailure::Kind::malformed, 502,
+      failure_ = {unread.empty() ? StreamFailure::Kind::ended : StreamFailure::Kind::malformed, 502,
                   "closed before the end of the response head"};
       return Io::failed;
     }
     const Io io = stream_->fill();
-    if (io == Io::failed) failure_ = {SideFailure::Kind::reset, 502, "reset before the response head"};
+    if (io == Io::failed) failure_ = {StreamFailure::Kind::reset, 502, "reset before the response head"};
     if (io != Io::ready) return io;
   }
   const std::size_t head_size = scanner_.end();
@@ -212,22 +207,22 @@ Io Http1Backend::read_head(ResponseHead& head, Method asked) {
   return Io::ready;
 }
 
-Taken Http1Backend::send(Body body, const std::vector<Field>* trailers) {
+WriteResult Http1ClientStream::send(Body body, const std::vector<Field>* trailers) {
   return writer_.send(*stream_, body, trailers, failure_);
 }
 
-void Http1Backend::tunnel() {
+void Http1ClientStream::tunnel() {
   tunnel_ = true;
   reader_.start({Kind::until_close, 0}, {});
   writer_.start(Kind::until_close);
   stream_->rely_on_events();
 }
 
-void Http1Backend::abort() noexcept {
+void Http1ClientStream::abort() noexcept {
   if (stream_) stream_->close();
 }
 
-bool Http1Backend::reusable() const noexcept {
+bool Http1ClientStream::reusable() const noexcept {
   return stream_ && !tunnel_ && have_head_ && keep_alive_ && reader_.complete() && writer_.finished() &&
          stream_->unread().empty() && !stream_->peer_closed() && !stream_->error();
 }

@@ -1,8 +1,8 @@
-#include "http/chunked.h"
+#include "http/h1/chunked.h"
 
 #include <algorithm>
 
-#include "http/grammar.h"
+#include "http/h1/grammar.h"
 #include "util/text.h"
 
 namespace remora {

@@ -1,4 +1,4 @@
-#include "http/grammar.h"
+#include "http/h1/grammar.h"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 // Heads to bytes. Pure: values in, text out.
 #pragma once
 
-#include "http/side.h"
+#include "http/message_stream.h"
 #include "util/out_text.h"
 
 namespace remora {

@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "http/chunked.h"
+#include "http/h1/chunked.h"
 #include "http/head.h"
-#include "http/side.h"
+#include "http/message_stream.h"
 #include "net/stream.h"
 #include "util/out_text.h"
 
@@ -20,7 +20,7 @@ class BodyReader {
   /// `from_backend`: see ChunkDecoder.
   void start(Framing framing, std::optional<std::uint64_t> limit, bool from_backend = false);
   /// ready: body() has something, or the end was reached.
-  Io fill(Stream&, SideFailure&);
+  Io fill(Stream&, StreamFailure&);
   Body body(Stream&);
   void consume(Stream&, std::size_t n);
   /// The end was seen and every byte consumed.
@@ -40,8 +40,8 @@ class BodyReader {
   struct Run {
     std::size_t skip, size;  // framing bytes before, then data
   };
-  bool decode(Stream&, SideFailure&);
-  bool decode_chunks(Stream&, SideFailure&);
+  bool decode(Stream&, StreamFailure&);
+  bool decode_chunks(Stream&, StreamFailure&);
   void push(std::size_t skip, std::size_t size) noexcept;
 
   Framing framing_;
@@ -63,7 +63,7 @@ class BodyWriter {
   /// Bytes that leave before anything else: heads, framing.
   OutText& staged() noexcept { return staged_; }
   bool has_staged() const noexcept { return staged_at_ < staged_.size(); }
-  Taken send(Stream&, Body, const std::vector<Field>* trailers, SideFailure&);
+  WriteResult send(Stream&, Body, const std::vector<Field>* trailers, StreamFailure&);
   bool finished() const noexcept { return finished_; }
   bool chunks() const noexcept { return kind_ == Framing::Kind::chunked; }
   bool takes_raw() const noexcept { return kind_ != Framing::Kind::chunked && !has_staged(); }

@@ -1,4 +1,4 @@
-#include "http/body.h"
+#include "http/h1/body.h"
 
 #include <algorithm>
 #include <boost/container/static_vector.hpp>
@@ -25,7 +25,7 @@ void BodyReader::start(Framing framing, std::optional<std::uint64_t> limit, bool
   chunks_.reset(from_backend);
 }
 
-Io BodyReader::fill(Stream& stream, SideFailure& failure) {
+Io BodyReader::fill(Stream& stream, StreamFailure& failure) {
   for (;;) {
     if (run_count_ > 0 || ended_) return Io::ready;
     if (!decode(stream, failure)) return Io::failed;
@@ -35,17 +35,17 @@ Io BodyReader::fill(Stream& stream, SideFailure& failure) {
         ended_ = true;
         return Io::ready;
       }
-      failure = {SideFailure::Kind::ended, 400, "the body was cut short"};
+      failure = {StreamFailure::Kind::ended, 400, "the body was cut short"};
       return Io::failed;
     }
     stream.distrust();
     const Io io = stream.fill();
-    if (io == Io::failed) failure = {SideFailure::Kind::reset, 0, "the connection broke in the body"};
+    if (io == Io::failed) failure = {StreamFailure::Kind::reset, 0, "the connection broke in the body"};
     if (io != Io::ready) return io;
   }
 }
 
-bool BodyReader::decode(Stream& stream, SideFailure& failure) {
+bool BodyReader::decode(Stream& stream, StreamFailure& failure) {
   if (framing_.kind == Kind::chunked) return decode_chunks(stream, failure);
   std::size_t n = stream.unread().size() - decoded_;
   if (framing_.kind == Kind::length) {
@@ -57,19 +57,19 @@ bool BodyReader::decode(Stream& stream, SideFailure& failure) {
   return true;
 }
 
-bool BodyReader::decode_chunks(Stream& stream, SideFailure& failure) {
+bool BodyReader::decode_chunks(Stream& stream, StreamFailure& failure) {
   while (run_count_ < most_runs && !ended_) {
     const std::string_view rest = stream.unread().substr(decoded_);
     const ChunkDecoder::Step step = chunks_.step(rest);
     switch (step.got) {
       case ChunkDecoder::Got::bad:
         if (run_count_ > 0) return true;  // first what was good; the decoder stays bad
-        failure = {SideFailure::Kind::malformed, 400, "malformed chunked coding"};
+        failure = {StreamFailure::Kind::malformed, 400, "malformed chunked coding"};
         return false;
       case ChunkDecoder::Got::data:
         seen_ += step.size;
         if (limit_ && seen_ > *limit_) {
-          failure = {SideFailure::Kind::too_large, 413, "body over the limit"};
+          failure = {StreamFailure::Kind::too_large, 413, "body over the limit"};
           return false;
         }
         push(step.skip, step.size);
@@ -170,8 +170,9 @@ void BodyWriter::reset() noexcept {
   start(Kind::none);
 }
 
-Taken BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trailers, SideFailure& failure) {
-  Taken taken;
+WriteResult BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trailers,
+                             StreamFailure& failure) {
+  WriteResult taken;
   std::size_t payload = end_staged_ ? 0 : body.size();
   tail_.clear();
   if (kind_ == Kind::chunked && !end_staged_) {
@@ -205,7 +206,7 @@ Taken BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trai
 
   const Stream::Sent sent = stream.send(runs, body.more || (closes_ && body.last && payload == body.size()));
   if (sent.io == Io::failed) {
-    failure = {SideFailure::Kind::reset, 0, "the connection broke while sending"};
+    failure = {StreamFailure::Kind::reset, 0, "the connection broke while sending"};
     taken.io = Io::failed;
     return taken;
   }

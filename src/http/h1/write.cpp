@@ -1,4 +1,4 @@
-#include "http/write.h"
+#include "http/h1/write.h"
 
 namespace remora {
 

@@ -1,0 +1,118 @@
+// HTTP/1.1 at either end of an exchange: heads, framing, and what may follow on the connection.
+#pragma once
+
+#include "http/h1/body.h"
+#include "http/message_stream.h"
+
+namespace remora {
+
+/// One client connection's HTTP/1 codec; serves exchange after exchange.
+class Http1ServerStream final : public ServerStream, private RawPath {
+ public:
+  explicit Http1ServerStream(const config::ListenerLimits& limits) : limits_(&limits) {}
+  void use(StreamRef stream, const config::ListenerLimits& limits);
+  void release() noexcept { stream_.reset(); }
+  /// Before the next request: forgets the last one. REQUIRES: it is complete.
+  void next();
+
+  void attach(Wake&, unsigned bit) noexcept override;
+  Io read_head(RequestHead&) override;
+  Io fill() override;
+  Body body() override { return reader_.body(*stream_); }
+  void consume(std::size_t n) override { reader_.consume(*stream_, n); }
+  const std::vector<Field>* trailers() const noexcept override { return reader_.trailers(); }
+  void watch() override { stream_->arm(); }
+  void put_head(const OutHead&) override;
+  void put_interim(const OutHead&) override;
+  WriteResult send(Body body, const std::vector<Field>* trailers) override;
+  Io flush() override;
+  bool send_blocked() const noexcept override { return stream_->send_blocked(); }
+  RawPath* raw_path() noexcept override { return this; }
+  void tunnel() override;
+  void end_sending() noexcept override { stream_->finish_sending(); }
+  void look_for_end() noexcept override { stream_->still_open(); }
+  void look_for_reset() noexcept override { stream_->was_reset(); }
+  void abort() noexcept override;
+  bool is_open() const noexcept override { return stream_->is_open(); }
+  bool is_broken() const noexcept override { return static_cast<bool>(stream_->error()); }
+  const StreamFailure& failure() const noexcept override { return failure_; }
+  bool gone() const noexcept override { return !is_open() || is_broken(); }
+  bool cut_short() override;
+  bool request_complete() const noexcept override { return reader_.complete(); }
+  bool has_more() const noexcept override { return !stream_->unread().empty(); }
+  bool is_secure() const noexcept override { return stream_->is_tls(); }
+
+ private:
+  bool holds_body() const noexcept override { return reader_.holds_any(); }
+  std::uint64_t raw_left() const noexcept override { return reader_.raw_left(*stream_); }
+  std::uint64_t raw_behind() const noexcept override { return reader_.raw_behind(*stream_); }
+  void skip_raw(std::uint64_t n) noexcept override { reader_.skip_raw(n); }
+  bool takes_raw() const noexcept override { return writer_.takes_raw() && stream_->can_splice_to(); }
+  bool takes_raw_next() const noexcept override { return !writer_.chunks() && stream_->can_splice_to(); }
+  Stream& socket() const noexcept override { return *stream_; }
+
+  StreamRef stream_;
+  const config::ListenerLimits* limits_;
+  HeadScanner scanner_;
+  BodyReader reader_;
+  BodyWriter writer_;
+  StreamFailure failure_;
+  unsigned minor_ = 1;
+  bool responded_ = false;
+};
+
+/// One backend connection's HTTP/1 codec for one exchange.
+class Http1ClientStream final : public ClientStream, private RawPath {
+ public:
+  void use(StreamRef connection, bool reused) override;
+  StreamRef release() override;
+  bool has_connection() const noexcept override { return static_cast<bool>(stream_); }
+  bool is_reused() const noexcept override { return reused_; }
+
+  void attach(Wake&, unsigned bit) noexcept override;
+  void put_head(const OutHead&) override;
+  WriteResult send(Body body, const std::vector<Field>* trailers) override;
+  bool send_blocked() const noexcept override { return stream_->send_blocked(); }
+  bool began() const noexcept override { return writer_.began(); }
+  bool request_sent() const noexcept override { return writer_.finished(); }
+  Io read_head(ResponseHead&, Method asked) override;
+  Io fill() override { return reader_.fill(*stream_, failure_); }
+  Body body() override { return reader_.body(*stream_); }
+  void consume(std::size_t n) override { reader_.consume(*stream_, n); }
+  const std::vector<Field>* trailers() const noexcept override { return reader_.trailers(); }
+  void watch() override { stream_->arm(); }
+  RawPath* raw_path() noexcept override { return this; }
+  void tunnel() override;
+  void end_sending() noexcept override { stream_->finish_sending(); }
+  void look_for_end() noexcept override { stream_->still_open(); }
+  void abort() noexcept override;
+  bool is_open() const noexcept override { return stream_->is_open(); }
+  bool is_broken() const noexcept override { return static_cast<bool>(stream_->error()); }
+  const StreamFailure& failure() const noexcept override { return failure_; }
+  bool reusable() const noexcept override;
+  std::optional<std::chrono::seconds> idle_promise() const noexcept override { return idle_promise_; }
+
+ private:
+  bool holds_body() const noexcept override { return reader_.holds_any(); }
+  std::uint64_t raw_left() const noexcept override { return reader_.raw_left(*stream_); }
+  std::uint64_t raw_behind() const noexcept override { return reader_.raw_behind(*stream_); }
+  void skip_raw(std::uint64_t n) noexcept override {
+    reader_.skip_raw(n);
+    if (reader_.complete()) stream_->assume_drained();
+  }
+  bool takes_raw() const noexcept override { return writer_.takes_raw() && stream_->can_splice_to(); }
+  bool takes_raw_next() const noexcept override { return !writer_.chunks() && stream_->can_splice_to(); }
+  Stream& socket() const noexcept override { return *stream_; }
+
+  StreamRef stream_;
+  HeadScanner scanner_;
+  BodyReader reader_;
+  BodyWriter writer_;
+  StreamFailure failure_;
+  bool spoiled_ = false;  // an interim response promised a body, or the end of the connection
+  bool reused_ = false, have_head_ = false, keep_alive_ = false, tunnel_ = false;
+  std::optional<std::chrono::seconds> idle_promise_;
+  std::size_t next_receive_ = 0;  // at most, once the connection is used again; 0: all there is
+};
+
+}  // namespace remora
