@@ -38,7 +38,9 @@ Task<Exchange::End> Exchange::run() {
     while (go_on) {
       if (!choose_backend()) break;
       if (agree_ && !co_await agree_on_move()) break;
-      if ((take_place() || co_await wait_for_place()) && still_serves()) co_await attempt();
+      bool has_place = take_place();
+      if (!has_place) has_place = co_await wait_for_place();
+      if (has_place && still_serves()) co_await attempt();
       go_on = failure_ && try_again();
     }
     if (failure_ || answer_status_ != 0) {

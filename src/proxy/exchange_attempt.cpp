@@ -76,8 +76,10 @@ Task<void> Exchange::attempt() {
   member_->backend->served.fetch_add(1, std::memory_order_relaxed);
   traffic_ = &member_->backend->traffic[worker_.index];
   put_request();
-  const bool have_own = held_ != nullptr && take_own_connection();
-  if (!failure_ && (have_own || take_idle_connection() || co_await open_connection())) {
+  bool connected = held_ != nullptr && take_own_connection();
+  if (!connected && !failure_) connected = take_idle_connection();
+  if (!connected && !failure_) connected = co_await open_connection();
+  if (connected && !failure_) {
     backend_.attach(wake_, Wake::backend);
     for (Step step = pump_attempt(); step == Step::blocked || step == Step::more; step = pump_attempt()) {
       if (step == Step::more && co_await forward_interim()) continue;
