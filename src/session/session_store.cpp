@@ -72,7 +72,9 @@ Task<Result<bool>> SessionStore::revoked(std::string value, StoreCall call) {
   std::string raw = prefix_ + ":revoked:" + value;
   const bool two = raw != key && raw.size() <= max_raw_bytes && store_.may_hold(raw);
   Result<std::optional<Store::Found>> found = co_await store_.get(std::move(key), call);
-  if (two && found && !found->has_value()) found = co_await store_.get(std::move(raw), call);
+  if (two && found && !found->has_value()) {
+    found = co_await store_.get(std::move(raw), call);
+  }
   if (!found) co_return Result<bool>(boost::system::in_place_error, found.error());
   co_return Result<bool>(boost::system::in_place_value, found->has_value());
 }
