@@ -3,65 +3,23 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <map>
-#include <regex>
-#include <set>
+#include <algorithm>
+
+#include "layering_rule.h"
 
 namespace {
 
-namespace fs = std::filesystem;
-const fs::path source = fs::path(REMORA_SOURCE_DIR) / "src";
-
-std::string read(const fs::path& p) {
-  std::ifstream in(p);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-std::vector<fs::path> sources() {
-  std::vector<fs::path> out;
-  for (const auto& root : {source, fs::path(REMORA_SOURCE_DIR) / "include"})
-    for (const auto& e : fs::recursive_directory_iterator(root))
-      if (e.path().extension() == ".h" || e.path().extension() == ".cpp") out.push_back(e.path());
-  return out;
-}
+using namespace remora::test;
 
 TEST(Layering, IncludesPointOneWay) {
-  // Who may include whom. `remora` is include/remora. Modules of one layer meet through contracts only.
-  const std::map<std::string, std::set<std::string>> allowed{
-      {"util", {}},
-      {"remora", {"util"}},
-      {"net", {"remora", "util"}},
-      {"http", {"net", "remora", "util"}},
-      {"affinity", {"net", "remora", "util"}},
-      {"auth", {"remora", "util"}},
-      {"session", {"net", "remora", "util"}},
-      {"balance", {"net", "remora", "util"}},
-      {"pool", {"net", "remora", "util"}},
-      {"health", {"pool", "net", "remora", "util"}},  // what is probed is a pool's view
-      {"observe", {"net", "remora", "util"}},
-      {"proxy",
-       {"http", "affinity", "auth", "session", "balance", "pool", "health", "observe", "net", "remora",
-        "util"}},
-      {"config", {"net", "remora", "util"}},
-      {"admin", {"proxy", "auth", "session", "pool", "net", "remora", "util"}},
-      {"cli", {"admin", "remora", "util"}},
-      {"server",
-       {"config", "admin", "proxy", "http", "affinity", "auth", "session", "balance", "pool", "health",
-        "observe", "net", "remora", "util"}},
-  };
-  const std::regex include(R"(#include "([a-z_0-9]+)/)");
   int edges = 0;
   for (const auto& path : sources()) {
-    const std::string module = path.parent_path().filename();
+    const std::string module = module_named(path.parent_path().filename());
     if (module == "src") continue;  // main
-    ASSERT_TRUE(allowed.contains(module)) << path;
-    const std::string text = read(path);
-    for (std::sregex_iterator it(text.begin(), text.end(), include), end; it != end; ++it) {
-      const std::string to = (*it)[1];
+    ASSERT_TRUE(allowed_modules().contains(module)) << path;
+    for (const std::string& to : included_modules(read(path))) {
       ++edges;
-      EXPECT_TRUE(to == module || allowed.at(module).contains(to)) << path << " includes " << to;
+      EXPECT_TRUE(to == module || allowed_modules().at(module).contains(to)) << path << " includes " << to;
     }
   }
   EXPECT_GT(edges, 100);

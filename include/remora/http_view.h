@@ -77,6 +77,8 @@ constexpr bool idempotent(Method m) noexcept {
 /// An address as 16 bytes (IPv4 as v4-mapped IPv6), so that one comparison serves both families.
 /// A unix peer is all zero: unknown, as `::` is nobody's address.
 struct ClientAddress {
+  /// What a v4-mapped address begins with (RFC 4291 2.5.5.2).
+  static constexpr std::uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   std::uint8_t bytes[16] = {};
   std::uint16_t port = 0;
   bool is_v4() const noexcept;

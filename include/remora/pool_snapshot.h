@@ -75,8 +75,10 @@ class PlaceQueue;
 
 /// One app server. Identity is the configured id: it survives reloads and address changes.
 struct Backend {
-  /// `workers`: request threads, for counters of their own.
-  Backend(std::string pool_name, std::string backend_id, std::size_t workers = 1);
+  /// `workers`: the number of request threads, each of which has its own counters. `waiting` may be null when
+  /// no member has `max_in_flight`; make_backend() in pool/queue.h creates both.
+  Backend(std::string pool_name, std::string backend_id, std::size_t workers = 1,
+          std::shared_ptr<PlaceQueue> waiting = nullptr);
   ~Backend();
 
   /// It announced a generation; numbers only grow.
@@ -109,7 +111,7 @@ struct Backend {
   alignas(64) ExpectedLoad expected;
 
   /// Only touched when `max_in_flight` is set.
-  alignas(64) const std::unique_ptr<PlaceQueue> queue;
+  alignas(64) const std::shared_ptr<PlaceQueue> queue;
 };
 
 inline std::uint64_t backend_hash(std::string_view id) noexcept {

@@ -169,16 +169,6 @@ SessionId new_session_id() {
   return id;
 }
 
-std::uint64_t SessionId::hash() const noexcept {
-  return XXH3_64bits(bytes.data(), bytes.size());
-}
-
-std::uint64_t SessionKey::hash() const noexcept {
-  std::uint64_t h;  // a MAC: its first bytes are as good as any hash of it
-  std::memcpy(&h, mac.data(), sizeof h);
-  return h;
-}
-
 // Tokens --------------------------------------------------------------------------------------------
 
 TokenSealer::TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view pool, std::string_view kind,

@@ -6,58 +6,11 @@
 #include <sys/un.h>
 
 #include <boost/asio/error.hpp>
-#include <charconv>
 #include <cstring>
 
 namespace remora {
 
 namespace asio = boost::asio;
-
-namespace {
-constexpr std::uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-}
-
-std::string config::Address::text() const {
-  if (kind == Kind::unix_path) return "unix:" + host;
-  const bool v6 = host.find(':') != std::string::npos;
-  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
-}
-
-bool ClientAddress::is_v4() const noexcept {
-  return std::memcmp(bytes, v4_prefix, sizeof v4_prefix) == 0;
-}
-
-bool ClientAddress::is_unknown() const noexcept {
-  static constexpr std::uint8_t nobody[sizeof bytes] = {};
-  return std::memcmp(bytes, nobody, sizeof bytes) == 0;
-}
-
-std::size_t ClientAddress::format(char* out) const noexcept {
-  char* at = out;
-  if (is_v4()) {  // by hand: the library prints it, which costs more than all else of a new connection's
-                  // beginning
-    for (int i = 12; i < 16; ++i) {
-      if (i > 12) *at++ = '.';
-      at = std::to_chars(at, at + 3, unsigned{bytes[i]}).ptr;
-    }
-    return static_cast<std::size_t>(at - out);
-  }
-  if (is_unknown()) {
-    constexpr std::string_view unknown = "unknown";
-    std::memcpy(out, unknown.data(), unknown.size());
-    return unknown.size();
-  }
-  char text[INET6_ADDRSTRLEN];
-  if (::inet_ntop(AF_INET6, bytes, text, sizeof text) == nullptr) return 0;
-  const std::size_t n = std::strlen(text);
-  std::memcpy(out, text, n);
-  return n;
-}
-
-std::string ClientAddress::text() const {
-  char room[INET6_ADDRSTRLEN];
-  return std::string(room, format(room));
-}
 
 Result<Endpoint> resolve(const config::Address& a) {
   Endpoint e;
@@ -86,7 +39,7 @@ ClientAddress client_address(const sockaddr_storage& s) noexcept {
   ClientAddress c;
   if (s.ss_family == AF_INET) {
     const auto& in = reinterpret_cast<const sockaddr_in&>(s);
-    std::memcpy(c.bytes, v4_prefix, sizeof v4_prefix);
+    std::memcpy(c.bytes, ClientAddress::v4_prefix, sizeof ClientAddress::v4_prefix);
     std::memcpy(c.bytes + 12, &in.sin_addr, 4);
     c.port = ntohs(in.sin_port);
   } else if (s.ss_family == AF_INET6) {
@@ -104,7 +57,7 @@ std::optional<ClientAddress> parse_ip(std::string_view text) noexcept {
   room[text.size()] = '\0';
   ClientAddress c;
   if (::inet_pton(AF_INET, room, c.bytes + 12) == 1) {
-    std::memcpy(c.bytes, v4_prefix, sizeof v4_prefix);
+    std::memcpy(c.bytes, ClientAddress::v4_prefix, sizeof ClientAddress::v4_prefix);
     return c;
   }
   if (::inet_pton(AF_INET6, room, c.bytes) == 1) return c;

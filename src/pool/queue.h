@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 
 #include "net/loop.h"
@@ -46,6 +47,9 @@ class PlaceQueue {
   std::mutex mutex_;
   std::deque<std::shared_ptr<Waiter>> line_;  // guarded by mutex_
 };
+
+/// A backend with its queue. REQUIRED for members with `max_in_flight`.
+std::shared_ptr<Backend> make_backend(std::string pool, std::string id, std::size_t workers = 1);
 
 /// Holds one request's place at a backend; frees it on destruction. Without a limit it only counts. It owns
 /// nothing, so that taking a place touches no count of owners: `backend` is the snapshot's, which the request

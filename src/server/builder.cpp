@@ -14,6 +14,7 @@
 
 #include "affinity/registry.h"
 #include "config/loader.h"
+#include "pool/queue.h"
 #include "util/files.h"
 #include "util/text.h"
 
@@ -243,7 +244,7 @@ void SnapshotBuilder::commit(std::shared_ptr<const Snapshot> built) {
 
 std::shared_ptr<Backend> SnapshotBuilder::backend_named(const std::string& pool, const std::string& id) {
   auto& backend = backends_[{pool, id}];
-  if (!backend) backend = std::make_shared<Backend>(pool, id, workers_);
+  if (!backend) backend = make_backend(pool, id, workers_);
   return backend;
 }
 

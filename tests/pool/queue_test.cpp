@@ -12,7 +12,7 @@ namespace {
 TEST(PlaceQueue, GrantsInOrderAcrossLoops) {
   Loop one, two;
   Wake a(one.wheel), b(two.wheel);
-  const auto backend = std::make_shared<Backend>("p", "b");
+  const auto backend = make_backend("p", "b");
   ASSERT_TRUE(backend->queue->enter(*backend, 1));
   Place place(backend, true);
   EXPECT_FALSE(backend->queue->enter(*backend, 1));
@@ -35,7 +35,7 @@ TEST(PlaceQueue, GrantsInOrderAcrossLoops) {
 TEST(PlaceQueue, AHigherLimitLetsInAsManyAsItAllows) {
   Loop loop;
   Wake a(loop.wheel), b(loop.wheel), c(loop.wheel);
-  const auto backend = std::make_shared<Backend>("p", "b");
+  const auto backend = make_backend("p", "b");
   ASSERT_TRUE(backend->queue->enter(*backend, 1));
   const auto first = backend->queue->line_up(*backend, 1, loop.ctx, a);
   const auto second = backend->queue->line_up(*backend, 1, loop.ctx, b);
@@ -55,7 +55,7 @@ TEST(PlaceQueue, AHigherLimitLetsInAsManyAsItAllows) {
 TEST(PlaceQueue, WhoLinesUpUnderAHigherLimitTakesThoseBeforeAlong) {
   Loop loop;
   Wake a(loop.wheel), b(loop.wheel);
-  const auto backend = std::make_shared<Backend>("p", "b");
+  const auto backend = make_backend("p", "b");
   ASSERT_TRUE(backend->queue->enter(*backend, 1));
   InLine before(backend, 1, loop.ctx, a);
   InLine behind(backend, 3, loop.ctx, b);
@@ -71,7 +71,7 @@ TEST(PlaceQueue, WhoLinesUpUnderAHigherLimitTakesThoseBeforeAlong) {
 TEST(PlaceQueue, WhoGivesUpPassesThePlaceOn) {
   Loop loop;
   Wake a(loop.wheel), b(loop.wheel);
-  const auto backend = std::make_shared<Backend>("p", "b");
+  const auto backend = make_backend("p", "b");
   ASSERT_TRUE(backend->queue->enter(*backend, 1));
   const auto gives_up = backend->queue->line_up(*backend, 1, loop.ctx, a);
   const auto waits = backend->queue->line_up(*backend, 1, loop.ctx, b);
@@ -89,7 +89,7 @@ TEST(PlaceQueue, WhoGivesUpPassesThePlaceOn) {
 TEST(PlaceQueue, WhoLeavesTheLineWithoutAWordGivesUpItsTurn) {
   Loop loop;
   Wake a(loop.wheel), b(loop.wheel);
-  const auto backend = std::make_shared<Backend>("p", "b");
+  const auto backend = make_backend("p", "b");
   ASSERT_TRUE(backend->queue->enter(*backend, 1));
   auto leaves = std::make_unique<InLine>(backend, 1, loop.ctx, a);
   InLine waits(backend, 1, loop.ctx, b);
@@ -105,7 +105,7 @@ TEST(PlaceQueue, WhoLeavesTheLineWithoutAWordGivesUpItsTurn) {
 TEST(PlaceQueue, APlaceThatWasGrantedAndNotTakenGoesBack) {
   Loop loop;
   Wake a(loop.wheel);
-  const auto backend = std::make_shared<Backend>("p", "b");
+  const auto backend = make_backend("p", "b");
   {
     InLine at_once(backend, 1, loop.ctx, a);
     EXPECT_TRUE(at_once.granted());
