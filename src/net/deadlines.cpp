@@ -6,7 +6,6 @@
 namespace remora {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 void DeadlineEntry::arm(DeadlineWheel& wheel, Clock::Steady at) {
   at_ = at;
@@ -51,8 +50,8 @@ void DeadlineWheel::link(DeadlineEntry& entry, std::int64_t wanted) {
   const std::int64_t at = std::clamp(wanted, done_ + 1, done_ + static_cast<std::int64_t>(slot_count) - 1);
   push(slots_[static_cast<std::size_t>(at) % slot_count], entry);
   entry.slot_after_ = start_ + tick * (at - 1);
-  if (entry.at_ - now < milliseconds(900))
-    near_until_ = std::max(near_until_, std::min(entry.at_, now + seconds(1)));
+  if (entry.at_ - now < milliseconds(900))  // until the tick that it was rounded up to
+    near_until_ = std::max(near_until_, std::max(entry.at_, now) + tick);
   schedule(now);
 }
 
@@ -83,10 +82,9 @@ void DeadlineWheel::schedule(Clock::Steady now) {
 void DeadlineWheel::run(Clock::Steady now) {
   if (next_run_ <= now) next_run_ = never;
   const std::int64_t until = (now - start_) / tick;
-  std::int64_t turns = std::min<std::int64_t>(until - done_, static_cast<std::int64_t>(slot_count));
-  done_ = until - turns;
+  done_ = std::max(done_, until - static_cast<std::int64_t>(slot_count));
   std::exception_ptr failure;
-  for (; turns > 0; --turns) {
+  while (done_ < until) {  // an entry that is armed meanwhile, as the only one, skips the empty turns
     ++done_;
     DeadlineEntry*& head = slots_[static_cast<std::size_t>(done_) % slot_count];
     // Entries are taken one by one: `expired` may unlink or destroy any other entry.
