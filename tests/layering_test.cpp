@@ -1,5 +1,6 @@
-// Holds by reading the sources what a reviewer would have to hold by hand: the direction of includes, and
-// that no statement with co_await has a shape that GCC 12.2 compiles into a double destruction.
+// Holds by reading the sources what a reviewer would have to hold by hand: the direction of includes, where
+// the time comes from, and that no statement with co_await has a shape that GCC 12.2 compiles into a double
+// destruction.
 
 #include <gtest/gtest.h>
 
@@ -38,6 +39,15 @@ TEST(Layering, YamlStaysInConfigAndBeastInFewFiles) {
     }
   }
   EXPECT_LE(beast.size(), 7U);
+}
+
+/// A test moves the time by hand; whoever asks the machine for it does not notice.
+TEST(Layering, TheTimeComesFromAClock) {
+  const std::regex asks_the_machine(R"(clock::now\()");
+  for (const auto& path : sources()) {
+    if (path.filename() == "clock.h" || path.parent_path().filename() == "cli") continue;
+    EXPECT_FALSE(std::regex_search(read(path), asks_the_machine)) << path << ": take it from a remora::Clock";
+  }
 }
 
 TEST(Layering, FilesStayReadable) {

@@ -250,7 +250,7 @@ void hand_over(benchmark::State& state) {
   for (auto _ : state) {
     const std::string all = feed.everything();
     SessionMemory fresh(n);
-    if (!take_over_sessions(all, fresh)) return state.SkipWithError("refused");
+    if (!take_over_sessions(all, fresh, now.steady)) return state.SkipWithError("refused");
     state.counters["MiB"] = static_cast<double>(all.size()) / 1048576;
   }
 }

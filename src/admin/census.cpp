@@ -7,7 +7,7 @@ namespace remora {
 
 void SessionCensus::refresh(Moment now) {
   constexpr int share = 20;
-  const auto begin = std::chrono::steady_clock::now();
+  const Clock::Steady begin = clock_.steady_now();
   if (counted_ && now.steady - counted_at_ < cost_ * share) return;
   struct Hash {
     std::size_t operator()(const std::pair<std::uint16_t, std::uint64_t>& p) const noexcept {
@@ -22,7 +22,7 @@ void SessionCensus::refresh(Moment now) {
   counts_ = {counts.begin(), counts.end()};
   counted_ = true;
   counted_at_ = now.steady;
-  cost_ = std::chrono::steady_clock::now() - begin;
+  cost_ = clock_.steady_now() - begin;
 }
 
 SessionCensus::Count SessionCensus::at(std::uint16_t pool, std::uint64_t backend) const {

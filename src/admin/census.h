@@ -19,7 +19,7 @@ class SessionCensus {
     std::uint64_t all() const noexcept { return learned + issued; }
   };
 
-  explicit SessionCensus(SessionMemory& memory) : memory_(memory) {}
+  SessionCensus(SessionMemory& memory, const Clock& clock) : memory_(memory), clock_(clock) {}
   /// Counts anew if the last count is old enough for what it cost.
   void refresh(Moment now);
   Count at(std::uint16_t pool, std::uint64_t backend) const;
@@ -27,6 +27,7 @@ class SessionCensus {
 
  private:
   SessionMemory& memory_;
+  const Clock& clock_;  // what a count costs
   std::map<std::pair<std::uint16_t, std::uint64_t>, Count> counts_;
   Clock::Steady counted_at_{};
   std::chrono::nanoseconds cost_{0};

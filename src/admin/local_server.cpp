@@ -97,12 +97,12 @@ struct Held {
     streaming  // counted apart
   } doing = Doing::nothing_yet;
   /// When we last began to wait for it, or its burst of requests began.
-  std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+  Clock::Steady since;
   bool dropped = false;  // closed; its coroutine has not heard of it yet
 
-  void now(Doing what) noexcept {
+  void begin(Doing what, Clock::Steady now) noexcept {
     doing = what;
-    since = std::chrono::steady_clock::now();
+    since = now;
   }
   bool gives_way_before(const Held& other) const noexcept {
     return doing != other.doing ? doing < other.doing : since < other.since;
@@ -124,13 +124,14 @@ std::size_t LocalRequest::count(std::string_view name) const noexcept {
 }
 
 struct LocalServer::Shared {
-  Shared(asio::io_context& ctx, int fd, Limits l, Handler h)
-      : acceptor(ctx), pause(ctx), limits(l), handler(std::move(h)) {
+  Shared(Loop& loop, int fd, Limits l, Handler h)
+      : clock(loop.clock), acceptor(loop.ctx), pause(loop.ctx), limits(l), handler(std::move(h)) {
     sockaddr_storage name{};
     socklen_t size = sizeof name;
     ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);
     acceptor.assign(Protocol(name.ss_family, 0), fd);
   }
+  const Clock& clock;
   asio::basic_socket_acceptor<Protocol, Executor> acceptor;
   Timer pause;
   const Limits limits;
@@ -164,7 +165,7 @@ struct LocalServer::Shared {
 /// A place for one more, at the cost of whoever has kept us waiting: else those who say nothing would keep
 /// everybody out. False: all that are here have just come or are being answered.
 bool LocalServer::Shared::make_room() {
-  const auto young = std::chrono::steady_clock::now() - grace;
+  const auto young = clock.steady_now() - grace;
   std::size_t taken = 0;
   std::pair<HttpStream* const, Held>* first_to_go = nullptr;
   for (auto& entry : connections) {
@@ -187,7 +188,7 @@ Task<bool> LocalServer::Shared::answer(std::shared_ptr<Shared> self, HttpStream&
   LocalAnswer said = co_await self->handler(std::move(in));
   Held& held = self->connections.at(&stream);
   if (said.stream && self->streams() < self->limits.streams) {
-    held.now(Held::Doing::streaming);
+    held.begin(Held::Doing::streaming, self->clock.steady_now());
     StreamSink sink(stream, self->limits.patience);
     co_await said.stream(sink);
     co_return false;
@@ -202,6 +203,7 @@ Task<bool> LocalServer::Shared::answer(std::shared_ptr<Shared> self, HttpStream&
 
 Task<void> LocalServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_ptr<HttpStream> stream) {
   Held& held = self->connections[stream.get()];
+  held.since = self->clock.steady_now();
   struct Registered {
     Shared& shared;
     HttpStream* stream;
@@ -218,7 +220,7 @@ Task<void> LocalServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_
     const bool gone = read_error == http::error::end_of_stream ||
                       read_error.category() != http::make_error_code(http::error::bad_method).category();
     if (read_error && gone) break;  // or silent for too long
-    if (held.doing != Held::Doing::sending) held.now(Held::Doing::answering);
+    if (held.doing != Held::Doing::sending) held.begin(Held::Doing::answering, self->clock.steady_now());
     held.doing = Held::Doing::answering;
     const Request& request = parser.get();
     const bool head_only = !read_error && request.method() == http::verb::head;
@@ -229,7 +231,8 @@ Task<void> LocalServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_
     }
     const bool may_follow = !read_error && request.keep_alive();
     keep = co_await answer(self, *stream, std::move(in), may_follow, head_only);
-    if (buffer.size() == 0) held.now(Held::Doing::idle);  // else its burst goes on
+    if (buffer.size() == 0)
+      held.begin(Held::Doing::idle, self->clock.steady_now());  // else its burst goes on
   }
   boost::system::error_code ignored;
   stream->socket().shutdown(asio::socket_base::shutdown_send, ignored);
@@ -263,9 +266,9 @@ Task<void> LocalServer::Shared::accept(std::shared_ptr<Shared> self) {
   }
 }
 
-LocalServer::LocalServer(asio::io_context& ctx, int fd, Limits limits, Handler handler)
-    : shared_(std::make_shared<Shared>(ctx, fd, limits, std::move(handler))) {
-  asio::co_spawn(ctx.get_executor(), Shared::accept(shared_), asio::detached);
+LocalServer::LocalServer(Loop& loop, int fd, Limits limits, Handler handler)
+    : shared_(std::make_shared<Shared>(loop, fd, limits, std::move(handler))) {
+  asio::co_spawn(loop.ctx.get_executor(), Shared::accept(shared_), asio::detached);
 }
 
 LocalServer::~LocalServer() {

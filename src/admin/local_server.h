@@ -5,11 +5,10 @@
 // places are taken, whoever comes new gets the place of a connection that keeps us waiting: of those that
 // have said nothing yet the oldest, then of idle ones, then of those that do not read their answer. So
 // connections that are only held never keep a health check from its answer. Answers without an end are
-// counted apart. Threading: that of the io_context. Lifetime: what runs when it is destroyed is finished,
-// without it; the handler's captures must outlive the io_context's last run.
+// counted apart. Threading: that of the loop. Lifetime: what runs when it is destroyed is finished,
+// without it; the handler's captures must outlive the loop's last run.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -18,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/loop.h"
 #include "remora/task.h"
 
 namespace remora {
@@ -62,7 +62,7 @@ class LocalServer {
     std::size_t streams = 0;  // answers without an end of their own, at once
   };
   /// Takes over `fd`, a listening socket.
-  LocalServer(asio::io_context& ctx, int fd, Limits limits, Handler handler);
+  LocalServer(Loop& loop, int fd, Limits limits, Handler handler);
   /// Accepts nothing more; idle connections end, others after their answer.
   ~LocalServer();
   LocalServer(const LocalServer&) = delete;

@@ -50,12 +50,12 @@ struct SessionServer::Shared {
         store(make(loop, c)),
         sessions(*store, s.prefix, c),
         work(asio::make_work_guard(loop.ctx)),
-        server(loop.ctx, open_local_socket(a.bind, a.access, "session_api", true), limits,
+        server(loop, open_local_socket(a.bind, a.access, "session_api", true), limits,
                [this](LocalRequest request) { return answer(std::move(request)); }) {}
   const config::SessionApi settings;
   const std::chrono::milliseconds timeout;
   const Clock& clock;
-  Loop loop;
+  Loop loop{clock};
   std::unique_ptr<Store> store;
   SessionStore sessions;
   CryptoScratch scratch;
@@ -98,7 +98,7 @@ SessionServer::SessionServer(const config::SessionApi& settings, const config::S
   shared_->snapshot = std::move(snapshot);
   thread_ = std::thread([shared = shared_] {
     ::pthread_setname_np(::pthread_self(), "session-api");
-    run_to_end(shared->loop.ctx, "session API");
+    run_to_end(shared->loop, "session API");
   });
 }
 

@@ -21,7 +21,7 @@ class First final : public TieredBalancer {
 
 }  // namespace
 
-std::unique_ptr<LoadBalancer> make_first(BalancerInput pool, std::uint64_t) {
+std::unique_ptr<LoadBalancer> make_first(BalancerInput pool, std::uint64_t, const Clock&) {
   return std::make_unique<First>(std::move(pool));
 }
 

@@ -14,7 +14,8 @@ namespace {
 
 class LeastRequests final : public TieredBalancer {
  public:
-  LeastRequests(BalancerInput pool, std::uint64_t seed) : TieredBalancer(std::move(pool)), random_(seed) {}
+  LeastRequests(BalancerInput pool, std::uint64_t seed, const Clock& clock)
+      : TieredBalancer(std::move(pool)), clock_(clock), random_(seed) {}
 
  private:
   static constexpr std::size_t scan_up_to = 16;
@@ -25,7 +26,7 @@ class LeastRequests final : public TieredBalancer {
   }
 
   const Member* choose_for_session(const Tier& tier, const Tried& tried) override {
-    const auto now = std::chrono::steady_clock::now();
+    const Clock::Steady now = clock_.steady_now();
     return least(tier, tried, [now](const Member& m) {
       // Requests in flight count beside the forecast: they show who has become slow.
       return (expected_load(*m.backend, now) + 1.0) * (load(m) + in_flight_noise);
@@ -64,13 +65,15 @@ class LeastRequests final : public TieredBalancer {
     best_load = its;
   }
 
+  const Clock& clock_;
   FastRandom random_;
 };
 
 }  // namespace
 
-std::unique_ptr<LoadBalancer> make_least_requests(BalancerInput pool, std::uint64_t seed) {
-  return std::make_unique<LeastRequests>(std::move(pool), seed);
+std::unique_ptr<LoadBalancer> make_least_requests(BalancerInput pool, std::uint64_t seed,
+                                                  const Clock& clock) {
+  return std::make_unique<LeastRequests>(std::move(pool), seed, clock);
 }
 
 }  // namespace remora

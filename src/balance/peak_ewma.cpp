@@ -69,7 +69,7 @@ class PeakEwma final : public TieredBalancer {
 
 }  // namespace
 
-std::unique_ptr<LoadBalancer> make_peak_ewma(BalancerInput pool, std::uint64_t seed) {
+std::unique_ptr<LoadBalancer> make_peak_ewma(BalancerInput pool, std::uint64_t seed, const Clock&) {
   return std::make_unique<PeakEwma>(std::move(pool), seed);
 }
 

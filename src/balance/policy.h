@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "remora/clock.h"
 #include "remora/load_balancer.h"
 #include "util/random.h"
 
@@ -37,14 +38,15 @@ class TieredBalancer : public LoadBalancer {
 };
 
 using BalancerInput = std::shared_ptr<const PoolSnapshot>;
-std::unique_ptr<LoadBalancer> make_round_robin(BalancerInput, std::uint64_t seed);
-std::unique_ptr<LoadBalancer> make_least_requests(BalancerInput, std::uint64_t seed);
-std::unique_ptr<LoadBalancer> make_random_two(BalancerInput, std::uint64_t seed);
-std::unique_ptr<LoadBalancer> make_peak_ewma(BalancerInput, std::uint64_t seed);
-std::unique_ptr<LoadBalancer> make_first(BalancerInput, std::uint64_t seed);
+std::unique_ptr<LoadBalancer> make_round_robin(BalancerInput, std::uint64_t seed, const Clock&);
+std::unique_ptr<LoadBalancer> make_least_requests(BalancerInput, std::uint64_t seed, const Clock&);
+std::unique_ptr<LoadBalancer> make_random_two(BalancerInput, std::uint64_t seed, const Clock&);
+std::unique_ptr<LoadBalancer> make_peak_ewma(BalancerInput, std::uint64_t seed, const Clock&);
+std::unique_ptr<LoadBalancer> make_first(BalancerInput, std::uint64_t seed, const Clock&);
 
 /// Makes the policy that the configuration names. `seed` sets workers apart, so that they do not march in
-/// step.
-std::unique_ptr<LoadBalancer> make_balancer(config::Balance, BalancerInput, std::uint64_t seed);
+/// step. The clock outlives the policy.
+std::unique_ptr<LoadBalancer> make_balancer(config::Balance, BalancerInput, std::uint64_t seed,
+                                            const Clock& clock = real_clock());
 
 }  // namespace remora

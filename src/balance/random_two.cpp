@@ -66,7 +66,7 @@ class RandomTwo final : public TieredBalancer {
 
 }  // namespace
 
-std::unique_ptr<LoadBalancer> make_random_two(BalancerInput pool, std::uint64_t seed) {
+std::unique_ptr<LoadBalancer> make_random_two(BalancerInput pool, std::uint64_t seed, const Clock&) {
   return std::make_unique<RandomTwo>(std::move(pool), seed);
 }
 

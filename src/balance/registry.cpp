@@ -32,7 +32,7 @@ namespace {
 using config::Balance;
 struct Entry {
   Balance policy;
-  std::unique_ptr<LoadBalancer> (*make)(BalancerInput, std::uint64_t);
+  std::unique_ptr<LoadBalancer> (*make)(BalancerInput, std::uint64_t, const Clock&);
 };
 constexpr Entry table[] = {
     {Balance::round_robin, make_round_robin},
@@ -43,9 +43,10 @@ constexpr Entry table[] = {
 };
 }  // namespace
 
-std::unique_ptr<LoadBalancer> make_balancer(Balance policy, BalancerInput pool, std::uint64_t seed) {
+std::unique_ptr<LoadBalancer> make_balancer(Balance policy, BalancerInput pool, std::uint64_t seed,
+                                            const Clock& clock) {
   for (const Entry& entry : table)
-    if (entry.policy == policy) return entry.make(std::move(pool), seed);
+    if (entry.policy == policy) return entry.make(std::move(pool), seed, clock);
   return nullptr;
 }
 

@@ -46,7 +46,7 @@ class RoundRobin final : public TieredBalancer {
 
 }  // namespace
 
-std::unique_ptr<LoadBalancer> make_round_robin(BalancerInput pool, std::uint64_t seed) {
+std::unique_ptr<LoadBalancer> make_round_robin(BalancerInput pool, std::uint64_t seed, const Clock&) {
   return std::make_unique<RoundRobin>(std::move(pool), seed);
 }
 

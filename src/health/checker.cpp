@@ -9,8 +9,6 @@
 
 namespace remora {
 
-using std::chrono::steady_clock;
-
 struct HealthChecker::Target {
   Target(Loop& loop, std::shared_ptr<Backend> b, std::uint16_t rise, std::uint16_t fall, Health initial)
       : backend(std::move(b)), tracker(rise, fall, initial), wake(loop.wheel), doubt(loop.wheel) {
@@ -36,11 +34,12 @@ struct HealthChecker::Target {
   }
 };
 
-HealthChecker::HealthChecker(Loop& loop, Flipped flipped, Settled settled)
+HealthChecker::HealthChecker(Loop& loop, Flipped flipped, Settled settled, Prober prober)
     : loop_(loop),
       flipped_(std::move(flipped)),
       settled_(std::move(settled)),
-      random_(static_cast<std::uint64_t>(steady_clock::now().time_since_epoch().count())) {}
+      prober_(std::move(prober)),
+      random_(static_cast<std::uint64_t>(loop.clock.steady_now().time_since_epoch().count())) {}
 
 HealthChecker::~HealthChecker() {
   stop();
@@ -116,14 +115,14 @@ Task<ProbeVerdict> HealthChecker::probe_addresses(Target& t, Wake& wake, ProbeTa
   const std::shared_ptr<const Trial> trial = t.trial;
   const std::size_t count = trial ? trial->all.size() : 1;
   const std::size_t first = trial ? trial->first() : 0;
-  const auto deadline = steady_clock::now() + what.probe.timeout;
+  const auto deadline = checker.loop_.clock.steady_now() + what.probe.timeout;
   ProbeVerdict verdict;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t place = (first + i) % count;
     if (trial) what.endpoint = trial->all[place];
-    const auto share = (deadline - steady_clock::now()) / static_cast<int>(count - i);
+    const auto share = (deadline - checker.loop_.clock.steady_now()) / static_cast<int>(count - i);
     what.probe.timeout = std::max(std::chrono::duration_cast<config::Millis>(share), config::Millis(1));
-    verdict = co_await probe_once(checker.loop_, wake, what);
+    verdict = co_await checker.prober_(checker.loop_, wake, what);
     if (t.ended) break;
     if (!verdict.answered) continue;
     if (trial && i > 0) trial->answered(place);
@@ -133,7 +132,7 @@ Task<ProbeVerdict> HealthChecker::probe_addresses(Target& t, Wake& wake, ProbeTa
 }
 
 Task<void> HealthChecker::probe(std::shared_ptr<Target> t, HealthChecker& checker) {
-  const auto began = steady_clock::now();
+  const auto began = checker.loop_.clock.steady_now();
   const ProbeVerdict verdict = co_await probe_addresses(*t, t->wake, t->what, checker);
   if (t->ended) co_return;
   t->backend->note_generation(verdict.generation);
@@ -162,7 +161,7 @@ void HealthChecker::look_into(const std::shared_ptr<Backend>& backend, std::chro
 
 Task<bool> HealthChecker::passes(std::shared_ptr<Target> t, std::chrono::milliseconds within,
                                  HealthChecker& checker) {
-  const auto began = steady_clock::now();
+  const auto began = checker.loop_.clock.steady_now();
   ProbeTarget what = t->what;
   what.probe.timeout = std::min(what.probe.timeout, within);
   const ProbeVerdict verdict = co_await probe_addresses(*t, t->doubt, what, checker);
@@ -199,7 +198,7 @@ Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checke
   auto pause = std::chrono::duration_cast<std::chrono::nanoseconds>(spread * checker.random_.unit());
   while (!t->ended) {
     static_cast<void>(t->wake.take());
-    t->wake.until(steady_clock::now() + pause);
+    t->wake.until(checker.loop_.clock.steady_now() + pause);
     for (unsigned bits = 0; (bits & Wake::deadline) == 0;) {
       bits = co_await t->wake.any();
       if (t->ended) co_return;

@@ -23,7 +23,9 @@ class HealthChecker {
   using Flipped = std::function<void(const std::shared_ptr<Backend>&, Health now, const std::string& why)>;
   /// `settled`: a doubt was looked into; on the loop's thread, behind a flip that came of it.
   using Settled = std::function<void(const std::shared_ptr<Backend>&)>;
-  HealthChecker(Loop& loop, Flipped flipped, Settled settled);
+  /// One probe, within its timeout.
+  using Prober = std::function<Task<ProbeVerdict>(Loop&, Wake&, const ProbeTarget&)>;
+  HealthChecker(Loop& loop, Flipped flipped, Settled settled, Prober prober = probe_once);
   ~HealthChecker();
 
   /// Begins probing what is new, ends what is gone; a changed probe or address begins anew but keeps its
@@ -55,6 +57,7 @@ class HealthChecker {
   Loop& loop_;
   Flipped flipped_;
   Settled settled_;
+  Prober prober_;
   FastRandom random_;
   std::map<const Backend*, std::shared_ptr<Target>> targets_;
   std::map<std::pair<std::string, std::string>, Health> adopted_;

@@ -36,7 +36,7 @@ Task<ProbeVerdict> probe_once(Loop& loop, Wake& wake, const ProbeTarget& target)
     return answer.complete();
   };
   static_cast<void>(wake.take());
-  wake.until(std::chrono::steady_clock::now() + target.probe.timeout);
+  wake.until(loop.clock.steady_now() + target.probe.timeout);
   std::string trouble = co_await ask_once(loop, wake, std::move(question));
   ProbeVerdict verdict = answer.verdict().value_or(ProbeVerdict());
   verdict.answered = trouble.empty();

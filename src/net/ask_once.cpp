@@ -11,7 +11,7 @@ constexpr std::size_t most_rest_bytes = 4 << 20;
 /// Reads until `enough(bytes)`, the peer's end, or a bound. True: it was enough.
 Task<bool> read_on(Stream& stream, Wake& wake, std::function<bool(std::string_view)> enough,
                    milliseconds limit) {
-  wake.until(std::chrono::steady_clock::now() + limit);
+  wake.until(stream.loop().clock.steady_now() + limit);
   std::size_t dropped = 0;
   for (;;) {
     const std::string_view more = stream.unread();

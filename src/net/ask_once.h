@@ -23,7 +23,7 @@ struct Question {
   std::shared_ptr<const ClientTls> tls;  // null: plain
   std::string server_name;
   /// Instead of the deadline that the caller armed: for the connection, and for the answer once there is one.
-  std::optional<std::chrono::steady_clock::time_point> connect_by, answer_by;
+  std::optional<Clock::Steady> connect_by, answer_by;
   std::string text;                     // empty: to connect is all
   std::size_t most_bytes = 128 * 1024;  // of the answer
   /// What came so far, and whether it is the end. True: nothing more is wanted.

@@ -43,7 +43,7 @@ Buffer BufferPool::make(BufferShelf* shelf, std::size_t bytes) {
 }
 
 void BufferPool::trim_later() noexcept {
-  if (!armed()) arm(wheel_, std::chrono::steady_clock::now() + std::chrono::seconds(1));
+  if (!armed()) arm(wheel_, wheel_.now() + std::chrono::seconds(1));
 }
 
 void BufferPool::expired() {

@@ -6,7 +6,6 @@
 namespace remora {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 void DeadlineEntry::arm(DeadlineWheel& wheel, Clock::Steady at) {
   at_ = at;
@@ -25,7 +24,8 @@ void DeadlineEntry::unlink() noexcept {
   --wheel_->linked_;
 }
 
-DeadlineWheel::DeadlineWheel(asio::io_context& ctx) : timer_(ctx), start_(std::chrono::steady_clock::now()) {}
+DeadlineWheel::DeadlineWheel(asio::io_context& ctx, const Clock& clock, Driver driver)
+    : clock_(clock), driver_(driver), timer_(ctx), start_(clock.steady_now()) {}
 
 DeadlineWheel::~DeadlineWheel() {
   for (DeadlineEntry*& head : slots_)
@@ -43,15 +43,15 @@ std::int64_t DeadlineWheel::tick_of(Clock::Steady at) const noexcept {
 }
 
 void DeadlineWheel::link(DeadlineEntry& entry, std::int64_t wanted) {
-  const Clock::Steady now = std::chrono::steady_clock::now();
-  if (linked_ == 0 && wakes_at_ == Clock::Steady::max())
+  const Clock::Steady now = this->now();
+  if (linked_ == 0 && next_run_ == never)
     done_ =
         std::max(done_, static_cast<std::int64_t>((now - start_) / tick));  // it slept; skip the empty turns
   const std::int64_t at = std::clamp(wanted, done_ + 1, done_ + static_cast<std::int64_t>(slot_count) - 1);
   push(slots_[static_cast<std::size_t>(at) % slot_count], entry);
   entry.slot_after_ = start_ + tick * (at - 1);
-  if (entry.at_ - now < milliseconds(900))
-    near_until_ = std::max(near_until_, std::min(entry.at_, now + seconds(1)));
+  if (entry.at_ - now < milliseconds(900))  // until the tick that it was rounded up to
+    near_until_ = std::max(near_until_, std::max(entry.at_, now) + tick);
   schedule(now);
 }
 
@@ -67,22 +67,24 @@ void DeadlineWheel::push(DeadlineEntry*& head, DeadlineEntry& entry) noexcept {
 void DeadlineWheel::schedule(Clock::Steady now) {
   if (stopped_) return;
   const auto wanted = now + (now <= near_until_ ? tick : milliseconds(100));
-  if (wakes_at_ <= wanted) return;
-  timer_.expires_at(wanted);
-  timer_.async_wait([this](const boost::system::error_code& ec) {
-    if (ec || stopped_) return;
-    wakes_at_ = Clock::Steady::max();
-    run(std::chrono::steady_clock::now());
-  });
-  wakes_at_ = wanted;  // last: the timer may find no memory, and then the next deadline sets it
+  if (next_run_ <= wanted) return;
+  if (driver_ == Driver::timer) {
+    timer_.expires_at(wanted);
+    timer_.async_wait([this](const boost::system::error_code& ec) {
+      if (ec || stopped_) return;
+      next_run_ = never;
+      run(this->now());
+    });
+  }
+  next_run_ = wanted;  // last: the timer may find no memory, and then the next deadline sets it
 }
 
 void DeadlineWheel::run(Clock::Steady now) {
+  if (next_run_ <= now) next_run_ = never;
   const std::int64_t until = (now - start_) / tick;
-  std::int64_t turns = std::min<std::int64_t>(until - done_, static_cast<std::int64_t>(slot_count));
-  done_ = until - turns;
+  done_ = std::max(done_, until - static_cast<std::int64_t>(slot_count));
   std::exception_ptr failure;
-  for (; turns > 0; --turns) {
+  while (done_ < until) {  // an entry that is armed meanwhile, as the only one, skips the empty turns
     ++done_;
     DeadlineEntry*& head = slots_[static_cast<std::size_t>(done_) % slot_count];
     // Entries are taken one by one: `expired` may unlink or destroy any other entry.

@@ -6,6 +6,9 @@
 // slot and slides on. Ticks come every 10 ms while a deadline nearer than a second is armed, else
 // every 100 ms, and not at all when nothing is armed.
 //
+// The time comes from a Clock. Normally the wheel arms a timer of the event loop to be run at next_run(). A
+// test with a clock of its own advances that clock and calls run() itself (tests/support/manual_loop.h).
+//
 // Threading: one thread. Lifetime: entries unlink themselves on destruction; the wheel outlives them.
 #pragma once
 
@@ -51,33 +54,43 @@ class DeadlineEntry {
 
 class DeadlineWheel {
  public:
-  explicit DeadlineWheel(asio::io_context& ctx);
+  static constexpr std::chrono::milliseconds tick{10};
+  /// Who calls run(): a timer on the real clock, or the owner, because the clock is not the real one.
+  enum class Driver : std::uint8_t { timer, owner };
+
+  /// The clock outlives the wheel.
+  DeadlineWheel(asio::io_context& ctx, const Clock& clock, Driver driver);
   ~DeadlineWheel();
 
   /// Stops ticking for good, so that the io_context can run dry.
   void stop();
-  /// Expires every entry that is due at `now`. The wheel's own timer calls it; a test may, with a later time.
+  /// Expires every entry that is due at `now`.
   void run(Clock::Steady now);
+  /// When it wants to be run next; `never`: nothing is armed.
+  Clock::Steady next_run() const noexcept { return next_run_; }
+  static constexpr Clock::Steady never = Clock::Steady::max();
+  Clock::Steady now() const noexcept { return clock_.steady_now(); }
 
  private:
   friend class DeadlineEntry;
   using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                            asio::wait_traits<std::chrono::steady_clock>, Executor>;
   static constexpr std::size_t slot_count = 1024;  // 10.24 s; later deadlines slide once per turn
-  static constexpr std::chrono::milliseconds tick{10};
 
   std::int64_t tick_of(Clock::Steady) const noexcept;
   void link(DeadlineEntry&, std::int64_t tick);
   void push(DeadlineEntry*& head, DeadlineEntry&) noexcept;
   void schedule(Clock::Steady now);
 
-  Timer timer_;
+  const Clock& clock_;
+  const Driver driver_;
+  Timer timer_;  // unused when the owner drives
   const Clock::Steady start_;
   std::array<DeadlineEntry*, slot_count> slots_{};
   std::size_t linked_ = 0;
   std::int64_t done_ = 0;       // ticks handled so far
   Clock::Steady near_until_{};  // 10 ms ticks until then
-  Clock::Steady wakes_at_ = Clock::Steady::max();
+  Clock::Steady next_run_ = never;
   bool stopped_ = false;
 };
 

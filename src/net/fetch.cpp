@@ -129,8 +129,7 @@ Task<Fetched> fetch_from(Loop& loop, std::shared_ptr<Wake> wake, Question questi
 Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, std::vector<Endpoint> endpoints,
                     std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,
                     std::size_t most_bytes) {
-  using std::chrono::steady_clock;
-  const steady_clock::time_point deadline = steady_clock::now() + limit;
+  const Clock::Steady deadline = loop.clock.steady_now() + limit;
   Fetched fetched = failed("it has no address");
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     Question question;
@@ -141,7 +140,7 @@ Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, std::v
                     "\r\nUser-Agent: remora\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
     question.most_bytes = most_bytes + 64 * 1024;
     // One that does not answer leaves time for the others (RFC 8305 in spirit).
-    const steady_clock::time_point now = steady_clock::now();
+    const Clock::Steady now = loop.clock.steady_now();
     const auto rest = deadline - now;
     if (rest.count() <= 0) break;
     question.connect_by = now + rest / static_cast<int>(endpoints.size() - i);

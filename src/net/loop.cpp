@@ -9,8 +9,8 @@ namespace remora {
 
 void Complaints::add(const char* what) noexcept {
   ++count_;
-  const auto now = std::chrono::steady_clock::now();
-  if (said_ != std::chrono::steady_clock::time_point() && now - said_ < std::chrono::seconds(5)) return;
+  const Clock::Steady now = clock_.steady_now();
+  if (said_ && now - *said_ < std::chrono::seconds(5)) return;
   said_ = now;
   try {
     spdlog::error("{}: {} event(s) failed, going on: {}", who_, count_, what);
@@ -20,11 +20,11 @@ void Complaints::add(const char* what) noexcept {
   count_ = 0;
 }
 
-void run_to_end(asio::io_context& ctx, std::string_view who, const std::function<void()>& stumbled) {
-  Complaints complaints(who);
+void run_to_end(Loop& loop, std::string_view who, const std::function<void()>& stumbled) {
+  Complaints complaints(who, loop.clock);
   for (;;) {
     try {
-      ctx.run();
+      loop.ctx.run();
       return;
     } catch (const std::exception& e) {
       complaints.add(e.what());

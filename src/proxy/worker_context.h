@@ -61,8 +61,8 @@ struct WorkerContext {
   ~WorkerContext();
 
   const unsigned index;
-  Loop loop;
   const Clock& clock;
+  Loop loop{clock};
   const std::shared_ptr<SessionMemory> memory;  // shared by all workers
   IdleConnections idle{loop};
   ParkingLot parking{loop};
@@ -88,7 +88,7 @@ struct WorkerContext {
   ReportUnknownKey report_unknown_key;
   ReportDoubt report_doubt;
   Doubters doubters;
-  Complaints complaints{"worker"};
+  Complaints complaints{"worker", clock};
   bool stopping = false;  // finish what runs, keep nothing alive
   bool leaving = false;   // clients should go elsewhere: answers end their connections, idle ones stay
 

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "net/resolver.h"
+#include "remora/clock.h"
 
 namespace remora {
 
@@ -35,8 +36,9 @@ std::vector<std::string> unresolved_names(const config::Config& config) {
             --open;
           });
     const auto guard = boost::asio::make_work_guard(ctx);
-    const auto limit = std::chrono::steady_clock::now() + patience;
-    while (open > 0 && std::chrono::steady_clock::now() < limit) ctx.run_one_until(limit);
+    const Clock& clock = real_clock();
+    const Clock::Steady limit = clock.steady_now() + patience;
+    while (open > 0 && clock.steady_now() < limit) ctx.run_one_until(limit);
   }
   for (const Asked& a : asked) {
     if (!a.answer.records.empty()) continue;

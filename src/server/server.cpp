@@ -29,7 +29,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
       started_(clock_.steady_now()),
       worker_count_(config_.workers.value_or(usable_cpus())),
       memory_(std::make_shared<SessionMemory>(config_.store)),
-      census_(*memory_),
+      census_(*memory_, clock_),
       events_(loop_.ctx.get_executor()),
       builder_(worker_count_),
       wishes_(config_.state_dir),
@@ -212,7 +212,7 @@ int Server::run() {
   keep_house();
   if (inherited_) inherited_->report_ready(loop_);  // the process before may go
   notify_systemd("READY=1\nMAINPID=" + std::to_string(::getpid()));
-  run_to_end(loop_.ctx, "control thread", [this] { stumbled_ = true; });
+  run_to_end(loop_, "control thread", [this] { stumbled_ = true; });
   for (auto& worker : workers_) worker->join();
   spdlog::info("stopped");
   return 0;

@@ -155,7 +155,7 @@ class Server final : private AdminActions {
   const std::vector<std::string> arguments_;
   SystemClock clock_;
   Clock::Steady started_;
-  Loop loop_;
+  Loop loop_{clock_};
   std::unique_ptr<LogWriter> access_writer_;
   const unsigned worker_count_;
   std::shared_ptr<SessionMemory> memory_;

@@ -42,7 +42,7 @@ std::string Server::state_text() const {
 
 /// Takes over what the process before knew. Anything in it that makes no sense is left out.
 void Server::inherit() {
-  inherited_ = Inheritance::receive(*memory_);
+  inherited_ = Inheritance::receive(*memory_, clock_);
   if (!inherited_ || inherited_->state().empty()) return;
   boost::system::error_code ec;
   const json::value parsed = json::parse(inherited_->state(), ec);

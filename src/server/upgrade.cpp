@@ -208,8 +208,8 @@ Successor::State Successor::poll() {
 
 // The new process -----------------------------------------------------------------------------------
 
-std::unique_ptr<Inheritance> Inheritance::receive(SessionMemory& memory) {
-  std::unique_ptr<Inheritance> out(new Inheritance(memory));
+std::unique_ptr<Inheritance> Inheritance::receive(SessionMemory& memory, const Clock& clock) {
+  std::unique_ptr<Inheritance> out(new Inheritance(memory, clock));
   if (const char* number = std::getenv(variable)) {
     const int channel = std::atoi(number);
     ::unsetenv(variable);
@@ -235,7 +235,7 @@ void Inheritance::read(int channel) {
     if (p.kind == 'e') return;
     if (p.kind == 'l' || p.kind == 'a') sockets_.push_back({p.text, p.fds, p.kind == 'a'});
     if (p.kind == 's') state_ = std::move(p.text);
-    if (p.kind == 't' && !take_over_sessions(p.text, memory_))
+    if (p.kind == 't' && !take_over_sessions(p.text, memory_, clock_.steady_now()))
       spdlog::warn(
           "the process before keeps its sessions in another way: what it had learned is not taken over");
   }
@@ -292,7 +292,7 @@ void Inheritance::listen() {
       stop();
       return;
     }
-    if (p.kind == 'c') take_over_sessions(p.text, memory_);
+    if (p.kind == 'c') take_over_sessions(p.text, memory_, clock_.steady_now());
     for (const int fd : p.fds) ::close(fd);
     listen();
   });

@@ -63,7 +63,7 @@ class Successor {
 class Inheritance {
  public:
   /// Null: nothing. Throws std::runtime_error when what comes cannot be understood.
-  static std::unique_ptr<Inheritance> receive(SessionMemory& memory);
+  static std::unique_ptr<Inheritance> receive(SessionMemory& memory, const Clock& clock);
   ~Inheritance();
   Inheritance(const Inheritance&) = delete;
   Inheritance& operator=(const Inheritance&) = delete;
@@ -82,7 +82,7 @@ class Inheritance {
   void stop();
 
  private:
-  explicit Inheritance(SessionMemory& memory) : memory_(memory) {}
+  Inheritance(SessionMemory& memory, const Clock& clock) : memory_(memory), clock_(clock) {}
   struct Socket {
     std::string address;
     std::vector<int> fds;
@@ -91,6 +91,7 @@ class Inheritance {
   void read(int channel);
   void listen();
   SessionMemory& memory_;
+  const Clock& clock_;
   int channel_ = -1;
   std::string state_;
   std::vector<Socket> sockets_;

@@ -28,7 +28,7 @@ void Worker::start(std::shared_ptr<const Snapshot> snapshot, Reports reports) {
   install(std::move(snapshot));
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), ("worker-" + std::to_string(index_)).c_str());
-    run_to_end(context_.loop.ctx, "worker");
+    run_to_end(context_.loop, "worker");
     finished_.store(true, std::memory_order_release);
   });
 }
@@ -42,7 +42,8 @@ void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
   Ref<WorkerSnapshot> mine(new WorkerSnapshot);
   mine->shared = std::move(snapshot);
   for (const auto& pool : mine->shared->pools)
-    mine->balancers.push_back(make_balancer(pool->config.balance, pool->snapshot, context_.random.next()));
+    mine->balancers.push_back(
+        make_balancer(pool->config.balance, pool->snapshot, context_.random.next(), context_.clock));
   context_.snapshot = std::move(mine);
   // Connections to backends that left the configuration are of no use any more.
   std::vector<const Backend*> living;

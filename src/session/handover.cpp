@@ -32,7 +32,7 @@ void append_value(std::string& out, const std::string& key, const std::string& v
   out.append(key).append(value);
 }
 
-bool take_value(std::string_view& rest, SessionMemory& memory) {
+bool take_value(std::string_view& rest, SessionMemory& memory, Clock::Steady now) {
   std::uint32_t sizes[2];
   std::int64_t ticks;
   std::uint16_t whose[2];
@@ -46,8 +46,8 @@ bool take_value(std::string_view& rest, SessionMemory& memory) {
   std::string value(rest.substr(sizes[0], sizes[1]));
   rest.remove_prefix(std::size_t{sizes[0]} + sizes[1]);
   if (memory.values)
-    memory.values->restore(key, std::move(value), Clock::Steady(Clock::Steady::duration(ticks)),
-                           std::chrono::steady_clock::now(), {whose[0], whose[1] != 0});
+    memory.values->restore(key, std::move(value), Clock::Steady(Clock::Steady::duration(ticks)), now,
+                           {whose[0], whose[1] != 0});
   return true;
 }
 
@@ -162,7 +162,7 @@ std::string SessionFeed::take_changes() {
   return out;
 }
 
-bool take_over_sessions(std::string_view rest, SessionMemory& memory) {
+bool take_over_sessions(std::string_view rest, SessionMemory& memory, Clock::Steady now) {
   if (!rest.starts_with(session_layout())) return false;
   rest.remove_prefix(session_layout().size());
   while (!rest.empty()) {
@@ -175,7 +175,7 @@ bool take_over_sessions(std::string_view rest, SessionMemory& memory) {
                        : tag == marks_tag  ? sign == '+' && take_record(rest, memory.moves, true)
                        : tag == filter_tag ? memory.moves.spilled().import(rest)
                        : tag == active_tag ? take_record(rest, memory.active, sign == '+')
-                       : tag == state_tag  ? take_value(rest, memory)
+                       : tag == state_tag  ? take_value(rest, memory, now)
                                            : false;
     if (!taken) return false;
   }

@@ -36,7 +36,7 @@ class SessionFeed {
 };
 
 /// Takes records over; false: they are of another layout, or cut, and nothing of the rest was taken.
-bool take_over_sessions(std::string_view records, SessionMemory& memory);
+bool take_over_sessions(std::string_view records, SessionMemory& memory, Clock::Steady now);
 
 /// Begins every text that is handed over: which layout it has.
 std::string_view session_layout() noexcept;

@@ -8,6 +8,7 @@
 #include "balance/policy.h"
 #include "balance/rendezvous.h"
 #include "session/lifecycle.h"
+#include "support/manual_clock.h"
 
 namespace remora {
 namespace {
@@ -313,6 +314,23 @@ TEST(ExpectedLoad, SessionsGoToTheBackendsOfQuietUsers) {
   }
   EXPECT_EQ(counts.count("b2"), 0U);
   for (const char* id : {"b0", "b1", "b3"}) EXPECT_NEAR(counts[id], 100, 2);
+}
+
+TEST(ExpectedLoad, WhoWasBusyLongAgoGetsSessionsAgain) {
+  test::ManualClock clock;
+  auto pool = pool_of({1, 1});
+  const auto balancer = make_balancer(Balance::least_requests, pool, 3, clock);
+  pool->members[0].backend->served = 1000;
+  const auto sessions_at_first = [&] {
+    int n = 0;
+    for (int i = 0; i < 100; ++i) n += balancer->pick(Tried(), Purpose::session)->backend->id == "b0" ? 1 : 0;
+    return n;
+  };
+  EXPECT_EQ(sessions_at_first(), 0);
+  clock.advance(std::chrono::minutes(5));
+  EXPECT_EQ(sessions_at_first(), 0);  // what is left of them still says something
+  clock.advance(std::chrono::hours(1));
+  EXPECT_NEAR(sessions_at_first(), 50, 20);
 }
 
 }  // namespace

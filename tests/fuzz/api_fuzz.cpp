@@ -83,7 +83,7 @@ class Quiet final : public AdminActions {
   Snapshot snapshot_;
   config::Config config_;
   SessionMemory memory_{1000};
-  SessionCensus census_{memory_};
+  SessionCensus census_{memory_, real_clock()};
   asio::io_context ctx_;
   EventHub events_{ctx_.get_executor()};
   CryptoScratch scratch_;

@@ -1,8 +1,14 @@
-// URLs that are fetched from, taken apart; and answers, read as they come.
+// URLs that are fetched from, taken apart; answers, read as they come; and a fetch's time limit.
 
 #include "net/fetch.h"
 
 #include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "net/tls.h"
+#include "support/manual_loop.h"
+#include "support/unix_listener.h"
 
 namespace remora {
 namespace {
@@ -107,6 +113,107 @@ TEST(FetchReader, OnlyAWhole200IsAnAnswer) {
                           "HTTP/1.1 302 Found\r\nLocation: http://evil.test/\r\nContent-Length: 0\r\n\r\n",
                           "HTTP/1.1 100 Continue\r\n\r\n", "SSH-2.0-x\r\n\r\n"})
     EXPECT_NE(read(bad, true)->error, "") << bad;
+}
+
+// Time limits ---------------------------------------------------------------------------------------
+
+using namespace std::chrono_literals;
+
+class Fetching : public ::testing::Test {
+ protected:
+  ~Fetching() override {
+    wake->set(Wake::stop);
+    loop.settle();
+  }
+  void fetch_from(std::vector<Endpoint> endpoints, std::chrono::milliseconds limit,
+                  std::shared_ptr<const ClientTls> tls = nullptr) {
+    FetchUrl url;
+    url.server_name = url.authority = "keys.test";
+    url.path = "/keys";
+    asio::co_spawn(loop.ctx.get_executor(),
+                   fetch(loop, wake, url, std::move(endpoints), std::move(tls), limit, 1000),
+                   [this](const std::exception_ptr&, Fetched f) { fetched = std::move(f); });
+    loop.settle();
+  }
+  bool ended() const { return fetched.has_value(); }
+  bool failed() const { return ended() && !fetched->error.empty(); }
+
+  test::ManualLoop loop;
+  test::UnixListener server, other;
+  std::shared_ptr<Wake> wake = std::make_shared<Wake>(loop.wheel);
+  std::optional<Fetched> fetched;
+};
+
+TEST_F(Fetching, AnAnswerThatComesInTimeIsTaken) {
+  fetch_from({server.endpoint()}, 4s);
+  test::Accepted connection = server.accept();
+  ASSERT_TRUE(connection);
+  EXPECT_TRUE(connection.received().starts_with("GET /keys HTTP/1.1\r\n"));
+  loop.advance(3900ms);
+  EXPECT_FALSE(ended());
+  connection.send(with_length("keys"));
+  loop.settle();
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(fetched->error, "");
+  EXPECT_EQ(fetched->body, "keys");
+  EXPECT_TRUE(connection.ended());
+}
+
+TEST_F(Fetching, AServerThatSaysNothingCostsTheLimit) {
+  fetch_from({server.endpoint()}, 4s);
+  test::Accepted connection = server.accept();
+  loop.advance(3990ms);
+  EXPECT_FALSE(ended());
+  loop.advance(20ms);
+  EXPECT_TRUE(failed());
+}
+
+TEST_F(Fetching, AServerThatDribblesGetsNoMoreTime) {
+  fetch_from({server.endpoint()}, 4s);
+  test::Accepted connection = server.accept();
+  connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+  for (int i = 0; i < 39; ++i) {
+    loop.advance(100ms);
+    connection.send("x");
+  }
+  EXPECT_FALSE(ended());
+  loop.advance(110ms);
+  EXPECT_TRUE(failed());
+}
+
+TEST_F(Fetching, AnAddressThatSaysNothingLeavesTimeForTheNext) {
+  fetch_from({server.endpoint(), other.endpoint()}, 4s);
+  test::Accepted mute = server.accept();
+  loop.advance(2990ms);
+  EXPECT_FALSE(other.accept());
+  loop.advance(20ms);
+  test::Accepted next = other.accept();
+  ASSERT_TRUE(next);
+  mute.received();
+  EXPECT_TRUE(mute.ended());
+  next.send(with_length("keys"));
+  loop.settle();
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(fetched->body, "keys");
+}
+
+TEST_F(Fetching, AHandshakeHasItsShareOfTheTime) {
+  std::string why;
+  const auto tls = ClientTls::load({}, why);
+  ASSERT_TRUE(tls) << why;
+  fetch_from({server.endpoint(), other.endpoint()}, 4s, tls);
+  test::Accepted mute = server.accept();
+  loop.advance(1990ms);
+  EXPECT_FALSE(other.accept());
+  loop.advance(20ms);
+  EXPECT_TRUE(other.accept());
+}
+
+TEST_F(Fetching, IsStoppedAtOnce) {
+  fetch_from({server.endpoint()}, 4s);
+  wake->set(Wake::stop);
+  loop.settle();
+  EXPECT_TRUE(failed());
 }
 
 }  // namespace

@@ -13,16 +13,16 @@ namespace remora {
 namespace {
 
 TEST(Loop, GoesOnAfterWhatAHandlerThrows) {
-  asio::io_context ctx;
+  Loop loop;
   int ran = 0, stumbled = 0;
   for (int i = 0; i < 3; ++i) {
-    asio::post(ctx, [&] { ++ran; });
-    asio::post(ctx, [] { throw std::bad_alloc(); });
-    asio::post(ctx, [] { throw std::runtime_error("x"); });
-    asio::post(ctx, [] { throw 1; });
+    asio::post(loop.ctx, [&] { ++ran; });
+    asio::post(loop.ctx, [] { throw std::bad_alloc(); });
+    asio::post(loop.ctx, [] { throw std::runtime_error("x"); });
+    asio::post(loop.ctx, [] { throw 1; });
   }
-  asio::post(ctx, [&] { ++ran; });
-  run_to_end(ctx, "test", [&] { ++stumbled; });
+  asio::post(loop.ctx, [&] { ++ran; });
+  run_to_end(loop, "test", [&] { ++stumbled; });
   EXPECT_EQ(ran, 4);
   EXPECT_EQ(stumbled, 9);
 }
@@ -48,12 +48,12 @@ TEST(Loop, ADeadlineThatThrowsCostsNobodyElseTheirs) {
   constexpr int count = 20;
   int left = count, expired = 0;
   std::vector<std::unique_ptr<Entry>> entries;
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = loop.clock.steady_now();
   for (int i = 0; i < count; ++i) {
     entries.push_back(std::make_unique<Entry>(loop.wheel, left, expired, i % 2 == 0));
     entries.back()->arm(loop.wheel, now + std::chrono::milliseconds(i % 5 * 20));
   }
-  run_to_end(loop.ctx, "test");
+  run_to_end(loop, "test");
   EXPECT_EQ(expired, count);
 }
 

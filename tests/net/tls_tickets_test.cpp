@@ -9,18 +9,12 @@
 
 #include "net/tls.h"
 #include "support/certificates.h"
+#include "support/manual_clock.h"
 
 namespace remora {
 namespace {
 
 using namespace std::chrono_literals;
-
-class ManualClock final : public Clock {
- public:
-  Steady steady_now() const noexcept override { return {}; }
-  Wall wall_now() const noexcept override { return wall; }
-  Wall wall = std::chrono::system_clock::now();
-};
 
 struct SslDeleter {
   void operator()(SSL* s) const noexcept { SSL_free(s); }
@@ -34,6 +28,7 @@ class TicketTest : public ::testing::TestWithParam<int> {
   TicketTest() {
     char name[] = "/tmp/remora-tickets-XXXXXX";
     folder_ = ::mkdtemp(name);
+    clock_.set_wall(real_clock().wall_now());  // OpenSSL asks the machine whether a certificate is valid
     test::make_certificate(folder_, "site");
     test::make_certificate(folder_, "client");
     test::make_certificate(folder_, "other");
@@ -84,7 +79,7 @@ class TicketTest : public ::testing::TestWithParam<int> {
 
   std::string folder_;
   config::ListenerTls tls_;
-  ManualClock clock_;
+  test::ManualClock clock_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Versions, TicketTest, ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
@@ -97,11 +92,11 @@ TEST_P(TicketTest, AChainOfResumptionsEndsADayAfterTheFullHandshake) {
   ASSERT_TRUE(last.connected);
   EXPECT_FALSE(last.resumed);
   for (int hour = 1; hour < 24; ++hour) {
-    clock_.wall += 1h;
+    clock_.advance(1h);
     last = visit(*server, last.session);
     ASSERT_TRUE(last.resumed) << "hour " << hour;
   }
-  clock_.wall += 1h;
+  clock_.advance(1h);
   last = visit(*server, last.session);
   EXPECT_TRUE(last.connected);
   EXPECT_FALSE(last.resumed);
@@ -115,12 +110,12 @@ TEST_P(TicketTest, NoTicketOutlivesTheClientCertificate) {
                            " -days 1 -subj /CN=client -out " + file("client.pem") + " >/dev/null 2>&1";
   ASSERT_EQ(std::system(sign.c_str()), 0);
   const auto server = load();
-  clock_.wall += 2h;  // the handshake is later than the certificate, and so the day would end later
+  clock_.advance(2h);  // the handshake is later than the certificate, and so the day would end later
   const Visit first = visit(*server);
   ASSERT_TRUE(first.connected);
-  clock_.wall += 21h;
+  clock_.advance(21h);
   EXPECT_TRUE(visit(*server, first.session).resumed);
-  clock_.wall += 2h;
+  clock_.advance(2h);
   EXPECT_FALSE(visit(*server, first.session).resumed);
 }
 

@@ -8,6 +8,8 @@
 
 #include <utility>
 
+#include "support/manual_loop.h"
+
 namespace remora {
 namespace {
 
@@ -46,9 +48,9 @@ class Bound : public testing::Test {
   }
   BoundConnections::Taken take(const std::shared_ptr<Backend>& b) { return bound.take(*b, key, now); }
 
-  Clock::Steady now = std::chrono::steady_clock::now();
   ClientAddress client;
-  Loop loop;
+  test::ManualLoop loop;
+  Clock::Steady now = loop.now();
   BoundConnections bound{loop, client};
 };
 
@@ -82,13 +84,12 @@ TEST_F(Bound, OneThatEndedIsForgottenButTheLegThatWasDueIsNot) {
   Pair done(loop), shaking(loop);
   put(a, done);
   done.hang_up();
-  loop.ctx.run_one();
+  loop.settle();
   EXPECT_EQ(bound.place_in("p").backend, nullptr);
   EXPECT_FALSE(take(a).leg_due);
   put(a, shaking, true);
   shaking.hang_up();
-  loop.ctx.restart();
-  loop.ctx.run_one();
+  loop.settle();
   const auto lost = take(a);
   EXPECT_TRUE(lost.leg_due);
   EXPECT_FALSE(lost.stream);
@@ -146,7 +147,7 @@ TEST_F(Bound, TheyEndWithTheirClient) {
   {
     BoundConnections own(loop, client);
     own.put(a, key, one.stream, true, now, for_ever);
-    for (int at = 100; at <= 1500; at += 100) loop.wheel.run(now + std::chrono::milliseconds(at));  // parked
+    loop.advance(1500ms);  // parked
     EXPECT_FALSE(one.is_closed());
   }
   EXPECT_TRUE(one.is_closed());

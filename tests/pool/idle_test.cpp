@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include "pool/pool_view.h"
+#include "support/manual_loop.h"
 
 namespace remora {
 namespace {
+
+using namespace std::chrono_literals;
 
 /// A connection, and its other end.
 struct Pair {
@@ -39,13 +42,18 @@ class Idle : public testing::Test {
  public:
   static constexpr std::uint64_t key = 1, other_key = 2;
   void put(const Backend& backend, Pair& pair, std::uint64_t with = key, std::uint32_t most = 8) {
-    idle.put(backend, with, pair.stream, most, std::chrono::steady_clock::now());
+    idle.put(backend, with, pair.stream, most, loop.now());
   }
   Stream* take(const Backend& backend, std::uint64_t with = key) {
     taken = idle.take(backend, with, false);
     return taken.get();
   }
-  Loop loop;
+  /// Time goes on at once, and no event is handled meanwhile.
+  void expire(std::chrono::seconds by) {
+    loop.manual_clock.advance(by);
+    loop.wheel.run(loop.now());
+  }
+  test::ManualLoop loop;
   IdleConnections idle{loop};
   StreamRef taken;
 };
@@ -78,7 +86,7 @@ TEST_F(Idle, OneThatThePeerClosedIsForgotten) {
   Pair one(loop);
   put(a, one);
   one.hang_up();
-  loop.ctx.run_one();
+  loop.settle();
   EXPECT_EQ(idle.count(a), 0U);
   EXPECT_EQ(take(a), nullptr);
 }
@@ -108,7 +116,7 @@ TEST_F(Idle, WhatIsNotKeptIsClosed) {
 /// and no answer of the kernel's rules that out (nodejs/node #20256).
 TEST_F(Idle, WhatCannotBeRepeatedGoesOverNoneThatIdledForASecond) {
   const Backend a("p", "a");
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = loop.now();
   Pair one(loop), two(loop);
   idle.put(a, key, one.stream, 8, now);
   idle.put(a, key, two.stream, 8, now);
@@ -120,7 +128,7 @@ TEST_F(Idle, WhatCannotBeRepeatedGoesOverNoneThatIdledForASecond) {
 
 TEST_F(Idle, TheOldestGivesItsPlaceToTheOneThatIsOpenedInstead) {
   const Backend a("p", "a");
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = loop.now();
   Pair one(loop), two(loop);
   idle.put(a, key, one.stream, 8, now);
   idle.put(a, key, two.stream, 8, now + std::chrono::seconds(1));
@@ -133,7 +141,7 @@ TEST_F(Idle, TheOldestGivesItsPlaceToTheOneThatIsOpenedInstead) {
 /// Keep-Alive: timeout=N.
 TEST_F(Idle, WithinItsServersPromiseAConnectionServesEveryRequestAndAfterwardsNone) {
   const Backend a("p", "a");
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = loop.now();
   const auto promised = now + std::chrono::seconds(4);
   Pair one(loop), two(loop);
   idle.put(a, key, one.stream, 8, now, promised);
@@ -145,13 +153,14 @@ TEST_F(Idle, WithinItsServersPromiseAConnectionServesEveryRequestAndAfterwardsNo
 
 TEST_F(Idle, APromiseThatIsOverClosesTheConnection) {
   const Backend a("p", "a");
-  const auto now = std::chrono::steady_clock::now();
-  for (const int promise : {500, 1000, 4000}) {
+  for (const auto promise : {500ms, 1000ms, 4000ms}) {
     Pair one(loop);
-    idle.put(a, key, one.stream, 8, now, now + std::chrono::milliseconds(promise));
-    for (int at = 100; at <= promise + 200; at += 100) loop.wheel.run(now + std::chrono::milliseconds(at));
-    EXPECT_EQ(idle.count(a), 0U) << promise;
-    EXPECT_TRUE(one.is_closed()) << promise;
+    idle.put(a, key, one.stream, 8, loop.now(), loop.now() + promise);
+    loop.advance(promise - 100ms);
+    EXPECT_EQ(idle.count(a), 1U) << promise.count();
+    loop.advance(200ms);
+    EXPECT_EQ(idle.count(a), 0U) << promise.count();
+    EXPECT_TRUE(one.is_closed()) << promise.count();
   }
 }
 
@@ -175,16 +184,16 @@ TEST_F(Idle, OneThatIsTakenWhileItIsBeingParkedStillHearsOfWhatComes) {
   for (const bool park_first : {true, false}) {
     Pair one(loop);
     Wake wake(loop.wheel);
-    const auto due = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    const auto due = loop.now() + std::chrono::seconds(1);
     std::unique_ptr<TakesAtADeadline> retry;
     if (!park_first) retry = std::make_unique<TakesAtADeadline>(*this, a, wake, due);
     put(a, one);
     if (park_first) retry = std::make_unique<TakesAtADeadline>(*this, a, wake, due);
-    loop.wheel.run(due + std::chrono::seconds(park_first ? 1 : 2));  // the wheel's time only goes on
+    expire(2s);
     ASSERT_EQ(taken.get(), one.stream.get());
     EXPECT_EQ(taken->fill(), Io::blocked);
     ASSERT_EQ(::write(one.other, "hello", 5), 5);
-    for (int i = 0; i < 10 && !wake.any_pending(); ++i) loop.ctx.run_one();
+    loop.settle();
     EXPECT_NE(wake.take() & Wake::backend, 0U);
     EXPECT_EQ(taken->unread(), "hello");
     taken.reset();
@@ -198,15 +207,14 @@ TEST_F(Idle, OneThatIsPutBackWhileItIsBeingParkedStays) {
   const Backend a("p", "a");
   Pair one(loop);
   put(a, one);
-  loop.wheel.run(std::chrono::steady_clock::now() + std::chrono::seconds(2));
+  expire(2s);
   ASSERT_EQ(take(a), one.stream.get());
   taken.reset();
   put(a, one);
-  while (loop.ctx.poll_one() > 0) {
-  }
+  loop.settle();
   EXPECT_EQ(idle.count(a), 1U);
   one.hang_up();
-  loop.ctx.run_one();
+  loop.settle();
   EXPECT_EQ(idle.count(a), 0U);
 }
 

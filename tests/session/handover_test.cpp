@@ -31,6 +31,9 @@ class Handover : public ::testing::Test {
     const auto known = m.learned.find_now(key(n), now);
     return known ? known->binding.backend : 0;
   }
+  bool take_over(std::string_view records, SessionMemory& memory) const {
+    return take_over_sessions(records, memory, now.steady);
+  }
   config::Session lifetimes;
   Moment now{Clock::Steady(seconds(5000)), Clock::Wall(seconds(1000))};
   SessionMemory old_one{1000}, new_one{1000};
@@ -41,7 +44,7 @@ TEST_F(Handover, BringsEverythingThatWasKnown) {
   old_one.moves.moved(binding(2, 0).id, 3, 9, Reason::failover, lifetimes, now);
   old_one.active.seen(binding(3, 5), 0, lifetimes, now);
   SessionFeed feed(old_one);
-  ASSERT_TRUE(take_over_sessions(feed.everything(), new_one));
+  ASSERT_TRUE(take_over(feed.everything(), new_one));
   EXPECT_EQ(backend_in(new_one, 1), 7U);
   const auto move = new_one.moves.find(binding(2, 0).id, now);
   ASSERT_TRUE(move);
@@ -60,9 +63,9 @@ TEST_F(Handover, BringsEveryMarkOfAnEndedSession) {
   };
   for (int i = 0; i < 1300; ++i) end_another();
   SessionFeed feed(small);
-  ASSERT_TRUE(take_over_sessions(feed.everything(), successor));
+  ASSERT_TRUE(take_over(feed.everything(), successor));
   for (int i = 0; i < 1300; ++i) end_another();
-  ASSERT_TRUE(take_over_sessions(feed.take_changes(), successor));
+  ASSERT_TRUE(take_over(feed.take_changes(), successor));
   for (const SessionId& id : ended) {
     const auto mark = successor.moves.find(id, now);
     ASSERT_TRUE(mark);
@@ -71,13 +74,13 @@ TEST_F(Handover, BringsEveryMarkOfAnEndedSession) {
 }
 
 TEST_F(Handover, BringsStatesAndTheLaterVersionCounts) {
-  const auto at = std::chrono::steady_clock::now();
+  const Clock::Steady at = now.steady;
   Record r;
   r.binding = binding(1, 7);
   r.state = {1, 1, {}, "first"};
   ASSERT_TRUE(old_one.values->swap("k", 0, encode(r), std::chrono::minutes(5), at)->done);
   SessionFeed feed(old_one);
-  ASSERT_TRUE(take_over_sessions(feed.everything(), new_one));
+  ASSERT_TRUE(take_over(feed.everything(), new_one));
   const auto taken = new_one.values->get("k", at);
   ASSERT_TRUE(taken);
   EXPECT_EQ(decode(taken->value)->state.sealed, "first");
@@ -85,23 +88,23 @@ TEST_F(Handover, BringsStatesAndTheLaterVersionCounts) {
   ASSERT_TRUE(
       old_one.values->swap("k", old_one.values->get("k", at)->token, encode(r), seconds(60), at)->done);
   const std::string late = feed.take_changes();
-  ASSERT_TRUE(take_over_sessions(late, new_one));
+  ASSERT_TRUE(take_over(late, new_one));
   EXPECT_EQ(decode(new_one.values->get("k", at)->value)->state.sealed, "second");
   r.state = {1, 3, {}, "third"};
   ASSERT_TRUE(
       new_one.values->swap("k", new_one.values->get("k", at)->token, encode(r), seconds(60), at)->done);
-  ASSERT_TRUE(take_over_sessions(late, new_one));
+  ASSERT_TRUE(take_over(late, new_one));
   EXPECT_EQ(decode(new_one.values->get("k", at)->value)->state.sealed, "third");
 }
 
 TEST_F(Handover, BringsLaterChangesAndRemovals) {
   old_one.learned.bind(key(1), binding(1, 7), 0, lifetimes, now);
   SessionFeed feed(old_one);
-  ASSERT_TRUE(take_over_sessions(feed.everything(), new_one));
+  ASSERT_TRUE(take_over(feed.everything(), new_one));
   EXPECT_EQ(feed.take_changes(), "");
   old_one.learned.bind(key(2), binding(2, 8), 0, lifetimes, now);
   old_one.learned.forget(key(1), binding(1, 7).id);
-  ASSERT_TRUE(take_over_sessions(feed.take_changes(), new_one));
+  ASSERT_TRUE(take_over(feed.take_changes(), new_one));
   EXPECT_EQ(backend_in(new_one, 1), 0U);
   EXPECT_EQ(backend_in(new_one, 2), 8U);
   EXPECT_EQ(feed.take_changes(), "");
@@ -111,9 +114,9 @@ TEST_F(Handover, AnOlderEpochDoesNotOverwriteANewer) {
   old_one.learned.bind(key(1), binding(1, 7), 0, lifetimes, now);
   SessionFeed feed(old_one);
   const std::string early = feed.everything();
-  ASSERT_TRUE(take_over_sessions(early, new_one));
+  ASSERT_TRUE(take_over(early, new_one));
   new_one.learned.move(key(1), 1, binding(1, 9, 2), Reason::failover, 0, lifetimes, now);
-  ASSERT_TRUE(take_over_sessions(early, new_one));
+  ASSERT_TRUE(take_over(early, new_one));
   EXPECT_EQ(backend_in(new_one, 1), 9U);
 }
 
@@ -123,14 +126,14 @@ TEST_F(Handover, WhatHasEndedStaysEnded) {
   SessionFeed feed(old_one);
   const std::string early = feed.everything();
   new_one.moves.ended(b.id, 1, Reason::none, lifetimes, now);
-  ASSERT_TRUE(take_over_sessions(early, new_one));
+  ASSERT_TRUE(take_over(early, new_one));
   EXPECT_EQ(new_one.moves.find(b.id, now)->kind, Move::Kind::ended);
 }
 
 TEST_F(Handover, OpenExchangesOfTheOldProcessAreNotOpenHere) {
   old_one.active.begin(binding(1, 7), 0, lifetimes, now);
   SessionFeed feed(old_one);
-  ASSERT_TRUE(take_over_sessions(feed.everything(), new_one));
+  ASSERT_TRUE(take_over(feed.everything(), new_one));
   const Moment later{now.steady + seconds(30), now.wall + seconds(30)};
   EXPECT_TRUE(new_one.active.begin(binding(1, 7), 0, lifetimes, later));  // it is idle, so far
 }
@@ -139,14 +142,14 @@ TEST_F(Handover, AnotherLayoutOrACutTextIsRefused) {
   old_one.learned.bind(key(1), binding(1, 7), 0, lifetimes, now);
   SessionFeed feed(old_one);
   const std::string whole = feed.everything();
-  EXPECT_FALSE(take_over_sessions("", new_one));
-  EXPECT_FALSE(take_over_sessions("sessions 0\n" + whole, new_one));
+  EXPECT_FALSE(take_over("", new_one));
+  EXPECT_FALSE(take_over("sessions 0\n" + whole, new_one));
   for (std::size_t n = 0; n < whole.size(); ++n)
     if (n != session_layout().size()) {
-      EXPECT_FALSE(take_over_sessions(whole.substr(0, n), new_one)) << n;
+      EXPECT_FALSE(take_over(whole.substr(0, n), new_one)) << n;
     }
-  EXPECT_FALSE(take_over_sessions(whole + "X", new_one));
-  EXPECT_FALSE(take_over_sessions(std::string(session_layout()) + "Q+aaaa", new_one));
+  EXPECT_FALSE(take_over(whole + "X", new_one));
+  EXPECT_FALSE(take_over(std::string(session_layout()) + "Q+aaaa", new_one));
 }
 
 TEST_F(Handover, WithoutAFeedNothingIsCollected) {

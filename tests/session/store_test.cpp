@@ -15,7 +15,6 @@
 #include "session/redis_store.h"
 #include "session/revocation.h"
 #include "session/session_store.h"
-#include "session/store_writer.h"
 #include "support/certificates.h"
 #include "support/net.h"
 #include "support/remora.h"
@@ -26,12 +25,6 @@ namespace remora {
 namespace {
 
 using namespace std::chrono_literals;
-
-class SystemClock final : public Clock {
- public:
-  Steady steady_now() const noexcept override { return std::chrono::steady_clock::now(); }
-  Wall wall_now() const noexcept override { return std::chrono::system_clock::now(); }
-};
 
 /// Which server, and how to get at it.
 struct Kind {
@@ -416,64 +409,6 @@ TEST_P(Contract, SessionsGoOnWhenAMasterDiesInTheMiddle) {
 
 INSTANTIATE_TEST_SUITE_P(Stores, Contract, testing::ValuesIn(kinds()),
                          [](const auto& info) { return info.param.name; });
-
-// What no request waits for ------------------------------------------------------------------------
-
-/// Is away for the first question, in the middle of which something happens.
-class AwayOnce final : public Store {
- public:
-  AwayOnce(std::shared_ptr<MemoryValues> values, const Clock& clock) : memory_(std::move(values), clock) {}
-  Task<Result<std::optional<Found>>> get(std::string key, StoreCall call) override {
-    if (meanwhile) {
-      std::exchange(meanwhile, nullptr)();
-      co_return error_code(StoreErrc::unavailable);
-    }
-    Result<std::optional<Found>> found = co_await memory_.get(std::move(key), call);
-    co_return found;
-  }
-  Task<Result<Swapped>> swap(std::string key, std::uint64_t expected, std::string value,
-                             std::chrono::milliseconds ttl, StoreCall call) override {
-    Result<Swapped> swapped = co_await memory_.swap(std::move(key), expected, std::move(value), ttl, call);
-    co_return swapped;
-  }
-  bool available() const noexcept override { return true; }
-  std::string trouble() const override { return {}; }
-  void stop() noexcept override {}
-  std::function<void()> meanwhile;
-
- private:
-  MemoryStore memory_;
-};
-
-TEST(StoreWriter, AStateThatCouldNotBeToldIsNotLostUnderALaterWord) {
-  SystemClock clock;
-  Loop loop;
-  const auto values = std::make_shared<MemoryValues>(1U << 20);
-  AwayOnce store(values, clock);
-  SessionStore sessions(store, "remora", clock);
-  StoreCounts counts;
-  StoreWriter writer(loop, sessions, clock, 1s, counts);
-  StoreWriter::Job job;
-  job.key = key_of("writer");
-  job.record = record_at(11);
-  StoreWriter::Job refreshed = job;
-  job.save = StoreWriter::Save{[](std::uint32_t, std::uint64_t) { return std::string("state"); }, 5, 0};
-  store.meanwhile = [&] { writer.later(refreshed); };
-  writer.later(job);
-  for (const auto end = clock.steady_now() + 10s; !writer.idle() && clock.steady_now() < end;)
-    loop.ctx.run_one_for(10ms);
-  Wake wake(loop.wheel);
-  std::optional<Record> kept;
-  asio::co_spawn(loop.ctx.get_executor(), sessions.find(job.key, {wake, clock.steady_now() + 1s}),
-                 [&](std::exception_ptr, Result<std::optional<Record>> r) { kept = r ? *r : std::nullopt; });
-  loop.ctx.restart();
-  loop.ctx.run_for(100ms);
-  ASSERT_TRUE(kept);
-  EXPECT_EQ(kept->state.sealed, "state");
-  EXPECT_EQ(counts.waiting, 0U);
-  writer.stop();
-  loop.wheel.stop();
-}
 
 // Dead parts ----------------------------------------------------------------------------------------
 

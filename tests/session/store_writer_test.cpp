@@ -1,0 +1,193 @@
+// What no request waits for: told to the store later, again when it could not be told, and not for ever.
+
+#include "session/store_writer.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "session/memory_store.h"
+#include "support/manual_loop.h"
+
+namespace remora {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A store in memory that fails as the test wants.
+class MoodyStore final : public Store {
+ public:
+  explicit MoodyStore(const Clock& clock)
+      : memory_(std::make_shared<MemoryValues>(1U << 20), clock), clock_(clock) {}
+  Task<Result<std::optional<Found>>> get(std::string key, StoreCall call) override {
+    ++asked;
+    if (meanwhile) std::exchange(meanwhile, nullptr)();
+    if (mute) {
+      call.wake.until(call.deadline);
+      while (clock_.steady_now() < call.deadline && !stopped_) {
+        unsigned bits = call.wake.take();
+        if (bits == 0) bits = co_await call.wake.any();
+        stopped_ = stopped_ || (bits & Wake::stop) != 0;
+      }
+      co_return error_code(StoreErrc::timeout);
+    }
+    if (failure) co_return error_code(*failure);
+    Result<std::optional<Found>> found = co_await memory_.get(std::move(key), call);
+    co_return found;
+  }
+  Task<Result<Swapped>> swap(std::string key, std::uint64_t expected, std::string value,
+                             std::chrono::milliseconds ttl, StoreCall call) override {
+    Result<Swapped> swapped = co_await memory_.swap(std::move(key), expected, std::move(value), ttl, call);
+    co_return swapped;
+  }
+  bool available() const noexcept override { return true; }
+  std::string trouble() const override { return {}; }
+  void stop() noexcept override {}
+
+  std::optional<StoreErrc> failure;
+  bool mute = false;
+  int asked = 0;
+  std::function<void()> meanwhile;  // once, while it is asked
+
+ private:
+  MemoryStore memory_;
+  const Clock& clock_;
+  bool stopped_ = false;
+};
+
+class Writing : public ::testing::Test {
+ protected:
+  ~Writing() override {
+    writer.stop();
+    loop.settle();
+  }
+  StoreWriter::Job job(std::uint8_t session) const {
+    StoreWriter::Job j;
+    j.key.mac.fill(session);
+    j.record.binding.id.bytes.fill(session);
+    j.record.binding.backend = 11;
+    j.record.binding.epoch = 1;
+    j.record.binding.created = j.record.binding.last_seen = loop.clock.wall_now();
+    return j;
+  }
+  std::optional<Record> kept(std::uint8_t session) {
+    Wake wake(loop.wheel);
+    std::optional<Record> found;
+    const StoreCall call{wake, loop.now() + 1s};
+    asio::co_spawn(
+        loop.ctx.get_executor(), sessions.find(job(session).key, call),
+        [&](const std::exception_ptr&, Result<std::optional<Record>> r) { found = r ? *r : std::nullopt; });
+    loop.settle();
+    return found;
+  }
+
+  test::ManualLoop loop;
+  MoodyStore store{loop.clock};
+  SessionStore sessions{store, "remora", loop.clock};
+  StoreCounts counts;
+  StoreWriter writer{loop, sessions, loop.clock, 50ms, counts};
+};
+
+TEST_F(Writing, IsDoneAtOnceWhenTheStoreIsThere) {
+  writer.later(job(1));
+  EXPECT_FALSE(writer.idle());
+  loop.settle();
+  EXPECT_TRUE(writer.idle());
+  EXPECT_TRUE(kept(1));
+  EXPECT_EQ(counts.written_late, 0U);
+}
+
+TEST_F(Writing, WhatFailedIsTriedAgainEveryTenthOfASecond) {
+  store.failure = StoreErrc::unavailable;
+  writer.later(job(1));
+  loop.settle();
+  EXPECT_EQ(store.asked, 1);
+  loop.advance(90ms);
+  EXPECT_EQ(store.asked, 1);
+  loop.advance(10ms);
+  EXPECT_EQ(store.asked, 2);
+  loop.advance(1s);
+  EXPECT_EQ(store.asked, 12);
+  EXPECT_FALSE(writer.idle());
+  store.failure.reset();
+  loop.advance(100ms);
+  EXPECT_TRUE(writer.idle());
+  EXPECT_TRUE(kept(1));
+  EXPECT_EQ(counts.written_late, 1U);
+}
+
+TEST_F(Writing, AStoreThatDoesNotAnswerIsAskedAgainAfterItsTimeoutAndThePause) {
+  store.mute = true;
+  writer.later(job(1));
+  loop.advance(140ms);
+  EXPECT_EQ(store.asked, 1);
+  loop.advance(10ms);
+  EXPECT_EQ(store.asked, 2);
+  EXPECT_EQ(counts.outcomes[static_cast<std::size_t>(StoreOutcome::timeout)], 1U);
+}
+
+TEST_F(Writing, AnOutageCostsFourCallsAtATimeWhateverWaits) {
+  store.mute = true;
+  for (std::uint8_t i = 1; i <= 100; ++i) writer.later(job(i));
+  loop.settle();
+  EXPECT_EQ(store.asked, 4);
+  loop.advance(150ms);
+  EXPECT_EQ(store.asked, 8);
+  store.mute = false;
+  loop.advance(150ms);
+  EXPECT_TRUE(writer.idle());
+  for (std::uint8_t i = 1; i <= 100; ++i) EXPECT_TRUE(kept(i)) << int{i};
+  EXPECT_EQ(counts.dropped, 0U);
+}
+
+TEST_F(Writing, WhatTheStoreRefusesIsNotRepeated) {
+  for (const StoreErrc why : {StoreErrc::refused, StoreErrc::full}) {
+    store.failure = why;
+    writer.later(job(1));
+    loop.settle();
+    EXPECT_TRUE(writer.idle());
+  }
+  EXPECT_EQ(counts.dropped, 2U);
+}
+
+TEST_F(Writing, ASessionThatIsTooOldMeanwhileIsDropped) {
+  store.failure = StoreErrc::unavailable;
+  StoreWriter::Job old = job(1);
+  old.lifetimes.max_lifetime = 60s;
+  writer.later(old);
+  loop.advance(59s);
+  EXPECT_FALSE(writer.idle());
+  loop.advance(2s);
+  EXPECT_TRUE(writer.idle());
+  EXPECT_EQ(counts.dropped, 1U);
+}
+
+TEST_F(Writing, AStateThatCouldNotBeToldIsNotLostUnderALaterWord) {
+  StoreWriter::Job with_state = job(1);
+  with_state.save =
+      StoreWriter::Save{[](std::uint32_t, std::uint64_t) { return std::string("state"); }, 5, 0};
+  store.failure = StoreErrc::unavailable;
+  store.meanwhile = [&] { writer.later(job(1)); };
+  writer.later(with_state);
+  loop.settle();
+  store.failure.reset();
+  loop.advance(1s);
+  const auto found = kept(1);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->state.sealed, "state");
+  EXPECT_EQ(counts.waiting, 0U);
+  EXPECT_TRUE(writer.idle());
+}
+
+TEST_F(Writing, StoppedItTellsNothingMore) {
+  store.failure = StoreErrc::unavailable;
+  writer.later(job(1));
+  loop.settle();
+  writer.stop();
+  writer.later(job(2));
+  loop.advance(1min);
+  EXPECT_EQ(store.asked, 1);
+}
+
+}  // namespace
+}  // namespace remora
