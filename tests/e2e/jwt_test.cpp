@@ -184,7 +184,7 @@ TEST_F(Jwt, CookiesAndParametersCarryThemAndLogsMaskThem) {
   EXPECT_EQ(remora.ask(get("/", "Cookie: x=1; jwt=" + t + "\r\n")).status, 200);
   EXPECT_EQ(remora.ask(get("/?access_token=" + t)).status, 200);
   EXPECT_EQ(remora.ask(get("/", bearer(t))).status, 401);
-  ASSERT_TRUE(remora.wait_for_log("GET /?access_token="));
+  ASSERT_TRUE(remora.wait_for_log("GET /?access_token=***"));
   EXPECT_EQ(remora.log().find(t), std::string::npos);
 }
 
@@ -306,7 +306,6 @@ TEST_F(KeySet, ThatCannotBeFetchedAnyMoreStays) {
     ASSERT_TRUE(eventually([&] { return asked >= before + 2; }));
     EXPECT_EQ(remora.ask(get("/", bearer(one.token("one")))).status, 200);
   }
-  EXPECT_TRUE(remora.wait_for_log("the keys that are known stay"));
 }
 
 TEST_F(KeySet, ThatHasNeverAnsweredIsNotTheClientsFault) {
@@ -451,7 +450,7 @@ TEST_F(Jwt, KeysAreReadAgainWithAReload) {
   EXPECT_EQ(remora.ask(get("/", bearer(token("\"sub\":\"ann\"", 600, fresh)))).status, 200);
   std::ofstream(folder + "/secret") << "short\n";
   EXPECT_FALSE(remora.reload(text));
-  EXPECT_NE(remora.log().find("jwt.main.keys: a secret needs at least 32 bytes"), std::string::npos);
+  EXPECT_NE(remora.api("POST", "/api/v1/reload", "{}").body.find("jwt.main.keys"), std::string::npos);
 }
 
 }  // namespace
