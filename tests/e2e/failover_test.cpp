@@ -443,11 +443,14 @@ TEST(MaxInFlight, OthersWaitInLineAndAreServed) {
 }
 
 TEST(MaxInFlight, AFullBackendIs503AfterTheQueueTimeoutOrAMove) {
-  std::atomic<bool> hold{true};
+  std::atomic<bool> hold{true}, held{false};
   const auto script = [&](const std::string& name) {
     return [&, name](Socket& s) {
       for (std::string head; !(head = s.receive_head()).empty();) {
-        while (hold && head.find("/hold") != std::string::npos) std::this_thread::sleep_for(5ms);
+        if (head.find("/hold") != std::string::npos) {
+          held = true;
+          eventually([&] { return !hold; });
+        }
         s.send(
             ok(name, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") + "\r\n"));
       }
@@ -456,13 +459,14 @@ TEST(MaxInFlight, AFullBackendIs503AfterTheQueueTimeoutOrAMove) {
   Origin a(script("a")), b(script("b"));
   for (const std::string on_full : {"reject", "move"}) {
     hold = true;
+    held = false;
     Remora remora(
         simple_config({"{address: " + a.address() + ", max_in_flight: 1}", b.address()},
                       "affinity: cookie\ntimeouts: {queue: 200ms}\nsession: {on_full: " + on_full + "}\n"));
     const std::string cookie = cookie_at(remora, "a");
     Socket holder = remora.connect();
     holder.send(get("/hold", with_cookie(cookie)));
-    ASSERT_TRUE(remora.backend_is(a.address(), "in_flight", "1"));
+    ASSERT_TRUE(eventually([&] { return held.load(); }));
     const Reply r = remora.ask(get("/", with_cookie(cookie)));
     if (on_full == "reject") {
       EXPECT_EQ(r.status, 503);
