@@ -420,32 +420,6 @@ TEST(Examples, EachLoads) {
   EXPECT_GE(count, 3);
 }
 
-TEST(Reference, EachKeyOfTheReadersStandsInIt) {
-  std::ifstream in(REMORA_SOURCE_DIR "/config/reference.yaml");
-  const std::string reference((std::istreambuf_iterator<char>(in)), {});
-  int keys = 0;
-  std::vector<std::filesystem::path> sources;
-  for (const char* folder : {"/src/config", "/src/affinity"})  // each kind of affinity reads its own
-    for (const auto& entry : std::filesystem::directory_iterator(std::string(REMORA_SOURCE_DIR) + folder))
-      sources.push_back(entry.path());
-  for (const auto& path : sources) {
-    std::ifstream source(path);
-    const std::string text((std::istreambuf_iterator<char>(source)), {});
-    for (const char* call : {".read(\"", ".read_with(\"", ".get(\"", " one(\"", "settings.text(\"",
-                             "settings.texts(\"", "settings.flag(\"", "settings.number(\"",
-                             "settings.choice(\"", "(settings, \"", "prefix(\"", "clean(\""}) {
-      for (std::size_t at = text.find(call); at != std::string::npos; at = text.find(call, at + 1)) {
-        ++keys;
-        const std::size_t begin = at + std::string_view(call).size();
-        const std::string key = text.substr(begin, text.find('"', begin) - begin);
-        EXPECT_NE(reference.find(key + ":"), std::string::npos)
-            << "config/reference.yaml does not mention '" << key << "'";
-      }
-    }
-  }
-  EXPECT_GT(keys, 100);
-}
-
 TEST(Config, AnAddressWithANameIsFollowed) {
   const Config config = good(
       "listeners: [127.0.0.1:80]\npools: {app: {backends: [a:1, 10.0.0.1:1, \"[::1]:1\", unix:/x, "

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "support/dns.h"
+#include "support/events.h"
 #include "support/process.h"
 #include "support/site.h"
 
@@ -76,9 +77,7 @@ TEST(Dns, AnAddressThatVanishesDrainsWhileItStillServes) {
   NameServer dns;
   dns.set("app.test", Service::addresses({1, 2}));
   Remora remora(config(dns, entry(s), "    affinity: cookie\n"));
-  Browser bound;
-  do bound = begin(remora.port()).first;
-  while (bound.get(remora.port()).field("X-Backend") != s.address(1));
+  Browser bound = begin_at(remora.port(), s.address(1));
   dns.set("app.test", Service::addresses({2}));
   ASSERT_TRUE(eventually([&] {
     return remora.api("GET", "/api/v1/pools/app").body.find("\"vanished\":true") != std::string::npos;
@@ -95,9 +94,7 @@ TEST(Dns, AfterHoldASessionMovesBecauseItsBackendWasRemoved) {
   NameServer dns;
   dns.set("app.test", Service::addresses({1, 2}));
   Remora remora(config(dns, entry(s, ", refresh: 100ms, hold: 300ms"), "    affinity: cookie\n"));
-  Browser bound;
-  do bound = begin(remora.port()).first;
-  while (bound.get(remora.port()).field("X-Backend") != s.address(1));
+  Browser bound = begin_at(remora.port(), s.address(1));
   dns.set("app.test", Service::addresses({2}));
   Reply moved;
   ASSERT_TRUE(
@@ -110,7 +107,7 @@ TEST(Dns, OneThatVanishedAndIsDeadIsNotHeld) {
   NameServer dns;
   dns.set("app.test", Service::addresses({1, 2}));
   Remora remora(config(dns, entry(s), "    health: {probe: {path: /, interval: 100ms, fall: 1}}\n"));
-  ASSERT_TRUE(remora.wait_for_log(s.address(1) + ":" + std::to_string(s.port()) + " is up"));
+  ASSERT_TRUE(remora.goes(s.address(1) + ":" + std::to_string(s.port()), "up"));
   dns.set("app.test", Service::addresses({2}));
   ASSERT_TRUE(eventually([&] {
     return remora.api("GET", "/api/v1/pools/app").body.find("\"vanished\":true") != std::string::npos;
@@ -157,12 +154,13 @@ TEST_P(BadServers, ChangeNothing) {
   dns.set("app.test", Service::addresses({1, 2}));
   Remora remora(config(dns, entry(s)));
   EXPECT_EQ(used(remora).size(), 2U);
+  Events events(remora);
   dns.set_mood(GetParam());
-  ASSERT_TRUE(remora.wait_for_log("DNS lookup failed"));
+  ASSERT_NE(events.next("discovery", {"\"error\":"}), "");
   EXPECT_EQ(used(remora).size(), 2U);
   dns.set_mood(Mood::answers);
   dns.set("app.test", Service::addresses({2}));
-  EXPECT_TRUE(remora.wait_for_log("succeeded again"));
+  EXPECT_NE(events.next("discovery", {"\"addresses\":1"}), "");
   EXPECT_TRUE(eventually([&] { return used(remora, 10) == std::set<std::string>{s.address(2)}; }));
 }
 

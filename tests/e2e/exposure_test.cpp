@@ -63,7 +63,6 @@ TEST(UnixSockets, ALivingServersPlaceIsNotTakenADeadOnesIs) {
   const std::string top = "admin: unix:" + admin + "\nsession_api: unix:" + api + "\n";
   {
     Remora first(config(site, top));
-    ASSERT_TRUE(first.wait_for_log("session API on"));
     for (const std::string& key : {"admin: unix:" + admin, "admin: off\nsession_api: unix:" + api}) {
       const Ran second = refused(config(site, key + "\n"));
       EXPECT_EQ(second.code, 1) << second.output;
@@ -78,7 +77,6 @@ TEST(UnixSockets, ALivingServersPlaceIsNotTakenADeadOnesIs) {
   }
   ASSERT_TRUE(fs::is_socket(admin));
   Remora next(config(site, top));
-  ASSERT_TRUE(next.wait_for_log("session API on"));
   EXPECT_EQ(health(admin), 0);
 }
 
@@ -96,16 +94,16 @@ TEST(Secrets, ThatLieOpenAreSaidAtTheStartAndByCheck) {
   ::chmod(folder.at("token").c_str(), 0600);
   {
     Remora closed(text);
-    EXPECT_EQ(closed.count_in_log("chmod"), 0);
+    EXPECT_EQ(closed.log().find(folder.at("token")), std::string::npos);
   }
-  EXPECT_EQ(check().output.find("chmod"), std::string::npos);
+  EXPECT_EQ(check().output.find(folder.at("token")), std::string::npos);
 
   ::chmod(folder.at("token").c_str(), 0644);
   ::chmod(folder.at("state").c_str(), 0777);
   ::chmod(folder.at("state/token.key").c_str(), 0666);
   Remora open(text);
-  for (const char* said : {"chmod 700 ", "chmod 600 "}) EXPECT_GE(open.count_in_log(said), 1) << said;
-  EXPECT_EQ(open.count_in_log("chmod"), 3);
+  for (const char* name : {"token", "state", "state/token.key"})
+    EXPECT_NE(open.log().find(folder.at(name)), std::string::npos) << open.log();
   const Ran checked = check();
   EXPECT_EQ(checked.code, 0);  // said, not refused
   for (const char* name : {"token", "state", "state/token.key"})

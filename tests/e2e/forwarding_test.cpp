@@ -299,8 +299,8 @@ TEST(ProxyProtocol, TheLineSaysWhoTheClientIs) {
 TEST(UnixSockets, ServeClientsAndReachBackends) {
   const std::string folder = make_folder();
   Origin a(mirror());
-  Remora inner("admin: off\n# listen-marker\nlisteners: [unix:" + folder +
-               "/in.sock]\npools: {app: {backends: [" + a.address() + "]}}\n");
+  Remora inner("admin: off\nlisteners: [unix:" + folder + "/in.sock]\npools: {app: {backends: [" +
+               a.address() + "]}}\n");
   Remora outer(simple_config({"unix:" + folder + "/in.sock"}));
   EXPECT_EQ(outer.ask(get("/through")).body.substr(0, 12), "GET /through");
 }
@@ -311,8 +311,8 @@ class BehindUnix : public ::testing::Test {
   Origin origin_{mirror()};
   const std::string folder_ = make_folder(), path_ = folder_ + "/l.sock";
   std::string config(const std::string& listener, const std::string& pool = "") const {
-    return "admin: off\n# listen-marker\nlisteners: [{bind: unix:" + path_ + listener +
-           "}]\npools: {app: {backends: [" + origin_.address() + "]" + pool + "}}\n";
+    return "admin: off\nlisteners: [{bind: unix:" + path_ + listener + "}]\npools: {app: {backends: [" +
+           origin_.address() + "]" + pool + "}}\n";
   }
   Reply ask(const std::string& fields) const {
     Socket s = Socket::connect_unix(path_);

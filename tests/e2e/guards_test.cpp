@@ -49,7 +49,7 @@ TEST_F(GuardedPath, OtherSpellingsAreRefusedAndNeverSent) {
           "/x/..;rsid=q/admin", "/;rsid=q/admin", "/admin/../x"})
       EXPECT_EQ(remora.ask(get(target)).status, 400) << target;
     EXPECT_EQ(remora.ask(get("/a%2fb;c=d//e")).status, 200);
-    EXPECT_TRUE(remora.wait_for_log("ambiguous_target"));  // the access log names the cause
+    EXPECT_TRUE(remora.wait_for_log("ambiguous_target"));
     // The connection goes on: nothing was wrong with its framing.
     Socket s = remora.connect();
     s.send(get("//admin") + get("/x"));
@@ -329,7 +329,7 @@ TEST(Refusals, AreCountedByListenerAndSaidAtDebug) {
   second.send(from(4) + get("/x"));
   EXPECT_TRUE(second.closed_by_peer());  // one too many is closed: nobody has asked for anything yet
   EXPECT_EQ(refused(remora, "connections"), 1);
-  EXPECT_TRUE(remora.wait_for_log("refused 10.0.0.4"));
+  EXPECT_TRUE(remora.wait_for_log("10.0.0.4"));
   const std::string metrics = remora.api("GET", "/metrics").body;
   for (const char* route : {"*/ GET", "*/x"})
     EXPECT_NE(

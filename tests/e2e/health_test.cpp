@@ -5,6 +5,7 @@
 #include <atomic>
 #include <set>
 
+#include "support/events.h"
 #include "support/process.h"
 #include "support/site.h"
 
@@ -34,27 +35,23 @@ TEST(Ejection, ByFailedConnectionsCostsOneStreakAndThenNothing) {
   Remora remora(
       simple_config({"{id: a, address: 127.0.0.1:" + std::to_string(dead) + "}", b.entry("b")},
                     "balance: round_robin\nhealth: {eject: {consecutive_failures: 3, for: 60s}}\n"));
+  Events events(remora);
   for (int i = 0; i < 40; ++i) EXPECT_EQ(remora.ask(get("/")).status, 200);
-  ASSERT_TRUE(remora.wait_for_log(
-      "backend app/a is ejected for 60000 ms: 3 failed connections in a row; it takes nothing"));
-  // From now on nobody tries it: the log knows of no second attempt.
-  std::this_thread::sleep_for(300ms);  // access log lines are handed over now and then
-  const auto told = remora.log().size();
+  ASSERT_NE(events.next("backend", {"\"backend\":\"a\"", "\"ejected\":\"all\"", "\"for_ms\":60000"}), "");
+  const std::string attempts = remora.backend("a", "attempts");
+  EXPECT_GE(std::atoi(attempts.c_str()), 3);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(remora.ask(get("/")).status, 200);
-  std::this_thread::sleep_for(300ms);
-  EXPECT_EQ(remora.log().find("attempts=2", told), std::string::npos);
+  EXPECT_EQ(remora.backend("a", "attempts"), attempts);  // nobody tries it any more
 }
 
 TEST(Ejection, ByFailedAnswersTakesNoNewSessionsAndLogsNobodyOut) {
   Moody a("a"), b("b");
   Remora remora(simple_config({a.entry("a"), b.entry("b")},
                               "affinity: cookie\nhealth: {eject: {consecutive_failures: 3, for: 60s}}\n"));
-  Browser bound;
-  do bound = begin(remora.port()).first;
-  while (bound.get(remora.port()).field("X-Backend") != "a");
+  Browser bound = begin_at(remora.port(), "a");
   a.bad = true;
   for (int i = 0; i < 3; ++i) EXPECT_EQ(bound.get(remora.port()).status, 503);  // one bad URL, say
-  ASSERT_TRUE(remora.wait_for_log("it takes no new sessions"));
+  ASSERT_TRUE(remora.backend_is("a", "ejected", "\"new_sessions\""));
   a.bad = false;
   EXPECT_EQ(bound.get(remora.port()).field("X-Backend"), "a");
   EXPECT_EQ(announced(bound.get(remora.port())).reason, "sticky");
@@ -66,14 +63,15 @@ TEST(Ejection, EndsByTimeAndBacksOff) {
   Remora remora(simple_config({a.entry("a"), b.entry("b")},
                               "balance: round_robin\nfailover: {attempts: 1}\n"
                               "health: {eject: {consecutive_failures: 3, for: 300ms}}\n"));
+  Events events(remora);
   a.bad = true;
   for (int i = 0; i < 10; ++i) remora.ask(get("/"));
-  ASSERT_TRUE(remora.wait_for_log("is ejected for 300 ms"));
-  ASSERT_TRUE(remora.wait_for_log("backend app/a is back from its ejection"));
+  ASSERT_NE(events.next("backend", {"\"backend\":\"a\"", "\"for_ms\":300,"}), "");
+  ASSERT_NE(events.next("backend", {"\"backend\":\"a\"", "\"ejected\":\"no\""}), "");
   for (int i = 0; i < 10; ++i) remora.ask(get("/"));
-  ASSERT_TRUE(remora.wait_for_log("is ejected for 600 ms"));
+  ASSERT_NE(events.next("backend", {"\"backend\":\"a\"", "\"for_ms\":600,"}), "");
   a.bad = false;
-  std::this_thread::sleep_for(700ms);
+  ASSERT_NE(events.next("backend", {"\"backend\":\"a\"", "\"ejected\":\"no\""}), "");
   std::set<std::string> used;
   for (int i = 0; i < 10; ++i) used.insert(remora.ask(get("/")).field("X-Backend"));
   EXPECT_EQ(used, (std::set<std::string>{"a", "b"}));
@@ -97,9 +95,10 @@ TEST(SlowStart, GivesABackendThatReturnsASmallShareAtFirst) {
   Remora remora(simple_config({a.entry("a"), b.entry("b")},
                               "balance: round_robin\nfailover: {attempts: 1}\n"
                               "health: {slow_start: 20s, eject: {consecutive_failures: 3, for: 200ms}}\n"));
+  Events events(remora);
   a.bad = true;
   for (int i = 0; i < 10; ++i) remora.ask(get("/"));
-  ASSERT_TRUE(remora.wait_for_log("is back from its ejection"));
+  ASSERT_NE(events.next("backend", {"\"ejected\":\"no\""}), "");
   a.bad = false;
   const int before = a.asked;
   for (int i = 0; i < 100; ++i) EXPECT_EQ(remora.ask(get("/")).status, 200);
@@ -136,9 +135,8 @@ TEST(Panic, UsesAllRatherThanTheFewThatProbesLike) {
       simple_config({a.entry("a"), b.entry("b"), c.entry("c")},
                     "balance: round_robin\nfailover: {attempts: 1}\n"
                     "health: {probe: {path: /, interval: 50ms, fall: 1}, eject: off, panic: 50%}\n"));
-  ASSERT_TRUE(remora.wait_for_log("backend app/a is down"));
-  ASSERT_TRUE(remora.wait_for_log("backend app/b is down"));
-  std::this_thread::sleep_for(100ms);
+  ASSERT_TRUE(remora.goes("a", "down"));
+  ASSERT_TRUE(remora.goes("b", "down"));
   int served = 0, failed = 0;
   for (int i = 0; i < 30; ++i) ++(remora.ask(get("/")).status == 200 ? served : failed);
   EXPECT_NEAR(served, 10, 2);  // each worker has a round of its own

@@ -184,7 +184,7 @@ TEST_F(Jwt, CookiesAndParametersCarryThemAndLogsMaskThem) {
   EXPECT_EQ(remora.ask(get("/", "Cookie: x=1; jwt=" + t + "\r\n")).status, 200);
   EXPECT_EQ(remora.ask(get("/?access_token=" + t)).status, 200);
   EXPECT_EQ(remora.ask(get("/", bearer(t))).status, 401);
-  ASSERT_TRUE(remora.wait_for_log("GET /?access_token="));
+  ASSERT_TRUE(remora.wait_for_log("GET /?access_token=***"));
   EXPECT_EQ(remora.log().find(t), std::string::npos);
 }
 
@@ -306,7 +306,6 @@ TEST_F(KeySet, ThatCannotBeFetchedAnyMoreStays) {
     ASSERT_TRUE(eventually([&] { return asked >= before + 2; }));
     EXPECT_EQ(remora.ask(get("/", bearer(one.token("one")))).status, 200);
   }
-  EXPECT_TRUE(remora.wait_for_log("the keys that are known stay"));
 }
 
 TEST_F(KeySet, ThatHasNeverAnsweredIsNotTheClientsFault) {
@@ -346,6 +345,13 @@ TEST_F(KeySet, IsFetchedFromWhicheverAddressOfItsNameAnswers) {
   }
 }
 
+/// Somebody did not like its certificate.
+bool refused_by(const Remora& terminator) {
+  return eventually([&] {
+    return terminator.metric("remora_refused_total{listener=\"127.0.0.1:0\",what=\"handshake\"}") > 0;
+  });
+}
+
 // envoyproxy/gateway #3536 "remoteJWKS needs a caCert option", krakend/krakend-jose PR #15.
 TEST_F(KeySet, ComesFromAServerWhoseAuthorityTheFileNames) {
   answer(ok("{\"keys\":[" + one.jwk("one") + "]}"));
@@ -360,7 +366,7 @@ TEST_F(KeySet, ComesFromAServerWhoseAuthorityTheFileNames) {
   EXPECT_TRUE(eventually([&] { return trusting.ask(get("/", bearer(one.token("one")))).status == 200; }))
       << trusting.log();
   Remora doubting(text("{ca: " + folder + "/other.pem}"));
-  EXPECT_TRUE(doubting.wait_for_log("no token can be verified until it answers"));
+  EXPECT_TRUE(refused_by(terminator));
   EXPECT_EQ(doubting.ask(get("/", bearer(one.token("one")))).status, 503);
 }
 
@@ -375,7 +381,7 @@ TEST_F(KeySet, ComesOverTlsWhenTheCertificateFits) {
   EXPECT_TRUE(eventually([&] { return trusting.ask(get("/", bearer(one.token("one")))).status == 200; }))
       << trusting.log();
   Remora doubting(text);
-  EXPECT_TRUE(doubting.wait_for_log("no token can be verified until it answers"));
+  EXPECT_TRUE(refused_by(terminator));
   EXPECT_EQ(doubting.ask(get("/", bearer(one.token("one")))).status, 503);
 }
 
@@ -451,7 +457,7 @@ TEST_F(Jwt, KeysAreReadAgainWithAReload) {
   EXPECT_EQ(remora.ask(get("/", bearer(token("\"sub\":\"ann\"", 600, fresh)))).status, 200);
   std::ofstream(folder + "/secret") << "short\n";
   EXPECT_FALSE(remora.reload(text));
-  EXPECT_NE(remora.log().find("jwt.main.keys: a secret needs at least 32 bytes"), std::string::npos);
+  EXPECT_NE(remora.api("POST", "/api/v1/reload", "{}").body.find("jwt.main.keys"), std::string::npos);
 }
 
 }  // namespace

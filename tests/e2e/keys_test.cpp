@@ -81,7 +81,7 @@ TEST(BackendThatDoesNotRead, IsGivenUpAfterTheWriteTimeout) {
   std::atomic<bool> over{false};
   Origin origin([&](Socket& s) {
     s.receive_head();
-    while (!over) std::this_thread::sleep_for(20ms);
+    eventually([&] { return over.load(); });
   });
   const Remora remora(
       simple_config({origin.address()}, "timeouts: {write: 100ms, response: 5m}\nfailover: {attempts: 1}\n"));

@@ -113,7 +113,7 @@ TEST_F(Names, ANameIsAskedForAgainWhenItsProbesFail) {
   auto one = server("one", port, "127.0.0.21");
   lead("one", {"127.0.0.21"}, 3600);
   Remora remora(config(entry("one", ", refresh: 200ms"), "    health: {probe: {path: /, interval: 50ms}}\n"));
-  ASSERT_TRUE(remora.wait_for_log("app/one is up"));
+  ASSERT_TRUE(remora.goes("one", "up"));
   one.reset();
   lead("one", {"127.0.0.23"}, 3600);
   one = server("one", port, "127.0.0.23");
@@ -169,7 +169,7 @@ TEST_F(Names, ProbesFindTheAddressThatAnswers) {
   const auto one = server("one", port, "127.0.0.24");
   lead("one", {"127.0.0.21", "127.0.0.24"});
   Remora remora(config(entry("one"), "    health: {probe: {path: /, interval: 50ms}}\n"));
-  EXPECT_TRUE(remora.wait_for_log("app/one is up"));
+  EXPECT_TRUE(remora.goes("one", "up"));
   EXPECT_EQ(remora.ask(get("/")).status, 200);
 }
 
@@ -317,11 +317,8 @@ class BothFamilies : public ::testing::Test {
   void SetUp() override {
     if (!has_ipv6()) GTEST_SKIP() << "no IPv6 on this machine";
   }
-  /// `how_many`: of the listeners; the harness waits for each.
-  std::string config(const std::string& listeners, int how_many = 1) const {
-    std::string marks;
-    while (how_many-- > 0) marks += "# listen-marker\n";
-    return marks + "state_dir: none\nadmin: 127.0.0.1:0\nworkers: 2\nlisteners: [" + listeners +
+  std::string config(const std::string& listeners) const {
+    return "state_dir: none\nadmin: 127.0.0.1:0\nworkers: 2\nlisteners: [" + listeners +
            "]\npools: {app: {backends: [" + app.address() + "]}}\n";
   }
   Origin app{answering([](const std::string& head, const std::string&) {
@@ -352,7 +349,7 @@ TEST_F(BothFamilies, StandBesideEachOtherInOneFileAndMayBeChanged) {
              ask_over_ipv6(std::stoi(port), get("/")).status == 200;
     });
   };
-  Remora remora(config(four + ", " + six, 2));
+  Remora remora(config(four + ", " + six));
   EXPECT_TRUE(both_answer());
   for (const std::string& list : {six, local + ", " + six, six, six + ", " + four, six}) {
     ASSERT_TRUE(remora.reload(config(list))) << list;

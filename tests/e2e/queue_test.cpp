@@ -126,8 +126,8 @@ TEST_P(OutOfService, WhoLeavesTheLineChoosesAgain) {
   };
   const std::string limited = ", max_in_flight: 1";
   Remora remora(config(limited, limited));
-  ASSERT_TRUE(remora.wait_for_log("backend app/a is up"));
-  ASSERT_TRUE(remora.wait_for_log("backend app/b is up"));
+  ASSERT_TRUE(remora.goes("a", "up"));
+  ASSERT_TRUE(remora.goes("b", "up"));
   const Reply began = remora.ask(get("/"));
   const bool at_a = began.field("X-Backend") == "a";
   Server& home = at_a ? a : b;
@@ -146,9 +146,8 @@ TEST_P(OutOfService, WhoLeavesTheLineChoosesAgain) {
   if (how == "removed") reload_with("removed");
   if (how == "down") {
     home.ill = true;
-    ASSERT_TRUE(remora.wait_for_log("backend app/" + id + " is down"));
+    ASSERT_TRUE(remora.goes(id, "down"));
   }
-  std::this_thread::sleep_for(100ms);  // until all workers know
   home.hold = false;
   EXPECT_EQ(holder.receive_reply().status, 200);
   const Reply r = waits.receive_reply();

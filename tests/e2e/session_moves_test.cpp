@@ -116,10 +116,10 @@ TEST(Moves, AProbeTellsOfARestartBeforeAnyRequestMeetsIt) {
   Remora remora(site.config("affinity: cookie\nhealth: {probe: {path: /healthz, interval: 50ms}}\n"));
   site.set_generation("a", 1000);
   site.set_generation("b", 1000);
-  std::this_thread::sleep_for(300ms);
+  ASSERT_TRUE(remora.backend_is("a", "generation", "1000") && remora.backend_is("b", "generation", "1000"));
   auto [browser, home] = begin(remora.port());
   site.set_generation(home, 2000);
-  std::this_thread::sleep_for(300ms);
+  ASSERT_TRUE(remora.backend_is(home, "generation", "2000"));
   EXPECT_EQ(announced(browser.get(remora.port())).reason, "restart");
 }
 
@@ -130,9 +130,7 @@ TEST(Moves, ABackendThatLeftTheConfigurationIsARemovedOne) {
   std::string config = site.config("affinity: cookie\n");
   const auto at = config.find("{id: " + home);
   config.replace(at, config.find('}', at) + 1 - at, "{id: z, address: 127.0.0.1:1, weight: 0}");
-  remora.rewrite(config);
-  remora.signal(SIGHUP);
-  ASSERT_TRUE(remora.wait_for_log("reloaded"));
+  ASSERT_TRUE(remora.reload(config));
   const Reply r = browser.get(remora.port());
   EXPECT_EQ(announced(r).reason, "removed");
   EXPECT_EQ(announced(r).epoch, 2);
@@ -147,24 +145,12 @@ TEST_P(OneOfTen, BackendsComesOrGoesAndOnlySessionsThatMustMoveDo) {
   const auto at = nine.find(", {id: j");
   nine.erase(at, nine.find('}', at) + 1 - at);
   Remora remora(nine);
-  const auto reload = [&](const std::string& text, int number) {
-    remora.rewrite(text);
-    remora.signal(SIGHUP);
-    for (int i = 0; i < 1000; ++i) {
-      const std::string log = remora.log();
-      int seen = 0;
-      for (auto p = log.find("reloaded"); p != std::string::npos; p = log.find("reloaded", p + 1)) ++seen;
-      if (seen >= number) return;
-      std::this_thread::sleep_for(10ms);
-    }
-    ADD_FAILURE() << "not reloaded";
-  };
   std::vector<std::pair<Browser, std::string>> users;
   for (int i = 0; i < 100; ++i) users.push_back(begin(remora.port(), "/login"));
-  reload(config, 1);  // one comes
+  ASSERT_TRUE(remora.reload(config));  // one comes
   for (auto& [browser, home] : users) EXPECT_EQ(browser.get(remora.port()).field("X-Backend"), home);
   for (int i = 0; i < 30; ++i) users.push_back(begin(remora.port(), "/login"));
-  reload(nine, 2);  // it goes again
+  ASSERT_TRUE(remora.reload(nine));  // it goes again
   int moved = 0;
   for (auto& [browser, home] : users) {
     const Reply r = browser.get(remora.port());
@@ -231,10 +217,7 @@ TEST(Rebalance, MovesOnlyIdleSessionsOffABackendWithMoreThanItsShare) {
                   "without_state: on}}\n"));
   // All users of b go quiet for good; those of a are the load.
   std::vector<Browser> at_a;
-  while (at_a.size() < 20) {
-    auto [browser, home] = begin(remora.port());
-    if (home == "a") at_a.push_back(browser);
-  }
+  for (int i = 0; i < 20; ++i) at_a.push_back(begin_at(remora.port(), "a"));
   int moved_while_busy = 0;
   for (int round = 0; round < 20; ++round)
     for (Browser& b : at_a) moved_while_busy += b.get(remora.port()).field("X-Backend") == "a" ? 0 : 1;
@@ -260,10 +243,7 @@ TEST(Rebalance, IsBoundedInItsRateAndOffUnlessAskedFor) {
         std::string(on ? "session: {rebalance: {min_idle: 100ms, moves_per_second: 1, without_state: on}}\n"
                        : "")));
     std::vector<Browser> at_a;
-    while (at_a.size() < 20) {
-      auto [browser, home] = begin(remora.port());
-      if (home == "a") at_a.push_back(browser);
-    }
+    for (int i = 0; i < 20; ++i) at_a.push_back(begin_at(remora.port(), "a"));
     for (int i = 0; i < 10; ++i)
       for (Browser& b : at_a) b.get(remora.port());
     std::this_thread::sleep_for(200ms);
@@ -459,9 +439,7 @@ TEST(McpSession, ThatIsLostAnswers404UntilTheClientBeginsAnew) {
   const Origin back(server("a"), port);
   for (const auto& [id, name] : home) EXPECT_EQ(post(id, "{}").status, name == "a" ? 404 : 200);
   Reply anew;
-  do anew = post("", "{\"method\":\"initialize\"}");
-  while (anew.body != "b");
-  EXPECT_EQ(anew.body, "b");
+  ASSERT_TRUE(eventually([&] { return (anew = post("", "{\"method\":\"initialize\"}")).body == "b"; }));
   EXPECT_EQ(post(anew.field("Mcp-Session-Id"), "{}").body, "b");
 }
 

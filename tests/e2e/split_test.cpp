@@ -7,7 +7,7 @@
 #include <memory>
 #include <thread>
 
-#include "support/remora.h"
+#include "support/site.h"
 
 namespace remora::test {
 namespace {
@@ -32,35 +32,6 @@ std::string entry(const std::string& id, const Origin& origin, const std::string
   return "{id: " + id + ", address: " + origin.address() + more + "}";
 }
 
-/// What a browser would hold after these answers.
-struct Jar {
-  std::map<std::string, std::string> cookies;
-  Reply ask(const Remora& remora, const std::string& fields = "") {
-    std::string line;
-    for (const auto& [name, value] : cookies) line += (line.empty() ? "Cookie: " : "; ") + name + "=" + value;
-    const Reply r = remora.ask(get("/", fields + (line.empty() ? "" : line + "\r\n")));
-    for (std::size_t at = 0; (at = r.head.find("Set-Cookie: ", at)) != std::string::npos;) {
-      at += 12;
-      const std::string cookie = r.head.substr(at, r.head.find('\r', at) - at);
-      const std::string name = cookie.substr(0, cookie.find('='));
-      if (cookie.find("Max-Age=0") != std::string::npos)
-        cookies.erase(name);
-      else
-        cookies[name] = cookie.substr(name.size() + 1, cookie.find(';') - name.size() - 1);
-    }
-    return r;
-  }
-};
-
-Jar session_at(const Remora& remora, const std::string& backend) {
-  for (int i = 0; i < 200; ++i) {
-    Jar jar;
-    if (jar.ask(remora).field("X-Backend") == backend) return jar;
-  }
-  ADD_FAILURE() << "no session began at " << backend;
-  return {};
-}
-
 TEST(Split, NoSessionBeginsInAPoolWithNobodyInService) {
   Origin a(named("a")), b(named("b"));
   for (const std::string wish : {", admin: maint", ", admin: drain", ", weight: 0"}) {
@@ -74,8 +45,8 @@ TEST(Split, NoSessionBeginsInAPoolWithNobodyInService) {
 TEST(Split, ASessionOfAPoolThatIsWhollyDownGoesOnInItsSisterAndStaysThere) {
   Origin a(named("a")), b(named("b"));
   Remora remora(config(entry("a", a), entry("b", b)));
-  Jar jar = session_at(remora, "a");
-  const Jar before = jar;
+  Browser jar = begin_at(remora.port(), "a");
+  const Browser before = jar;
   remora.wish("a", "maint");
   const Reply moved = jar.ask(remora);
   EXPECT_EQ(moved.status, 200);
@@ -85,7 +56,7 @@ TEST(Split, ASessionOfAPoolThatIsWhollyDownGoesOnInItsSisterAndStaysThere) {
   EXPECT_EQ(jar.cookies.size(), 1U);
   EXPECT_TRUE(jar.cookies.contains("remora-canary"));
   for (int i = 0; i < 5; ++i) {  // parallel requests that still carry the former token
-    Jar old = before;
+    Browser old = before;
     const Reply r = old.ask(remora);
     EXPECT_EQ(r.field("X-Backend"), "b");
     EXPECT_NE(r.field("X-Session").find("epoch=2;"), std::string::npos) << r.head;
@@ -95,7 +66,7 @@ TEST(Split, ASessionOfAPoolThatIsWhollyDownGoesOnInItsSisterAndStaysThere) {
     const Reply r = jar.ask(remora);
     EXPECT_EQ(r.field("X-Backend"), "b");
     EXPECT_NE(r.field("X-Session").find("epoch=2;reason=sticky"), std::string::npos) << r.head;
-    Jar old = before;
+    Browser old = before;
     EXPECT_EQ(old.ask(remora).field("X-Backend"), "b");
   }
 }
@@ -104,7 +75,7 @@ TEST(Split, ASisterIsAskedWhenConnectionsAreRefusedToo) {
   auto a = std::make_unique<Origin>(named("a"));
   Origin b(named("b"));
   Remora remora(config(entry("a", *a), entry("b", b)));
-  Jar jar = session_at(remora, "a");
+  Browser jar = begin_at(remora.port(), "a");
   a.reset();
   const Reply moved = jar.ask(remora);
   EXPECT_EQ(moved.field("X-Backend"), "b");
@@ -126,7 +97,7 @@ Origin::Script keeps_state(const std::string& name) {
 TEST(Split, ItsStateComesAlongThereAndBackAgain) {
   Origin a(keeps_state("a")), b(keeps_state("b"));
   Remora remora(config(entry("a", a), entry("b", b), "cookie, session: {state: {save: sync}}"));
-  Jar jar = session_at(remora, "a");
+  Browser jar = begin_at(remora.port(), "a");
   const auto go_on = [&](const std::string& from, const std::string& to, const std::string& given,
                          const std::string& keep) {
     const std::string there =
@@ -258,7 +229,7 @@ TEST(Split, ALearnedSessionThatEndedInTheSisterIsNotFoundInItsFormerPool) {
 TEST(Split, AnEndClearsTheTokensOfBothPools) {
   Origin a(with_own_ids("a")), b(with_own_ids("b"));
   Remora remora(config(entry("a", a), entry("b", b)));
-  Jar jar = session_at(remora, "a");
+  Browser jar = begin_at(remora.port(), "a");
   wish(remora, "a", "maint");
   const Reply r = jar.ask(remora, "X-Do: end\r\n");
   EXPECT_EQ(r.field("X-Backend"), "b");
@@ -270,8 +241,8 @@ TEST(Split, ARejectionClearsTheTokensOfBothPools) {
   std::string yaml = config(entry("a", a), entry("b", b));
   yaml.insert(yaml.find(", backends", yaml.find("canary: {affinity")), ", session: {on_lost: reject}");
   Remora remora(yaml);
-  Jar jar = session_at(remora, "a");
-  Jar old = jar;
+  Browser jar = begin_at(remora.port(), "a");
+  Browser old = jar;
   wish(remora, "a", "maint");
   EXPECT_EQ(jar.ask(remora).field("X-Backend"), "b");
   wish(remora, "b", "maint");
@@ -299,7 +270,7 @@ TEST(Split, ASisterRejectsAnUnknownIdAlsoWhereItIsAskedLast) {
 TEST(Split, ADrainedPoolKeepsItsSessions) {
   Origin a(named("a")), b(named("b"));
   Remora remora(config(entry("a", a), entry("b", b)));
-  Jar jar = session_at(remora, "a");
+  Browser jar = begin_at(remora.port(), "a");
   remora.wish("a", "drain");
   for (int i = 0; i < 5; ++i) EXPECT_EQ(jar.ask(remora).field("X-Backend"), "a");
 }
@@ -313,7 +284,7 @@ TEST(Split, AHashIsServedByTheSisterWhileItsPoolIsDown) {
 TEST(Split, OnLostRejectMovesNobody) {
   Origin a(named("a")), b(named("b"));
   Remora remora(config(entry("a", a), entry("b", b), "cookie, session: {on_lost: reject}"));
-  Jar jar = session_at(remora, "a");
+  Browser jar = begin_at(remora.port(), "a");
   remora.wish("a", "maint");
   EXPECT_EQ(jar.ask(remora).status, 503);
 }

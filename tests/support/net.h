@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -13,10 +12,9 @@
 #include <utility>
 #include <vector>
 
-namespace remora::test {
+#include "support/timing.h"
 
-using namespace std::chrono_literals;
-constexpr std::chrono::milliseconds patience{10000};  // no test should come near it
+namespace remora::test {
 
 /// A response as read from a socket.
 struct Reply {

@@ -7,11 +7,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <sstream>
+
+#include "support/events.h"
 
 namespace remora::test {
 
@@ -42,16 +46,6 @@ std::string binary() {
   return path != nullptr ? path : REMORA_BINARY_PATH;
 }
 
-bool sanitized() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return true;
-#elif defined(__has_feature)
-  return __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-  return false;
-#endif
-}
-
 namespace {
 constexpr int still_running = -1000;
 
@@ -70,13 +64,49 @@ int wait_for(pid_t pid, std::chrono::milliseconds limit) {
 int end_process(pid_t pid) {
   for (int i = 0; i < 2; ++i) {  // the second SIGTERM means: at once
     ::kill(pid, SIGTERM);
-    if (const int code = wait_for(pid, 3s); code != still_running) return code;
+    if (const int code = wait_for(pid, within(3s)); code != still_running) return code;
   }
   if (sanitized())  // looks for leaks, which takes its time
     if (const int code = wait_for(pid, 20s); code != still_running) return code;
   ::kill(pid, SIGKILL);
   wait_for(pid, 3s);
   return 0;
+}
+
+/// A failure that tests/launch.py does not repeat.
+void fail_for_good(const char* what, int code) {
+  ::testing::Test::RecordProperty("never_repeat", what + std::to_string(code));
+  ADD_FAILURE() << what << code;
+}
+
+/// Ports of the process's listening TCP sockets, in the order of their descriptors.
+std::vector<int> ports_of(pid_t pid) {
+  std::map<std::string, int> by_inode;
+  const std::string proc = "/proc/" + std::to_string(pid);
+  for (const char* table : {"/net/tcp", "/net/tcp6"}) {
+    std::istringstream lines(read_file(proc + table));
+    std::string line;
+    std::getline(lines, line);  // column names
+    while (std::getline(lines, line)) {
+      std::istringstream words(line);
+      std::string number, local, remote, state, queues, timer, retries, user, timeouts, inode;
+      words >> number >> local >> remote >> state >> queues >> timer >> retries >> user >> timeouts >> inode;
+      constexpr std::string_view listening = "0A";
+      if (state == listening) by_inode[inode] = std::stoi(local.substr(local.rfind(':') + 1), nullptr, 16);
+    }
+  }
+  std::map<int, int> by_descriptor;
+  std::error_code ec;
+  for (const auto& entry : std::filesystem::directory_iterator(proc + "/fd", ec)) {
+    const std::string target = std::filesystem::read_symlink(entry.path(), ec).string();
+    if (ec || target.rfind("socket:[", 0) != 0) continue;
+    const auto found = by_inode.find(target.substr(8, target.size() - 9));
+    if (found != by_inode.end()) by_descriptor[std::stoi(entry.path().filename())] = found->second;
+  }
+  std::vector<int> ports;  // each once: every worker has a socket of each listener
+  for (const auto& [descriptor, port] : by_descriptor)
+    if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
+  return ports;
 }
 }  // namespace
 
@@ -87,47 +117,56 @@ std::string make_folder() {
 }
 
 Remora::Remora(const std::string& yaml, const std::vector<std::string>& environment)
-    : folder_(make_folder()) {
+    : folder_(make_folder()), notify_(std::make_unique<NotifySocket>(folder_ + "/notify")) {
   rewrite(yaml);
-  pid_ = spawn({"run", "-c", folder_ + "/remora.yaml"}, folder_ + "/log", environment);
-  // Ready when the last line of the start was written: each listener, then admin, if any.
-  std::size_t wanted = 0;
-  for (std::size_t at = yaml.find("127.0.0.1:0"); at != std::string::npos;
-       at = yaml.find("127.0.0.1:0", at + 1))
-    ++wanted;
-  for (std::size_t at = yaml.find("listen-marker"); at != std::string::npos;
-       at = yaml.find("listen-marker", at + 1))
-    ++wanted;
-  for (int i = 0; i < 1000; ++i) {
-    std::istringstream lines(log());
-    ports_.clear();
-    std::size_t seen = 0;
-    for (std::string line; std::getline(lines, line);) {
-      const auto port = [&] { return std::atoi(line.c_str() + line.rfind(':') + 1); };
-      if (line.find("listening on ") != std::string::npos) ports_.push_back(port()), ++seen;
-      if (line.find("admin on ") != std::string::npos) admin_port_ = port(), ++seen;
-    }
-    if (seen >= wanted) return;
-    if (wait_exit(0ms) != still_running) {
-      ADD_FAILURE() << "remora did not start:\n" << log();
-      ports_.assign(8, 1);
-      return;
-    }
-    ::usleep(10000);
+  std::vector<std::string> variables = environment;
+  variables.push_back("NOTIFY_SOCKET=" + folder_ + "/notify");
+  pid_ = spawn({"run", "-c", folder_ + "/remora.yaml"}, folder_ + "/log", variables);
+  if (await_ready()) {
+    find_ports(yaml);
+  } else {
+    ADD_FAILURE() << (pid_ < 0 ? "remora did not start:\n" : "remora is not ready:\n") << log();
+    ports_.assign(8, 1);
   }
-  ADD_FAILURE() << "remora is not ready:\n" << log();
 }
 
-/// How it ends counts in each test: a leak or a race is told by the exit code alone, and a crash by the
-/// signal.
-Remora::~Remora() {
+/// False: it has ended, or patience has.
+bool Remora::await_ready() {
+  bool ready = false;
+  eventually([&] {
+    ready = !notify_->receive_with("READY=1", 10ms).empty();
+    return ready || wait_exit(0ms) != still_running;
+  });
+  return ready;
+}
+
+/// Which port is whose, by the order of opening.
+void Remora::find_ports(const std::string& yaml) {
+  ports_ = listening_ports();
+  const auto has = [&](const std::string& key) {
+    const auto at = ("\n" + yaml).find("\n" + key);  // the line feed is one more in front
+    if (at == std::string::npos) return false;
+    const std::string line = yaml.substr(at, yaml.find('\n', at) - at);
+    return line.find("127.0.0.1:") != std::string::npos;
+  };
+  if (has("session_api: ") && !ports_.empty()) ports_.pop_back();
+  if (!has("admin: ") || ports_.empty()) return;
+  admin_port_ = ports_.back();
+  ports_.pop_back();
+}
+
+/// How it ends counts in each test, and is never repeated: a leak or a race is told by the exit status alone,
+/// and a crash by the signal.
+void Remora::end(pid_t pid, const char* what) {
+  const int code = end_process(pid);
   // -SIGTERM: it came before the handler was there or when it had gone, in a test that ends at once.
-  for (const pid_t old : former_)
-    if (const int code = end_process(old); code != 0 && code != -SIGTERM)
-      ADD_FAILURE() << "the process that handed over ended with " << code;
-  if (pid_ > 0)
-    if (const int code = end_process(pid_); code != 0 && code != -SIGTERM && !killed_)
-      ADD_FAILURE() << "remora ended with " << code;
+  if (code != 0 && code != -SIGTERM) fail_for_good(what, code);
+}
+
+Remora::~Remora() {
+  for (const pid_t old : former_) end(old, "the process that handed over ended with ");
+  if (pid_ > 0 && killed_) end_process(pid_);
+  if (pid_ > 0 && !killed_) end(pid_, "remora ended with ");
   if (::testing::Test::HasFailure()) std::cerr << "remora's log:\n" << log();
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
@@ -142,15 +181,12 @@ int Remora::wait_exit(std::chrono::milliseconds limit) {
 
 bool Remora::upgrade() {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // the new process becomes ours when the old one ends
-  constexpr std::string_view said = " serves; finishing";
-  const int before = count_in_log(said);
   signal(SIGUSR2);
-  if (!wait_for_log(said, before + 1)) return false;
-  const std::string text = log();
-  const auto at = text.rfind(said);
-  former_.push_back(pid_);
-  pid_ = static_cast<pid_t>(std::atol(text.c_str() + text.rfind(' ', at - 1) + 1));
-  return pid_ > 0;
+  const std::string said = notify_->receive_with("READY=1\nMAINPID=", patience);
+  if (said.empty()) return false;
+  former_.push_back(std::exchange(pid_, static_cast<pid_t>(std::atol(said.c_str() + said.rfind('=') + 1))));
+  // The new one is ready before the old one has closed its sockets.
+  return pid_ > 0 && eventually([&] { return ports_of(former_.back()).empty(); });
 }
 
 bool Remora::former_ended(std::chrono::milliseconds limit) {
@@ -159,7 +195,7 @@ bool Remora::former_ended(std::chrono::milliseconds limit) {
         std::erase_if(former_, [](pid_t pid) {
           const int code = wait_for(pid, 0ms);
           if (code != 0 && code != still_running)
-            ADD_FAILURE() << "the process that handed over ended with " << code;
+            fail_for_good("the process that handed over ended with ", code);
           return code != still_running;
         });
         return former_.empty();
@@ -167,38 +203,59 @@ bool Remora::former_ended(std::chrono::milliseconds limit) {
       limit);
 }
 
-int Remora::count_in_log(std::string_view text) const {
-  const std::string all = log();
-  int n = 0;
-  for (std::size_t at = all.find(text); at != std::string::npos; at = all.find(text, at + 1)) ++n;
-  return n;
-}
-
-bool Remora::wait_for_log(std::string_view text, int times) const {
-  return eventually([&] { return count_in_log(text) >= times; });
+void Remora::hang_up() const {
+  notify_->forget();
+  signal(SIGHUP);
+  if (notify_->receive_with("RELOADING=1", patience).empty() ||
+      notify_->receive_with("READY=1", patience).empty())
+    ADD_FAILURE() << "remora did not reload";
 }
 
 bool Remora::reload(const std::string& yaml) const {
-  const int fine = count_in_log("reloaded /"), refused = count_in_log("reload refused");
   rewrite(yaml);
-  signal(SIGHUP);
-  eventually([&] { return count_in_log("reloaded /") > fine || count_in_log("reload refused") > refused; });
-  return count_in_log("reloaded /") > fine;
+  Events events(*this);
+  hang_up();
+  return events.next("reload").find("\"config_hash\"") != std::string::npos;
 }
 
-std::vector<int> Remora::opened_ports() const {
-  std::vector<int> ports;
-  std::istringstream lines(log());
-  for (std::string line; std::getline(lines, line);)
-    if (const auto at = line.find(" listening on ");
-        at != std::string::npos && line.find("no longer") == std::string::npos)
-      ports.push_back(std::atoi(line.c_str() + line.rfind(':') + 1));
-  return ports;
+std::vector<int> Remora::listening_ports() const {
+  return ports_of(pid_);
+}
+
+Socket Remora::connect_admin() const {
+  return admin_port_ > 0 ? Socket::connect(admin_port_) : Socket::connect_unix(folder_ + "/admin");
+}
+
+std::string Remora::backend(const std::string& id, const std::string& member, const std::string& pool) const {
+  const std::string body = api("GET", "/api/v1/pools/" + pool + "/backends/" + id).body;
+  const std::string key = "\"" + member + "\":";
+  const auto at = body.find(key);
+  if (at == std::string::npos) return "";
+  const auto from = at + key.size();
+  // A text ends with its quote, anything else with what separates members.
+  const auto to = body[from] == '"' ? body.find('"', from + 1) + 1 : body.find_first_of(",}", from);
+  return body.substr(from, to - from);
+}
+
+double Remora::metric(const std::string& line) const {
+  const std::string all = api("GET", "/metrics").body;
+  const auto at = all.find("\n" + line + " ");
+  return at == std::string::npos ? -1 : std::stod(all.substr(at + line.size() + 2));
+}
+
+bool Remora::backend_is(const std::string& id, const std::string& member, const std::string& value,
+                        const std::string& pool) const {
+  return eventually([&] { return backend(id, member, pool) == value; });
+}
+
+bool Remora::goes(const std::string& id, const std::string& health, const std::string& pool) const {
+  return backend_is(id, "health", '"' + health + '"', pool);
 }
 
 Ran Remora::command(std::vector<std::string> words) const {
   words.push_back("--admin");
-  words.push_back("127.0.0.1:" + std::to_string(admin_port_));
+  words.push_back(admin_port_ > 0 ? "127.0.0.1:" + std::to_string(admin_port_)
+                                  : "unix:" + folder_ + "/admin");
   return run_binary(words);
 }
 
@@ -209,7 +266,9 @@ Reply Remora::api(const std::string& method, const std::string& target, const st
   if (method != "GET" && fields.find("Content-Type") == std::string::npos)
     request += "Content-Type: application/json\r\n";
   if (method != "GET") request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
-  return test::ask(admin_port_, request + "\r\n" + body);
+  Socket socket = connect_admin();
+  socket.send(request + "\r\n" + body);
+  return socket.receive_reply();
 }
 
 void Remora::wish(const std::string& backend, const std::string& wanted) const {
@@ -234,7 +293,7 @@ std::string with_admin(std::string config) {
 int Remora::stop() {
   signal(SIGTERM);
   const int code = wait_exit(patience);
-  if (code != 0) ADD_FAILURE() << "remora ended with " << code << "\n" << log();
+  if (code != 0) fail_for_good("remora ended with ", code);
   return code;
 }
 
@@ -247,15 +306,15 @@ std::string Remora::log() const {
 }
 
 bool Remora::wait_for_log(std::string_view text) const {
-  for (int i = 0; i < 1000; ++i) {
-    if (log().find(text) != std::string::npos) return true;
-    ::usleep(10000);
-  }
-  return false;
+  return eventually([&] { return log().find(text) != std::string::npos; });
 }
 
 void Remora::rewrite(const std::string& yaml) const {
-  std::ofstream(folder_ + "/remora.yaml") << yaml;
+  constexpr std::string_view off = "admin: off\n";
+  std::string text = yaml;
+  if (const auto at = text.find(off); at != std::string::npos)
+    text.replace(at, off.size(), "admin: unix:" + folder_ + "/admin\n");
+  std::ofstream(folder_ + "/remora.yaml") << text;
 }
 
 std::size_t Remora::resident() const {

@@ -3,17 +3,19 @@
 
 #include <sys/types.h>
 
-#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "support/net.h"
+#include "support/notify.h"
 
 namespace remora::test {
 
 class Remora {
  public:
-  /// Writes `yaml` to a file of its own, starts `remora run`, waits until it listens.
+  /// Writes `yaml` to a file of its own, starts `remora run`, waits until it says that it is ready. `admin:
+  /// off` becomes an admin API on a unix socket in `folder()`, so that every test can ask it.
   explicit Remora(const std::string& yaml, const std::vector<std::string>& environment = {});
   ~Remora();
   Remora(const Remora&) = delete;
@@ -23,6 +25,7 @@ class Remora {
   int admin_port() const { return admin_port_; }
   pid_t pid() const { return pid_; }
   Socket connect() const { return Socket::connect(port()); }
+  Socket connect_admin() const;
   Reply ask(std::string_view request) const { return test::ask(port(), request); }
   void signal(int number) const;
   /// Ends it with SIGTERM; the exit code, or -signal. Fails the test when it does not end.
@@ -31,17 +34,16 @@ class Remora {
   bool upgrade();
   /// The processes that handed over have ended by themselves.
   bool former_ended(std::chrono::milliseconds limit = patience);
-  /// What it logged so far.
+  /// What it logged so far. For people who read a failure, and for what must never stand in a log.
   std::string log() const;
-  /// Waits until the log holds `text`.
+  /// Waits until the log holds `text`: a field of an access log line, not the wording of a message.
   bool wait_for_log(std::string_view text) const;
-  /// How often the log holds `text`.
-  int count_in_log(std::string_view text) const;
-  bool wait_for_log(std::string_view text, int times) const;
   /// The configuration anew, and SIGHUP; true when it was accepted.
   bool reload(const std::string& yaml) const;
-  /// The ports of all listeners that were ever opened, in order.
-  std::vector<int> opened_ports() const;
+  /// SIGHUP, and waits until it has been dealt with.
+  void hang_up() const;
+  /// The ports that it listens on now: listeners, then admin, then the session API.
+  std::vector<int> listening_ports() const;
   /// A command of the binary against its admin port.
   struct Ran command(std::vector<std::string> words) const;
   /// A request to its admin API.
@@ -49,6 +51,16 @@ class Remora {
             const std::string& fields = "") const;
   /// As `remora drain` and its like: ready, drain or maint for a backend of the pool `app`.
   void wish(const std::string& backend, const std::string& wanted) const;
+  /// A member of a backend's JSON in the admin API, as it stands there: `"up"`, `3`; empty: there is none.
+  std::string backend(const std::string& id, const std::string& member,
+                      const std::string& pool = "app") const;
+  /// Waits until it is so.
+  bool backend_is(const std::string& id, const std::string& member, const std::string& value,
+                  const std::string& pool = "app") const;
+  /// Probes have found the backend up or down.
+  bool goes(const std::string& backend, const std::string& health, const std::string& pool = "app") const;
+  /// A value of /metrics: name and labels as they stand there; -1: it is not there.
+  double metric(const std::string& line) const;
   void rewrite(const std::string& yaml) const;
   const std::string& folder() const { return folder_; }
   /// Resident memory, bytes.
@@ -56,8 +68,12 @@ class Remora {
 
  private:
   int wait_exit(std::chrono::milliseconds limit);
+  void end(pid_t pid, const char* what);
+  bool await_ready();
+  void find_ports(const std::string& yaml);
   std::vector<pid_t> former_;
   std::string folder_;
+  std::unique_ptr<NotifySocket> notify_;
   pid_t pid_ = -1;
   mutable bool killed_ = false;  // by the test
   std::vector<int> ports_;
@@ -73,13 +89,9 @@ struct Ran {
 };
 Ran run_binary(const std::vector<std::string>& arguments);
 std::string make_folder();
-/// `sanitized()`: memory figures mean nothing in such builds.
-bool sanitized();
 
 /// The same with an admin port.
 std::string with_admin(std::string config);
-/// Asks again until it is true, or patience ends.
-bool eventually(const std::function<bool()>& is_true, std::chrono::milliseconds limit = patience);
 
 /// One pool over these backends, on a port 0 listener; `pool` and `top` add lines.
 std::string simple_config(const std::vector<std::string>& backends, const std::string& pool = "",

@@ -115,10 +115,28 @@ Reply Browser::get(Socket& socket, const std::string& target) {
   return reply;
 }
 
+Reply Browser::ask(const Remora& via, const std::string& fields) {
+  const std::string before = std::exchange(more, more + fields);
+  Reply reply = get(via);
+  more = before;
+  return reply;
+}
+
 std::pair<Browser, std::string> begin(int port, const std::string& target) {
   Browser browser;
   const std::string home = browser.get(port, target).field("X-Backend");
   return {browser, home};
+}
+
+Browser begin_at(int port, const std::string& backend, const std::string& target) {
+  Browser found;
+  const auto is_there = [&] {
+    auto [browser, home] = begin(port, target);
+    found = browser;
+    return home == backend;
+  };
+  if (!eventually(is_there)) ADD_FAILURE() << "no session begins on " << backend;
+  return found;
 }
 
 Announced announced(const Reply& reply) {

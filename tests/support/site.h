@@ -53,6 +53,9 @@ struct Browser {
   void take(const Reply& reply);
   /// One request on a connection of its own.
   Reply get(int port, const std::string& target = "/");
+  Reply get(const Remora& via, const std::string& target = "/") { return get(via.port(), target); }
+  /// The same for /, with fields of this request only.
+  Reply ask(const Remora& via, const std::string& fields = "");
   /// One request on a connection that stays.
   Reply get(Socket& socket, const std::string& target = "/");
 };
@@ -66,5 +69,7 @@ Announced announced(const Reply& reply);
 
 /// A session, and the name of its backend.
 std::pair<Browser, std::string> begin(int port, const std::string& target = "/");
+/// A session on that backend: new ones are begun until one is. Fails the test when none is.
+Browser begin_at(int port, const std::string& backend, const std::string& target = "/");
 
 }  // namespace remora::test
