@@ -67,7 +67,7 @@ class Checking : public ::testing::Test {
   }
   Health state(const std::string& id) { return checker.state(*backend(id)); }
   Task<ProbeVerdict> answer(Wake& wake, ProbeTarget target) {
-    const std::string id(1, target.host.back() == '\0' ? '?' : id_of(target));
+    const std::string id(1, id_of(target));
     probes[id].push_back({loop.now(), target.probe.timeout, target.endpoint});
     ProbeVerdict verdict;
     const Mood mood = moods[id];
@@ -80,6 +80,7 @@ class Checking : public ::testing::Test {
     verdict.answered = mood != Mood::mute;
     co_return verdict;
   }
+  /// By the port: see port_of().
   static char id_of(const ProbeTarget& target) {
     return static_cast<char>(std::stoi(target.host.substr(target.host.find(':') + 1)) - 1000);
   }
