@@ -7,16 +7,16 @@
 namespace remora {
 
 std::optional<Clock::Wall> Server::deadline(const std::string& pool, const std::string& backend) const {
-  const Wish* const wish = wishes_.find(pool, backend);
-  return wish != nullptr ? wish->deadline : std::nullopt;
+  const AdminOverride* const wanted = overrides_.find(pool, backend);
+  return wanted != nullptr ? wanted->deadline : std::nullopt;
 }
 
 std::string Server::set_admin(const std::string& pool, const std::string& backend, config::AdminWish admin,
                               std::optional<std::chrono::milliseconds> deadline) {
-  if (successor_) return "an upgrade is under way; ask again in a moment";
-  Wish wish;
-  wish.admin = admin;
-  if (deadline) wish.deadline = clock_.wall_now() + *deadline;
+  if (child_) return "an upgrade is under way; ask again in a moment";
+  AdminOverride wanted;
+  wanted.admin = admin;
+  if (deadline) wanted.deadline = clock_.wall_now() + *deadline;
   const PoolView* view = nullptr;
   for (const auto& p : builder_.last()->pools)
     if (p->config.name == pool) view = p.get();
@@ -25,10 +25,10 @@ std::string Server::set_admin(const std::string& pool, const std::string& backen
   for (std::size_t i = 0; i < view->snapshot->members.size(); ++i) {
     if (view->snapshot->members[i].backend->id != backend) continue;
     found = view->snapshot->members[i].backend.get();
-    wish.file = view->config.backends[i].admin;
+    wanted.file = view->config.backends[i].admin;
   }
   if (found == nullptr) return "pool " + pool + " has no backend '" + backend + "'";
-  const std::string trouble = wishes_.set(pool, backend, wish);
+  const std::string trouble = overrides_.set(pool, backend, wanted);
   if (!trouble.empty())
     spdlog::error("the wish holds, but not beyond this process: it cannot be written to state_dir: {}",
                   trouble);
@@ -38,7 +38,7 @@ std::string Server::set_admin(const std::string& pool, const std::string& backen
   else
     spdlog::info("backend {}/{}: the operator wants {}", pool, backend, to_string(admin));
   boost::json::object what{{"admin", to_string(admin)}};
-  if (wish.deadline) what["deadline"] = time_text(*wish.deadline);
+  if (wanted.deadline) what["deadline"] = time_text(*wanted.deadline);
   announce(*found, std::move(what));
   republish();
   return "";

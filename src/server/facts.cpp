@@ -1,4 +1,4 @@
-// What is known of backends: probes, live traffic and operators' wishes, brought together and published.
+// What is known of backends: probes, live traffic and operators' overrides, brought together and published.
 
 #include <spdlog/spdlog.h>
 
@@ -17,7 +17,7 @@ void Server::publish() {
 
 void Server::republish() {
   const Moment at = now();
-  builder_.with_facts(checker_, ejector_, wishes_, at);
+  builder_.with_status(checker_, ejector_, overrides_, at);
   announce_passed_deadlines(at.wall);
   publish();
   await_return();
@@ -27,8 +27,9 @@ void Server::republish() {
 void Server::announce_passed_deadlines(Clock::Wall until) {
   for (const auto& pool : builder_.last()->pools)
     for (const Member& m : pool->snapshot->members) {
-      const Wish* const wish = wishes_.find(pool->config.name, m.backend->id);
-      if (!m.leaving || wish == nullptr || !wish->deadline || *wish->deadline <= deadlines_seen_) continue;
+      const AdminOverride* const wanted = overrides_.find(pool->config.name, m.backend->id);
+      if (!m.leaving || wanted == nullptr || !wanted->deadline || *wanted->deadline <= deadlines_seen_)
+        continue;
       spdlog::info("backend {}/{}: drain deadline passed; moving its remaining sessions", m.backend->pool,
                    m.backend->id);
       announce(*m.backend, {{"deadline", "passed"}});
@@ -82,7 +83,7 @@ void Server::await_return() {
   std::optional<Clock::Steady> next = ejector_.next_end();
   const auto sooner = [&](Clock::Steady t) { next = next ? std::min(*next, t) : t; };
   if (builder_.warming_up()) sooner(at.steady + milliseconds(200));
-  if (const auto deadline = wishes_.next_deadline(std::max(at.wall, deadlines_seen_)))
+  if (const auto deadline = overrides_.next_deadline(std::max(at.wall, deadlines_seen_)))
     sooner(at.steady + (*deadline - at.wall));
   if (!next) return;
   return_timer_.expires_at(*next);

@@ -61,7 +61,7 @@ std::vector<std::string> Server::reload() {
     notify_systemd("READY=1");
     return lines;
   };
-  if (phase_ != Phase::serving || successor_)
+  if (phase_ != Phase::serving || child_)
     return refused({"this process is stopping or being replaced; ask again in a moment"});
   auto loaded = config::load_file(file_, affinity_kinds());
   if (auto* errors = std::get_if<config::LoadError>(&loaded)) return refused(std::move(errors->lines));
@@ -102,7 +102,7 @@ void Server::install(const config::Config& fresh) {
   if (!moves_admin && config_.admin.bind && config_.admin.access != admin_before)
     follow_access(*config_.admin.bind, config_.admin.access);
   for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
-  wishes_.follow(config_);
+  overrides_.follow(config_);
   put_in_force(built);
   listen(opened);
   retire_gone(*built);

@@ -32,7 +32,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
       census_(*memory_),
       events_(loop_.ctx.get_executor()),
       builder_(worker_count_),
-      wishes_(config_.state_dir),
+      overrides_(config_.state_dir),
       checker_(
           loop_,
           [this](const std::shared_ptr<Backend>& b, Health state, const std::string& why) {
@@ -58,17 +58,17 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
     access_writer_ = std::make_unique<LogWriter>(config_.log.access_output);
   for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) signals_.add(s);
   std::string trouble;
-  wishes_.load(trouble);
+  overrides_.load(trouble);
   if (!trouble.empty()) spdlog::error("{}", trouble);
   for (const std::string& doubt : config::doubts(config_)) spdlog::warn("{}", doubt);
   inherit();
-  wishes_.follow(config_);
+  overrides_.follow(config_);
   await_first_answers();
   const auto keys = load_keys(config_);
   for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
   builder_.commit(builder_.build(with_discovered(config_), keys));
   checker_.configure(builder_.last()->pools);
-  builder_.with_facts(checker_, ejector_, wishes_, now());
+  builder_.with_status(checker_, ejector_, overrides_, now());
   const auto opened = open_new(*builder_.last());  // what fails before this is one line and nothing else
   std::error_code ec;
   spdlog::info("remora {} starts with {}", version, std::filesystem::absolute(file_, ec).string());
@@ -298,8 +298,8 @@ void Server::close_down() {
   session_server_.reset();
   resolver_.reset();
   if (inherited_) inherited_->stop();
-  if (successor_) successor_->send_changes();
-  successor_.reset();
+  if (child_) child_->send_changes();
+  child_.reset();
   signals_.cancel();
   for (Timer* t : {&timer_, &house_timer_, &return_timer_, &dns_timer_, &succession_timer_}) t->cancel();
   loop_.wheel.stop();

@@ -18,9 +18,10 @@
 #include "net/resolver.h"
 #include "observe/log_writer.h"
 #include "pool/discovered.h"
+#include "server/admin_overrides.h"
 #include "server/builder.h"
-#include "server/upgrade.h"
-#include "server/wishes.h"
+#include "server/child_process.h"
+#include "server/inherited_state.h"
 #include "server/worker.h"
 
 namespace remora {
@@ -163,17 +164,17 @@ class Server final : private AdminActions {
   EventHub events_;
   CryptoScratch scratch_;
   SnapshotBuilder builder_;
-  Wishes wishes_;
+  AdminOverrides overrides_;
   HealthChecker checker_;
   Ejector ejector_;
   std::unique_ptr<Resolver> resolver_;                               // made when a name is first asked for
   std::map<std::string, std::vector<DnsRecord>> inherited_answers_;  // until the names are watched
   std::map<std::string, Watched> watched_;                           // by pool and entry
   std::array<FileStamp, 2> name_files_{};                   // as they were when names were last asked for
-  std::unique_ptr<Inheritance> inherited_;                  // what the process before, or systemd, gave
+  std::unique_ptr<InheritedState> inherited_;               // what the process before, or systemd, gave
   std::vector<std::shared_ptr<Backend>> adopted_backends_;  // until the first snapshot has them
   Clock::Steady upgrade_until_{};
-  std::unique_ptr<Successor> successor_;  // while another binary starts
+  std::unique_ptr<ChildProcess> child_;  // while another binary starts
   std::vector<OpenListener> listeners_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::shared_ptr<const ClientTls> store_tls_;  // null: the store is spoken to in the clear

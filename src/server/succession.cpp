@@ -36,13 +36,13 @@ std::string Server::state_text() const {
   return json::serialize(json::object{{"pool_numbers", std::move(numbers)},
                                       {"backends", std::move(backends)},
                                       {"index_key", base64_encode(builder_.index_key())},
-                                      {"wishes", wishes_.to_text()},
+                                      {"wishes", overrides_.to_text()},
                                       {"discovered", discovered_state()}});
 }
 
 /// Takes over what the process before knew. Anything in it that makes no sense is left out.
 void Server::inherit() {
-  inherited_ = Inheritance::receive(*memory_);
+  inherited_ = InheritedState::receive(*memory_);
   if (!inherited_ || inherited_->state().empty()) return;
   boost::system::error_code ec;
   const json::value parsed = json::parse(inherited_->state(), ec);
@@ -68,7 +68,7 @@ void Server::inherit() {
   }
   if (const auto key = base64_decode(text(state, "index_key")); key && !key->empty())
     builder_.adopt_index_key(*key);
-  wishes_.from_text(text(state, "wishes"));
+  overrides_.from_text(text(state, "wishes"));
   if (const json::value* found = state.if_contains("discovered")) inherit_discovered(*found);
   if (const json::value* list = state.if_contains("backends"); list != nullptr && list->is_array())
     for (const json::value& item : list->get_array()) {
@@ -87,53 +87,53 @@ void Server::upgrade() {
   if (::getpid() == 1)
     return refuse("as process 1 of a container the container would end with it; replace the container");
   if (phase_ != Phase::serving) return refuse("this process is stopping or being replaced");
-  if (successor_) return refuse("another one is under way");
+  if (child_) return refuse("another one is under way");
   if (arguments_.empty()) return refuse("this process does not know how it was started");
   try {
-    successor_ = std::make_unique<Successor>(arguments_, *memory_);
+    child_ = std::make_unique<ChildProcess>(arguments_, *memory_);
   } catch (const std::exception& e) {
     return refuse(e.what());
   }
-  spdlog::info("upgrade: process {} starts", successor_->pid());
-  constexpr std::size_t fds_a_parcel = 200;
+  spdlog::info("upgrade: process {} starts", child_->pid());
+  constexpr std::size_t fds_per_message = 200;
   bool sent = true;
   for (const OpenListener& l : listeners_)
-    for (std::size_t at = 0; at < l.fds.size(); at += fds_a_parcel) {
-      const auto end = std::min(l.fds.size(), at + fds_a_parcel);
-      sent = sent && successor_->send({'l',
-                                       l.bind.text(),
-                                       {l.fds.begin() + static_cast<std::ptrdiff_t>(at),
-                                        l.fds.begin() + static_cast<std::ptrdiff_t>(end)}});
+    for (std::size_t at = 0; at < l.fds.size(); at += fds_per_message) {
+      const auto end = std::min(l.fds.size(), at + fds_per_message);
+      sent = sent && child_->send({'l',
+                                   l.bind.text(),
+                                   {l.fds.begin() + static_cast<std::ptrdiff_t>(at),
+                                    l.fds.begin() + static_cast<std::ptrdiff_t>(end)}});
     }
-  if (admin_) sent = sent && successor_->send({'a', config_.admin.bind->text(), {admin_->fd()}});
-  sent = sent && successor_->send({'s', state_text(), {}}) && successor_->send_sessions() &&
-         successor_->send({'e', "", {}});
+  if (admin_) sent = sent && child_->send({'a', config_.admin.bind->text(), {admin_->fd()}});
+  sent =
+      sent && child_->send({'s', state_text(), {}}) && child_->send_sessions() && child_->send({'e', "", {}});
   if (!sent) spdlog::error("upgrade: the new process does not take what it is given");
   upgrade_until_ = clock_.steady_now() + patience;
   check_successor();
 }
 
 void Server::check_successor() {
-  if (!successor_) return;
-  switch (successor_->poll()) {
-    case Successor::State::serving:
+  if (!child_) return;
+  switch (child_->poll()) {
+    case ChildProcess::State::serving:
       if (phase_ == Phase::serving) hand_over();
-      if (!successor_) return;  // nothing was left to finish here: hand_over() has closed down
-      if (successor_->send_changes()) break;
+      if (!child_) return;  // nothing was left to finish here: hand_over() has closed down
+      if (child_->send_changes()) break;
       spdlog::warn("the new process no longer listens; what changes here is not known there");
-      successor_.reset();
+      child_.reset();
       return;
-    case Successor::State::failed:
+    case ChildProcess::State::failed:
       spdlog::error("upgrade failed: the new process has ended; this one goes on (its messages say why)");
-      successor_.reset();
+      child_.reset();
       return;
-    case Successor::State::starting:
+    case ChildProcess::State::starting:
       if (clock_.steady_now() < upgrade_until_) break;
       spdlog::error("upgrade failed: the new process is not ready after {} s; this one goes on",
                     patience.count());
-      ::kill(successor_->pid(), SIGKILL);
-      ::waitpid(successor_->pid(), nullptr, 0);
-      successor_.reset();
+      ::kill(child_->pid(), SIGKILL);
+      ::waitpid(child_->pid(), nullptr, 0);
+      child_.reset();
       return;
   }
   succession_timer_.expires_after(look_every);
@@ -147,8 +147,8 @@ void Server::check_successor() {
 void Server::hand_over() {
   phase_ = Phase::handed_over;
   if (session_server_) session_server_->leave();
-  spdlog::info("upgrade: process {} serves; finishing what is left here", successor_->pid());
-  events_.emit("upgrade", {{"pid", successor_->pid()}}, clock_.wall_now());
+  spdlog::info("upgrade: process {} serves; finishing what is left here", child_->pid());
+  events_.emit("upgrade", {{"pid", child_->pid()}}, clock_.wall_now());
   for (auto& worker : workers_) {
     worker->hold();
     worker->leave();
