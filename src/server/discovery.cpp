@@ -63,7 +63,6 @@ void Server::discover() {
     dns_timer_.cancel();
     return;
   }
-  if (!resolver_) resolver_ = std::make_unique<Resolver>(loop_.ctx, config_.dns_servers);
   name_files_ = {stamp_of(NameFiles().resolv_conf), stamp_of(NameFiles().hosts)};
   look_up_due();
 }
@@ -83,18 +82,18 @@ void Server::ask_dns(const std::string& key) {
   Watched& w = watched_.at(key);
   w.asking = true;
   w.asked = clock_.steady_now();
-  resolver_->ask(w.name, w.rules.srv, [this, key](const DnsAnswer& answer) { heard(key, answer); });
+  names_.ask(w.name, w.rules.srv, [this, key](const DnsAnswer& answer) { heard(key, answer); });
 }
 
 /// A start without backends would refuse the first requests: waits a moment for the first answers.
 void Server::await_first_answers() {
   discover();
-  watch_keys();
-  if (watched_.empty() && key_sources_.empty()) return;
+  keys_.watch(config_.jwt);
+  if (watched_.empty() && keys_.empty()) return;
   auto guard = asio::make_work_guard(loop_.ctx);
   const Clock::Steady limit = clock_.steady_now() + std::chrono::seconds(3);
   const auto missing = [&] {
-    return awaits_keys() ||
+    return keys_.busy() ||
            std::any_of(watched_.begin(), watched_.end(), [](const auto& e) { return e.second.asking; });
   };
   while (missing() && clock_.steady_now() < limit) loop_.ctx.run_one_until(limit);

@@ -113,7 +113,7 @@ void Server::install(const config::Config& fresh) {
     if (admin_) spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
   }
   discover();
-  watch_keys();
+  keys_.watch(config_.jwt);
 }
 
 void Server::put_in_force(const std::shared_ptr<const Snapshot>& built) {

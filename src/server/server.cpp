@@ -41,12 +41,17 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
           [this](const std::shared_ptr<Backend>& b) {
             for (auto& worker : workers_) worker->settled(b);
           }),
+      names_(loop_.ctx, config_.dns_servers),
+      keys_(clock_, names_, fetch_over(loop_), make_alarm(loop_),
+            [this](const std::string& url, std::shared_ptr<const JwtKeySet> keys) {
+              builder_.set_fetched_keys(url, std::move(keys));
+              rebuild();
+            }),
       signals_(loop_.ctx.get_executor()),
       timer_(loop_.ctx.get_executor()),
       house_timer_(loop_.ctx.get_executor()),
       return_timer_(loop_.ctx.get_executor()),
       dns_timer_(loop_.ctx.get_executor()),
-      keys_timer_(loop_.ctx.get_executor()),
       succession_timer_(loop_.ctx.get_executor()) {
   ::signal(SIGPIPE, SIG_IGN);
   rlimit files{};
@@ -113,7 +118,7 @@ void Server::start_workers() {
       asio::post(loop_.ctx, [this, backend] { look_for(*backend); });
     };
     reports.unknown_key = [this](const std::string& url) {
-      asio::post(loop_.ctx, [this, url] { unknown_key(url); });
+      asio::post(loop_.ctx, [this, url] { keys_.unknown_key(url); });
     };
     reports.doubt = [this](const std::shared_ptr<Backend>& backend, milliseconds within) {
       asio::post(loop_.ctx, [this, backend, within] { checker_.look_into(backend, within); });
@@ -156,7 +161,7 @@ void Server::catch_up() {
     for (const Member& m : pool->snapshot->members) m.backend->failures.judged();
   republish();
   look_up_due();
-  fetch_due_keys();
+  keys_.fetch_due();
   stumbled_ = false;
 }
 
@@ -290,13 +295,12 @@ void Server::watch_end(Clock::Steady give_up) {
 
 /// Nothing is served any more: the loop runs dry.
 void Server::close_down() {
-  closing_ = true;
-  stop_fetching();
+  keys_.stop();
   checker_.stop();
   events_.close();
   admin_.reset();
   session_server_.reset();
-  resolver_.reset();
+  names_.close();
   if (inherited_) inherited_->stop();
   if (child_) child_->send_changes();
   child_.reset();

@@ -14,14 +14,14 @@
 #include "admin/admin_server.h"
 #include "admin/session_server.h"
 #include "health/checker.h"
-#include "net/fetch.h"
-#include "net/resolver.h"
 #include "observe/log_writer.h"
 #include "pool/discovered.h"
 #include "server/admin_overrides.h"
 #include "server/builder.h"
 #include "server/child_process.h"
 #include "server/inherited_state.h"
+#include "server/key_fetcher.h"
+#include "server/name_lookup.h"
 #include "server/worker.h"
 
 namespace remora {
@@ -108,24 +108,6 @@ class Server final : private AdminActions {
   boost::json::object discovered_state() const;
   void inherit_discovered(const boost::json::value& state);
 
-  // Keys behind URLs.
-  struct KeySource {
-    std::chrono::milliseconds refresh{0};
-    std::optional<config::BackendTls> tls;
-    Clock::Steady next{}, asked{};
-    bool asking = false;
-    std::string text, trouble;   // what it answered last; what was wrong last
-    std::shared_ptr<Wake> wake;  // of the fetch that runs
-  };
-  void watch_keys();
-  void fetch_due_keys();
-  void ask_for_keys(const std::string& url);
-  void fetch_keys(const std::string& url, const std::vector<std::string>& ips);
-  void heard_keys(const std::string& url, const Fetched& fetched);
-  void unknown_key(const std::string& url);
-  bool awaits_keys() const;
-  void stop_fetching();
-
   // Succession.
   void upgrade();
   void hand_over();
@@ -167,7 +149,8 @@ class Server final : private AdminActions {
   AdminOverrides overrides_;
   HealthChecker checker_;
   Ejector ejector_;
-  std::unique_ptr<Resolver> resolver_;                               // made when a name is first asked for
+  SharedResolver names_;
+  KeyFetcher keys_;
   std::map<std::string, std::vector<DnsRecord>> inherited_answers_;  // until the names are watched
   std::map<std::string, Watched> watched_;                           // by pool and entry
   std::array<FileStamp, 2> name_files_{};                   // as they were when names were last asked for
@@ -182,9 +165,7 @@ class Server final : private AdminActions {
   std::unique_ptr<SessionServer> session_server_;
   asio::basic_signal_set<Executor> signals_;
   Timer timer_;
-  Timer house_timer_, return_timer_, dns_timer_, keys_timer_, succession_timer_;
-  std::map<std::string, KeySource> key_sources_;  // by URL
-  bool closing_ = false;
+  Timer house_timer_, return_timer_, dns_timer_, succession_timer_;
   bool stumbled_ = false;  // an event of the loop was dropped
   enum class StoreState : std::uint8_t { fine, partly, away } store_state_ = StoreState::fine;
   std::string store_trouble_;  // as last told
