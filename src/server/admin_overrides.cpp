@@ -86,7 +86,7 @@ bool AdminOverrides::from_text(const std::string& text) {
       const json::value* v = o.if_contains(key);
       return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
     };
-    const auto admin = parse_admin_wish(text_of("admin")), file = parse_admin_wish(text_of("file"));
+    const auto admin = parse_admin_state(text_of("admin")), file = parse_admin_state(text_of("file"));
     if (!admin || !file || text_of("pool").empty() || text_of("backend").empty()) return false;
     AdminOverride wanted{*admin, std::nullopt, *file};
     if (const json::value* v = o.if_contains("deadline_ms")) {

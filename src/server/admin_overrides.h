@@ -17,9 +17,9 @@
 namespace remora {
 
 struct AdminOverride {
-  config::AdminWish admin = config::AdminWish::ready;
-  std::optional<Clock::Wall> deadline;                // of a drain: afterwards its sessions move
-  config::AdminWish file = config::AdminWish::ready;  // what the file said when this was set
+  config::AdminState admin = config::AdminState::ready;
+  std::optional<Clock::Wall> deadline;                  // of a drain: afterwards its sessions move
+  config::AdminState file = config::AdminState::ready;  // what the file said when this was set
 };
 
 class AdminOverrides {

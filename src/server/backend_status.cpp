@@ -155,7 +155,7 @@ std::optional<Clock::Wall> BackendStatus::deadline(const std::string& pool,
 }
 
 std::string BackendStatus::set_admin(const std::string& pool, const std::string& backend,
-                                     config::AdminWish admin, std::optional<milliseconds> limit) {
+                                     config::AdminState admin, std::optional<milliseconds> limit) {
   AdminOverride wanted;
   wanted.admin = admin;
   if (limit) wanted.deadline = around_.clock.wall_now() + *limit;

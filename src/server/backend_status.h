@@ -61,7 +61,7 @@ class BackendStatus {
   void look_into(const std::shared_ptr<Backend>& backend, std::chrono::milliseconds within);
 
   /// What an operator wants. Returns why it cannot be; empty: done.
-  std::string set_admin(const std::string& pool, const std::string& backend, config::AdminWish admin,
+  std::string set_admin(const std::string& pool, const std::string& backend, config::AdminState admin,
                         std::optional<std::chrono::milliseconds> limit);
   /// Until when a drain may last; nothing: for ever.
   std::optional<Clock::Wall> deadline(const std::string& pool, const std::string& backend) const;

@@ -85,7 +85,7 @@ class Server final : private AdminActions {
   bool ready() const override { return phase_ == Phase::serving; }
   std::optional<Clock::Wall> deadline(const std::string& pool, const std::string& backend) const override;
   std::string health_note(const Backend& backend) const override;
-  std::string set_admin(const std::string& pool, const std::string& backend, config::AdminWish admin,
+  std::string set_admin(const std::string& pool, const std::string& backend, config::AdminState admin,
                         std::optional<std::chrono::milliseconds> deadline) override;
   std::vector<std::string> reload() override { return reload_.run(); }
 

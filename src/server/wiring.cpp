@@ -110,7 +110,7 @@ std::string Server::health_note(const Backend& backend) const {
   return note.empty() ? status_.note(backend) : note;
 }
 
-std::string Server::set_admin(const std::string& pool, const std::string& backend, config::AdminWish admin,
+std::string Server::set_admin(const std::string& pool, const std::string& backend, config::AdminState admin,
                               std::optional<std::chrono::milliseconds> deadline) {
   if (hot_restart_.under_way()) return "an upgrade is under way; ask again in a moment";
   return status_.set_admin(pool, backend, admin, deadline);

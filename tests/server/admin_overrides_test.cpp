@@ -12,9 +12,9 @@
 namespace remora {
 namespace {
 
-using config::AdminWish;
+using config::AdminState;
 
-config::Config file_with(AdminWish a) {
+config::Config file_with(AdminState a) {
   config::Config c;
   config::Pool pool;
   pool.name = "app";
@@ -28,7 +28,7 @@ config::Config file_with(AdminWish a) {
 
 AdminOverride drain_until(std::int64_t ms) {
   AdminOverride w;
-  w.admin = AdminWish::drain;
+  w.admin = AdminState::drain;
   w.deadline = Clock::Wall(std::chrono::milliseconds(ms));
   return w;
 }
@@ -39,7 +39,7 @@ TEST(AdminOverrides, ComeBackAsTheyWere) {
     AdminOverrides overrides(folder);
     EXPECT_EQ(overrides.set("app", "a", drain_until(123456)), "");
     AdminOverride maint;
-    maint.admin = AdminWish::maint;
+    maint.admin = AdminState::maint;
     EXPECT_EQ(overrides.set("app", "b \"x\"", maint), "");
   }
   AdminOverrides overrides(folder);
@@ -49,7 +49,7 @@ TEST(AdminOverrides, ComeBackAsTheyWere) {
   ASSERT_NE(overrides.find("app", "a"), nullptr);
   EXPECT_EQ(overrides.find("app", "a")->deadline, Clock::Wall(std::chrono::milliseconds(123456)));
   ASSERT_NE(overrides.find("app", "b \"x\""), nullptr);
-  EXPECT_EQ(overrides.find("app", "b \"x\"")->admin, AdminWish::maint);
+  EXPECT_EQ(overrides.find("app", "b \"x\"")->admin, AdminState::maint);
   EXPECT_EQ(overrides.find("other", "a"), nullptr);
   std::filesystem::remove_all(folder);
 }
@@ -57,9 +57,9 @@ TEST(AdminOverrides, ComeBackAsTheyWere) {
 TEST(AdminOverrides, EndWhenTheFileSaysSomethingElseOrNamesTheBackendNoMore) {
   AdminOverrides overrides("");
   overrides.set("app", "a", drain_until(1));
-  overrides.follow(file_with(AdminWish::ready));
+  overrides.follow(file_with(AdminState::ready));
   EXPECT_NE(overrides.find("app", "a"), nullptr) << "the file says what it said";
-  overrides.follow(file_with(AdminWish::maint));
+  overrides.follow(file_with(AdminState::maint));
   EXPECT_EQ(overrides.find("app", "a"), nullptr);
   overrides.set("app", "a", drain_until(1));
   overrides.follow(config::Config{});
@@ -69,7 +69,7 @@ TEST(AdminOverrides, EndWhenTheFileSaysSomethingElseOrNamesTheBackendNoMore) {
 TEST(AdminOverrides, ForAnAddressOfDnsOutliveItsAbsence) {
   AdminOverrides overrides("");
   overrides.set("app", "10.0.0.1:80", drain_until(1));
-  config::Config c = file_with(AdminWish::ready);
+  config::Config c = file_with(AdminState::ready);
   c.pools[0].backends[0].discovery = config::Discovery{};
   overrides.follow(c);
   EXPECT_NE(overrides.find("app", "10.0.0.1:80"), nullptr);
@@ -81,7 +81,7 @@ TEST(AdminOverrides, ThatSayWhatTheFileSaysAreNone) {
   overrides.set("app", "a", AdminOverride{});
   EXPECT_EQ(overrides.find("app", "a"), nullptr);
   AdminOverride ready_over_drain;
-  ready_over_drain.file = AdminWish::drain;
+  ready_over_drain.file = AdminState::drain;
   overrides.set("app", "a", ready_over_drain);
   EXPECT_NE(overrides.find("app", "a"), nullptr);
 }

@@ -10,7 +10,7 @@ namespace remora {
 namespace {
 
 using namespace test;
-using config::AdminWish;
+using config::AdminState;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -54,7 +54,7 @@ TEST_F(BackendStatusTest, TheBeginningPublishesNothing) {
 TEST_F(BackendStatusTest, WhatAnOperatorSetsIsPublishedAtOnce) {
   begin(two_backends());
   HeardEvents heard(events);
-  EXPECT_EQ(status.set_admin("app", "a", AdminWish::maint, std::nullopt), "");
+  EXPECT_EQ(status.set_admin("app", "a", AdminState::maint, std::nullopt), "");
   EXPECT_EQ(published, 1);
   EXPECT_EQ(member(0).admin, Admin::maint);
   EXPECT_EQ(member(1).admin, Admin::ready);
@@ -63,14 +63,14 @@ TEST_F(BackendStatusTest, WhatAnOperatorSetsIsPublishedAtOnce) {
 
 TEST_F(BackendStatusTest, APoolOrBackendThatIsNotThereIsAnError) {
   begin(two_backends());
-  EXPECT_NE(status.set_admin("none", "a", AdminWish::maint, std::nullopt), "");
-  EXPECT_NE(status.set_admin("app", "none", AdminWish::maint, std::nullopt), "");
+  EXPECT_NE(status.set_admin("none", "a", AdminState::maint, std::nullopt), "");
+  EXPECT_NE(status.set_admin("app", "none", AdminState::maint, std::nullopt), "");
   EXPECT_EQ(published, 0);
 }
 
 TEST_F(BackendStatusTest, ADrainsSessionsMoveWhenItsDeadlineHasPassed) {
   begin(two_backends());
-  status.set_admin("app", "a", AdminWish::drain, seconds(60));
+  status.set_admin("app", "a", AdminState::drain, seconds(60));
   EXPECT_TRUE(status.deadline("app", "a"));
   EXPECT_FALSE(status.deadline("app", "b"));
   EXPECT_FALSE(member(0).leaving);
@@ -123,7 +123,7 @@ TEST_F(BackendStatusTest, AForgivenBackendIsBackWithTheNextPublication) {
 
 TEST_F(BackendStatusTest, WhatAnOperatorSetOutlivesAReloadUntilTheFileSaysSomethingElse) {
   begin(two_backends());
-  status.set_admin("app", "a", AdminWish::drain, std::nullopt);
+  status.set_admin("app", "a", AdminState::drain, std::nullopt);
   const auto reload = [&](const config::Config& c) {
     status.follow(c);
     activate(builder, c);
@@ -133,7 +133,7 @@ TEST_F(BackendStatusTest, WhatAnOperatorSetOutlivesAReloadUntilTheFileSaysSometh
   reload(two_backends());
   EXPECT_EQ(member(0).admin, Admin::drain);
   config::Config other = two_backends();
-  other.pools[0].backends[0].admin = AdminWish::maint;
+  other.pools[0].backends[0].admin = AdminState::maint;
   reload(other);
   EXPECT_EQ(member(0).admin, Admin::maint);
 }
@@ -142,8 +142,8 @@ TEST_F(BackendStatusTest, AWarmingBackendIsLookedAtInSteps) {
   config::Config c = two_backends();
   c.pools[0].slow_start = seconds(1);
   begin(c);
-  status.set_admin("app", "a", AdminWish::maint, std::nullopt);
-  status.set_admin("app", "a", AdminWish::ready, std::nullopt);
+  status.set_admin("app", "a", AdminState::maint, std::nullopt);
+  status.set_admin("app", "a", AdminState::ready, std::nullopt);
   if (builder.warming_up()) {
     ASSERT_TRUE(alarm.at);
     EXPECT_LE(*alarm.at - clock.steady_now(), milliseconds(200));

@@ -168,7 +168,7 @@ TEST(RestartState, TheNextProcessKnowsWhatThisOneKnew) {
   const config::Config config = config_with({backend_at("a", "127.0.0.1"), backend_at("b", "127.0.0.1", 81)});
   Process before, after;
   before.begin(config);
-  before.status.set_admin("app", "a", config::AdminWish::drain, std::nullopt);
+  before.status.set_admin("app", "a", config::AdminState::drain, std::nullopt);
   before.builder.find_backend("app", "b")->note_generation(7);
   const auto kept = adopt_restart_state(restart_state(before.builder, before.status, before.discovery),
                                         after.builder, after.status, after.discovery);
