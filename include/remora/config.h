@@ -256,7 +256,7 @@ struct Failover {
   std::optional<Millis> suspect_after;
 };
 
-enum class AdminWish : std::uint8_t { ready, drain, maint };
+enum class AdminState : std::uint8_t { ready, drain, maint };
 
 /// Which addresses of a name are used: all, or those of one family if it has any of it.
 enum class Prefer : std::uint8_t { any, ipv4, ipv6 };
@@ -289,7 +289,7 @@ struct Backend {
   std::uint32_t weight = 1;
   bool backup = false;
   std::optional<std::uint32_t> max_in_flight;
-  AdminWish admin = AdminWish::ready;
+  AdminState admin = AdminState::ready;
 };
 
 struct BackendTls {

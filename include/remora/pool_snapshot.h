@@ -23,7 +23,7 @@
 
 namespace remora {
 
-using Admin = config::AdminWish;                         // what the operator wants
+using Admin = config::AdminState;                         // what the operator wants
 enum class Health : std::uint8_t { unknown, up, down };  // what probes saw
 
 /// As files, the admin API and explanations spell them.

@@ -15,10 +15,10 @@ namespace remora {
 namespace json = boost::json;
 using std::chrono::milliseconds;
 
-std::optional<config::AdminWish> parse_admin_wish(std::string_view text) noexcept {
-  using enum config::AdminWish;
-  for (const auto wish : {ready, drain, maint})
-    if (text == to_string(wish)) return wish;
+std::optional<config::AdminState> parse_admin_state(std::string_view text) noexcept {
+  using enum config::AdminState;
+  for (const auto wanted : {ready, drain, maint})
+    if (text == to_string(wanted)) return wanted;
   return std::nullopt;
 }
 
@@ -171,16 +171,16 @@ ApiAnswer change_backend(const ApiRequest& request, const std::string& pool, con
   if (actions.config().admin.read_only) return refuse(403, "this admin API is read-only (admin.read_only)");
   json::object body;
   if (auto wrong = read_object(request, {"admin", "deadline"}, body)) return *wrong;
-  const auto wish = parse_admin_wish(text_of(body, "admin").value_or(""));
-  if (!wish) return refuse(400, "needs \"admin\": \"ready\", \"drain\" or \"maint\"");
+  const auto wanted = parse_admin_state(text_of(body, "admin").value_or(""));
+  if (!wanted) return refuse(400, "needs \"admin\": \"ready\", \"drain\" or \"maint\"");
   std::optional<milliseconds> deadline;
   if (body.contains("deadline")) {
     const auto text = text_of(body, "deadline");
     deadline = text ? parse_duration(*text) : std::nullopt;
     if (!deadline) return refuse(400, "\"deadline\" must be a duration as text: \"30m\", \"90s\"");
-    if (*wish != config::AdminWish::drain) return refuse(400, "only a drain has a deadline");
+    if (*wanted != config::AdminState::drain) return refuse(400, "only a drain has a deadline");
   }
-  const std::string why = actions.set_admin(pool, backend, *wish, deadline);
+  const std::string why = actions.set_admin(pool, backend, *wanted, deadline);
   if (!why.empty()) return refuse(503, why);
   return ApiAnswer{};  // the caller describes the backend anew
 }

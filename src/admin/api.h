@@ -25,7 +25,7 @@
 namespace remora {
 
 /// ready | drain | maint.
-std::optional<config::AdminWish> parse_admin_wish(std::string_view) noexcept;
+std::optional<config::AdminState> parse_admin_state(std::string_view) noexcept;
 /// RFC 3339, UTC, to the millisecond.
 std::string time_text(Clock::Wall);
 
@@ -48,7 +48,7 @@ class AdminActions {
   /// What the last probe said that was not "passed".
   virtual std::string health_note(const Backend& backend) const = 0;
   /// Returns what went wrong; empty: done.
-  virtual std::string set_admin(const std::string& pool, const std::string& backend, config::AdminWish wish,
+  virtual std::string set_admin(const std::string& pool, const std::string& backend, config::AdminState admin,
                                 std::optional<std::chrono::milliseconds> deadline) = 0;
   /// Returns why the file was refused, a line per problem; empty: it is in force.
   virtual std::vector<std::string> reload() = 0;

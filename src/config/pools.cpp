@@ -80,9 +80,9 @@ void read_backend(const Value& v, Backend& out) {
         if (n == 0) y.bad("must be at least 1, or none (`admin: maint` takes a backend out)");
       });
     });
-    m.read_with("admin", out.admin, [](const Value& x, AdminWish& o) {
+    m.read_with("admin", out.admin, [](const Value& x, AdminState& o) {
       read_choice(x, o,
-                  {{"ready", AdminWish::ready}, {"drain", AdminWish::drain}, {"maint", AdminWish::maint}});
+                  {{"ready", AdminState::ready}, {"drain", AdminState::drain}, {"maint", AdminState::maint}});
     });
     if (out.weight > 10000) v.bad("weight must be 0 to 10000");
     if (out.discovery && out.discovery->srv)

@@ -261,9 +261,9 @@ std::uint64_t SnapshotBuilder::refused(Cause cause) const noexcept {
   return n;
 }
 
-std::shared_ptr<const Snapshot> SnapshotBuilder::with_facts(const HealthChecker& checker,
-                                                            const Ejector& ejector, const Wishes& wishes,
-                                                            Moment moment) {
+std::shared_ptr<const Snapshot> SnapshotBuilder::with_status(const HealthChecker& checker,
+                                                             const Ejector& ejector,
+                                                             const AdminOverrides& overrides, Moment moment) {
   const Clock::Steady now = moment.steady;
   auto snapshot = std::make_shared<Snapshot>(*last_);
   warming_up_ = false;
@@ -276,10 +276,10 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::with_facts(const HealthChecker&
     for (std::size_t i = 0; i < members->members.size(); ++i) {
       Member& m = members->members[i];
       const config::Backend& file = pool->config.backends[i];
-      const Wish* const wish = wishes.find(pool->config.name, m.backend->id);
-      m.admin = wish != nullptr ? wish->admin : file.admin;
+      const AdminOverride* const wanted = overrides.find(pool->config.name, m.backend->id);
+      m.admin = wanted != nullptr ? wanted->admin : file.admin;
       if (file.leaving) m.admin = std::max(m.admin, Admin::drain);
-      m.leaving = wish != nullptr && wish->deadline && *wish->deadline <= moment.wall;
+      m.leaving = wanted != nullptr && wanted->deadline && *wanted->deadline <= moment.wall;
       m.health = m.nowhere ? Health::down : checker.state(*m.backend);
       m.ejected = ejector.state(*m.backend);
       returns_.see(m, began, probed, now);

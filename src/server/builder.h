@@ -12,7 +12,7 @@
 #include "health/service.h"
 #include "proxy/snapshot.h"
 #include "remora/config.h"
-#include "server/wishes.h"
+#include "server/admin_overrides.h"
 #include "session/moment.h"
 
 namespace remora {
@@ -48,9 +48,9 @@ class SnapshotBuilder {
   explicit SnapshotBuilder(unsigned workers) : workers_(workers) {}
 
   /// The last built one with what probes and live traffic show now.
-  std::shared_ptr<const Snapshot> with_facts(const HealthChecker& checker, const Ejector& ejector,
-                                             const Wishes& wishes, Moment now);
-  /// Some backend is still being warmed up: call with_facts again before long.
+  std::shared_ptr<const Snapshot> with_status(const HealthChecker& checker, const Ejector& ejector,
+                                              const AdminOverrides& overrides, Moment now);
+  /// Some backend is still being warmed up: call with_status again before long.
   bool warming_up() const noexcept { return warming_up_; }
 
  private:

@@ -1,13 +1,12 @@
-// Backends from DNS: names asked again as their records expire, answers turned into members.
+#include "server/discovery.h"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
+#include <utility>
 
-#include "net/address.h"
-#include "server/server.h"
+#include "server/discovered_config.h"
+#include "server/discovery_state.h"
 
 namespace remora {
 
@@ -15,380 +14,263 @@ using std::chrono::milliseconds;
 
 namespace {
 
-std::string watch_key(const std::string& pool, const config::Backend& entry) {
-  if (entry.follow) return pool + "\nfollow " + entry.address.host;
-  return pool + '\n' + (entry.discovery->srv ? "srv " + entry.address.host : entry.address.text());
+constexpr milliseconds retry_after{1000};   // after a lookup that failed
+constexpr milliseconds shortest_pause{10};  // between two looks at what is due
+
+bool contains(const std::vector<std::string>& ids, const std::string& id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
-constexpr milliseconds retry_after{1000};  // a question that nobody answered
-
-bool watches(const config::Backend& entry) {
-  return entry.discovery || entry.follow;
+void add_follower(WatchedName& watched, const config::Backend& entry) {
+  watched.rules.refresh =
+      watched.ids.empty() ? entry.follow->refresh : std::min(watched.rules.refresh, entry.follow->refresh);
+  watched.ids.push_back(entry.id);
 }
 
 }  // namespace
 
-/// Begins to watch what the configuration names, forgets what it no longer does, asks for all of it.
-void Server::discover() {
-  std::map<std::string, Watched> old;
-  old.swap(watched_);
-  for (const config::Pool& pool : config_.pools)
+Discovery::Discovery(Surroundings around, std::unique_ptr<Alarm> alarm, Reports reports, NameFiles files)
+    : around_(around), alarm_(std::move(alarm)), reports_(std::move(reports)), files_(std::move(files)) {}
+
+void Discovery::watch(const config::Config& config) {
+  WatchedNames old;
+  old.swap(names_);
+  for (const config::Pool& pool : config.pools)
     for (const config::Backend& entry : pool.backends) {
-      if (!watches(entry)) continue;
+      if (!is_watched(entry)) continue;
       const std::string key = watch_key(pool.name, entry);
-      const auto before = old.find(key);
-      Watched& w = watched_[key];
-      if (before != old.end()) {
-        w = std::move(before->second);
-        w.ids.clear();
-        w.next = {};
+      WatchedName& watched = names_[key];
+      if (const auto before = old.find(key); before != old.end()) {
+        watched = std::move(before->second);
+        watched.ids.clear();
+        watched.next = {};
         old.erase(before);
       }
-      w.pool = pool.name;
-      w.name = entry.address.host;
-      if (entry.discovery) w.rules = *entry.discovery;
-      if (entry.follow) {
-        w.rules.refresh =
-            w.ids.empty() ? entry.follow->refresh : std::min(w.rules.refresh, entry.follow->refresh);
-        w.ids.push_back(entry.id);
-      }
-      if (const auto known = inherited_answers_.find(key); known != inherited_answers_.end()) {
-        w.records = std::move(known->second);
-        w.set.update(preferred(w.records, w.rules.prefer), clock_.steady_now());
-        w.answered = true;
-        inherited_answers_.erase(known);
-      }
+      watched.pool = pool.name;
+      watched.name = entry.address.host;
+      if (entry.discovery) watched.rules = *entry.discovery;
+      if (entry.follow) add_follower(watched, entry);
+      adopt_answer(key, watched);
     }
-  if (watched_.empty()) {
-    dns_timer_.cancel();
+  if (names_.empty()) {
+    alarm_->cancel();
     return;
   }
-  if (!resolver_) resolver_ = std::make_unique<Resolver>(loop_.ctx, config_.dns_servers);
-  name_files_ = {stamp_of(NameFiles().resolv_conf), stamp_of(NameFiles().hosts)};
+  file_stamps_ = stamps();
   look_up_due();
 }
 
-void Server::look_up_due() {
-  const Clock::Steady at = clock_.steady_now();
-  bool gone = false;
-  for (auto& [key, w] : watched_) {
-    if (!w.asking && at >= w.next) ask_dns(key);
-    if (w.set.expire(w.rules.hold, at)) gone = true;
-  }
-  if (gone) rebuild();
-  await_dns();
+void Discovery::adopt_answer(const std::string& key, WatchedName& watched) {
+  const auto known = inherited_.find(key);
+  if (known == inherited_.end()) return;
+  watched.records = std::move(known->second);
+  watched.set.update(preferred(watched.records, watched.rules.prefer), around_.clock.steady_now());
+  watched.answered = true;
+  inherited_.erase(known);
 }
 
-void Server::ask_dns(const std::string& key) {
-  Watched& w = watched_.at(key);
-  w.asking = true;
-  w.asked = clock_.steady_now();
-  resolver_->ask(w.name, w.rules.srv, [this, key](const DnsAnswer& answer) { heard(key, answer); });
+config::Config Discovery::config_for(const config::Config& config) const {
+  return with_discovered(config, names_, around_.builder.last().get());
 }
 
-/// A start without backends would refuse the first requests: waits a moment for the first answers.
-void Server::await_first_answers() {
-  discover();
-  watch_keys();
-  if (watched_.empty() && key_sources_.empty()) return;
-  auto guard = asio::make_work_guard(loop_.ctx);
-  const Clock::Steady limit = clock_.steady_now() + std::chrono::seconds(3);
-  const auto missing = [&] {
-    return awaits_keys() ||
-           std::any_of(watched_.begin(), watched_.end(), [](const auto& e) { return e.second.asking; });
-  };
-  while (missing() && clock_.steady_now() < limit) loop_.ctx.run_one_until(limit);
-  guard.reset();
-  loop_.ctx.restart();  // it may have run out of work, and is run again
-  for (const auto& [key, w] : watched_)
+bool Discovery::busy() const {
+  return std::any_of(names_.begin(), names_.end(), [](const auto& e) { return e.second.asking; });
+}
+
+void Discovery::warn_of_unanswered() const {
+  for (const auto& [key, w] : names_)
     if (!w.answered)
       spdlog::warn("pool {}: DNS lookup of {} is still pending; starting without {}", w.pool, w.name,
                    w.follows() ? w.ids.front() : "its backends");
 }
 
-void Server::heard(const std::string& key, const DnsAnswer& answer) {
-  const auto it = watched_.find(key);
-  if (it == watched_.end()) return;  // a reload was faster
-  Watched& w = it->second;
-  w.asking = false;
-  // Whoever cannot be reached from now on is a reason to ask again.
-  if (builder_.started())
-    for (const auto& view : builder_.last()->pools)
-      if (view->config.name == w.pool)
-        for (const Member& m : view->snapshot->members) m.backend->lost = false;
-  note_trouble(w, answer);
-  const Clock::Steady at = clock_.steady_now();
-  const bool failed = !answer.error.empty() || !answer.gap_reason.empty();
-  w.next = at + (failed ? std::max(w.rules.refresh, retry_after)
-                        : std::max<milliseconds>(w.rules.refresh, answer.ttl));
-  if (answer.error.empty() && take_over(w, answer)) {
-    rebuild();
-    if (builder_.started()) drop_dead_leavers();
+void Discovery::look_up_due() {
+  if (stopped_) return;
+  const Clock::Steady at = around_.clock.steady_now();
+  bool gone = false;
+  for (auto& [key, watched] : names_) {
+    if (!watched.asking && at >= watched.next) ask(key, watched);
+    if (watched.set.expire(watched.rules.hold, at)) gone = true;
   }
-  await_dns();
+  if (gone) reports_.changed();
+  await_next();
 }
 
-/// Said once, and once more when it is over.
-void Server::note_trouble(Watched& w, const DnsAnswer& answer) {
+void Discovery::ask(const std::string& key, WatchedName& watched) {
+  watched.asking = true;
+  watched.asked = around_.clock.steady_now();
+  around_.names.ask(watched.name, watched.rules.srv,
+                    [this, key](const DnsAnswer& answer) { answered(key, answer); });
+}
+
+void Discovery::answered(const std::string& key, const DnsAnswer& answer) {
+  const auto it = names_.find(key);
+  if (it == names_.end()) return;  // a reload was faster
+  WatchedName& watched = it->second;
+  watched.asking = false;
+  const Snapshot* const active = around_.builder.last().get();
+  // A backend that cannot be reached from now on is a reason to ask again.
+  if (active != nullptr)
+    for (const auto& view : active->pools)
+      if (view->config.name == watched.pool)
+        for (const Member& m : view->snapshot->members) m.backend->lost = false;
+  log_failure(watched, answer);
+  const Clock::Steady at = around_.clock.steady_now();
+  const bool failed = !answer.error.empty() || !answer.gap_reason.empty();
+  watched.next = at + (failed ? std::max(watched.rules.refresh, retry_after)
+                              : std::max<milliseconds>(watched.rules.refresh, answer.ttl));
+  if (answer.error.empty() && take_over(watched, answer)) {
+    reports_.changed();
+    if (active != nullptr) drop_dead_leavers();
+  }
+  await_next();
+}
+
+/// Logged once, and once more when it is over.
+void Discovery::log_failure(WatchedName& watched, const DnsAnswer& answer) {
   const bool half = answer.error.empty() && !answer.gap_reason.empty();
-  const std::string trouble = half ? "incomplete answer: " + answer.gap_reason : answer.error;
-  if (trouble.empty() && !w.trouble.empty())
-    spdlog::info("pool {}: DNS lookup of {} succeeded again", w.pool, w.name);
-  if (!trouble.empty() && w.trouble != trouble) {
+  const std::string error = half ? "incomplete answer: " + answer.gap_reason : answer.error;
+  if (error.empty() && !watched.error.empty())
+    spdlog::info("pool {}: DNS lookup of {} succeeded again", watched.pool, watched.name);
+  if (!error.empty() && watched.error != error) {
     if (half)
       spdlog::warn("pool {}: DNS lookup partly failed ({}); keeping the last addresses of the missing part",
-                   w.pool, trouble);
+                   watched.pool, error);
     else
-      spdlog::warn("pool {}: DNS lookup failed ({}); keeping the last addresses", w.pool, trouble);
-    events_.emit("discovery", {{"pool", w.pool}, {"name", w.name}, {"error", trouble}}, clock_.wall_now());
+      spdlog::warn("pool {}: DNS lookup failed ({}); keeping the last addresses", watched.pool, error);
+    around_.events.emit("discovery", {{"pool", watched.pool}, {"name", watched.name}, {"error", error}},
+                        around_.clock.wall_now());
   }
-  w.trouble = trouble;
+  watched.error = error;
   if (answer.cut)
-    spdlog::warn("pool {}: {} has too many records; using the first {}", w.pool, w.name,
+    spdlog::warn("pool {}: {} has too many records; using the first {}", watched.pool, watched.name,
                  Resolver::most_records);
 }
 
 /// True: something has changed.
-bool Server::take_over(Watched& w, const DnsAnswer& answer) {
-  const Clock::Steady at = clock_.steady_now();
-  const std::vector<std::string> before = order_of_trial(w.records);
-  w.records = merge_answer(w.records, answer);
-  const bool first = !std::exchange(w.answered, true);
-  const bool changed = w.follows() ? order_of_trial(w.records) != before
-                                   : w.set.update(preferred(w.records, w.rules.prefer), at);
+bool Discovery::take_over(WatchedName& watched, const DnsAnswer& answer) {
+  const Clock::Steady at = around_.clock.steady_now();
+  const std::vector<std::string> before = order_of_trial(watched.records);
+  watched.records = merge_answer(watched.records, answer);
+  const bool first = !std::exchange(watched.answered, true);
+  const bool changed = watched.follows()
+                           ? order_of_trial(watched.records) != before
+                           : watched.set.update(preferred(watched.records, watched.rules.prefer), at);
   if (!changed && !first) return false;
-  if (w.follows() && w.records.empty())
-    spdlog::warn("pool {}: {} has no address; backend {} is down until it gets one", w.pool, w.name,
-                 w.ids.front());
+  if (watched.follows() && watched.records.empty())
+    spdlog::warn("pool {}: {} has no address; backend {} is down until it gets one", watched.pool,
+                 watched.name, watched.ids.front());
   else
-    spdlog::info("pool {}: {} resolves to {} address(es)", w.pool, w.name, w.records.size());
-  events_.emit("discovery", {{"pool", w.pool}, {"name", w.name}, {"addresses", w.records.size()}},
-               clock_.wall_now());
-  if (w.follows())
-    moved(w);
-  else if (w.rules.hold.count() == 0)
-    w.set.expire(w.rules.hold, at);
+    spdlog::info("pool {}: {} resolves to {} address(es)", watched.pool, watched.name,
+                 watched.records.size());
+  around_.events.emit("discovery",
+                      {{"pool", watched.pool}, {"name", watched.name}, {"addresses", watched.records.size()}},
+                      around_.clock.wall_now());
+  if (watched.follows())
+    forgive_followers(watched);
+  else if (watched.rules.hold.count() == 0)
+    watched.set.expire(watched.rules.hold, at);
   return true;
 }
 
-/// What live traffic showed was of the address that it has left.
-void Server::moved(const Watched& w) {
-  for (const std::string& id : w.ids)
-    if (const auto backend = builder_.find_backend(w.pool, id)) {
-      backend->failures.succeeded();
-      ejector_.forgive(*backend);
-    }
+void Discovery::forgive_followers(const WatchedName& watched) {
+  for (const std::string& id : watched.ids)
+    if (const auto backend = around_.builder.find_backend(watched.pool, id)) reports_.moved(backend);
 }
 
-/// No connection to it can be made: its name may lead elsewhere by now.
-void Server::look_for(const Backend& backend) {
+void Discovery::backend_lost(const Backend& backend) {
   bool any = false;
-  for (auto& [key, w] : watched_) {
-    if (w.pool != backend.pool) continue;
-    if (w.follows() && std::find(w.ids.begin(), w.ids.end(), backend.id) == w.ids.end()) continue;
-    w.next = std::min(w.next, w.asked + retry_after);
+  for (auto& [key, watched] : names_) {
+    if (watched.pool != backend.pool) continue;
+    if (watched.follows() && !contains(watched.ids, backend.id)) continue;
+    watched.next = std::min(watched.next, watched.asked + retry_after);
     any = true;
   }
-  if (any && phase_ == Phase::serving) look_up_due();
+  if (any) look_up_due();
 }
 
-bool Server::is_out(const Watched& w) const {
-  for (const auto& view : builder_.last()->pools) {
-    if (view->config.name != w.pool) continue;
+bool Discovery::is_out(const WatchedName& watched) const {
+  for (const auto& view : around_.builder.last()->pools) {
+    if (view->config.name != watched.pool) continue;
     for (const Member& m : view->snapshot->members)
-      if ((m.health == Health::down || m.ejected != Ejected::no) &&
-          std::find(w.ids.begin(), w.ids.end(), m.backend->id) != w.ids.end())
+      if ((m.health == Health::down || m.ejected != Ejected::no) && contains(watched.ids, m.backend->id))
         return true;
   }
   return false;
 }
 
-/// Names are asked for early where it helps: the system's files changed, or whoever follows one is out of
-/// service and may be back at another address.
-void Server::hurry_names() {
-  if (watched_.empty() || phase_ != Phase::serving) return;
-  const std::array<FileStamp, 2> files = {stamp_of(NameFiles().resolv_conf), stamp_of(NameFiles().hosts)};
-  const bool changed = std::exchange(name_files_, files) != files;
+void Discovery::look_up_early() {
+  if (names_.empty()) return;
+  const std::array<FileStamp, 2> now = stamps();
+  const bool files_changed = std::exchange(file_stamps_, now) != now;
   bool any = false;
-  for (auto& [key, w] : watched_) {
-    const Clock::Steady before = w.next;
-    if (changed) w.next = std::min(w.next, w.asked);
-    if (w.follows() && is_out(w)) w.next = std::min(w.next, w.asked + std::max(w.rules.refresh, retry_after));
-    any = any || w.next != before;
+  for (auto& [key, watched] : names_) {
+    const Clock::Steady before = watched.next;
+    if (files_changed) watched.next = std::min(watched.next, watched.asked);
+    if (watched.follows() && is_out(watched))
+      watched.next = std::min(watched.next, watched.asked + std::max(watched.rules.refresh, retry_after));
+    any = any || watched.next != before;
   }
   if (any) look_up_due();
 }
 
-std::string Server::health_note(const Backend& backend) const {
-  for (const auto& [key, w] : watched_)
-    if (w.pool == backend.pool && w.records.empty() &&
-        std::find(w.ids.begin(), w.ids.end(), backend.id) != w.ids.end())
-      return w.trouble.empty() ? w.name + " has no address" : w.trouble;
-  return checker_.note(backend);
-}
-
-void Server::await_dns() {
+void Discovery::await_next() {
   std::optional<Clock::Steady> next;
-  for (const auto& [key, w] : watched_) {
-    if (!w.asking) next = next ? std::min(*next, w.next) : w.next;
-    if (const auto expiry = w.set.next_expiry(w.rules.hold)) next = next ? std::min(*next, *expiry) : *expiry;
+  const auto sooner = [&](Clock::Steady t) { next = next ? std::min(*next, t) : t; };
+  for (const auto& [key, watched] : names_) {
+    if (!watched.asking) sooner(watched.next);
+    if (const auto expiry = watched.set.next_expiry(watched.rules.hold)) sooner(*expiry);
   }
-  if (!next || phase_ == Phase::aborting) return;
-  dns_timer_.expires_at(std::max(*next, clock_.steady_now() + milliseconds(10)));
-  dns_timer_.async_wait([this](const error_code& ec) {
-    if (!ec) look_up_due();
-  });
+  if (!next || stopped_) return;
+  alarm_->set(std::max(*next, around_.clock.steady_now() + shortest_pause), [this] { look_up_due(); });
 }
 
-/// The same configuration with other addresses or keys in it.
-void Server::rebuild() {
-  if (!builder_.started()) return;  // the start builds for itself
-  std::shared_ptr<const Snapshot> built;
-  try {
-    built = builder_.build(with_discovered(config_), load_keys(config_));
-  } catch (const std::exception& e) {  // a certificate that is no longer readable, say
-    spdlog::error("new DNS answers or key sets cannot be applied: {}; keeping the current ones", e.what());
-    return;
+bool Discovery::is_dead_leaver(const std::string& pool, const std::string& ip, std::uint16_t port) const {
+  for (const auto& view : around_.builder.last()->pools) {
+    if (view->config.name != pool) continue;
+    for (std::size_t i = 0; i < view->config.backends.size(); ++i) {
+      const config::Backend& b = view->config.backends[i];
+      const bool same = b.leaving && b.ip == ip && (port == 0 || b.address.port == port);
+      if (same && view->snapshot->members[i].health == Health::down) return true;
+    }
   }
-  put_in_force(built);
+  return false;
 }
 
-/// Who has vanished from the answer and does not answer probes has no sessions to keep.
-void Server::drop_dead_leavers() {
+void Discovery::drop_dead_leavers() {
   bool gone = false;
-  for (auto& [key, w] : watched_)
-    gone = w.set.drop_dead([&, pool = w.pool](const std::string& ip, std::uint16_t port) {
-      for (const auto& view : builder_.last()->pools) {
-        if (view->config.name != pool) continue;
-        for (std::size_t i = 0; i < view->config.backends.size(); ++i) {
-          const config::Backend& b = view->config.backends[i];
-          const bool same = b.leaving && b.ip == ip && (port == 0 || b.address.port == port);
-          if (same && view->snapshot->members[i].health == Health::down) return true;
-        }
-      }
-      return false;
-    }) || gone;
-  if (gone) asio::post(loop_.ctx, [this] { rebuild(); });
-}
-
-/// The last answers, for a process that takes over: its name server may be silent.
-boost::json::object Server::discovered_state() const {
-  boost::json::object out;
-  for (const auto& [key, w] : watched_) {
-    if (!w.answered) continue;
-    boost::json::array list;
-    for (const DnsRecord& r : w.records)
-      list.push_back(boost::json::object{{"ip", r.ip},
-                                         {"target", r.target},
-                                         {"port", r.port},
-                                         {"priority", r.priority},
-                                         {"weight", r.weight}});
-    out[key] = std::move(list);
+  for (auto& [key, watched] : names_) {
+    const bool some =
+        watched.set.drop_dead([&, pool = watched.pool](const std::string& ip, std::uint16_t port) {
+          return is_dead_leaver(pool, ip, port);
+        });
+    gone = gone || some;
   }
-  return out;
+  if (gone) reports_.changed_within();
 }
 
-void Server::inherit_discovered(const boost::json::value& state) {
-  if (!state.is_object()) return;
-  for (const auto& entry : state.get_object()) {
-    if (!entry.value().is_array()) continue;
-    std::vector<DnsRecord>& records = inherited_answers_[entry.key()];
-    for (const boost::json::value& item : entry.value().get_array()) {
-      const auto text = [&](const char* key) -> std::string {
-        const auto* v = item.is_object() ? item.get_object().if_contains(key) : nullptr;
-        return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
-      };
-      const auto number = [&](const char* key) -> std::int64_t {
-        const auto* v = item.is_object() ? item.get_object().if_contains(key) : nullptr;
-        return v != nullptr && v->is_int64() ? v->get_int64() : 0;
-      };
-      if (!parse_ip(text("ip"))) continue;
-      records.push_back({text("ip"), text("target"), static_cast<std::uint16_t>(number("port")),
-                         static_cast<std::uint16_t>(number("priority")),
-                         static_cast<std::uint32_t>(number("weight"))});
-    }
-  }
+std::string Discovery::note(const Backend& backend) const {
+  for (const auto& [key, w] : names_)
+    if (w.pool == backend.pool && w.records.empty() && contains(w.ids, backend.id))
+      return w.error.empty() ? w.name + " has no address" : w.error;
+  return "";
 }
 
-config::Backend Server::at_addresses(const config::Backend& entry, const std::vector<DnsRecord>& records) {
-  config::Backend out = entry;
-  out.ips = order_of_trial(preferred(records, entry.follow->prefer));
-  return out;
+boost::json::object Discovery::state() const {
+  return discovery_state(names_);
 }
 
-/// Nobody has answered for its name yet: the backend of this id is where it was, if there was one.
-config::Backend Server::where_it_was(const std::string& pool, const config::Backend& entry) const {
-  config::Backend out = entry;
-  if (!builder_.started()) return out;
-  for (const auto& view : builder_.last()->pools)
-    for (const config::Backend& b : view->config.backends)
-      if (view->config.name == pool && b.id == entry.id) {
-        out.address = b.address;
-        out.follow = b.follow;
-        out.ips = b.ips;
-        out.ip = b.ip;
-      }
-  return out;
+void Discovery::adopt(const boost::json::value& state) {
+  inherited_ = parse_discovery_state(state);
 }
 
-/// Each entry with a name is replaced by a backend for each of its addresses; what follows one gets to know
-/// them.
-config::Config Server::with_discovered(const config::Config& config) const {
-  config::Config out = config;
-  for (config::Pool& pool : out.pools) {
-    std::vector<config::Backend> backends;
-    const auto add = [&](config::Backend b) {
-      const bool known =
-          std::any_of(backends.begin(), backends.end(), [&](const auto& o) { return o.id == b.id; });
-      if (!known) backends.push_back(std::move(b));
-    };
-    bool unanswered = false;
-    for (const config::Backend& entry : pool.backends) {
-      if (!watches(entry)) {
-        add(entry);
-        continue;
-      }
-      const auto it = watched_.find(watch_key(pool.name, entry));
-      if (entry.follow) {
-        const bool known = it != watched_.end() && it->second.answered;
-        add(known ? at_addresses(entry, it->second.records) : where_it_was(pool.name, entry));
-        continue;
-      }
-      if (it == watched_.end() || !it->second.answered) {
-        unanswered = true;
-        continue;
-      }
-      for (const DiscoveredSet::Found& f : it->second.set.found()) {
-        config::Backend b = entry;
-        b.discovery.reset();
-        b.ip = f.record.ip;
-        b.address.kind = config::Address::Kind::tcp;
-        if (entry.discovery->srv) {
-          b.address.host = f.record.target;
-          b.address.port = f.record.port;
-          b.weight = f.record.weight;
-          b.backup = entry.backup || f.backup;
-        }
-        b.leaving = f.vanished.has_value();
-        b.id = config::Address{b.address.kind, b.ip, b.address.port}.text();
-        add(std::move(b));
-      }
-    }
-    // A name that nobody has answered for yet changes nothing: who served before the reload goes on. Of names
-    // that backends follow that holds for each alone, as long as somebody can serve.
-    const bool nobody = std::all_of(backends.begin(), backends.end(),
-                                    [](const config::Backend& b) { return b.follow && b.ips.empty(); });
-    const bool waiting = std::any_of(pool.backends.begin(), pool.backends.end(), [&](const auto& entry) {
-      const auto it = entry.follow ? watched_.find(watch_key(pool.name, entry)) : watched_.end();
-      return entry.follow && (it == watched_.end() || !it->second.answered);
-    });
-    if ((unanswered || (nobody && waiting)) && builder_.started())
-      for (const auto& view : builder_.last()->pools)
-        if (view->config.name == pool.name)
-          for (const config::Backend& b : view->config.backends) add(b);
-    pool.backends = std::move(backends);
-  }
-  return out;
+std::array<FileStamp, 2> Discovery::stamps() const {
+  return {stamp_of(files_.resolv_conf), stamp_of(files_.hosts)};
+}
+
+void Discovery::stop() {
+  stopped_ = true;
+  alarm_->cancel();
 }
 
 }  // namespace remora

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <csignal>
 #include <filesystem>
@@ -12,7 +13,9 @@
 
 #include "admin/local_socket.h"
 #include "config/loader.h"
+#include "pool/queue.h"
 #include "server/exposed.h"
+#include "server/restart_state.h"
 #include "server/systemd.h"
 #include "session/stores.h"
 #include "util/cpus.h"
@@ -22,59 +25,70 @@ namespace remora {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+std::unique_ptr<LogWriter> open_access_log(const config::Log& log) {
+  if (log.access_format == config::AccessFormat::off) return nullptr;
+  return std::make_unique<LogWriter>(log.access_output);
+}
+
+/// As many descriptors as we are allowed; a client that has gone is an error of a call, not a signal.
+void prepare_process() {
+  ::signal(SIGPIPE, SIG_IGN);
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
+}  // namespace
+
 Server::Server(config::Config config, std::string file, std::vector<std::string> arguments)
     : config_(std::move(config)),
-      file_(std::move(file)),
-      arguments_(std::move(arguments)),
       started_(clock_.steady_now()),
+      access_writer_(open_access_log(config_.log)),
       worker_count_(config_.workers.value_or(usable_cpus())),
       memory_(std::make_shared<SessionMemory>(config_.store)),
       census_(*memory_, clock_),
       events_(loop_.ctx.get_executor()),
       builder_(worker_count_),
-      wishes_(config_.state_dir),
-      checker_(
-          loop_,
-          [this](const std::shared_ptr<Backend>& b, Health state, const std::string& why) {
-            flipped(b, state, why);
-          },
-          [this](const std::shared_ptr<Backend>& b) {
-            for (auto& worker : workers_) worker->settled(b);
-          }),
+      names_(loop_.ctx, config_.dns_servers),
+      status_({loop_, clock_, builder_, events_}, config_.state_dir, make_alarm(loop_), status_reports()),
+      discovery_({clock_, names_, builder_, events_}, make_alarm(loop_), discovery_reports()),
+      keys_(clock_, names_, fetch_over(loop_), make_alarm(loop_),
+            [this](const std::string& url, std::shared_ptr<const JwtKeySet> keys) {
+              builder_.set_fetched_keys(url, std::move(keys));
+              rebuild();
+            }),
+      store_watch_(clock_, *memory_, events_),
+      housekeeping_(clock_, {*memory_, config_.store.capacity}, make_alarm(loop_), housekeeping_tasks()),
+      hot_restart_(clock_, *memory_, std::move(arguments), make_alarm(loop_), hot_restart_hooks()),
+      listeners_(builder_, worker_count_, listener_hooks()),
+      reload_(file, {config_, access_writer_.get(), events_, clock_},
+              {[this] { return phase_ == Phase::serving && !hot_restart_.under_way(); },
+               [this](const config::Config& fresh) { install(fresh); }}),
       signals_(loop_.ctx.get_executor()),
-      timer_(loop_.ctx.get_executor()),
-      house_timer_(loop_.ctx.get_executor()),
-      return_timer_(loop_.ctx.get_executor()),
-      dns_timer_(loop_.ctx.get_executor()),
-      keys_timer_(loop_.ctx.get_executor()),
-      succession_timer_(loop_.ctx.get_executor()) {
-  ::signal(SIGPIPE, SIG_IGN);
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {  // as many descriptors as we are allowed
-    files.rlim_cur = files.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &files);
-  }
-  if (config_.log.access_format != config::AccessFormat::off)
-    access_writer_ = std::make_unique<LogWriter>(config_.log.access_output);
+      alarm_(make_alarm(loop_)) {
+  prepare_process();
   for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) signals_.add(s);
-  std::string trouble;
-  wishes_.load(trouble);
-  if (!trouble.empty()) spdlog::error("{}", trouble);
+  status_.load_overrides();
   for (const std::string& doubt : config::doubts(config_)) spdlog::warn("{}", doubt);
-  inherit();
-  wishes_.follow(config_);
+  inherited_ = InheritedState::receive(*memory_, clock_);
+  std::vector<std::shared_ptr<Backend>> adopted_backends;  // until the first snapshot has them
+  if (inherited_) adopted_backends = adopt_restart_state(inherited_->state(), builder_, status_, discovery_);
+  status_.follow(config_);
   await_first_answers();
   const auto keys = load_keys(config_);
   for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
-  builder_.commit(builder_.build(with_discovered(config_), keys));
-  checker_.configure(builder_.last()->pools);
-  builder_.with_facts(checker_, ejector_, wishes_, now());
-  const auto opened = open_new(*builder_.last());  // what fails before this is one line and nothing else
+  builder_.commit(builder_.build(discovery_.config_for(config_), keys));
+  status_.begin();
+  const auto opened =
+      listeners_.open_new(*builder_.last());  // what fails before is one line and nothing else
   std::error_code ec;
-  spdlog::info("remora {} starts with {}", version, std::filesystem::absolute(file_, ec).string());
+  spdlog::info("remora {} starts with {}", version, std::filesystem::absolute(file, ec).string());
   if (config_.admin.bind) {
     const int fd = inherited_ ? inherited_->take_admin(*config_.admin.bind) : -1;
-    admin_ = std::make_unique<AdminServer>(loop_, config_.admin, fd, actions());
+    admin_ = std::make_unique<AdminServer>(loop_, config_.admin, fd, static_cast<AdminActions&>(*this));
     spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
   }
   // The process before still has it open when this one takes over; anybody else's is found out before threads
@@ -82,11 +96,8 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   if (config_.session_api && !(inherited_ && inherited_->from_process()))
     ::close(open_local_socket(config_.session_api->bind, config_.session_api->access, "session_api"));
   start_workers();
-  if (config_.session_api) open_session_server();
-  listen(opened);
-  await_return();
-  await_dns();
-  adopted_backends_.clear();
+  listeners_.listen(opened);
+  adopted_backends.clear();
   if (inherited_) inherited_->close_unused();
 }
 
@@ -95,36 +106,38 @@ Server::~Server() {
   for (auto& worker : workers_) worker->join();
 }
 
+/// A start without backends would refuse the first requests: waits a moment for the first answers.
+void Server::await_first_answers() {
+  discovery_.watch(config_);
+  keys_.watch(config_.jwt);
+  if (discovery_.empty() && keys_.empty()) return;
+  auto guard = asio::make_work_guard(loop_.ctx);
+  const Clock::Steady limit = clock_.steady_now() + std::chrono::seconds(3);
+  while ((keys_.busy() || discovery_.busy()) && clock_.steady_now() < limit) loop_.ctx.run_one_until(limit);
+  guard.reset();
+  loop_.ctx.restart();  // it may have run out of work, and is run again
+  discovery_.warn_of_unanswered();
+}
+
 void Server::start_workers() {
+  std::shared_ptr<const ClientTls> store_tls;  // null: the store is spoken to in the clear
   if (config_.store.tls) {
     std::string why;
-    store_tls_ = ClientTls::load(*config_.store.tls, why);
-    if (!store_tls_) throw std::runtime_error("store.redis.tls: " + why);
+    store_tls = ClientTls::load(*config_.store.tls, why);
+    if (!store_tls) throw std::runtime_error("store.redis.tls: " + why);
   }
   for (unsigned w = 0; w < worker_count_; ++w) {
     workers_.push_back(std::make_unique<Worker>(
         w, clock_, AccessLog(config_.log.access_format, access_writer_.get()), memory_));
-    workers_.back()->open_store(config_.store, config_.dns_servers, store_tls_);
-    Worker::Reports reports;
-    reports.failures = [this](const std::shared_ptr<Backend>& backend, Ejected how) {
-      asio::post(loop_.ctx, [this, backend, how] { eject(backend, how); });
-    };
-    reports.lost = [this](const std::shared_ptr<Backend>& backend) {
-      asio::post(loop_.ctx, [this, backend] { look_for(*backend); });
-    };
-    reports.unknown_key = [this](const std::string& url) {
-      asio::post(loop_.ctx, [this, url] { unknown_key(url); });
-    };
-    reports.doubt = [this](const std::shared_ptr<Backend>& backend, milliseconds within) {
-      asio::post(loop_.ctx, [this, backend, within] { checker_.look_into(backend, within); });
-    };
-    workers_.back()->start(builder_.last(), std::move(reports));
+    workers_.back()->open_store(config_.store, config_.dns_servers, store_tls);
+    workers_.back()->start(builder_.last(), worker_reports());
   }
+  if (config_.session_api) open_session_server(store_tls);
 }
 
-void Server::open_session_server() {
-  const auto make = [this](Loop& loop, const Clock& clock) {
-    return make_store(loop, clock, config_.store, config_.dns_servers, store_tls_, memory_->values,
+void Server::open_session_server(std::shared_ptr<const ClientTls> store_tls) {
+  const auto make = [this, store_tls = std::move(store_tls)](Loop& loop, const Clock& clock) {
+    return make_store(loop, clock, config_.store, config_.dns_servers, store_tls, memory_->values,
                       static_cast<std::uint64_t>(clock.wall_now().time_since_epoch().count()));
   };
   session_server_ =
@@ -132,87 +145,12 @@ void Server::open_session_server() {
   spdlog::info("session API on {}", bound_address(session_server_->fd(), config_.session_api->bind));
 }
 
-/// Tables lose what has expired; what the request path only counts is said.
-void Server::keep_house() {
-  house_timer_.expires_after(std::chrono::seconds(1));  // first: what follows may find no memory
-  house_timer_.async_wait([this](const error_code& ec) {
-    if (!ec) keep_house();
-  });
-  if (stumbled_) catch_up();
-  const Clock::Steady at = clock_.steady_now();
-  constexpr std::chrono::seconds sweep_every{60}, tell_every{30};
-  if (at - swept_at_ >= sweep_every) {
-    swept_at_ = at;
-    memory_->sweep(now());
-  }
-  if (at - told_at_ >= tell_every) warn_of_losses();
-  if (config_.store.shared()) watch_store();
-  hurry_names();
-}
-
-/// An event of this thread was dropped in its middle: what it would have set going is set going now.
-void Server::catch_up() {
-  for (const auto& pool : builder_.last()->pools)
-    for (const Member& m : pool->snapshot->members) m.backend->failures.judged();
-  republish();
-  look_up_due();
-  fetch_due_keys();
-  stumbled_ = false;
-}
-
-/// One worker's view is told: each has a connection of its own, but to the same servers.
-void Server::watch_store() {
-  workers_.front()->ask_about_store([this](bool available, std::string trouble) {
-    asio::post(loop_.ctx,
-               [this, available, trouble = std::move(trouble)] { heard_of_store(available, trouble); });
-  });
-}
-
-void Server::heard_of_store(bool available, const std::string& trouble) {
-  memory_->store.available = available;
-  const StoreState now = !available        ? StoreState::away
-                         : trouble.empty() ? StoreState::fine
-                                           : StoreState::partly;
-  // Why it is away may show only after it was found to be (who refuses what, say): told too, ever more
-  // seldom.
-  constexpr std::chrono::seconds at_first{1}, longest{60};
-  const Clock::Steady at = clock_.steady_now();
-  const bool same = std::exchange(store_state_, now) == now;
-  if (same && (trouble.empty() || trouble == store_trouble_ || at < store_silent_until_)) return;
-  store_patience_ = same ? std::min(store_patience_ * 2, longest) : at_first;
-  store_trouble_ = trouble;
-  store_silent_until_ = at + store_patience_;
-  if (now == StoreState::away)
-    spdlog::warn("the store cannot be reached; sessions go on without it, and it is told when it is back: {}",
-                 trouble);
-  else if (now == StoreState::partly)
-    spdlog::warn("a part of the store cannot be reached: {}", trouble);
-  else
-    spdlog::info("the store answers");
-  events_.emit("store", {{"available", available}, {"trouble", trouble}}, clock_.wall_now());
-}
-
-void Server::warn_of_losses() {
-  const std::uint64_t evicted = memory_->evicted(), unknown = builder_.refused(Cause::unknown_key);
-  if (evicted > evictions_told_)
-    spdlog::warn("the session table is full: {} sessions were evicted; raise store.capacity ({})",
-                 evicted - evictions_told_, config_.store.capacity);
-  if (unknown > unknown_keys_told_)
-    spdlog::warn(
-        "{} tokens were sealed with a key that is not in `keys`: was a key removed before max_lifetime was "
-        "over, or does a replica have others?",
-        unknown - unknown_keys_told_);
-  if (evicted > evictions_told_ || unknown > unknown_keys_told_) told_at_ = clock_.steady_now();
-  evictions_told_ = evicted;
-  unknown_keys_told_ = unknown;
-}
-
 int Server::run() {
   await_signal();
-  keep_house();
+  housekeeping_.start();
   if (inherited_) inherited_->report_ready(loop_);  // the process before may go
   notify_systemd("READY=1\nMAINPID=" + std::to_string(::getpid()));
-  run_to_end(loop_, "control thread", [this] { stumbled_ = true; });
+  run_to_end(loop_, "control thread", [this] { housekeeping_.stumbled(); });
   for (auto& worker : workers_) worker->join();
   spdlog::info("stopped");
   return 0;
@@ -231,10 +169,7 @@ void Server::on_signal(int signal) {
     reload();
     return;
   }
-  if (signal == SIGUSR2) {
-    upgrade();
-    return;
-  }
+  if (signal == SIGUSR2) return hot_restart_.start();
   switch (phase_) {
     case Phase::serving:
       begin_stop();
@@ -259,9 +194,8 @@ void Server::begin_stop() {
   if (config_.shutdown_delay == milliseconds(0)) return stop_accepting();
   spdlog::info("not ready any more; accepting for another {} ms", config_.shutdown_delay.count());
   for (auto& worker : workers_) worker->leave();
-  timer_.expires_after(config_.shutdown_delay);
-  timer_.async_wait([this](const error_code& ec) {
-    if (!ec && phase_ == Phase::delaying) stop_accepting();
+  alarm_->set(clock_.steady_now() + config_.shutdown_delay, [this] {
+    if (phase_ == Phase::delaying) stop_accepting();
   });
 }
 
@@ -273,36 +207,106 @@ void Server::stop_accepting() {
   watch_end(clock_.steady_now() + config_.shutdown_grace);
 }
 
+/// The new process serves: this one takes nothing new, and ends with its last connection. Idle ones are not
+/// closed under their clients; their next answer is their last.
+void Server::hand_over(pid_t child) {
+  phase_ = Phase::handed_over;
+  if (session_server_) session_server_->leave();
+  spdlog::info("upgrade: process {} serves; finishing what is left here", child);
+  events_.emit("upgrade", {{"pid", child}}, clock_.wall_now());
+  for (auto& worker : workers_) {
+    worker->hold();
+    worker->leave();
+    worker->end_when_empty();
+  }
+  events_.close();
+  admin_.reset();
+  watch_end(Clock::Steady::max());
+}
+
 void Server::watch_end(Clock::Steady give_up) {
   if (phase_ != Phase::aborting && clock_.steady_now() >= give_up) {
     phase_ = Phase::aborting;
+    discovery_.stop();
     for (auto& worker : workers_) worker->abort();
   }
   if (std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->finished(); })) {
     close_down();
     return;
   }
-  timer_.expires_after(milliseconds(20));
-  timer_.async_wait([this, give_up](const error_code& ec) {
-    if (!ec) watch_end(give_up);
-  });
+  alarm_->set(clock_.steady_now() + milliseconds(20), [this, give_up] { watch_end(give_up); });
 }
 
 /// Nothing is served any more: the loop runs dry.
 void Server::close_down() {
-  closing_ = true;
-  stop_fetching();
-  checker_.stop();
+  keys_.stop();
+  status_.stop();
   events_.close();
   admin_.reset();
   session_server_.reset();
-  resolver_.reset();
+  discovery_.stop();
+  names_.close();
   if (inherited_) inherited_->stop();
-  if (successor_) successor_->send_changes();
-  successor_.reset();
+  hot_restart_.stop();
   signals_.cancel();
-  for (Timer* t : {&timer_, &house_timer_, &return_timer_, &dns_timer_, &succession_timer_}) t->cancel();
+  housekeeping_.stop();
+  alarm_->cancel();
   loop_.wheel.stop();
+}
+
+// Change --------------------------------------------------------------------------------------------
+
+/// Everything that can fail comes first. Throws std::runtime_error; then nothing has changed.
+void Server::install(const config::Config& fresh) {
+  const auto built = builder_.build(discovery_.config_for(fresh), load_keys(fresh));
+  std::unique_ptr<AdminServer> admin;
+  const bool moves_admin = fresh.admin.bind != config_.admin.bind;
+  if (moves_admin && fresh.admin.bind)
+    admin = std::make_unique<AdminServer>(loop_, fresh.admin, -1, static_cast<AdminActions&>(*this));
+  const auto opened = listeners_.open_new(*built);
+
+  const config::Config before = std::exchange(config_, fresh);
+  apply_socket_access(before, config_);
+  for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
+  status_.follow(config_);
+  activate(built);
+  listeners_.listen(opened);
+  listeners_.retire_gone(*built);
+  if (moves_admin) {
+    // The answer to the request that brought this is still to be sent, by the old one.
+    asio::post(loop_.ctx, [old = std::shared_ptr<AdminServer>(std::move(admin_))] {});
+    admin_ = std::move(admin);
+    if (admin_) spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
+  }
+  discovery_.watch(config_);
+  keys_.watch(config_.jwt);
+}
+
+/// The same configuration with other addresses or keys in it.
+void Server::rebuild() {
+  if (!builder_.started()) return;  // the start builds for itself
+  std::shared_ptr<const Snapshot> built;
+  try {
+    built = builder_.build(discovery_.config_for(config_), load_keys(config_));
+  } catch (const std::exception& e) {  // a certificate that is no longer readable, say
+    spdlog::error("new DNS answers or key sets cannot be applied: {}; keeping the current ones", e.what());
+    return;
+  }
+  activate(built);
+}
+
+void Server::activate(const std::shared_ptr<const Snapshot>& built) {
+  builder_.commit(built);
+  status_.configure();
+  status_.republish();
+  // Behind the snapshot: whoever enters now looks at it.
+  for (const auto& pool : builder_.last()->pools)
+    for (const Member& m : pool->snapshot->members) m.backend->queue->admit(m.backend, m.max_in_flight);
+}
+
+void Server::publish() {
+  for (auto& worker : workers_) worker->publish(builder_.last());
+  if (session_server_) session_server_->publish(builder_.last());
 }
 
 }  // namespace remora

@@ -1,11 +1,15 @@
-// The daemon: starts, reloads, probes, stops. Its thread is the control thread.
+// The daemon: owns the parts, wires them, and lives: start, serve, stop. Its thread is the control thread.
 //
-// server.cpp: life; facts.cpp: what is known of backends, published; reload.cpp: another file, other
-// listeners; actions.cpp: what operators ask for; discovery.cpp: backends from DNS; succession.cpp: another
-// binary takes over.
+//   Discovery, KeyFetcher --another configuration--> SnapshotBuilder --> BackendStatus --publish--> Workers
+//   Reload --install--> Listeners, admin server, Discovery, KeyFetcher
+//   HotRestart --the new process serves--> handed over
+//
+//   serving --SIGTERM--> delaying --shutdown_delay--> finishing --shutdown_grace--> aborting
+//      \--hot restart--> handed_over --SIGTERM--------/
+//
+// No part knows the server: each is given references and functions.
 #pragma once
 
-#include <array>
 #include <boost/asio/signal_set.hpp>
 #include <memory>
 #include <string>
@@ -13,14 +17,18 @@
 
 #include "admin/admin_server.h"
 #include "admin/session_server.h"
-#include "health/checker.h"
-#include "net/fetch.h"
-#include "net/resolver.h"
 #include "observe/log_writer.h"
-#include "pool/discovered.h"
+#include "server/backend_status.h"
 #include "server/builder.h"
-#include "server/upgrade.h"
-#include "server/wishes.h"
+#include "server/discovery.h"
+#include "server/hot_restart.h"
+#include "server/housekeeping.h"
+#include "server/inherited_state.h"
+#include "server/key_fetcher.h"
+#include "server/listeners.h"
+#include "server/name_lookup.h"
+#include "server/reload.h"
+#include "server/store_watch.h"
 #include "server/worker.h"
 
 namespace remora {
@@ -35,12 +43,18 @@ class Server final : private AdminActions {
   int run();
 
  private:
-  using Timer = EventHub::Timer;
-  struct OpenListener {
-    std::size_t slot = 0;
-    config::Address bind;
-    std::vector<int> fds;  // the workers'; here only to be handed over
-  };
+  // Wiring: what the parts are given.
+  BackendStatus::Reports status_reports();
+  Discovery::Reports discovery_reports();
+  HotRestart::Hooks hot_restart_hooks();
+  Listeners::Hooks listener_hooks();
+  Housekeeping::Tasks housekeeping_tasks();
+  Worker::Reports worker_reports();
+
+  // Start.
+  void await_first_answers();
+  void start_workers();
+  void open_session_server(std::shared_ptr<const ClientTls> store_tls);
 
   // Life.
   void await_signal();
@@ -48,92 +62,18 @@ class Server final : private AdminActions {
   void begin_stop();
   void stop_accepting();
   void watch_end(Clock::Steady give_up);
-  void keep_house();
-  void catch_up();
-  void open_session_server();
-  void watch_store();
-  void heard_of_store(bool available, const std::string& trouble);
-  void warn_of_losses();
   void close_down();
+  void hand_over(pid_t child);
+  HotRestart::Handover handover() const;
+  void every_second();
 
-  // Facts.
-  void republish();
-  void announce_passed_deadlines(Clock::Wall until);
-  void flipped(const std::shared_ptr<Backend>& backend, Health now, const std::string& why);
-  void eject(const std::shared_ptr<Backend>& backend, Ejected how);
-  void await_return();
+  // Change.
+  void install(const config::Config& fresh);
+  void rebuild();
+  void activate(const std::shared_ptr<const Snapshot>& built);
   void publish();
 
-  // Reload.
-  std::vector<std::string> fixed_for_life(const config::Config& fresh) const;
-  void install(const config::Config& fresh);
-  void put_in_force(const std::shared_ptr<const Snapshot>& built);
-  std::vector<OpenListener> open_new(const Snapshot& built);
-  bool stays_open(const Snapshot& built, std::size_t slot) const;
-  std::vector<int> descriptors_for(const config::Listener& listener);
-  void listen(const std::vector<OpenListener>& opened);
-  void retire_gone(const Snapshot& built);
-  void start_workers();
-
-  // Discovery.
-  struct Watched {  // a name that stands for backends, or for the address of one
-    std::string pool, name;
-    std::vector<std::string> ids;  // of the backends that follow it; empty: its addresses are backends
-    config::Discovery rules;
-    std::vector<DnsRecord> records;  // what is known, of both families
-    DiscoveredSet set;               // what the pool makes of it, unless backends follow it
-    Clock::Steady next{}, asked{};   // when it is asked again, and was last
-    bool asking = false, answered = false;
-    std::string trouble;  // of the last question; said once
-    bool follows() const noexcept { return !ids.empty(); }
-  };
-  void discover();
-  void ask_dns(const std::string& key);
-  void await_first_answers();
-  void heard(const std::string& key, const DnsAnswer& answer);
-  void note_trouble(Watched& w, const DnsAnswer& answer);
-  bool take_over(Watched& w, const DnsAnswer& answer);
-  void moved(const Watched& w);
-  void look_for(const Backend& backend);
-  void hurry_names();
-  bool is_out(const Watched& w) const;
-  void await_dns();
-  void look_up_due();
-  void rebuild();
-  config::Config with_discovered(const config::Config& config) const;
-  static config::Backend at_addresses(const config::Backend& entry, const std::vector<DnsRecord>& records);
-  config::Backend where_it_was(const std::string& pool, const config::Backend& entry) const;
-  void drop_dead_leavers();
-  boost::json::object discovered_state() const;
-  void inherit_discovered(const boost::json::value& state);
-
-  // Keys behind URLs.
-  struct KeySource {
-    std::chrono::milliseconds refresh{0};
-    std::optional<config::BackendTls> tls;
-    Clock::Steady next{}, asked{};
-    bool asking = false;
-    std::string text, trouble;   // what it answered last; what was wrong last
-    std::shared_ptr<Wake> wake;  // of the fetch that runs
-  };
-  void watch_keys();
-  void fetch_due_keys();
-  void ask_for_keys(const std::string& url);
-  void fetch_keys(const std::string& url, const std::vector<std::string>& ips);
-  void heard_keys(const std::string& url, const Fetched& fetched);
-  void unknown_key(const std::string& url);
-  bool awaits_keys() const;
-  void stop_fetching();
-
-  // Succession.
-  void upgrade();
-  void hand_over();
-  void check_successor();
-  void inherit();
-  std::string state_text() const;
-
   // AdminActions.
-  AdminActions& actions() noexcept { return *this; }
   const Snapshot& snapshot() const override { return *builder_.last(); }
   const config::Config& config() const override { return config_; }
   SessionMemory& memory() override { return *memory_; }
@@ -145,16 +85,13 @@ class Server final : private AdminActions {
   bool ready() const override { return phase_ == Phase::serving; }
   std::optional<Clock::Wall> deadline(const std::string& pool, const std::string& backend) const override;
   std::string health_note(const Backend& backend) const override;
-  std::string set_admin(const std::string& pool, const std::string& backend, config::AdminWish wish,
+  std::string set_admin(const std::string& pool, const std::string& backend, config::AdminState admin,
                         std::optional<std::chrono::milliseconds> deadline) override;
-  std::vector<std::string> reload() override;
-  void announce(const Backend& backend, boost::json::object what);
+  std::vector<std::string> reload() override { return reload_.run(); }
 
   config::Config config_;  // as written; what DNS adds stands in the snapshot
-  const std::string file_;
-  const std::vector<std::string> arguments_;
   SystemClock clock_;
-  Clock::Steady started_;
+  const Clock::Steady started_;
   Loop loop_{clock_};
   std::unique_ptr<LogWriter> access_writer_;
   const unsigned worker_count_;
@@ -163,35 +100,21 @@ class Server final : private AdminActions {
   EventHub events_;
   CryptoScratch scratch_;
   SnapshotBuilder builder_;
-  Wishes wishes_;
-  HealthChecker checker_;
-  Ejector ejector_;
-  std::unique_ptr<Resolver> resolver_;                               // made when a name is first asked for
-  std::map<std::string, std::vector<DnsRecord>> inherited_answers_;  // until the names are watched
-  std::map<std::string, Watched> watched_;                           // by pool and entry
-  std::array<FileStamp, 2> name_files_{};                   // as they were when names were last asked for
-  std::unique_ptr<Inheritance> inherited_;                  // what the process before, or systemd, gave
-  std::vector<std::shared_ptr<Backend>> adopted_backends_;  // until the first snapshot has them
-  Clock::Steady upgrade_until_{};
-  std::unique_ptr<Successor> successor_;  // while another binary starts
-  std::vector<OpenListener> listeners_;
+  SharedResolver names_;
+  BackendStatus status_;
+  Discovery discovery_;
+  KeyFetcher keys_;
+  StoreWatch store_watch_;
+  Housekeeping housekeeping_;
+  HotRestart hot_restart_;
+  Listeners listeners_;
+  Reload reload_;
+  std::unique_ptr<InheritedState> inherited_;  // what the previous process, or systemd, gave
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::shared_ptr<const ClientTls> store_tls_;  // null: the store is spoken to in the clear
   std::unique_ptr<AdminServer> admin_;
   std::unique_ptr<SessionServer> session_server_;
   asio::basic_signal_set<Executor> signals_;
-  Timer timer_;
-  Timer house_timer_, return_timer_, dns_timer_, keys_timer_, succession_timer_;
-  std::map<std::string, KeySource> key_sources_;  // by URL
-  bool closing_ = false;
-  bool stumbled_ = false;  // an event of the loop was dropped
-  enum class StoreState : std::uint8_t { fine, partly, away } store_state_ = StoreState::fine;
-  std::string store_trouble_;  // as last told
-  std::chrono::seconds store_patience_{1};
-  Clock::Steady store_silent_until_{};
-  std::uint64_t evictions_told_ = 0, unknown_keys_told_ = 0;
-  Clock::Steady swept_at_{}, told_at_{};
-  Clock::Wall deadlines_seen_ = clock_.wall_now();
+  const std::unique_ptr<Alarm> alarm_;  // of the stop
   enum class Phase : std::uint8_t {
     serving,
     delaying,

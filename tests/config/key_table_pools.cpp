@@ -29,7 +29,7 @@ std::vector<Row> of_pools() {
        [](auto& c) { return b(c).max_in_flight == 3U; },
        "e2e/failover_test.cpp MaxInFlight.OthersWaitInLineAndAreServed"},
       {"pools.*.backends.admin", backend("admin: drain"),
-       [](auto& c) { return b(c).admin == AdminWish::drain; },
+       [](auto& c) { return b(c).admin == AdminState::drain; },
        "e2e/failover_test.cpp CookieSession.DrainAndWeightZeroKeepBoundSessionsMaintMovesThem"},
       {"pools.*.backends.dns", discovered("dns: \"n:1\""), [](auto& c) { return b(c).discovery.has_value(); },
        names},

@@ -58,7 +58,7 @@ class Quiet final : public AdminActions {
     return std::nullopt;
   }
   std::string health_note(const Backend&) const override { return "\xff"; }
-  std::string set_admin(const std::string& pool, const std::string& backend, config::AdminWish,
+  std::string set_admin(const std::string& pool, const std::string& backend, config::AdminState,
                         std::optional<std::chrono::milliseconds>) override {
     if (pool != "app" || backend != "a") std::abort();
     return "";

@@ -1,0 +1,31 @@
+#include "server/store_watch.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace remora {
+
+void StoreWatch::heard(bool available, const std::string& error) {
+  memory_.store.available = available;
+  const State now = !available ? State::away : error.empty() ? State::fine : State::partly;
+  // The reason (who refuses what, say) may show only after the store was found to be away.
+  constexpr std::chrono::seconds first_pause{1}, longest_pause{60};
+  const Clock::Steady at = clock_.steady_now();
+  const bool same = std::exchange(state_, now) == now;
+  if (same && (error.empty() || error == error_ || at < silent_until_)) return;
+  pause_ = same ? std::min(pause_ * 2, longest_pause) : first_pause;
+  error_ = error;
+  silent_until_ = at + pause_;
+  if (now == State::away)
+    spdlog::warn("the store cannot be reached; sessions go on without it, and it is told when it is back: {}",
+                 error);
+  else if (now == State::partly)
+    spdlog::warn("a part of the store cannot be reached: {}", error);
+  else
+    spdlog::info("the store answers");
+  events_.emit("store", {{"available", available}, {"trouble", error}}, clock_.wall_now());
+}
+
+}  // namespace remora
