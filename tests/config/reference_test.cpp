@@ -4,11 +4,16 @@
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
-#include "config/dump.h"
 #include "config/key_table.h"
+
+#ifdef __clang__  // GCC 12 ends with an internal error in Boost.PFR, so it compiles the test of the places
+                  // alone
+#include "config/dump.h"
+#endif
 
 namespace remora::config {
 namespace {
@@ -86,23 +91,6 @@ struct Reference : ::testing::Test {
     document = YAML::Load(joined(lines));
     collect(document, "", "", active);
   }
-  /// What the program makes of the text; one line that begins with "refused" where it takes none of it.
-  static std::string made_of(const std::string& text) {
-    const Loaded loaded = load_text(text, "f", affinity_kinds());
-    if (const auto* e = std::get_if<LoadError>(&loaded)) return "refused: " + e->lines.front();
-    Config config = std::get<Config>(loaded);
-    config.text = config.hash = config.shown = "";
-    std::string out;
-    dump(config, "", out);
-    return out;
-  }
-  static std::string difference(const std::string& a, const std::string& b) {
-    std::istringstream left(a), right(b);
-    std::string one, other;
-    while (std::getline(left, one) && std::getline(right, other))
-      if (one != other) return one + " without it: " + other;
-    return "";
-  }
   const std::vector<std::string> lines = reference_lines();
   YAML::Node document;
   std::vector<Active> active;
@@ -128,6 +116,26 @@ TEST_F(Reference, EachKeyStandsAtItsOwnPlaceInIt) {
       EXPECT_TRUE(found) << "config/reference.yaml does not mention '" << row.key << "' where it belongs";
     }
   EXPECT_GT(keys, 200U);
+}
+
+#ifdef __clang__
+
+/// What the program makes of the text; one line that begins with "refused" where it takes none of it.
+std::string made_of(const std::string& text) {
+  const Loaded loaded = load_text(text, "f", affinity_kinds());
+  if (const auto* e = std::get_if<LoadError>(&loaded)) return "refused: " + e->lines.front();
+  Config config = std::get<Config>(loaded);
+  config.text = config.hash = config.shown = "";
+  std::string out;
+  dump(config, "", out);
+  return out;
+}
+std::string difference(const std::string& a, const std::string& b) {
+  std::istringstream left(a), right(b);
+  std::string one, other;
+  while (std::getline(left, one) && std::getline(right, other))
+    if (one != other) return one + " without it: " + other;
+  return "";
 }
 
 /// Keys whose value in the file is an example: a name, an address, a condition.
@@ -243,6 +251,8 @@ TEST_F(Reference, WhatACommentCallsADefaultIsOne) {
     }
   }
 }
+
+#endif
 
 }  // namespace
 }  // namespace remora::config

@@ -60,7 +60,7 @@ int wait_for(pid_t pid, std::chrono::milliseconds limit) {
   }
 }
 
-/// Ends it gently, so that a sanitizer can say at the end what it found; 0 too when it had to be killed.
+/// Ends it gently, so that a sanitizer can say at the end what it found; still_running: it had to be killed.
 int end_process(pid_t pid) {
   for (int i = 0; i < 2; ++i) {  // the second SIGTERM means: at once
     ::kill(pid, SIGTERM);
@@ -70,13 +70,15 @@ int end_process(pid_t pid) {
     if (const int code = wait_for(pid, 20s); code != still_running) return code;
   ::kill(pid, SIGKILL);
   wait_for(pid, 3s);
-  return 0;
+  return still_running;
 }
 
 /// A failure that tests/launch.py does not repeat.
-void fail_for_good(const char* what, int code) {
-  ::testing::Test::RecordProperty("never_repeat", what + std::to_string(code));
-  ADD_FAILURE() << what << code;
+void fail_for_good(const std::string& what, int code) {
+  const std::string why =
+      code == still_running ? what + "nothing: it had to be killed" : what + std::to_string(code);
+  ::testing::Test::RecordProperty("never_repeat", why);
+  ADD_FAILURE() << why;
 }
 
 /// Ports of the process's listening TCP sockets, in the order of their descriptors.
