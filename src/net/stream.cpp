@@ -246,6 +246,10 @@ Stream::Taken Stream::take_bytes() {
   Input& in = wire();
   // Somebody may be looking at what is unread, so that stays where it is.
   const std::size_t room = in.buffer ? room_behind(in) : make_room(in);
+  if (room == 0) {  // fill() was faster: its owner consumes first. A receive of no bytes would look like the end.
+    exhausted_ = false;
+    return Taken::some;
+  }
   const ssize_t n = receive_from(fd(), in.buffer.data() + in.end, room);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
     lay_down(in);
