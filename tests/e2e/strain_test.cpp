@@ -19,7 +19,7 @@ void expect_healthy(const Remora& remora) {
     for (const char* target : {"/healthz", "/readyz"}) {
       const auto begin = std::chrono::steady_clock::now();
       EXPECT_EQ(remora.api("GET", target).status, 200) << target;
-      EXPECT_LT(std::chrono::steady_clock::now() - begin, within(4s)) << target;
+      EXPECT_LT(std::chrono::steady_clock::now() - begin, within(9s)) << target;
     }
   EXPECT_EQ(remora.command({"healthcheck"}).code, 0);
 }
@@ -29,6 +29,8 @@ std::vector<Socket> hold(const Remora& remora, int count, std::string_view sent)
   std::vector<Socket> held;
   for (int i = 0; i < count; ++i) {
     held.push_back(Socket::connect(remora.admin_port()));
+    const int bytes = 4096;  // few answers fill it: they cost CPU time, which is not what is tested
+    ::setsockopt(held.back().fd(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     if (!sent.empty()) held.back().send(sent);
   }
   return held;
