@@ -60,6 +60,15 @@ inline std::string module_named(const std::string& folder) {
   return folder == "remora" ? "core" : folder;
 }
 
+/// The module that a source belongs to: the folder right below `src`, or `include/remora`.
+inline std::string module_of(const std::filesystem::path& source) {
+  std::filesystem::path folder = source.parent_path();
+  while (folder.parent_path().filename() != "src" && folder.filename() != "remora" &&
+         folder.filename() != "src")
+    folder = folder.parent_path();
+  return module_named(folder.filename());
+}
+
 /// The modules whose headers this text includes.
 inline std::set<std::string> included_modules(const std::string& text) {
   static const std::regex include(R"(#include "([a-z_0-9]+)/)");

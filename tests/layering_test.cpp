@@ -15,7 +15,7 @@ using namespace remora::test;
 TEST(Layering, IncludesPointOneWay) {
   int edges = 0;
   for (const auto& path : sources()) {
-    const std::string module = module_named(path.parent_path().filename());
+    const std::string module = module_of(path);
     if (module == "src") continue;  // main
     ASSERT_TRUE(allowed_modules().contains(module)) << path;
     for (const std::string& to : included_modules(read(path))) {
@@ -69,12 +69,13 @@ std::vector<std::string> bad_awaits(const std::string& text) {
     std::size_t begin = text.find_last_of(";{}", at);
     begin = begin == std::string::npos ? 0 : begin + 1;
     std::size_t end = at;
-    int depth = 0;
+    int depth = 0, around = 0;  // parentheses that open before the co_await close behind it
+    for (std::size_t i = begin; i < at; ++i) around += text[i] == '(' ? 1 : text[i] == ')' ? -1 : 0;
     for (; end < text.size(); ++end) {
       const char c = text[end];
       if (c == '(') ++depth;
-      if (c == ')' && --depth < 0) break;
-      if (depth == 0 && (c == ';' || c == '{')) break;
+      if (c == ')' && --depth <= -around && depth < 0) break;
+      if (depth <= 0 && (c == ';' || c == '{')) break;
       if (depth > 0 && c == '{') break;  // a braced temporary or a lambda inside the call
     }
     const std::string statement = text.substr(begin, end - begin + 1);

@@ -36,7 +36,7 @@ Modules read_modules() {
       if (word.starts_with(prefix)) module.linked.insert(word.substr(prefix.size()));
   }
   for (const auto& path : sources()) {
-    const std::string name = module_named(path.parent_path().filename());
+    const std::string name = module_of(path);
     if (name == "src") continue;  // main
     for (const std::string& to : included_modules(read(path)))
       if (to != name) out[name].included.insert(to);
