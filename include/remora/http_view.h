@@ -94,7 +94,8 @@ struct ClientAddress {
 class VerifiedClaims {
  public:
   virtual ~VerifiedClaims() = default;
-  /// A claim as text (strings without quotes, numbers as written), if `verifier` accepted this request's JWT.
+  /// A claim as text (strings without quotes, integers in decimal, true or false), if `verifier` accepted
+  /// this request's JWT.
   virtual std::optional<std::string_view> find(std::string_view verifier,
                                                std::string_view claim) const noexcept = 0;
 };
