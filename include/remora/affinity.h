@@ -63,7 +63,7 @@ enum class Cause : std::uint8_t {
 };
 std::string_view to_string(Cause) noexcept;
 
-/// What a token or a store says of a session. Times are wall time: other replicas read them.
+/// What a token or a store says about a session. Times are wall time: other replicas read them.
 struct Binding {
   SessionId id;                  // 128 random bits, ours; told to backends as the stable opaque id
   std::uint64_t backend = 0;     // hash of the backend id: fixed size, no allocation
@@ -97,7 +97,8 @@ struct HashOn {  // derived: consistent hash
   double bounded_load = 0;  // largest load of a backend, as a factor of the mean; 0: no limit
 };
 /// Several candidates for the session: two cookies of one name (for two paths, or one of them stale), or a
-/// cookie and an id in the URL. A living session wins, then the first candidate. At least two.
+/// cookie and an id in the URL. The one worth most wins, a living session above all (session/recognise.cpp).
+/// Of equals, the first wins. At least two.
 struct Several {
   static constexpr std::size_t most = 8;
   std::array<std::variant<Opened, Lookup>, most> of;
@@ -118,7 +119,7 @@ struct Served {
   bool came_by_cookie = false;  // the request carried a cookie of ours: URLs can stay clean
 };
 
-/// What a response head says of the app's own session id.
+/// What a response head says about the app's own session id.
 struct Learned {
   std::optional<SessionKey> key;  // the response carries this id
   bool forgotten = false;         // the app cleared its id

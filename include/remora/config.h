@@ -251,7 +251,7 @@ struct Failover {
   std::size_t replay_body = 64 * 1024;
   double budget = 0.2;
   /// When a request has waited this long, its backend is probed at once, to tell a slow page from a hung
-  /// server. None: the smaller of one second and a third of the time that the request may wait; 0: never.
+  /// server. None: the smaller of one second and a third of the response timeout; 0: never.
   std::optional<Millis> suspect_after;
 };
 
@@ -379,8 +379,8 @@ struct StoreNode {
 struct Store {
   StoreKind kind = StoreKind::memory;
   std::size_t capacity = 1000000;         // sessions kept in this process
-  std::size_t memory_bytes = 256U << 20;  // of state kept in this process
-  std::string index_key;                  // empty: derived from the first key
+  std::size_t memory_bytes = 256U << 20;  // bytes of state kept in this process
+  std::string index_key;                  // empty: derived from the first key (random without keys)
   Millis cache_ttl = seconds(2);          // how long this process trusts its copy of a session
   Millis timeout{50};                     // of one operation
   RedisMode redis_mode = RedisMode::single;

@@ -3,10 +3,11 @@
 // XAES-256-GCM (C2SP XAES-256-GCM 2024): AES-256-GCM under a key derived from 96 bits of a 192-bit random
 // nonce, so that random nonces never repeat in practice. Layout before base64url, 96 bytes:
 //
-//   2  key number (of SHA-256 of the key), in clear
+//   2  key number (first bytes of the key's SHA-256), in clear
 //  24  nonce
-//  54  sealed: format 1, session id 16, backend hash 8, generation 8, epoch 4, created 8, last seen 8, flags
-//  1 16  tag
+//  54  sealed: format 1, session id 16, backend hash 8, generation 8, epoch 4, created 8, last seen 8,
+//      flags 1
+//  16  tag
 //
 // Associated data: pool, kind and name, so that a token is valid nowhere else.
 // Threading: KeyRing is immutable; CryptoScratch belongs to one worker.

@@ -1,4 +1,4 @@
-// Redis as a Store: one server, a master that sentinels name, or a cluster.
+// Redis as a Store: one server, a master named by sentinels, or a cluster.
 //
 // A value is stored behind eight random bytes, its token. A swap is one Lua script, so it is atomic. The
 // script is called by its SHA, and sent as text if the server does not know it. Failover: `sentinel` asks for

@@ -22,7 +22,7 @@
 
 namespace remora {
 
-/// What the connections of one store share.
+/// Shared by the connections of one store.
 struct StoreSurroundings {
   Loop& loop;
   const Clock& clock;
