@@ -1,8 +1,8 @@
-// Affinity: whose session is this? Contracts of the kinds in src/affinity.
+// Affinity: which session does a request belong to? The contracts of the kinds in src/affinity.
 //
-// A kind recognises the session that a request belongs to (`identify`), hides its own token from
-// the app (`conceal`) and marks responses so that the next request is recognised (`mark`). It never
-// knows the network. Threading: `const` after construction; one object serves every worker.
+// A kind recognises the session of a request (`identify`), hides its own token from the app (`conceal`) and
+// marks responses so that the next request is recognised (`mark`). It knows nothing of the network.
+// Threading: `const` after construction; one object serves every worker.
 #pragma once
 
 #include <array>
@@ -23,14 +23,14 @@ struct SessionId {
   std::uint64_t hash() const noexcept;
 };
 
-/// Names a learned session in a store: a MAC of the app's id, which itself is never kept.
+/// Names a learned session in a store: a MAC of the app's id. The id itself is never stored.
 struct SessionKey {
   std::array<std::uint8_t, 32> mac{};
   bool operator==(const SessionKey&) const = default;
   std::uint64_t hash() const noexcept;
 };
 
-/// Why a session is where it is; spelled as in `Remora-Session`, logs and metrics.
+/// Why a session is at its backend. Spelled as in `Remora-Session`, logs and metrics.
 enum class Reason : std::uint8_t {
   none,
   new_,
@@ -47,7 +47,7 @@ enum class Reason : std::uint8_t {
 };
 std::string_view to_string(Reason) noexcept;
 
-/// Why what the client sent was no session; counted.
+/// Why a request's token or id leads to no session. Counted.
 enum class Cause : std::uint8_t {
   none,
   absent,
@@ -58,18 +58,18 @@ enum class Cause : std::uint8_t {
   idle,
   too_old,
   ended,    // by the app, or lost with `on_lost: reject`
-  unbound,  // an id of the app that nothing is known of
+  unbound,  // an unknown id of the app
   count_
 };
 std::string_view to_string(Cause) noexcept;
 
-/// What a token or a store says of a session. Times are wall time: other replicas read them.
+/// What a token or a store says about a session. Times are wall time: other replicas read them.
 struct Binding {
   SessionId id;                  // 128 random bits, ours; told to backends as the stable opaque id
   std::uint64_t backend = 0;     // hash of the backend id: fixed size, no allocation
   std::uint64_t generation = 0;  // of that backend when the session was placed there; 0: unknown
   std::uint32_t epoch = 1;       // 1 at birth, +1 at each move
-  bool leave = false;            // the app asked for another place
+  bool leave = false;            // the app asked for another backend
   Clock::Wall created{}, last_seen{};
 };
 
@@ -79,24 +79,26 @@ struct NoHint {
 struct Opened {  // our own token, opened and authentic
   Binding binding;
   bool old_key = false;         // sealed by a key that is no longer the first
-  Cause expired = Cause::none;  // idle or too_old, by its own stamps
-  // The client will forget it before long: it should be said anew; it must, whatever the response is.
+  Cause expired = Cause::none;  // idle or too_old, by the token's own stamps
+  // The client's copy expires before long. `aging`: it should be renewed; `ending`: every response must renew
+  // it.
   bool aging = false, ending = false;
 };
 struct Lookup {  // the app's id: ask the store
   SessionKey key;
-  bool stored = true;            // false: the client should have carried the binding, and did not
-  bool adopt = false;            // bind it although no response carries it (derived, `carry: store`)
+  bool stored = true;  // false: the client should have carried the binding, but did not
+  bool adopt = false;  // bind the id although no response issues it (hashed kinds with `carry: store`)
   bool reject_unknown = false;   // `on_unknown: reject`
   std::uint64_t route = 0;       // hash of the backend that the id itself names (jvmRoute); 0: none
-  Cause cause = Cause::unbound;  // when nothing is bound
+  Cause cause = Cause::unbound;  // the cause if nothing is bound
 };
 struct HashOn {  // derived: consistent hash
   std::uint64_t hash = 0;
-  double bounded_load = 0;  // at most this factor of the mean load; 0: off
+  double bounded_load = 0;  // largest load of a backend, as a factor of the mean; 0: no limit
 };
-/// Several that each could be the session: two cookies of one name (for two paths, or one of them stale), a
-/// cookie and an id in the URL. The one that lives counts, then the first. At least two.
+/// Several candidates for the session: two cookies of one name (for two paths, or one of them stale), or a
+/// cookie and an id in the URL. The one worth most wins, a living session above all (session/recognise.cpp).
+/// Of equals, the first wins. At least two.
 struct Several {
   static constexpr std::size_t most = 8;
   std::array<std::variant<Opened, Lookup>, most> of;
@@ -107,32 +109,32 @@ using Hint = std::variant<NoHint, Opened, Lookup, HashOn, Several>;
 /// The worker's cipher contexts and its caches; see affinity/seal.h.
 class CryptoScratch;
 
-/// What became of the session in this exchange: kinds decide from it what the client must hear.
+/// The outcome for the session in this exchange. Kinds decide from it what to tell the client.
 struct Served {
   Binding binding;
   Reason reason = Reason::none;
-  bool begun = false;           // made in this exchange
-  bool changed = false;         // what the client holds is no longer true: it must hear of it
-  bool refresh = false;         // still true, but to be said anew: an old key, an old stamp, a number adopted
-  bool came_by_cookie = false;  // a cookie of ours came back: URLs can stay clean
+  bool begun = false;           // created in this exchange
+  bool changed = false;         // the client's token is outdated and must be replaced
+  bool refresh = false;         // still true, but to be sealed again: old key, old stamp, adopted generation
+  bool came_by_cookie = false;  // the request carried a cookie of ours: URLs can stay clean
 };
 
-/// What a response head says of the app's own session id.
+/// What a response head says about the app's own session id.
 struct Learned {
   std::optional<SessionKey> key;  // the response carries this id
   bool forgotten = false;         // the app cleared its id
 };
 
-// Lifetimes of a Binding, on wall clock, because other replicas wrote its stamps. Pure.
+// Lifetimes of a Binding. On the wall clock, because other replicas wrote its stamps. Pure.
 
-/// Cause::none while the session lives. Skew between replicas' clocks of up to two minutes is tolerated.
+/// `none` while the session lives. Tolerates clocks of replicas that differ by up to two minutes.
 Cause judge_lifetime(const Binding&, const config::Session&, Clock::Wall now) noexcept;
-/// The stamp is older than a quarter of the idle timeout: time to renew it.
+/// The stamp is older than a quarter of the idle timeout: it should be renewed.
 bool needs_refresh(const Binding&, const config::Session&, Clock::Wall now) noexcept;
 
 class Affinity {
  public:
-  /// `issued`: our token; `learned`: the app's id; `derived`: a hash of what the request is anyway.
+  /// `issued`: our token; `learned`: the app's id; `derived`: a hash of what the request contains anyway.
   enum class Family : std::uint8_t { issued, learned, derived };
 
   virtual ~Affinity() = default;
@@ -142,20 +144,21 @@ class Affinity {
   virtual Hint identify(const RequestView&, CryptoScratch&, Clock::Wall now) const = 0;
   /// Removes our own token from what the backend sees.
   virtual void conceal(const RequestView&, RequestEdits&) const {}
-  /// Learned kinds: the id that the final response head carries, if any.
+  /// Learned kinds: the id in the final response head, if any.
   virtual Learned learn(const RequestView&, const ResponseView&, CryptoScratch&) const { return {}; }
-  /// Learned kinds: the app may say the id in the first event of an event stream (see http/first_event.h).
+  /// Learned kinds: whether the app may give the id in the first event of an event stream
+  /// (http/first_event.h).
   virtual bool reads_events() const noexcept { return false; }
   /// The id in the data of such an event.
   virtual std::optional<SessionKey> learn_event(std::string_view /*data*/, CryptoScratch&) const {
     return std::nullopt;
   }
-  /// Issued kinds: a browser may hold the token and not send it along (affinity/kept_back.h).
+  /// Issued kinds: whether a browser may hold the token and not send it (affinity/kept_back.h).
   virtual bool may_be_kept_back() const noexcept { return true; }
-  /// Called at the final response head when this kind is to carry the session.
+  /// Called at the final response head if this kind carries the session.
   virtual void mark(const RequestView&, const Served&, const ResponseView&, CryptoScratch&,
                     Clock::Wall /*now*/, ResponseEdits&) const {}
-  /// The session ended, or was lost and is not given another backend: tells the client to forget it.
+  /// Tells the client to forget the session: it ended, or was lost and gets no other backend.
   virtual void clear(const RequestView&, ResponseEdits&) const {}
 };
 

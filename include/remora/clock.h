@@ -1,9 +1,9 @@
 // Two clocks, because they answer different questions.
 //
-// Steady time is for deadlines and durations inside this process: it never goes back. Wall time
-// is for anything that another process may read (a token, a store, a JWT): it may jump. Envoy
-// issue 44111 shows what happens when the first leaves the process. Pure code takes a `now`;
-// code with I/O takes a Clock, so that tests can drive it by hand.
+// Steady time is for deadlines and durations inside this process: it never goes back. Wall time is for
+// anything that another process may read (a token, a store, a JWT): it may jump. Envoy issue 44111 shows what
+// happens when steady time leaves the process. Pure code takes a `now`; code with I/O takes a Clock, so that
+// tests can drive it by hand.
 #pragma once
 
 #include <chrono>
@@ -19,14 +19,14 @@ class Clock {
   virtual Wall wall_now() const noexcept = 0;
 };
 
-/// The clocks of the machine. Both are read through the vDSO: no system call.
+/// The machine's clocks. Both are read through the vDSO, without a system call.
 class SystemClock final : public Clock {
  public:
   Steady steady_now() const noexcept override { return std::chrono::steady_clock::now(); }
   Wall wall_now() const noexcept override { return std::chrono::system_clock::now(); }
 };
 
-/// For whoever was given no other clock. Nothing else asks the machine for the time (layering_test holds it).
+/// The default clock. Nothing else asks the machine for the time (enforced by layering_test).
 inline const Clock& real_clock() noexcept {
   static const SystemClock clock;
   return clock;

@@ -1,7 +1,7 @@
 // The configuration as plain values: defaults and units here, YAML only in src/config.
 //
-// Built once by the loader, then read by everyone; no member refers to the file. `product.md`'s
-// names are kept in snake_case. Durations of zero mean "none" only where the comment says so.
+// Built once by the loader, then only read; no member refers to the file. Members are named after the YAML
+// keys, in snake_case. Durations of zero mean "none" only where the comment says so.
 #pragma once
 
 #include <chrono>
@@ -25,10 +25,10 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-/// host:port, [v6]:port or unix:/path, as written and taken apart.
+/// host:port, [v6]:port or unix:/path, taken apart.
 struct Address {
   enum class Kind : std::uint8_t { tcp, unix_path } kind = Kind::tcp;
-  std::string host;  // or the path
+  std::string host;  // or the path of the unix socket
   std::uint16_t port = 0;
   std::string text() const;
   bool operator==(const Address&) const = default;
@@ -36,13 +36,13 @@ struct Address {
 
 /// Who may connect to a unix socket that remora listens on.
 struct SocketAccess {
-  std::uint32_t mode = 0660;           // its owner and group
-  std::optional<std::uint32_t> group;  // none: the process's own
+  std::uint32_t mode = 0660;           // read and write for owner and group
+  std::optional<std::uint32_t> group;  // none: the process's own group
   bool operator==(const SocketAccess&) const = default;
 };
 
-/// An address block, IPv4 or IPv6 (IPv4 kept as v4-mapped IPv6, so that one comparison serves both). The one
-/// of the unknown address alone stands for peers of unix sockets (`unix`).
+/// An address block, IPv4 or IPv6. IPv4 is stored as v4-mapped IPv6, so that one comparison serves both. The
+/// block that holds only the unknown address stands for peers of unix sockets (`unix`).
 struct Cidr {
   std::uint8_t bytes[16] = {};
   std::uint8_t bits = 128;
@@ -63,8 +63,8 @@ struct Log {
 struct Admin {
   std::optional<Address> bind = Address{Address::Kind::tcp, "127.0.0.1", 9900};  // none: off
   std::string token;                                                             // empty: none
-  bool read_only = false;                                                        // no change over HTTP
-  SocketAccess access;                                                           // of a unix socket
+  bool read_only = false;                                                        // no changes over HTTP
+  SocketAccess access;                                                           // if `bind` is a unix socket
 };
 
 struct Certificate {
@@ -74,7 +74,7 @@ struct Certificate {
 enum class ClientAuth : std::uint8_t { off, optional, required };
 
 struct ListenerTls {
-  std::vector<Certificate> certificates;  // the first answers clients without a matching SNI
+  std::vector<Certificate> certificates;  // the first one serves clients without a matching SNI
   int min_version = 12;                   // 12 or 13
   std::string client_ca;
   ClientAuth client_auth = ClientAuth::off;
@@ -82,7 +82,7 @@ struct ListenerTls {
 };
 
 struct ListenerTimeouts {
-  Millis header = seconds(10);  // whole request head, and the TLS handshake
+  Millis header = seconds(10);  // for the whole request head, and for the TLS handshake
   Millis body = seconds(30);    // without a byte of the request body
   Millis idle = seconds(75);    // between requests
   Millis write = seconds(30);   // without progress of the response
@@ -95,15 +95,15 @@ struct ListenerLimits {
   std::uint32_t headers = 100;
   std::size_t target_bytes = 16 * 1024;
   std::optional<std::uint64_t> body_bytes;
-  /// Bytes a second that a request body must average once `timeouts.body` has passed; only the time counts
-  /// in which remora waits for the client. 0: none.
+  /// Lowest average rate of a request body in bytes per second, once `timeouts.body` has passed. Only time in
+  /// which remora waits for the client counts. 0: none.
   std::uint64_t body_rate = 240;
 };
 
 struct PerClient {
   std::optional<std::uint32_t> connections;
   std::optional<double> requests_per_second;
-  std::optional<std::uint32_t> burst;  // of both rates; default: one second's worth of each
+  std::optional<std::uint32_t> burst;  // for both rates; default: one second's worth of each
   std::optional<double> new_sessions_per_second = std::nullopt;
   bool any() const { return connections || requests_per_second || new_sessions_per_second; }
 };
@@ -111,17 +111,16 @@ struct PerClient {
 struct Listener {
   std::string name;
   Address bind;
-  SocketAccess access;  // of a unix socket
-  bool v6_only =
-      false;  // of [::]: IPv4 on this port is somebody else's in this file. Otherwise it takes both
+  SocketAccess access;   // if `bind` is a unix socket
+  bool v6_only = false;  // for [::]: another listener has IPv4 on this port; false: takes both
   std::optional<ListenerTls> tls;
   bool proxy_protocol = false;
-  /// Whose PROXY line is believed; others are refused. As written, else trusted_proxies, else loopback. Peers
-  /// over a unix socket always are.
+  /// Peers whose PROXY line is accepted; connections from others are refused. As written, else
+  /// trusted_proxies, else loopback. Peers over a unix socket are always accepted.
   std::vector<Cidr> proxy_protocol_from;
   std::vector<Cidr> trusted_proxies;
-  /// Request fields that only trusted proxies may send, beside those that never pass from strangers. Small
-  /// letters; a final `*` stands for any ending.
+  /// Request fields that only trusted proxies may send, in addition to the fields that are always stripped
+  /// from other clients. Lower case; a final `*` matches any ending.
   std::vector<std::string> strip_client_headers;
   ListenerTimeouts timeouts;
   ListenerLimits limits;
@@ -155,27 +154,27 @@ struct Redirect {
 
 struct Route {
   std::string host;        // exact, *.suffix or empty for any; lower case
-  std::string path = "/";  // whole segments
+  std::string path = "/";  // matches whole segments
   std::vector<std::string> methods;
   std::vector<std::pair<std::string, std::string>> headers;  // must be present and equal
   std::string pool;
   std::vector<std::pair<std::string, std::uint32_t>> split;  // pool, weight
   std::optional<Redirect> redirect;
   bool affinity = true;
-  std::vector<std::string> upgrades = {"websocket"};  // protocols that Upgrade may ask for
+  std::vector<std::string> upgrades = {"websocket"};  // protocols that Upgrade may name
   std::string strip_prefix;
   HeaderEdits request_headers, response_headers;
   RouteTimeouts timeouts;
-  std::string verifier;       // of JWTs; empty: none
+  std::string verifier;       // name of a JWT verifier; empty: none
   bool auth_required = true;  // a request without a token is refused
-  /// A CORS preflight can carry no token (Fetch standard): it goes to the app without one, and without
-  /// claims.
+  /// Lets CORS preflights, which cannot carry a token (Fetch standard), pass to the app without a token and
+  /// without claims.
   bool auth_passes_preflights = true;
 };
 
 enum class UrlStyle : std::uint8_t { path, query };
 
-/// One kind of affinity: its name, and what its own code read of its settings.
+/// One affinity kind: its name, and its settings as its own code read them.
 struct Affinity {
   std::string kind;
   std::shared_ptr<const AffinitySettings> settings;
@@ -184,9 +183,9 @@ struct Affinity {
 enum class SaveMode : std::uint8_t { async, sync };
 enum class OnMissing : std::uint8_t { continue_, reject };
 
-/// Hand-off: what the app gives us to keep with its session.
+/// Hand-off: state that the app gives remora to keep with its session.
 struct State {
-  std::size_t max_bytes = 4096;  // decoded
+  std::size_t max_bytes = 4096;  // after decoding
   SaveMode save = SaveMode::async;
   Millis fetch_timeout{50};
   OnMissing on_missing = OnMissing::continue_;
@@ -195,11 +194,11 @@ struct State {
 enum class OnLost : std::uint8_t { reassign, reject };
 enum class OnFull : std::uint8_t { reject, move };
 
-/// Moves idle sessions off backends with more than their share. Off unless given.
+/// Moves idle sessions off backends with more than their share. Off unless configured.
 struct Rebalance {
   Millis min_idle = seconds(60);
   double moves_per_second = 10;
-  double threshold = 1.25;     // of the mean load
+  double threshold = 1.25;     // times the mean load
   bool without_state = false;  // the app keeps nothing in memory that a move would lose
 };
 
@@ -229,14 +228,14 @@ struct Probe {
   bool operator==(const Probe&) const = default;
 };
 
-/// What live traffic may take out of service.
+/// When live traffic takes a backend out of service.
 struct Eject {
   std::uint16_t consecutive_failures = 5;  // 0: off
-  Millis length = seconds(10);             // `for`; backs off
-  double max_share = 0.5;                  // of a pool's backends at once
+  Millis length = seconds(10);             // `for`; doubles when repeated
+  double max_share = 0.5;                  // share of a pool's backends that may be ejected at once
 };
 
-/// What makes an attempt fail, as named in `retry_on`.
+/// Failures of an attempt, as named in `retry_on`.
 struct RetryOn {
   bool connect = false, refused = false, reset = false, timeout = false;
   bool s502 = false, s503 = false, s504 = false;
@@ -244,33 +243,33 @@ struct RetryOn {
 
 struct Failover {
   std::uint16_t attempts = 3;
-  /// Without `timeout` and 504: they say that a server is busy, not that it is dead, and what keeps one busy
-  /// would keep the next one busy too.
+  /// Without `timeout` and 504: they mean that a server is busy, not dead, and a request that keeps one
+  /// server busy would keep the next one busy, too.
   RetryOn retry_on{true, true, true, false, true, true, false};
   std::uint16_t bound_same_backend = 1;
   RetryOn bound_retry_on{true, true, true, false, false, false, false};
   std::size_t replay_body = 64 * 1024;
   double budget = 0.2;
-  /// When a request has waited for so long, its backend is probed at once: a slow page, or a hung server?
-  /// None: the smaller of one second and a third of the time that it may wait; 0: never.
+  /// When a request has waited this long, its backend is probed at once, to tell a slow page from a hung
+  /// server. None: the smaller of one second and a third of the response timeout; 0: never.
   std::optional<Millis> suspect_after;
 };
 
 enum class AdminState : std::uint8_t { ready, drain, maint };
 
-/// Which addresses of a name are used: all, or those of one family if it has any of it.
+/// Which addresses of a name to use: all, or those of one family if there are any.
 enum class Prefer : std::uint8_t { any, ipv4, ipv6 };
 
-/// A backend entry that names many: every address that DNS answers is one.
+/// A backend entry that stands for many: each address in the DNS answer is a backend.
 struct Discovery {
   bool srv = false;             // SRV records: port, weight and priority come from them
-  Millis refresh = seconds(5);  // the least between two questions; the records' time to live counts above it
-  Millis hold = minutes(5);     // how long an address that vanished may keep its sessions
+  Millis refresh = seconds(5);  // shortest time between two lookups; a longer TTL of the records wins
+  Millis hold = minutes(5);     // how long a vanished address may keep its sessions
   Prefer prefer = Prefer::any;
   bool operator==(const Discovery&) const = default;
 };
 
-/// The address of a backend is a name: all that it stands for is this one server, wherever it goes.
+/// The backend's address is a name, and all its addresses are this one server, wherever it moves.
 struct Follow {
   Millis refresh = seconds(5);  // as in Discovery
   Prefer prefer = Prefer::any;
@@ -280,12 +279,11 @@ struct Follow {
 struct Backend {
   std::string id;
   Address address;
-  std::optional<Discovery>
-      discovery;                 // then `address` is what is asked for, and this entry serves nobody itself
-  std::string ip;                // discovered: the address that was found; empty: `address` is used
-  bool leaving = false;          // discovered: it vanished from the answer
-  std::optional<Follow> follow;  // `address` is a name
-  std::vector<std::string> ips;  // then: where it is now, in the order of trial; empty: nobody knows
+  std::optional<Discovery> discovery;  // set: `address` is looked up, and this entry itself serves nobody
+  std::string ip;                      // discovered: the address found; empty: `address` is used
+  bool leaving = false;                // discovered: no longer in the DNS answer
+  std::optional<Follow> follow;        // set if `address` is a name
+  std::vector<std::string> ips;  // with `follow`: current addresses, in the order of trial; empty: unknown
   std::uint32_t weight = 1;
   bool backup = false;
   std::optional<std::uint32_t> max_in_flight;
@@ -295,8 +293,7 @@ struct Backend {
 struct BackendTls {
   std::string ca;  // empty: the system's
   bool verify = true;
-  std::string
-      server_name;  // for SNI and verification; empty: the host of the backend, or of the store's node
+  std::string server_name;  // for SNI and verification; empty: the host of the backend or store node
   std::string cert, key;
   bool operator==(const BackendTls&) const = default;
 };
@@ -350,17 +347,18 @@ struct Jwt {
   std::string public_key;  // PEM file
   std::string jwks_file;
   std::string jwks_url;
-  Millis refresh = minutes(10);   // of jwks_url
-  std::optional<BackendTls> tls;  // of jwks_url; none: the system's authorities
+  Millis refresh = minutes(10);   // between two fetches of jwks_url
+  std::optional<BackendTls> tls;  // for jwks_url; none: the system's authorities
   std::string issuer, audience;   // empty: any
   Millis leeway = seconds(30);
   enum class Carrier : std::uint8_t { bearer, cookie, query };
   std::vector<std::pair<Carrier, std::string>> from = {
-      {Carrier::bearer, ""}};  // and the cookie's or parameter's name
+      {Carrier::bearer, ""}};  // with the name of the cookie or parameter
   std::vector<std::pair<std::string, std::string>> required_claims, forward_claims;
-  /// Tokens that are taken back: a value of one of these claims that stands in the store as revoked.
+  /// Claims by which tokens can be revoked: a token is refused if the store lists the value of one as
+  /// revoked.
   std::vector<std::string> revocation_claims;  // empty: off
-  bool revocation_denies_on_error = false;     // when the store cannot be asked
+  bool revocation_denies_on_error = false;     // refuse tokens while the store cannot be asked
 };
 
 enum class StoreKind : std::uint8_t { memory, redis, memcached };
@@ -371,7 +369,8 @@ struct StoreNode {
   Address address;
   bool tls = false;
   std::string user, password;  // empty: none
-  /// They were given for the other side (sentinels, or the master): not to want them is no error.
+  /// The login was configured for the other side (sentinels, or the master). If this side needs none, that is
+  /// no error.
   bool login_is_shared = false;
   std::uint32_t database = 0;
   bool operator==(const StoreNode&) const = default;
@@ -380,34 +379,34 @@ struct StoreNode {
 struct Store {
   StoreKind kind = StoreKind::memory;
   std::size_t capacity = 1000000;         // sessions kept in this process
-  std::size_t memory_bytes = 256U << 20;  // of state kept in this process
-  std::string index_key;                  // empty: made from the first key
-  Millis cache_ttl = seconds(2);          // how long what this process knows of a session is trusted
+  std::size_t memory_bytes = 256U << 20;  // bytes of state kept in this process
+  std::string index_key;                  // empty: derived from the first key (random without keys)
+  Millis cache_ttl = seconds(2);          // how long this process trusts its copy of a session
   Millis timeout{50};                     // of one operation
   RedisMode redis_mode = RedisMode::single;
-  std::string redis_master = "mymaster";  // what sentinels call it
-  /// With `sentinel`: how to log in where they lead; the sentinels' own is in `nodes`.
+  std::string redis_master = "mymaster";  // the master's name at the sentinels
+  /// With `sentinel`: the login at the master; the sentinels' own login is in `nodes`.
   std::string redis_master_user, redis_master_password;
   bool redis_master_login_is_shared = false;
-  std::vector<StoreNode> nodes;   // sentinels, with `sentinel`
+  std::vector<StoreNode> nodes;   // with `sentinel`: the sentinels
   std::optional<BackendTls> tls;  // of rediss:// nodes
   std::string prefix = "remora";
   bool shared() const noexcept { return kind != StoreKind::memory; }
   bool operator==(const Store&) const = default;
 };
 
-/// Where apps call for their sessions' state.
+/// Where apps read and write their sessions' state.
 struct SessionApi {
   Address bind;
-  std::string token;  // empty: a unix socket, whose permissions count
+  std::string token;  // empty: a unix socket, protected by its permissions
   SocketAccess access;
   bool operator==(const SessionApi&) const = default;
 };
 
 struct Config {
   std::string text, hash;  // the file as it was read, and the first 16 hex digits of its SHA-256
-  std::string shown;       // the same tree written anew, for people: secrets hidden, no comments
-  std::vector<std::string> secret_files;      // as named by {file: F}
+  std::string shown;       // the same configuration for display: secrets hidden, no comments
+  std::vector<std::string> secret_files;      // files named by {file: F}
   std::vector<std::string> dns_servers;       // ip or ip:port; empty: the system's
   std::optional<std::uint32_t> workers;       // none: auto
   std::string state_dir = "/var/lib/remora";  // empty: none

@@ -1,7 +1,7 @@
-// What the rest of remora may see of a request or a response: borrowed views, no protocol.
+// What the rest of remora sees of a request or a response: borrowed views, without the protocol.
 //
-// Every string_view points into a receive buffer that the exchange holds; it is valid until the
-// exchange ends. Nothing here parses or allocates.
+// Every string_view points into a receive buffer that the exchange holds; it is valid until the exchange
+// ends. Nothing here parses or allocates.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@
 
 namespace remora {
 
-/// The fields that remora itself has an opinion on; everything else is `other` and passes through.
+/// The fields that remora itself handles. Everything else is `other` and passes through.
 enum class Known : std::uint8_t {
   other,
   accept,
@@ -43,7 +43,7 @@ enum class Known : std::uint8_t {
   range,
   referer,
   refresh,
-  remora,  // any Remora-* field, whatever the letter case and with `_` for `-`
+  remora,  // any Remora-* field, in any letter case and with `_` for `-`
   retry_after,
   set_cookie,
   te,
@@ -60,9 +60,10 @@ enum class Known : std::uint8_t {
 struct Field {
   std::string_view name, value;
   Known known = Known::other;
-  /// The views lie in a line "name: value\r\n", as we would write it: it can be sent on with its neighbours.
+  /// The views lie in one line "name: value\r\n", just as remora would write it, so it can be sent together
+  /// with its neighbours.
   bool whole_line = false;
-  /// The name holds more than letters, digits and hyphens: `_`, say, which CGI takes for a hyphen.
+  /// The name contains more than letters, digits and hyphens: `_`, for example, which CGI treats as a hyphen.
   bool odd_name = false;
 };
 
@@ -74,39 +75,40 @@ constexpr bool idempotent(Method m) noexcept {
          m == Method::options || m == Method::trace;
 }
 
-/// An address as 16 bytes (IPv4 as v4-mapped IPv6), so that one comparison serves both families.
-/// A unix peer is all zero: unknown, as `::` is nobody's address.
+/// An address as 16 bytes (IPv4 as v4-mapped IPv6), so that one comparison serves both families. The peer of
+/// a unix socket is all zero, which means unknown: no host has the address `::`.
 struct ClientAddress {
-  /// What a v4-mapped address begins with (RFC 4291 2.5.5.2).
+  /// The prefix of v4-mapped addresses (RFC 4291 2.5.5.2).
   static constexpr std::uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   std::uint8_t bytes[16] = {};
   std::uint16_t port = 0;
   bool is_v4() const noexcept;
   bool is_unknown() const noexcept;
-  /// Writes the textual form without port (`unknown`: RFC 7239 6.2); at most 45 characters. Returns its
+  /// Writes the address as text, without port (`unknown`: RFC 7239 6.2); at most 45 characters. Returns the
   /// length.
   std::size_t format(char* out) const noexcept;
   std::string text() const;
 };
 
-/// The claims of a JWT that was verified: the seam between verification and affinity.
+/// The claims of a verified JWT: the interface between verification and affinity.
 class VerifiedClaims {
  public:
   virtual ~VerifiedClaims() = default;
-  /// A claim as text (strings without quotes, numbers as written), if `verifier` accepted this request's JWT.
+  /// A claim as text (strings without quotes, integers in decimal, true or false), if `verifier` accepted
+  /// this request's JWT.
   virtual std::optional<std::string_view> find(std::string_view verifier,
                                                std::string_view claim) const noexcept = 0;
 };
 
-/// Which URLs lead back to the pool that serves this request. Kinds that put tokens on URLs ask, so that no
-/// other app ever sees one.
+/// Which URLs lead back to the pool that serves this request. Kinds that put tokens on URLs ask it, so that
+/// no other app ever sees a token.
 class UrlScope {
  public:
   virtual ~UrlScope() = default;
   virtual bool leads_here(std::string_view path) const = 0;
-  /// The path in the form that routes are matched against; what `leads_here` does with any path, made once.
+  /// The path in the form that routes match. `leads_here` makes it for each path; a caller can make it once.
   virtual std::string as_routed(std::string_view path) const { return std::string(path); }
-  /// So many bytes of a path in that form decide where it leads; what is behind them does not matter.
+  /// How many bytes of a path in that form decide where it leads. The rest does not matter.
   virtual std::size_t deciding_bytes() const noexcept { return ~std::size_t{0}; }
 };
 
@@ -114,9 +116,9 @@ struct RequestView {
   Method method = Method::other;
   std::string_view target, host, path;
   std::span<const Field> fields;
-  ClientAddress client;                    // the real one, behind trusted proxies
+  ClientAddress client;                    // the real client, behind trusted proxies
   bool secure = false;                     // the client came over TLS (or a trusted proxy says so)
-  bool preflight = false;                  // a CORS preflight begins no session
+  bool preflight = false;                  // a CORS preflight, which begins no session
   const VerifiedClaims* claims = nullptr;  // null: no JWT was verified
   const UrlScope* scope = nullptr;         // null: every URL of this origin leads here
 };
@@ -124,34 +126,35 @@ struct RequestView {
 struct ResponseView {
   std::uint16_t status = 0;
   std::span<const Field> fields;
-  bool shared_cacheable = false;  // offered to shared caches: a token waits for another one, if it can
+  bool shared_cacheable = false;  // shared caches may keep it: a token waits for another response if it can
   bool has_body = true;
-  std::int64_t now = 0;  // seconds since 1970: what lies before it has expired
+  std::int64_t now = 0;  // seconds since 1970, to judge expiry dates
 };
 
-/// Another value for one field of a head; the view lives in the edits' arena.
+/// A new value for one field of a head. The view lives in the edits' arena.
 struct FieldEdit {
   std::size_t index = 0;  // into the view's fields
   std::string_view value;
 };
 
-/// What affinity wants changed in the request that the backend sees.
+/// Changes by affinity to the request that the backend sees.
 struct RequestEdits {
   explicit RequestEdits(TextArena& a) : arena(a) {}
   TextArena& arena;               // cleared between requests
-  std::string_view target;        // empty: as it came
-  std::vector<FieldEdit> fields;  // reused
+  std::string_view target;        // empty: unchanged
+  std::vector<FieldEdit> fields;  // its memory is reused
   bool identity_coding = false;   // the response must come uncompressed and whole
 
-  /// By its name, or as a whole as it was sent ("name=value"). `name` lives as long as the exchange.
+  /// Drops a cookie by name, or one pair as it was sent ("name=value"). `name` must live as long as the
+  /// exchange.
   void drop_cookie(std::string_view name) {
     for (const std::string_view dropped : cookies_)
       if (dropped == name) return;
     cookies_.push_back(name);
   }
-  /// Cookies of ours, never seen by the app.
+  /// Cookies of ours, which the app never sees.
   std::span<const std::string_view> dropped_cookies() const noexcept { return cookies_; }
-  /// Another value for a field that may have been edited before.
+  /// Sets a field's value. The field may have been edited before.
   void edit_field(std::size_t index, std::string_view value) {
     for (FieldEdit& e : fields)
       if (e.index == index) {
@@ -168,28 +171,28 @@ struct RequestEdits {
   }
 
  private:
-  std::vector<std::string_view> cookies_;  // reused
+  std::vector<std::string_view> cookies_;  // its memory is reused
 };
 
-/// Changes a response body on its way, piece by piece.
+/// Rewrites a response body, piece by piece.
 class BodyRewriter {
  public:
   virtual ~BodyRewriter() = default;
-  /// Appends to `out` what can be said so far; with `last`, all of it.
+  /// Appends to `out` what is final so far; with `last`, everything.
   virtual void feed(std::string_view in, bool last, std::string& out) = 0;
 };
 
-/// What affinity wants changed in the response that the client sees.
+/// Changes by affinity to the response that the client sees.
 struct ResponseEdits {
   explicit ResponseEdits(TextArena& a) : arena(a) {}
   TextArena& arena;
-  std::string lines;  // to append, each "Name: value\r\n"
+  std::string lines;  // lines to append, each "Name: value\r\n"
   std::vector<FieldEdit> fields;
-  bool make_private = false;           // carries a token: no shared cache may keep it
-  bool referrer_stays = false;         // Referrer-Policy is settled: no other origin hears the URL
-  bool other_body = false;             // length, digests and ranges of the original are not true any more
-  bool no_ranges = false;              // Range was taken off the request: nothing may promise it
-  std::unique_ptr<BodyRewriter> body;  // null: as it is
+  bool make_private = false;    // the response carries a token: no shared cache may keep it
+  bool referrer_stays = false;  // Referrer-Policy is set so that the URL goes to no other origin
+  bool other_body = false;      // the body changes: length, digests and ranges of the original no longer hold
+  bool no_ranges = false;       // Range was removed from the request: the response must not offer ranges
+  std::unique_ptr<BodyRewriter> body;  // null: unchanged
 
   void add(std::string_view name, std::string_view value) {
     lines.append(name).append(": ").append(value).append("\r\n");
@@ -202,7 +205,7 @@ struct ResponseEdits {
   }
 };
 
-/// The field as edited.
+/// The field with its edit applied.
 inline Field edited(std::span<const FieldEdit> edits, std::size_t index, const Field& original) noexcept {
   for (const FieldEdit& e : edits)
     if (e.index == index) return {original.name, e.value, original.known};

@@ -1,9 +1,10 @@
-// Whether a backend that keeps a request waiting is alive: what its probes showed, for all who wait.
+// Whether a backend that keeps a request waiting is alive: probe results, shared by all requests that wait.
 //
-// A slow page and a hung server look the same from outside. A request that has waited for too long doubts its
-// backend; the first to doubt has it probed, apart from the schedule, and all who wait read the result here.
+// A slow page and a hung server look the same from outside. A request that has waited too long doubts its
+// backend. The first to doubt has it probed at once, outside the schedule. All requests that wait read the
+// result here.
 //
-// Threading: probes are told by the control thread; any thread reads and doubts.
+// Threading: the control thread records probes; any thread reads and doubts.
 #pragma once
 
 #include <atomic>
@@ -16,22 +17,22 @@ namespace remora {
 
 class Liveness {
  public:
-  /// Somebody has waited for too long. True: nobody else's doubt is being looked into, so the caller asks for
-  /// a probe. Whoever probes says settled(), whatever came of it.
+  /// A request has waited too long. True: no probe is pending, so the caller must ask for one. The prober
+  /// calls settled() whatever the result.
   bool doubt() noexcept { return !doubted_.exchange(true, std::memory_order_relaxed); }
   void settled() noexcept { doubted_.store(false, std::memory_order_relaxed); }
 
-  /// A probe that began then passed, or did not.
+  /// Records the result of a probe that began at `began`.
   void probed(bool passed, Clock::Steady began) noexcept {
     (passed ? passed_ : failed_).store(began.time_since_epoch().count(), std::memory_order_relaxed);
   }
-  /// What follows from the probes so far.
+  /// The state that follows from the probes so far.
   void set_down(bool down) noexcept { down_.store(down, std::memory_order_relaxed); }
 
   bool down() const noexcept { return down_.load(std::memory_order_relaxed); }
-  /// The last good probe began at that time or later: it was alive then.
+  /// A probe that began at that time or later passed: the backend was alive.
   bool alive_at(Clock::Steady at) const noexcept { return since(passed_, at); }
-  /// It has failed a probe that began at that time or later, and passed none.
+  /// A probe that began at that time or later failed, and none passed.
   bool mute_since(Clock::Steady at) const noexcept { return since(failed_, at) && !since(passed_, at); }
 
  private:

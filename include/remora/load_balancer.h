@@ -11,21 +11,20 @@
 
 namespace remora {
 
-/// What is placed: a single request, or a session whose requests will all follow it there.
+/// What is placed: a single request, or a session whose later requests all follow it.
 enum class Purpose : std::uint8_t { request, session };
 
 class LoadBalancer {
  public:
   virtual ~LoadBalancer() = default;
 
-  /// Never returns a member of `tried`, nor one that accepts nothing new. Backups are considered
-  /// only when no ordinary member is left. nullptr: nothing is left.
+  /// Never returns a member of `tried`, nor one that accepts no new sessions. Backups are considered only
+  /// when no ordinary member is left. nullptr: no member is left.
   virtual const Member* pick(const Tried& tried, Purpose purpose) = 0;
 
-  /// Whether the time was that of an answer, or the backend would have taken longer still.
+  /// Whether `took` is the time of a response, or a lower bound because none came.
   enum class Took : std::uint8_t { exactly, at_least };
-  /// Tells how long a backend took to its response head, from when it had the whole request; only peak_ewma
-  /// listens.
+  /// Reports the time from the complete request to the response head. Only peak_ewma uses it.
   virtual void observe(const Backend&, std::chrono::nanoseconds /*took*/,
                        std::chrono::steady_clock::time_point /*now*/, Took = Took::exactly) {}
 };

@@ -1,7 +1,7 @@
-// Backends, and a pool of them as of one instant.
+// Backends, and a pool of them at one instant.
 //
-// Threading: a Backend is shared by all workers and outlives reloads, so its counters go on; a
-// PoolSnapshot is immutable and replaced whole. A request keeps the snapshot that it began with.
+// Threading: a Backend is shared by all workers and outlives reloads, so its counters continue. A
+// PoolSnapshot is immutable and replaced whole; a request keeps the snapshot that it began with.
 #pragma once
 
 #include <algorithm>
@@ -23,10 +23,10 @@
 
 namespace remora {
 
-using Admin = config::AdminState;                         // what the operator wants
+using Admin = config::AdminState;                        // what the operator wants
 enum class Health : std::uint8_t { unknown, up, down };  // what probes saw
 
-/// As files, the admin API and explanations spell them.
+/// Spelled as in files, the admin API and explanations.
 constexpr std::string_view to_string(Admin a) noexcept {
   return a == Admin::ready ? "ready" : a == Admin::drain ? "drain" : "maint";
 }
@@ -34,19 +34,19 @@ constexpr std::string_view to_string(Health h) noexcept {
   return h == Health::up ? "up" : h == Health::down ? "down" : "unknown";
 }
 
-/// What live traffic showed, for a time: takes nothing new, or nothing at all.
+/// What live traffic showed, for a limited time: accepts no new sessions, or nothing at all.
 enum class Ejected : std::uint8_t { no, new_sessions, all };
 
-/// Failures in a row, as the workers meet them. Connecting and answering are told apart: a server that cannot
-/// be reached is no good to anybody, one that answers with errors still holds its sessions.
+/// Consecutive failures, counted by all workers. Failures to connect and failures to answer are kept apart:
+/// an unreachable server is of no use to anybody, but one that answers with errors still holds its sessions.
 class FailureStreaks {
  public:
   void succeeded() noexcept {  // the common case only reads
     if (connecting_.load(std::memory_order_relaxed) != 0) connecting_.store(0, std::memory_order_relaxed);
     if (answering_.load(std::memory_order_relaxed) != 0) answering_.store(0, std::memory_order_relaxed);
   }
-  /// True with each `length` failures in a row: time to report. Until somebody has judged it, it is better
-  /// passed over: one that fails at once has the fewest requests in flight, and would get them all.
+  /// True at every `length` consecutive failures: time to report. Until the report is judged, the backend
+  /// should be avoided: one that fails at once has the fewest requests in flight, and would attract them all.
   bool failed_to_connect(std::uint32_t length) noexcept { return one_more(connecting_, length); }
   bool failed_to_answer(std::uint32_t length) noexcept { return one_more(answering_, length); }
   bool reported() const noexcept { return reported_.load(std::memory_order_relaxed); }
@@ -62,26 +62,26 @@ class FailureStreaks {
   std::atomic<bool> reported_{false};
 };
 
-/// Recent requests, fading. Read when sessions are placed, which is rare beside requests.
+/// A decaying count of recent requests. Read when sessions are placed, which is rare compared with requests.
 struct ExpectedLoad {
   std::mutex mutex;
-  double recent = 0;          // decayed; guarded by mutex, as all here
-  std::uint64_t counted = 0;  // of Backend::served
+  double recent = 0;          // decayed; all fields are guarded by mutex
+  std::uint64_t counted = 0;  // the part of Backend::served that `recent` covers
   std::chrono::steady_clock::time_point at{};
 };
 
-/// What waits for a free place at a backend with `max_in_flight`; see pool/queue.h.
+/// Requests that wait for a free place at a backend with `max_in_flight`; see pool/queue.h.
 class PlaceQueue;
 
 /// One app server. Identity is the configured id: it survives reloads and address changes.
 struct Backend {
-  /// `workers`: the number of request threads, each of which has its own counters. `waiting` may be null when
-  /// no member has `max_in_flight`; make_backend() in pool/queue.h creates both.
+  /// `workers`: number of request threads, each of which has its own counters. `waiting` may be null if no
+  /// member has `max_in_flight`; make_backend() in pool/queue.h creates both.
   Backend(std::string pool_name, std::string backend_id, std::size_t workers = 1,
           std::shared_ptr<PlaceQueue> waiting = nullptr);
   ~Backend();
 
-  /// It announced a generation; numbers only grow.
+  /// The backend announced a generation. The number only grows.
   void note_generation(std::uint64_t announced) noexcept {
     std::uint64_t known = generation.load(std::memory_order_relaxed);
     while (announced > known && !generation.compare_exchange_weak(known, announced)) {
@@ -89,22 +89,22 @@ struct Backend {
   }
 
   const std::string pool, id;
-  const std::uint64_t hash;  // of pool-independent id: the form in which tokens and stores name it
+  const std::uint64_t hash;  // of the id alone, whatever the pool; tokens and stores name the backend by it
 
-  // What each request touches, on one line: with hundreds of backends each has left the cache meanwhile. The
-  // counters are written by every worker, relaxed.
+  // Fields that every request touches, on one cache line: with hundreds of backends, each has left the cache
+  // by its next request. Every worker writes the counters, relaxed.
   alignas(64) std::atomic<std::uint32_t> in_flight{0};
-  /// Small, for tables with a place for each: no other living backend has it, later ones may.
+  /// A small number, for tables with one slot per backend. Unique among living backends; reused later.
   const std::uint32_t number;
-  std::atomic<std::uint64_t> served{0};      // requests sent to it, ever
-  std::atomic<std::uint64_t> generation{0};  // the highest that it announced; 0: never
+  std::atomic<std::uint64_t> served{0};      // requests sent to it in total
+  std::atomic<std::uint64_t> generation{0};  // the highest announced; 0: none
   FailureStreaks failures;
-  /// Attempts by what they brought and the time to their first byte; by worker.
+  /// Attempts by outcome and time to first byte; one entry per worker.
   std::vector<TrafficCounts> traffic;
-  /// No connection could be made, and the control thread was told; it takes this back.
+  /// A connection failed and the control thread was told. The control thread resets this.
   std::atomic<bool> lost{false};
 
-  /// Only those ask whose request has waited for long.
+  /// Touched only by probes and by requests that have waited for long.
   alignas(64) Liveness liveness;
 
   /// The load that its sessions are expected to bring; see balance/expected_load.h.
@@ -118,7 +118,7 @@ inline std::uint64_t backend_hash(std::string_view id) noexcept {
   return hash_text(id);
 }
 
-/// What choosing looks at comes first, on one line of the cache.
+/// The fields that choosing reads come first, on one cache line.
 struct alignas(64) Member {
   std::shared_ptr<Backend> backend;
   std::uint32_t weight = 1;  // 0 never receives new sessions
@@ -127,29 +127,29 @@ struct alignas(64) Member {
   Admin admin = Admin::ready;
   Health health = Health::unknown;
   Ejected ejected = Ejected::no;
-  bool leaving = false;   // its drain is past its deadline: the sessions it still has move, a few at a time
-  bool nowhere = false;   // its name has no address: it is down whatever else is known
-  bool panic = false;     // too few are in service: what probes and traffic showed does not count
-  bool untested = false;  // not probed yet, while another is known to be up: nothing new for the moment
-  std::uint32_t full_weight = 0;  // what `weight` grows to in a slow start; 0: it is whole
+  bool leaving = false;   // its drain deadline has passed: its remaining sessions move, a few at a time
+  bool nowhere = false;   // its name has no address: it is down, whatever else is known
+  bool panic = false;     // too few members are in service: probes and live traffic are ignored
+  bool untested = false;  // not probed yet while another is known to be up: no new sessions for now
+  std::uint32_t full_weight = 0;  // what `weight` grows to in a slow start; 0: no slow start
   config::Address address;
 
-  // Three separate facts (the operator's wish, probes, live traffic), combined here and nowhere else.
+  // Three separate facts (administrative state, probes, live traffic), combined only here.
 
-  /// May begin sessions: wanted, not known dead, of positive weight.
+  /// May begin sessions: administratively ready, not known dead, with positive weight.
   bool accepts_new() const noexcept {
     return admin == Admin::ready && weight > 0 &&
            (panic || (health != Health::down && ejected == Ejected::no && !untested));
   }
-  /// May go on serving those whose hash leads here: bad answers are its own, as for bound sessions, but it
-  /// keeps nobody whom the operator wants elsewhere.
+  /// May keep serving requests whose hash leads here. Error responses do not exclude it, as for bound
+  /// sessions; drain and weight 0 do.
   bool accepts_keyed() const noexcept {
     return admin == Admin::ready && weight > 0 &&
            (panic || (health != Health::down && ejected != Ejected::all));
   }
-  /// What decides where a hash leads: a slow start must not lead it elsewhere, and back.
+  /// The weight for hashing: a slow start must not lead a hash elsewhere and back.
   std::uint32_t hash_weight() const noexcept { return full_weight != 0 ? full_weight : weight; }
-  /// May go on serving sessions that are bound to it: drain, weight 0 and bad answers still do.
+  /// May keep serving sessions that are bound to it, even with drain, weight 0 or error responses.
   bool accepts_bound() const noexcept {
     return admin != Admin::maint && (panic || (health != Health::down && ejected != Ejected::all));
   }
@@ -158,7 +158,8 @@ struct alignas(64) Member {
 struct PoolSnapshot {
   std::string name;
   std::vector<Member> members;  // in configuration order
-  /// Makes find() cost the same with 3 members and with 5,000. Whoever fills `members` calls it afterwards.
+  /// Builds the index of find(), so that 5,000 members cost little more than 3. Call it after filling
+  /// `members`.
   void index() {
     by_hash_.clear();
     for (const Member& m : members) by_hash_.emplace_back(m.backend->hash, &m - members.data());
@@ -179,10 +180,10 @@ struct PoolSnapshot {
       if (m.backend->hash == hash) return &m;
     return nullptr;
   }
-  std::vector<std::pair<std::uint64_t, std::ptrdiff_t>> by_hash_;  // to places in `members`
+  std::vector<std::pair<std::uint64_t, std::ptrdiff_t>> by_hash_;  // hash, index into `members`
 };
 
-/// The backends that this request has tried already. Fixed size: attempts are few.
+/// The backends that this request has already tried. Fixed size, because attempts are few.
 class Tried {
  public:
   void add(const Backend* b) noexcept {

@@ -1,7 +1,7 @@
 // Result<T>: a value or an error code. std::expected needs C++23.
 //
-// Use it for operations that can fail in ways the caller handles at once. Failures on the
-// road of a request carry more (a side and a phase) and are `Failure` in proxy/failure.h.
+// Use it for operations whose failures the caller handles at once. Failures on the request path carry more (a
+// side and a phase): see `Failure` in proxy/failure.h.
 #pragma once
 
 #include <boost/system/result.hpp>

@@ -1,4 +1,4 @@
-// What is counted about sessions: by reason, by cause, per pool.
+// Counters of sessions: by reason, by cause, per pool.
 //
 // Threading: one SessionCounts per pool and worker, written by that worker alone and summed when read.
 #pragma once
@@ -11,7 +11,7 @@
 
 namespace remora {
 
-/// What became of sessions beyond their requests.
+/// What happened to sessions, beyond their requests.
 enum class SessionEvent : std::uint8_t { bound, replaced, cleared, ended, renewed, lost, count_ };
 std::string_view to_string(SessionEvent) noexcept;
 

@@ -1,6 +1,6 @@
-// What is counted about the store and the states in it; one for the process.
+// Counters of the store and of the states in it; one object per process.
 //
-// Threading: any thread. Atomics, because store operations are rare beside requests.
+// Threading: any thread. Atomics are enough, because store operations are rare compared with requests.
 #pragma once
 
 #include <array>
@@ -10,20 +10,20 @@
 
 namespace remora {
 
-/// How an operation on the store ended.
+/// How a store operation ended.
 enum class StoreOutcome : std::uint8_t { done, timeout, unavailable, refused, full, count_ };
-/// What became of what an app wanted kept, or given back.
+/// What happened to a state that an app saved, or should get back.
 enum class StateEvent : std::uint8_t {
   saved,
-  outdated,   // a late answer of a previous owner
+  outdated,   // a late response of a previous owner
   conflict,   // the app had not seen the latest version
   too_large,  // over max_bytes
-  malformed,  // no base64, or said twice
-  unsaved,    // the store could not be told
+  malformed,  // not base64, or given twice
+  unsaved,    // could not be written to the store
   replayed,   // given to the session's new backend
-  none,       // there was none to give
+  none,       // there was no state to give
   unavailable,
-  unreadable,  // of a key that is gone, or garbage
+  unreadable,  // sealed by a key that is gone, or garbage
   count_
 };
 std::string_view to_string(StoreOutcome) noexcept;
@@ -32,7 +32,7 @@ std::string_view to_string(StateEvent) noexcept;
 struct StoreCounts {
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(StoreOutcome::count_)> outcomes{};
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(StateEvent::count_)> states{};
-  std::atomic<bool> available{true};  // as the control thread last heard
+  std::atomic<bool> available{true};  // as last seen by the control thread
   std::atomic<std::uint64_t> lookups{0}, waiting{0}, written_late{0}, dropped{0};
   void count(StoreOutcome o) noexcept { add(outcomes[static_cast<std::size_t>(o)]); }
   void count(StateEvent e) noexcept { add(states[static_cast<std::size_t>(e)]); }

@@ -1,7 +1,7 @@
-// Task<T>: every coroutine of remora.
+// Task<T>: the type of all coroutines of remora.
 //
-// The executor is the concrete one of io_context, so that no type-erased executor stands on
-// the request path. A coroutine with another executor cannot be awaited from a Task.
+// Its executor is that of io_context itself, so that no type-erased executor is on the request path. A
+// coroutine with another executor cannot be awaited from a Task.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

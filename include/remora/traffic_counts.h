@@ -1,4 +1,4 @@
-// What is counted about requests: answers by class of status, and how long they took.
+// Counters of requests: responses by status class, and their durations.
 //
 // Threading: one TrafficCounts per worker, written by that worker alone and summed when read.
 #pragma once
@@ -13,11 +13,11 @@
 namespace remora {
 
 struct alignas(64) TrafficCounts {
-  /// Upper bounds of the buckets of time, in milliseconds; what took longer is in one more.
+  /// Upper bounds of the duration buckets, in milliseconds. One more bucket counts everything above.
   static constexpr std::array<std::uint32_t, 10> bounds_ms{1, 5, 10, 25, 50, 100, 250, 500, 1000, 5000};
 
-  Counter microseconds;            // the sum
-  std::array<Counter, 6> answers;  // by class: 1xx to 5xx; [0]: no answer, or none that was understood
+  Counter microseconds;            // sum of all durations
+  std::array<Counter, 6> answers;  // by class: 1xx to 5xx; [0]: no response, or an invalid one
   std::array<Counter, bounds_ms.size() + 1> buckets;
 
   void count(unsigned status, std::chrono::nanoseconds took) noexcept {

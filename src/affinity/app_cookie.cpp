@@ -1,8 +1,8 @@
-// Affinity by the app's own session id, in a cookie, a path parameter or a query parameter: learned.
+// Affinity by the app's own session id, in a cookie, a path parameter or a query parameter: a learned kind.
 //
-// `carry: store` looks the id up in the session store, by a MAC. `carry: token` needs no store: a companion
-// cookie (NAME-r), sealed to the app's id, says where the session lives. `route_separator` also honours an id
-// that names its server (Tomcat's jvmRoute).
+// `carry: store` looks up the id in the session store, by a MAC. `carry: token` needs no store: a companion
+// cookie (NAME-r), sealed to the app's id, says where the session lives. `route_separator` also honours ids
+// that name their server (Tomcat's jvmRoute).
 
 #include <algorithm>
 
@@ -27,13 +27,13 @@ struct AppCookieSettings final : AffinitySettings {
   std::string path_parameter, query_parameter;  // empty: none
   std::string route_separator;                  // empty: ids name no backend
   bool reject_unknown = false;
-  CookieAttributes companion;  // carry: token
+  CookieAttributes companion;  // with `carry: token`
 };
 
 std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_view) {
   auto out = std::make_shared<AppCookieSettings>();
   out->name = read_token_name(settings, "name", "JSESSIONID");
-  // JSESSIONID and jsessionid are two names of one thing (Jakarta Servlet 7.1.3).
+  // JSESSIONID and jsessionid are two names for the same id (Jakarta Servlet 7.1.3).
   out->path_parameter =
       read_parameter_name(settings, "path_parameter", out->name == "JSESSIONID" ? "jsessionid" : "");
   out->query_parameter = read_parameter_name(settings, "query_parameter", "");
@@ -43,7 +43,7 @@ std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_vie
   settings.choice("carry", carry, {{"store", Carry::store}, {"token", Carry::token}});
   out->rejects_unknown = out->reject_unknown = read_reject_unknown(settings);
   out->tells_apart = out->name;
-  if (carry == Carry::token) {  // the companion's attributes; of the app's own cookie only the app decides
+  if (carry == Carry::token) {  // attributes of the companion; the app's own cookie is the app's business
     out->own_cookie = out->name + "-r";
     out->companion = read_cookie_attributes(settings, out->own_cookie);
     out->seals = true;
@@ -117,7 +117,7 @@ class AppCookieAffinity final : public Affinity {
     if (answer.cleared) return clear(request, edits);
     const std::string_view asked = asked_id(request, scratch, now);
     const std::string_view id = answer.id.empty() ? asked : answer.id;
-    // Without an id there is nothing to be a companion of; an id that only the client claims earns none.
+    // No companion without an id, nor for an id that only the client claims.
     if (id.empty() || (answer.id.empty() && served.begun)) return;
     const bool must = served.changed || served.begun || id != asked || names_->displaced(request, response);
     const bool should =
@@ -139,9 +139,9 @@ class AppCookieAffinity final : public Affinity {
   }
 
  private:
-  static constexpr int most_tries = 16;  // of a companion with an id: each costs a decryption
+  static constexpr int most_tries = 16;  // limit for companions with ids: each try costs a decryption
 
-  /// The different ids that a request carries, in the order in which they count when nothing else tells.
+  /// The different ids of a request, in order of precedence when nothing else decides.
   struct Ids {
     std::array<std::string_view, Several::most> of;
     std::size_t count = 0;
@@ -153,8 +153,8 @@ class AppCookieAffinity final : public Affinity {
     }
   };
 
-  /// Cookies as they come, then the path parameter, then the query parameter; empty ids are no ids. A browser
-  /// may send several cookies of one name, and their order means nothing (RFC 6265 4.2.2).
+  /// Cookies in their order, then the path parameter, then the query parameter. Empty ids do not count. A
+  /// browser may send several cookies of one name, and their order means nothing (RFC 6265 4.2.2).
   Ids ids_of(const RequestView& request) const noexcept {
     Ids ids;
     for (const Field& field : request.fields) {
@@ -185,12 +185,12 @@ class AppCookieAffinity final : public Affinity {
     return lookup;
   }
 
-  /// carry: token. The living companion of one of the ids.
+  /// With `carry: token`: the best companion of any of the ids, a living one if there is one.
   struct Companion {
     Opened best;
     std::string_view id;
     bool any = false;
-    Cause cause = Cause::none;  // why one is none
+    Cause cause = Cause::none;  // why a companion was not accepted
   };
   Companion companion_of(const Ids& ids, const RequestView& request, CryptoScratch& scratch,
                          Clock::Wall now) const {
@@ -227,7 +227,7 @@ class AppCookieAffinity final : public Affinity {
           } else {
             found.cause = std::get<NoHint>(judged).cause;
           }
-          break;  // it is of one id only
+          break;  // a companion belongs to one id only
         }
         return true;
       });
@@ -235,7 +235,7 @@ class AppCookieAffinity final : public Affinity {
     return found;
   }
 
-  /// The id that this request was recognised by.
+  /// The id by which this request was recognised.
   std::string_view asked_id(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const {
     const Ids ids = ids_of(request);
     if (ids.count < 2) return ids.count == 0 ? std::string_view() : ids.of[0];
@@ -243,11 +243,11 @@ class AppCookieAffinity final : public Affinity {
     return found.any ? found.id : ids.of[0];
   }
 
-  /// The id that the response gives: by Set-Cookie, or on the URL of a redirect.
+  /// The id that the response gives: in Set-Cookie, or in the URL of a redirect.
   CookieOutcome read(const RequestView& request, const ResponseView& response) const noexcept {
     CookieOutcome answer = cookie_outcome(response.fields, settings_.name, request.path, response.now);
     if (!answer.id.empty() || answer.cleared || settings_.path_parameter.empty()) return answer;
-    // A redirect to ourselves only: another site's id is not ours to learn.
+    // Only in redirects to our own origin: another site's id is not ours to learn.
     for (const Field& f : response.fields) {
       if (f.known != Known::location) continue;
       const std::string_view url = trim(f.value);
@@ -269,7 +269,7 @@ class AppCookieAffinity final : public Affinity {
   const AppCookieSettings settings_;
   const config::Session session_;
   const std::shared_ptr<const SessionNamer> namer_;
-  // carry: token
+  // Only with `carry: token`.
   std::optional<CookieNames> names_;
   std::vector<CookieWriter> companions_;
   std::optional<TokenSealer> sealer_;

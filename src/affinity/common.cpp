@@ -1,4 +1,4 @@
-// What several kinds share: lifetimes, Set-Cookie lines, settings of the same form.
+// Implements kinds.h.
 
 #include <algorithm>
 
@@ -15,9 +15,9 @@ bool has_prefix(const std::string& name, bool& host) noexcept {
   return host || istarts_with(name, "__Secure-") || istarts_with(name, "__Http-");
 }
 
-/// Without Secure browsers ignore such a cookie whole (RFC 6265bis 5.7; CHIPS for Partitioned). So it gets
-/// Secure wherever the client seems to come from: where TLS ends in front of us it is right, and over plain
-/// HTTP nothing is lost.
+/// Without Secure, browsers ignore such a cookie completely (RFC 6265bis 5.7; CHIPS for Partitioned). So it
+/// gets Secure whatever protocol the client seems to use: where TLS ends in front of remora that is right,
+/// and over plain HTTP nothing is lost.
 bool needs_secure(const std::string& name, const CookieAttributes& a) noexcept {
   bool host = false;
   return a.same_site == SameSite::none || a.partitioned || has_prefix(name, host);
@@ -127,7 +127,7 @@ CookieAttributes read_cookie_attributes(Settings& settings, const std::string& n
       out.max_age = std::chrono::duration_cast<std::chrono::seconds>(*age);
       if (*out.max_age < std::chrono::seconds(1)) settings.bad("max_age", "must be at least 1s, or session");
     }
-  // What browsers refuse (RFC 6265bis 4.1.2, 4.1.3).
+  // Combinations that browsers reject (RFC 6265bis 4.1.2, 4.1.3).
   bool host = false;
   const bool prefixed = has_prefix(name, host);
   if (out.secure == Secure::off) {

@@ -1,5 +1,5 @@
-// Affinity by remora's own sealed cookie (RFC 6265): issued, so it needs no store and any replica with the
-// same keys understands it.
+// Affinity by remora's own sealed cookie (RFC 6265): an issued kind. It needs no store, because any replica
+// with the same keys can open the cookie.
 
 #include <algorithm>
 
@@ -43,7 +43,7 @@ class CookieAffinity final : public Affinity {
 
   Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const override {
     NoHint none;
-    Opened first;  // nearly always the only one
+    Opened first;  // nearly always the only token
     std::size_t first_place = 0;
     bool any = false;
     std::optional<Found> found;
@@ -117,10 +117,10 @@ class CookieAffinity final : public Affinity {
     opened.ending = cookies_[0].needs_renewal(opened.binding, now);
   }
 
-  static constexpr int most_cookies = 8;  // opening one costs a decryption
+  static constexpr int most_cookies = 8;  // limit: opening one costs a decryption
 
-  /// Of several tokens the living one with the highest epoch counts, then the latest stamp; the others of
-  /// other sessions come behind it, for the case that this session has ended.
+  /// Several tokens, best first: living ones before expired ones, then the highest epoch, then the latest
+  /// stamp. Tokens of other sessions follow, in case this session has ended.
   struct Found {
     std::array<Opened, Several::most> of;
     std::size_t count = 0, place = 0;
@@ -132,11 +132,11 @@ class CookieAffinity final : public Affinity {
       return a.binding.last_seen > b.binding.last_seen;
     }
     void add(const Opened& a, std::size_t at) noexcept {
-      if (count > 0 && at < place) return;  // a proxy behind us has the names before ours
+      if (count > 0 && at < place) return;  // earlier names belong to a proxy behind us
       if (count > 0 && at > place) count = 0;
       place = at;
       for (std::size_t i = 0; i < count; ++i)
-        if (of[i].binding.id == a.binding.id) {  // the same session said twice
+        if (of[i].binding.id == a.binding.id) {  // the same session twice
           if (!better(a, of[i])) return;
           std::copy(of.begin() + static_cast<std::ptrdiff_t>(i) + 1,
                     of.begin() + static_cast<std::ptrdiff_t>(count),

@@ -77,7 +77,7 @@ void CookieNames::conceal(const RequestView& request, RequestEdits& edits) const
   const Seen seen = look(request);
   const std::size_t place = choose(seen);
   if (!seen.others[place]) return edits.drop_cookie(names_[place]);
-  // Two cookies of one name, for two paths or domains: only ours goes.
+  // There are cookies of one name for several paths or domains: hide only ours.
   for (const Field& field : request.fields) {
     if (field.known != Known::cookie) continue;
     for_each_cookie(field.value, [&](const CookiePair& pair) {

@@ -1,11 +1,12 @@
-// Which cookie of a name is ours? Two remoras in a row, or on two ports of one host, share a browser's jar
-// (RFC 6265 8.5: cookies know no port), and by default they use the same name.
+// Decides which of several cookies is ours. Two remoras in a row, or on two ports of one host, share a
+// browser's cookies (RFC 6265 8.5: cookies ignore the port), and by default they use the same name.
 //
-// So a token has several names to choose from: NAME, NAME~2, NAME~3, NAME~4. An instance uses the first that
-// is not another's, and keeps it: a token that it cannot open stands there, or its backend sets a cookie of
-// that name, which means that the backend is a proxy like us. Of tokens that it could open it takes those of
-// the last name, since with the same keys the ones before are those of proxies behind it. What belongs to
-// another is neither hidden nor overwritten. Pure.
+// So a token has one of several names: NAME, NAME~2, NAME~3, NAME~4. An instance uses the first name that is
+// not another instance's, and keeps it. A name is another's if a token stands there that this instance cannot
+// open, or if the backend sets a cookie of that name, which means that the backend is such a proxy itself. If
+// this instance can open tokens under several names, the last name is its own: with the same keys, the
+// earlier names belong to proxies behind it. Cookies of other instances are neither hidden nor overwritten.
+// Pure.
 #pragma once
 
 #include <array>
@@ -24,15 +25,15 @@ class CookieNames {
 
   CookieNames(const std::string& name, std::shared_ptr<const KeyRing> keys);
   const std::string& operator[](std::size_t place) const noexcept { return names_[place]; }
-  /// The place of a cookie's name; `most`: it is none of ours.
+  /// The place of a cookie's name; `most`: not one of our names.
   std::size_t place_of(std::string_view name) const noexcept;
-  /// The place that this client's token has, or would get as far as the request shows.
+  /// The place of this client's token, or the place it would get, as far as the request shows.
   std::size_t own(const RequestView& request) const noexcept;
-  /// The same once the response is known: beyond what the backend sets.
+  /// The same once the response is known: skips the names that the backend sets.
   std::size_t for_response(const RequestView& request, const ResponseView& response) const noexcept;
-  /// The backend sets a cookie where our token is: the client loses ours.
+  /// The backend sets a cookie under our token's name, so the client loses our token.
   bool displaced(const RequestView& request, const ResponseView& response) const noexcept;
-  /// Takes our own tokens, and broken ones, from what the backend sees.
+  /// Hides our own tokens, and broken ones, from the backend.
   void conceal(const RequestView& request, RequestEdits& edits) const;
 
  private:
@@ -41,7 +42,7 @@ class CookieNames {
   };
   Seen look(const RequestView& request) const noexcept;
   static std::size_t choose(const Seen& seen) noexcept;
-  /// A token, but of keys that are not ours.
+  /// A token, but sealed by keys that are not ours.
   bool is_anothers(std::string_view value) const noexcept;
 
   std::array<std::string, most> names_;

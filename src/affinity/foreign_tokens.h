@@ -1,9 +1,10 @@
-// Tokens of the other pools in a request: a browser sends a cookie to every pool behind its host, and a URL
-// may carry another pool's token. No backend may see them: it could use them at the pool that they are good
-// for.
+// Hides the tokens of other pools in a request. A browser sends a cookie to every pool behind its host, and a
+// URL may carry another pool's token. No backend may see them, because it could use them at the pool that
+// they are valid for.
 //
-// Only what has the name and the form of a token is taken off, so that an app's own cookie of that name
-// stays. Threading: immutable once made.
+// Only values with the name and the form of a token are removed, so that an app's own cookie of that name
+// stays.
+// Threading: immutable once made.
 #pragma once
 
 #include <memory>
@@ -18,12 +19,12 @@ namespace remora {
 class ForeignTokens {
  public:
   ForeignTokens() = default;
-  /// What requests that `pools[own]` serves may carry of all the others.
-  /// `keys`: what they cannot open is another proxy's, and stays; null: what has the form of a token goes.
+  /// Covers the tokens of all pools except `pools[own]`, which serves the request. `keys`: a cookie that they
+  /// cannot open belongs to another proxy and stays; null: every value with the form of a token is removed.
   ForeignTokens(std::span<const config::Pool> pools, std::size_t own,
                 std::shared_ptr<const KeyRing> keys = nullptr);
 
-  /// Called after the kinds of the serving pool, whose edits it adds to.
+  /// Call it after the kinds of the serving pool; it adds to their edits.
   void conceal(const RequestView& request, RequestEdits& edits) const {
     if (!cookies_.empty()) conceal_cookies(request, edits);
     if (!parameters_.empty()) conceal_parameters(request, edits);

@@ -1,6 +1,6 @@
-// Affinity by a header. Three forms: hashed (derived from what the client sends anyway), kept in the store
-// (`carry: store`), or learned (`learn: true`): the app issues the id in a response header, as MCP does with
-// Mcp-Session-Id, and the client sends it back.
+// Affinity by a header, in three forms: hashed (derived from what the client sends anyway), kept in the store
+// (`carry: store`), or learned (`learn: true`): the app issues the id in a response header and the client
+// sends it back, as with MCP's Mcp-Session-Id.
 
 #include "affinity/kinds.h"
 #include "affinity/seal.h"
@@ -59,7 +59,7 @@ class HeaderAffinity final : public Affinity {
   }
 
  private:
-  /// Empty ids are no ids; two fields of the name are nobody's id.
+  /// The value without quotes. Nothing if it is empty, or if several fields of the name have a value.
   std::string_view find(std::span<const Field> fields) const noexcept {
     std::string_view value;
     for (const Field& f : fields) {

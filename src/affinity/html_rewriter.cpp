@@ -32,7 +32,7 @@ bool TagEnd::take(char c) noexcept {
       if (html_space(c) || c == '/') state_ = State::between;
       return c == '>';
     case State::between:
-      if (!html_space(c) && c != '/') state_ = State::name;  // even a '=' begins a name here
+      if (!html_space(c) && c != '/') state_ = State::name;  // here even a '=' begins a name
       return c == '>';
     case State::name:
     case State::after_name:
@@ -243,7 +243,7 @@ bool HtmlRewriter::long_tag(std::string& out) {
   return false;
 }
 
-/// What a start tag turns the tokenizer into.
+/// Switches to the tokenizer state that follows a tag.
 void HtmlRewriter::after_tag(std::string_view tag) {
   const std::string_view name = html_tag_name(tag);
   const bool closes = tag[1] == '/';

@@ -1,9 +1,9 @@
-// Puts tokens on the links and forms of an HTML page as it streams by, wherever its pieces are cut.
+// Puts tokens on the links and forms of an HTML page while it streams through, in pieces of any size.
 //
-// Follows the states of the HTML tokenizer that matter for telling tags from everything else (WHATWG HTML
-// 13.2.5): comments, scripts and other raw text, quotes inside tags. Only attribute values that change are
-// touched; every other byte passes as it came. Memory: one tag (a longer one than `most_tag_bytes` passes
-// untouched).
+// Follows the states of the HTML tokenizer that separate tags from everything else (WHATWG HTML 13.2.5):
+// comments, scripts and other raw text, quotes inside tags. Only URLs change, and forms may get a hidden
+// field; every other byte passes unchanged. Memory: one tag. A tag longer than `most_tag_bytes` passes unread
+// (see HtmlTags::guard_unread).
 #pragma once
 
 #include <string>
@@ -14,11 +14,11 @@
 
 namespace remora {
 
-/// Finds the `>` that ends a tag (13.2.5.8, 13.2.5.32 to 13.2.5.40), character by character: quotes count
+/// Finds the `>` that ends a tag (13.2.5.8, 13.2.5.32 to 13.2.5.40), character by character. Quotes count
 /// only where a value begins.
 class TagEnd {
  public:
-  /// True: `c` is the end.
+  /// True: `c` ends the tag.
   bool take(char c) noexcept;
 
  private:
@@ -36,7 +36,7 @@ class HtmlRewriter final : public BodyRewriter {
 
  private:
   enum class Mode { text, comment, bogus_comment, raw_text, script, long_tag, plain_text };
-  /// Each handles what stands at `at_` in `held_`, and returns false when it needs more.
+  /// Each handles the input at `at_` in `held_` and returns false when it needs more.
   bool text(std::string& out);
   bool comment(std::string& out);
   bool until_bracket(std::string& out);
@@ -46,7 +46,7 @@ class HtmlRewriter final : public BodyRewriter {
   bool long_tag(std::string& out);
   void after_tag(std::string_view tag);
 
-  /// Passes everything on but the last `keep` bytes, which may be the beginning of something.
+  /// Passes on everything except the last `keep` bytes, which may be the beginning of something.
   void pass_but(std::size_t keep, std::string& out);
   void pass_to(std::size_t end, std::string& out);
   bool word_at(std::size_t at, std::string_view word) const noexcept;
@@ -57,10 +57,10 @@ class HtmlRewriter final : public BodyRewriter {
   std::string held_;  // not yet passed on
   std::size_t at_ = 0;
   bool last_ = false;
-  // Of the tag at at_, while its end is looked for.
+  // The search for the end of the tag at at_.
   std::size_t scanned_ = 0;
   TagEnd end_;
-  std::string raw_name_;  // raw_text: the element that ends it
+  std::string raw_name_;  // in raw_text: the element whose end tag ends it
   enum class Escape { none, escaped, twice } escape_ = Escape::none;
   int foreign_ = 0;  // open svg and math elements
 };

@@ -35,7 +35,7 @@ void for_each_attribute(std::string_view tag, F f) {
       continue;
     }
     Attribute a;
-    std::size_t stop = at + 1;  // a '=' in front belongs to the name
+    std::size_t stop = at + 1;  // a leading '=' belongs to the name
     while (stop < end && !html_space(tag[stop]) && tag[stop] != '/' && tag[stop] != '=') ++stop;
     a.name = tag.substr(at, stop - at);
     at = stop;
@@ -66,7 +66,7 @@ struct Patch {
   std::string text;
 };
 
-/// A change to a value that was decoded, where it stands in the tag.
+/// The patch in the tag for an edit of a decoded value.
 Patch patch_of(std::string_view tag, std::string_view raw, const DecodedValue& decoded,
                const UrlMarker::Edit& edit) {
   const auto offset = static_cast<std::size_t>(raw.data() - tag.data());
@@ -82,7 +82,7 @@ Patch patch_of(std::string_view tag, std::string_view raw, const DecodedValue& d
   return p;
 }
 
-/// How the value of a URL attribute has to change.
+/// The patch for the value of a URL attribute; nothing: the value stays.
 std::optional<Patch> patch_value(std::string_view tag, std::string_view raw, UrlMarker& marker) {
   const std::string_view trimmed = html_trim(raw);
   const DecodedValue decoded = decode_value(trimmed);
@@ -92,7 +92,7 @@ std::optional<Patch> patch_value(std::string_view tag, std::string_view raw, Url
   return patch_of(tag, trimmed, decoded, *edit);
 }
 
-/// An attribute with nothing in it, where it stood.
+/// Empties the value of an attribute.
 Patch empty_value(std::string_view tag, const Attribute& a) {
   const auto at = static_cast<std::size_t>(a.value.data() - tag.data());
   const bool quoted = tag[at - 1] == '"' || tag[at - 1] == '\'';
@@ -103,14 +103,14 @@ void append_patched(std::string_view tag, const Patch& patch, std::string& out) 
   out.append(tag.substr(0, patch.at)).append(patch.text).append(tag.substr(patch.at + patch.erase));
 }
 
-/// A reference that is never ours, for one that we cannot read.
+/// A reference that is never ours; used in place of one that cannot be read.
 constexpr std::string_view unreadable = "\\";
 
-/// In these a browser may take `<base>` for something else, or for nothing.
+/// Inside these, a browser may ignore `<base>` or take it for another element.
 constexpr std::array<std::string_view, 6> base_hiders{"svg",      "math",   "template",
                                                       "noscript", "select", "frameset"};
 
-/// The token as a field of the form whose tag ends here: sent by GET, a form replaces the query of its
+/// Appends the token as a hidden field behind a form's start tag: a GET form replaces the query of its
 /// target.
 void append_field(const UrlMarker& marker, std::string& out) {
   out.append("<input type=\"hidden\" name=\"")
@@ -127,7 +127,7 @@ struct Attributes {
 Attributes attributes_of(std::string_view tag, std::string_view url) {
   Attributes out;
   for_each_attribute(tag, [&](const Attribute& a) {
-    if (!out.url && iequals(a.name, url)) out.url = a;  // of two, the first counts
+    if (!out.url && iequals(a.name, url)) out.url = a;  // the first of two counts
     if (!out.method && iequals(a.name, "method")) out.method = a;
     out.ping = out.ping || iequals(a.name, "ping");
   });
@@ -155,14 +155,14 @@ std::string_view HtmlTags::guard_unread(std::string_view name) {
   return {};
 }
 
-/// In SVG the link of old pages is `xlink:href`, which counts where there is no other (SVG 2 16.1.5).
+/// In SVG, old pages use `xlink:href`, which counts only where there is no `href` (SVG 2 16.1.5).
 bool HtmlTags::rewrite_anchor(std::string_view tag, std::string& out) {
   return rewrite_link(tag, attributes_of(tag, "href").url ? "href" : "xlink:href", out);
 }
 
 bool HtmlTags::rewrite_link(std::string_view tag, std::string_view attribute, std::string& out) {
   const Attributes a = attributes_of(tag, attribute);
-  if (!a.url || !a.url->has_value || a.ping) return false;  // whoever is pinged is told the link's target
+  if (!a.url || !a.url->has_value || a.ping) return false;  // a `ping` reveals the link's URL
   const auto patch = patch_value(tag, a.url->value, marker_);
   if (patch) append_patched(tag, *patch, out);
   return patch.has_value();
@@ -170,7 +170,7 @@ bool HtmlTags::rewrite_link(std::string_view tag, std::string_view attribute, st
 
 /// `<meta http-equiv=refresh content="5; url=/x">`.
 bool HtmlTags::rewrite_meta(std::string_view tag, std::string& out) {
-  std::optional<Attribute> equiv, content;  // of two, the first counts
+  std::optional<Attribute> equiv, content;  // the first of two counts
   for_each_attribute(tag, [&](const Attribute& a) {
     if (!equiv && iequals(a.name, "http-equiv")) equiv = a;
     if (!content && iequals(a.name, "content")) content = a;
@@ -178,14 +178,14 @@ bool HtmlTags::rewrite_meta(std::string_view tag, std::string& out) {
   if (!equiv || !content || !iequals(decode_value(equiv->value).text, "refresh")) return false;
   const DecodedValue decoded = decode_value(content->value);
   const auto url = find_refresh_url(decoded.text);
-  if (!url || decoded.unknown < url->at + 2) return false;  // it may be what the URL begins with
+  if (!url || decoded.unknown < url->at + 2) return false;  // the unknown part may begin the URL
   const auto edit = marker_.edit_refresh(decoded.text);
   if (edit) append_patched(tag, patch_of(tag, content->value, decoded, *edit), out);
   return edit.has_value();
 }
 
-/// `<base href>`. What leads elsewhere after links were marked (where HTML allows no base any more) is
-/// emptied: those links would take their tokens there.
+/// `<base href>`. A base that leads elsewhere and comes after marked links (where HTML no longer allows one)
+/// is emptied, because those links would take their tokens elsewhere.
 bool HtmlTags::rewrite_base(std::string_view tag, std::string& out) {
   const Attributes a = attributes_of(tag, "href");
   if (!a.url || !a.url->has_value) return false;
@@ -196,7 +196,8 @@ bool HtmlTags::rewrite_base(std::string_view tag, std::string& out) {
   return true;
 }
 
-/// A button sends its form's fields to its own target: a form with the token in one must not go elsewhere.
+/// A button sends its form's fields to its own target, so a form with the token in a field must not go
+/// elsewhere.
 bool HtmlTags::rewrite_button(std::string_view tag, std::string& out) {
   const Attributes a = attributes_of(tag, "formaction");
   if (!a.url || !a.url->has_value) return false;
@@ -224,7 +225,7 @@ bool HtmlTags::rewrite_form(std::string_view tag, std::string& out) {
       append_html_escaped(*target, text);
       const std::string_view name = html_tag_name(tag);
       const std::size_t after_name = static_cast<std::size_t>(name.data() - tag.data()) + name.size();
-      patch = Patch{after_name, 0, text + "\""};  // before the empty one, so that it counts
+      patch = Patch{after_name, 0, text + "\""};  // before an empty `action`, so that this one counts
     }
   } else {
     patch = patch_value(tag, url->value, marker_);

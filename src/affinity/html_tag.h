@@ -1,4 +1,4 @@
-// Puts tokens on one tag of a page: which elements and attributes carry URLs, and what has to change in them.
+// Puts tokens on one tag of a page: which elements and attributes carry URLs, and how they change.
 #pragma once
 
 #include <string>
@@ -14,11 +14,11 @@ std::string_view html_tag_name(std::string_view tag) noexcept;
 class HtmlTags {
  public:
   explicit HtmlTags(UrlMarker marker) : marker_(std::move(marker)) {}
-  /// Appends one complete start tag as it should be; false: it stays as it is.
+  /// Appends a complete start tag with its tokens. False: nothing is appended, the tag stays as it is.
   bool rewrite(std::string_view tag, std::string& out);
 
-  /// What has to stand behind the name of a tag that is too long to be read: the first of two attributes
-  /// counts.
+  /// For a tag that is too long to be read: an attribute to insert behind its name, which makes a later
+  /// attribute of that name void (the first of two counts). Empty: none is needed.
   std::string_view guard_unread(std::string_view name);
 
  private:
@@ -30,8 +30,8 @@ class HtmlTags {
   bool rewrite_button(std::string_view tag, std::string& out);
 
   UrlMarker marker_;
-  bool may_hide_base_ = false;  // an element came in which `<base>` may mean nothing
-  bool has_field_ = false;      // a form of the page has the token as a field
+  bool may_hide_base_ = false;  // an element came inside which a browser may ignore `<base>`
+  bool has_field_ = false;      // a form of the page has the token in a hidden field
 };
 
 }  // namespace remora

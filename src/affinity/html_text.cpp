@@ -11,8 +11,8 @@ struct NamedReference {
   std::string_view name;
   char c;
 };
-/// All that stand for one character of ASCII (WHATWG HTML 13.5; the list is closed). The others stand for
-/// characters that have no meaning in a URL.
+/// All names that stand for one ASCII character (WHATWG HTML 13.5; the list is closed). The other names stand
+/// for characters without a meaning in URLs.
 constexpr std::array<NamedReference, 45> named{{
     {"Tab", '\t'},
     {"NewLine", '\n'},
@@ -60,11 +60,11 @@ constexpr std::array<NamedReference, 45> named{{
     {"rbrace", '}'},
     {"rcub", '}'},
 }};
-/// Those that need no semicolon, unless a letter, a digit or `=` follows (13.2.5.73).
+/// Names that need no semicolon, unless a letter, a digit or `=` follows (13.2.5.73).
 constexpr std::array<std::string_view, 8> without_semicolon{"amp", "AMP", "lt",   "LT",
                                                             "gt",  "GT",  "quot", "QUOT"};
 
-/// Stands for a character beyond ASCII; itself it is never one of a URL's.
+/// Stands for any character beyond ASCII. Never part of a URL's syntax.
 constexpr char some_character = '\xff';
 
 bool alphanumeric(char c) noexcept {
@@ -73,9 +73,9 @@ bool alphanumeric(char c) noexcept {
 
 /// A character reference at the beginning of a text.
 struct Reference {
-  std::size_t size = 0;  // 0: there is none, the '&' stands for itself
+  std::size_t size = 0;  // 0: no reference, the '&' stands for itself
   char c = 0;
-  bool known = true;  // false: a name that is not in our list, if it is one
+  bool known = true;  // false: not a name of our list, so perhaps no reference at all
 };
 
 Reference numeric_reference(std::string_view text) noexcept {

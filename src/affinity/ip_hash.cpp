@@ -1,4 +1,4 @@
-// Affinity by the client's address: derived, so nothing is issued, stored or moved.
+// Affinity by the client's address: a derived kind, so nothing is issued, stored or moved.
 
 #include "affinity/kinds.h"
 #include "net/address.h"
@@ -37,7 +37,8 @@ class IpHashAffinity final : public Affinity {
   Family family() const noexcept override { return Family::derived; }
 
   Hint identify(const RequestView& request, CryptoScratch&, Clock::Wall) const override {
-    // Behind a unix socket whose peer says nothing: all on one server would be no affinity.
+    // The peer of a unix socket, address unknown: one hash for all such clients would send them to one
+    // backend.
     if (request.client.is_unknown()) return NoHint{};
     const ClientAddress a = mask(request.client, settings_.ipv4_prefix, settings_.ipv6_prefix);
     return HashOn{hash_text({reinterpret_cast<const char*>(a.bytes), sizeof a.bytes}),

@@ -1,5 +1,5 @@
-// Affinity by a claim of the verified JWT: derived, or kept in the store (`carry: store`), which gives it
-// lifetimes, epochs and control by the app. What verifies the JWT is behind VerifiedClaims.
+// Affinity by a claim of the verified JWT: derived, or kept in the store (`carry: store`), which adds
+// lifetimes, epochs and control by the app. VerifiedClaims hides how the JWT is verified.
 
 #include "affinity/kinds.h"
 #include "affinity/seal.h"

@@ -17,23 +17,23 @@ std::string_view host_of(std::string_view authority) noexcept {
   return authority;
 }
 
-/// The last two labels; an address as a whole.
+/// The last two labels of a name, or a whole address.
 std::string_view family_of(std::string_view host) noexcept {
   const auto last = host.rfind('.');
   if (last == std::string_view::npos || last == 0) return host;
-  if (host.back() >= '0' && host.back() <= '9') return host;  // no name ends so (RFC 3696 2)
+  if (host.back() >= '0' && host.back() <= '9') return host;  // no host name ends in a digit (RFC 3696 2)
   const auto before = host.rfind('.', last - 1);
   return before == std::string_view::npos ? host : host.substr(before + 1);
 }
 
-/// Without a list of public suffixes this takes some foreign sites for our own (a.co.uk, b.co.uk), and none
-/// of our own for foreign: then all is as if there were no such rule.
+/// Without a list of public suffixes, this takes some foreign sites for ours (a.co.uk, b.co.uk), but none of
+/// ours for foreign. For the foreign sites that it misses, nothing is protected.
 bool is_foreign(std::string_view origin, std::string_view host) noexcept {
   const auto scheme = origin.find("://");
-  if (scheme == std::string_view::npos) return true;  // null: a sandbox, or a redirect across sites
+  if (scheme == std::string_view::npos) return true;  // "null": a sandbox, or a redirect across sites
   origin.remove_prefix(scheme + 3);
-  origin = origin.substr(0, origin.find_first_of("/?#\\"));     // a Referer goes on
-  if (origin.find('@') != std::string_view::npos) return true;  // browsers send no user
+  origin = origin.substr(0, origin.find_first_of("/?#\\"));     // a Referer has a path
+  if (origin.find('@') != std::string_view::npos) return true;  // browsers send no user information
   const std::string_view from = family_of(host_of(origin));
   return !iequals(from, family_of(host_of(host)));
 }

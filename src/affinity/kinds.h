@@ -6,8 +6,9 @@
 
 namespace remora {
 
-/// The session of an authentic token, or why it is none: the future is never believed; a token past its
-/// lifetime is returned with the cause, since this instance may know better (session/moves.h).
+/// The session of an authentic token, or why there is none. A token from the future is never accepted. A
+/// token past its lifetime is returned with the cause, because this instance may know of later activity
+/// (session/moves.h).
 Hint judge_opened(const Binding&, bool old_key, const config::Session&, Clock::Wall now) noexcept;
 
 // Cookies -------------------------------------------------------------------------------------------
@@ -25,7 +26,8 @@ struct CookieAttributes {
   std::optional<std::chrono::seconds> max_age;  // none: a session cookie
 };
 
-/// path, domain, secure, http_only, same_site, partitioned, max_age; checks what browsers ask of `name`.
+/// Reads path, domain, secure, http_only, same_site, partitioned, max_age; checks what browsers require of
+/// `name`.
 CookieAttributes read_cookie_attributes(Settings& settings, const std::string& name);
 std::string read_token_name(Settings& settings, const char* key, std::string preset);
 
@@ -34,21 +36,20 @@ class CookieWriter {
  public:
   CookieWriter(std::string name, const CookieAttributes& attributes);
   const std::string& name() const noexcept { return name_; }
-  /// Begins the line up to and including `NAME=`; the value is appended by the caller, then `end`.
+  /// Begins the line up to and including `NAME=`. The caller appends the value, then calls end().
   void begin(std::string& lines) const { lines.append("Set-Cookie: ").append(name_).append("="); }
   void end(const RequestView&, std::string& lines) const;
   /// A line that makes the client forget the cookie.
   void clear(const RequestView&, std::string& lines) const;
 
-  // Max-Age counts from the response that set the cookie (RFC 6265 5.3): one that lasts has to be set again
-  // while it is used.
+  // Max-Age counts from the response that set the cookie (RFC 6265 5.3), so a lasting cookie has to be set
+  // again while it is used.
 
-  /// A quarter of its time has passed since this token was sealed.
+  /// A quarter of Max-Age has passed since this token was sealed.
   bool wants_renewal(const Binding& token, Clock::Wall now) const noexcept;
-  /// Half of it: a response that is offered to shared caches has to bring it too, if there are no others.
+  /// Half of it has passed: now even a response that is offered to shared caches must carry the cookie.
   bool needs_renewal(const Binding& token, Clock::Wall now) const noexcept;
-  /// The client may be busy with this response for longer than the cookie lasts: a tunnel, a stream of
-  /// events.
+  /// The client may be busy with this response for longer than the cookie lasts: a tunnel or an event stream.
   bool renewed_by(const ResponseView& response) const noexcept;
 
  private:
@@ -59,7 +60,7 @@ class CookieWriter {
   std::string attributes_, max_age_text_;
 };
 
-/// A URL that carries a token goes to no other origin as a Referer, whatever the app says.
+/// Keeps URLs with a token from going to other origins as Referer, whatever the app says.
 void keep_referrer_inside(const ResponseView& response, ResponseEdits& edits);
 
 // Settings of the same form -------------------------------------------------------------------------
@@ -67,13 +68,13 @@ void keep_referrer_inside(const ResponseView& response, ResponseEdits& edits);
 /// Where the binding of a recognised session is kept.
 enum class Carry : std::uint8_t { nothing, store, token };
 
-/// `carry: nothing | store` of kinds that are hashed unless told otherwise.
+/// `carry: nothing | store`, for kinds that hash by default.
 Carry read_carry(Settings& settings);
 /// `bounded_load`: a factor above 1; 0: off.
 double read_bounded_load(Settings& settings);
 /// `on_unknown: choose | reject`; true: reject.
 bool read_reject_unknown(Settings& settings);
-/// A URL parameter's name must survive in a URL as it is written; empty: null.
+/// The name of a URL parameter, of characters that need no escaping. Empty for `null`.
 std::string read_parameter_name(Settings& settings, const char* key, std::string preset);
 
 }  // namespace remora

@@ -9,14 +9,14 @@ namespace remora {
 
 namespace {
 
-/// Destinations (Fetch standard 2.2.5) that show no page. `empty` is a script's fetch, which may put HTML on
-/// its page.
+/// Destinations (Fetch standard 2.2.5) that show no page. `empty` is not among them: a script's fetch may put
+/// HTML on its page.
 constexpr std::array<std::string_view, 19> no_pages{
     "audio",        "audioworklet", "dictionary", "font",          "image",        "json",  "manifest",
     "paintworklet", "report",       "script",     "serviceworker", "sharedworker", "style", "text",
     "track",        "webidentity",  "video",      "worker",        "xslt"};
 
-/// Names of files that are no pages; those of media, documents and archives are asked for in ranges.
+/// Extensions of files that are no pages. Media, documents and archives are requested in ranges.
 constexpr std::array<std::string_view, 92> extensions{
     "7z",   "aac",  "ai",   "aif",  "apk",  "appx",  "avi",  "avif", "bin",  "bmp", "br",  "bz2",
     "cab",  "csv",  "css",  "cur",  "deb",  "dmg",   "doc",  "docx", "ear",  "eot", "eps", "epub",
@@ -29,7 +29,7 @@ constexpr std::array<std::string_view, 92> extensions{
 
 bool named_as_file(std::string_view target) noexcept {
   std::string_view path = target.substr(0, target.find('?'));
-  path.remove_prefix(path.rfind('/') + 1);  // of npos: 0
+  path.remove_prefix(path.rfind('/') + 1);  // npos + 1 is 0
   path = path.substr(0, path.find(';'));
   const auto dot = path.rfind('.');
   if (dot == std::string_view::npos || path.size() - dot > 6) return false;
@@ -38,7 +38,7 @@ bool named_as_file(std::string_view target) noexcept {
                      [&](std::string_view e) { return iequals(e, extension); });
 }
 
-/// `Accept: image/*`, say; without the field everything is accepted.
+/// False for `Accept: image/*`, for example. Without the field, a client accepts everything.
 bool accepts_html(std::string_view accept) noexcept {
   bool yes = false;
   for_each_token(accept, [&](std::string_view range) {

@@ -32,7 +32,7 @@ bool digit(char c) noexcept {
   return c >= '0' && c <= '9';
 }
 
-/// Where the URL begins: behind `url =`. A name that breaks off belongs to the URL.
+/// Where the URL begins: behind `url =`. An incomplete `url =` is part of the URL.
 std::size_t skip_name(Reader& in) noexcept {
   const std::size_t begin = in.at();
   if (!in.take('u') || !in.take('r') || !in.take('l')) return begin;

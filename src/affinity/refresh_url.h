@@ -1,4 +1,4 @@
-// Where `5; url=/x` leads, as browsers read the field Refresh and `<meta http-equiv=refresh>` (WHATWG
+// Finds the URL in `5; url=/x`, as browsers read the Refresh field and `<meta http-equiv=refresh>` (WHATWG
 // HTML 4.2.5.3, "shared declarative refresh steps"). Pure.
 #pragma once
 
@@ -9,11 +9,11 @@
 namespace remora {
 
 struct RefreshUrl {
-  std::size_t at = 0, size = 0;  // without white space at its ends; an empty one is the document itself
-  std::size_t time_end = 0;      // behind the number of seconds
+  std::size_t at = 0, size = 0;  // without surrounding white space; size 0: the document itself
+  std::size_t time_end = 0;      // end of the number of seconds
   char quote = 0;                // around the URL; 0: none
 };
-/// Nothing: browsers do not follow it.
+/// Nothing: browsers ignore such a value.
 std::optional<RefreshUrl> find_refresh_url(std::string_view content) noexcept;
 
 }  // namespace remora

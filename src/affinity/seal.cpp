@@ -174,7 +174,7 @@ SessionId new_session_id() {
 TokenSealer::TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view pool, std::string_view kind,
                          std::string_view name)
     : keys_(std::move(keys)) {
-  for (const std::string_view part : {pool, kind, name}) {  // lengths first: no two triples read alike
+  for (const std::string_view part : {pool, kind, name}) {  // lengths keep the parts apart
     append_decimal(associated_data_, part.size());
     associated_data_.append(":").append(part);
   }
@@ -189,7 +189,8 @@ namespace {
 /// Flags inside a token.
 constexpr std::uint8_t flag_leave = 1;
 
-/// Sets cache entries of differently bound tokens apart; nobody outside can make two collide.
+/// The cache owner for tokens with this `bound_to`. The seed is secret, so that nobody outside can make two
+/// collide.
 std::uint64_t owner_with(std::uint64_t owner, std::string_view bound_to) noexcept {
   if (bound_to.empty()) return owner;
   static const std::uint64_t seed = [] {
@@ -317,7 +318,7 @@ SessionNamer::~SessionNamer() {
 }
 
 SessionKey SessionNamer::name(std::string_view id, CryptoScratch& scratch) const {
-  // OpenSSL 3.0 allocates for each HMAC, so the last ones are kept: the request path allocates nothing.
+  // OpenSSL 3.0 allocates for each HMAC. With the cache of names, the request path does not.
   CryptoScratch::Named* named = nullptr;
   if (id.size() <= CryptoScratch::most_named_text) {
     if (!scratch.names_) scratch.names_.reset(new CryptoScratch::Named[CryptoScratch::cache_slots]);

@@ -3,12 +3,13 @@
 // XAES-256-GCM (C2SP XAES-256-GCM 2024): AES-256-GCM under a key derived from 96 bits of a 192-bit random
 // nonce, so that random nonces never repeat in practice. Layout before base64url, 96 bytes:
 //
-//   2  key number (of SHA-256 of the key), in clear
+//   2  key number (first bytes of the key's SHA-256), in clear
 //  24  nonce
-//  54  sealed: format 1, session id 16, backend hash 8, generation 8, epoch 4, created 8, last seen 8, flags
-//  1 16  tag
+//  54  sealed: format 1, session id 16, backend hash 8, generation 8, epoch 4, created 8, last seen 8,
+//      flags 1
+//  16  tag
 //
-// Associated data: pool, kind and name, so that a token is worth nothing anywhere else.
+// Associated data: pool, kind and name, so that a token is valid nowhere else.
 // Threading: KeyRing is immutable; CryptoScratch belongs to one worker.
 #pragma once
 
@@ -36,7 +37,7 @@ class KeyRing {
     std::array<std::uint8_t, 16> cmac_k1;  // the derivation's subkey, computed once
     std::uint16_t number;
   };
-  /// REQUIRES: each of 32 bytes. The first seals, all open.
+  /// REQUIRES: 32 bytes each. The first key seals, all keys open.
   explicit KeyRing(std::span<const std::string> keys);
   ~KeyRing();
   KeyRing(const KeyRing&) = delete;
@@ -49,7 +50,7 @@ class KeyRing {
   std::vector<Key> keys_;
 };
 
-/// Cipher contexts, and the last tokens opened and ids named: a client sends the same one with each request.
+/// Cipher contexts, and caches of opened tokens and named ids: a client sends the same one with each request.
 class CryptoScratch {
  public:
   CryptoScratch();
@@ -82,20 +83,21 @@ class CryptoScratch {
   std::unique_ptr<Named[]> names_;  // made when the first id is named
 };
 
-/// Whether a text could be a token: without keys, and whosever it would be.
+/// Whether a text has the form of a token, whosever it is. Needs no keys.
 bool has_token_form(std::string_view text) noexcept;
 
-/// Cryptographically random bytes. Ends the process if there are none: nothing can be sealed then.
+/// Cryptographically random bytes. Aborts the process if there are none, because nothing could be sealed.
 void random_bytes(std::span<std::uint8_t> out);
 SessionId new_session_id();
 
-/// One pool's and kind's way to seal and open. Threading: const after construction.
+/// Seals and opens the tokens of one pool and kind. Threading: const after construction.
 class TokenSealer {
  public:
   TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view pool, std::string_view kind,
               std::string_view name);
 
-  /// Appends the token, 128 characters. `bound_to`: what else it is worth nothing without (the app's id).
+  /// Appends the token, 128 characters. `bound_to`: further data without which it cannot be opened (the app's
+  /// id).
   void seal(const Binding& binding, CryptoScratch& scratch, std::string& out,
             std::string_view bound_to = {}) const;
   struct Outcome {
@@ -112,7 +114,7 @@ class TokenSealer {
   std::uint64_t owner_;
 };
 
-/// Seals bytes of any length, as tokens are sealed. Threading: const after construction.
+/// Seals bytes of any length in the way of tokens. Threading: const after construction.
 class BlobSealer {
  public:
   BlobSealer(std::shared_ptr<const KeyRing> keys, std::string purpose);

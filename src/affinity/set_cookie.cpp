@@ -16,7 +16,7 @@ std::string_view unquoted(std::string_view value) noexcept {
   return value;
 }
 
-/// RFC 6265 5.2.2. Nothing when the attribute is to be ignored; else whether it ends the cookie at once.
+/// RFC 6265 5.2.2: whether Max-Age ends the cookie at once. Nothing: the attribute is ignored.
 std::optional<bool> ends_by_max_age(std::string_view value) noexcept {
   if (value.empty()) return std::nullopt;
   const bool negative = value.front() == '-';
@@ -53,10 +53,10 @@ SetCookie read_set_cookie(std::string_view line, std::int64_t now) noexcept {
   if (eq == std::string_view::npos) return out;
   out.name = trim(pair.substr(0, eq));
   out.value = unquoted(trim(pair.substr(eq + 1)));
-  std::optional<bool> by_max_age;  // counts more than Expires (RFC 6265 5.3)
+  std::optional<bool> by_max_age;  // takes precedence over Expires (RFC 6265 5.3)
   bool by_expires = false;
   std::string_view rest = end == std::string_view::npos ? std::string_view() : line.substr(end + 1);
-  while (!rest.empty()) {  // of an attribute that is said twice the last counts
+  while (!rest.empty()) {  // of repeated attributes, the last counts
     const auto stop = rest.find(';');
     const auto attribute = rest.substr(0, stop);
     const auto equals = attribute.find('=');
@@ -85,7 +85,7 @@ CookieOutcome cookie_outcome(std::span<const Field> response, std::string_view n
     return f.known == Known::set_cookie && trim(f.value.substr(0, f.value.find('='))) == name;
   };
   if (std::none_of(response.begin(), response.end(), sets)) return {};  // most responses
-  constexpr std::size_t most_lines = 16;  // of this name: each is held against those behind it
+  constexpr std::size_t most_lines = 16;  // of this name: each is compared with all later ones
   SetCookie lines[most_lines];
   std::size_t count = 0;
   for (const Field& f : response) {

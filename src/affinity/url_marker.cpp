@@ -30,11 +30,11 @@ std::optional<UrlMarker::Edit> UrlMarker::edit(std::string_view reference) {
     e = {static_cast<std::size_t>(old.value.data() - reference.data()), old.value.size(), token_};
   } else if (style_ == UrlStyle::path && r.form == Form::query_only) {
     if (!may_write(base_path_)) return std::nullopt;
-    e.text = base_path_ + ";" + name_ + "=" + token_;  // the document's path, since only that can carry it
+    e.text = base_path_ + ";" + name_ + "=" + token_;  // only the document's path can carry it
   } else {
     const UrlPlace place = place_for_parameter(reference, style_);
     e.at = place.at;
-    // "http://h" has no path yet; ".." with a parameter would no longer be the parent.
+    // "http://h" has no path yet. ".." with a parameter appended would no longer mean the parent.
     const bool needs_slash =
         (absolute && r.path == "/" && reference[place.at - 1] != '/') || ends_in_dots(r.path);
     if (style_ == UrlStyle::path && needs_slash) e.text = "/";
@@ -56,7 +56,7 @@ std::optional<UrlMarker::Edit> UrlMarker::edit_refresh(std::string_view content)
     if (const auto target = own_target())
       e = Edit{url->time_end, content.size() - url->time_end, ";url=" + *target};
   }
-  marked_relative_ = marked_before;  // it is resolved where it stands: a later base does not count
+  marked_relative_ = marked_before;  // a refresh is resolved where it stands: a later base does not count
   // A quote in the document's own path would end the URL early.
   if (e && url->size > 0 && url->quote != 0 && e->text.find(url->quote) != std::string::npos)
     return std::nullopt;
@@ -96,8 +96,9 @@ bool UrlMarker::leaves(std::string_view reference) const noexcept {
   return r.kind == UrlReference::Kind::elsewhere || (!relative_is_ours_ && r.form != Form::absolute);
 }
 
-/// A path that begins with `//` would be a host as a reference: `//evil.example/..;/login` is a path for the
-/// server that got it, and another origin for the browser that reads it in a page or a Location.
+/// A path that begins with `//` is read as a host when used as a reference. For the server that received it,
+/// `//evil.example/..;/login` is a path; for a browser that reads it in a page or a Location, it is another
+/// origin.
 bool UrlMarker::may_write(std::string_view own_path) noexcept {
   if (own_path.empty() || own_path.front() != '/' || begins_with_host(own_path)) return false;
   if (own_path.size() <= short_path) return true;
@@ -137,11 +138,11 @@ void UrlMarker::learn_directory() {
     if ((*directory_)[i] == '/') ends_.push_back(i + 1);
 }
 
-/// Costs what the reference is long, however long the document's path is: its directory is brought into its
-/// normal form once, and is left alone where routes do not look.
+/// Its cost depends on the length of the reference, not on that of the document's path: the directory is
+/// normalised once, and skipped where routes do not look.
 bool UrlMarker::relative_leads_here(std::string_view path) {
   if (!directory_) learn_directory();
-  std::size_t kept = ends_.size();  // segments of the directory that are not taken back by `..`
+  std::size_t kept = ends_.size();  // segments of the directory that no `..` has removed
   std::string rest;
   while (!path.empty()) {
     const auto slash = path.find('/');

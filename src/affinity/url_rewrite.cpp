@@ -1,7 +1,7 @@
-// Affinity by remora's own sealed token in URLs, for clients without cookies: issued.
+// Affinity by remora's own sealed token in URLs, for clients without cookies: an issued kind.
 //
-// The token comes off the request target and Referer before the backend sees them, and goes on the URLs of
-// the response that lead back to the same origin and pool.
+// The token is removed from the request target and Referer before the backend sees them, and put on those
+// URLs of the response that lead back to the same origin and pool.
 
 #include "affinity/html_rewriter.h"
 #include "affinity/kinds.h"
@@ -76,7 +76,7 @@ class UrlRewriteAffinity final : public Affinity {
 
   void mark(const RequestView& request, const Served& served, const ResponseView& response,
             CryptoScratch& scratch, Clock::Wall now, ResponseEdits& edits) const override {
-    if (served.came_by_cookie) return;  // then URLs stay clean
+    if (served.came_by_cookie) return;  // URLs stay clean then
     const bool html = settings_.html && rewritable_page(request, response);
     if (!html && !has_links(response)) return;
     const std::string_view document =
@@ -92,7 +92,7 @@ class UrlRewriteAffinity final : public Affinity {
     keep_referrer_inside(response, edits);
     if (!html) return;
     edits.other_body = true;
-    for (std::size_t i = 0; i < response.fields.size(); ++i) {  // each client's page is another one now
+    for (std::size_t i = 0; i < response.fields.size(); ++i) {  // pages differ by client: weak ETags
       const Field& f = response.fields[i];
       if (iequals(f.name, "etag") && !istarts_with(f.value, "w/"))
         edits.fields.push_back({i, edits.arena.join("W/", f.value)});
@@ -119,7 +119,8 @@ class UrlRewriteAffinity final : public Affinity {
     return forbids;
   }
 
-  /// An HTML page that comes whole, as plain text, in a coding of ASCII, and may be changed (RFC 9110 7.7).
+  /// An HTML page that is complete, not compressed, in an encoding based on ASCII, and may be changed (RFC
+  /// 9110 7.7).
   static bool rewritable_page(const RequestView& request, const ResponseView& response) noexcept {
     if (response.status == 206 || response.status == 304 || request.method == Method::connect) return false;
     bool html = false;
@@ -135,7 +136,7 @@ class UrlRewriteAffinity final : public Affinity {
     return html;
   }
 
-  /// The client's own token while it is true, so that its URLs stay the same; else a new one.
+  /// The client's own token while it is up to date, so that its URLs stay the same; else a new one.
   std::string token_for(const RequestView& request, const Served& served, CryptoScratch& scratch,
                         Clock::Wall now) const {
     const UrlParameter p =
@@ -169,7 +170,7 @@ class UrlRewriteAffinity final : public Affinity {
 
   /// Link: <URL>; rel=next, <URL>... (RFC 8288 3). A '<' inside a quoted parameter begins no URL.
   static bool mark_link(UrlMarker& marker, std::string_view field, std::string& out) {
-    bool marked = false, quoted = false, more = true;  // there may be another '>'
+    bool marked = false, quoted = false, more = true;  // more: there may be another '>'
     for (std::size_t i = 0; i < field.size(); ++i) {
       const char c = field[i];
       out += c;

@@ -12,7 +12,7 @@ using config::UrlStyle;
 
 namespace {
 
-/// Where path, query and fragment begin and end.
+/// Where path and query begin and end.
 struct Parts {
   std::size_t path_begin = 0, path_end = 0, query_begin = 0, query_end = 0;
 };
@@ -22,7 +22,7 @@ Parts parts_of(std::string_view url, UrlForm form) noexcept {
   const auto hash = std::min(url.find('#'), url.size());
   const auto query = std::min(url.substr(0, hash).find('?'), hash);
   if (form == UrlForm::reference || url.empty() || url.front() != '/') {
-    // The authority of an absolute or network-path reference is no path.
+    // The authority of an absolute or network-path reference is not part of the path.
     const auto slashes = url.substr(0, query).find("//");
     if (slashes != std::string_view::npos && slashes == url.find('/') &&
         (slashes == 0 || url[slashes - 1] == ':'))
@@ -49,7 +49,7 @@ Authority split(std::string_view text) noexcept {
 
 bool same_authority(std::string_view a, std::string_view b, bool secure) noexcept {
   Authority x = split(a), y = split(b);
-  for (Authority* const one : {&x, &y})  // RFC 3986 3.2.2: one final dot is the same name
+  for (Authority* const one : {&x, &y})  // RFC 3986 3.2.2: a final dot does not change the name
     if (one->host.size() > 1 && one->host.back() == '.') one->host.remove_suffix(1);
   if (!iequals(x.host, y.host)) return false;
   return x.port == y.port || (default_port(x.port, secure) && default_port(y.port, secure));
@@ -78,11 +78,11 @@ bool has_name(std::string_view parameter, std::string_view name) noexcept {
   return parameter.size() > name.size() && parameter[name.size()] == '=' && parameter.starts_with(name);
 }
 
-/// A URL that is copied only if something in it changes.
+/// A URL that is copied only if something changes.
 class Edited {
  public:
   Edited(std::string_view url, TextArena& arena) : url_(url), arena_(arena) {}
-  /// `from` never lies before the last `to`.
+  /// REQUIRES: `from` is not before the previous `to`.
   void replace(std::size_t from, std::size_t to, std::string_view text) {
     if (out_ == nullptr) out_ = &arena_.scratch();
     out_->append(url_.substr(copied_, from - copied_)).append(text);
@@ -101,11 +101,11 @@ class Edited {
   std::size_t copied_ = 0;
 };
 
-/// The URL without the parameters that `drop(style, parameter)` wants gone.
+/// The URL without the parameters for which `drop(style, parameter)` is true.
 template <class F>
 std::string_view without(std::string_view url, TextArena& arena, F drop) {
   Edited out(url, arena);
-  bool mark_dropped = false;  // the '?' went with the first parameter: the next one's '&' takes its place
+  bool mark_dropped = false;  // the '?' was removed with the first parameter: the next one's '&' becomes '?'
   for_each_parameter(url, parts_of(url, UrlForm::target),
                      [&](UrlStyle style, std::size_t at, std::size_t end) {
                        const bool query = style == UrlStyle::query;
@@ -119,7 +119,7 @@ std::string_view without(std::string_view url, TextArena& arena, F drop) {
   return out.result();
 }
 
-/// The URL with the values of the parameters masked that `secret(style, parameter)` says carry something.
+/// The URL with `***` for the values of the parameters for which `secret(style, parameter)` is true.
 template <class F>
 std::string_view mask(std::string_view url, TextArena& arena, F secret) {
   Edited out(url, arena);
@@ -195,7 +195,7 @@ UrlReference classify_reference(std::string_view r, const UrlBase& base) noexcep
   out.path = front;
   const auto colon = front.find(':');
   if (colon != std::string_view::npos && colon < front.find('/')) {
-    // A scheme, or a first segment with a colon; both only matter if it is ours.
+    // A scheme, or a first segment with a colon. Only our own scheme matters.
     if (!iequals(front.substr(0, colon), base.secure ? "https" : "http")) return out;
     out.path.remove_prefix(colon + 1);
     if (!out.path.starts_with("//")) return out;

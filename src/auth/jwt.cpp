@@ -31,7 +31,7 @@ double seconds_of(Clock::Wall t) {
   return std::chrono::duration<double>(t.time_since_epoch()).count();
 }
 
-/// A NumericDate; nothing: it is no number that a date could be.
+/// A NumericDate. Nothing: not a number, or not a plausible date.
 std::optional<double> date_of(const json::value& v) {
   double n = 0;
   if (v.is_int64())
@@ -54,7 +54,7 @@ std::optional<std::string> text_of(const json::value& v) {
   return std::nullopt;
 }
 
-/// The claim is the value, or a list with it; `scope` is a list in one text (RFC 8693 4.2).
+/// Whether the claim is the value, or a list that contains it. `scope` is a list in one text (RFC 8693 4.2).
 bool claim_has(const std::string& name, const json::value& v, const std::string& wanted) {
   if (v.is_array())
     return std::any_of(v.get_array().begin(), v.get_array().end(),
@@ -77,7 +77,7 @@ JwtOutcome judge_times(const JwtClaims& claims, const config::Jwt& rules, Clock:
   return JwtOutcome::fine;
 }
 
-/// Whether the token is for us and for now.
+/// Whether the token is meant for us and for now.
 JwtOutcome judge_addressee(const json::object& payload, const config::Jwt& rules, Clock::Wall now,
                            JwtClaims& claims) {
   for (const char* name : {"exp", "nbf", "iat"}) {
@@ -88,7 +88,7 @@ JwtOutcome judge_addressee(const json::object& payload, const config::Jwt& rules
     if (*name == 'e')
       claims.expires = *date;
     else
-      claims.not_before = std::max(claims.not_before, *date);  // a token of the future is not valid yet
+      claims.not_before = std::max(claims.not_before, *date);  // a token from the future is not valid yet
   }
   if (!payload.contains("exp")) return JwtOutcome::expired;
   if (const JwtOutcome times = judge_times(claims, rules, now); times != JwtOutcome::fine) return times;
@@ -104,13 +104,13 @@ JwtOutcome judge_addressee(const json::object& payload, const config::Jwt& rules
   return JwtOutcome::fine;
 }
 
-/// What the payload says otherwise against the rules; `claims` is filled in.
+/// Checks the payload against the other rules and fills `claims`.
 JwtOutcome judge_claims(const json::object& payload, const config::Jwt& rules, JwtClaims& claims) {
   for (const auto& [name, wanted] : rules.required_claims) {
     const json::value* v = payload.if_contains(name);
     if (v == nullptr || !claim_has(name, *v, wanted)) return JwtOutcome::claims;
   }
-  // A list, an object, null or a fraction has no text to look for: such a token could never be revoked.
+  // A list, an object, null or a fraction has no text to look up: such a token could never be revoked.
   for (const std::string& name : rules.revocation_claims)
     if (const json::value* v = payload.if_contains(name); v != nullptr && !text_of(*v))
       return JwtOutcome::claims;
@@ -131,7 +131,7 @@ std::string_view to_string(JwtOutcome o) noexcept {
 
 namespace {
 
-/// A token taken apart; nothing of it is believed yet.
+/// A token split into its parts. Nothing is verified yet.
 struct Parsed {
   JwtOutcome outcome = JwtOutcome::malformed;  // fine: the rest is set
   JwtAlgorithm algorithm{};
@@ -150,8 +150,8 @@ Parsed parse(std::string_view token, const std::vector<JwtAlgorithm>& algorithms
   if (!head_text || !payload || !signature || head_text->empty()) return out;
   const auto head = parse_strict_object(*head_text);
   if (!head) return out;
-  // RFC 7515 4.1.11: extensions that must be understood; there are none that we do. RFC 7516's zip is no
-  // JWS's.
+  // RFC 7515 4.1.11: `crit` names extensions that must be understood, and remora knows none. `zip` belongs to
+  // RFC 7516, not to JWS.
   if (head->contains("crit") || head->contains("zip") || head->contains("b64")) return out;
   const json::value *alg = head->if_contains("alg"), *kid = head->if_contains("kid");
   if (alg == nullptr || !alg->is_string() || (kid != nullptr && !kid->is_string())) return out;
@@ -173,7 +173,8 @@ Parsed parse(std::string_view token, const std::vector<JwtAlgorithm>& algorithms
   return out;
 }
 
-/// The keys that a token may be signed with: those of its kid, then those without one; all, if it names none.
+/// The keys that may have signed a token: those with its kid, then those without a kid. All keys if it has no
+/// kid.
 struct Candidates {
   std::array<const JwtKey*, max_signature_checks> keys{};
   std::size_t count = 0;
@@ -226,14 +227,14 @@ JwtVerdict verify_jwt(std::string_view token, const config::Jwt& rules, const Jw
   if (parsed.outcome != JwtOutcome::fine) return {parsed.outcome, nullptr};
   const Candidates by = candidates(parsed, keys);
   if (by.outcome != JwtOutcome::fine) return {by.outcome, nullptr};
-  // What is refused whoever signed it costs no signature check. Nothing is learned from it: the answer to
-  // another issuer or audience is the one to a forged token, and `exp` is the token's own.
+  // A token that is refused whoever signed it costs no signature check. The client learns nothing from that:
+  // another issuer or audience gets the response of a forged token, and `exp` is the token's own.
   const auto payload = parse_strict_object(parsed.payload);
   if (!payload) return {JwtOutcome::malformed, nullptr};
   auto claims = std::make_shared<JwtClaims>();
   if (const auto outcome = judge_addressee(*payload, rules, now, *claims); outcome != JwtOutcome::fine)
     return {outcome, nullptr};
-  if (is_hmac(parsed.algorithm)) forged = nullptr;  // cheaper than to remember
+  if (is_hmac(parsed.algorithm)) forged = nullptr;  // checking is cheaper than remembering
   const ForgedTokens::Digest digest =
       forged != nullptr ? ForgedTokens::digest_of(token) : ForgedTokens::Digest{};
   if (forged != nullptr && forged->contains(digest, keys_id)) return {JwtOutcome::signature, nullptr};

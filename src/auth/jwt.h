@@ -1,8 +1,9 @@
-// Verifies JSON Web Tokens (RFC 7519, with the advice of RFC 8725). Pure, but for the clock that it is given.
+// Verifies JSON Web Tokens (RFC 7519, with the advice of RFC 8725). Pure: the caller passes the time.
 //
-// Compact JWS only. The algorithm must be one of the verifier's and fit the key; what a token itself says of
-// keys (jwk, jku, x5c, x5u) is not looked at, `crit` and `zip` are refused. `exp` is required: a token that
-// never ends cannot be taken back. Threading: const after construction; each worker has a cache of its own.
+// Compact JWS only. The algorithm must be one of the verifier's and fit the key. Keys that the token itself
+// names (jwk, jku, x5c, x5u) are ignored; `crit`, `zip` and `b64` are refused. `exp` is required: a token
+// without it would never end.
+// Threading: const after construction; each worker has its own cache.
 #pragma once
 
 #include <array>
@@ -19,17 +20,17 @@
 
 namespace remora {
 
-/// Why a token was refused; spelled so in metrics.
+/// Why a token was refused. Spelled so in metrics.
 enum class JwtOutcome : std::uint8_t {
   fine,
   absent,
   ambiguous,  // more than one token in the request
   malformed,
-  algorithm,  // not one of the verifier's, or not for any of its keys
+  algorithm,  // not one of the verifier's, or no key serves it
   key,        // no key with the token's kid
   signature,
   expired,
-  early,  // nbf or iat
+  early,  // nbf or iat lies in the future
   issuer,
   audience,
   claims,  // required_claims
@@ -39,25 +40,24 @@ enum class JwtOutcome : std::uint8_t {
 };
 std::string_view to_string(JwtOutcome) noexcept;
 
-/// What a verified token says.
+/// The claims of a verified token.
 struct JwtClaims {
-  std::map<std::string, std::string, std::less<>>
-      texts;                           // strings, numbers, booleans as text; nothing nested
-  double expires = 0, not_before = 0;  // NumericDate
+  std::map<std::string, std::string, std::less<>> texts;  // strings, integers and booleans as text
+  double expires = 0, not_before = 0;                     // NumericDate
 };
 
 struct JwtVerdict {
   JwtOutcome outcome = JwtOutcome::malformed;
-  std::shared_ptr<const JwtClaims> claims;  // when fine
-  unsigned checks = 0;                      // signatures that were computed for it
+  std::shared_ptr<const JwtClaims> claims;  // if `fine`
+  unsigned checks = 0;                      // signature checks made for it
 };
 
-/// Signature checks for one token. A forged one costs us up to 0.7 ms for each key that fits it; sets with
-/// more keys of a kind need tokens with `kid`.
+/// Limit of signature checks per token. A forged one costs up to 0.7 ms for each key that fits it. Tokens
+/// need a `kid` if a set has more keys of one type.
 constexpr std::size_t max_signature_checks = 4;
 
-/// Tokens whose signature was wrong, so that the same one again costs no check. Bounded: a newer one takes an
-/// older one's place. Threading: one per worker.
+/// Tokens with a wrong signature: the same token again costs no check. Bounded: a newer token takes the slot
+/// of an older one. Threading: one per worker.
 class ForgedTokens {
  public:
   using Digest = std::array<std::uint8_t, 32>;
@@ -76,7 +76,7 @@ class ForgedTokens {
   std::unique_ptr<std::array<Slot, slots>> slots_;  // made with the first
 };
 
-/// Only the signature, of any payload: for the published vectors and for verify_jwt.
+/// Checks only the signature, of any payload. For the published test vectors.
 struct JwsParts {
   JwtOutcome outcome = JwtOutcome::malformed;
   std::string payload;
@@ -84,11 +84,11 @@ struct JwsParts {
 JwsParts verify_jws(std::string_view token, const std::vector<JwtAlgorithm>& algorithms,
                     const JwtKeySet& keys);
 
-/// `forged`: may be null; `keys_id`: of these rules and keys.
+/// `forged`: may be null. `keys_id`: identifies these rules and keys.
 JwtVerdict verify_jwt(std::string_view token, const config::Jwt& rules, const JwtKeySet& keys,
                       Clock::Wall now, ForgedTokens* forged = nullptr, std::uint64_t keys_id = 0);
 
-/// Tokens that were verified before: clients send the same one with each request. Bounded; compares whole
+/// A cache of verified tokens, because clients send the same one with each request. Bounded; compares whole
 /// tokens.
 class JwtCache {
  public:

@@ -73,7 +73,7 @@ const unsigned char* bytes(std::string_view s) {
   return reinterpret_cast<const unsigned char*>(s.data());
 }
 
-/// R || S of fixed length (RFC 7518 3.4) as OpenSSL wants it.
+/// Converts R || S of fixed length (RFC 7518 3.4) to the DER that OpenSSL wants.
 std::optional<std::string> ecdsa_der(std::string_view raw, std::size_t half) {
   if (raw.size() != 2 * half) return std::nullopt;
   const std::unique_ptr<ECDSA_SIG, Freer<ECDSA_SIG_free>> sig(::ECDSA_SIG_new());

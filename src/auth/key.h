@@ -1,7 +1,8 @@
 // Keys that verify JWTs: from PEM, from a JWK (RFC 7517), or a shared secret; and sets of them.
 //
-// A key knows the algorithms it may serve (RFC 8725 3.1): an RSA key never verifies an HMAC, whatever a token
-// says. Weak keys (RSA below 2048 bits, secrets shorter than their hash) are refused when they are read.
+// A key knows which algorithms it may serve (RFC 8725 3.1): an RSA key never verifies an HMAC, whatever a
+// token says. Weak keys (RSA below 2048 bits, secrets below 32 bytes) are refused when they are read. A
+// secret shorter than the hash of an algorithm does not serve that algorithm.
 // Threading: immutable after construction.
 #pragma once
 
@@ -20,7 +21,7 @@ namespace remora {
 
 using JwtAlgorithm = config::JwtAlgorithm;
 
-/// As RFC 7518 3.1 and RFC 8037 name them; nothing: not one of ours. `none` is not.
+/// Names as in RFC 7518 3.1 and RFC 8037. Nothing: not supported; `none` is not.
 std::optional<JwtAlgorithm> parse_jwt_algorithm(std::string_view name) noexcept;
 std::string_view to_string(JwtAlgorithm) noexcept;
 
@@ -29,14 +30,14 @@ class JwtKey {
   JwtKey(JwtKey&&) noexcept = default;
   JwtKey& operator=(JwtKey&&) noexcept = default;
 
-  /// Each says in `why` what is wrong, and returns nothing.
+  /// Each returns nothing on failure, and says why in `why`.
   static std::optional<JwtKey> from_secret(std::string secret, std::string& why);
   static std::optional<JwtKey> from_pem(std::string_view pem, std::string& why);
   static std::optional<JwtKey> from_jwk(std::string_view jwk, std::string& why);
 
-  /// Whether `signature` (decoded) over `signed_part` is this key's by `algorithm`.
+  /// Whether `signature` (decoded) is this key's signature of `signed_part` by `algorithm`.
   bool verifies(JwtAlgorithm algorithm, std::string_view signed_part, std::string_view signature) const;
-  /// By its type, its size or curve, and its own `alg`.
+  /// Decided by the key's type, its size or curve, and its own `alg`.
   bool serves(JwtAlgorithm algorithm) const noexcept;
   const std::string& id() const noexcept { return id_; }  // kid; empty: none
 
@@ -57,8 +58,8 @@ class JwtKey {
 
 using JwtKeySet = std::vector<JwtKey>;
 
-/// A JWK Set. Keys of other uses or types are passed over (RFC 7517 5); none that is left, or a broken text,
-/// is an error.
+/// Reads a JWK Set. Keys of other uses or types are skipped (RFC 7517 5). A malformed text, or a set without
+/// a usable key, is an error.
 std::optional<JwtKeySet> parse_jwks(std::string_view text, std::string& why);
 
 }  // namespace remora

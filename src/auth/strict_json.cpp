@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t most_depth = 16;
 
-/// Only watches names.
+/// Only checks that names are unique.
 struct UniqueNames {
   static constexpr std::size_t max_object_size = 1000, max_array_size = 10000, max_key_size = 10000,
                                max_string_size = std::size_t(-1);

@@ -152,7 +152,7 @@ std::optional<Challenge> refusal(const JwtVerifier& verifier, JwtOutcome outcome
           "Bearer realm=\"remora\", error=\"invalid_token\", error_description=\"the token was revoked\""};
     case JwtOutcome::key:
       if (verifier.keys->empty())
-        return Challenge{503, ""};  // a URL has not answered yet: not the client's fault
+        return Challenge{503, ""};  // the URL has not answered yet: not the client's fault
       break;
     default:
       break;

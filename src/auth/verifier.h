@@ -1,7 +1,7 @@
-// One named verifier at work: its rules, its keys, where a request carries its token, and what is counted.
+// One named verifier in use: its rules, its keys, where a request carries its token, and its counters.
 //
-// Threading: immutable inside a snapshot; keys that are read anew make a new one. The counters are shared by
-// all of a name, and written by worker.
+// Threading: immutable inside a snapshot; keys that are read again make a new verifier. All verifiers of one
+// name share their counters, which are separate for each worker.
 #pragma once
 
 #include <array>
@@ -26,19 +26,19 @@ struct alignas(64) JwtCounts {
 
 struct JwtVerifier {
   config::Jwt rules;
-  std::shared_ptr<const JwtKeySet> keys;  // empty while a URL has not answered yet
-  std::uint64_t keys_id = 0;              // of these rules and keys, for caches; never used again
+  std::shared_ptr<const JwtKeySet> keys;  // empty until the URL has answered
+  std::uint64_t keys_id = 0;              // identifies these rules and keys, for caches; never reused
   std::shared_ptr<std::vector<JwtCounts>> counts;
 };
 
-/// Reads the keys that stand in files; none of those behind a URL. Throws std::runtime_error with one line
+/// Reads keys from files. Keys behind a URL are not fetched here. Throws std::runtime_error with one line
 /// that says what to do.
 JwtKeySet load_jwt_keys(const config::Jwt& rules);
 
-/// What an operator should know of these keys; empty: nothing.
+/// A warning about these keys for the operator; empty: none.
 std::string concern_about(const JwtKeySet& keys, const config::Jwt& rules);
 
-/// Where a request carries its token: one place only (RFC 6750 2).
+/// The token of a request. Different tokens, or several Authorization fields, are `ambiguous` (RFC 6750 2).
 struct FoundToken {
   JwtOutcome outcome = JwtOutcome::absent;  // absent, ambiguous, or fine
   std::string_view token;
@@ -46,7 +46,7 @@ struct FoundToken {
 FoundToken find_token(std::span<const Field> fields, std::string_view query,
                       const config::Jwt& rules) noexcept;
 
-/// The claims of the verifiers that a request has passed.
+/// The claims from all verifiers that a request has passed.
 class PassedVerifiers final : public VerifiedClaims {
  public:
   std::optional<std::string_view> find(std::string_view verifier,
@@ -59,11 +59,11 @@ class PassedVerifiers final : public VerifiedClaims {
   std::size_t size() const noexcept { return count_; }
   const JwtVerifier& verifier(std::size_t i) const noexcept { return *passed_[i].verifier; }
   const JwtClaims& claims(std::size_t i) const noexcept { return *passed_[i].claims; }
-  /// What this one said does not count after all.
+  /// Discards one verifier's claims.
   void drop(std::size_t i) noexcept {
     for (--count_; i < count_; ++i) passed_[i] = std::move(passed_[i + 1]);
   }
-  /// Calls `f(header, text)` for each claim that is forwarded and can stand in a field.
+  /// Calls `f(header, text)` for each claim that is forwarded and fits into a field.
   template <class F>
   void for_each_forwarded(F f) const {
     for (std::size_t i = 0; i < count_; ++i)
@@ -75,7 +75,7 @@ class PassedVerifiers final : public VerifiedClaims {
   }
 
  private:
-  /// A claim is text of somebody's choice: one with a line end in it would be a field of its own.
+  /// The text of a claim is somebody else's choice: a line end in it would begin another field.
   static bool fits_field(std::string_view text) noexcept;
   struct Passed {
     const JwtVerifier* verifier = nullptr;  // lives as long as the request's snapshot
@@ -85,12 +85,12 @@ class PassedVerifiers final : public VerifiedClaims {
   std::size_t count_ = 0;
 };
 
-/// The status of a refusal, and the value of WWW-Authenticate, per RFC 6750 3; empty: none.
+/// The status of a refusal, and its WWW-Authenticate value per RFC 6750 3; empty: no such field.
 struct Challenge {
   std::uint16_t status = 401;
   std::string_view value;
 };
-/// What a route that asks this verifier answers; nothing: the request may go on.
+/// The refusal by a route that requires this verifier; nothing: the request may go on.
 std::optional<Challenge> refusal(const JwtVerifier& verifier, JwtOutcome outcome,
                                  bool token_required) noexcept;
 

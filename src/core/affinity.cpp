@@ -13,7 +13,7 @@ std::uint64_t SessionId::hash() const noexcept {
 }
 
 std::uint64_t SessionKey::hash() const noexcept {
-  std::uint64_t h;  // a MAC: its first bytes are as good as any hash of it
+  std::uint64_t h;  // a MAC, so its first bytes are as good as any hash of it
   std::memcpy(&h, mac.data(), sizeof h);
   return h;
 }
@@ -36,7 +36,7 @@ Cause judge_lifetime(const Binding& b, const config::Session& session, Clock::Wa
   constexpr auto skew = std::chrono::minutes(2);
   if (b.created > now + skew || b.last_seen > now + skew) return Cause::future;
   if (now - b.created >= session.max_lifetime) return Cause::too_old;
-  // The stamp lags by up to a quarter, so a session never ends before its timeout.
+  // The stamp lags by up to a quarter of the timeout, so no session ends before its timeout.
   if (session.idle_timeout && now - b.last_seen >= *session.idle_timeout * 5 / 4) return Cause::idle;
   return Cause::none;
 }

@@ -4,13 +4,14 @@ namespace remora {
 
 namespace {
 
-/// Numbers of living backends. Control threads create backends; the last reference may be a worker's.
+/// Numbers of living backends. Locked: control threads create backends, but a worker may drop the last
+/// reference.
 class BackendNumbers {
  public:
   std::uint32_t take() {
     const std::lock_guard lock(mutex_);
     if (free_.empty()) {
-      free_.reserve(next_ + 1);  // giving back never allocates
+      free_.reserve(next_ + 1);  // so that give_back() never allocates
       return next_++;
     }
     const std::uint32_t number = free_.back();

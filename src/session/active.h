@@ -1,9 +1,10 @@
-// Active sessions: issued sessions that this instance has seen within their idle timeout, per backend.
+// Counts active sessions per backend: issued sessions that this instance has seen within their idle timeout.
 //
-// Issued tokens need no table to be valid, so this one only counts: for the `sessions` gauge and for drains.
-// It is touched when a token is sent (born, moved, refreshed), not by every request; with `rebalance` also by
-// each request, because then it must know who is idle. An estimate: it knows what this instance served since
-// it started, and sessions that were begun and never came back count until their idle timeout.
+// Issued tokens are valid without a table, so this table only counts: for the `sessions` gauge and for
+// drains. It is written when a token is sent (new, moved, refreshed), not by every request. With `rebalance`
+// every request writes to it, because remora must then know which sessions are idle. The count is an
+// estimate: it covers only what this instance has served since it started, and a session whose client never
+// came back counts until its idle timeout.
 //
 // Threading: any thread.
 #pragma once
@@ -14,7 +15,7 @@ namespace remora {
 
 class ActiveSessions {
  public:
-  /// As the table keeps it; public for a handover between processes (session/handover.h).
+  /// A table entry. Public for hot restart (session/handover.h).
   struct Active {
     std::uint64_t backend = 0;
     std::uint32_t seen = 0, expires = 0;
@@ -22,7 +23,7 @@ class ActiveSessions {
   };
   using Entries = ShardedTable<SessionId, Active>;
   Entries& entries() noexcept { return table_; }
-  /// An entry of another process, whose open exchanges end there.
+  /// Restores an entry of the old process. Its open exchanges end there, so they do not count here.
   void restore(const SessionId& id, Active active) {
     active.open = 0;
     table_.put(id, active, [&](Active& old) {
@@ -34,7 +35,7 @@ class ActiveSessions {
 
   explicit ActiveSessions(std::size_t capacity) : table_(capacity) {}
 
-  /// The session is at `backend`.
+  /// Records that the session is at `b.backend`.
   void seen(const Binding& b, std::uint16_t pool, const config::Session& lifetimes, Moment now) {
     Active a;
     a.backend = b.backend;
@@ -50,8 +51,8 @@ class ActiveSessions {
     if (table_.size() > 0) table_.erase(id);
   }
 
-  /// For `rebalance`: an exchange begins. Returns how long the session had been without one, or nothing when
-  /// that is not known or another exchange is open.
+  /// With `rebalance`: an exchange begins. Returns how long the session had been idle; nothing if that is
+  /// unknown or another exchange is open.
   std::optional<std::chrono::milliseconds> begin(const Binding& b, std::uint16_t pool,
                                                  const config::Session& lifetimes, Moment now) {
     std::optional<std::chrono::milliseconds> idle;
@@ -76,7 +77,7 @@ class ActiveSessions {
     });
   }
 
-  /// Calls `f(pool, backend hash)` for each; drops what has expired.
+  /// Calls `f(pool, backend hash)` for each entry. Drops expired entries that have no open exchange.
   template <class F>
   void count(Moment now, F f) {
     const std::uint32_t tick = Ticks::at(now.steady);

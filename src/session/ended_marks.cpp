@@ -99,10 +99,10 @@ std::vector<std::string> EndedSpill::export_all() const {
   return out;
 }
 
-/// The older comes first.
+/// Filters arrive oldest first, so the first one becomes `previous_`.
 bool EndedSpill::import(std::string_view& bytes) {
   const std::unique_lock lock(mutex_);
-  std::uint64_t words = 0;  // of another size, if the capacity was another
+  std::uint64_t words = 0;  // follows the sender's capacity, which may differ from ours
   if (bytes.size() < sizeof words) return false;
   std::memcpy(&words, bytes.data(), sizeof words);
   if (words == 0 || words > bytes.size() / sizeof words) return false;

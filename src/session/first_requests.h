@@ -1,10 +1,12 @@
-// A browser opens several connections at once, and its first requests come without a session: what one of
-// them begins at a backend, the others should find there. Those of one client (its address and User-Agent)
-// within one second share a backend, never an id.
+// Sends the first requests of one client to one backend.
 //
-// Bounded: a fixed number of slots, where a newcomer takes another's place; a slot serves `most_shared`
-// requests, so that many people behind one address are spread all the same. Threading: any thread; shared by
-// all workers.
+// A browser opens several connections at once, and its first requests arrive without a session. What one of
+// them starts at a backend, the others should find there. So the first requests of one client (same address
+// and User-Agent) within one second share a backend, but never a session id.
+//
+// Bounded: a fixed number of slots, where a new client overwrites an old one. A slot serves `most_shared`
+// requests, so that many people behind one address are still spread over the backends. Threading: any thread;
+// shared by all workers.
 #pragma once
 
 #include <array>
@@ -22,7 +24,7 @@ class FirstRequests {
   static constexpr std::uint32_t most_shared = 16;
   static constexpr auto together = std::chrono::seconds(1);
 
-  /// The backend that this client's first requests share now. `client`: a hash that also tells pools apart.
+  /// The backend that this client's first requests share now. `client`: a hash that also covers the pool.
   std::optional<std::uint64_t> find(std::uint64_t client, Clock::Steady now) {
     Shard& shard = shard_of(client);
     const std::lock_guard lock(shard.mutex);
@@ -31,7 +33,8 @@ class FirstRequests {
     ++slot.served;
     return slot.backend;
   }
-  /// `backend` was chosen for one of them; returns what stands: of two at once the first decides.
+  /// Records the backend chosen for one of them. Returns the backend that stands: of two concurrent requests,
+  /// the first decides.
   std::uint64_t settle(std::uint64_t client, std::uint64_t backend, Clock::Steady now) {
     Shard& shard = shard_of(client);
     const std::lock_guard lock(shard.mutex);
@@ -40,7 +43,7 @@ class FirstRequests {
     ++slot.served;
     return slot.backend;
   }
-  /// The backend that stood did not do: `backend` from now on.
+  /// The recorded backend failed: use `backend` from now on.
   void replace(std::uint64_t client, std::uint64_t backend, Clock::Steady now) {
     Shard& shard = shard_of(client);
     const std::lock_guard lock(shard.mutex);

@@ -17,7 +17,7 @@ void append_record(std::string& out, char tag, const Key& key, const Value* valu
   if (value != nullptr) out.append(reinterpret_cast<const char*>(value), sizeof *value);
 }
 
-/// A value of the memory store: sizes, when it expires, then its key and itself.
+/// A value of the memory store: sizes, expiry, pool and `returning`, then key and value.
 void append_value(std::string& out, const std::string& key, const std::string& value, Clock::Steady expires,
                   MemoryValues::Use use) {
   out += state_tag;
@@ -59,7 +59,7 @@ struct Parts<ShardedTable<K, V>> {
   using Value = V;
 };
 
-/// Takes one record of this table off the front; false: it is cut.
+/// Takes one record of this table off the front. False: it is truncated.
 template <class Holder>
 bool take_record(std::string_view& rest, Holder& holder, bool present) {
   using Key = typename Parts<typename Holder::Entries>::Key;

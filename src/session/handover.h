@@ -1,9 +1,11 @@
-// What one process knows of sessions, for the process that takes over from it on the same machine.
+// Hot restart: hands what one process knows about sessions to the process that replaces it on the same
+// machine.
 //
-// First everything, then each change as it happens, because the old process serves its last connections
-// while the new one already accepts. Entries travel as they lie in memory: times are ticks of the machine's
-// steady clock, which both share; another layout (another version) is refused as a whole.
-// Threading: SessionFeed hears changes from any thread; the rest on the control thread.
+// First a full copy, then each change as it happens, because the old process serves its last connections
+// while the new one already accepts. Entries are sent as they lie in memory. Their times are ticks of the
+// machine's steady clock, which both processes share. Data with another layout (another version) is rejected
+// as a whole.
+// Threading: SessionFeed receives changes from any thread; everything else runs on the control thread.
 #pragma once
 
 #include <mutex>
@@ -16,15 +18,15 @@ namespace remora {
 
 class SessionFeed {
  public:
-  /// Watches the tables from now on. `memory` outlives it.
+  /// Watches the tables from now on. `memory` must outlive this object.
   explicit SessionFeed(SessionMemory& memory);
   ~SessionFeed();
   SessionFeed(const SessionFeed&) = delete;
   SessionFeed& operator=(const SessionFeed&) = delete;
 
-  /// Everything that is known now.
+  /// A full copy of the tables.
   std::string everything();
-  /// What changed since the last call.
+  /// The changes since the last call; empty: none.
   std::string take_changes();
 
  private:
@@ -35,10 +37,10 @@ class SessionFeed {
   std::string changes_;  // guarded by mutex_
 };
 
-/// Takes records over; false: they are of another layout, or cut, and nothing of the rest was taken.
+/// Applies records. False: another layout, or a truncated record; nothing after that point was applied.
 bool take_over_sessions(std::string_view records, SessionMemory& memory, Clock::Steady now);
 
-/// Begins every text that is handed over: which layout it has.
+/// First line of every text that is sent: identifies the layout.
 std::string_view session_layout() noexcept;
 
 }  // namespace remora

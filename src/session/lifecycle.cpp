@@ -12,8 +12,9 @@ namespace remora {
 Reason reason_to_move(const Member* member, const Binding& b) noexcept {
   if (member == nullptr) return Reason::removed;
   if (!member->accepts_bound()) return member->admin == Admin::maint ? Reason::maint : Reason::failover;
-  // A number above the one that the session was placed under: the process restarted and has lost its memory.
-  // Sessions from before the backend announced itself adopt its number and stay.
+  // The backend announced a higher generation than the one the session was placed under: the process
+  // restarted and lost its memory. A session placed before the first announcement adopts the number and
+  // stays.
   if (b.generation != 0 && member->backend->generation.load(std::memory_order_relaxed) > b.generation)
     return Reason::restart;
   if (b.leave) return Reason::overload;
@@ -21,7 +22,7 @@ Reason reason_to_move(const Member* member, const Binding& b) noexcept {
 }
 
 std::uint64_t move_key(const Binding& b) noexcept {
-  // Any fixed mixing will do, as long as every replica uses the same: this one is splitmix64's.
+  // Any fixed mixing function works, as long as every replica uses the same one. This is splitmix64's.
   std::uint64_t z = b.id.hash() + (static_cast<std::uint64_t>(b.epoch) + 1) * 0x9e3779b97f4a7c15ULL;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
@@ -40,7 +41,7 @@ Binding born(const SessionId& id, const Backend& at, Clock::Wall now) noexcept {
 Binding moved(const Binding& from, const Backend& to) noexcept {
   Binding b = from;
   b.backend = to.hash;
-  b.generation = 0;  // known with its first answer
+  b.generation = 0;  // learned from its first response
   b.leave = false;
   ++b.epoch;
   return b;

@@ -29,7 +29,7 @@ LocalTable::Kept LocalTable::keep(const Binding& b, Reason reason, std::uint16_t
 }
 
 Standing LocalTable::standing(const Kept& k, Moment now) const {
-  // Ages are of the steady clock, so a wall clock that jumps ends nothing.
+  // Ages are measured on the steady clock, so a jump of the wall clock ends no session.
   const std::uint32_t tick = Ticks::at(now.steady);
   const auto ago = [&](std::uint32_t then) {
     return now.wall - Ticks::duration(tick > then ? tick - then : 0);
@@ -98,7 +98,7 @@ void LocalTable::adopt(const SessionKey& key, const Record& r, std::uint16_t poo
   fresh.ended = r.ended;
   fresh.replaced = r.replaced;
   table_.put(key, fresh, [&](Kept& k) {
-    // What was decided here and not yet told there is later than what stands there.
+    // Our decision has not reached the store yet, so it is newer than the store's record.
     const bool same = k.id == fresh.id;
     if (same && (k.epoch > fresh.epoch || (k.ended && !fresh.ended))) {
       k.checked = fresh.checked;

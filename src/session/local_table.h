@@ -1,8 +1,8 @@
 // The local session table: learned sessions (key -> binding) in this process.
 //
-// First writer wins; a move counts only from the epoch that stands; late answers of a previous backend change
-// nothing, because they come with an older epoch. Ended sessions stay as a mark for one idle timeout, so that
-// a late answer cannot revive them.
+// The first writer wins. A move applies only to the current epoch, so a late response of a previous backend,
+// which carries an older epoch, changes nothing. An ended session stays as a mark for one idle timeout, so
+// that a late response cannot revive it.
 //
 // Threading: any thread. Every operation is one step under the mutex of one shard (sharded_table.h).
 #pragma once
@@ -15,45 +15,46 @@
 
 namespace remora {
 
-/// What stands for a key.
+/// What the table holds for a key.
 struct Standing {
   Binding binding;
-  Reason reason = Reason::none;  // of its last move; none: it never moved
+  Reason reason = Reason::none;  // reason of its last move; none: it never moved
   bool ended = false;
-  bool stale = false;  // a shared store may know better by now: ask it before believing this
+  bool stale = false;  // a shared store may have a newer record: ask it before using this one
 };
 
 class LocalTable {
  public:
-  /// `trusted_for`: how long an entry is believed without asking the store that it is a copy of; none: this
-  /// table is the truth.
+  /// `trusted_for`: how long an entry is used without asking the store that it is a copy of. None: there is
+  /// no such store, and this table is authoritative.
   explicit LocalTable(std::size_t capacity,
                       std::optional<std::chrono::milliseconds> trusted_for = std::nullopt)
       : table_(capacity), trusted_for_(trusted_for) {}
   bool is_copy() const noexcept { return trusted_for_.has_value(); }
-  /// The store says what stands.
+  /// Adopts the store's record, unless the local entry is newer.
   void adopt(const SessionKey& key, const Record& record, std::uint16_t pool,
              const config::Session& lifetimes, Moment now);
-  /// The store could not be asked, or knows nothing of it: what is known here is believed for as long again.
+  /// The store was unreachable or has no record: trusts the local entry for another `trusted_for`.
   void trust(const SessionKey& key, Moment now);
 
-  /// `trace`: being asked for protects from eviction; false for explanations.
+  /// `trace`: the lookup counts as a use, which protects from eviction; false for explanations.
   std::optional<Standing> find_now(const SessionKey& key, Moment now, bool trace = true);
-  /// Binds unless bound already; returns what now stands: of two racing first responses, one wins.
+  /// Binds unless already bound. Returns what now stands: of two racing first responses, one wins.
   Standing bind(const SessionKey& key, const Binding& binding, std::uint16_t pool,
                 const config::Session& lifetimes, Moment now);
   /// Replaces the binding if its epoch is still `from_epoch`; returns what now stands.
   Standing move(const SessionKey& key, std::uint32_t from_epoch, const Binding& to, Reason reason,
                 std::uint16_t pool, const config::Session& lifetimes, Moment now);
-  /// The session was used: keeps it alive, adopts a generation and a wish to leave. Not for another epoch.
+  /// The session was used: extends its life, adopts its generation and a request to leave. Ignored if the
+  /// entry has another epoch or backend.
   void refresh(const SessionKey& key, const Binding& binding, const config::Session& lifetimes, Moment now);
-  /// The app cleared its id, or the session expired: gone without a mark, unless the key means another by
-  /// now.
+  /// The app cleared its id, or the session expired: erases the entry without leaving a mark, unless the key
+  /// names another session by now.
   void forget(const SessionKey& key, const SessionId& id);
-  /// The session ended: nothing late may revive it.
+  /// The session ended: marks it, so that nothing late revives it.
   void end(const SessionKey& key, const SessionId& id);
 
-  /// Calls `f(pool, backend hash)` for each living session; drops what has expired. A few ms per 100,000.
+  /// Calls `f(pool, backend hash)` for each living session and drops expired entries. A few ms per 100,000.
   template <class F>
   void count(Moment now, F f) {
     const std::uint32_t tick = Ticks::at(now.steady);
@@ -63,26 +64,26 @@ class LocalTable {
       return true;
     });
   }
-  /// An app replaced this id by another (login): requests that still carry it are served, but it is no
-  /// session of its own.
+  /// The app replaced this id by another (login): requests that still carry it are served, but it no longer
+  /// counts as a session.
   void mark_replaced(const SessionKey& key, const SessionId& id);
 
   std::size_t size() const noexcept { return table_.size(); }
   std::uint64_t evicted() const noexcept { return table_.evicted(); }
 
-  /// As the table keeps it; public for a handover between processes (session/handover.h).
+  /// A table entry. Public for hot restart (session/handover.h).
   struct Kept {
     SessionId id;
     std::uint64_t backend, generation;
     std::uint32_t epoch, created, seen, expires;  // ticks
-    std::uint32_t checked;                        // when the store last said so, or was told
+    std::uint32_t checked;                        // when the store last confirmed the entry, or was sent it
     std::uint16_t pool;
     Reason reason;
     bool ended : 1, leave : 1, replaced : 1;
   };
   using Entries = ShardedTable<SessionKey, Kept>;
   Entries& entries() noexcept { return table_; }
-  /// An entry of another process: the later of two statements about a session stands.
+  /// Restores an entry of the old process. Of two versions of a session, the later one stands.
   void restore(const SessionKey& key, const Kept& kept) {
     table_.put(key, kept, [&](Kept& old) {
       if (kept.epoch > old.epoch || (kept.epoch == old.epoch && (kept.seen >= old.seen || kept.ended)))
@@ -97,7 +98,7 @@ class LocalTable {
   const std::optional<std::chrono::milliseconds> trusted_for_;
 };
 
-/// Until when a session seen now may live, in ticks.
+/// The tick at which a session expires that began at `created` and was last seen at `seen`.
 std::uint32_t expiry_tick(std::uint32_t created, std::uint32_t seen,
                           const config::Session& lifetimes) noexcept;
 

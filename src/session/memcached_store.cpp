@@ -9,7 +9,7 @@
 namespace remora {
 
 namespace {
-/// Seconds, rounded up; from 30 days on Memcached takes a number for a date.
+/// Whole seconds, rounded up, at most 30 days: Memcached reads a larger number as a date.
 std::uint64_t seconds_of(std::chrono::milliseconds ttl) {
   constexpr std::int64_t most = 30LL * 24 * 3600;
   return static_cast<std::uint64_t>(std::clamp<std::int64_t>((ttl.count() + 999) / 1000, 1, most));

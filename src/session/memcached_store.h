@@ -1,8 +1,9 @@
-// Memcached as a Store, by its meta commands: `mg` with the item's cas as token, `ms` with `C` or as an add.
+// Memcached as a Store, over its meta commands: `mg` returns the item's cas, which is the token; `ms` writes
+// with `C` (compare) or as an add.
 //
-// Several servers share the keys by rendezvous hashing of their addresses. When one is away its keys are:
-// they do not go to another, which would answer with what it once had when the first comes back. Threading,
-// lifetime: as Store says.
+// Several servers share the keys by rendezvous hashing of their addresses. While a server is down, its keys
+// are unavailable. They do not move to another server, because outdated values would be read once the first
+// one is back. Threading, lifetime: see Store.
 #pragma once
 
 #include "session/store_connection.h"

@@ -1,4 +1,4 @@
-// All that one process remembers of sessions; shared by its workers, outlives reloads.
+// Everything that one process remembers about sessions. Shared by its workers; outlives reloads.
 #pragma once
 
 #include "remora/store_counts.h"
@@ -11,8 +11,8 @@
 
 namespace remora {
 
-/// Sessions on their way to another backend: until it has answered once at this epoch, each request brings
-/// the state along, whichever of several comes first. Threading: any thread; usually empty.
+/// Sessions that are moving to another backend. Until that backend has answered once at this epoch, every
+/// request carries the state, because any of several may arrive first. Threading: any thread; usually empty.
 class HandedOver {
  public:
   explicit HandedOver(std::size_t capacity) : table_(capacity) {}
@@ -60,10 +60,10 @@ struct SessionMemory {
   RecentMoves recent;
   HandedOver handed;
   FirstRequests first;
-  std::shared_ptr<MemoryValues> values;  // of `kind: memory`
+  std::shared_ptr<MemoryValues> values;  // used with `kind: memory`
   StoreCounts store;
 
-  /// Drops what has expired. Control thread, now and then.
+  /// Drops expired entries. Called by the control thread from time to time.
   void sweep(Moment now) {
     learned.count(now, [](std::uint16_t, std::uint64_t) {});
     moves.sweep(now);

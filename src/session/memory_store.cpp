@@ -33,7 +33,7 @@ std::optional<MemoryValues::Entries::iterator> MemoryValues::find(Shard& shard, 
   return at;
 }
 
-/// As ShardedTable's.
+/// The same rule as ShardedTable's.
 MemoryValues::Entries::iterator MemoryValues::victim(Shard& shard, std::size_t own) const {
   std::size_t present = shard.groups[own].total() > 0 ? 0 : 1;
   for (const Group& g : shard.groups) present += g.total() > 0 ? 1 : 0;
@@ -98,7 +98,7 @@ std::optional<Store::Swapped> MemoryValues::swap(const std::string& key, std::ui
 
 void MemoryValues::watch(Watch f, void* context) {
   watch_.store(nullptr, std::memory_order_release);
-  for (Shard& shard : shards_) const std::lock_guard lock(shard.mutex);  // who is telling has finished
+  for (Shard& shard : shards_) const std::lock_guard lock(shard.mutex);  // waits for calls in progress
   watch_context_ = context;
   watch_.store(f, std::memory_order_release);
 }

@@ -1,10 +1,12 @@
-// The Store of one process: bounded in bytes. Of sessions whose client never came back the oldest goes first,
-// then what was used least recently (2Q); pools share it equally, so that no flood of sessions that one
-// client begins takes away what others have (the rule is ShardedTable's, in bytes).
+// The Store of one process, bounded in bytes.
 //
-// Kept are values as every store keeps them, so `kind: memory` follows the same road. One MemoryValues for
-// the process, one MemoryStore per worker. Threading: MemoryValues any thread (one mutex per shard);
-// MemoryStore its worker's. Nothing here waits.
+// When it is full, sessions whose client never came back are evicted first, oldest first; then the least
+// recently used (2Q). Pools share it equally, so that a flood of new sessions from one client does not evict
+// what others have. The rule is ShardedTable's, in bytes.
+//
+// Values have the same form as in every other store, so `kind: memory` takes the same code path. One
+// MemoryValues per process, one MemoryStore per worker. Threading: MemoryValues: any thread (one mutex per
+// shard); MemoryStore: its worker's thread. Nothing here waits.
 #pragma once
 
 #include <array>
@@ -20,7 +22,7 @@
 
 namespace remora {
 
-/// StoreCall's, without the waiting.
+/// The fields of StoreCall that do not concern waiting.
 struct StoreUse {
   std::uint16_t pool = 0;
   bool returning = false;
@@ -32,7 +34,7 @@ class MemoryValues {
 
   using Use = StoreUse;
   std::optional<Store::Found> get(const std::string& key, Clock::Steady now, Use use = {});
-  /// Nothing: it is larger than all that may be kept.
+  /// Nothing: the entry is larger than a shard may be.
   std::optional<Store::Swapped> swap(const std::string& key, std::uint64_t expected, std::string value,
                                      std::chrono::milliseconds ttl, Clock::Steady now, Use use = {});
   /// Calls `f(key, value, expires, use)` for each.
@@ -45,21 +47,22 @@ class MemoryValues {
           for (const Entry& e : list) f(e.key, e.value, e.expires, e.use);
     }
   }
-  /// From another process: kept unless what stands here is as new.
+  /// Restores a value of the old process, unless the value here is at least as new.
   void restore(const std::string& key, std::string value, Clock::Steady expires, Clock::Steady now, Use use);
-  /// From now on `f(context, key, value, expires, use)` is called with each value that is kept, under a lock.
+  /// From now on, `f(context, key, value, expires, use)` is called for each stored value, under the shard's
+  /// lock.
   using Watch = void (*)(void* context, const std::string& key, const std::string& value,
                          Clock::Steady expires, Use use);
-  /// When this returns, nobody calls the former one any more.
+  /// Once this returns, the previous watch is no longer called.
   void watch(Watch f, void* context);
-  /// Drops what has expired.
+  /// Drops expired values.
   void sweep(Clock::Steady now);
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
   std::uint64_t evicted() const noexcept { return evicted_.load(std::memory_order_relaxed); }
 
  private:
   static constexpr std::size_t shard_count = 16;
-  static constexpr std::size_t overhead = 160;  // of an entry beside its key and value
+  static constexpr std::size_t overhead = 160;  // bytes per entry beside its key and value
   struct Entry {
     std::string key, value;
     std::uint64_t token;
@@ -68,20 +71,20 @@ class MemoryValues {
   };
   using Entries = std::list<Entry>;  // the most recently used first
   struct Group {
-    Entries lists[2];  // never came back; did
+    Entries lists[2];  // [0]: seen once; [1]: returning
     std::size_t bytes[2] = {};
     std::size_t total() const noexcept { return bytes[0] + bytes[1]; }
   };
   struct alignas(64) Shard {
     std::mutex mutex;
-    std::vector<Group> groups;  // by pool; guarded by mutex, as all here
+    std::vector<Group> groups;  // by pool; all fields are guarded by mutex
     std::unordered_map<std::string_view, Entries::iterator> index;
     std::size_t bytes = 0;
   };
   static std::size_t size_of(const Entry& e) noexcept { return e.key.size() + e.value.size() + overhead; }
   Shard& shard_of(const std::string& key) { return shards_[std::hash<std::string>{}(key) % shard_count]; }
   void erase(Shard& shard, Entries::iterator at);
-  /// The living entry, made the most recently used one; nothing: none.
+  /// The unexpired entry, now the most recently used one; nothing: there is none.
   std::optional<Entries::iterator> find(Shard& shard, const std::string& key, Clock::Steady now, Use use);
   Entries::iterator victim(Shard& shard, std::size_t own) const;
 

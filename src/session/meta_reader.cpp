@@ -5,7 +5,7 @@ namespace remora {
 
 namespace {
 
-/// Memcached's meta protocol: a line, and after `VA <size>` that many bytes and a line's end.
+/// Memcached's meta protocol: one line; after `VA <size>`, that many bytes and a line end follow.
 class MetaReader final : public ReplyReader {
  public:
   void feed(std::string_view bytes) override {
@@ -61,7 +61,7 @@ class MetaReader final : public ReplyReader {
   bool broken() const noexcept override { return broken_; }
 
  private:
-  static constexpr std::size_t most_line = 2048;  // Memcached's own bound for commands
+  static constexpr std::size_t most_line = 2048;  // Memcached's own limit for command lines
   std::string buffer_;
   std::size_t at_ = 0;
   bool broken_ = false;

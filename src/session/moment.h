@@ -1,4 +1,5 @@
-// Now, on both clocks, and how tables keep times: 50 ms ticks of the steady clock in 32 bits (6.8 years).
+// The current time on both clocks, and the time format of tables: 50 ms ticks of the steady clock in 32 bits
+// (6.8 years).
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@ struct Moment {
   Clock::Wall wall;
 };
 
-/// Rounded up, so that nothing ends earlier than it should.
+/// Converts times to ticks and back. Rounds up, so that nothing expires early.
 class Ticks {
  public:
   static constexpr std::int64_t length_ms = 50;

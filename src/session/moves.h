@@ -1,11 +1,12 @@
-// The memory of moves: what this instance knows of sessions beyond what their tokens say.
+// The memory of moves: what this instance knows about sessions beyond what their tokens say.
 //
-// A token is a statement of the past: after a move, a logout or a renewal, older ones are still out there.
-// For one idle timeout these tables remember the present owner, so that an older token goes there, and that
-// an ended session is none. Marks of ended sessions are kept apart (ended_marks.h): moves, which one client
-// can cause in any number, push none of them out. Without a shared store the guarantee holds per instance.
+// A token describes the past: after a move, a logout or a renewal, older tokens are still in use. For one
+// idle timeout these tables remember the current owner, so that an older token is routed there, and remember
+// which sessions have ended. Marks of ended sessions are kept apart (ended_marks.h), because one client can
+// cause any number of moves, and they must not evict the marks. Without a shared store the guarantee holds
+// per instance.
 //
-// Threading: any thread. Usually empty, and then asking costs one relaxed load.
+// Threading: any thread. Usually the tables are empty, and a lookup costs one relaxed load for each.
 #pragma once
 
 #include "session/ended_marks.h"
@@ -15,9 +16,9 @@ namespace remora {
 
 struct Move {
   enum class Kind : std::uint8_t {
-    moved,    // `epoch`, `backend`, `reason` are the present ones
-    ended,    // no session any more
-    renewed,  // goes on under another id; this one is only served at `backend`
+    moved,    // `epoch`, `backend`, `reason` are the current ones
+    ended,    // the session is over
+    renewed,  // continues under another id; this id is only served at `backend`
     active,   // not moved: a long exchange kept it alive, or the app asked it to leave
   } kind = Kind::moved;
   Reason reason = Reason::none;
@@ -38,7 +39,7 @@ class MoveMemory {
     if (found && found->expires <= Ticks::at(now.steady)) return std::nullopt;
     return found;
   }
-  /// Remembers a move unless a later one, or the end, is known; returns what now stands.
+  /// Records a move unless a later move, or the end, is known. Returns what now stands.
   Move moved(const SessionId& id, std::uint32_t epoch, std::uint64_t backend, Reason reason,
              const config::Session& lifetimes, Moment now) {
     if (const auto over = find_over(id, now)) return *over;
@@ -50,7 +51,7 @@ class MoveMemory {
       if (old.expires <= m.seen || old.epoch < epoch) old = m;
     });
   }
-  /// `reason`: none when the app ended it, else why it was lost.
+  /// `reason`: none if the app ended the session, else why it was lost.
   void ended(const SessionId& id, std::uint32_t epoch, Reason reason, const config::Session& lifetimes,
              Moment now) {
     Move m = make(Move::Kind::ended, lifetimes, now);
@@ -67,7 +68,8 @@ class MoveMemory {
       if (old.kind != Move::Kind::ended) old = m;
     });
   }
-  /// A long exchange is activity although its token grows old; `leave`: the app wants it elsewhere.
+  /// A long exchange counts as activity even while its token ages. `b.leave`: the app asked the session to
+  /// leave.
   void active(const Binding& b, const config::Session& lifetimes, Moment now) {
     if (find_over(b.id, now)) return;
     Move m = make(Move::Kind::active, lifetimes, now);
@@ -84,7 +86,7 @@ class MoveMemory {
       }
     });
   }
-  /// Forgets what has expired.
+  /// Drops expired entries.
   void sweep(Moment now) {
     const std::uint32_t tick = Ticks::at(now.steady);
     const auto lives = [tick](const SessionId&, const Move& m) { return m.expires > tick; };
@@ -93,12 +95,12 @@ class MoveMemory {
     spill_.sweep(tick);
   }
   using Entries = ShardedTable<SessionId, Move>;
-  /// Sessions that go on.
+  /// Sessions that continue.
   Entries& entries() noexcept { return table_; }
-  /// Sessions that are over, and what did not fit in there.
+  /// Sessions that are over; spilled() has the marks that did not fit.
   Entries& marks() noexcept { return over_; }
   EndedSpill& spilled() noexcept { return spill_; }
-  /// An entry of another process.
+  /// Restores an entry of the old process, unless the entry here is newer.
   void restore(const SessionId& id, const Move& move) {
     const auto later = [&](Move& old) {
       if (move.epoch > old.epoch || (move.epoch == old.epoch && move.seen >= old.seen &&
@@ -112,7 +114,7 @@ class MoveMemory {
   }
   std::size_t size() const noexcept { return table_.size() + over_.size(); }
   std::uint64_t evicted() const noexcept { return table_.evicted(); }
-  /// Marks that found no room any more.
+  /// Marks that were refused because there was no room.
   std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
  private:
@@ -120,7 +122,7 @@ class MoveMemory {
     Move m;
     m.kind = kind;
     m.seen = Ticks::at(now.steady);
-    // Any token of this session that is still out there ends within one and a quarter idle timeouts.
+    // All tokens of this session that are still in use expire within one and a quarter idle timeouts.
     m.expires = expiry_tick(m.seen, m.seen, lifetimes);
     return m;
   }
@@ -133,7 +135,7 @@ class MoveMemory {
       if (const auto m = over_.peek(id); m && m->expires > tick) return m;
     const auto until = spill_.find(id, tick);
     if (!until) return std::nullopt;
-    Move m;  // all that a filter knows; of a renewed session too
+    Move m;  // a filter knows no more: a renewed session counts as ended, too
     m.kind = Move::Kind::ended;
     m.epoch = ~std::uint32_t{0};
     m.seen = tick;
@@ -148,7 +150,7 @@ class MoveMemory {
       else
         refused_.fetch_add(1, std::memory_order_relaxed);
     }
-    if (table_.size() > 0) table_.erase(id);  // last: at no time is nothing known of it
+    if (table_.size() > 0) table_.erase(id);  // last, so that the session is never unknown in between
   }
   Entries table_, over_;
   EndedSpill spill_;

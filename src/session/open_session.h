@@ -1,8 +1,7 @@
-// OpenSession: one request of a session that is under way, as `rebalance` counts them
-// (ActiveSessions::begin).
+// OpenSession: one request in progress of a session, as `rebalance` counts them (ActiveSessions::begin).
 //
-// Its end is noted when this goes, whichever way the request ends: a session that counted as open for ever
-// would never be moved again.
+// Its destructor records the end of the request, however the request ends: a session that counted as open
+// forever would never be moved again.
 //
 // Threading: one object belongs to one exchange; the table is shared. Lifetime: the table outlives it.
 #pragma once
@@ -17,7 +16,8 @@ namespace remora {
 class OpenSession {
  public:
   OpenSession() = default;
-  /// `begun`: when its request began, which is the last sign of life if nobody says otherwise.
+  /// `begun`: when the request began. It is the last activity of the session unless finish() gives a later
+  /// time.
   OpenSession(ActiveSessions& table, const SessionId& id, Moment begun) noexcept
       : table_(&table), id_(id), begun_(begun) {}
   OpenSession(OpenSession&& other) noexcept { *this = std::move(other); }
@@ -36,7 +36,7 @@ class OpenSession {
     if (table == nullptr) return;
     try {
       table->finish(id_, now);
-    } catch (const std::bad_alloc&) {  // a hot restart in progress hears one word less
+    } catch (const std::bad_alloc&) {  // a hot restart in progress misses one change
     }
   }
   explicit operator bool() const noexcept { return table_ != nullptr; }

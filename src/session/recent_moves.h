@@ -1,6 +1,6 @@
-// The last moves of sessions, for people: which session's backend changed, and why.
+// The most recent session moves, for display: pool, old and new backend, reason, time.
 //
-// Threading: any thread; a mutex, because moves are rare beside requests. Bounded.
+// Threading: any thread; a mutex is enough, because moves are rare compared with requests. Bounded.
 #pragma once
 
 #include <deque>

@@ -8,7 +8,7 @@ namespace {
 
 using What = Recognised::What;
 
-/// An authentic token against what this instance remembers.
+/// Checks an authentic token against what this instance remembers.
 void settle(const Opened& opened, SessionMemory& memory, const config::Session& session, Moment now,
             bool trace, Recognised& out) {
   out.what = What::session;
@@ -42,7 +42,7 @@ void settle(const Opened& opened, SessionMemory& memory, const config::Session& 
     } else if (known->epoch == b.epoch) {
       b.leave = b.leave || known->leave;
     }
-    // A long exchange was activity that the token does not know of.
+    // A long exchange was activity that the token does not show.
     const std::uint32_t tick = Ticks::at(now.steady);
     const auto seen = now.wall - Ticks::duration(tick > known->seen ? tick - known->seen : 0);
     b.last_seen = std::max(b.last_seen, seen);
@@ -51,7 +51,7 @@ void settle(const Opened& opened, SessionMemory& memory, const config::Session& 
   if (out.cause != Cause::none) out.what = What::nothing;
 }
 
-/// The app's id against the store.
+/// Looks up the app's id in the local table.
 void settle(const Lookup& lookup, SessionMemory& memory, const config::Session& session, Moment now,
             bool trace, Recognised& out) {
   out.learned = true;
@@ -75,7 +75,7 @@ void settle(const Lookup& lookup, SessionMemory& memory, const config::Session& 
   out.stamp_is_old = needs_refresh(known->binding, session, now.wall);
 }
 
-/// How much one of several is worth: the living before those that nothing is known of, before those that are
+/// Rank among several candidates of one kind: living sessions first, then unknown ids, then sessions that are
 /// over.
 int worth(const Recognised& r) noexcept {
   switch (r.what) {
@@ -110,7 +110,7 @@ void settle(const Several& several, SessionMemory& memory, const config::Session
     if (!(unknown[i] == out.key) && out.also_count < out.also.size()) out.also[out.also_count++] = unknown[i];
 }
 
-/// How much a finding is worth against one of another kind.
+/// Rank of a result against the results of other kinds.
 int rank(What what) noexcept {
   switch (what) {
     case What::session:
@@ -135,8 +135,8 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
   Recognised best;
   best.kind = kinds.size();
   bool by_cookie = false;
-  std::optional<SessionId> aging;  // the session of a cookie that has to be set again
-  bool ending = false;             // and at once
+  std::optional<SessionId> aging;  // the session whose cookie must be set again
+  bool ending = false;             // on any response
   for (std::size_t i = 0; i < kinds.size(); ++i) {
     if (rank(best.what) == 3 && kinds[i]->family() != Affinity::Family::issued) continue;
     const Hint hint = kinds[i]->identify(request, scratch, now.wall);
@@ -161,7 +161,8 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
     } else {
       found.cause = std::get<NoHint>(hint).cause;
     }
-    // The first that recognises a session decides; of those that do not, the first with something to say.
+    // The first kind that recognises a session decides. If none does, the first with a more telling cause
+    // than `absent` explains why.
     const bool says_more = rank(found.what) == 0 && rank(best.what) == 0 && best.cause == Cause::absent &&
                            found.cause != Cause::absent;
     if (rank(found.what) > rank(best.what) || says_more) best = found;

@@ -1,7 +1,6 @@
-// Whose session is this request's? Asks the kinds in order, then what this instance remembers.
+// Finds the session that a request belongs to: asks the affinity kinds in order, then this instance's tables.
 //
-// Reads tables, decides nothing about backends, changes nothing (but for the tables' notion of what was
-// used).
+// Only reads the tables: it decides nothing about backends and changes nothing but the tables' recency.
 #pragma once
 
 #include <array>
@@ -15,37 +14,37 @@ namespace remora {
 struct Recognised {
   enum class What : std::uint8_t {
     nothing,   // no session; `cause` says why
-    session,   // `binding` is true now
-    unbound,   // an id of the app that nothing is known of: `lookup`
+    session,   // `binding` is current
+    unbound,   // an unknown id of the app: see `lookup`
     derived,   // `derived`
-    detached,  // its id was renewed under way: served at binding.backend, without being the session any more
-    lost,      // known to be lost or ended where the configuration wants an error: `on_lost: reject`
+    detached,  // its id was renewed meanwhile: served at binding.backend, no longer the session itself
+    lost,      // lost or ended, and `on_lost: reject` wants an error
   } what = What::nothing;
   Cause cause = Cause::absent;
-  std::size_t kind = 0;  // which of the kinds decided; the number of kinds: none
+  std::size_t kind = 0;  // index of the kind that decided; the number of kinds: none
   Binding binding;
   bool old_key = false;
-  bool behind = false;              // what the client holds is older than the truth
-  bool stamp_is_old = false;        // its own stamp wants renewing
-  bool stamp_is_late = false;       // so much that no response may pass without it
-  Reason moved_for = Reason::none;  // behind: why it was moved
-  bool learned = false;             // `key` names it in the store
+  bool behind = false;              // the client holds an older binding than this one
+  bool stamp_is_old = false;        // the client's stamp should be renewed
+  bool stamp_is_late = false;       // the stamp is so old that every response must renew it
+  Reason moved_for = Reason::none;  // with `behind`: why the session was moved
+  bool learned = false;             // `key` names the session in the store
   SessionKey key;
   Lookup lookup;
   HashOn derived;
-  bool stale = false;              // a shared store may know better: ask it
-  std::array<SessionKey, 3> also;  // other ids of the request that it may know instead
+  bool stale = false;              // a shared store may have a newer record: ask it
+  std::array<SessionKey, 3> also;  // other ids of the request, which the store may know instead
   std::size_t also_count = 0;
-  bool came_by_cookie = false;  // a living cookie of ours came back
+  bool came_by_cookie = false;  // the request carried a living cookie of ours
 };
 
-/// `trace`: false leaves no mark of having asked (explanations).
+/// `trace`: false leaves the tables' recency unchanged (explanations).
 Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, const RequestView& request,
                      SessionMemory& memory, const config::Session& session, CryptoScratch& scratch,
                      Moment now, bool trace = true);
 
-/// Whether tokens of ours may go on the URLs of the response: not where the client keeps our cookie, or where
-/// the session is known by something else.
+/// Whether the response's URLs may carry our tokens. Not if the client holds our cookie, or if the session is
+/// recognised by something other than our token.
 bool may_be_issued(const Recognised& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept;
 
 }  // namespace remora

@@ -23,7 +23,7 @@ std::uint64_t millis(Clock::Wall t) noexcept {
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
 }
-/// Beyond the year 2190 nothing was written by us, and the clock's nanoseconds would overflow.
+/// Rejects times beyond the year 2190: remora wrote none, and the clock's nanoseconds would overflow.
 constexpr std::uint64_t latest_ms = 7'000'000'000'000;
 Clock::Wall wall(std::uint64_t ms, bool& sound) noexcept {
   sound = sound && ms <= latest_ms;
@@ -110,7 +110,7 @@ std::optional<Record> bind_rule(const std::optional<Record>& standing, const Rec
 std::optional<Record> move_rule(const std::optional<Record>& standing, const Record& wanted) {
   if (!standing) return wanted;
   const Binding& now = standing->binding;
-  // Another session by now, under the same name: what it keeps is not for this one.
+  // Another id: the name belongs to another session by now, whose state is not for this one.
   if (standing->ended || now.epoch >= wanted.binding.epoch || !(now.id == wanted.binding.id))
     return std::nullopt;
   Record next = wanted;
@@ -127,11 +127,11 @@ std::optional<Record> bring_rule(const std::optional<Record>& standing, const Re
   if (standing->binding.epoch > wanted.binding.epoch || here.version > there.version) return std::nullopt;
   if (standing->binding.epoch == wanted.binding.epoch) {
     if (here.version != 0) return std::nullopt;
-    Record next = *standing;  // only the move was told
+    Record next = *standing;  // only the move was recorded
     next.state = there;
     return next;
   }
-  // Of a deletion the epoch says something else.
+  // A deleted state uses `epoch` for something else.
   const bool both = here.version == there.version && !here.sealed.empty() && !there.sealed.empty();
   if (both && here.epoch > writer) return std::nullopt;
   return wanted;
@@ -143,7 +143,7 @@ std::optional<Record> refresh_rule(const std::optional<Record>& standing, const 
   if (standing->ended || now.epoch > wanted.binding.epoch || !(now.id == wanted.binding.id))
     return std::nullopt;
   Record next = *standing;
-  if (now.epoch < wanted.binding.epoch) {  // a move that could not be told
+  if (now.epoch < wanted.binding.epoch) {  // a move that the store has not received
     next.binding = wanted.binding;
     next.reason = wanted.reason;
     return next;
@@ -189,7 +189,7 @@ std::optional<Record> save_rule(const std::optional<Record>& standing, const Rec
     next.binding = mine;
     next.reason = writer.reason;
   }
-  next.binding.backend = mine.backend;  // the session API does not say which
+  next.binding.backend = mine.backend;  // the session API does not name one
   next.state.expires = {};
   next.state.epoch = mine.epoch;
   ++next.state.version;

@@ -15,9 +15,10 @@ struct Code {
   std::string_view name;
   Kind kind;
 };
-// LOADING, NOREPLICAS and a login that does not hold end the connection too: the next one says before its
-// first command whether it is better, asks for the name anew and shows its password again. (Users and
-// passwords are not replicated: another server may know more of them, or less.) And the log says why.
+// LOADING, NOREPLICAS and a failed login also end the connection. The next connection resolves the name
+// again, logs in again, and shows in its greeting, before the first command, whether the server has
+// recovered. (Users and passwords are not replicated: another server may have more of them, or fewer.) The
+// log says why.
 constexpr std::array codes{Code{"READONLY", Kind::wrong_one},
                            Code{"MASTERDOWN", Kind::wrong_one},
                            Code{"UNBLOCKED", Kind::wrong_one},
@@ -52,7 +53,7 @@ RedisError read_redis_error(std::string_view text) noexcept {
   for (std::size_t dash = text.find('-', wrapped.size()); dash != std::string_view::npos;
        dash = text.find('-', dash + 1)) {
     const char before = text[dash - 1];
-    if (before != ' ' && before != ':') continue;  // read-only, not -READONLY
+    if (before != ' ' && before != ':') continue;  // a hyphen as in read-only, not the start of -READONLY
     const std::string_view inner = text.substr(dash + 1);
     if (const Code* const code = code_of(inner)) return {code->kind, inner};
   }

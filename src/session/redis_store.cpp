@@ -15,8 +15,8 @@ namespace remora {
 
 namespace {
 
-/// KEYS[1]; ARGV: expected token or '', new value with its token, ttl in ms. {1}: done; {0, value}: it was
-/// not so.
+/// KEYS[1]; ARGV: expected token or '', new value with its token, ttl in ms. Returns {1}: swapped, or {0,
+/// value}: the token differed.
 constexpr std::string_view swap_script =
     "local v=redis.call('GET',KEYS[1]) "
     "local t=v and string.sub(v..'\\0\\0\\0\\0\\0\\0\\0\\0',1,8) or '' "
@@ -57,7 +57,7 @@ std::string resp(std::initializer_list<std::string_view> parts) {
   return out;
 }
 
-/// AUTH, SELECT, then a question whose answer shows who is there.
+/// AUTH, SELECT, then a command whose reply shows whether this is the right server (ROLE for a master).
 StoreConnection::Greeting greeting(const config::StoreNode& node, bool master, bool sentinel) {
   StoreConnection::Greeting g;
   const bool login = !node.password.empty();
@@ -74,8 +74,8 @@ StoreConnection::Greeting greeting(const config::StoreNode& node, bool master, b
   const bool lenient = login && (sentinel || node.login_is_shared);
   g.check = [master, lenient](std::span<const Reply> replies) -> std::string {
     const Reply& last = replies.back();
-    // Who was shown the other side's login, and needs none, answers all the same; sentinels often have
-    // neither users nor a password.
+    // A server that was given the other side's login, and needs none, passes if it answers the last command.
+    // Sentinels often have neither users nor a password.
     const bool forgiven = lenient && !last.is(Reply::Kind::error);
     for (const Reply& r : replies.subspan(forgiven ? 1 : 0))
       if (r.is(Reply::Kind::error)) return r.text;
@@ -102,10 +102,10 @@ std::uint16_t redis_slot(std::string_view key) noexcept {
   return crc % 16384;
 }
 
-/// The coroutine that finds servers; it outlives the store by at most its last wake-up.
+/// State of the coroutine that finds servers. It outlives the store by at most its last wake-up.
 struct RedisStore::Watcher {
   Watcher(RedisStore& s, DeadlineWheel& wheel) : store(&s), wake(wheel) {}
-  RedisStore* store;  // null: gone
+  RedisStore* store;  // null: the store is gone
   Wake wake;
 };
 
@@ -139,11 +139,11 @@ void RedisStore::stop() noexcept {
 RedisStore::Connection RedisStore::connection(const config::Address& address, bool sentinel) {
   Connection& known = (sentinel ? sentinels_ : connections_)[address.text()];
   if (!known) {
-    config::StoreNode node = settings_.nodes.front();  // its password, its TLS
+    config::StoreNode node = settings_.nodes.front();  // default: the first node's password and TLS
     for (const config::StoreNode& configured : settings_.nodes)
       if (configured.address == address) node = configured;
     const bool master = settings_.redis_mode == config::RedisMode::sentinel && !sentinel;
-    if (master && !(node.address == address)) {  // else it is listed itself, with what it wants
+    if (master && !(node.address == address)) {  // a listed node has its own login
       node.user = settings_.redis_master_user;
       node.password = settings_.redis_master_password;
       node.login_is_shared = settings_.redis_master_login_is_shared;
@@ -265,7 +265,7 @@ Task<Result<Store::Swapped>> RedisStore::swap(std::string key, std::uint64_t exp
   co_return result;
 }
 
-// Who is where --------------------------------------------------------------------------------------
+// Finding servers -----------------------------------------------------------------------------------
 
 Task<void> RedisStore::watch(std::shared_ptr<Watcher> watcher) {
   constexpr std::chrono::milliseconds calm{5000}, worried{500}, at_first{50}, least{100};
@@ -289,7 +289,7 @@ Task<void> RedisStore::watch(std::shared_ptr<Watcher> watcher) {
     for (bool again = false; watcher->store != nullptr && !again;) {
       unsigned bits = wake.take();
       if (bits == 0) bits = co_await wake.any();
-      // Told to look again: not more often than that.
+      // A request to look again waits `least` at least.
       if (bits & Wake::granted) wake.until(std::min(now + pause, clock.steady_now() + least));
       again = (bits & Wake::deadline) != 0;
     }
@@ -343,7 +343,7 @@ bool RedisStore::adopt_slots(const Reply& reply, const config::Address& said_by)
     const std::int64_t port = range.list[2].list[1].number;
     if (from < 0 || to >= static_cast<std::int64_t>(slot_count) || from > to || port < 1 || port > 65535)
       return false;
-    const std::string& host = range.list[2].list[0].text;  // empty: the one that answers
+    const std::string& host = range.list[2].list[0].text;  // empty: the host of the node that answers
     const Connection c = connection(
         {config::Address::Kind::tcp, host.empty() ? said_by.host : host, static_cast<std::uint16_t>(port)});
     auto at = std::find(nodes.begin(), nodes.end(), c);

@@ -1,10 +1,10 @@
-// Redis as a Store: one server, a master that sentinels name, or a cluster.
+// Redis as a Store: one server, a master named by sentinels, or a cluster.
 //
-// A value is kept behind eight random bytes, its token; a swap is one Lua script (by its SHA, with the text
-// when the server does not know it), so it is atomic. Servers that fail over: `sentinel` asks who is master
-// when the connection ends, is refused (READONLY), and every few seconds; `cluster` follows MOVED and ASK and
-// reads the slots anew. What was written to a master that dies before it was replicated is lost, as Redis has
-// it. Threading, lifetime: as Store says.
+// A value is stored behind eight random bytes, its token. A swap is one Lua script, so it is atomic. The
+// script is called by its SHA, and sent as text if the server does not know it. Failover: `sentinel` asks for
+// the master when the connection ends, when a command is refused (READONLY), and every few seconds; `cluster`
+// follows MOVED and ASK and reads the slots again. Writes to a master that dies before they were replicated
+// are lost, as always with Redis. Threading, lifetime: see Store.
 #pragma once
 
 #include <array>
@@ -22,7 +22,7 @@ class RedisStore final : public Store {
   Task<Result<Swapped>> swap(std::string key, std::uint64_t expected, std::string value,
                              std::chrono::milliseconds ttl, StoreCall call) override;
   bool available() const noexcept override;
-  bool may_hold(std::string_view) const noexcept override { return true; }  // binary-safe
+  bool may_hold(std::string_view) const noexcept override { return true; }  // Redis keys are binary-safe
   std::string trouble() const override;
   void stop() noexcept override;
 
@@ -31,7 +31,7 @@ class RedisStore final : public Store {
   using Connection = std::shared_ptr<StoreConnection>;
   struct Watcher;
 
-  /// To the server at this address, opened when first wanted. `sentinel`: it is one.
+  /// The connection to the server at this address, opened on first use. `sentinel`: the server is a sentinel.
   Connection connection(const config::Address& address, bool sentinel = false);
   Connection owner(std::string_view key);
   Task<Result<Reply>> call(std::string key, std::string command, StoreCall call);
@@ -39,7 +39,7 @@ class RedisStore final : public Store {
   Task<void> ask_sentinels(Wake& wake);
   Task<void> read_slots(Wake& wake);
   bool adopt_slots(const Reply& reply, const config::Address& said_by);
-  /// Something is not where it was thought to be: look now.
+  /// Something is not where it was expected: look up the servers now.
   void look_again() noexcept;
 
   const std::shared_ptr<StoreSurroundings> around_;
@@ -47,11 +47,12 @@ class RedisStore final : public Store {
   std::map<std::string, Connection> connections_, sentinels_;  // by address
   Connection master_;                                          // single, sentinel
   std::vector<Connection> nodes_;                              // cluster: masters
-  std::array<std::uint16_t, slot_count> slots_{};              // cluster: of nodes_, + 1; 0: nobody
+  std::array<std::uint16_t, slot_count> slots_{};              // cluster: index into nodes_ + 1; 0: no node
   std::shared_ptr<Watcher> watcher_;                           // sentinel, cluster
 };
 
-/// CRC-16/XMODEM of the key, or of what stands between its first braces (Redis cluster specification).
+/// The cluster slot of a key: CRC-16/XMODEM of the key, or of the text between its first braces, modulo 16384
+/// (Redis cluster specification).
 std::uint16_t redis_slot(std::string_view key) noexcept;
 
 }  // namespace remora

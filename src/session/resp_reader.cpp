@@ -7,11 +7,11 @@ namespace remora {
 
 namespace {
 
-/// hiredis parses; these build. A task's object goes into its parent's list at its index.
+/// hiredis parses; these functions build the objects. A task's object is appended to its parent's list.
 Reply* place(const redisReadTask* task) {
   if (task->parent == nullptr) return new Reply;
   auto& list = static_cast<Reply*>(task->parent->obj)->list;
-  // Grown as elements arrive, whatever the announced count: memory follows bytes, not claims.
+  // Never reallocate: tasks keep pointers into the list. create_array reserved the announced count.
   if (list.capacity() == list.size()) return nullptr;
   return &list.emplace_back();
 }
@@ -32,7 +32,7 @@ void* create_array(const redisReadTask* task, Count count) {
   Reply* const r = place(task);
   if (r == nullptr) return nullptr;
   r->kind = Reply::Kind::list;
-  r->list.reserve(static_cast<std::size_t>(count));  // never grows: tasks keep pointers into it
+  r->list.reserve(static_cast<std::size_t>(count));  // bounded by most_elements
   return r;
 }
 
@@ -49,7 +49,7 @@ void* create_nil(const redisReadTask* task) {
 }
 
 void free_object(void* object) {
-  delete static_cast<Reply*>(object);  // only ever called for a root
+  delete static_cast<Reply*>(object);  // only called for root objects
 }
 
 redisReplyObjectFunctions* functions() {
@@ -96,9 +96,9 @@ class RespReader final : public ReplyReader {
   bool broken() const noexcept override { return broken_; }
 
  private:
-  /// hiredis looks for the end of a line from its beginning whenever more has come: without a bound, a line
-  /// that dribbles in costs its length squared. Those of RESP are short; only what a length announces may be
-  /// long.
+  /// hiredis searches a line for its end from the line's beginning whenever more bytes arrive: without a
+  /// bound, a line that trickles in costs its length squared. RESP lines are short; only values with an
+  /// announced length may be long.
   bool line_is_too_long() const noexcept {
     constexpr std::size_t max_line = 4096;
     const std::string_view pending(reader_->buf + reader_->pos, reader_->len - reader_->pos);

@@ -1,5 +1,5 @@
-// What the store last said of claims that may be revoked, for as long as a copy is trusted. Bounded: when it
-// is full it begins anew, and long values count by their hash. Threading: one per worker.
+// The store's last replies about claims that may be revoked, for as long as a copy is trusted. Bounded:
+// cleared when full; long values are stored as their hash. Threading: one per worker.
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>

@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 milliseconds time_to_live(const Record& r, const config::Session& s, Clock::Wall now) noexcept {
   const auto end = std::chrono::duration_cast<milliseconds>(r.binding.created + s.max_lifetime - now);
   milliseconds idle = s.idle_timeout ? *s.idle_timeout * 5 / 4 : s.max_lifetime;
-  // A mark outlives every token and local copy of the session that it ends.
+  // A mark must outlive every token and every local copy of the session it ends.
   if (r.ended) return std::max(idle, milliseconds(1000));
   return std::max(std::min(end, idle), milliseconds(1000));
 }

@@ -1,7 +1,7 @@
-// Sessions in a store: first writer wins, moves by epoch, state that follows its session.
+// Sessions in a store: the first writer wins, moves go by epoch, and state follows its session.
 //
-// The rules are in record.h, the atomicity is the store's (swap); here is the loop between them: read,
-// decide, swap, and again when somebody was faster. Threading, lifetime: as the Store below it.
+// The rules are in record.h, the atomicity is the store's (swap). This class is the loop between them: read,
+// decide, swap, and retry if another writer was faster. Threading, lifetime: those of the Store below it.
 #pragma once
 
 #include "remora/config.h"
@@ -12,7 +12,7 @@ namespace remora {
 
 class SessionStore {
  public:
-  /// `prefix`: of every key, so that several remoras can share a store.
+  /// `prefix`: of every key, so that several remora installations can share a store.
   SessionStore(Store& store, std::string prefix, const Clock& clock)
       : store_(store), prefix_(std::move(prefix)), clock_(clock) {}
 
@@ -22,10 +22,11 @@ class SessionStore {
     bool changed = false;          // by this call
   };
   Task<Result<std::optional<Record>>> find(SessionKey key, StoreCall call);
-  /// Applies `rule` in one atomic step. `fresh`: probably nothing stands, so that one round trip will do.
+  /// Applies `rule` in one atomic step. `fresh`: there is probably no record, so the first read is skipped
+  /// and one round trip is enough.
   Task<Result<Standing>> change(SessionKey key, Rule rule, config::Session lifetimes, bool fresh,
                                 StoreCall call);
-  /// Whether the value's key is in the store (session/revocation.h).
+  /// Whether the value's key, or the value itself as a key, is in the store (session/revocation.h).
   Task<Result<bool>> revoked(std::string value, StoreCall call);
 
  private:
@@ -35,7 +36,7 @@ class SessionStore {
   const Clock& clock_;
 };
 
-/// How long a record is of use to anybody.
+/// How long a record stays useful.
 std::chrono::milliseconds time_to_live(const Record&, const config::Session&, Clock::Wall now) noexcept;
 
 }  // namespace remora

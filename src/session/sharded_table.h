@@ -2,12 +2,13 @@
 //
 // Entries live in chunks and are linked by index, so that a million of them cost little more than their own
 // bytes: 8 bytes of links, and 8 bytes per slot of an open-addressing index that is never more than 3/4 full.
-// When a shard is full, what was seen only once goes first, then what was used least recently: a flood of
-// one-time sessions cannot push out those that come back (2Q, Johnson and Shasha 1994, with two lists).
-// Values with a `pool` share the table: no pool can push another below an equal share.
+// When a shard is full, entries that were seen only once are evicted first, then the least recently used (of
+// lookups only the first counts): a flood of one-time sessions cannot evict those that come back (2Q, Johnson
+// and Shasha 1994, with two lists). Values with a `pool` share the table: no pool can push another below an
+// equal share.
 //
-// Threading: any thread; each of the shards has a mutex that is held for one operation. Lifetime of values:
-// copied in and out. Key and Value: trivially copyable; Key has hash() and ==.
+// Threading: any thread; each shard has a mutex that is held for one operation. Lifetime: values are copied
+// in and out. Key and Value: trivially copyable; Key has hash() and ==.
 #pragma once
 
 #include <array>
@@ -35,7 +36,7 @@ class ShardedTable {
     if (per_shard_ == 0) per_shard_ = 1;
   }
 
-  /// What is known of `key`; being asked for a second time is what protects an entry from the next flood.
+  /// Looks up `key`. The first lookup after insertion protects the entry from the next flood.
   std::optional<Value> find(const Key& key) {
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
@@ -46,7 +47,7 @@ class ShardedTable {
     return e.value;
   }
 
-  /// The same without leaving a trace, for explanations.
+  /// Like find(), but leaves the entry's recency unchanged (explanations).
   std::optional<Value> peek(const Key& key) const {
     const Shard& shard = shards_[index_of(key)];
     const std::lock_guard lock(shard.mutex);
@@ -55,7 +56,7 @@ class ShardedTable {
     return shard.entry(at).value;
   }
 
-  /// Calls `f(Value&)` for an entry that exists, and makes it the most recently used. False: there is none.
+  /// Calls `f(Value&)` on an existing entry and makes it the most recently used. False: there is none.
   template <class F>
   bool update(const Key& key, F f) {
     Shard& shard = shard_of(key);
@@ -67,7 +68,7 @@ class ShardedTable {
     return true;
   }
 
-  /// Inserts `fresh`, or calls `f(Value&)` for the entry that stands. Returns the value that now stands.
+  /// Inserts `fresh`, or calls `f(Value&)` on the existing entry. Returns the value that now stands.
   template <class F>
   Value put(const Key& key, const Value& fresh, F f) {
     Shard& shard = shard_of(key);
@@ -86,7 +87,7 @@ class ShardedTable {
     return fresh;
   }
 
-  /// The same, but nothing goes for it. False: there is no room.
+  /// Like put(), but evicts nothing. False: the shard is full.
   template <class F>
   bool put_if_room(const Key& key, const Value& fresh, F f) {
     Shard& shard = shard_of(key);
@@ -101,7 +102,7 @@ class ShardedTable {
     return true;
   }
 
-  /// As if it were put: for what is kept elsewhere instead.
+  /// Reports an entry to the watch as if it had been put; for entries that are stored elsewhere instead.
   void tell_watch(const Key& key, const Value& value) {
     const std::lock_guard lock(shard_of(key).mutex);
     tell(key, &value);
@@ -124,7 +125,8 @@ class ShardedTable {
     return true;
   }
 
-  /// Calls `f(const Key&, const Value&)` for each entry, shard by shard; erases those for which it is false.
+  /// Calls `f(const Key&, const Value&)` for each entry, shard by shard. Erases the entries for which it
+  /// returns false.
   template <class F>
   void sweep(F f) {
     for (Shard& shard : shards_) {
@@ -143,20 +145,21 @@ class ShardedTable {
     }
   }
 
-  /// From now on `f(context, key, value)` is called with each entry that is put or changed, and with a null
-  /// value for each that is erased on purpose; under the lock of its shard, so it must be short.
+  /// From now on, `f(context, key, value)` is called for each entry that is put or changed, and with a null
+  /// value for each that erase() or erase_if() removes. It runs under the lock of the entry's shard, so it
+  /// must be short.
   using Watch = void (*)(void* context, const Key&, const Value*);
-  /// When this returns, nobody calls the former one any more.
+  /// Once this returns, the previous watch is no longer called.
   void watch(Watch f, void* context) {
     watch_.store(nullptr, std::memory_order_release);
-    for (Shard& shard : shards_) const std::lock_guard lock(shard.mutex);  // who is telling has finished
+    for (Shard& shard : shards_) const std::lock_guard lock(shard.mutex);  // waits for calls in progress
     watch_context_ = context;
     watch_.store(f, std::memory_order_release);
   }
 
   std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
   std::size_t capacity() const noexcept { return std::size_t{per_shard_} * shard_count; }
-  /// Entries that had to go because the table was full.
+  /// Entries that were evicted because their shard was full.
   std::uint64_t evicted() const noexcept { return evicted_.load(std::memory_order_relaxed); }
 
  private:
@@ -171,7 +174,7 @@ class ShardedTable {
   };
   static constexpr std::uint32_t no_newer = none >> 1;
 
-  /// `tag`: the hash's low half, so that most misses are known without touching an entry.
+  /// `tag`: the low half of the hash, so that most misses are detected without touching an entry.
   struct Slot {
     std::uint32_t tag, at;
   };
@@ -179,10 +182,10 @@ class ShardedTable {
     std::uint32_t newest = none, oldest = none, count = 0;
   };
   struct Group {
-    Ends ends[2];  // seen once; seen again
+    Ends ends[2];  // [0]: seen once; [1]: seen again
     std::uint32_t count() const noexcept { return ends[0].count + ends[1].count; }
   };
-  /// Values that say which pool they are of share the table by pool.
+  /// Values with a `pool` are grouped by it; all others are one group.
   static std::size_t group_of(const Value& value) noexcept {
     if constexpr (requires { value.pool; })
       return value.pool;
@@ -192,7 +195,7 @@ class ShardedTable {
 
   struct alignas(64) Shard {
     mutable std::mutex mutex;
-    std::vector<Slot> slots;  // guarded by mutex, as all here
+    std::vector<Slot> slots;  // all fields are guarded by mutex
     std::vector<std::unique_ptr<Entry[]>> chunks;
     std::uint32_t count = 0, used = 0, free_list = none;
     std::vector<Group> groups;  // by pool
@@ -232,7 +235,7 @@ class ShardedTable {
       unlink(at);
       std::size_t hole = home(tag_of(entry(at).key));
       while (slots[hole].at != at) hole = (hole + 1) & (slots.size() - 1);
-      // Slots behind the hole move up if they would otherwise not be found (Knuth 6.4, algorithm R).
+      // Later slots move into the hole if lookups would otherwise miss them (Knuth 6.4, algorithm R).
       for (std::size_t i = hole;;) {
         slots[hole].at = none;
         for (;;) {
@@ -263,9 +266,9 @@ class ShardedTable {
       link(at);
     }
 
-    /// Who goes for a newcomer of group `own`. What was seen once goes first: of the newcomer's own group, or
-    /// of one that has more than its share, whichever has most of it. Otherwise the largest group gives its
-    /// least recently used. So nobody falls below an equal share by what others do.
+    /// The entry that a newcomer of group `own` evicts. Entries seen once go first: from the newcomer's own
+    /// group or from a group above its share, whichever has most of them. Otherwise the largest group loses
+    /// its least recently used entry. So no group falls below an equal share because of others.
     std::uint32_t victim(std::size_t own, std::uint32_t capacity) const noexcept {
       std::uint32_t present = own < groups.size() && groups[own].count() > 0 ? 0 : 1;
       for (const Group& g : groups) present += g.count() > 0 ? 1 : 0;
@@ -324,7 +327,7 @@ class ShardedTable {
     }
   };
 
-  // The high bits choose the shard, the low ones the slot.
+  // The high bits of the hash choose the shard, the low bits the slot.
   static std::size_t index_of(const Key& key) noexcept { return key.hash() >> 58; }
   Shard& shard_of(const Key& key) noexcept { return shards_[index_of(key)]; }
 

@@ -37,7 +37,7 @@ Task<std::vector<Endpoint>> find_node(StoreSurroundings& around, config::Address
   };
   const auto heard = std::make_shared<Heard>();
   heard->wake = &wake;
-  struct Forget {  // this frame may end before the answer comes
+  struct Forget {  // this frame may end before the DNS reply arrives
     std::shared_ptr<Heard> heard;
     ~Forget() { heard->wake = nullptr; }
   } forget{heard};
@@ -55,7 +55,7 @@ Task<std::vector<Endpoint>> find_node(StoreSurroundings& around, config::Address
   }
   std::vector<std::string> ips = order_of_trial(heard->answer.records);
   if (ips.empty()) trouble = heard->answer.error.empty() ? "no address" : heard->answer.error;
-  // Each connection begins with another of them.
+  // Start at a random address, so that connections spread over all of them.
   if (!ips.empty())
     std::rotate(ips.begin(), ips.begin() + static_cast<std::ptrdiff_t>(around.random.below(ips.size())),
                 ips.end());
@@ -99,7 +99,7 @@ Task<Result<Reply>> StoreConnection::ask(std::string command, StoreCall call, un
   const auto self = shared_from_this();
   const auto pending = std::make_shared<Pending>();
   pending->wake = &call.wake;
-  struct Forget {  // the caller may be gone before the reply
+  struct Forget {  // the caller may be gone before the reply arrives
     std::shared_ptr<Pending> pending;
     ~Forget() { pending->wake = nullptr; }
   } forget{pending};
@@ -132,7 +132,7 @@ Task<void> StoreConnection::run(std::shared_ptr<StoreConnection> self) {
   auto pause = first_pause;
   while (!self->stopping_) {
     std::string why = co_await self->serve();
-    // One that was left at once, because of what it answered, is not asked again and again.
+    // A connection that lasted less than a second (a wrong greeting, say) does not reset the back-off.
     const bool served = self->state_ == State::up &&
                         self->around_->clock.steady_now() - self->up_since_ >= std::chrono::seconds(1);
     self->state_ = State::down;
@@ -159,7 +159,7 @@ Task<unsigned> StoreConnection::event() {
   co_return bits;
 }
 
-/// To one address. Null: `trouble`.
+/// Connects to one address. Null: `trouble` says why.
 Task<StreamRef> StoreConnection::connect_to(Endpoint endpoint, std::string& trouble) {
   const auto& tls = around_->settings.tls;
   const std::string& name = tls && !tls->server_name.empty() ? tls->server_name : node_.address.host;
@@ -178,7 +178,7 @@ Task<StreamRef> StoreConnection::connect_to(Endpoint endpoint, std::string& trou
   co_return connecting.take();
 }
 
-/// One connection from its beginning to its end; returns why it ended.
+/// Runs one connection from connect to close. Returns why it ended.
 Task<std::string> StoreConnection::serve() {
   wake_.until(around_->clock.steady_now() + name_patience);
   std::string trouble = "stopped";
@@ -207,7 +207,7 @@ Task<std::string> StoreConnection::serve() {
     if (stopping_) co_return "stopped";
     if (broken_) co_return trouble_;
     if (stream->peer_closed()) co_return "closed by the store";
-    if (sent_ < out_.size() && !stream->send_blocked()) continue;  // somebody asked while replies went out
+    if (sent_ < out_.size() && !stream->send_blocked()) continue;  // more commands were queued
     const Io io = stream->fill();
     if (io == Io::failed) co_return stream->error().message();
     if (io == Io::blocked) static_cast<void>(co_await event());
@@ -256,7 +256,7 @@ std::string StoreConnection::take_replies(ReplyReader& reader) {
     const auto pending = std::move(waiting_.front());
     waiting_.pop_front();
     late_ = 0;
-    if (pending->done) continue;  // too late
+    if (pending->done) continue;  // timed out, or not wanted
     pending->done = true;
     pending->reply = std::move(*reply);
     if (pending->wake != nullptr) pending->wake->set(Wake::replied);

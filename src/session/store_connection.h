@@ -1,9 +1,9 @@
-// One connection to one server of a store: commands go out as they come (pipelined), replies come in order.
+// One connection to one server of a store: commands are pipelined as they come, replies arrive in order.
 //
-// It connects by itself, and again with back-off when it breaks. While there is none, commands fail at once:
-// that is the breaker, and a dead store costs the request path nothing. A server that accepts but does not
-// answer counts as dead: a connection is up only after its greeting was answered, and three commands in a row
-// without an answer in time end it.
+// It connects by itself and reconnects with back-off. While it is down, commands fail at once: that is the
+// circuit breaker, so a dead store costs the request path nothing. (Commands during the first connection
+// attempt wait.) A server that accepts but does not answer counts as dead: a connection is up only after its
+// greeting was answered, and three timeouts in a row end it.
 // Threading: the loop's thread. Lifetime: shared with its own coroutine; ends after stop().
 #pragma once
 
@@ -22,30 +22,30 @@
 
 namespace remora {
 
-/// What the connections of one store share.
+/// Shared by the connections of one store.
 struct StoreSurroundings {
   Loop& loop;
   const Clock& clock;
   config::Store settings;
   std::vector<std::string> dns_servers;
-  std::shared_ptr<const ClientTls> tls;  // null: no node wants it
+  std::shared_ptr<const ClientTls> tls;  // null: no node uses TLS
   FastRandom random;
-  std::unique_ptr<Resolver> resolver{};  // made when a node has a name
+  std::unique_ptr<Resolver> resolver{};  // made when a node is given by name
   bool stopping = false;
 };
 
-/// The addresses of a node, each to be tried; names are asked for off this thread. Empty result: why not is
-/// in `trouble`.
+/// Resolves a node to its addresses, each to be tried. Names are resolved off this thread. Empty result:
+/// `trouble` says why.
 Task<std::vector<Endpoint>> find_node(StoreSurroundings& around, config::Address address, Wake& wake,
                                       std::string& trouble);
 
 class StoreConnection final : public std::enable_shared_from_this<StoreConnection> {
  public:
-  /// What is said first on each connection, and what its replies must be.
+  /// The first commands on each connection, and the check of their replies.
   struct Greeting {
     std::string text;
     std::size_t replies = 0;
-    /// What is wrong with them; empty: the connection is up.
+    /// What is wrong with the replies; empty: the connection is up.
     std::function<std::string(std::span<const Reply>)> check;
   };
 
@@ -58,14 +58,14 @@ class StoreConnection final : public std::enable_shared_from_this<StoreConnectio
   void start();
   void stop() noexcept;
   /// Sends one command and waits for its reply, at most until the call's deadline. `command` may begin with
-  /// others, whose replies are ignored: `before` of them.
+  /// `before` other commands, whose replies are ignored.
   Task<Result<Reply>> ask(std::string command, StoreCall call, unsigned before = 0);
   bool available() const noexcept { return state_ == State::up || state_ == State::hopeful; }
   bool up() const noexcept { return state_ == State::up; }
   const config::StoreNode& node() const noexcept { return node_; }
-  /// Why it is down; empty: it is not.
+  /// Why the connection is down; empty: no problem.
   const std::string& trouble() const noexcept { return trouble_; }
-  /// Ends the connection as if it had broken: what is behind it is not what it should be.
+  /// Ends the connection as if it had broken, because the server behind it is not the expected one.
   void reset(std::string why);
 
  private:
@@ -82,7 +82,7 @@ class StoreConnection final : public std::enable_shared_from_this<StoreConnectio
   Task<StreamRef> connect_to(Endpoint endpoint, std::string& trouble);
   Task<std::string> greet(Stream& stream, ReplyReader& reader);
   Task<unsigned> event();
-  /// Returns what went wrong; empty: fine so far.
+  /// Returns the error; empty: none.
   std::string send_some(Stream& stream, std::string& text, std::size_t& sent);
   std::string take_replies(ReplyReader& reader);
   void fail_all(StoreErrc why);

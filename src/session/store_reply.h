@@ -1,7 +1,7 @@
-// What a store says, and how its bytes become replies: RESP (Redis) and the meta protocol (Memcached).
+// Replies of a store, and the readers that parse them: RESP (Redis) and the meta protocol (Memcached).
 //
-// Readers are fed what comes in, in any pieces, and are bounded: a value of more than `most_bytes`, too many
-// elements, or anything that is no reply breaks the reader, and then its connection.
+// Readers take input in pieces of any size and are bounded: more than `most_bytes` of unread input, too many
+// elements, or a malformed reply breaks the reader, and then its connection.
 // Threading: one thread.
 #pragma once
 
@@ -17,9 +17,9 @@ namespace remora {
 
 struct Reply {
   enum class Kind : std::uint8_t { nothing, status, error, number, text, list } kind = Kind::nothing;
-  std::string text;  // status and error too; Memcached: the first line
+  std::string text;  // also of status and error; Memcached: the first line
   std::int64_t number = 0;
-  std::vector<Reply> list;  // Memcached: the value, if one came
+  std::vector<Reply> list;  // Memcached: the value, if there is one
   bool is(Kind k) const noexcept { return kind == k; }
 };
 
@@ -29,12 +29,12 @@ class ReplyReader {
   static constexpr std::size_t most_elements = 1U << 14;
   virtual ~ReplyReader() = default;
   virtual void feed(std::string_view bytes) = 0;
-  /// The next whole reply. Nothing: more bytes are needed, or it is broken.
+  /// The next complete reply. Nothing: more bytes are needed, or the reader is broken.
   virtual std::optional<Reply> next() = 0;
   virtual bool broken() const noexcept = 0;
 };
 
-/// RESP 2, read by hiredis, whose own objects are not used: they have no bounds.
+/// RESP 2, parsed by hiredis, but not into its own objects, which have no bounds.
 std::unique_ptr<ReplyReader> make_resp_reader();
 std::unique_ptr<ReplyReader> make_meta_reader();
 

@@ -124,7 +124,7 @@ Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
     }
     job->late = true;
     s->queue.put_back(std::move(*job));
-    // Away: look again in a while, all lanes alike.
+    // The store is down: retry after a pause, each lane for itself.
     const Clock::Steady until = s->clock.steady_now() + std::chrono::milliseconds(100);
     wake.until(until);
     while (!s->stopping && s->clock.steady_now() < until) {

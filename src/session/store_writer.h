@@ -1,8 +1,8 @@
-// What the store has to hear but no request waits for: refreshed stamps, states with `save: async`, and
-// whatever could not be told while the store was away.
+// Writes to the store that no request waits for: refreshed stamps, states with `save: async`, and everything
+// that could not be written while the store was down.
 //
-// One job per session, bounded (write_queue.h): an outage costs memory per session and not per request. When
-// the store is back, jobs are told by the rules of record.h, so nothing older overwrites something newer.
+// One job per session, bounded (write_queue.h): an outage costs memory per session, not per request. Once the
+// store is back, jobs are applied by the rules of record.h, so nothing older overwrites anything newer.
 // Threading: the loop's thread. Lifetime: stop() before the loop ends.
 #pragma once
 
@@ -32,7 +32,7 @@ class StoreWriter {
   StoreWriter(const StoreWriter&) = delete;
   StoreWriter& operator=(const StoreWriter&) = delete;
   void later(Job job);
-  /// Nothing is waiting and nothing under way.
+  /// No job is waiting or in progress.
   bool idle() const noexcept;
   void stop() noexcept;
 
@@ -42,7 +42,8 @@ class StoreWriter {
   std::shared_ptr<Shared> shared_;
 };
 
-/// What `job` makes of what stands. `saved`: of its state, if it has one.
+/// The record that `job` makes of the standing one; nothing: it stays. `saved`: outcome for the job's state,
+/// if any.
 std::optional<Record> apply(const StoreWriter::Job& job, const std::optional<Record>& standing, Saved& saved);
 
 }  // namespace remora

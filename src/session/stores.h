@@ -1,4 +1,4 @@
-// The one table of stores.
+// Makes the configured store.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@
 
 namespace remora {
 
-/// One worker's way to the configured store. `values`: what `kind: memory` keeps for all workers.
+/// One worker's access to the configured store. `values`: shared by all workers, for `kind: memory`.
 std::unique_ptr<Store> make_store(Loop& loop, const Clock& clock, const config::Store& settings,
                                   const std::vector<std::string>& dns_servers,
                                   std::shared_ptr<const ClientTls> tls, std::shared_ptr<MemoryValues> values,

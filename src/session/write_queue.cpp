@@ -10,8 +10,8 @@ std::size_t size_of(const StoreJob& job) {
   return job.save ? job.save->bytes : 0;
 }
 
-/// What two words about one session amount to: a state to be kept, and an end, are not lost under a later
-/// one; nor is a deletion under the answer to a request that was older.
+/// Merges two jobs of one session. A state to save and an end survive a later job. A deletion survives the
+/// response to an older request.
 StoreJob merged(StoreJob older, StoreJob newer) {
   const bool outran = older.save && newer.save && older.save->deletes &&
                       newer.save->times.sent != Clock::Wall() &&
@@ -21,7 +21,7 @@ StoreJob merged(StoreJob older, StoreJob newer) {
   newer.only_if_there = newer.only_if_there && older.only_if_there;
   newer.late = newer.late || older.late;
   newer.returning = newer.returning || older.returning;
-  if (older.record.binding.epoch > newer.record.binding.epoch) {  // a late word of a former owner
+  if (older.record.binding.epoch > newer.record.binding.epoch) {  // a late job of a previous owner
     newer.record = older.record;
     newer.save = std::move(older.save);
   }
@@ -43,7 +43,7 @@ void WriteQueue::drop(const StoreJob& job) noexcept {
   if (job.save) counts_.count(StateEvent::unsaved);
 }
 
-/// False: everything that is there is worth as much.
+/// False: every queued job is worth as much.
 bool WriteQueue::make_room_for(Rank rank) {
   const std::size_t ends = order_of(Rank::end).size();
   if (rank == Rank::end) return ends < limits_.ends;
@@ -62,7 +62,7 @@ void WriteQueue::put(StoreJob job) {
     StoreJob both = merged(known->second.job, std::move(job));
     return replace(known->second, std::move(both));
   }
-  if (bytes_ + size_of(job) > limits_.state_bytes) {  // the binding still counts
+  if (bytes_ + size_of(job) > limits_.state_bytes) {  // the binding is still written
     counts_.count(StateEvent::unsaved);
     job.save.reset();
   }
@@ -88,7 +88,7 @@ void WriteQueue::insert(StoreJob job, Rank rank) {
 }
 
 void WriteQueue::replace(Waiting& old, StoreJob job) {
-  if (bytes_ - size_of(old.job) + size_of(job) > limits_.state_bytes) {  // the binding still counts
+  if (bytes_ - size_of(old.job) + size_of(job) > limits_.state_bytes) {  // the binding is still written
     counts_.count(StateEvent::unsaved);
     job.save = std::move(old.job.save);
     old.job.save.reset();
@@ -100,7 +100,7 @@ void WriteQueue::replace(Waiting& old, StoreJob job) {
   old.job = std::move(job);
   const Rank rank = std::max(old.rank, rank_of(old.job));
   if (rank == old.rank) return;
-  // An end that finds no room of its own keeps the place that its session has.
+  // An end that finds no room among the ends keeps its present place.
   if (rank == Rank::end && order_of(Rank::end).size() >= limits_.ends) return;
   Order& order = order_of(rank);
   order.splice(order.end(), order_of(old.rank), old.at);

@@ -1,9 +1,9 @@
-// What waits to be told to the store: one job per session, bounded, the most valuable first.
+// Jobs waiting to be written to the store: one per session, bounded, most valuable first.
 //
-// A later job for a session takes the place of an earlier one. Ends (logouts, ids that were replaced) have
-// room of their own and go out first: a flood of new sessions while the store is away must not bring back
-// sessions that were ended. Of the rest, when it is full, the least valuable goes: first refreshed stamps,
-// which the next request repeats, then new sessions, then moves and states. Among equals the newcomer goes.
+// A later job for a session is merged into the earlier one. Ends (logouts, replaced ids) have room of their
+// own and are written first: a flood of new sessions while the store is down must not bring back ended
+// sessions. When the rest is full, the least valuable job is dropped: first refreshed stamps, which the next
+// request repeats, then new sessions, then moves and states. Among equals the newcomer is dropped.
 // Threading: one thread.
 #pragma once
 
@@ -21,19 +21,19 @@ namespace remora {
 struct StoreJob {
   struct Save {
     Seal seal;
-    std::size_t bytes = 0;  // what it holds on to
+    std::size_t bytes = 0;  // size of the state kept in memory
     std::uint64_t seen = 0;
     SaveTimes times{};
     bool deletes = false;
   };
   SessionKey key;
-  Record record;  // `ended`: the session is over; `replaced`: it goes on under another name
+  Record record;  // `ended`: the session is over; `replaced`: it continues under another name
   config::Session lifetimes;
-  bool only_if_there = false;  // no record is made for it
+  bool only_if_there = false;  // does not create a record
   std::optional<Save> save;
-  bool late = false;  // it failed once
+  bool late = false;  // it has failed once
   std::uint16_t pool = 0;
-  bool returning = false;  // StoreCall's
+  bool returning = false;  // as in StoreCall
 };
 
 class WriteQueue {
@@ -45,10 +45,10 @@ class WriteQueue {
   WriteQueue(StoreCounts& counts, Limits limits) : counts_(counts), limits_(limits) {}
 
   void put(StoreJob job);
-  /// It failed; meanwhile there may be a later one for its session.
+  /// Puts back a job that failed. By now a later job of its session may be queued.
   void put_back(StoreJob job);
-  /// The most valuable, and of those the oldest, whose session is not being told of already. The session is
-  /// under way until done().
+  /// The most valuable job, and of those the oldest, whose session has no write in progress. The session
+  /// counts as in progress until done().
   std::optional<StoreJob> take();
   void done(const SessionKey& key) { under_way_.erase(key); }
   bool empty() const noexcept { return jobs_.empty(); }
@@ -63,7 +63,7 @@ class WriteQueue {
   struct Waiting {
     StoreJob job;
     Rank rank;
-    Order::iterator at;  // in the order of its rank
+    Order::iterator at;  // position in the list of its rank
   };
   using Jobs = std::unordered_map<SessionKey, Waiting, HashKey>;
 
