@@ -50,7 +50,7 @@ void DeadlineWheel::link(DeadlineEntry& entry, std::int64_t wanted) {
   const std::int64_t at = std::clamp(wanted, done_ + 1, done_ + static_cast<std::int64_t>(slot_count) - 1);
   push(slots_[static_cast<std::size_t>(at) % slot_count], entry);
   entry.slot_after_ = start_ + tick * (at - 1);
-  // the deadline was rounded up to a tick: keep 10 ms ticks until that one
+  // The deadline was rounded up to a tick: keep 10 ms ticks until that one.
   if (entry.at_ - now < milliseconds(900))
     near_until_ = std::max(near_until_, std::max(entry.at_, now) + tick);
   schedule(now);
@@ -77,7 +77,7 @@ void DeadlineWheel::schedule(Clock::Steady now) {
       run(this->now());
     });
   }
-  // set last: starting the timer may throw bad_alloc, and then the next deadline schedules it
+  // Set last: starting the timer may throw bad_alloc, and then the next deadline schedules it.
   next_run_ = wanted;
 }
 

@@ -75,7 +75,7 @@ class DeadlineWheel {
   friend class DeadlineEntry;
   using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                            asio::wait_traits<std::chrono::steady_clock>, Executor>;
-  // 10.24 s; later deadlines are relinked once per revolution
+  // 10.24 s; later deadlines are relinked once per revolution.
   static constexpr std::size_t slot_count = 1024;
 
   std::int64_t tick_of(Clock::Steady) const noexcept;

@@ -144,7 +144,7 @@ FamilyAnswer read_family(std::span<const unsigned char> bytes, bool v6) {
     const auto wanted = static_cast<int>(v6 ? sizeof(in6_addr) : sizeof(in_addr));
     std::optional<std::uint32_t> least;
     for (int i = message.answers(); i > 0; --i) {
-      if (!message.next(record)) {  // discard a truncated answer
+      if (!message.next(record)) {  // malformed or truncated: discard all of it
         out.ips.clear();
         break;
       }

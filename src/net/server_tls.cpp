@@ -114,7 +114,7 @@ std::size_t CertificateChoice::group(std::span<const CertificateFacts> certifica
 
 const std::size_t* CertificateChoice::find(std::string_view given) const {
   std::string name = to_lower(given);
-  // RFC 6066 3: names have no trailing dot, but some clients send it
+  // RFC 6066 3: names have no trailing dot, but some clients send it.
   if (name.ends_with('.')) name.pop_back();
   if (const auto exact = by_name_.find(name); exact != by_name_.end()) return &exact->second;
   const auto dot = name.find('.');  // RFC 6125 6.4.3: one label only

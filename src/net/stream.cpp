@@ -44,7 +44,7 @@ ssize_t send_once(int fd, iovec* iov, std::size_t count, std::size_t total, int 
   return n;
 }
 
-// with less room than this behind a pinned head, the head is moved aside
+// With less room than this behind a pinned head, the head is moved aside.
 constexpr std::size_t worthwhile_room = 2048;
 }  // namespace
 
@@ -225,7 +225,7 @@ void Stream::watch_for_reset() {
     return;
   }
   const int on = 1, seconds = 15, probes = 4;
-  // TCP only; ignored by unix sockets
+  // TCP only; unix sockets do not need it.
   if (::setsockopt(fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0) {
     ::setsockopt(fd(), IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
     ::setsockopt(fd(), IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
