@@ -138,7 +138,7 @@ bool in_future(std::string_view date, Clock::Wall now) noexcept {
   for (const char* form : forms) {
     std::tm parts{};
     const char* const end = ::strptime(text, form, &parts);
-    // compare in seconds: a nanosecond clock cannot represent the year 9999
+    // Compare in seconds: a nanosecond clock cannot represent the year 9999.
     if (end != nullptr && *end == '\0')
       return ::timegm(&parts) > std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
   }
@@ -182,7 +182,7 @@ bool reusable(Method method, std::uint16_t status, std::span<const Field> fields
     case Method::patch:  // RFC 5789 2: like POST
       return std::any_of(fields.begin(), fields.end(), [](const Field& f) {
         return f.known == Known::content_location ||
-               // a field from the configuration
+               // A field from the configuration.
                (f.known == Known::other && iequals(f.name, "content-location"));
       });
     default:

@@ -31,7 +31,7 @@ struct Head {
   Framing framing;
   bool keep_alive = true;
   std::size_t bytes = 0;  // size of the head as received
-  /// The value of the only (or first) field of that kind, or nullptr.
+  /// The only (or first) field of that kind, or nullptr.
   const Field* find(Known) const noexcept;
 };
 

@@ -44,7 +44,7 @@ const char* take_target_apart(RequestHead& head) {
     return nullptr;
   }
   if (t.empty()) return "an empty target";
-  if (t.front() != '/') {  // absolute-form; RFC 9112 3.2.2: its authority replaces Host
+  if (t.front() != '/') {  // absolute-form (RFC 9112 3.2.2): its authority must match Host
     const std::size_t scheme = istarts_with(t, "http://") ? 7 : istarts_with(t, "https://") ? 8 : 0;
     if (scheme == 0) return "a target that is no path";
     t.remove_prefix(scheme);
