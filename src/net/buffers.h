@@ -3,7 +3,7 @@
 // Buffers come from the kernel (mmap), so that freeing one really returns its memory: with malloc, 10,000
 // freed buffers interleaved with 10,000 small live objects stay resident.
 // Two sizes: `small` holds a head and the body of most requests; `large` is for long bodies and large heads.
-// Each is a little larger than a power of two of body (16 and 64 KiB), so that the head in front of the body
+// Each is 16 KiB larger than a power of two of body (16 and 64 KiB), so that the head in front of the body
 // does not cost another receive. Pages that were never written are not resident.
 //
 // Free buffers are reused in LIFO order, so the same few stay in the CPU cache. Buffers that were not needed

@@ -3,7 +3,7 @@
 // Why: an Asio timer per operation costs a heap node, a cancellation and a pass through the queue; a request
 // has several deadlines and almost none of them fires. Here a deadline is one intrusive entry, moved lazily:
 // to postpone it only writes the new time. The wheel then finds the entry in its old slot, too early, and
-// relinks it. The wheel ticks every 10 ms while a deadline less than a second away is armed, otherwise every
+// relinks it. The wheel ticks every 10 ms while a deadline less than 900 ms away is armed, otherwise every
 // 100 ms, and not at all while nothing is armed.
 //
 // The time comes from a Clock. Normally a timer of the event loop runs the wheel at next_run(). A test with
