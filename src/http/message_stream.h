@@ -87,7 +87,7 @@ class RawPath {
   virtual std::uint64_t raw_left() const noexcept = 0;
   /// The same for the bytes behind body().
   virtual std::uint64_t raw_behind() const noexcept = 0;
-  /// Records that `n` body bytes were received past the codec.
+  /// Records body bytes that were received past the codec.
   virtual void skip_raw(std::uint64_t) noexcept = 0;
   /// Body bytes may be written directly to the socket: no framing, and nothing staged.
   virtual bool takes_raw() const noexcept = 0;
