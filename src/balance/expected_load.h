@@ -1,12 +1,12 @@
-// The load that a backend's sessions are expected to bring: its recent requests.
+// Forecast of a backend's load from its sessions: its recent requests.
 //
-// In-flight requests alone say little when sessions are placed: with fast apps they are 0 or 1 everywhere,
-// and a user who asks ten times as often as others looks like anyone else. What a backend's sessions did in
-// the last minute is the better forecast. A new session counts by its first request alone: a reserve for what
-// it may yet do made things worse in simulation (max/mean 1.07 with a reserve of one request, 1.01 without),
-// because most sessions never do it.
+// Requests in flight alone say little when a session is placed: with fast apps they are 0 or 1 everywhere,
+// and a user with ten times as many requests looks like any other. The requests of a backend's sessions in
+// the last minute are the better forecast. A new session counts with its first request only: a reserve for
+// future requests made the balance worse in simulation (max/mean 1.07 with a reserve of one request, 1.01
+// without), because most sessions never use it.
 //
-// Threading: any thread; a mutex per backend, taken when sessions are placed.
+// Threading: any thread; one mutex per backend, taken when sessions are placed.
 #pragma once
 
 #include "remora/clock.h"
@@ -14,7 +14,7 @@
 
 namespace remora {
 
-/// Requests as of now, those of the past fading with a time constant of one minute.
+/// The number of requests, decaying exponentially with a time constant of one minute, as of `now`.
 double expected_load(Backend& backend, Clock::Steady now) noexcept;
 
 }  // namespace remora

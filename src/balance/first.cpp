@@ -1,5 +1,5 @@
-// The first member in the file's order that is not full: fills one backend before the next, so that the last
-// ones can be switched off at night. Needs `max_in_flight` to ever pass on.
+// Picks the first member in configuration order that is not full: fills one backend before the next, so that
+// the last ones can be switched off at night. Without `max_in_flight` it never reaches the next one.
 
 #include "balance/policy.h"
 

@@ -1,6 +1,6 @@
-// Fewest requests in flight for its weight; sessions go where the expected load is least. Up to 16 members
-// are looked at one by one; above that the best of four weighted samples is taken, so that a choice costs the
-// same with 16 members and with 5,000.
+// Picks the member with the fewest requests in flight for its weight; for new sessions, the least expected
+// load. Scans up to 16 members; above that it picks the best of four random samples, so that a choice costs
+// the same with 16 members and with 5,000.
 
 #include <algorithm>
 
@@ -28,11 +28,11 @@ class LeastRequests final : public TieredBalancer {
   const Member* choose_for_session(const Tier& tier, const Tried& tried) override {
     const Clock::Steady now = clock_.steady_now();
     return least(tier, tried, [now](const Member& m) {
-      // Requests in flight count beside the forecast: they show who has become slow.
+      // Requests in flight complement the forecast: they show which backend has become slow.
       return (expected_load(*m.backend, now) + 1.0) * (load(m) + in_flight_noise);
     });
   }
-  /// Differences of a few requests in flight are chance; those of dozens are not.
+  /// Damping: a difference of a few requests in flight is noise; dozens are not.
   static constexpr double in_flight_noise = 64;
 
   template <class Load>
@@ -48,7 +48,7 @@ class LeastRequests final : public TieredBalancer {
     }
     const Member* best = nullptr;
     double best_load = 0;
-    const std::size_t start = random_.below(tier.size());  // anywhere, so that ties fall evenly
+    const std::size_t start = random_.below(tier.size());  // random start, so that ties are spread evenly
     for (std::size_t i = 0; i < tier.size(); ++i)
       consider(*tier[start + i < tier.size() ? start + i : start + i - tier.size()], tried, load_of, best,
                best_load);

@@ -1,6 +1,6 @@
-// Least expected latency: an exponentially weighted mean of the time to the response head that jumps up with
-// each slow answer and decays slowly, times the requests in flight (Finagle's peak EWMA). Above 16 members
-// the best of four samples is taken, as least_requests does.
+// Picks the least expected latency: an exponentially weighted mean of the time to the response head, which
+// jumps up with each slow response and decays slowly, times the requests in flight (Finagle's peak EWMA).
+// Above 16 members it picks the best of four samples, as least_requests does.
 
 #include <cmath>
 
@@ -21,7 +21,8 @@ class PeakEwma final : public TieredBalancer {
     if (member == nullptr) return;
     Mean& mean = latency_of(*member);
     const double sample = static_cast<double>(took.count());
-    if (sample < mean.value && how == Took::at_least) return;  // it says nothing that is not known
+    // A lower bound below the mean adds no information.
+    if (sample < mean.value && how == Took::at_least) return;
     if (sample >= mean.value) {
       mean.value = sample;
     } else {

@@ -1,4 +1,5 @@
-// What the policies share: the list of members that may be picked, in two tiers.
+// Base class of the policies: the members that may be picked, in two tiers.
+// Threading: a policy belongs to one worker and one snapshot.
 #pragma once
 
 #include <memory>
@@ -10,10 +11,10 @@
 
 namespace remora {
 
-/// Members that accept new sessions, ordinary ones and backups apart, as of one snapshot.
+/// Holds the members that accept new sessions, as of one snapshot, in two tiers: ordinary ones and backups.
 ///
-/// A policy only chooses within one tier. Members at `max_in_flight` are passed over while another is free;
-/// when all are full the least loaded is returned, and the exchange queues there.
+/// A policy only chooses within one tier. Members at `max_in_flight` are skipped while another is free; if
+/// all are full, the least loaded one is returned, and the exchange queues there.
 class TieredBalancer : public LoadBalancer {
  public:
   explicit TieredBalancer(std::shared_ptr<const PoolSnapshot> pool);
@@ -21,9 +22,9 @@ class TieredBalancer : public LoadBalancer {
 
  protected:
   using Tier = std::vector<const Member*>;
-  /// Chooses among `tier`, passing over those for which usable() is false; nullptr: none.
+  /// Chooses from `tier`, skipping members for which usable() is false; nullptr if none is left.
   virtual const Member* choose(const Tier& tier, const Tried& tried) = 0;
-  /// The same for a whole session; policies with a forecast use it.
+  /// The same for a new session; overridden by policies with a forecast.
   virtual const Member* choose_for_session(const Tier& tier, const Tried& tried) {
     return choose(tier, tried);
   }
@@ -44,8 +45,8 @@ std::unique_ptr<LoadBalancer> make_random_two(BalancerInput, std::uint64_t seed,
 std::unique_ptr<LoadBalancer> make_peak_ewma(BalancerInput, std::uint64_t seed, const Clock&);
 std::unique_ptr<LoadBalancer> make_first(BalancerInput, std::uint64_t seed, const Clock&);
 
-/// Makes the policy that the configuration names. `seed` sets workers apart, so that they do not march in
-/// step. The clock outlives the policy.
+/// Creates the configured policy. `seed` differs per worker, so that workers do not pick in lockstep. The
+/// clock outlives the policy.
 std::unique_ptr<LoadBalancer> make_balancer(config::Balance, BalancerInput, std::uint64_t seed,
                                             const Clock& clock = real_clock());
 

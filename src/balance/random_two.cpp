@@ -1,5 +1,5 @@
-// The better of two weighted random members (Mitzenmacher 2001): nearly as even as looking at all of them. A
-// draw costs the logarithm of their number, unless most of them cannot be used.
+// Picks the better of two weighted random members (Mitzenmacher 2001): nearly as even as a full scan. A draw
+// costs O(log n), unless most members are not usable.
 
 #include <algorithm>
 
@@ -21,7 +21,7 @@ class RandomTwo final : public TieredBalancer {
     return (std::uint64_t{load(*a)} + 1) * b->weight <= (std::uint64_t{load(*b)} + 1) * a->weight ? a : b;
   }
 
-  /// Weights up to and with each member of a tier, added up once.
+  /// Prefix sums of the weights of a tier, computed once.
   const std::vector<std::uint64_t>& sums_of(const Tier& tier) {
     auto& [of, sums] = sums_[sums_[0].of == &tier || sums_[0].of == nullptr ? 0 : 1];
     if (of != &tier) {
@@ -61,7 +61,7 @@ class RandomTwo final : public TieredBalancer {
   struct {
     const Tier* of = nullptr;
     std::vector<std::uint64_t> sums;
-  } sums_[2];  // of the ordinary members and of the backups
+  } sums_[2];  // one for the ordinary members, one for the backups
 };
 
 }  // namespace

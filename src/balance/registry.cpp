@@ -19,7 +19,7 @@ const Member* TieredBalancer::pick(const Tried& tried, Purpose purpose) {
         purpose == Purpose::session ? choose_for_session(*tier, tried) : choose(*tier, tried);
     if (m != nullptr) return m;
   }
-  for (const Tier* tier : {&ordinary_, &backups_}) {  // full, or about to be judged: better than nobody
+  for (const Tier* tier : {&ordinary_, &backups_}) {  // full, or reported for ejection: better than none
     const Member* least = nullptr;
     for (const Member* m : *tier)
       if (!tried.contains(m->backend.get()) && (least == nullptr || load(*m) < load(*least))) least = m;

@@ -21,7 +21,7 @@ const Member* rendezvous(std::uint64_t key, const PoolSnapshot& pool, const Trie
                          double bounded_load) noexcept {
   const auto untried = [&](const Member& m) { return m.accepts_keyed() && !tried.contains(m.backend.get()); };
   if (bounded_load > 0) {
-    double in_flight = 1, weights = 0;  // this request counts
+    double in_flight = 1, weights = 0;  // includes this request
     for (const Member& m : pool.members) {
       if (!m.accepts_keyed()) continue;
       in_flight += m.backend->in_flight.load(std::memory_order_relaxed);

@@ -1,5 +1,6 @@
-// Weighted rendezvous hashing (Thaler and Ravishankar 1998; weights by logarithms): each key has its own
-// order of preference over the members, and adding or removing one of n moves only about 1/n of the keys.
+// Weighted rendezvous hashing (Thaler and Ravishankar 1998; logarithmic weights): each key has its own order
+// of preference over the members, and adding or removing one of n members moves only about 1/n of the keys.
+// Pure.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,8 @@
 
 namespace remora {
 
-/// How much `key` prefers a member; the highest wins. Weight 0 is never preferred. Among members of one
-/// weight the order is that of `chance` alone, so that a logarithm is taken only where weights differ.
+/// How much `key` prefers a member; the highest score wins. Weight 0 is never preferred. Members of equal
+/// weight are compared by `chance` alone, so that the logarithm is computed only if weights differ.
 struct RendezvousScore {
   RendezvousScore(std::uint64_t key, const Member& member) noexcept;
   double value() const noexcept;
@@ -21,11 +22,11 @@ struct RendezvousScore {
   std::uint32_t weight;
 
  private:
-  mutable double value_ = -1;  // not taken yet
+  mutable double value_ = -1;  // not computed yet
 };
 
-/// The key's first choice among members for which `allowed(const Member&)` holds; backups only when no
-/// ordinary member is left. nullptr: none.
+/// The key's first choice among members for which `allowed(const Member&)` holds; backups only if no
+/// ordinary member is allowed; nullptr if none is.
 template <class Allowed>
 const Member* rendezvous_among(std::uint64_t key, const PoolSnapshot& pool, Allowed allowed) noexcept {
   for (const bool backup : {false, true}) {
@@ -43,16 +44,15 @@ const Member* rendezvous_among(std::uint64_t key, const PoolSnapshot& pool, Allo
   return nullptr;
 }
 
-/// The same among those that accept new sessions.
+/// The same among members that accept new sessions.
 template <class Allowed>
 const Member* rendezvous_if(std::uint64_t key, const PoolSnapshot& pool, Allowed allowed) noexcept {
   return rendezvous_among(key, pool, [&](const Member& m) { return m.accepts_new() && allowed(m); });
 }
 
-/// Where a key lives that nothing but its hash places: among those that accept such.
-/// `bounded_load` above 0: a member with more than that factor of its share of the requests in flight is
-/// passed over for the key's next choice (Mirrokni, Thorup, Zadimoghaddam 2016); when all are, the first
-/// choice stands.
+/// The member of a key that is placed by hash only, among members that accept keyed requests. `bounded_load`
+/// above 0: a member with more than that factor of its share of the requests in flight is skipped for the
+/// key's next choice (Mirrokni, Thorup, Zadimoghaddam 2016); if all are above it, the first choice stands.
 const Member* rendezvous(std::uint64_t key, const PoolSnapshot& pool, const Tried& tried,
                          double bounded_load = 0) noexcept;
 

@@ -1,6 +1,6 @@
-// Smooth weighted round robin, as nginx does it: each turn every member gains its weight, the highest is
-// taken and pays the sum, so that {5, 1, 1} gives a a b a c a a and not five in a row. With equal weights
-// that is going round, which needs no look at the others.
+// Smooth weighted round robin, as in nginx: each turn every member gains its weight as credit; the member
+// with the highest credit is picked and pays the sum. So {5, 1, 1} gives a a b a c a a instead of five in a
+// row. With equal weights this is plain rotation, which needs no scan.
 
 #include "balance/policy.h"
 
@@ -15,7 +15,8 @@ class RoundRobin final : public TieredBalancer {
     next_ = random.next();
     for (const Member& m : pool->members) equal_ = equal_ && m.weight == first_->weight;
     for (const Member& m : pool->members)
-      credit_.push_back(static_cast<std::int64_t>(random.below(std::uint64_t{m.weight} + 1)));  // here too
+      // Random start per worker, as for next_.
+      credit_.push_back(static_cast<std::int64_t>(random.below(std::uint64_t{m.weight} + 1)));
   }
 
  private:
@@ -40,7 +41,7 @@ class RoundRobin final : public TieredBalancer {
 
   const Member* first_;
   bool equal_ = true;
-  std::size_t next_ = 0;  // workers start apart
+  std::size_t next_ = 0;  // random start per worker
   std::vector<std::int64_t> credit_;
 };
 

@@ -22,8 +22,8 @@ struct HealthChecker::Target {
   std::shared_ptr<Backend> backend;
   HealthTracker tracker;
   ProbeTarget what;
-  std::shared_ptr<const Trial> trial;  // null: one address
-  Wake wake, doubt;                    // of the schedule; of probes beside it
+  std::shared_ptr<const Trial> trial;  // null: a single address
+  Wake wake, doubt;                    // for scheduled probes; for probes by look_into()
   std::string note;
   bool ended = false;
 
@@ -75,7 +75,7 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
     const config::Probe& probe = pool->config.probe;
     if (probe.kind == config::ProbeKind::off) continue;
     for (const Member& m : pool->snapshot->members) {
-      if (pool->endpoint(m).size == 0) continue;  // its name has no address
+      if (pool->endpoint(m).size == 0) continue;  // the name has no address
       const auto before = old.find(m.backend.get());
       Health initial = before == old.end() ? Health::unknown : before->second->tracker.state();
       if (const auto known = adopted_.find({m.backend->pool, m.backend->id}); known != adopted_.end()) {
@@ -103,13 +103,13 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
     }
   }
   for (auto& [backend, target] : old) {
-    if (!targets_.contains(backend)) target->backend->liveness.set_down(false);  // nobody looks any more
+    if (!targets_.contains(backend)) target->backend->liveness.set_down(false);  // no longer probed
     target->end();
   }
 }
 
-/// One address after the other until somebody answers, the one that answered last first; each has its share
-/// of the time that is left. `t` is its caller's.
+/// Tries the addresses in turn until one responds, starting with the one that responded last. Each gets its
+/// share of the remaining time. The caller owns `t`.
 Task<ProbeVerdict> HealthChecker::probe_addresses(Target& t, Wake& wake, ProbeTarget what,
                                                   HealthChecker& checker) {
   const std::shared_ptr<const Trial> trial = t.trial;
@@ -190,8 +190,8 @@ Task<void> HealthChecker::examine(std::shared_ptr<Target> t, std::chrono::millis
 
 Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checker) {
   if (t->ended) co_return;
-  // Spread the first probes, so that 500 backends are not probed in one moment; but a few are known soon,
-  // since those that are not known get no new sessions while others are.
+  // Spread the first probes, so that 500 backends are not probed at once. With few backends the spread is
+  // short, because backends of unknown state get no new sessions while others are known to be up.
   const auto spread = std::min<std::chrono::milliseconds>(
       {t->what.probe.interval, std::chrono::milliseconds(200),
        std::chrono::milliseconds(2) * static_cast<std::int64_t>(checker.targets_.size())});
@@ -205,7 +205,7 @@ Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checke
     }
     try {
       co_await probe(t, checker);
-    } catch (const std::bad_alloc&) {  // says nothing about the backend; the next probe may find memory
+    } catch (const std::bad_alloc&) {  // not the backend's fault; the next probe may find memory
     }
     if (t->ended) co_return;
     const auto& probe = t->what.probe;

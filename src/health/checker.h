@@ -1,7 +1,7 @@
-// Probing: one checker on the control thread for all workers, one coroutine per backend.
+// Active health checks: one checker on the control thread for all workers, one coroutine per backend.
 //
-// A probe is a connection of its own. At most 64 KiB of an answer are read, and only its head matters. A
-// flip is reported once; the control thread then publishes a new snapshot.
+// Each probe uses its own connection. Only the head of the response matters; it is limited to 64 KiB. Each
+// change of state is reported once; the control thread then publishes a new snapshot.
 #pragma once
 
 #include <functional>
@@ -19,27 +19,27 @@ namespace remora {
 
 class HealthChecker {
  public:
-  /// `flipped` is called on the loop's thread.
+  /// Called when a backend's state changes, on the loop's thread.
   using Flipped = std::function<void(const std::shared_ptr<Backend>&, Health now, const std::string& why)>;
-  /// `settled`: a doubt was looked into; on the loop's thread, behind a flip that came of it.
+  /// Called when look_into() has finished, on the loop's thread, after `flipped` if the state changed.
   using Settled = std::function<void(const std::shared_ptr<Backend>&)>;
-  /// One probe, within its timeout.
+  /// Runs one probe, within its timeout.
   using Prober = std::function<Task<ProbeVerdict>(Loop&, Wake&, const ProbeTarget&)>;
   HealthChecker(Loop& loop, Flipped flipped, Settled settled, Prober prober = probe_once);
   ~HealthChecker();
 
-  /// Begins probing what is new, ends what is gone; a changed probe or address begins anew but keeps its
-  /// state.
+  /// Starts probing new backends and stops probing removed ones. A changed probe or address restarts the
+  /// probing but keeps the state.
   void configure(const std::vector<std::shared_ptr<const PoolView>>& pools);
-  /// The last known state; unknown where nothing probes.
+  /// The last known state; `unknown` if the backend is not probed.
   Health state(const Backend& backend) const;
-  /// What the last probe said if it did not pass.
+  /// Why the last probe failed; empty if it passed.
   std::string note(const Backend& backend) const;
-  /// Another process saw it so: where to begin. Before configure.
+  /// Sets the initial state of a backend, as seen by another process. Call it before configure().
   void adopt(const std::string& pool, const std::string& id, Health state) { adopted_[{pool, id}] = state; }
-  /// Requests wait for it and cannot tell why: probes it now, whatever the schedule says. Good: it is slow.
-  /// Bad twice: it is down. `within`: what the first of the two may take, for those who cannot wait for
-  /// longer.
+  /// Probes a backend at once, regardless of the schedule, because requests wait for it without a known
+  /// reason. A probe that passes: the backend is slow. Two that fail: it is down. `within`: time limit of
+  /// the first probe, for callers that cannot wait longer.
   void look_into(const std::shared_ptr<Backend>& backend, std::chrono::milliseconds within);
   void stop();
 

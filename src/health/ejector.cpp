@@ -15,7 +15,7 @@ std::optional<std::chrono::milliseconds> Ejector::report(const std::shared_ptr<B
   if (static_cast<double>(ejected + 1) > rules.max_share * static_cast<double>(members)) return std::nullopt;
   Entry& e = entries_[backend.get()];
   if (e.how != Ejected::no) {
-    e.how = std::max(e.how, how);  // from "nothing new" to "nothing": the time stays
+    e.how = std::max(e.how, how);  // may escalate from new_sessions to all; the end time stays
     return std::nullopt;
   }
   constexpr auto longest = std::chrono::minutes(5);

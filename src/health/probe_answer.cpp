@@ -8,7 +8,8 @@
 namespace remora {
 
 namespace {
-constexpr std::size_t most_head_bytes = 64 * 1024, most_line_bytes = 4096;  // the latter: of chunked coding
+// most_line_bytes is for lines of the chunked coding.
+constexpr std::size_t most_head_bytes = 64 * 1024, most_line_bytes = 4096;
 constexpr unsigned most_interims = 100;
 
 bool is_digit(char c) noexcept {
@@ -39,7 +40,7 @@ void ProbeAnswer::take(std::string_view bytes) {
   }
 }
 
-/// A head without its empty line says enough: some servers send a status line, and that is all.
+/// Accepts a head without its empty line: some servers send only a status line.
 void ProbeAnswer::end() {
   if (at_ == At::fields && !verdict_) judge();
   at_ = At::done;
@@ -71,7 +72,7 @@ void ProbeAnswer::take_line(std::string_view line) {
   }
 }
 
-/// `HTTP/1.1 200 OK`; the reason, and the blank before it, may be missing.
+/// Parses `HTTP/1.1 200 OK`; the reason and the blank before it may be missing.
 void ProbeAnswer::take_status(std::string_view line) {
   const bool shaped = line.size() >= 12 && line.substr(0, 5) == "HTTP/" && is_digit(line[5]) &&
                       line[6] == '.' && is_digit(line[7]) && line[8] == ' ';

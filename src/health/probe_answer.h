@@ -1,7 +1,7 @@
-// A probe's answer, read as leniently as servers are written: many health endpoints are a line of shell.
+// Parser of probe responses, as lenient as health endpoints require: many are a line of shell.
 //
-// Only the status decides. The rest is read to find out where the answer ends, so that the connection can be
-// closed with nothing left in it: a close before that is a reset, and an error in the server's log each time.
+// Only the status decides. The rest is read to find the end of the response, so that the connection can be
+// closed with no unread bytes: otherwise the close is a reset, and the server logs an error each time.
 //
 // Pure: bytes in, verdict out.
 #pragma once
@@ -16,22 +16,22 @@
 namespace remora {
 
 struct ProbeVerdict {
-  std::string failure;           // empty: it passed
-  std::uint64_t generation = 0;  // Remora-Generation of the answer; 0: not said
-  bool answered = false;         // somebody is there, whatever he said
+  std::string failure;           // empty: the probe passed
+  std::uint64_t generation = 0;  // value of Remora-Generation; 0: absent
+  bool answered = false;         // the server responded, with whatever result
 };
 
-/// Takes an answer in pieces of any size. Lines may end in LF alone (RFC 9112 2.2); interim answers (RFC 9110
-/// 15.2) are passed over.
+/// Accepts pieces of any size. Lines may end in LF only (RFC 9112 2.2); skips interim responses (RFC 9110
+/// 15.2).
 class ProbeAnswer {
  public:
   explicit ProbeAnswer(const config::Probe& probe) : probe_(probe) {}
   void take(std::string_view bytes);
-  /// The server sends nothing more.
+  /// The server has closed the stream.
   void end();
-  /// Nothing: the final head is not here yet.
+  /// nullopt: the final head is not complete yet.
   const std::optional<ProbeVerdict>& verdict() const noexcept { return verdict_; }
-  /// Nothing more belongs to this answer.
+  /// The whole response was read.
   bool complete() const noexcept { return at_ == At::done; }
 
  private:
@@ -58,8 +58,8 @@ class ProbeAnswer {
   At at_ = At::status;
   std::optional<ProbeVerdict> verdict_;
   unsigned status_ = 0, interims_ = 0;
-  std::string line_;            // what is there of the current one
-  std::size_t head_bytes_ = 0;  // of interim answers too
+  std::string line_;            // the current line so far
+  std::size_t head_bytes_ = 0;  // including interim responses
   std::uint64_t left_ = 0, generation_ = 0;
   std::optional<std::uint64_t> length_;
   bool chunked_ = false;

@@ -1,4 +1,5 @@
-// The I/O half of probing: one probe of one backend.
+// The I/O part of health checks: one probe of one backend.
+// Threading: the loop's thread.
 #pragma once
 
 #include <optional>
@@ -16,16 +17,16 @@ namespace remora {
 struct ProbeTarget {
   config::Probe probe;
   Endpoint endpoint;
-  std::string host;  // Host field and TLS server name
+  std::string host;  // value of the Host field
   std::string server_name;
   std::shared_ptr<const ClientTls> tls;
 };
 
-/// Probes once, within the probe's timeout; then the connection is ended in a way that the backend need not
-/// note, within another second at most.
+/// Probes once, within the probe's timeout. Then closes the connection cleanly, so that the backend logs no
+/// error; this takes at most 1.25 s more.
 Task<ProbeVerdict> probe_once(Loop& loop, Wake& wake, const ProbeTarget& target);
 
-/// What the first bytes of an answer say; nothing while undecided. Pure.
+/// The verdict from the first bytes of a response; nullopt while undecided. Pure.
 std::optional<ProbeVerdict> judge_answer(std::string_view bytes, const config::Probe& probe);
 
 }  // namespace remora

@@ -17,8 +17,7 @@ void Returns::see(const Member& m, bool began, bool probed, Clock::Steady now) {
   const auto [it, fresh] = entries_.try_emplace(m.backend.get());
   Entry& e = it->second;
   if (fresh) e.serves = began;
-  // A drain ends nothing that a slow start would have to begin anew, and before a first probe nothing is
-  // known.
+  // A drain does not restart a slow start, and before the first probe nothing is known.
   if (m.admin == Admin::drain || (probed && m.health == Health::unknown)) return;
   const bool serves = m.admin != Admin::maint && m.health != Health::down && m.ejected == Ejected::no;
   if (serves && !e.serves) e.since = now;

@@ -1,5 +1,4 @@
-// Who is in service when few are left, and how much of its share a backend gets that has just come back.
-// Pure.
+// Which members serve when few are healthy, and the slow start of backends that have just come back. Pure.
 #pragma once
 
 #include <chrono>
@@ -11,22 +10,22 @@
 
 namespace remora {
 
-/// The weight of a backend `since` its return: from a tenth up to all of it over `slow_start`. With a slow
-/// start weights are in hundredths, so that a weight of 1 can grow.
+/// The weight of a backend `since` its return: grows from a tenth to the full weight over `slow_start`. With
+/// a slow start, weights are in hundredths, so that a weight of 1 can grow.
 std::uint32_t warm_weight(std::uint32_t weight, std::chrono::nanoseconds slow_start,
                           std::chrono::nanoseconds since) noexcept;
 
-/// Since when backends take their share, for slow starts: those that came back, and those that are new among
-/// others. Not those that a pool began with: they are all as cold.
+/// When each backend came into service, for slow starts: backends that came back, and new ones in an
+/// existing pool. Not the initial backends of a pool, which are all equally cold.
 class Returns {
  public:
   bool knows(const Backend& backend) const { return entries_.contains(&backend); }
-  /// Looks at a backend as it is now. `began`: nobody of its pool was known before. `probed`: its health is
-  /// looked at.
+  /// Records a backend's current status. `began`: its pool was not known before. `probed`: its pool has
+  /// probes.
   void see(const Member& member, bool began, bool probed, Clock::Steady now);
-  /// Nothing: for as long as anybody knows, or it is not in service.
+  /// nullopt: in service from the start, or not in service.
   std::optional<Clock::Steady> since(const Backend& backend) const;
-  /// Backends that left the configuration are forgotten.
+  /// Removes backends that left the configuration.
   template <class Keep>
   void retain(Keep keep) {
     std::erase_if(entries_, [&](const auto& e) { return !keep(e.first); });
@@ -40,13 +39,13 @@ class Returns {
   std::map<const Backend*, Entry> entries_;
 };
 
-/// A backend that was not probed yet gets nothing new while another of its kind (ordinary or backup) is known
-/// to be up. After rescue(): what is used in a panic is used.
+/// Withholds new sessions from backends that were not probed yet while another one of their tier (ordinary
+/// or backup) is known to be up. Call it after rescue(): panic overrides it.
 void hold_untested(PoolSnapshot& pool) noexcept;
 
-/// Below `panic` (a share of those that the operator wants) too few are in service: what probes and traffic
-/// showed does not count, for all. With nobody in service, backends that are only ejected come back: that
-/// they failed a moment ago is no worse than an error for certain.
+/// Below `panic` (a share of the members that the operator wants in service) too few members serve: probe
+/// results and ejections are ignored for all. If no member serves, members that are only ejected come back:
+/// a recent failure is no worse than a certain error.
 void rescue(PoolSnapshot& pool, double panic) noexcept;
 
 }  // namespace remora

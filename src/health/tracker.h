@@ -1,5 +1,5 @@
-// The decision half of probing: `fall` bad or `rise` good probes in a row flip the state; from `unknown` the
-// first probe decides. Pure.
+// The decision part of health checks: `fall` failed or `rise` passed probes in a row change the state; in
+// state `unknown` the first probe decides. Pure.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ class HealthTracker {
   HealthTracker(std::uint16_t rise, std::uint16_t fall, Health initial) noexcept
       : rise_(rise), fall_(fall), state_(initial) {}
 
-  /// The new state when this probe flipped it, else nothing. `urgent`: no other backend is in service, so
-  /// the first good probe is enough.
+  /// Returns the new state if this probe changed it. `urgent`: no other backend is in service, so the first
+  /// passed probe is enough.
   std::optional<Health> observe(bool passed, bool urgent) noexcept {
     const Health seen = passed ? Health::up : Health::down;
     if (seen == state_) {
@@ -30,13 +30,13 @@ class HealthTracker {
     state_ = seen;
     return state_;
   }
-  /// Whatever the numbers: it is down. False: it was already.
+  /// Sets the state to down, regardless of `fall`. False: it was down already.
   bool condemn() noexcept {
     streak_ = 0;
     return std::exchange(state_, Health::down) != Health::down;
   }
   Health state() const noexcept { return state_; }
-  /// Between two decisions: the next probe comes sooner.
+  /// Undecided: the next probe comes sooner.
   bool undecided() const noexcept { return streak_ > 0 || state_ == Health::unknown; }
 
  private:

@@ -12,20 +12,19 @@ namespace remora {
 
 namespace {
 
-/// The directives of one or several lines, as far as they matter here.
+/// The relevant directives of one or more lines.
 struct Directives {
   bool is_private = false, no_store = false, must_understand = false, no_cache = false, is_public = false;
   bool has_age = false, has_shared_age = false;
-  bool age = false, shared_age = false;  // above zero
+  bool age = false, shared_age = false;  // a lifetime above zero
 
-  /// No shared cache may store it. A cache that knows `must-understand` ignores the `no-store` beside it (RFC
-  /// 9111 5.2.2.3).
+  /// No shared cache may store the response. A cache that supports `must-understand` ignores the `no-store`
+  /// beside it (RFC 9111 5.2.2.3).
   bool closed() const noexcept { return is_private || (no_store && !must_understand); }
   bool lives() const noexcept { return has_shared_age ? shared_age : age; }
 };
 
-/// Caches take what is quoted, and digits with something behind them, each in its own way: any digit but 0
-/// counts.
+/// Caches differ in how they read quoted values and digits with trailing text, so any nonzero digit counts.
 bool above_zero(std::string_view argument) noexcept {
   if (!argument.empty() && argument.front() == '"') argument.remove_prefix(1);
   const auto digits = argument.substr(0, argument.find_first_not_of("0123456789"));
@@ -35,7 +34,7 @@ bool above_zero(std::string_view argument) noexcept {
 void read(std::string_view line, Directives& out) noexcept {
   for_each_directive(line, [&](const Directive& d) {
     const auto is = [&](std::string_view name) { return iequals(d.name, name); };
-    const bool bare = d.name.size() == d.whole.size();  // `private="Set-Cookie"` is about that field alone
+    const bool bare = d.name.size() == d.whole.size();  // `private="Set-Cookie"` concerns that field only
     if (bare && is("private")) out.is_private = true;
     if (bare && is("no-store")) out.no_store = true;
     if (bare && is("no-cache")) out.no_cache = true;
@@ -45,14 +44,14 @@ void read(std::string_view line, Directives& out) noexcept {
       out.has_shared_age = true;
       out.shared_age = out.shared_age || above_zero(d.argument);
     }
-    if (is("max-age") || is("cache-maxage")) {  // the latter: Edge-Control
+    if (is("max-age") || is("cache-maxage")) {  // cache-maxage: Edge-Control
       out.has_age = true;
       out.age = out.age || above_zero(d.argument);
     }
   });
 }
 
-/// A configured field is known by its name alone.
+/// Fields from the configuration are classified by name only.
 bool is_cache_control(const Field& f) noexcept {
   return f.known == Known::cache_control ||
          (f.known == Known::other && f.name.size() == 13 && iequals(f.name, "cache-control"));
@@ -69,8 +68,8 @@ Directives read_cache_control(std::span<const Field> fields) noexcept {
 
 enum class Target : std::uint8_t {
   none,
-  directives,  // CDN-Cache-Control and all that are called like it (RFC 9213 2.1), Edge-Control (Akamai)
-  surrogate,   // Surrogate-Control (Edge Architecture 1.0): also says what is to be processed
+  directives,  // CDN-Cache-Control and every *-Cache-Control (RFC 9213 2.1), Edge-Control (Akamai)
+  surrogate,   // Surrogate-Control (Edge Architecture 1.0): also names the processing that a page needs
   seconds      // X-Accel-Expires (nginx), X-Reverse-Proxy-TTL (Varnish): a number
 };
 
@@ -94,7 +93,7 @@ Target target_of(const Field& f) noexcept {
   }
 }
 
-/// It keeps the cache from storing the response, and can stay.
+/// The field already forbids storing, so it can stay.
 bool keeps_away(Target target, std::string_view value) noexcept {
   if (target == Target::seconds) {
     value = trim(value);
@@ -115,8 +114,8 @@ bool offers(Target target, std::string_view value) noexcept {
   return d.is_public || d.lives();
 }
 
-/// What is left of Surrogate-Control: which processing the page needs (`content="ESI/1.0"`). The field has to
-/// say `no-store` itself, because with it present some caches do not look at Cache-Control.
+/// Surrogate-Control reduced to the processing that the page needs (`content="ESI/1.0"`), plus `no-store`:
+/// if the field is present, some caches ignore Cache-Control.
 std::string_view closed_surrogate(std::string_view value, TextArena& arena) {
   std::string& out = arena.scratch();
   for_each_directive(value, [&](const Directive& d) {
@@ -127,7 +126,8 @@ std::string_view closed_surrogate(std::string_view value, TextArena& arena) {
 
 // Expires -------------------------------------------------------------------------------------------
 
-/// One of the three forms of RFC 9110 5.6.7; others, as `0` and `-1`, have passed (RFC 9111 5.3).
+/// Parses the three date forms of RFC 9110 5.6.7; anything else, such as `0` and `-1`, counts as expired
+/// (RFC 9111 5.3).
 bool in_future(std::string_view date, Clock::Wall now) noexcept {
   constexpr std::array<const char*, 3> forms{"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
                                              "%a %b %d %H:%M:%S %Y"};
@@ -138,7 +138,8 @@ bool in_future(std::string_view date, Clock::Wall now) noexcept {
   for (const char* form : forms) {
     std::tm parts{};
     const char* const end = ::strptime(text, form, &parts);
-    if (end != nullptr && *end == '\0')  // in seconds: finer clocks do not reach the year 9999
+    // Compare in seconds: a nanosecond clock cannot represent the year 9999.
+    if (end != nullptr && *end == '\0')
       return ::timegm(&parts) > std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
   }
   return false;
@@ -146,12 +147,12 @@ bool in_future(std::string_view date, Clock::Wall now) noexcept {
 
 // Cache-Control -------------------------------------------------------------------------------------
 
-/// Of no use beside `private`, and dangerous where a cache reads only the one.
+/// These directives are useless beside `private`, and dangerous where a cache reads only them.
 bool opens(const Directive& d) noexcept {
   return iequals(d.name, "public") || iequals(d.name, "s-maxage");
 }
 
-/// `private` stands in front: behind a quote that is never closed nobody would see it.
+/// `private` goes first: behind an unterminated quote no cache would see it.
 std::string_view closed_line(std::string_view line, bool with_private, TextArena& arena) {
   bool found = false;
   for_each_directive(line, [&](const Directive& d) { found = found || opens(d); });
@@ -169,7 +170,7 @@ bool is_expires(const Field& f) noexcept {
   return f.known == Known::other && f.name.size() == 7 && iequals(f.name, "expires");
 }
 
-/// Whether any cache may answer another request with it. Unknown methods may be defined so (QUERY).
+/// Whether a cache may reuse the response at all. Unknown methods may be defined as cacheable (QUERY).
 bool reusable(Method method, std::uint16_t status, std::span<const Field> fields) noexcept {
   if (status < 200) return false;
   switch (method) {
@@ -178,10 +179,11 @@ bool reusable(Method method, std::uint16_t status, std::span<const Field> fields
     case Method::other:
       return true;
     case Method::post:
-    case Method::patch:  // RFC 5789 2, as POST
+    case Method::patch:  // RFC 5789 2: like POST
       return std::any_of(fields.begin(), fields.end(), [](const Field& f) {
         return f.known == Known::content_location ||
-               (f.known == Known::other && iequals(f.name, "content-location"));  // a configured one
+               // A field from the configuration.
+               (f.known == Known::other && iequals(f.name, "content-location"));
       });
     default:
       return false;
@@ -209,8 +211,8 @@ bool offered_to_shared_caches(Method method, std::uint16_t status, std::span<con
 void close_to_shared_caches(Method method, std::uint16_t status, std::vector<Field>& fields,
                             TextArena& arena) {
   bool add = !read_cache_control(fields).closed();
-  // Caches keep answers of safe methods by rules of their own, whatever the status (RFC 9111 4.2.2 and the
-  // negative caching of CDNs), others only if they are told to.
+  // Responses to safe methods may be cached heuristically, whatever the status (RFC 9111 4.2.2 and the
+  // negative caching of CDNs); others only if they allow it explicitly.
   bool may_be_kept =
       status >= 200 && (method == Method::get || method == Method::head || method == Method::other);
   auto to = fields.begin();

@@ -17,11 +17,11 @@ constexpr char plain(char c) noexcept {
 
 constexpr std::string_view beginnings[] = {
     "x-forwarded-", "x-original-", "x-client-cert", "client-cert",       "x-ssl-client",
-    "ssl-client",   "x-amzn-mtls", "x-arr-",        "http-x-forwarded-",  // as some Java apps ask for it
+    "ssl-client",   "x-amzn-mtls", "x-arr-",        "http-x-forwarded-",  // some Java apps look for this name
 };
 
 constexpr std::string_view names[] = {
-    // Who asks: proxies, balancers, CDNs, and the fields that old code looks through
+    // The client: proxies, load balancers, CDNs, and names that old code looks for
     "forwarded",
     "x-forwarded",
     "x-real-ip",
@@ -59,7 +59,7 @@ constexpr std::string_view names[] = {
     "x-sucuri-clientip",
     "remote-user",
     "x-remote-user",
-    // How it came
+    // The scheme
     "x-scheme",
     "x-url-scheme",
     "front-end-https",
@@ -67,7 +67,7 @@ constexpr std::string_view names[] = {
     "cf-visitor",
     "fastly-ssl",
     "wl-proxy-ssl",
-    // What it asked for
+    // The original URL and host
     "x-rewrite-url",
     "x-host",
     "x-http-host-override",
@@ -86,7 +86,7 @@ const std::array<std::uint64_t, 16> detail::client_field_beginnings = [] {
   };
   const auto add_name = [&](std::string_view name) {
     if (name[1] != '-') return add(name[0], name[1]);
-    for (unsigned c = 1; c < 0x80; ++c)  // whatever apps take for a hyphen
+    for (unsigned c = 1; c < 0x80; ++c)  // every character that apps read as a hyphen
       if (!alphanumeric(static_cast<char>(c)) && is_token_char(static_cast<char>(c)))
         add(name[0], static_cast<char>(c));
   };

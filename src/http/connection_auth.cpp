@@ -8,18 +8,18 @@ namespace remora {
 
 namespace {
 
-/// Those that IIS, WinRM, Exchange, mod_auth_gssapi and their like use on a connection.
+/// The schemes that IIS, WinRM, Exchange, mod_auth_gssapi and others bind to a connection.
 bool binds_connection(std::string_view scheme) noexcept {
   static constexpr std::string_view schemes[] = {"ntlm", "negotiate", "kerberos", "nego2", "credssp"};
   return std::any_of(std::begin(schemes), std::end(schemes), [&](auto s) { return iequals(s, scheme); });
 }
 
-/// Up to the first blank.
+/// The text before the first blank.
 std::string_view first_word(std::string_view text) noexcept {
   return text.substr(0, text.find_first_of(" \t"));
 }
 
-/// The end of an element of a list: the next comma that stands in no quoted string.
+/// The end of a list element: the next comma outside quoted strings.
 std::size_t end_of_element(std::string_view list) noexcept {
   bool quoted = false;
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -30,11 +30,11 @@ std::size_t end_of_element(std::string_view list) noexcept {
     else if (list[i] == ',' && !quoted)
       return i;
   }
-  return quoted ? std::min(list.find(','), list.size()) : list.size();  // a quote that never ends is none
+  return quoted ? std::min(list.find(','), list.size()) : list.size();  // an unterminated quote is ignored
 }
 
-/// Challenges are a list, and so are the parameters of each of them (RFC 9110 11.6.1): an element that is one
-/// word, or begins with a word that no `=` follows, begins a challenge.
+/// Challenges are a comma-separated list, and so are the parameters of each (RFC 9110 11.6.1). An element
+/// begins a challenge if it is one word, or if its first word is not followed by `=`.
 ConnectionAuth asked_by(std::string_view list) noexcept {
   ConnectionAuth asked = ConnectionAuth::none;
   while (!list.empty()) {
@@ -44,8 +44,8 @@ ConnectionAuth asked_by(std::string_view list) noexcept {
     const std::string_view scheme = first_word(element);
     if (!binds_connection(scheme)) continue;
     const std::string_view rest = trim(element.substr(scheme.size()));
-    if (!rest.empty() && rest.front() == '=') continue;  // a parameter of that name
-    // A leg is one token68: letters, digits, a few marks, and `=` only to pad it. `realm="x"` is none.
+    if (!rest.empty() && rest.front() == '=') continue;  // a parameter with the scheme's name
+    // A leg is one token68: letters, digits, a few marks, and `=` as padding only. `realm="x"` is not a leg.
     const std::string_view token = rest.substr(0, rest.find_last_not_of('=') + 1);
     const bool leg = !token.empty() && token.find_first_of("=\" \t") == std::string_view::npos;
     asked = std::max(asked, leg ? ConnectionAuth::continued : ConnectionAuth::offered);

@@ -1,7 +1,8 @@
-// Authentication that belongs to a connection instead of to a request: NTLM, Negotiate (RFC 4559), Kerberos.
+// Detects authentication that is bound to a connection instead of a request: NTLM, Negotiate (RFC 4559),
+// Kerberos.
 //
-// A server that speaks these takes a whole connection for its user's from the handshake on, and a handshake
-// has several legs over one connection. So a proxy must not let two clients share such a connection (RFC 4559
+// Servers with these schemes treat the whole connection as the user's from the handshake on, and a handshake
+// has several legs on one connection. So a proxy must not let two clients share such a connection (RFC 4559
 // 6; haproxy/haproxy #581 shows users who became one another).
 //
 // Pure.
@@ -15,11 +16,11 @@
 
 namespace remora {
 
-/// What a response asks for. `offered`: such a scheme may be begun; `continued`: a leg of it that waits for
-/// the next one, on the same connection.
+/// What a response asks for. `offered`: a handshake may begin; `continued`: a leg that expects the next one
+/// on the same connection.
 enum class ConnectionAuth : std::uint8_t { none, offered, continued };
 
-/// Of the WWW-Authenticate and Proxy-Authenticate fields of a 401 or 407.
+/// Reads the WWW-Authenticate and Proxy-Authenticate fields of a 401 or 407.
 ConnectionAuth asked_connection_auth(std::uint16_t status, const std::vector<Field>& fields) noexcept;
 
 /// Whether the value of Authorization or Proxy-Authorization uses such a scheme.

@@ -16,7 +16,7 @@ bool FirstEvent::feed(std::string_view bytes) {
       data_.clear();
       return true;
     }
-    const bool second_half = after_cr_ && c == '\n';  // of CR LF
+    const bool second_half = after_cr_ && c == '\n';  // the LF of CR LF
     after_cr_ = c == '\r';
     if (second_half) continue;
     if (c != '\r' && c != '\n')
@@ -27,7 +27,8 @@ bool FirstEvent::feed(std::string_view bytes) {
   return false;
 }
 
-/// True: an event with data has ended. Comments, empty events and other types (a ping, say) may come first.
+/// True: an `endpoint` event with data has ended. Comments, empty events and other types (ping, for example)
+/// may come first.
 bool FirstEvent::end_line() {
   std::string_view line = line_;
   if (first_line_ && line.substr(0, 3) == "\xef\xbb\xbf") line.remove_prefix(3);

@@ -1,7 +1,7 @@
-// The first event of an event stream (WHATWG HTML 9.2.6), looked for while its bytes pass by.
+// Finds the first event of an event stream (WHATWG HTML 9.2.6) while its bytes pass by.
 //
-// MCP's older transport over SSE names the session only there: `event: endpoint`, `data:
-// /messages?sessionId=U`. No more than the first KiB is looked at, and no byte is changed or held up. Pure.
+// MCP's older SSE transport names the session only there: `event: endpoint`, `data: /messages?sessionId=U`.
+// Looks at the first KiB only; changes and delays nothing. Pure.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@ class FirstEvent {
  public:
   static constexpr std::size_t most_bytes = 1024;
 
-  /// The next bytes. True: nothing more is to be seen, and data() is what an `endpoint` event said, or empty.
+  /// Feeds the next bytes. True: the search is over, and data() is the data of an `endpoint` event, or
+  /// empty.
   bool feed(std::string_view bytes);
   std::string_view data() const noexcept { return data_; }
   void clear();

@@ -34,18 +34,18 @@ Method method_of(std::string_view m) noexcept {
   return Method::other;
 }
 
-/// Of all Connection fields together, empty ones included. Nobody needs as many, and each is compared with
-/// each field.
+/// Limit for all Connection options together, empty ones included: more are never needed, and each is
+/// compared with each field.
 constexpr std::ptrdiff_t most_options = 32;
 
-/// The one pass over the fields that both kinds of head share.
+/// Result of the single pass over the fields that both kinds of head share.
 struct Seen {
   unsigned content_length = 0, transfer_encoding = 0, host = 0, upgrade = 0;
   std::string_view length_text, coding, host_text, expect;
   bool close = false, keep_alive = false, upgrade_option = false;
   bool bad_option = false;
   bool connection_auth = false, keep_alive_field = false;
-  std::ptrdiff_t options = 0;  // of Connection
+  std::ptrdiff_t options = 0;  // Connection options
 };
 
 Seen survey(const std::vector<Field>& fields) noexcept {
@@ -96,7 +96,7 @@ Seen survey(const std::vector<Field>& fields) noexcept {
   return seen;
 }
 
-/// RFC 9112 6.1 to 6.3, strictly: one way to say it, no repairs. Returns a reason, or nullptr.
+/// RFC 9112 6.1 to 6.3, strict: no repairs of ambiguous framing. Returns the reason for refusal, or nullptr.
 const char* decide_framing(const Seen& seen, Head& head) noexcept {
   head.framing = {};
   if (seen.transfer_encoding > 0) {
@@ -116,20 +116,21 @@ const char* decide_framing(const Seen& seen, Head& head) noexcept {
   return nullptr;
 }
 
-/// RFC 9112 6.3 (1) and (2): the message ends with this head, whatever its fields say of a body.
+/// RFC 9112 6.3 (1) and (2): no body follows, whatever the fields say.
 bool ends_with_its_head(Method asked, std::uint16_t status) noexcept {
   return asked == Method::head || status < 200 || status == 204 || status == 304 ||
          (asked == Method::connect && status < 300);
 }
 
-/// Framing fields of a head that no body follows. Apps and their CORS middleware write all kinds of them
-/// (`Content-Length: 0` with a 204, for Safari: expressjs/cors #121), and none changes where the message
-/// ends. Returns false when they promise a body: it may still come, so nobody else can use the connection.
+/// Handles the framing fields of a head without a body. Apps and their CORS middleware send all kinds
+/// (`Content-Length: 0` with a 204, for Safari: expressjs/cors #121), and none of them changes where the
+/// message ends. Returns false if they announce a body: it may still come, so the connection cannot be
+/// reused.
 bool take_unframed(const Seen& seen, Method asked, ResponseHead& out) noexcept {
   out.framing = {};
   if (seen.content_length == 0 && seen.transfer_encoding == 0) return true;
   const auto length = seen.content_length == 1 ? parse_decimal(seen.length_text) : std::nullopt;
-  // RFC 9110 8.6: with HEAD and 304 it is the length that a GET would have brought.
+  // RFC 9110 8.6: for HEAD and 304 it is the length that GET would have returned.
   const bool tells_of_get = out.status >= 200 && out.status != 204 && asked != Method::connect;
   const bool keeps_length =
       tells_of_get && seen.transfer_encoding == 0 && length && *length <= (std::uint64_t{1} << 62);
@@ -159,16 +160,16 @@ bool valid_host(std::string_view host) noexcept {
     host.remove_prefix(end + 1);
     if (!host.empty() && host.front() != ':') return false;
   } else if (host.find('%') != std::string_view::npos) {
-    return false;  // an escape: a name that some would read as another
+    return false;  // escapes: some servers would read another name
   }
   const auto colon = host.find(':');
   const std::string_view name = host.substr(0, colon);
-  // Empty labels, or several final dots: no name, but one that some would take for the one without them.
+  // Reject empty labels and multiple trailing dots: some servers would read the name without them.
   if ((!name.empty() && name.front() == '.') || name.find("..") != std::string_view::npos) return false;
   return colon == std::string_view::npos || valid_port(host.substr(colon + 1));
 }
 
-/// 505 rather than 400 for what is HTTP of another version.
+/// 505 for HTTP of another version, otherwise 400.
 std::uint16_t version_status(std::string_view line) noexcept {
   const auto space = line.rfind(' ');
   if (space == std::string_view::npos) return 400;
@@ -238,7 +239,7 @@ Parsed HeadScanner::too_long(std::string_view bytes, const config::ListenerLimit
 Parsed HeadScanner::scan(std::string_view bytes, const config::ListenerLimits& limits, bool request) {
   if (bytes.data() != base_ || start_line_.empty()) begin(bytes, request);
   const char *const end = bytes.data() + bytes.size(), *at = bytes.data() + line_;
-  // A line that comes byte by byte is not begun anew with each.
+  // Do not rescan an incomplete line for each new byte.
   if (looked_ > line_ && std::memchr(bytes.data() + looked_, '\n', bytes.size() - looked_) == nullptr)
     at = end;
   while (at != end) {
@@ -295,7 +296,7 @@ Parsed read_request_head(HeadScanner& scanner, std::string_view bytes, const con
   if (seen.bad_option) return refuse(400, "a Connection option that is no token");
   if (seen.options > most_options) return refuse(400, "too many Connection options");
   if (const char* why = decide_framing(seen, out)) {
-    // RFC 9112 6.1: a coding that we do not know is 501, unless the framing is ambiguous as well.
+    // RFC 9112 6.1: an unknown coding is 501, unless the framing is also ambiguous.
     const bool unknown_coding = seen.transfer_encoding == 1 && seen.content_length == 0 && out.minor == 1 &&
                                 is_token(seen.coding) && !iequals(seen.coding, "chunked");
     return refuse(unknown_coding ? 501 : 400, why);
@@ -304,7 +305,7 @@ Parsed read_request_head(HeadScanner& scanner, std::string_view bytes, const con
   if (seen.host == 0 && out.minor == 1) return refuse(400, "no Host");
   if (!valid_host(seen.host_text)) return refuse(400, "bad Host");
   if (out.method == Method::connect) return refuse(501, "CONNECT");
-  // It shows its sender what was added on the way, credentials among it (RFC 9110 9.3.8).
+  // TRACE would echo fields added on the way, including credentials (RFC 9110 9.3.8).
   if (out.method == Method::trace) return refuse(501, "TRACE");
   out.host = seen.host_text;
   if (const char* why = take_target_apart(out)) return refuse(400, why);
@@ -344,7 +345,7 @@ Parsed read_response_head(HeadScanner& scanner, std::string_view bytes, Method a
   } else {
     if (const char* why = decide_framing(seen, out)) return refuse(502, why);
     reusable = out.framing.kind != Framing::Kind::none;
-    // RFC 9110 15.3.6: a 205 has no content. Some servers forget to say so, and leave the connection open.
+    // RFC 9110 15.3.6: a 205 has no content. Some servers omit the length and leave the connection open.
     if (!reusable) out.framing.kind = out.status == 205 ? Framing::Kind::length : Framing::Kind::until_close;
   }
   out.upgrade = out.status == 101 && seen.upgrade_option && seen.upgrade > 0;

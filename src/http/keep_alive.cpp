@@ -8,14 +8,14 @@ namespace remora {
 
 namespace {
 
-constexpr std::uint64_t longest = 24 * 60 * 60;  // nobody means more
+constexpr std::uint64_t longest = 24 * 60 * 60;  // larger values are capped
 
 bool is_space(char c) noexcept {
   return c == ' ' || c == '\t';
 }
 
-/// The number behind `name=` in a parameter, however it is spaced or quoted; what follows its digits (a unit,
-/// a fraction) is dropped. None: another parameter, or no number.
+/// The number after `name=` in a parameter, with any spacing or quoting; text after the digits (a unit, a
+/// fraction) is ignored. None: another parameter, or no number.
 std::optional<std::uint64_t> number_of(std::string_view parameter, std::string_view name) noexcept {
   if (!istarts_with(parameter, name)) return std::nullopt;
   parameter = trim(parameter.substr(name.size()));
@@ -38,7 +38,7 @@ std::optional<std::chrono::seconds> idle_promise(const std::vector<Field>& field
   for (const Field& f : fields) {
     if (f.known != Known::keep_alive) continue;
     std::string_view rest = f.value;
-    while (!rest.empty()) {  // RFC 2068 has commas; some write semicolons
+    while (!rest.empty()) {  // RFC 2068 uses commas; some servers use semicolons
       const auto end = rest.find_first_of(",;");
       const auto parameter = trim(rest.substr(0, end));
       if (const auto seconds = number_of(parameter, "timeout")) take(*seconds > 0 ? *seconds - 1 : 0);

@@ -1,5 +1,5 @@
-// What a server says of its connection's future: `Keep-Alive: timeout=5, max=100` (RFC 2068 19.7.1.1; sent by
-// Node, Apache, Tomcat and others, never put into a later RFC).
+// Parses `Keep-Alive: timeout=5, max=100` (RFC 2068 19.7.1.1; sent by Node, Apache, Tomcat and others, but
+// in no later RFC).
 //
 // Pure.
 #pragma once
@@ -12,9 +12,9 @@
 
 namespace remora {
 
-/// How long a connection may lie idle and still be used: a second less than its server says, since a request
-/// that crosses the server's close is lost. 0: not at all (timeout=0 or 1, max=0). None: nothing was said
-/// that can be understood.
+/// How long the connection may be idle and still be reused: one second less than the server's timeout,
+/// because a request that crosses the server's close is lost. 0: do not reuse (timeout=0 or 1, max=0). None:
+/// no usable value.
 std::optional<std::chrono::seconds> idle_promise(const std::vector<Field>& fields) noexcept;
 
 }  // namespace remora

@@ -27,14 +27,15 @@ bool without_parameters(std::string_view path, Text& out) {
   return true;
 }
 
-/// The ASCII character that a decoder takes for one beyond ASCII: its fullwidth form, or another slash.
+/// The ASCII character that a decoder may substitute for a non-ASCII one: for its fullwidth form, or another
+/// slash.
 char ascii_like(std::uint32_t code) noexcept {
   if (code < 0x80) return static_cast<char>(code);
   if (code >= 0xff01 && code <= 0xff5e) return static_cast<char>(code - 0xff01 + '!');
   if (code == 0x2044 || code == 0x2215 || code == 0x29f8) return '/';
   if (code == 0x2216 || code == 0x29f5 || code == 0xfe68) return '\\';
   if (code == 0x2024) return '.';
-  // Unicode's case mapping makes ASCII letters of these (Java's equalsIgnoreCase, Go's EqualFold).
+  // Unicode case mapping turns these into ASCII letters (Java's equalsIgnoreCase, Go's EqualFold).
   if (code == 0x0130 || code == 0x0131) return 'i';
   if (code == 0x017f) return 's';
   if (code == 0x212a) return 'k';
@@ -76,8 +77,8 @@ bool decode_once(std::string_view path, Text& out) {
   return any;
 }
 
-/// Overlong UTF-8 and what looks like ASCII, as lenient decoders take them: of the bytes that follow the
-/// first, only six bits count, whatever the others are (CVE-2000-0884 and many after it).
+/// Decodes overlong UTF-8 and ASCII look-alikes as lenient decoders do: of the bytes after the first only
+/// six bits count, whatever the others are (CVE-2000-0884 and many later ones).
 bool take_for_ascii(std::string_view path, Text& out) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(path[i]); };
   out.clear();
@@ -109,7 +110,7 @@ bool decode_leniently(std::string_view path, Text& out) {
   return take_for_ascii(bytes, out);
 }
 
-/// As often as there is something to decode: several servers in a row.
+/// Decodes repeatedly, as several servers in a row do.
 bool decode_fully(std::string_view path, Text& out) {
   constexpr int most_rounds = 8;
   Text before(path), next;
@@ -123,7 +124,7 @@ bool decode_fully(std::string_view path, Text& out) {
   return true;
 }
 
-/// Up to a NUL, where a C string ends, or to a `?` or `#` that was escaped.
+/// Cuts at a NUL, where a C string ends, or at an escaped `?` or `#`.
 bool cut_short(std::string_view path, Text& out) {
   const auto end = path.find_first_of(std::string_view("\0?#", 3));
   if (end == std::string_view::npos) return false;
@@ -138,7 +139,7 @@ bool with_slashes(std::string_view path, Text& out) {
   return true;
 }
 
-/// How many bytes of `path` from `at` on are a cookieless value of ASP.NET: `/(S(id))`, `/(A(t)F(t))`.
+/// The size of ASP.NET's cookieless value at `at`: `/(S(id))`, `/(A(t)F(t))`; 0: there is none.
 std::size_t cookieless_size(std::string_view path, std::size_t at) noexcept {
   if (path.substr(at, 2) != "/(") return 0;
   std::size_t i = at + 2;
@@ -150,7 +151,7 @@ std::size_t cookieless_size(std::string_view path, std::size_t at) noexcept {
   return i > at + 2 && i < path.size() && path[i] == ')' ? i + 1 - at : 0;
 }
 
-/// ASP.NET takes them off before it looks at the path, also from the beginning of a segment that goes on
+/// Removes cookieless values as ASP.NET does before it reads the path, even at the start of a longer segment
 /// (CVE-2023-36899).
 bool without_cookieless(std::string_view path, Text& out) {
   if (path.find("/(") == std::string_view::npos) return false;
@@ -163,7 +164,7 @@ bool without_cookieless(std::string_view path, Text& out) {
   return out.size() != path.size();
 }
 
-/// `//host/path`, taken for a reference to another host.
+/// Reads `//host/path` as a reference to another host.
 bool without_authority(std::string_view path, Text& out) {
   if (path.substr(0, 2) != "//") return false;
   const auto slash = path.find('/', 2);
@@ -171,9 +172,9 @@ bool without_authority(std::string_view path, Text& out) {
   return true;
 }
 
-/// The last byte belongs to a whole character of UTF-8: `à` ends in 0xa0, and in no space.
+/// Whether the last byte completes a UTF-8 character: `à` ends in 0xa0, which is not a space there.
 bool ends_in_character(std::string_view s) noexcept {
-  std::size_t n = 1;  // bytes of the character
+  std::size_t n = 1;  // length of the character
   while (n < s.size() && n < 4 && (static_cast<unsigned char>(s[s.size() - n]) & 0xc0U) == 0x80) ++n;
   const auto first = static_cast<unsigned char>(s[s.size() - n]);
   return n == (first >= 0xf0 && first < 0xf5   ? 4U
@@ -182,7 +183,7 @@ bool ends_in_character(std::string_view s) noexcept {
                                                : 0U);
 }
 
-/// How many bytes at the end of a segment are one space of some kind, or a control.
+/// The size of the space or control character at the end of a segment; 0: there is none.
 std::size_t space_at_end(std::string_view s) noexcept {
   if (s.empty()) return 0;
   const auto ends_in = [&](std::string_view end) {
@@ -201,7 +202,7 @@ std::size_t space_at_end(std::string_view s) noexcept {
 std::string_view trimmed_segment(std::string_view segment) noexcept {
   while (!segment.empty() && static_cast<unsigned char>(segment.front()) <= ' ') segment.remove_prefix(1);
   if (segment.find(":$") != std::string_view::npos)
-    segment = segment.substr(0, segment.find(':'));  // a stream of the same file, to Windows
+    segment = segment.substr(0, segment.find(':'));  // NTFS: a stream of the same file
   for (;;) {
     if (segment == "." || segment == "..") return segment;
     const std::size_t n = segment.ends_with('.') ? 1 : space_at_end(segment);
@@ -210,7 +211,7 @@ std::string_view trimmed_segment(std::string_view segment) noexcept {
   }
 }
 
-/// Without spaces around a segment, and without its final dots.
+/// Removes spaces around segments, and trailing dots.
 bool trimmed(std::string_view path, Text& out) {
   out.clear();
   for (;;) {
@@ -239,7 +240,7 @@ bool resolved(std::string_view path, Text& out) {
 }
 
 using Step = bool (*)(std::string_view, Text&);
-/// In this order; of each kind one step is taken, or none.
+/// Applied in this order; at most one step of each kind.
 constexpr std::array<std::array<Step, 3>, 11> kinds{{
     {without_parameters},
     {decode_once, decode_leniently, decode_fully},
@@ -260,7 +261,7 @@ class Review {
 
   Reviewed run(std::string_view path) {
     Text plain;
-    decode_harmless(path, plain);  // as ours does: equivalent by RFC 3986 6.2.2.2
+    decode_harmless(path, plain);  // as our own reading does: equivalent by RFC 3986 6.2.2.2
     visit(0, plain);
     return outcome_;
   }

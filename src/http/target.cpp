@@ -10,8 +10,8 @@ namespace remora {
 
 namespace {
 
-/// Routes read the path, so it is held to its grammar. The query is the app's: browsers leave a bare `%` in
-/// it (WHATWG URL, query state), and `%00` is data (RFC 3986 7.3).
+/// The path must follow its grammar, because routes depend on it. The query belongs to the app: browsers
+/// leave a bare `%` in it (WHATWG URL, query state), and `%00` is data (RFC 3986 7.3).
 const char* check_characters(std::string_view s) noexcept {
   const char* const end = s.data() + s.size();
   const char* const special =
@@ -44,7 +44,7 @@ const char* take_target_apart(RequestHead& head) {
     return nullptr;
   }
   if (t.empty()) return "an empty target";
-  if (t.front() != '/') {  // absolute-form; RFC 9112 3.2.2: its authority replaces Host
+  if (t.front() != '/') {  // absolute-form (RFC 9112 3.2.2): its authority must match Host
     const std::size_t scheme = istarts_with(t, "http://") ? 7 : istarts_with(t, "https://") ? 8 : 0;
     if (scheme == 0) return "a target that is no path";
     t.remove_prefix(scheme);
@@ -53,7 +53,7 @@ const char* take_target_apart(RequestHead& head) {
     if (authority.empty() || authority.find('@') != std::string_view::npos)
       return "a bad authority in the target";
     if (head.find(Known::host) == nullptr)
-      head.host = authority;  // HTTP/1.0: the only one that there is
+      head.host = authority;  // HTTP/1.0: the only source of the host
     else if (!same_host(authority, head.host, scheme == 7 ? "80" : "443"))
       return "the target's authority is not Host";
     t = end == std::string_view::npos ? std::string_view("/") : t.substr(end);
@@ -86,7 +86,7 @@ void decode_harmless(std::string_view path, std::string& out) {
 
 void normalise_path(std::string_view path, std::string& out) {
   const std::size_t base = out.size();
-  decode_harmless(path, out);  // first: `%2e%2e` is a dot segment too
+  decode_harmless(path, out);  // decode first: `%2e%2e` is a dot segment too
   if (out.find("/.", base) != std::string::npos) remove_dot_segments(out, base);
 }
 

@@ -36,11 +36,11 @@ constexpr std::string_view harmless[] = {
     "x-goog-hash",   "x-content-hash",
 };
 constexpr std::string_view harmless_begin[] = {"x-checksum-", "x-amz-checksum-"};
-// How apps call their own checksums: X-Request-Sum, X-Body-Checksum.
+// Apps' own checksum names: X-Request-Sum, X-Body-Checksum.
 constexpr std::string_view harmless_end[] = {"-sum", "-checksum", "-digest", "-crc32", "-crc32c"};
 
 constexpr std::string_view never[] = {
-    // Who asks, and what for
+    // Who the client is, and the original request
     "authorization",
     "www-authenticate",
     "authentication-info",
@@ -72,7 +72,7 @@ constexpr std::string_view never[] = {
     "early-data",
     "alt-svc",
     "alt-used",
-    // What it may be answered with, and whether at all
+    // Preferences and conditions of the request
     "pragma",
     "prefer",
     "priority",
@@ -87,7 +87,7 @@ constexpr std::string_view never[] = {
     "x-requested-with",
     "x-csrf-token",
     "x-xsrf-token",
-    // What the content is, where it belongs, how long it is good
+    // Content metadata, caching, security policy
     "age",
     "allow",
     "expires",

@@ -1,9 +1,9 @@
-// Which fields may stand in trailers, in either direction (RFC 9110 6.5).
+// Which fields are allowed in trailers, in either direction (RFC 9110 6.5).
 //
-// Servers and gateways merge trailers into the head's fields, or hand both out by one function. So a trailer
-// could say what a head may not: who the client is, what it may do, how the message ends. Only two kinds
-// pass: those that are known to be harmless (digests, checksums, gRPC's status, Server-Timing), and those
-// that the head announced in `Trailer`, unless they are among what no trailer may say.
+// Servers and gateways merge trailers into the head's fields, or return both from one function. So a trailer
+// could smuggle in what a head may not say: who the client is, what it may do, how the message ends. Two
+// kinds pass: fields known to be harmless (digests, checksums, gRPC's status, Server-Timing), and fields
+// announced in `Trailer`, except those that are never allowed.
 //
 // Pure.
 #pragma once
@@ -14,15 +14,16 @@
 
 namespace remora {
 
-/// Harmless, announced or not.
+/// Harmless: allowed whether announced or not.
 bool always_a_trailer(std::string_view name) noexcept;
 
-/// Never, even announced: framing, routing, authentication, conditions and other modifiers of requests, what
-/// describes the content or says how to cache it, hop-by-hop fields, cookies, who the client is, remora's
-/// own, and names with an odd spelling.
+/// Never allowed, even if announced: framing, routing, authentication, conditions and other request
+/// modifiers, content metadata and caching, hop-by-hop fields, cookies, client identity, remora's own
+/// fields, and names with unusual characters.
 bool never_a_trailer(std::string_view name) noexcept;
 
-/// `announced`: a list of names, none of which is one of never_a_trailer.
+/// Whether to forward a trailer. `announced`: a list of names. REQUIRES: never_a_trailer() is false for each
+/// of them.
 bool may_be_trailer(const Field& field, std::string_view announced) noexcept;
 
 }  // namespace remora

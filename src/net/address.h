@@ -1,4 +1,4 @@
-// Addresses: endpoints to connect or bind to, client addresses, address blocks. Pure, but for `resolve`.
+// Network addresses: endpoints to connect or bind to, client addresses, CIDR blocks. Pure, except `resolve`.
 #pragma once
 
 #include <sys/socket.h>
@@ -24,8 +24,8 @@ struct Endpoint {
   }
 };
 
-/// Turns a configured address into an endpoint. Blocks when the host is a name: call it at start or
-/// reload, on the control thread, never while serving.
+/// Resolves a configured address to an endpoint. Blocks if the host is a name: call it at start or reload,
+/// on the control thread, never while serving.
 Result<Endpoint> resolve(const config::Address&);
 
 ClientAddress client_address(const sockaddr_storage&) noexcept;

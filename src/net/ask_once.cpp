@@ -8,7 +8,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds longest_rest{1000}, longest_goodbye{250};
 constexpr std::size_t most_rest_bytes = 4 << 20;
 
-/// Reads until `enough(bytes)`, the peer's end, or a bound. True: it was enough.
+/// Reads and discards until `enough(bytes)`, end of stream, or a limit. True: `enough` returned true.
 Task<bool> read_on(Stream& stream, Wake& wake, std::function<bool(std::string_view)> enough,
                    milliseconds limit) {
   wake.until(stream.loop().clock.steady_now() + limit);
@@ -29,8 +29,8 @@ Task<bool> read_on(Stream& stream, Wake& wake, std::function<bool(std::string_vi
   }
 }
 
-/// Ends a conversation so that the other end sees nothing but an end. Over TLS it is told, and may still have
-/// something in flight: session tickets, its own goodbye.
+/// Ends the connection cleanly, so that the peer never sees a reset. A TLS peer gets close_notify, and may
+/// still have data in flight: session tickets, its own close_notify.
 Task<void> take_leave(Stream& stream, Wake& wake, std::function<bool(std::string_view)> rest) {
   if (rest && !co_await read_on(stream, wake, rest, longest_rest)) co_return;
   if (!stream.is_tls() || stream.peer_closed()) co_return;
@@ -57,7 +57,7 @@ Task<std::string> ask_once(Loop& loop, Wake& wake, Question q) {
   if (q.answer_by) {
     wake.until(*q.answer_by);
     const unsigned others = wake.take() & ~static_cast<unsigned>(Wake::deadline);
-    if (others != 0) wake.set(others);  // the deadline was that of the connection
+    if (others != 0) wake.set(others);  // drop the deadline bit: it was the connect deadline's
   }
   const StreamRef stream = connecting.take();
   struct Closer {

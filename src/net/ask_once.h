@@ -1,8 +1,8 @@
-// One question over a connection of its own: connect, send, read until the answer says enough. For what is
-// rare and off the request path: probes, key sets.
+// One-shot request over its own connection: connect, send, read until the caller has enough. For rare work
+// off the request path: probes, key sets.
 //
-// Bounded by the deadline that the caller has armed on `wake`, and by a second more for the leave-taking; its
-// `stop` bit ends it at once.
+// Bounded by the deadline that the caller has armed on `wake`, plus up to a second to drain the rest and a
+// quarter of a second for a TLS goodbye. The `stop` bit ends it at once.
 // Threading: the loop's thread.
 #pragma once
 
@@ -22,21 +22,21 @@ struct Question {
   Endpoint endpoint;
   std::shared_ptr<const ClientTls> tls;  // null: plain
   std::string server_name;
-  /// Instead of the deadline that the caller armed: for the connection, and for the answer once there is one.
+  /// Replace the caller's deadline: `connect_by` while connecting, `answer_by` once connected.
   std::optional<Clock::Steady> connect_by, answer_by;
-  std::string text;                     // empty: to connect is all
-  std::size_t most_bytes = 128 * 1024;  // of the answer
-  /// What came so far, and whether it is the end. True: nothing more is wanted.
+  std::string text;                     // the request; empty: only connect
+  std::size_t most_bytes = 128 * 1024;  // limit of the response
+  /// Called with all bytes received so far and whether the peer has closed. True: stop reading.
   std::function<bool(std::string_view received, bool ended)> enough;
-  /// What still comes of the answer once there is enough, piece by piece; true: that was all of it. A
-  /// connection that is closed with bytes left in it is reset, which servers log as an error. Bounded in time
-  /// and bytes. Empty: nothing is awaited.
+  /// Called after `enough` with what follows of the response, piece by piece; true: that was the end of it.
+  /// Why: closing a socket with unread bytes resets the connection, which servers log as an error. Bounded
+  /// in time and bytes. Empty: nothing more is read.
   std::function<bool(std::string_view more)> rest;
 };
 
-constexpr const char* ask_stopped = "stopped";  // by the `stop` bit
+constexpr const char* ask_stopped = "stopped";  // the error when the `stop` bit ended the request
 
-/// Returns what went wrong; empty: `enough` was true, or there was nothing to ask.
+/// Returns the error; empty if `enough` returned true, or the connection succeeded and `text` is empty.
 Task<std::string> ask_once(Loop& loop, Wake& wake, Question question);
 
 }  // namespace remora

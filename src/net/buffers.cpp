@@ -17,7 +17,7 @@ void BufferShelf::trim() noexcept {
   unused_ = count_;
 }
 
-/// The lowest lay here longest, and are no longer in any cache.
+/// Unmaps the `lowest` oldest buffers: they have been free longest and are out of every CPU cache.
 void BufferShelf::give_to_kernel(std::size_t lowest) noexcept {
   if (lowest == 0) return;
   char** end = &top_;

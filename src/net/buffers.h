@@ -1,13 +1,13 @@
-// Receive buffers, lent by a per-thread pool and given back when idle.
+// Receive buffers, borrowed from a per-thread pool and returned when idle.
 //
-// Buffers come straight from the kernel (mmap), so that what is given back really leaves the
-// process: with malloc, 10,000 freed buffers between 10,000 small live objects stay resident.
-// Two sizes: `small` holds a head and the body of most requests, `large` is for long bodies and large heads.
-// Each is a little more than a power of two of body (16 and 64 KiB), so that its head does not cost a further
-// receive. Pages that were never written to are not resident.
+// Buffers come from the kernel (mmap), so that freeing one really returns its memory: with malloc, 10,000
+// freed buffers interleaved with 10,000 small live objects stay resident.
+// Two sizes: `small` holds a head and the body of most requests; `large` is for long bodies and large heads.
+// Each is 16 KiB larger than a power of two of body (16 and 64 KiB), so that the head in front of the body
+// does not cost another receive. Pages that were never written are not resident.
 //
-// The last one given back is the first to be lent, so the same few stay in the cache. What was not needed for
-// a second goes back to the kernel, all but a few.
+// Free buffers are reused in LIFO order, so the same few stay in the CPU cache. Buffers that were not needed
+// for a second go back to the kernel, except for a few.
 //
 // Threading: one pool per thread. Lifetime: the pool outlives its buffers.
 #pragma once
@@ -32,17 +32,17 @@ namespace remora {
 
 class BufferPool;
 
-/// Buffers of one size that nobody has, one upon another.
+/// A LIFO free list of buffers of one size.
 class BufferShelf {
  public:
-  const std::size_t size, keep;  // of a buffer, in bytes; how many stay for good
+  const std::size_t size, keep;  // bytes of one buffer; free buffers that are never unmapped
 
   BufferShelf(BufferPool& pool, std::size_t bytes, std::size_t most) : size(bytes), keep(most), pool_(pool) {}
   ~BufferShelf() { give_to_kernel(count_); }
   BufferShelf(const BufferShelf&) = delete;
   BufferShelf& operator=(const BufferShelf&) = delete;
 
-  /// The one that lay here last; nullptr: none is there.
+  /// Pops the most recently returned buffer; nullptr if the list is empty.
   char* take() noexcept {
     char* const data = top_;
     if (data == nullptr) {
@@ -60,15 +60,15 @@ class BufferShelf {
     lock(data, size);
     if (++count_ > keep) see_to_it_later();
   }
-  /// What was not needed since the last time goes, but for `keep`.
+  /// Unmaps the buffers that were not needed since the last trim, but leaves `keep` of them.
   void trim() noexcept;
   std::size_t count() const noexcept { return count_; }
 
  private:
-  /// While it lies here a buffer begins with the address of the next.
+  /// A free buffer begins with a pointer to the next one.
   static char*& below(char* data) noexcept { return *reinterpret_cast<char**>(data); }
-  // In a build with AddressSanitizer nobody may look into what lies here: a view of one client's bytes that
-  // was kept too long would show another's.
+  // With AddressSanitizer, free buffers are poisoned: a stale view of one client's bytes would show another
+  // client's.
 #ifdef REMORA_ASAN
   static void lock(char* data, std::size_t bytes) noexcept {
     ASAN_POISON_MEMORY_REGION(data + sizeof(char*), bytes - sizeof(char*));
@@ -84,10 +84,10 @@ class BufferShelf {
   BufferPool& pool_;
   char* top_ = nullptr;
   std::size_t count_ = 0;
-  std::size_t unused_ = 0;  // so many lay here at any time since the last trim
+  std::size_t unused_ = 0;  // lowest count_ since the last trim
 };
 
-/// An owned piece of memory, or nothing. Move only.
+/// An owned buffer, or nothing. Move only.
 class Buffer {
  public:
   Buffer() noexcept = default;
@@ -121,7 +121,7 @@ class Buffer {
   Buffer(BufferShelf* shelf, char* data, std::size_t size) noexcept
       : shelf_(shelf), data_(data), size_(size) {}
   void give_to_kernel() noexcept;
-  BufferShelf* shelf_ = nullptr;  // null: of no common size
+  BufferShelf* shelf_ = nullptr;  // null: neither small nor large, unmapped when freed
   char* data_ = nullptr;
   std::size_t size_ = 0;
 };
@@ -139,7 +139,7 @@ class BufferPool final : private DeadlineEntry {
       if (char* const data = shelf->take()) return Buffer(shelf, data, shelf->size);
     return make(shelf, bytes);
   }
-  /// Held in reserve, in bytes.
+  /// Bytes of free buffers.
   std::size_t idle_bytes() const noexcept { return small_.count() * small + large_.count() * large; }
 
  private:
@@ -149,7 +149,7 @@ class BufferPool final : private DeadlineEntry {
   void expired() override;
 
   DeadlineWheel& wheel_;
-  BufferShelf small_{*this, small, 64}, large_{*this, large, 16};  // 3.3 MiB per thread stay at most
+  BufferShelf small_{*this, small, 64}, large_{*this, large, 16};  // keep at most 3.3 MiB per thread
 };
 
 }  // namespace remora

@@ -1,8 +1,8 @@
 // recv and send without glibc's cancellation points.
 //
-// Why: in a process with several threads each of glibc's calls marks itself as a cancellation point and
-// unmarks itself, with two locked operations, and a small request makes four calls. Nobody cancels threads
-// here. Interrupted calls are made again.
+// Why: in a multithreaded process each glibc wrapper marks and unmarks a cancellation point, which costs two
+// locked operations, and a small request makes four such calls. remora never cancels threads. Calls
+// interrupted by a signal (EINTR) are repeated.
 //
 // Threading: any.
 #pragma once

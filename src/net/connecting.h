@@ -1,4 +1,5 @@
-// Opening a connection to a backend: TCP or unix, then TLS if the pool asks for it.
+// Connects to a backend: TCP or unix, then TLS if the pool uses it.
+// Threading: the loop's thread. Lifetime: `tls`, `server_name` and `wake` outlive the object.
 #pragma once
 
 #include <string>
@@ -8,22 +9,22 @@
 
 namespace remora {
 
-/// A connection being made. Non-blocking; drive it with `step` each time `wake`'s bit comes.
+/// A connection attempt. Non-blocking: call step() each time the bit of `wake` is set.
 class Connecting {
  public:
-  /// Begins. The first step() may be ready at once (unix sockets, loopback).
+  /// Starts connecting. The first step() may already return `ready` (unix sockets, loopback).
   Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tls, const std::string& server_name,
              Wake& wake, unsigned bit);
   Connecting(const Connecting&) = delete;
   Connecting& operator=(const Connecting&) = delete;
   ~Connecting();
   Io step();
-  /// After ready.
+  /// The connected stream. REQUIRES: step() returned `ready`.
   StreamRef take() noexcept { return std::move(stream_); }
-  /// After failed: refused, reset and so on.
+  /// Why step() failed: refused, reset and so on.
   const error_code& error() const noexcept { return error_; }
   const std::string& tls_error() const noexcept;
-  /// The network gave up (timeout, no route), as opposed to a refusal.
+  /// The network failed (timeout, no route), as opposed to a refused connection.
   bool unreachable() const noexcept;
 
  private:

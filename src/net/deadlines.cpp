@@ -45,12 +45,13 @@ std::int64_t DeadlineWheel::tick_of(Clock::Steady at) const noexcept {
 void DeadlineWheel::link(DeadlineEntry& entry, std::int64_t wanted) {
   const Clock::Steady now = this->now();
   if (linked_ == 0 && next_run_ == never)
-    done_ =
-        std::max(done_, static_cast<std::int64_t>((now - start_) / tick));  // it slept; skip the empty turns
+    // The wheel was idle: skip the empty slots.
+    done_ = std::max(done_, static_cast<std::int64_t>((now - start_) / tick));
   const std::int64_t at = std::clamp(wanted, done_ + 1, done_ + static_cast<std::int64_t>(slot_count) - 1);
   push(slots_[static_cast<std::size_t>(at) % slot_count], entry);
   entry.slot_after_ = start_ + tick * (at - 1);
-  if (entry.at_ - now < milliseconds(900))  // until the tick that it was rounded up to
+  // The deadline was rounded up to a tick: keep 10 ms ticks until that one.
+  if (entry.at_ - now < milliseconds(900))
     near_until_ = std::max(near_until_, std::max(entry.at_, now) + tick);
   schedule(now);
 }
@@ -76,7 +77,8 @@ void DeadlineWheel::schedule(Clock::Steady now) {
       run(this->now());
     });
   }
-  next_run_ = wanted;  // last: the timer may find no memory, and then the next deadline sets it
+  // Set last: starting the timer may throw bad_alloc, and then the next deadline schedules it.
+  next_run_ = wanted;
 }
 
 void DeadlineWheel::run(Clock::Steady now) {
@@ -84,23 +86,23 @@ void DeadlineWheel::run(Clock::Steady now) {
   const std::int64_t until = (now - start_) / tick;
   done_ = std::max(done_, until - static_cast<std::int64_t>(slot_count));
   std::exception_ptr failure;
-  while (done_ < until) {  // an entry that is armed meanwhile, as the only one, skips the empty turns
+  while (done_ < until) {  // arming the only entry inside the loop may advance done_ past empty slots
     ++done_;
     DeadlineEntry*& head = slots_[static_cast<std::size_t>(done_) % slot_count];
-    // Entries are taken one by one: `expired` may unlink or destroy any other entry.
+    // Pop entries one at a time: `expired` may unlink or destroy any other entry.
     DeadlineEntry* later = nullptr;
     while (head != nullptr) {
       DeadlineEntry& entry = *head;
       entry.unlink();
       if (entry.at_ == DeadlineEntry::never) continue;
       if (entry.at_ > now) {
-        push(later, entry);  // found early: it was put off, and slides on
+        push(later, entry);  // postponed since it was linked: relink it
         continue;
       }
       entry.at_ = DeadlineEntry::never;
       try {
         entry.expired();
-      } catch (...) {  // out of memory, say: the others' deadlines must come all the same
+      } catch (...) {  // for example bad_alloc: the other deadlines must still fire
         failure = std::current_exception();
       }
     }

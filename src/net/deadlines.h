@@ -1,13 +1,13 @@
-// One timing wheel per thread: deadlines cost a store, not a timer.
+// One timing wheel per thread: setting a deadline costs a store, not a timer.
 //
-// Why: an Asio timer per operation costs a heap node, a cancellation and a queue pass; a request
-// has several deadlines of which almost none fires. Here a deadline is one intrusive entry that is
-// moved lazily: putting it off only writes the new time; the entry is found too early in its old
-// slot and slides on. Ticks come every 10 ms while a deadline nearer than a second is armed, else
-// every 100 ms, and not at all when nothing is armed.
+// Why: an Asio timer per operation costs a heap node, a cancellation and a pass through the queue; a request
+// has several deadlines and almost none of them fires. Here a deadline is one intrusive entry, moved lazily:
+// to postpone it only writes the new time. The wheel then finds the entry in its old slot, too early, and
+// relinks it. The wheel ticks every 10 ms while a deadline less than 900 ms away is armed, otherwise every
+// 100 ms, and not at all while nothing is armed.
 //
-// The time comes from a Clock. Normally the wheel arms a timer of the event loop to be run at next_run(). A
-// test with a clock of its own advances that clock and calls run() itself (tests/support/manual_loop.h).
+// The time comes from a Clock. Normally a timer of the event loop runs the wheel at next_run(). A test with
+// its own clock advances that clock and calls run() itself (tests/support/manual_loop.h).
 //
 // Threading: one thread. Lifetime: entries unlink themselves on destruction; the wheel outlives them.
 #pragma once
@@ -24,7 +24,7 @@ namespace remora {
 
 class DeadlineWheel;
 
-/// Something that wants to hear of one moment. `expired` may arm again, or destroy the entry.
+/// A deadline. `expired` may arm it again or destroy the entry.
 class DeadlineEntry {
  public:
   DeadlineEntry() = default;
@@ -45,8 +45,8 @@ class DeadlineEntry {
   static constexpr Clock::Steady never = Clock::Steady::max();
   void unlink() noexcept;
 
-  Clock::Steady at_ = never;        // what is wanted
-  Clock::Steady slot_after_{};      // what is later than this need not be linked elsewhere; while linked
+  Clock::Steady at_ = never;        // the deadline
+  Clock::Steady slot_after_{};      // while linked: a deadline after this needs no relinking
   DeadlineWheel* wheel_ = nullptr;  // while linked
   DeadlineEntry* next_ = nullptr;
   DeadlineEntry** link_ = nullptr;
@@ -55,18 +55,18 @@ class DeadlineEntry {
 class DeadlineWheel {
  public:
   static constexpr std::chrono::milliseconds tick{10};
-  /// Who calls run(): a timer on the real clock, or the owner, because the clock is not the real one.
+  /// Who calls run(): a timer on the real clock, or the owner (its clock is not the real one).
   enum class Driver : std::uint8_t { timer, owner };
 
   /// The clock outlives the wheel.
   DeadlineWheel(asio::io_context& ctx, const Clock& clock, Driver driver);
   ~DeadlineWheel();
 
-  /// Stops ticking for good, so that the io_context can run dry.
+  /// Stops ticking permanently, so that the io_context can run out of work.
   void stop();
-  /// Expires every entry that is due at `now`.
+  /// Expires every entry due at `now`.
   void run(Clock::Steady now);
-  /// When it wants to be run next; `never`: nothing is armed.
+  /// When run() must be called next; `never` if nothing is armed.
   Clock::Steady next_run() const noexcept { return next_run_; }
   static constexpr Clock::Steady never = Clock::Steady::max();
   Clock::Steady now() const noexcept { return clock_.steady_now(); }
@@ -75,7 +75,8 @@ class DeadlineWheel {
   friend class DeadlineEntry;
   using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                            asio::wait_traits<std::chrono::steady_clock>, Executor>;
-  static constexpr std::size_t slot_count = 1024;  // 10.24 s; later deadlines slide once per turn
+  // 10.24 s; later deadlines are relinked once per revolution.
+  static constexpr std::size_t slot_count = 1024;
 
   std::int64_t tick_of(Clock::Steady) const noexcept;
   void link(DeadlineEntry&, std::int64_t tick);
@@ -89,7 +90,7 @@ class DeadlineWheel {
   std::array<DeadlineEntry*, slot_count> slots_{};
   std::size_t linked_ = 0;
   std::int64_t done_ = 0;       // ticks handled so far
-  Clock::Steady near_until_{};  // 10 ms ticks until then
+  Clock::Steady near_until_{};  // ticks are 10 ms until this time
   Clock::Steady next_run_ = never;
   bool stopped_ = false;
 };

@@ -1,13 +1,13 @@
-// Descriptor: a socket registered with the event loop, with one reusable operation for each direction.
+// Descriptor: a socket registered with the event loop, with one reusable operation per direction.
 //
-// Why not asio's own socket: after a short receive `basic_stream_socket` of 1.81 tries again at once when the
-// next receive is started, and is told EAGAIN. That is two wasted system calls per proxied request
-// (measured: 4.0 receives instead of 2.0, tests/e2e/budget_test.cpp). The reactor beneath it knows better: an
-// operation that says "exhausted" is not tried until the kernel reports an event. So this talks to the
-// reactor itself; it is the only file that uses asio::detail. The operations live here, so that waiting
+// Why not Asio's own socket: after a short receive, `basic_stream_socket` of 1.81 tries again as soon as the
+// next receive is started, and gets EAGAIN. That is two wasted system calls per proxied request (measured:
+// 4.0 receives instead of 2.0, tests/e2e/budget_test.cpp). The reactor below it does better: it does not
+// retry an operation that returned "exhausted" until the kernel reports an event. So this class uses the
+// reactor directly; it is the only file that uses asio::detail. The operations are members, so waiting
 // allocates nothing.
 //
-// Threading: one thread. Lifetime: the Events object is kept alive by the user while an operation is pending.
+// Threading: one thread. Lifetime: the user keeps the Events object alive while an operation is pending.
 #pragma once
 
 #include <boost/asio/detail/reactor.hpp>
@@ -25,12 +25,12 @@ class Descriptor {
   class Events {
    public:
     enum class Taken : std::uint8_t { nothing, some, all };
-    /// After start_receive: something may be there. Takes it with one system call: all that was there, or
-    /// perhaps not all. An error and the peer's end count as something.
+    /// After start_receive: the socket may be readable. Receives with one system call. `all`: the socket is
+    /// drained; `some`: there may be more. Errors and end of stream count as something.
     virtual Taken take_bytes() { return Taken::nothing; }
-    /// take_bytes() took something, or the wait was cancelled (operation_aborted).
+    /// take_bytes() returned something, or the wait was cancelled (operation_aborted).
     virtual void received(const error_code&) {}
-    /// After start_wait_readable: something is there.
+    /// After start_wait_readable: the socket is readable.
     virtual void readable(const error_code&) = 0;
     virtual void writable(const error_code&) {}
 
@@ -38,23 +38,24 @@ class Descriptor {
     ~Events() = default;
   };
 
-  /// Takes over an open, non-blocking socket.
+  /// Takes ownership of an open, non-blocking socket.
   Descriptor(asio::io_context& ctx, int fd, Events& events);
   ~Descriptor();
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 
-  /// REQUIRES: no receive or wait for reading is pending. `drained`: the kernel just said EAGAIN.
+  /// REQUIRES: no receive or readable wait is pending. `drained`: the kernel just returned EAGAIN.
   void start_receive(bool drained);
-  /// `noticed`: whatever came would be reported anew: the descriptor was just registered, or a call that
-  /// takes bytes was just told EAGAIN. Otherwise the kernel is asked to look again.
+  /// `noticed`: anything that arrives will raise a new event, because the descriptor was just registered or
+  /// a receive just returned EAGAIN. Otherwise the event is re-armed, so that the kernel reports what is
+  /// there already.
   void start_wait_readable(bool noticed);
-  /// REQUIRES: none pending, and a send was just told EAGAIN or is in progress.
+  /// REQUIRES: no writable wait is pending, and a send just returned EAGAIN or a connect is in progress.
   void start_wait_writable();
-  /// The pending operations end with operation_aborted, later.
+  /// Pending operations complete later, with operation_aborted.
   void cancel();
   void close();
-  /// Gives the socket away, open. REQUIRES: nothing is pending.
+  /// Releases ownership of the open socket. REQUIRES: no operation is pending.
   int release();
   int fd() const noexcept { return fd_; }
 
@@ -65,8 +66,8 @@ class Descriptor {
     static status perform(reactor_op*);
     static void complete(void* owner, asio::detail::operation*, const error_code&, std::size_t);
     Descriptor& descriptor;
-    bool takes = false;    // else it only waits
-    bool drained = false;  // do not ask the kernel while being started
+    bool takes = false;    // receives; otherwise only waits
+    bool drained = false;  // skip the first attempt, made while the operation is started
   };
   struct WriteOp : asio::detail::reactor_op {
     explicit WriteOp(Descriptor& d);

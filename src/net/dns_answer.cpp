@@ -23,7 +23,7 @@ struct Record {
   int size = 0;
 };
 
-/// Walks through a message (RFC 1035 4.1). Whatever it is, it ends.
+/// Iterates over a message (RFC 1035 4.1). Ends on any input, however malformed.
 class Message {
  public:
   explicit Message(std::span<const unsigned char> bytes)
@@ -36,7 +36,7 @@ class Message {
   int answers() const { return u16(begin_ + 6); }
   int authorities() const { return u16(begin_ + 8); }
 
-  /// To the first record. False: the questions cannot be read.
+  /// Moves to the first record. False: the question section cannot be parsed.
   bool skip_questions() {
     at_ = begin_ + 12;
     for (int i = u16(begin_ + 4); i > 0; --i) {
@@ -58,7 +58,7 @@ class Message {
     at_ = out.data + out.size;
     return true;
   }
-  /// The name within a record's data.
+  /// Decodes the name in a record's data.
   bool read_name_in(const Record& record, std::string& out) const {
     const unsigned char* at = record.data;
     return read_name(at, out);
@@ -82,7 +82,7 @@ class Message {
   std::string question_;
 };
 
-/// Aliases that never come to a name without one.
+/// Detects a loop of CNAMEs.
 bool runs_in_circles(const std::map<std::string, std::string>& aliases, std::string name) {
   for (std::size_t steps = 0; steps <= aliases.size(); ++steps) {
     const auto next = aliases.find(name);
@@ -125,7 +125,7 @@ Says read_silence(std::span<const unsigned char> bytes, std::string& why) {
     if (record.type == type_cname && message.read_name_in(record, to)) aliases[record.name] = std::move(to);
   }
   if (runs_in_circles(aliases, message.question())) return nothing("its aliases lead back to themselves");
-  // RFC 2308 2.2: name servers without an SOA are a referral, and that says nothing of the name.
+  // RFC 2308 2.2: NS records without an SOA are a referral, which says nothing about the name.
   bool servers = false, authority = false;
   for (int i = message.authorities(); i > 0 && message.next(record); --i) {
     servers = servers || record.type == type_ns;
@@ -144,7 +144,7 @@ FamilyAnswer read_family(std::span<const unsigned char> bytes, bool v6) {
     const auto wanted = static_cast<int>(v6 ? sizeof(in6_addr) : sizeof(in_addr));
     std::optional<std::uint32_t> least;
     for (int i = message.answers(); i > 0; --i) {
-      if (!message.next(record)) {  // half of it is no answer
+      if (!message.next(record)) {  // malformed or truncated: discard all of it
         out.ips.clear();
         break;
       }
@@ -172,7 +172,7 @@ std::vector<DnsRecord> merge_answer(const std::vector<DnsRecord>& known, const D
 std::vector<DnsRecord> preferred(std::vector<DnsRecord> records, config::Prefer prefer) {
   if (prefer == config::Prefer::any) return records;
   const bool v6 = prefer == config::Prefer::ipv6;
-  std::vector<std::string> served;  // targets with addresses of the preferred family
+  std::vector<std::string> served;  // targets that have addresses of the preferred family
   for (const DnsRecord& r : records)
     if (r.is_v6() == v6) served.push_back(r.target);
   std::sort(served.begin(), served.end());

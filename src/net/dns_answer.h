@@ -1,8 +1,9 @@
-// What DNS messages say of a name's addresses, and what that is worth. Pure.
+// Parses DNS responses and decides how far to trust them. Pure.
 //
-// A name has two families of addresses, asked for apart, and each question can fail alone. Addresses are the
-// truth about their family. Silence is not always: a server failure is no negative answer (RFC 2308 7), and
-// what only one half of an answer denies may be the half that is broken (RFC 4074 4).
+// A name has two address families, queried separately, and each query can fail alone. Addresses in a
+// response are authoritative for their family. Missing addresses are not always: SERVFAIL is not a negative
+// answer (RFC 2308 7), and if only one family's answer denies the name, that answer may be the broken one
+// (RFC 4074 4).
 #pragma once
 
 #include <chrono>
@@ -20,50 +21,51 @@ namespace remora {
 
 struct DnsRecord {
   std::string ip;              // as text, without brackets
-  std::string target;          // of an SRV record; else the name that was asked for
+  std::string target;          // SRV: the target host; otherwise the name that was queried
   std::uint16_t port = 0;      // SRV
-  std::uint16_t priority = 0;  // SRV: the lowest first
-  std::uint32_t weight = 1;    // SRV; 0 there counts as 1
+  std::uint16_t priority = 0;  // SRV: lowest first
+  std::uint32_t weight = 1;    // SRV; 0 is read as 1
   bool is_v6() const noexcept { return ip.find(':') != std::string::npos; }
   bool operator==(const DnsRecord&) const = default;
 };
 
 struct DnsAnswer {
-  std::string error;  // nobody answered, or with a failure: nothing is known. Empty: `records` is true
+  std::string error;  // no answer, or a failure: nothing is known. Empty: `records` is valid
   std::vector<DnsRecord> records;
-  /// Of these nothing is known: what was known of them stands.
+  /// A target and family whose query was inconclusive: keep the addresses known before.
   struct Gap {
     std::string target;
     bool v6;
     bool operator==(const Gap&) const = default;
   };
   std::vector<Gap> gaps;
-  std::string gap_reason;       // empty: no question failed
-  std::chrono::seconds ttl{0};  // the least of all records
-  bool cut = false;             // there were more than `most_records`
+  std::string gap_reason;       // empty: no query failed
+  std::chrono::seconds ttl{0};  // the minimum of all records
+  bool cut = false;             // truncated: more than `most_records`
 };
 
-/// What an answer says of one family.
+/// Result for one address family. `none`: the name exists without such addresses (NODATA); `nothing`:
+/// inconclusive.
 enum class Says : std::uint8_t { addresses, none, no_such_name, nothing };
 struct FamilyAnswer {
   Says says = Says::nothing;
   std::vector<std::string> ips;
   std::chrono::seconds ttl{0};
-  std::string why;  // of `nothing`
+  std::string why;  // the reason when `says` is `nothing`
 };
 
-/// The least time to live of an answer's records (RFC 1035 4.1.3); nothing when it cannot be read.
+/// The smallest TTL of an answer's records (RFC 1035 4.1.3); nullopt if the message cannot be parsed.
 std::optional<std::chrono::seconds> least_ttl(const unsigned char* data, int size);
 
-/// Reads an answer to a question for A or AAAA records.
+/// Parses the response to a query for A or AAAA records.
 FamilyAnswer read_family(std::span<const unsigned char> message, bool v6);
 
-/// An answer without the wanted records: is that a negative answer, or nothing that can be relied on (a
-/// failure, a referral, aliases that lead back to themselves)? `why`: of `nothing`.
+/// Classifies a response without the wanted records: a negative answer, or inconclusive (a failure, a
+/// referral, an alias loop). `why`: the reason when it returns `nothing`.
 Says read_silence(std::span<const unsigned char> message, std::string& why);
 
-/// Whether the silence of one family may take its addresses away. Only if the other one was answered too, and
-/// does not contradict: a name that exists in one family exists (RFC 8020).
+/// Whether the result of family `one` is conclusive. A negative answer counts only if the other family was
+/// answered too and does not contradict it: a name that exists in one family exists (RFC 8020).
 constexpr bool is_settled(Says one, Says other) noexcept {
   switch (one) {
     case Says::addresses:
@@ -78,22 +80,22 @@ constexpr bool is_settled(Says one, Says other) noexcept {
   return false;
 }
 
-/// What is known after an answer: what it says, and of its gaps what was known before.
+/// The records after an answer: the new ones, plus the old ones for its gaps.
 std::vector<DnsRecord> merge_answer(const std::vector<DnsRecord>& known, const DnsAnswer& answer);
 
-/// Without those of the other family, for each target that has addresses of the preferred one.
+/// Drops the other family's records, for each target that has addresses of the preferred family.
 std::vector<DnsRecord> preferred(std::vector<DnsRecord> records, config::Prefer prefer);
 
-/// Without those to which this machine has no way at all (RFC 3493 AI_ADDRCONFIG, RFC 6724 5 rule 1), unless
-/// that is all of them.
+/// Drops addresses to which this machine has no route (RFC 3493 AI_ADDRCONFIG, RFC 6724 5 rule 1), unless
+/// all would be dropped.
 void drop_unreachable(std::vector<DnsRecord>& records,
                       const std::function<bool(const std::string&)>& reachable);
 
-/// In the order in which to try them for one server: families by turns, IPv6 first (RFC 8305 4); within a
-/// family always the same, however the answers rotate. At most `most`.
+/// The order in which to try the addresses of one server: families alternate, IPv6 first (RFC 8305 4);
+/// sorted within a family, so that rotating answers do not change the order. At most `most`.
 std::vector<std::string> order_of_trial(const std::vector<DnsRecord>& records, std::size_t most = 16);
 
-/// The names that stand for one, in the order in which they are asked for (resolv.conf: search, ndots).
+/// The fully qualified candidates of a name, in query order (resolv.conf: search, ndots).
 std::vector<std::string> search_names(std::string_view name, int ndots,
                                       const std::vector<std::string>& domains);
 

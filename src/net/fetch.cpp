@@ -59,7 +59,8 @@ FetchReader::FetchReader(std::size_t most_bytes) : parser_(std::make_unique<Pars
 
 FetchReader::~FetchReader() = default;
 
-/// Nothing is parsed before the head is whole, nor anew before the line ends that the parser waits for.
+/// Parsing starts when the head is complete, and resumes only when the line that the parser waits for has
+/// ended.
 bool FetchReader::worth_parsing(std::string_view received, bool ended) {
   const std::size_t seen = std::exchange(seen_, received.size());
   const bool headless = !parser_->it.is_header_done();
@@ -68,8 +69,8 @@ bool FetchReader::worth_parsing(std::string_view received, bool ended) {
   return received.find(wanted, seen - std::min(seen, wanted.size() - 1)) != std::string_view::npos;
 }
 
-/// Beast takes it for granted (and asserts) that behind the last chunk's line its end is there too: "0",
-/// CRLF, CRLF. No chunked body ends with fewer bytes.
+/// Beast assumes (and asserts) that the last chunk's line is followed by its end: "0", CRLF, CRLF. No
+/// chunked body ends with fewer bytes.
 bool FetchReader::has_enough(std::size_t bytes) const {
   constexpr std::size_t shortest_end = 5;
   return bytes >= shortest_end || !parser_->it.is_header_done() || !parser_->it.chunked();
@@ -88,7 +89,7 @@ std::optional<Fetched> FetchReader::read(std::string_view received, bool ended) 
       at_ += used;
     }
   if (!parser.is_done() && ended) {
-    if (at_ == 0) return failed("its answer was cut");  // a parser that got nothing must not be told the end
+    if (at_ == 0) return failed("its answer was cut");  // Beast does not allow put_eof() before any input
     ec = {};
     parser.put_eof(ec);
     if (ec || !parser.is_done()) return failed("its answer was cut");
@@ -111,7 +112,7 @@ std::optional<Fetched> FetchReader::read(std::string_view received, bool ended) 
 
 namespace {
 
-/// One address of the host. What went wrong stands in the answer.
+/// Fetches from one address. Errors are returned in `Fetched::error`.
 Task<Fetched> fetch_from(Loop& loop, std::shared_ptr<Wake> wake, Question question, std::size_t most_bytes) {
   std::optional<Fetched> answer;
   FetchReader reader(most_bytes);
@@ -139,7 +140,8 @@ Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, std::v
     question.text = "GET " + url.path + " HTTP/1.1\r\nHost: " + url.authority +
                     "\r\nUser-Agent: remora\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
     question.most_bytes = most_bytes + 64 * 1024;
-    // One that does not answer leaves time for the others (RFC 8305 in spirit).
+    // Divide the remaining time, so that an address that does not respond leaves time for the others (in the
+    // spirit of RFC 8305).
     const Clock::Steady now = loop.clock.steady_now();
     const auto rest = deadline - now;
     if (rest.count() <= 0) break;

@@ -12,7 +12,7 @@ namespace remora {
 
 namespace {
 
-constexpr std::size_t most_bytes = 16U << 20;  // lists of blocked names are long
+constexpr std::size_t most_bytes = 16U << 20;  // block lists are long
 constexpr std::size_t most_addresses = 64;
 
 std::string_view next_word(std::string_view& line) {
@@ -67,7 +67,7 @@ std::vector<std::string> HostsFile::find(std::string_view name) {
   if (const FileStamp now = stamp_of(path_); !(now == stamp_)) {
     bool missing = false;
     std::string text;
-    // One that cannot be read is asked for again; until then what it said counts.
+    // An unreadable file is tried again at the next lookup; until then the previous contents stay in use.
     const std::string trouble = read_file(path_, most_bytes, text, missing);
     if (trouble.empty() || missing) {
       text_ = std::move(text);

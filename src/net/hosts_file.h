@@ -1,4 +1,4 @@
-// The hosts file, and when the system's files about names change.
+// The hosts file, and change detection for the system's name-resolution files.
 #pragma once
 
 #include <sys/types.h>
@@ -10,29 +10,29 @@
 
 namespace remora {
 
-/// The addresses of a name, of all its lines and both families, as the system's resolver reads the file
-/// (hosts(5)). Names know no case. Pure.
+/// All addresses of a name, from every line and of both families, as the system's resolver reads the file
+/// (hosts(5)). Names are case-insensitive. Pure.
 std::vector<std::string> find_in_hosts(std::string_view text, std::string_view name);
 
-/// `localhost` and what ends with it: this machine, whatever a name server says (RFC 6761 6.3).
+/// `localhost` and its subdomains: always this machine, whatever DNS says (RFC 6761 6.3).
 bool is_localhost(std::string_view name) noexcept;
 
-/// Tells one content of a file from the next.
+/// Identifies a version of a file's contents.
 struct FileStamp {
   dev_t device = 0;
   ino_t inode = 0;
-  off_t size = -1;  // there is none
+  off_t size = -1;  // -1: the file does not exist
   std::int64_t modified_ns = 0;
   bool operator==(const FileStamp&) const = default;
 };
 FileStamp stamp_of(const std::string& path) noexcept;
 
-/// Where the system says how names become addresses.
+/// The system's resolver files.
 struct NameFiles {
   std::string resolv_conf = "/etc/resolv.conf", hosts = "/etc/hosts";
 };
 
-/// A hosts file, read again when it changed. Threading: one thread.
+/// A hosts file, re-read when it changes. Threading: one thread.
 class HostsFile {
  public:
   explicit HostsFile(std::string path) : path_(std::move(path)) {}

@@ -14,7 +14,7 @@ void Complaints::add(const char* what) noexcept {
   said_ = now;
   try {
     spdlog::error("{}: {} event(s) failed, going on: {}", who_, count_, what);
-  } catch (...) {  // no memory to say so either
+  } catch (...) {  // no memory to log it either
     return;
   }
   count_ = 0;

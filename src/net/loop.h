@@ -1,6 +1,6 @@
-// What one thread's I/O needs: the event loop, its clock and deadlines, its buffers and pipes. A worker owns
-// one, so does the control thread. Everything made from a Loop is touched by that thread only, and takes the
-// time from its clock.
+// Everything one thread's I/O needs: the event loop, its clock and deadlines, its buffers and pipes. Each
+// worker owns one, and so does the control thread. Everything made from a Loop is used on that thread only
+// and takes the time from its clock.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -22,23 +22,23 @@ struct Loop {
       : clock(c), wheel(ctx, c, driver) {}
 
   const Clock& clock;
-  // One thread runs it; others only post. So its descriptors need no locks.
+  // One thread runs it and others only post, so its descriptors need no locks.
   asio::io_context ctx{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   DeadlineWheel wheel;
   BufferPool buffers{wheel};
   PipePool pipes;
 };
 
-/// Runs the loop until it has nothing left to do. What a handler throws, std::bad_alloc above all, ends that
-/// handler and is said now and then; everybody else is served on. `who`: the thread, for the log. `stumbled`:
-/// called after each; must not throw.
+/// Runs the loop until it has no work left. An exception, std::bad_alloc above all, ends only its handler
+/// and is logged (rate-limited); other handlers keep running. `who`: the thread's name for the log.
+/// `stumbled`: called after each exception; must not throw.
 void run_to_end(Loop& loop, std::string_view who, const std::function<void()>& stumbled = {});
 
-/// Exceptions that ended something and not the process, for the log: the first at once, then how many there
-/// were, at most once in five seconds. Threading: one thread.
+/// Logs exceptions that ended one operation but not the process: the first at once, then a count at most
+/// once in five seconds. Threading: one thread.
 class Complaints {
  public:
-  /// `who`: a literal.
+  /// `who`: a string literal (not copied).
   Complaints(std::string_view who, const Clock& clock) : who_(who), clock_(clock) {}
   void add(const char* what) noexcept;
 

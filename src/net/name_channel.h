@@ -1,4 +1,5 @@
-// c-ares, set up as the system's files said at one moment; and which addresses this machine has a way to.
+// A c-ares channel, configured from the system's files as of its construction; and a check whether this
+// machine has a route to an address.
 #pragma once
 
 #include <ares.h>
@@ -10,10 +11,11 @@
 
 namespace remora {
 
-/// Threading: one thread. Lifetime: destroying it ends what is open, by its callbacks (ARES_EDESTRUCTION).
+/// Threading: one thread. Lifetime: destruction ends open queries through their callbacks
+/// (ARES_EDESTRUCTION).
 class NameChannel {
  public:
-  /// `servers`: ip:port; empty: those of the system. Throws std::runtime_error.
+  /// `servers`: ip:port; empty: the system's. Throws std::runtime_error.
   NameChannel(const std::vector<std::string>& servers, const NameFiles& files);
   ~NameChannel();
   NameChannel(const NameChannel&) = delete;
@@ -22,15 +24,15 @@ class NameChannel {
 
   int ndots = 1;
   std::vector<std::string> domains;  // the search list
-  std::string lookups = "fb";        // f: the hosts file, b: name servers; in this order
-  std::size_t open = 0;              // questions on their way
+  std::string lookups = "fb";        // lookup order: f = hosts file, b = name servers
+  std::size_t open = 0;              // queries in flight
 
  private:
   void read_settings();
   ares_channel channel_ = nullptr;
 };
 
-/// The kernel has a route and an address for it. Sends nothing.
+/// Whether the kernel has a route and a source address for `ip`. Sends nothing.
 bool has_way_to(const std::string& ip);
 
 }  // namespace remora

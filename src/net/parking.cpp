@@ -37,7 +37,7 @@ void ParkingLot::leave(int fd, const Parked& owner) noexcept {
 
 void ParkingLot::wait() {
   waiting_ = true;
-  // Armed anew, so that nothing which came meanwhile is missed.
+  // Re-arm, so that the kernel reports events that came in the meantime.
   descriptor_->start_wait_readable(false);
 }
 

@@ -1,9 +1,9 @@
-// ParkingLot: idle connections that hold nothing but a descriptor.
+// ParkingLot: idle connections reduced to a descriptor.
 //
 // Why: a Stream and the reactor's record of its descriptor take more than half a kilobyte, which an idle
-// connection does not need. A parked descriptor is watched by a second epoll instance, which the event loop
-// watches as one descriptor among others; a word of the owner's is all that is kept. Parking and waking cost
-// two system calls each, once per pause of a connection.
+// connection does not need. A second epoll instance watches the parked descriptors, and the event loop
+// watches that instance as a single descriptor; only a pointer to the owner is kept. Parking and waking cost
+// two system calls each, once per idle period of a connection.
 //
 // Threading: one thread. Lifetime: outlives what is parked in it.
 #pragma once
@@ -18,10 +18,11 @@
 
 namespace remora {
 
-/// Something of which only a descriptor is left.
+/// The owner of a parked descriptor.
 class Parked {
  public:
-  /// It can be read from, has ended, or has failed. Leaves the lot, and may be destroyed.
+  /// The descriptor is readable, closed by its peer, or broken. The owner must call leave(); it may destroy
+  /// itself.
   virtual void woken() = 0;
 
  protected:
@@ -35,9 +36,9 @@ class ParkingLot final : private Descriptor::Events {
   ParkingLot(const ParkingLot&) = delete;
   ParkingLot& operator=(const ParkingLot&) = delete;
 
-  /// Watches `fd`, which stays the caller's. False: the kernel has no memory for it.
+  /// Watches `fd`, which the caller still owns. False: the kernel is out of memory or descriptors.
   bool park(int fd, Parked& owner) noexcept;
-  /// REQUIRES: is parked. To be called before `fd` is closed.
+  /// REQUIRES: `fd` is parked. Call it before `fd` is closed.
   void leave(int fd, const Parked& owner) noexcept;
 
  private:
@@ -46,10 +47,10 @@ class ParkingLot final : private Descriptor::Events {
   void readable(const error_code&) override;
 
   Loop& loop_;
-  std::unique_ptr<Descriptor> descriptor_;  // of the second epoll instance, from the first use on
+  std::unique_ptr<Descriptor> descriptor_;  // the second epoll instance, created on first use
   std::size_t parked_ = 0;
   bool waiting_ = false;
-  std::span<epoll_event> woken_;  // still to be told
+  std::span<epoll_event> woken_;  // events of this round not yet delivered
 };
 
 }  // namespace remora

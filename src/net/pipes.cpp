@@ -9,8 +9,8 @@
 namespace remora {
 
 namespace {
-// More than the default of 64 KiB halves the calls; the kernel lets an ordinary user have 64 MiB in all
-// (pipe(7), pipe-user-pages-soft) and leaves a pipe as it is beyond.
+// Twice the default of 64 KiB halves the number of calls. The kernel allows an unprivileged user 64 MiB in
+// total (pipe(7), pipe-user-pages-soft); beyond that it leaves the size unchanged.
 constexpr int wanted_room = 128 * 1024;
 }  // namespace
 
@@ -46,7 +46,7 @@ bool is_empty(int out) noexcept {
 #endif
 
 void Pipe::give_back() noexcept {
-  assert(in_ < 0 || is_empty(out_));  // what is left in it would reach another client
+  assert(in_ < 0 || is_empty(out_));  // leftover bytes would reach another client
   if (in_ >= 0 && pool_->spare_.size() < PipePool::keep)
     pool_->spare_.push_back(std::move(*this));
   else

@@ -1,4 +1,4 @@
-// Pipes for splicing (net/splice.h), lent by a per-thread pool.
+// Pipes for splicing (net/splice.h), borrowed from a per-thread pool.
 //
 // Threading: one pool per thread. Lifetime: the pool outlives its pipes.
 #pragma once
@@ -11,7 +11,7 @@ namespace remora {
 
 class PipePool;
 
-/// An empty pipe, lent by the thread's pool. Move only.
+/// A pipe borrowed from the thread's pool, empty at first. Move only.
 class Pipe {
  public:
   Pipe() noexcept = default;
@@ -23,7 +23,7 @@ class Pipe {
   int in() const noexcept { return in_; }
   int out() const noexcept { return out_; }
   std::size_t room() const noexcept { return room_; }
-  /// For another user. REQUIRES: it is empty.
+  /// Returns the pipe to the pool. REQUIRES: it is empty.
   void give_back() noexcept;
 
  private:
@@ -39,7 +39,7 @@ class PipePool {
   PipePool() = default;
   PipePool(const PipePool&) = delete;
   PipePool& operator=(const PipePool&) = delete;
-  /// None when the process has no descriptors left, or this pool has lent as many as it may.
+  /// Returns no pipe if the process is out of descriptors or the pool has reached its limit.
   Pipe take() noexcept;
 
  private:

@@ -35,7 +35,7 @@ bool possible_source(const ClientAddress& a) noexcept {
     return std::all_of(a.bytes + from, a.bytes + 16, [&](std::uint8_t b) { return b == value; });
   };
   if (a.is_v4()) return !all(12, 0) && !all(12, 0xff) && (a.bytes[12] & 0xf0) != 0xe0;
-  // All ones is what the specification (2.1) shows as the longest line, and what senders are tested with.
+  // All ones is the specification's example of the longest line (2.1), and senders are tested with it.
   return !all(0, 0) && (a.bytes[0] != 0xff || all(0, 0xff));
 }
 
@@ -45,15 +45,15 @@ ProxyLine parse_v1(std::string_view bytes) noexcept {
   if (end == std::string_view::npos) return bytes.size() >= longest ? bad : ProxyLine{};
   std::string_view line = bytes.substr(6, end - 6);
   const auto family = next_word(line);
-  if (family == "UNKNOWN") return {Status::ok, end + 2, 0, {}};  // whatever follows is to be ignored
+  if (family == "UNKNOWN") return {Status::ok, end + 2, 0, {}};  // the rest of the line must be ignored
   if (family != "TCP4" && family != "TCP6") return bad;
   auto source = parse_ip(next_word(line));
   const auto destination = parse_ip(next_word(line));
   const auto source_port = parse_port(next_word(line));
   const auto destination_port = parse_port(line);
-  // The family is the source's in the sender's eyes. Under TCP6 a dual-stack socket's IPv4 client comes as
-  // ::ffff:a.b.c.d; and nginx writes an address that it learnt from another proxy beside its own socket's, so
-  // that the destination, which nobody here asks for, may be of the other family.
+  // The family is that of the source, as the sender sees it. Under TCP6 a dual-stack socket's IPv4 client
+  // appears as ::ffff:a.b.c.d. nginx combines the source address it got from another proxy with its own
+  // socket's destination, so the destination, which remora does not use, may be of the other family.
   const bool fits = family == "TCP6" || (source && source->is_v4());
   if (!source || !destination || !fits || !source_port || !destination_port || !possible_source(*source))
     return bad;
@@ -61,8 +61,8 @@ ProxyLine parse_v1(std::string_view bytes) noexcept {
   return {Status::ok, end + 2, 0, source};
 }
 
-/// The fixed part and the addresses are looked at; what stands behind them (TLVs of up to 64 KiB: names,
-/// checksums, the client's certificate) is only counted.
+/// Parses the fixed part and the addresses. The TLVs behind them (up to 64 KiB: names, checksums, the
+/// client's certificate) are only counted.
 ProxyLine parse_v2(std::string_view bytes) noexcept {
   constexpr std::size_t fixed = 16;
   const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
@@ -71,11 +71,11 @@ ProxyLine parse_v2(std::string_view bytes) noexcept {
   const std::size_t length = static_cast<std::size_t>(at(14) << 8 | at(15));
   const unsigned family = at(13);
   const bool v4 = family == 0x11, v6 = family == 0x21;  // TCP
-  // LOCAL is a health check of the proxy itself; unspecified, UDP, unix: keep the peer's address.
+  // LOCAL is the proxy's own health check. LOCAL, unspecified, UDP and unix: keep the peer's address.
   const bool told = (at(12) & 0x0f) == 1 && (v4 || v6);
   if (!told) return {Status::ok, fixed, length, {}};
   const std::size_t addresses = v4 ? 12 : 36;
-  if (length < addresses) return bad;  // too short for its family
+  if (length < addresses) return bad;
   if (bytes.size() < fixed + addresses) return {};
   sockaddr_storage storage{};
   if (v4) {

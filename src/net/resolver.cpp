@@ -56,10 +56,10 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
     bool srv;
     Heard heard;
   };
-  /// One question on its way, with the further questions that an SRV answer brings.
+  /// One request in flight, including the follow-up queries for SRV targets.
   struct Question {
     std::shared_ptr<Engine> engine;
-    NameChannel* channel = nullptr;  // lives as long as something is open
+    NameChannel* channel = nullptr;  // kept alive while it has open queries
     std::string name;
     Heard heard;
     DnsAnswer answer;
@@ -75,7 +75,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
     }
   };
   using QuestionRef = std::shared_ptr<Question>;
-  /// Of the names that the search list makes of one, the first that is anything; of addresses both families.
+  /// Tries the search list's candidates for one name until one exists; for addresses, queries both families.
   struct Search {
     QuestionRef question;
     DnsRecord of;
@@ -99,17 +99,17 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
     ::pthread_setname_np(::pthread_self(), "resolver");
     while (!stop_) {
       begin_queued();
-      // What was asked by an older set-up has been answered.
+      // Drop old channels whose queries have all been answered.
       const NameChannel* const newest = channels_.back().get();
       std::erase_if(channels_, [&](const auto& c) { return c->open == 0 && c.get() != newest; });
       wait();
     }
-    channels_.clear();  // ends what is open, by its callbacks
+    channels_.clear();  // ends open queries through their callbacks
   }
 
   std::array<FileStamp, 2> stamps() const { return {stamp_of(files_.resolv_conf), stamp_of(switch_file)}; }
 
-  /// The system's files changed: what is asked from now on is asked as they say.
+  /// If the system's files changed, opens a new channel for the queries from now on.
   void set_up_anew() {
     const auto now = stamps();
     if (now == stamps_) return;
@@ -174,7 +174,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
 
   void ask_next_name(const SearchRef& s) {
     const QuestionRef q = s->question;
-    if (s->at == s->names.size()) {  // all of them are known to be nothing
+    if (s->at == s->names.size()) {  // every candidate is known not to exist
       if (q->channel->lookups.find('f') != std::string::npos) find_locally(q, s->of, false);
       return finish_part(q);
     }
@@ -228,7 +228,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
 
   void ask_next_service(const SearchRef& s) {
     const QuestionRef q = s->question;
-    if (s->at == s->names.size()) return finish_part(q);  // none of them is known
+    if (s->at == s->names.size()) return finish_part(q);  // no candidate exists
     const std::string name = s->names[s->at];
     ++q->channel->open;
     ::ares_query(q->channel->get(), name.c_str(), ns_c_in, ns_t_srv, on_srv, new SearchRef(s));
@@ -263,7 +263,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
     std::size_t targets = 0;
     for (const ares_srv_reply* r = list; r != nullptr; r = r->next) {
       const std::string target = r->host;
-      if (target.empty() || target == ".") continue;  // RFC 2782: the service is decidedly not here
+      if (target.empty() || target == ".") continue;  // RFC 2782: the service is explicitly unavailable here
       if (++targets > most_targets) {
         q->answer.cut = true;
         break;
@@ -327,17 +327,17 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
       ::ares_process_fd(of[i], readable ? fds[i].fd : ARES_SOCKET_BAD,
                         writable ? fds[i].fd : ARES_SOCKET_BAD);
     }
-    for (const auto& channel : channels_)  // time-outs
+    for (const auto& channel : channels_)  // handle timeouts
       ::ares_process_fd(channel->get(), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
   }
 
   boost::asio::io_context& home_;
   const std::vector<std::string> servers_;
   const NameFiles files_;
-  // The thread's own, after construction:
+  // Used by the resolver thread only, after construction:
   HostsFile hosts_;
   std::array<FileStamp, 2> stamps_;
-  std::vector<std::unique_ptr<NameChannel>> channels_;  // the last is in use
+  std::vector<std::unique_ptr<NameChannel>> channels_;  // new queries use the last one
   int wake_ = -1;
   std::atomic<bool> stop_{false};
   bool stopped_at_home_ = false;  // home's thread only

@@ -1,10 +1,10 @@
-// Names into addresses, off every other thread: c-ares on a thread of its own.
+// Asynchronous DNS resolver: c-ares on its own thread.
 //
-// What the system's resolver would say: the hosts file, then A and AAAA records by the search list; or SRV
-// records and the addresses of their targets. The system's files are read again when they change. Questions
-// time out; answers are bounded; time to live is passed on.
-// Threading: `ask` from the thread that runs `home`; answers come there. Lifetime: no answer comes after
-// destruction.
+// Resolves as the system's resolver would: the hosts file, then A and AAAA records through the search list;
+// or SRV records and the addresses of their targets. Re-reads the system's files when they change. Queries
+// time out, answers are bounded, and TTLs are passed on.
+// Threading: call `ask` on the thread that runs `home`; answers are delivered there. Lifetime: no answer is
+// delivered after destruction.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -23,11 +23,12 @@ class Resolver {
   static constexpr std::size_t most_records = 512, most_targets = 64;
   using Heard = std::function<void(const DnsAnswer&)>;
 
-  /// `servers`: ip:port; empty: those of the system. Throws std::runtime_error when c-ares cannot be set up.
+  /// `servers`: ip:port; empty: the system's. Throws std::runtime_error when c-ares cannot be initialized.
   Resolver(boost::asio::io_context& home, const std::vector<std::string>& servers, NameFiles files = {});
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
+  /// Resolves `name` (its SRV records if `srv`) and calls `heard` once, on the thread of `home`.
   void ask(const std::string& name, bool srv, Heard heard);
 
  private:

@@ -15,7 +15,7 @@ namespace {
 // TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325 4.2). TLS 1.3 has nothing else.
 constexpr const char* server_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
-// Only what remora speaks. RFC 7301 3.2: no overlap is fatal.
+// Select only what remora speaks. RFC 7301 3.2: no overlap is fatal.
 int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
                 unsigned offered_size, void*) {
   static constexpr unsigned char ours[] = "\x08http/1.1";
@@ -39,7 +39,7 @@ std::string ip_text(std::string_view bytes) {
   return text;
 }
 
-/// Certificates without alternative names say theirs here (RFC 6125 6.4.4).
+/// The fallback for certificates without subject alternative names (RFC 6125 6.4.4).
 std::string common_name(X509* certificate) {
   X509_NAME* const subject = X509_get_subject_name(certificate);
   const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
@@ -69,7 +69,7 @@ CertificateFacts facts_of(X509* certificate) {
 
 CertificateChoice::CertificateChoice(std::span<const CertificateFacts> certificates) {
   if (certificates.empty()) return;
-  const auto holders = [&](std::string_view name) {  // exactly, or by a wildcard for its first label
+  const auto holders = [&](std::string_view name) {  // exact, or by a wildcard for the first label
     const auto dot = name.find('.');
     const std::string wildcard =
         dot == std::string_view::npos || dot == 0 ? "" : "*" + std::string(name.substr(dot));
@@ -82,7 +82,7 @@ CertificateChoice::CertificateChoice(std::span<const CertificateFacts> certifica
         }
     return out;
   };
-  // Of no name: the first, and what else serves its name.
+  // The default group: the first certificate, and others that serve the same name.
   std::vector<std::size_t> first = {0};
   if (!certificates.front().names.empty()) first = holders(certificates.front().names.front());
   first.erase(std::remove(first.begin(), first.end(), 0U), first.end());
@@ -100,7 +100,7 @@ CertificateChoice::CertificateChoice(std::span<const CertificateFacts> certifica
 std::size_t CertificateChoice::group(std::span<const CertificateFacts> certificates,
                                      std::vector<std::size_t> members) {
   std::vector<int> types;
-  std::erase_if(members, [&](std::size_t i) {  // the first of each key type
+  std::erase_if(members, [&](std::size_t i) {  // keep the first of each key type
     const int type = certificates[i].key_type;
     if (std::find(types.begin(), types.end(), type) != types.end()) return true;
     types.push_back(type);
@@ -114,7 +114,8 @@ std::size_t CertificateChoice::group(std::span<const CertificateFacts> certifica
 
 const std::size_t* CertificateChoice::find(std::string_view given) const {
   std::string name = to_lower(given);
-  if (name.ends_with('.')) name.pop_back();  // RFC 6066 3 has it without, some clients send it
+  // RFC 6066 3: names have no trailing dot, but some clients send it.
+  if (name.ends_with('.')) name.pop_back();
   if (const auto exact = by_name_.find(name); exact != by_name_.end()) return &exact->second;
   const auto dot = name.find('.');  // RFC 6125 6.4.3: one label only
   if (dot == std::string::npos || dot == 0) return nullptr;
@@ -126,7 +127,7 @@ const std::size_t* CertificateChoice::find(std::string_view given) const {
 
 namespace {
 
-/// Everything but the certificates. Null: `why`.
+/// Builds a context without certificates. On failure returns null and sets `why`.
 SslCtx make_context(const config::ListenerTls& c, const Clock& clock, std::string& why) {
   SslCtx context(SSL_CTX_new(TLS_server_method()));
   common_options(context.get());

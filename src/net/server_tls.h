@@ -1,5 +1,5 @@
-// Which of a listener's certificates go together: for one name a client is shown the one that it can verify.
-// Pure, but for what reads a certificate.
+// Chooses a listener's certificate by SNI: groups of certificates that serve the same name, so that the
+// client gets one whose key type it can verify. Pure, except for reading certificates.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -12,24 +12,24 @@
 
 namespace remora {
 
-/// What matters of a certificate for the choice.
+/// The properties of a certificate that the choice depends on.
 struct CertificateFacts {
   std::vector<std::string> names;  // exact or *.suffix, lower case; IP addresses as text
-  int key_type = 0;                // EVP_PKEY_RSA, EVP_PKEY_EC...: a context holds one certificate of each
+  int key_type = 0;  // EVP_PKEY_RSA, EVP_PKEY_EC...: a context holds one certificate per key type
 };
 CertificateFacts facts_of(X509* certificate);
 
-/// Certificates by the name that a client asks for.
+/// Certificates by SNI name.
 class CertificateChoice {
  public:
   CertificateChoice() = default;
-  /// In the order of the file, which decides between certificates of one key type.
+  /// In configuration order: the first certificate of a key type wins.
   explicit CertificateChoice(std::span<const CertificateFacts> certificates);
 
-  /// Each is to be served by one context: places in the list, at most one of each key type. The first serves
-  /// clients whose name is none of these, or who give none.
+  /// Each group is served by one context: indexes into the list, at most one per key type. The first group
+  /// serves clients without SNI or with an unknown name.
   const std::vector<std::vector<std::size_t>>& groups() const noexcept { return groups_; }
-  /// The group for a name; nothing fits: none. Upper case and a root dot do not count.
+  /// The group for a name; nullptr if none matches. Case and a trailing dot are ignored.
   const std::size_t* find(std::string_view name) const;
 
  private:

@@ -20,7 +20,7 @@ namespace {
 error_code last_error() {
   return error_code(errno, boost::system::system_category());
 }
-/// A head and a small body are laid side by side: copying some hundred bytes costs less than a gathered
+/// Copies a head and a small body into one block: copying a few hundred bytes is cheaper than a gathered
 /// write.
 ssize_t send_once(int fd, iovec* iov, std::size_t count, std::size_t total, int flags) {
   constexpr std::size_t worth_copying = 4096;
@@ -44,7 +44,8 @@ ssize_t send_once(int fd, iovec* iov, std::size_t count, std::size_t total, int 
   return n;
 }
 
-constexpr std::size_t worthwhile_room = 2048;  // less than this behind a pinned head: move the head aside
+// With less room than this behind a pinned head, the head is moved aside.
+constexpr std::size_t worthwhile_room = 2048;
 }  // namespace
 
 Stream::Stream(Loop& loop, int fd) : loop_(loop), descriptor_(loop.ctx, fd, *this) {}
@@ -106,14 +107,15 @@ Io Stream::fill() {
 void Stream::arm() {
   if (reading_ || error_ || closed_) return;
   if (wire_ended_) return watch_for_reset();
-  // What is still encrypted has nobody who stops it from growing: what is there first goes to somebody.
+  // Back-pressure for TLS: nothing else limits the encrypted backlog, so stop receiving until it is
+  // decrypted.
   if (tls_ && wire().end - wire().begin >= BufferPool::large) return;
   unasked_ = true;
-  // In the turn of a short receive nothing new can have been noticed: the kernel need not be asked again.
+  // After a short receive in this same turn no new event can have been processed: skip the first attempt.
   start_read(was_short_ && wake_ != nullptr && wake_->turn() == short_turn_);
 }
 
-/// Gives the buffer back if nothing in it is wanted any more. A pinned head keeps its place.
+/// Returns the buffer unless it holds unread bytes. A pinned head keeps its memory.
 void Stream::lay_down(Input& in) noexcept {
   if (!in.empty() || (in.floor == 0 && in.buffer.size() > BufferPool::small)) return;
   if (in.floor > 0) pinned_ = std::move(in.buffer);
@@ -131,7 +133,7 @@ std::size_t Stream::make_room(Input& in) {
     in.begin = in.end = in.floor = 0;
   }
   if (in.empty()) {
-    // A receive that filled a small buffer announces a long body: go on with a large one.
+    // A receive that filled a small buffer suggests a long body: continue with a large one.
     if (in.floor == 0 && !exhausted_ && in.end == in.buffer.size() && in.buffer.size() < BufferPool::large)
       in.buffer = loop_.buffers.take(BufferPool::large);
     in.begin = in.end = in.floor;
@@ -141,7 +143,7 @@ std::size_t Stream::make_room(Input& in) {
     std::memmove(in.buffer.data() + in.floor, in.buffer.data() + in.begin, in.end - in.begin);
     in.end = in.floor + (in.end - in.begin);
     in.begin = in.floor;
-  } else if (in.floor == 0) {  // full of one unfinished head: the codec's limits bound this
+  } else if (in.floor == 0) {  // full of one incomplete head: the codec's limits bound this
     Buffer bigger = loop_.buffers.take(in.buffer.size() + 1);
     std::memcpy(bigger.data(), in.buffer.data(), in.end);
     in.buffer = std::move(bigger);
@@ -159,9 +161,9 @@ Io Stream::receive(Input& in) {
     return Io::blocked;
   }
   const std::size_t room = make_room(in);
-  if (room == 0) return Io::blocked;  // behind a pinned head; the owner consumes first
-  // Bytes are needed, so the kernel is asked even after a short receive: an end that came together with the
-  // last bytes raised no event of its own.
+  if (room == 0) return Io::blocked;  // no room behind a pinned head: the owner must consume first
+  // The caller needs bytes, so ask the kernel even after a short receive: an end of stream that arrived
+  // together with the last bytes raised no event of its own.
   const ssize_t n = receive_from(fd(), in.buffer.data() + in.end, room);
   if (n > 0) {
     in.end += static_cast<std::size_t>(n);
@@ -178,7 +180,7 @@ Io Stream::receive(Input& in) {
   exhausted_ = true;
   unasked_ = false;
   if (reading_)
-    lay_down(in);  // that one waits on
+    lay_down(in);  // the pending receive keeps waiting
   else
     start_read(true);
   return Io::blocked;
@@ -196,7 +198,7 @@ bool Stream::still_open() noexcept {
   const ssize_t n = ::recv(fd(), &peeked, 1, MSG_PEEK);
   if (n < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return true;
-    fail(last_error());  // told once: nobody would hear of it again
+    fail(last_error());  // the kernel reports this error only once
     return false;
   }
   if (n == 0) {
@@ -208,22 +210,23 @@ bool Stream::still_open() noexcept {
 
 bool Stream::was_reset() noexcept {
   if (closed_ || error_) return true;
-  pollfd asked{fd(), 0, 0};  // POLLERR and POLLHUP are told unasked
+  pollfd asked{fd(), 0, 0};  // POLLERR and POLLHUP are always reported
   if (::poll(&asked, 1, 0) != 1) return false;
   fail(asio::error::connection_reset);
   return true;
 }
 
-/// The peer says nothing more, but may still be reading. If it was only the first half of a close, a reset
-/// follows what is sent to it; until then keep-alive probes find out, in a minute or two, that nobody holds
-/// the other end any more.
+/// The peer has ended its stream but may still be reading. If that was the first half of a close, a reset
+/// follows whatever is sent to it. Until something is sent, TCP keep-alive probes detect within a minute or
+/// two that the other end is gone.
 void Stream::watch_for_reset() {
   if (was_reset()) {
     if (wake_ != nullptr) wake_->set(bit_);
     return;
   }
   const int on = 1, seconds = 15, probes = 4;
-  if (::setsockopt(fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0) {  // not of unix sockets' concern
+  // TCP only; unix sockets do not need it.
+  if (::setsockopt(fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0) {
     ::setsockopt(fd(), IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
     ::setsockopt(fd(), IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
     ::setsockopt(fd(), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
@@ -235,7 +238,7 @@ void Stream::start_read(bool drained) {
   Input& in = wire();
   lay_down(in);
   if (tls_) lay_down(in_);
-  if (in.buffer && make_room(in) == 0) return;  // behind a pinned head; the owner consumes first
+  if (in.buffer && make_room(in) == 0) return;  // no room behind a pinned head: the owner must consume first
   fresh_ = was_short_ = false;
   reading_ = true;
   while_reading_ = Ref<Stream>(this);
@@ -244,9 +247,11 @@ void Stream::start_read(bool drained) {
 
 Stream::Taken Stream::take_bytes() {
   Input& in = wire();
-  // Somebody may be looking at what is unread, so that stays where it is.
+  // Views of unread bytes may exist, so do not move them.
   const std::size_t room = in.buffer ? room_behind(in) : make_room(in);
-  if (room == 0) {  // fill() was faster: its owner consumes first. A receive of no bytes would look like the end.
+  // fill() already filled the buffer: the owner must consume first. A receive of 0 bytes would look like end
+  // of stream.
+  if (room == 0) {
     exhausted_ = false;
     return Taken::some;
   }
@@ -274,7 +279,7 @@ void Stream::received(const error_code& ec) {
   reading_ = false;
   if (closed_) return;
   if (ec == asio::error::operation_aborted) {
-    // Only park() cancels. If the stream got another owner since, that one relies on the pending receive.
+    // Only park() cancels. If the stream has a new owner since, it relies on a pending receive.
     if (parked_)
       begin_park();
     else if (wake_ != nullptr || watcher_ != nullptr)
@@ -406,7 +411,7 @@ const std::string& Stream::tls_error() const noexcept {
 
 void Stream::start_tls(const ServerTls& server) {
   tls_ = std::make_unique<TlsSession>(*this, server);
-  tls_->raw_ = std::exchange(in_, Input{});  // what came behind a PROXY line is TLS already
+  tls_->raw_ = std::exchange(in_, Input{});  // bytes behind a PROXY header are TLS already
 }
 
 void Stream::start_tls(const ClientTls& client, const std::string& server_name) {
@@ -423,7 +428,7 @@ void Stream::park(StreamWatcher& watcher) {
   watch(watcher);
   parked_ = true;
   if (reading_) {
-    descriptor_.cancel();  // no system call: the operation is taken out of the reactor's own queue
+    descriptor_.cancel();  // no system call: only removes the operation from the reactor's queue
   } else {
     begin_park();
   }
@@ -458,7 +463,7 @@ void Stream::readable(const error_code& ec) {
   if (closed_ || ec == asio::error::operation_aborted) return;
   parked_ = false;
   exhausted_ = false;
-  // The end stays readable, so any event brings us here: room to write, say.
+  // End of stream keeps the socket readable, so any event leads here, for example room to write.
   if (wire_ended_ && !was_reset()) return wait_readable(true);
   notify();
 }

@@ -1,17 +1,18 @@
-// Stream: one end of one byte stream: TCP or unix, plain or TLS. Operations never suspend.
+// Stream: one end of a byte stream: TCP or unix, plain or TLS. Operations never suspend.
 //
-// The pattern of the request path: an operation answers `ready`, `blocked` (armed: the owner's Wake
-// bit will come) or `failed`. One receive is kept pending; after a short receive Asio does not probe the
-// socket again, so a small keep-alive request costs one receive and one send on each side and nothing else.
-// Writes go straight to the kernel and wait only when it would block.
+// The pattern of the request path: an operation returns `ready`, `blocked` (armed: the owner's Wake bit will
+// be set) or `failed`. One receive is kept pending, and after a short receive the socket is not probed
+// again, so a small keep-alive request costs one receive and one send on each side and nothing else. Writes
+// go straight to the kernel and wait only when they would block.
 //
-// While a stream waits it holds no buffer: the pending receive borrows one when something has come. So there
-// are as many as there are requests under way, and they stay in the cache however many streams there are.
+// A waiting stream holds no buffer: the pending receive borrows one when data arrives. So there are only as
+// many buffers as requests in progress, and they stay in the CPU cache however many streams there are.
 //
-// TLS runs over a BIO on the same pending receive and direct send (net/tls.h), so there is no second
-// set of buffers. Always decrypt first, wait afterwards: decrypted bytes may be waiting.
+// TLS runs over a BIO on the same pending receive and direct send (net/tls.h), so there is no second set of
+// buffers. Always decrypt before waiting: decrypted bytes may be available without any event.
 //
-// Threading: one thread. Lifetime: counted, because pending I/O refers to it until it was cancelled.
+// Threading: one thread. Lifetime: reference-counted, because pending I/O refers to the stream until it has
+// completed or was cancelled.
 #pragma once
 
 #include <sys/socket.h>
@@ -39,11 +40,12 @@ class TlsSession;
 class ServerTls;
 class ClientTls;
 
-/// Hears of a stream that nobody waits on: an idle connection that was closed, or has a new request.
+/// Receives the events of a stream that no coroutine waits on: an idle connection was closed, or has a new
+/// request.
 class StreamWatcher {
  public:
   virtual void stream_event(Stream&) = 0;
-  /// park() is through: nothing is pending. True: the descriptor was taken by leave().
+  /// park() is complete: no operation is pending. Return true after taking the descriptor with leave().
   virtual bool stream_rests(Stream&) { return false; }
 
  protected:
@@ -52,53 +54,55 @@ class StreamWatcher {
 
 class Stream final : public RefCounted<Stream>, private Descriptor::Events {
  public:
-  /// Takes over a connected, non-blocking descriptor.
+  /// Takes ownership of a connected, non-blocking descriptor.
   Stream(Loop& loop, int fd);
   static void* operator new(std::size_t) { return Slab<Stream>::take(); }
   static void operator delete(void* p) noexcept { Slab<Stream>::give_back(p); }
   ~Stream();
 
-  /// Who hears of events: a waiting coroutine, or a watcher while idle. The other is forgotten.
+  /// Sets who receives events: a waiting coroutine (attach), or a watcher while idle (watch). Each replaces
+  /// the other.
   void attach(Wake& wake, unsigned bit) noexcept;
   void watch(StreamWatcher& watcher) noexcept;
   void detach() noexcept;
 
   // Receiving ------------------------------------------------------------------------------------
-  /// Received (decrypted) bytes that were not consumed. Valid until the next fill().
+  /// Received (decrypted) bytes that are not consumed yet. Valid until the next fill().
   std::string_view unread() const noexcept { return {in_.buffer.data() + in_.begin, in_.end - in_.begin}; }
-  /// At most one receive. ready: unread() grew, or peer_closed() became true. While one is pending: blocked.
-  /// Look at unread() first: a pending receive may have completed into it already.
+  /// Makes at most one receive. ready: unread() grew, or peer_closed() became true. blocked: a receive is
+  /// pending. Check unread() first: a pending receive may already have completed into it.
   Io fill();
-  /// The owner cannot go on without more bytes: a receive that arm() left pending on trust does not keep the
-  /// next fill() from asking the kernel, because an end that came together with the last bytes raised no
+  /// The owner cannot continue without more bytes. Makes the next fill() ask the kernel even if arm() left a
+  /// receive pending without asking: an end of stream that arrived together with the last bytes raised no
   /// event of its own.
   void distrust() noexcept {
     unasked_ = unasked_ && reading_;
     insists_ = unasked_;
   }
-  /// From now on fill() asks the kernel only when an event says that something is there: half the receives of
-  /// a stream of short messages. Who wants this asks still_open() when it has been quiet for a moment.
+  /// From now on fill() asks the kernel only after an event: halves the receives of a stream of short
+  /// messages. The owner must call still_open() after a quiet period.
   void rely_on_events() noexcept { by_events_ = true; }
-  /// Sees to it that a receive is pending, so that the peer's end is noticed. Reads nothing now. After that
-  /// end: that a reset is noticed.
+  /// Keeps a receive pending, so that the peer's end of stream is noticed; after that end, so that a reset
+  /// is noticed. Reads nothing now.
   void arm();
-  /// All that was to come has just been spliced: as after a short receive, the kernel need not be asked
+  /// All expected bytes have just been spliced: as after a short receive, the kernel need not be asked
   /// again.
   void assume_drained() noexcept;
-  /// Receives take so much at most, so that a long body behind a head can be spliced; 0: all there is.
+  /// Limits each receive to `bytes`, so that a long body behind a head can be spliced; 0: no limit. Ignored
+  /// for TLS.
   void receive_at_most(std::size_t bytes) noexcept { most_ = tls_ ? 0 : bytes; }
   void consume(std::size_t n) noexcept { in_.begin += n; }
-  /// Keeps the first `n` unread bytes where they are (views point there) and consumes them. They stay until
+  /// Consumes the first `n` unread bytes but keeps them in place, because views point there. They stay until
   /// unpin().
   void consume_pinned(std::size_t n);
   void unpin() noexcept;
-  /// The peer sent its end; everything before it is in unread().
+  /// The peer has ended its stream; everything before the end is in unread().
   bool peer_closed() const noexcept { return ended_; }
-  /// Asks the kernel whether the peer has ended without our noticing: its end raises no event of its own when
-  /// it comes together with the last bytes. One system call.
+  /// Asks the kernel whether the peer has ended unnoticed: an end of stream that arrives together with the
+  /// last bytes raises no event of its own. One system call.
   bool still_open() noexcept;
-  /// Asks the kernel whether the connection was reset (over a unix socket: closed by its peer) without our
-  /// noticing; then it has failed. An end of what the peer sends is no reset. One system call.
+  /// Asks the kernel whether the connection was reset unnoticed (unix socket: closed by the peer); if so,
+  /// the stream has failed. An end of stream alone is not a reset. One system call.
   bool was_reset() noexcept;
 
   // Sending --------------------------------------------------------------------------------------
@@ -106,53 +110,54 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
     std::size_t bytes = 0;
     Io io = Io::ready;
   };
-  /// One gathered write. blocked: not all was taken, and the bit will come when there is room. After
+  /// One gathered write. blocked: not all was accepted, and the bit will be set when there is room. After
   /// `blocked` on TLS the next call must begin with the same bytes.
-  /// `more_follows`: spliced bytes, or the end of the stream, follow at once: the last of these travel with
-  /// them instead of in a segment of their own.
+  /// `more_follows`: spliced bytes or the end of the stream follow at once, so the kernel holds back the
+  /// last segment and sends it with them.
   Sent send(std::span<const asio::const_buffer> runs, bool more_follows = false);
   bool send_blocked() const noexcept { return write_waiting_; }
-  /// The bit comes when the socket can be written to (a connection in progress is then decided).
+  /// Sets the bit when the socket becomes writable (a connect in progress is then decided).
   void wait_writable() { arm_write(); }
-  /// Tells the peer that nothing more comes (TLS close_notify, then FIN).
+  /// Ends the sending direction (TLS close_notify, then FIN).
   void finish_sending() noexcept;
 
   // Splicing (net/splice.h) ------------------------------------------------------------------------
-  /// Plain, open, and with nothing received that would have to go first.
+  /// Plain, open, and no received bytes that would have to go first.
   bool can_splice_from() const noexcept { return in_.empty() && can_splice_behind(); }
-  /// What comes behind the bytes that were received.
+  /// The same, but for the bytes behind those already received.
   bool can_splice_behind() const noexcept { return !tls_ && !reading_ && !ended_ && !closed_ && !error_; }
   bool can_splice_to() const noexcept { return !tls_ && !closed_; }
-  /// blocked: nothing was there; the bit comes when something is. ready and no bytes: peer_closed().
+  /// blocked: no data; the bit is set when some arrives. ready with no bytes: peer_closed().
   Sent splice_to_pipe(int pipe, std::size_t most);
   Sent splice_from_pipe(int pipe, std::size_t bytes);
 
   // Whole ----------------------------------------------------------------------------------------
   void start_tls(const ServerTls&);
-  /// Throws nothing; a name that cannot be set fails the handshake.
+  /// Does not throw: a name that cannot be set fails the handshake.
   void start_tls(const ClientTls&, const std::string& server_name);
   bool is_tls() const noexcept { return tls_ != nullptr; }
   Io handshake();
-  /// Gives buffers back and waits, holding almost nothing; then tells `watcher`. REQUIRES: nothing unread.
+  /// Returns all buffers and waits with minimal state; then notifies `watcher`. REQUIRES: nothing unread.
   void park(StreamWatcher& watcher);
-  /// What is left of it while only a descriptor waits (net/parking.h), and what it is made of again.
+  /// What remains of a stream while only its descriptor waits (net/parking.h), and from which it is rebuilt.
   struct Rest {
     int fd = -1;
     std::unique_ptr<TlsSession> tls;
   };
   Stream(Loop& loop, Rest rest);
-  /// Of no use afterwards. REQUIRES: within stream_rests().
+  /// Gives up the descriptor and the TLS session; the stream is closed afterwards. REQUIRES: called within
+  /// stream_rests().
   Rest leave();
   void close() noexcept;
-  /// close(), after telling a TLS peer that the end is meant.
+  /// close(), after close_notify to a TLS peer.
   void end() noexcept;
-  /// Closes with a reset, so that a cut answer cannot look complete.
+  /// Closes with a reset, so that a truncated response cannot look complete.
   void close_hard() noexcept;
   bool is_open() const noexcept { return !closed_; }
   int fd() const noexcept { return descriptor_.fd(); }
   /// Why receiving or sending failed. Bytes received before a failed send can still be read.
   const error_code& error() const noexcept { return error_ ? error_ : send_error_; }
-  /// What went wrong in TLS, in OpenSSL's words; empty otherwise.
+  /// OpenSSL's message for a TLS failure; otherwise empty.
   const std::string& tls_error() const noexcept;
   Loop& loop() const noexcept { return loop_; }
 
@@ -161,7 +166,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   struct Input {
     Buffer buffer;
     std::size_t begin = 0, end = 0;
-    std::size_t floor = 0;  // bytes below are pinned
+    std::size_t floor = 0;  // bytes below this offset are pinned
     bool empty() const noexcept { return begin == end; }
   };
 
@@ -183,7 +188,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   Io fail(const error_code& ec) noexcept;
   Io fail_send(const error_code& ec) noexcept;
   Sent send_plain(std::span<const asio::const_buffer> runs);
-  Input& wire() noexcept;  // where bytes arrive: before decryption, if any
+  Input& wire() noexcept;  // where bytes arrive: the encrypted input under TLS
 
   Loop& loop_;
   Descriptor descriptor_;
@@ -191,22 +196,22 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   StreamWatcher* watcher_ = nullptr;
   unsigned bit_ = 0;
   bool reading_ = false, write_waiting_ = false, parked_ = false, closed_ = false;
-  bool fresh_ = true;        // never waited: nothing can have come unnoticed
+  bool fresh_ = true;        // no wait was started yet: no event can have been missed
   bool exhausted_ = false;   // the last receive was short: the kernel has no more for now
   bool wire_ended_ = false;  // FIN from the peer
-  bool ended_ = false;       // end of the (decrypted) byte stream
+  bool ended_ = false;       // end of the (decrypted) stream
   bool by_events_ = false, more_follows_ = false;
-  bool was_short_ = false;  // the last receive was, asked for by us, in `short_turn_` of `wake_`
-  bool unasked_ =
-      false;  // the pending receive was begun by arm(), and the kernel has not said "nothing" since
+  bool was_short_ = false;  // our last receive was short, in turn `short_turn_` of `wake_`
+  // The pending receive was started by arm(), and the kernel has not returned EAGAIN since.
+  bool unasked_ = false;
   bool insists_ = false;  // see distrust()
   unsigned short_turn_ = 0;
-  std::size_t most_ = 0;  // of any receive; 0: no such limit
-  // While an operation is pending it refers to this object, which must then not go away.
+  std::size_t most_ = 0;  // limit of each receive; 0: none
+  // References to this object that keep it alive while an operation is pending.
   Ref<Stream> while_reading_, while_writing_;
   error_code error_, send_error_;
   Input in_;
-  Buffer pinned_;  // a head that was moved aside to make room for its body
+  Buffer pinned_;  // a pinned head that was moved aside to make room for its body
   std::unique_ptr<TlsSession> tls_;
 };
 

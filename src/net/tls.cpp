@@ -16,7 +16,7 @@
 namespace remora {
 
 namespace {
-constexpr std::size_t record_bytes = 16 * 1024;  // RFC 8446 5.1: the largest plaintext of a record
+constexpr std::size_t record_bytes = 16 * 1024;  // RFC 8446 5.1: the maximum plaintext of a record
 }  // namespace
 
 std::string take_openssl_error() {
@@ -45,11 +45,12 @@ void common_options(SSL_CTX* context) {
                       SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                 SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets resume without memory
+  // Tickets allow resumption without server memory.
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }
 
 namespace {
-/// RFC 6066 3: names go without the dot of the root. Clients and configurations may write it.
+/// RFC 6066 3: SNI names have no trailing dot, but clients and configurations may have one.
 std::string_view without_final_dot(std::string_view name) noexcept {
   if (name.size() > 1 && name.back() == '.') name.remove_suffix(1);
   return name;
@@ -146,9 +147,8 @@ int TlsSession::bio_read(BIO* bio, char* out, int size) {
 int TlsSession::bio_write(BIO* bio, const char* data, int size) {
   auto& stream = *static_cast<Stream*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  // TLS 1.3 sends tickets when the handshake is over, with a flush for each. Nobody waits for them, and the
-  // first response follows: they travel with it, or alone when the next acknowledgement comes or after 200
-  // ms.
+  // TLS 1.3 sends tickets after the handshake, with a flush for each. Nothing waits for them, and the first
+  // response follows: MSG_MORE lets them travel with it, or alone at the next ACK or after 200 ms.
   const bool ticket = SSL_get_state(stream.tls_->ssl_) == TLS_ST_SW_SESSION_TICKET;
   const int flags = stream.send_flags() | (ticket ? MSG_MORE : 0);
   const ssize_t n = send_to(stream.fd(), data, static_cast<std::size_t>(size), flags);
@@ -175,7 +175,7 @@ Io TlsSession::blocked_on(int result) {
       return stream_->fail(errno != 0 ? error_code(errno, boost::system::system_category())
                                       : error_code(asio::error::connection_reset));
     default: {
-      const bool cut = stream_->wire_ended_;  // FIN without close_notify: a truncation, never a clean end
+      const bool cut = stream_->wire_ended_;  // FIN without close_notify: a truncation, not a clean end
       const long verdict = SSL_get_verify_result(ssl_);
       error_ = take_openssl_error();
       if (verdict != X509_V_OK) error_ += std::string(" (") + X509_verify_cert_error_string(verdict) + ")";
@@ -212,11 +212,12 @@ Io TlsSession::read() {
 }
 
 Stream::Sent TlsSession::write(std::span<const asio::const_buffer> runs) {
-  // Head and first body bytes leave in one record, so they are laid side by side first.
+  // Copy head and first body bytes together, so that they leave in one record.
   static thread_local char scratch[record_bytes];
   std::size_t done = 0, run = 0, offset = 0;
-  // All of it, as far as the socket takes it: to stop before and wait for "writable" would wait for ever,
-  // because the reactor reports only a change. Callers hand over a buffer at a time, which bounds the turn.
+  // Write until done or until the socket blocks. Stopping earlier to wait for "writable" would wait forever,
+  // because the reactor is edge-triggered. Callers pass one buffer at a time, which bounds the work per
+  // turn.
   for (;;) {
     std::size_t filled = 0;
     std::size_t r = run, o = offset;

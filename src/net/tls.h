@@ -1,8 +1,8 @@
-// TLS: contexts built once per configuration, and the session of one stream.
+// TLS contexts, built once per configuration, and the TLS session of one stream.
 //
 // Contexts are built on the control thread (they read files) and are immutable afterwards; OpenSSL
-// counts references on them itself, so a reload may replace them under running connections. A TlsSession
-// belongs to its Stream: its BIO reads from the stream's pending receive and writes to the socket.
+// reference-counts them, so a reload may replace them under running connections. A TlsSession belongs to its
+// Stream: its BIO reads from the stream's pending receive and writes to the socket.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -26,23 +26,24 @@ struct SslCtxDeleter {
 };
 using SslCtx = std::unique_ptr<SSL_CTX, SslCtxDeleter>;
 
-/// OpenSSL's words for the oldest error of this thread's queue, which is emptied.
+/// OpenSSL's message for the oldest error in this thread's queue. Empties the queue.
 std::string take_openssl_error();
 
-/// What all contexts have in common.
+/// Sets the options that all contexts share.
 void common_options(SSL_CTX* context);
 
-/// Adds a certificate and its key, beside those of other key types. False: `why`.
+/// Adds a certificate and its key, besides those of other key types. On failure returns false and sets
+/// `why`.
 bool load_pair(SSL_CTX* context, const std::string& cert, const std::string& key, std::string& why);
 
-/// What a listener shows to its clients: certificates chosen by SNI and by what the client can verify,
-/// versions, client certificates (server_tls.cpp).
+/// A listener's TLS settings: certificates chosen by SNI and by what the client can verify, versions, client
+/// authentication (server_tls.cpp).
 class ServerTls {
  public:
-  /// Reads every file. On failure returns nothing and says in `why` which file is wrong and how.
-  /// `listener`: its address; a ticket is worth nothing at another. `previous` hands on its ticket keys, so
-  /// that a reload keeps sessions resumable, unless it asks clients for another proof. `clock` outlives
-  /// everything that was loaded with it.
+  /// Reads every file. On failure returns null and sets `why` to the file and the reason. `listener`: its
+  /// address; tickets are not valid at another listener. `previous` hands on its ticket keys, so that
+  /// sessions stay resumable over a reload, unless the session context has changed (tls_tickets.h). `clock`
+  /// outlives everything loaded with it.
   static std::shared_ptr<const ServerTls> load(const config::ListenerTls&, std::string_view listener,
                                                const ServerTls* previous, const Clock& clock,
                                                std::string& why);
@@ -51,17 +52,17 @@ class ServerTls {
  private:
   static int choose_certificate(SSL*, int*, void*);
   CertificateChoice choice_;
-  std::vector<SslCtx> contexts_;  // of choice_'s groups
+  std::vector<SslCtx> contexts_;  // one per group of choice_
   SessionContext session_context_{};
 };
 
-/// How a pool speaks to its backends.
+/// A pool's TLS settings towards its backends.
 class ClientTls {
  public:
   static std::shared_ptr<const ClientTls> load(const config::BackendTls&, std::string& why);
   SSL_CTX* context() const noexcept { return context_.get(); }
   bool verifies() const noexcept { return verify_; }
-  /// No other in this process has it.
+  /// Unique in this process.
   std::uint64_t number() const noexcept { return number_; }
 
  private:
@@ -82,7 +83,7 @@ class TlsSession {
   Io read();
   Stream::Sent write(std::span<const asio::const_buffer> runs);
   void close_notify() noexcept;
-  /// Another stream carries it from now on.
+  /// Moves the session to another stream.
   void continue_on(Stream& stream) noexcept;
 
  private:

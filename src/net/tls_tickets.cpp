@@ -18,7 +18,8 @@ std::int64_t seconds_of(Clock::Wall t) {
   return std::chrono::duration_cast<std::chrono::seconds>(t.time_since_epoch()).count();
 }
 
-/// Every certificate and CRL that clients are verified against. The order in the file does not matter.
+/// Digests of every certificate and CRL that clients are verified against. Sorted: the order in the file
+/// does not matter.
 std::vector<Digest> trusted_by(SSL_CTX* context) {
   std::vector<Digest> out;
   const STACK_OF(X509_OBJECT)* objects = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
@@ -36,8 +37,8 @@ std::vector<Digest> trusted_by(SSL_CTX* context) {
   return out;
 }
 
-/// The public keys, and not whole certificates: a renewal with the same key changes nothing. One of each key
-/// type, in OpenSSL's own order.
+/// Digests of the public keys, not of whole certificates: renewal with the same key changes nothing. One per
+/// key type, in OpenSSL's order.
 std::vector<Digest> keys_of(SSL_CTX* context) {
   std::vector<Digest> out;
   for (long next = SSL_CERT_SET_FIRST; SSL_CTX_set_current_cert(context, next) == 1;
@@ -53,7 +54,7 @@ std::vector<Digest> keys_of(SSL_CTX* context) {
 class Hash {
  public:
   Hash() : context_(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
-  /// Lengths first: no two lists of parts read alike.
+  /// Prefixes each part with its length, so that different lists of parts never hash the same bytes.
   void add(const void* data, std::size_t size) {
     const std::uint64_t length = size;
     EVP_DigestUpdate(context_.get(), &length, sizeof length);
@@ -72,7 +73,8 @@ class Hash {
   std::unique_ptr<EVP_MD_CTX, Free> context_;
 };
 
-/// A new ticket: of a resumed session it keeps the time of the first handshake.
+/// Called for each new ticket: stamps it with the time of the full handshake; a resumed session keeps its
+/// first stamp.
 int stamp_ticket(SSL* ssl, void* clock) {
   SSL_SESSION* const session = SSL_get_session(ssl);
   void* known = nullptr;
@@ -88,7 +90,7 @@ bool may_resume(SSL_SESSION* session, std::int64_t now) {
   std::int64_t proved = 0;
   if (SSL_SESSION_get0_ticket_appdata(session, &data, &size) != 1 || size != sizeof proved) return false;
   std::copy_n(static_cast<const std::uint8_t*>(data), size, reinterpret_cast<std::uint8_t*>(&proved));
-  constexpr std::int64_t skew = 120;  // the wall clock may be set back a little
+  constexpr std::int64_t skew = 120;  // tolerates a wall clock that was set back slightly
   if (proved > now + skew || now - proved >= std::chrono::seconds(max_ticket_life).count()) return false;
   const X509* const client = SSL_SESSION_get0_peer(session);
   if (client == nullptr) return true;

@@ -11,7 +11,7 @@
 namespace remora {
 
 namespace {
-/// 0: somebody listens there. Does not wait: a full queue is a living listener, too.
+/// Tries to connect. 0: there is a listener. Does not wait: a full backlog also means a live listener.
 int knock(const std::string& path) {
   sockaddr_un to{};
   if (path.size() >= sizeof to.sun_path) return ENAMETOOLONG;
@@ -28,7 +28,7 @@ int knock(const std::string& path) {
 
 std::string make_room_for_socket(const std::string& path) {
   struct stat info{};
-  if (::lstat(path.c_str(), &info) != 0) return "";  // nothing there; what else is wrong, bind will say
+  if (::lstat(path.c_str(), &info) != 0) return "";  // nothing there; bind reports any other problem
   if (!S_ISSOCK(info.st_mode))
     return "what stands there is no socket and is left alone; remove it yourself, or choose another path";
   switch (const int error = knock(path)) {
@@ -50,7 +50,7 @@ int set_socket_access(const std::string& path, const config::SocketAccess& acces
 }
 
 int bind_unix_socket(int fd, const Endpoint& endpoint, const config::SocketAccess& access) {
-  // On Linux the file gets the mode of the socket's own inode, less the umask.
+  // On Linux the file's mode is that of the socket's own inode, less the umask.
   if (::fchmod(fd, 0600) != 0 || ::bind(fd, endpoint.get(), endpoint.size) != 0) return errno;
   const std::string path = reinterpret_cast<const sockaddr_un*>(endpoint.get())->sun_path;
   const int error = set_socket_access(path, access);

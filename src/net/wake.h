@@ -1,8 +1,8 @@
-// Wake: the one thing that a coroutine of the request path waits for.
+// Wake: the event flags that a coroutine of the request path waits on.
 //
-// Each event source (client socket, backend socket, a deadline, a granted place, a stop) sets a bit;
-// the owner is the only waiter. So "wait for any of these" needs no operator, no frame and no
-// allocation, and an event that comes while nobody waits is kept as a bit.
+// Each event source (client socket, backend socket, a deadline, a granted permit, a stop) sets a bit; the
+// owner is the only waiter. So "wait for any of these" needs no operator, no frame and no allocation, and an
+// event that arrives while the owner is not waiting is kept as a bit.
 //
 //   unsigned bits = wake.take();
 //   if (bits == 0) bits = co_await wake.any();
@@ -39,39 +39,40 @@ class Wake final : private DeadlineEntry {
     if (waiting()) destroy_(room_);
   }
 
-  /// Sets bits, and resumes the waiter inside this call if there is one.
+  /// Sets bits. If the owner is waiting, resumes it inside this call.
   void set(unsigned bits) {
     pending_ |= bits;
     if (waiting()) resume();
   }
 
-  /// The bits so far; they are forgotten.
+  /// Returns and clears the pending bits.
   unsigned take() noexcept { return std::exchange(pending_, 0); }
 
-  /// When the `deadline` bit comes. Replaces the previous one; putting it off costs a store.
+  /// Sets when the `deadline` bit is set. Replaces the previous deadline; postponing costs a store.
   void until(Clock::Steady at) { arm(wheel_, at); }
   void no_deadline() noexcept { disarm(); }
 
   bool any_pending() const noexcept { return pending_ != 0; }
   bool waiting() const noexcept { return invoke_ != nullptr; }
-  /// Changes each time the owner goes on after waiting: what was read of a clock before is old then.
+  /// Changes each time the owner resumes from a wait: clock readings from an earlier turn are stale.
   unsigned turn() const noexcept { return turn_; }
-  /// The owner has waited for something else.
+  /// Starts a new turn: the owner has waited on something else.
   void new_turn() noexcept { ++turn_; }
 
-  /// Waits until at least one bit is set and takes them all. REQUIRES: nobody waits, none is pending.
+  /// Waits until at least one bit is set, and takes all of them. REQUIRES: nobody is waiting, and no bit is
+  /// pending.
   auto any() {
     return asio::async_initiate<const asio::deferred_t, void(unsigned)>(
         [this](auto handler) { call(std::move(handler)); }, asio::deferred);
   }
-  /// The same with a function: `handler(bits)`, once. REQUIRES: nobody waits, none is pending.
+  /// Callback form: calls `handler(bits)` once. REQUIRES: nobody is waiting, and no bit is pending.
   template <class Handler>
   void call(Handler handler) {
     static_assert(sizeof(Handler) <= sizeof room_ && alignof(Handler) <= alignof(std::max_align_t));
     ::new (static_cast<void*>(room_)) Handler(std::move(handler));
     invoke_ = [](void* room, unsigned bits) {
       Handler* stored = static_cast<Handler*>(room);
-      Handler h(std::move(*stored));  // the waiter may wait again in this very place
+      Handler h(std::move(*stored));  // moved out first: the handler may wait again and reuse this storage
       stored->~Handler();
       std::move(h)(bits);
     };

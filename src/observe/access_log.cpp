@@ -27,8 +27,8 @@ std::string format_date(std::int64_t second) {
 
 }  // namespace
 
-// What stands between quotes is escaped; each word behind it is one word, or quoted too. So a line can be
-// taken apart again, and nothing from outside can look like another field.
+// Quoted fields are escaped; each later value is one word, or quoted. So a line can be parsed back, and
+// untrusted text cannot look like another field.
 void format_combined(const AccessEntry& e, std::string_view date, std::string& out) {
   char address[48];
   const auto word = [&](std::string_view name, std::string_view value) {

@@ -1,4 +1,4 @@
-// One line per exchange: who asked what, the affinity verdict, the attempts, and where the time went.
+// Access log: one line per exchange: the request, the affinity result, the attempts, and the timings.
 //
 // Pure formatting over views. Threading: one AccessLog per worker.
 #pragma once
@@ -18,8 +18,8 @@ struct AccessEntry {
   Clock::Wall when;
   std::string_view method, target, host, referer, user_agent, request_id;
   unsigned minor = 1;
-  std::uint16_t status = 0;  // 0: nothing was answered
-  std::uint64_t bytes = 0;   // of the response body
+  std::uint16_t status = 0;  // 0: no response was sent
+  std::uint64_t bytes = 0;   // size of the response body
   std::string_view listener, pool, backend, affinity;
   Reason reason = Reason::none;
   Cause cause = Cause::none;
@@ -29,7 +29,7 @@ struct AccessEntry {
   std::chrono::nanoseconds queue{0}, connect{0}, first_byte{0}, total{0};
 };
 
-/// Appends the line, with what could break it escaped.
+/// Appends the line; escapes untrusted text.
 void format_combined(const AccessEntry&, std::string_view date, std::string& out);
 void format_json(const AccessEntry&, std::string& out);
 
@@ -50,7 +50,7 @@ class AccessLog {
   LogWriter* writer_;
   std::string lines_;
   std::int64_t date_second_ = -1;
-  std::string date_;  // of date_second_
+  std::string date_;  // formatted date_second_
 };
 
 }  // namespace remora

@@ -64,7 +64,7 @@ bool LogWriter::reopen() {
   const int fresh = open_output(output_);
   if (fresh < 0) return false;
   const std::lock_guard lock(mutex_);
-  // Keeps the number: the writer may be in the middle of a write to it.
+  // Keep the descriptor number: the writer thread may be in a write to it.
   const bool ok = ::dup3(fresh, fd_, O_CLOEXEC) >= 0;
   ::close(fresh);
   return ok;
@@ -80,7 +80,7 @@ void LogWriter::run() {
     const bool last = stop_ && text.empty();
     lock.unlock();
     if (const std::uint64_t lost = dropped(); lost != told) {
-      char line[96];  // on the stack: there may be no memory
+      char line[96];  // on the stack: the process may be out of memory
       const int n =
           std::snprintf(line, sizeof line, "remora: %llu log lines dropped, the output was too slow\n",
                         static_cast<unsigned long long>(lost - told));
@@ -100,11 +100,11 @@ void LogWriter::write_all(std::string_view text) {
     const ssize_t n = ::write(fd_, text.data() + done, text.size() - done);
     if (n >= 0) {
       done += static_cast<std::size_t>(n);
-    } else if (errno == EAGAIN) {  // a terminal or pipe that someone made non-blocking
+    } else if (errno == EAGAIN) {  // a terminal or pipe that another process made non-blocking
       pollfd p{fd_, POLLOUT, 0};
       ::poll(&p, 1, 1000);
     } else if (errno != EINTR) {
-      return;  // a closed pipe or a full disk: nothing better to do than to go on serving
+      return;  // a closed pipe or a full disk: drop the lines and keep serving
     }
   }
 }

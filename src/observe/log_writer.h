@@ -1,7 +1,7 @@
-// Lines to a file or a standard stream, written by a thread of its own, so that no worker waits for a disk.
+// Writes log lines to a file or standard stream on a separate thread, so that no worker waits for a disk.
 //
-// Each worker fills a private buffer and hands it over whole when it is large or old. A full queue drops
-// lines and counts them; the count is written once there is room.
+// Each worker fills a private buffer and hands it over when it is large or old. A full queue drops lines and
+// counts them; the count is written when the writer catches up.
 #pragma once
 
 #include <atomic>
@@ -16,15 +16,15 @@ namespace remora {
 
 class LogWriter {
  public:
-  /// `output`: stderr, stdout or a path. Throws std::system_error when the path cannot be opened.
+  /// `output`: stderr, stdout or a path. Throws std::system_error if the path cannot be opened.
   explicit LogWriter(std::string output);
   ~LogWriter();
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  /// Any thread. Takes the lines and leaves `lines` empty, its capacity kept.
+  /// Any thread. Queues the lines and leaves `lines` empty, keeping its capacity.
   void hand_over(std::string& lines);
-  /// Opens the path again (after log rotation). False: it cannot be; the old file stays in use.
+  /// Reopens the path (after log rotation). False: this failed; the old file stays in use.
   bool reopen();
   std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
 
@@ -38,7 +38,7 @@ class LogWriter {
   std::mutex mutex_;
   std::condition_variable filled_;
   std::string queued_;  // guarded by mutex_
-  int fd_ = -1;         // guarded by mutex_ but for the writer's own use
+  int fd_ = -1;         // guarded by mutex_, except for the writer thread's own use
   bool stop_ = false;   // guarded by mutex_
   std::atomic<std::uint64_t> dropped_{0};
   std::thread thread_;

@@ -29,7 +29,7 @@ void BoundConnections::Entry::lose() noexcept {
 void BoundConnections::Entry::expired() {
   if (!stream) return;
   if (until <= park_at_) return lose();
-  park_at_ = Clock::Steady::max();  // the next time is the end
+  park_at_ = Clock::Steady::max();  // the next deadline ends it
   if (until != Clock::Steady::max()) arm(stream->loop().wheel, until);
   if (stream->unread().empty()) stream->park(*this);
 }
@@ -55,7 +55,7 @@ BoundConnections::Taken BoundConnections::take(const Backend& backend, std::uint
   return taken;
 }
 
-/// That backend's, else a free one, else the one that was used least recently.
+/// The entry of that backend, otherwise a free one, otherwise the least recently used one.
 BoundConnections::Entry& BoundConnections::place_for(const Backend& backend) noexcept {
   const auto rank = [&](const Entry& e) {
     const int in_use = e.backend.get() == &backend ? 0 : e.in_use() ? 2 : 1;

@@ -1,12 +1,13 @@
-// Backend connections that belong to one client's connection alone.
+// Backend connections reserved for one client connection.
 //
-// Some servers authenticate a connection instead of a request (NTLM, Negotiate, Kerberos; http/
-// connection_auth.h). Such a connection must never serve another client, so it is kept here and not among the
-// idle ones: from the server's challenge, or the client's first credentials, to the end of either connection.
+// Some servers authenticate a connection instead of a request (NTLM, Negotiate, Kerberos;
+// http/connection_auth.h). Such a connection must never serve another client, so it is kept here instead of
+// among the idle connections: from the server's challenge, or the client's first credentials, until either
+// connection ends.
 //
-// While nobody uses one it has a receive pending, as an idle one has, and is parked after a second.
+// An unused connection keeps a receive pending, like an idle one, and is parked after a second.
 //
-// Threading: one worker. Lifetime: of the client's connection; made for the few that need it.
+// Threading: one worker. Lifetime: that of the client's connection; created only for the few that need it.
 #pragma once
 
 #include <array>
@@ -20,33 +21,33 @@ namespace remora {
 
 class BoundConnections {
  public:
-  /// `client`: the real one, as trusted proxies tell.
+  /// `client`: the real client address, as reported by trusted proxies.
   BoundConnections(Loop& loop, const ClientAddress& client) : loop_(loop), client_(client) {}
   ~BoundConnections();
   BoundConnections(const BoundConnections&) = delete;
   BoundConnections& operator=(const BoundConnections&) = delete;
 
   struct Taken {
-    StreamRef stream;  // null: there is none, or it has ended
-    /// A handshake in this backend's pool waits for the client's next leg. Without a stream: its connection
-    /// is gone, and no other knows of it.
+    StreamRef stream;  // null: no connection, or it has ended
+    /// A handshake in this backend's pool expects the client's next leg. If `stream` is null, its connection
+    /// is lost, and no other connection can continue it.
     bool leg_due = false;
   };
-  /// The client's connection to this backend. `key` (connection_key()): as for idle ones.
+  /// Takes the client's connection to this backend. `key` (connection_key()): as for idle connections.
   Taken take(const Backend& backend, std::uint64_t key, Clock::Steady now);
-  /// Keeps it. `until`: as long as its server promised to. Of more than `most` the one that was used least
-  /// recently is closed.
+  /// Keeps a connection. `until`: how long its server promised to keep it. Beyond `most` connections the
+  /// least recently used one is closed.
   void put(std::shared_ptr<Backend> backend, std::uint64_t key, StreamRef stream, bool leg_due,
            Clock::Steady now, Clock::Steady until);
-  /// The backend in this pool with the connection that was used last, null: none, and whether a leg is due
-  /// there. Without sessions nothing else would lead it there.
+  /// The backend in this pool whose connection was used most recently (null: none), and whether a leg is due
+  /// there. Requests without a session must be routed there.
   struct Place {
     const Backend* backend = nullptr;
     bool leg_due = false;
   };
   Place place_in(std::string_view pool) const noexcept;
-  /// Whether they may serve this client: a proxy before us may send another's requests over the same
-  /// connection.
+  /// Whether the connections belong to this client: a proxy in front may send requests of several clients
+  /// over one connection.
   bool are_for(const ClientAddress& client) const noexcept;
 
   static constexpr std::size_t most = 4;

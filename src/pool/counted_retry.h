@@ -1,9 +1,9 @@
-// CountedRetry: one request that is being retried, as the pool's retry budget counts it.
+// CountedRetry: RAII count of one retried request in the pool's retry budget.
 //
-// It gives the count back when it goes, whichever way the request ends, and to the pool that it was taken
-// from: by then the exchange may have forgotten which one that was.
+// The destructor returns the count, however the request ends, to the pool it was taken from: the exchange
+// may no longer know that pool by then.
 //
-// Threading: the counter is shared by all workers; one object belongs to one exchange.
+// Threading: all workers share the counter; one object belongs to one exchange.
 #pragma once
 
 #include <memory>

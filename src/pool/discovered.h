@@ -1,7 +1,7 @@
-// What DNS answered for one entry of a pool, over time. Pure: answers and `now` in, members out.
+// The DNS results for one entry of a pool, over time. Pure: answers and `now` in, members out.
 //
-// An address that vanishes from the answer is not gone: its server may still hold sessions. It is kept,
-// leaving, for `hold`, and taken back when it returns. A failure to get an answer changes nothing.
+// An address that vanishes from the answer is not removed at once: its server may still hold sessions. It is
+// kept for `hold` as vanished, and restored if it returns. A failed lookup changes nothing.
 #pragma once
 
 #include <algorithm>
@@ -17,11 +17,11 @@ class DiscoveredSet {
  public:
   struct Found {
     DnsRecord record;
-    bool backup = false;                    // SRV: not of the lowest priority
-    std::optional<Clock::Steady> vanished;  // since when the answer lacks it
+    bool backup = false;                    // SRV: its priority is not the lowest
+    std::optional<Clock::Steady> vanished;  // when it vanished from the answer
   };
 
-  /// Takes an answer over. True: somebody came, left or changed.
+  /// Applies an answer. True: a member was added, vanished or changed.
   bool update(std::vector<DnsRecord> records, Clock::Steady now) {
     const auto key = [](const DnsRecord& r) { return std::pair(r.ip, r.port); };
     std::sort(records.begin(), records.end(), [&](const auto& a, const auto& b) {
@@ -56,11 +56,11 @@ class DiscoveredSet {
     return changed;
   }
 
-  /// Forgets those that have been gone for `hold`. True: there were some.
+  /// Removes addresses that vanished at least `hold` ago. True: some were removed.
   bool expire(std::chrono::milliseconds hold, Clock::Steady now) {
     return std::erase_if(found_, [&](const Found& f) { return f.vanished && now - *f.vanished >= hold; }) > 0;
   }
-  /// Forgets those that have vanished and of which `dead(ip, port)` is true. True: there were some.
+  /// Removes vanished addresses for which `dead(ip, port)` is true. True: some were removed.
   template <class Dead>
   bool drop_dead(Dead dead) {
     return std::erase_if(found_,
@@ -75,7 +75,7 @@ class DiscoveredSet {
   const std::vector<Found>& found() const noexcept { return found_; }
 
  private:
-  std::vector<Found> found_;  // by address and port
+  std::vector<Found> found_;  // sorted by address and port
 };
 
 }  // namespace remora

@@ -34,14 +34,14 @@ class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry
   List& list;
   StreamRef stream;
   std::uint64_t key = 0;
-  Clock::Steady since, until;  // when it fell idle; for how long the server keeps it
+  Clock::Steady since, until;  // when it became idle; until when the server keeps it
   Entry *newer = nullptr, *older = nullptr;
 
  private:
   void expired() override {
     if (!stream) return;
     if (until <= park_at_) return discard(*this);
-    park_at_ = Clock::Steady::max();  // the next time is the end
+    park_at_ = Clock::Steady::max();  // the next deadline ends it
     if (promised()) arm(stream->loop().wheel, until);
     if (stream->unread().empty()) stream->park(*this);
   }
@@ -84,7 +84,8 @@ StreamRef IdleConnections::take(const Backend& backend, std::uint64_t key, bool 
   while (list.newest != nullptr) {
     Entry& e = *list.newest;
     if (certain && !e.promised() && now - e.since > fresh) {
-      // The others are older still. What replaces them is opened now, so there never are more of them.
+      // All others are older still. Close one, because a new connection will replace it: the total does not
+      // grow.
       discard(*list.oldest);
       return StreamRef();
     }
@@ -94,7 +95,7 @@ StreamRef IdleConnections::take(const Backend& backend, std::uint64_t key, bool 
     const bool stands =
         stream->is_open() && !stream->peer_closed() && !stream->error() && stream->unread().empty();
     if (same && stands && (!certain || stream->still_open())) return stream;
-    stream->close();  // its address or its TLS settings have changed, or it died this moment
+    stream->close();  // its address or TLS settings changed, or it has just died
   }
   return StreamRef();
 }

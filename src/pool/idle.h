@@ -1,12 +1,12 @@
 // Idle backend connections of one worker, newest first.
 //
-// Each has a receive pending, so a FIN or an unasked byte discards it before it is used again. After a
-// second without use it is parked: a large buffer goes back, and an end that came together with the last
-// bytes, which raised no event of its own, is seen. One whose server said how long it may idle
-// (Keep-Alive: timeout) is closed before that time is over: a request that crosses the server's close is
-// lost, and what cannot be repeated fails (RFC 9112 9.3.1).
+// Each keeps a receive pending, so that a FIN or unexpected byte discards it before reuse. After a second
+// without use it is parked: this returns a large buffer and detects an end of stream that arrived together
+// with the last bytes and so raised no event of its own. A connection whose server announced an idle timeout
+// (Keep-Alive: timeout) is closed before that time: a request that crosses the server's close is lost, and
+// fails if it cannot be repeated (RFC 9112 9.3.1).
 //
-// Threading: one worker. Lifetime: streams that are closed while idle remove themselves.
+// Threading: one worker. Lifetime: streams that close while idle remove themselves.
 #pragma once
 
 #include <cstdint>
@@ -25,29 +25,31 @@ class IdleConnections {
   IdleConnections(const IdleConnections&) = delete;
   IdleConnections& operator=(const IdleConnections&) = delete;
 
-  /// The most recently used connection that is still open, or nothing. `certain`: the request could not be
-  /// repeated, so the kernel is asked whether the connection still stands, and one that idled for longer than
-  /// `fresh` is used only within the time that its server promised.
-  /// `key` (connection_key()): one that was made to another address or under other TLS settings is closed.
+  /// Takes the most recently used open connection, or nothing. `certain`: the request cannot be repeated, so
+  /// ask the kernel whether the connection is still open, and use one that was idle for longer than `fresh`
+  /// only within the time its server promised. `key` (connection_key()): a connection to another address or
+  /// with other TLS settings is closed.
   StreamRef take(const Backend& backend, std::uint64_t key, bool certain, Clock::Steady now = {});
-  /// Keeps a connection that is fit for reuse; at most `most` per backend, the oldest goes. `until`: as long
-  /// as the server promised to keep it.
+  /// Keeps a reusable connection; beyond `most` per backend the oldest is closed. `until`: how long the
+  /// server promised to keep it.
   void put(const Backend& backend, std::uint64_t key, StreamRef stream, std::uint32_t most, Clock::Steady now,
            Clock::Steady until = no_promise);
   static constexpr Clock::Steady no_promise = Clock::Steady::max();
-  /// No server in use closes a connection that idled for less.
+  /// No server in practice closes a connection that was idle for less.
   static constexpr std::chrono::milliseconds fresh{1000};
   void clear();
-  /// take() or put() will follow soon: what they need comes from memory meanwhile.
+  /// Prefetches what an imminent take() or put() needs.
   void expect(const Backend& backend) const noexcept;
-  /// Closes the connections to all backends but these. Those that are gone are not looked at.
+  /// Closes the connections to all backends except `living`. Does not dereference the backends that are
+  /// gone.
   void retain(std::span<const Backend* const> living);
   std::size_t count(const Backend& backend) const noexcept;
 
  private:
-  /// One idle connection. Watches its stream, and its own age by the wheel.
+  /// One idle connection. Watches its stream, and its age through the wheel.
   class Entry;
-  /// Of one backend. Its place in the table may be another's later (Backend::number), who finds it empty.
+  /// The connections to one backend. Its index may later belong to another backend (Backend::number), which
+  /// starts with an empty list.
   struct List {
     List() = default;
     List(const List&) = delete;
@@ -65,7 +67,7 @@ class IdleConnections {
   static void unlink(Entry& entry);
 
   Loop& loop_;
-  std::deque<List> lists_;  // by Backend::number; places stay where they are
+  std::deque<List> lists_;  // by Backend::number; a deque, so that addresses stay valid
 };
 
 }  // namespace remora

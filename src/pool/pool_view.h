@@ -1,4 +1,4 @@
-// A pool as the request path sees it: the snapshot of its members with everything needed to use them.
+// A pool as the request path sees it: the snapshot of its members, plus everything needed to use them.
 //
 // Built on the control thread, immutable afterwards, posted to the workers inside one Snapshot.
 #pragma once
@@ -16,7 +16,7 @@
 
 namespace remora {
 
-/// At most so many per second, without bursts; shared by all workers.
+/// Limits events to a rate, without bursts. Shared by all workers.
 class RateLimit {
  public:
   bool allow(double per_second, std::chrono::steady_clock::time_point now) noexcept;
@@ -25,7 +25,8 @@ class RateLimit {
   std::atomic<std::int64_t> next_ns_{0};
 };
 
-/// So many per second, and as many at once after a quiet second; shared by all workers.
+/// Token bucket of `per_second` tokens: allows a burst of as many after an idle second. Shared by all
+/// workers.
 class TokenBucket {
  public:
   explicit TokenBucket(std::uint32_t per_second) noexcept : every_(1'000'000'000 / per_second) {}
@@ -33,20 +34,20 @@ class TokenBucket {
 
  private:
   const std::int64_t every_;
-  std::atomic<std::int64_t> full_at_{0};  // when all tokens will be back
+  std::atomic<std::int64_t> full_at_{0};  // when the bucket will be full again
 };
 
 /// Shared by all workers and all snapshots of a pool.
 struct PoolCounters {
   explicit PoolCounters(std::size_t workers) : sessions(workers) {}
-  alignas(64) std::atomic<std::uint32_t> retrying{0};  // exchanges; only retries touch it
-  TokenBucket retry_reserve{10};                       // beyond their share of the requests in flight
+  alignas(64) std::atomic<std::uint32_t> retrying{0};  // exchanges; written by retries only
+  TokenBucket retry_reserve{10};                       // retries beyond their share of the requests in flight
   RateLimit rebalance;
-  RateLimit drain;                      // of moves past a drain's deadline
+  RateLimit drain;                      // moves after a drain's deadline
   std::vector<SessionCounts> sessions;  // by worker
 };
 
-/// The addresses of one backend, whose name has several: the one that answered last is tried first. Shared by
+/// The addresses of a backend whose name has several. The one that responded last is tried first. Shared by
 /// all workers, and kept while the addresses stay the same.
 class Trial {
  public:
@@ -61,15 +62,16 @@ class Trial {
 
 struct PoolView {
   config::Pool config;
-  std::uint16_t number = 0;  // the same for this name as long as the process lives: tables keep it
+  std::uint16_t number = 0;  // constant for this name while the process lives: tables store it
   std::shared_ptr<const PoolSnapshot> snapshot;
-  std::vector<Endpoint> endpoints;                   // of snapshot->members, in the same order; of size 0:
-                                                     // its name has no address
-  std::vector<std::shared_ptr<const Trial>> trials;  // likewise; null: it has one address at most
-  std::vector<std::uint64_t> connection_keys;        // likewise; see connection_key()
+  // Parallel to snapshot->members:
+  std::vector<Endpoint> endpoints;                   // size 0: the member's name has no address
+  std::vector<std::shared_ptr<const Trial>> trials;  // null: one address at most
+  std::vector<std::uint64_t> connection_keys;        // see connection_key()
+
   std::vector<std::shared_ptr<const Affinity>> affinity;  // tried in order; empty: none
   std::shared_ptr<const ClientTls> tls;                   // null: plain
-  std::uint64_t tls_files = 0;                            // a hash of the files that `tls` was made of
+  std::uint64_t tls_files = 0;                            // hash of the files that `tls` was loaded from
   std::shared_ptr<PoolCounters> counters;
 
   const Endpoint& endpoint(const Member& m) const noexcept { return endpoints[place_of(m)]; }
@@ -82,11 +84,10 @@ struct PoolView {
   }
 };
 
-/// Connections with the same key lead to the same address under the same TLS settings, so one may stand for
-/// another: a hash of both.
+/// A hash of address and TLS settings. Connections with the same key are interchangeable.
 std::uint64_t connection_key(const Endpoint&, const ClientTls*) noexcept;
 
-/// Retries may be this share of the requests in flight, but three are always allowed. Pure.
+/// Whether another retry is within the budget: `share` of the requests in flight, but at least three. Pure.
 bool within_budget(std::uint32_t retries, std::uint32_t requests, double share) noexcept;
 
 }  // namespace remora

@@ -37,7 +37,8 @@ void PlaceQueue::give_up(const std::shared_ptr<Backend>& backend, const std::sha
     return;
   }
   const std::lock_guard lock(mutex_);
-  // Not in line any more: the grant is on its way and will find nobody, and pass the place on.
+  // If it is no longer queued, its grant has been posted; the handler will find no waiter and pass the
+  // permit on.
   std::erase(line_, waiter);
 }
 
@@ -82,7 +83,8 @@ void PlaceQueue::grant(const std::shared_ptr<Backend>& backend, std::shared_ptr<
       next->wake->set(Wake::granted);
     });
   } catch (const std::bad_alloc&) {
-    backend->in_flight.fetch_sub(1, std::memory_order_relaxed);  // nobody is told: that one waits in vain
+    // The grant is lost: that waiter runs into its queue timeout.
+    backend->in_flight.fetch_sub(1, std::memory_order_relaxed);
   }
 }
 

@@ -1,7 +1,7 @@
-// Places at a backend with `max_in_flight`, and the queue of those who wait for one.
+// Permits of a backend with `max_in_flight`, and the queue of requests that wait for one.
 //
-// Shared by all workers, under a mutex that is taken only when the backend has a limit. A place that is
-// freed on one worker is granted to the longest waiter, whichever worker it is on, by posting to its loop.
+// Shared by all workers, under a mutex that is taken only if the backend has a limit. A permit released on
+// one worker is granted to the longest waiter, on whichever worker, by posting to its loop.
 //
 // Lifetime: the queue belongs to its Backend. A Waiter is shared by the queue, the posted grant and the
 // exchange, so that an exchange may give up at any time.
@@ -23,37 +23,37 @@ namespace remora {
 struct Waiter {
   Waiter(asio::io_context& c, Wake& w) : ctx(c), wake(&w) {}
   asio::io_context& ctx;
-  Wake* wake;            // its worker's thread only; null: gave up
-  bool granted = false;  // its worker's thread only
+  Wake* wake;            // used on its worker's thread only; null: the exchange gave up
+  bool granted = false;  // used on its worker's thread only
 };
 
 class PlaceQueue {
  public:
-  /// Takes a place if one is free and nobody waits longer.
+  /// Acquires a permit if one is free and nobody is queued.
   bool enter(Backend& backend, std::uint32_t limit);
-  /// Takes a place, or lines up: then `granted` is set and the wake's `granted` bit comes.
+  /// Acquires a permit, or enqueues: then `granted` and the wake's `granted` bit are set later.
   std::shared_ptr<Waiter> line_up(Backend& backend, std::uint32_t limit, asio::io_context& ctx, Wake& wake);
-  /// The waiter no longer wants its place. Call on its own worker; gives back a place already granted.
+  /// Cancels a waiter, and releases a permit already granted. Call it on the waiter's own worker.
   void give_up(const std::shared_ptr<Backend>& backend, const std::shared_ptr<Waiter>& waiter);
-  /// The limit was raised or taken away (0): those who wait longest enter, as far as it allows.
+  /// Call after the limit was raised or removed (0): grants permits to the longest waiters, up to the limit.
   void admit(const std::shared_ptr<Backend>& backend, std::uint32_t limit);
-  /// Frees a place, or hands it to the longest waiter.
+  /// Releases a permit, or hands it to the longest waiter.
   void leave(const std::shared_ptr<Backend>& backend);
 
  private:
-  /// The place is counted already, and `next` has left the line.
+  /// REQUIRES: the permit is counted already, and `next` has left the queue.
   static void grant(const std::shared_ptr<Backend>& backend, std::shared_ptr<Waiter> next);
 
   std::mutex mutex_;
   std::deque<std::shared_ptr<Waiter>> line_;  // guarded by mutex_
 };
 
-/// A backend with its queue. REQUIRED for members with `max_in_flight`.
+/// Creates a backend with its queue. REQUIRED for members with `max_in_flight`.
 std::shared_ptr<Backend> make_backend(std::string pool, std::string id, std::size_t workers = 1);
 
-/// Holds one request's place at a backend; frees it on destruction. Without a limit it only counts. It owns
-/// nothing, so that taking a place touches no count of owners: `backend` is the snapshot's, which the request
-/// keeps for longer.
+/// One request's permit at a backend, released on destruction. Without a limit it only counts. Holds no
+/// reference count of its own, to save the atomic operations: `backend` belongs to the snapshot, which the
+/// request keeps for longer.
 class Place {
  public:
   Place() = default;
@@ -77,13 +77,13 @@ class Place {
   bool limited_ = false;
 };
 
-/// One request in line for a place. Going, it gives up its turn, or the place that it was granted and did not
-/// take. Lifetime: `backend` is the snapshot's, which the request keeps for longer.
+/// One queued request. The destructor leaves the queue, or releases a permit that was granted but not taken.
+/// Lifetime: `backend` belongs to the snapshot, which the request keeps for longer.
 class InLine {
  public:
   InLine(const std::shared_ptr<Backend>& backend, std::uint32_t limit, asio::io_context& ctx, Wake& wake)
       : backend_(backend), waiter_(backend->queue->line_up(*backend, limit, ctx, wake)) {
-    // Those before may have lined up under a lower limit.
+    // Earlier waiters may have been enqueued under a lower limit.
     if (!waiter_->granted) backend->queue->admit(backend, limit);
   }
   ~InLine() {

@@ -1,4 +1,5 @@
-// TextArena: short texts made for one request, in one reused block. No allocation in the steady state.
+// TextArena: short strings built for one request, in one reused block. No allocation in the steady state.
+// Threading: one thread.
 #pragma once
 
 #include <cstring>
@@ -11,7 +12,7 @@ namespace remora {
 
 class TextArena {
  public:
-  /// Copies the parts together; the view is valid until clear().
+  /// Concatenates the parts; the view is valid until clear().
   template <class... Parts>
   std::string_view join(Parts... parts) {
     const std::size_t size = (std::string_view(parts).size() + ... + 0);
@@ -20,7 +21,7 @@ class TextArena {
     ((at = copy(at, parts)), ...);
     return {start, size};
   }
-  /// A reused string to build something of unknown length in; join() it when done.
+  /// A reused string for text of unknown length; pass the result to join().
   std::string& scratch() noexcept {
     scratch_.clear();
     return scratch_;
@@ -33,11 +34,12 @@ class TextArena {
 
  private:
   static char* copy(char* to, std::string_view part) noexcept {
-    if (!part.empty()) std::memcpy(to, part.data(), part.size());  // an empty view may point nowhere
+    if (!part.empty()) std::memcpy(to, part.data(), part.size());  // the data of an empty view may be null
     return to + part.size();
   }
   static constexpr std::size_t block_bytes = 2048;
-  static constexpr std::size_t max_kept = 64 * 1024;  // of `scratch_`, from one request to the next
+  // Capacity of `scratch_` kept from one request to the next.
+  static constexpr std::size_t max_kept = 64 * 1024;
   char* reserve(std::size_t n) {
     if (used_ + n <= block_bytes) {
       char* p = block_ + used_;

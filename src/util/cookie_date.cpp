@@ -18,7 +18,7 @@ bool is_delimiter(char c) noexcept {
          (u >= 0x7b && u <= 0x7e);
 }
 
-/// A number of `least` to `most` digits at the front, which goes; -1: there is none.
+/// Removes a number of `least` to `most` digits from the front; -1 if there is none.
 int take_number(std::string_view& text, std::size_t least, std::size_t most) noexcept {
   std::size_t n = 0;
   int value = 0;
@@ -28,7 +28,7 @@ int take_number(std::string_view& text, std::size_t least, std::size_t most) noe
   return value;
 }
 
-/// What may follow: nothing, or anything that is no digit.
+/// A number is followed by the end of the text or by a non-digit.
 bool ends_number(std::string_view rest) noexcept {
   return rest.empty() || !is_digit(rest.front());
 }

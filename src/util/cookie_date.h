@@ -1,4 +1,4 @@
-// The dates of cookies (RFC 6265 5.1.1): what browsers take, which is more than HTTP's three forms.
+// Cookie dates (RFC 6265 5.1.1): the forms that browsers accept, which are more than HTTP's three.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace remora {
 
-/// Seconds since 1970; nothing when browsers would ignore the date. Pure, no allocation.
+/// Seconds since 1970; nullopt if browsers would ignore the date. Pure, no allocation.
 std::optional<std::int64_t> parse_cookie_date(std::string_view text) noexcept;
 
 }  // namespace remora

@@ -1,4 +1,4 @@
-// The Cookie field (RFC 6265 4.2, and what browsers and apps really send). Pure, no allocation.
+// Parses the Cookie field (RFC 6265 4.2, and what browsers and apps send in practice). Pure, no allocation.
 #pragma once
 
 #include <span>
@@ -14,7 +14,7 @@ struct CookiePair {
   std::string_view whole;        // as sent
 };
 
-/// Calls `f` with each pair; f returns false to stop. Pairs without `=` have an empty name.
+/// Calls `f` with each pair; `f` returns false to stop. Pairs without `=` have an empty name.
 template <class F>
 void for_each_cookie(std::string_view field, F f) {
   while (!field.empty()) {
@@ -33,8 +33,8 @@ void for_each_cookie(std::string_view field, F f) {
   }
 }
 
-/// Appends `field` without the cookies of these names, or that are these pairs as a whole ("name=value");
-/// returns false when nothing is left.
+/// Appends `field` without the cookies that match `names`, by name or as a whole pair ("name=value").
+/// Returns false if no cookie is left.
 bool append_cookies_without(std::string_view field, std::span<const std::string_view> names,
                             std::string& out);
 

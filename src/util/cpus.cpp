@@ -16,13 +16,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// One hierarchy of control groups: where it is mounted, and which of its groups is seen there.
+/// One cgroup hierarchy: its mount point, and the group that is mounted there.
 struct Mount {
   fs::path root, point;
   bool v2 = false;
 };
 
-/// \040 and its like, as /proc/self/mountinfo writes blanks.
+/// Decodes \040 and the like, as /proc/self/mountinfo escapes blanks.
 std::string unescaped(const std::string& text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -45,7 +45,8 @@ bool lists(const std::string& options, const std::string& wanted) {
   return false;
 }
 
-/// The mounts that can hold a CPU quota. 36 35 98:0 ROOT POINT options [tags] - TYPE SOURCE SUPER-OPTIONS
+/// The mounts that can hold a CPU quota. Format: 36 35 98:0 ROOT POINT options [tags] - TYPE SOURCE
+/// SUPER-OPTIONS
 std::vector<Mount> mounts(const fs::path& root) {
   std::vector<Mount> out;
   std::ifstream in(root / "proc/self/mountinfo");
@@ -62,7 +63,7 @@ std::vector<Mount> mounts(const fs::path& root) {
   return out;
 }
 
-/// Our group in a hierarchy, as /proc/self/cgroup says: "0::/a/b", "4:cpu,cpuacct:/a".
+/// This process's group in a hierarchy, from /proc/self/cgroup: "0::/a/b", "4:cpu,cpuacct:/a".
 fs::path own_group(const fs::path& root, bool v2) {
   std::ifstream in(root / "proc/self/cgroup");
   for (std::string line; std::getline(in, line);) {
@@ -83,12 +84,12 @@ std::optional<double> quota_of(const fs::path& group, bool v2) {
     std::ifstream limit_in(group / "cpu.cfs_quota_us"), period_in(group / "cpu.cfs_period_us");
     if (!(limit_in >> limit) || !(period_in >> period)) return std::nullopt;
   }
-  if (limit <= 0 || period <= 0) return std::nullopt;  // -1: none
+  if (limit <= 0 || period <= 0) return std::nullopt;  // -1: no quota
   return limit / period;
 }
 
 unsigned cpus_in_mask() {
-  for (int room = 1024; room <= 65536; room *= 2) {  // the kernel refuses a set smaller than its own
+  for (int room = 1024; room <= 65536; room *= 2) {  // the kernel rejects a set smaller than its own
     cpu_set_t* const set = CPU_ALLOC(static_cast<std::size_t>(room));
     if (set == nullptr) break;
     const std::size_t size = CPU_ALLOC_SIZE(static_cast<std::size_t>(room));
@@ -106,8 +107,8 @@ unsigned cpus_in_mask() {
 std::optional<double> cgroup_cpu_quota(const fs::path& root) {
   std::optional<double> least;
   for (const Mount& mount : mounts(root)) {
-    // Of the group's path, what is above the mounted one is not seen. A container's view may not hold it at
-    // all.
+    // Groups above the mounted one are not visible, and in a container the group's path may not be visible
+    // at all.
     fs::path below = own_group(root, mount.v2).lexically_relative(mount.root);
     if (below.empty() || *below.begin() == "..") below = ".";
     const fs::path top = root / mount.point.relative_path();

@@ -1,5 +1,5 @@
-// Lists of directives as Cache-Control and its relatives have them (RFC 9111 5.2): NAME, NAME=TOKEN,
-// NAME="TEXT, WITH COMMAS". Pure, no allocation.
+// Parses lists of directives such as Cache-Control (RFC 9111 5.2): NAME, NAME=TOKEN, NAME="TEXT, WITH
+// COMMAS". Pure, no allocation.
 #pragma once
 
 #include <string_view>
@@ -9,12 +9,12 @@
 namespace remora {
 
 struct Directive {
-  std::string_view name, argument;  // the argument as written, with its quotes
+  std::string_view name, argument;  // argument as written, including quotes
   std::string_view whole;
 };
 
-/// Calls `f` with each directive of one field line; empty elements are skipped. A quote that is never closed
-/// reaches to the end of the line.
+/// Calls `f` with each directive of one field line; skips empty elements. An unterminated quote extends to
+/// the end of the line.
 template <class F>
 void for_each_directive(std::string_view line, F f) {
   while (!line.empty()) {

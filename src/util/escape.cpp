@@ -15,7 +15,7 @@ void append_byte(std::string& out, std::string_view prefix, char c) {
   append_hex(out, &byte, 1);
 }
 
-/// Calls `f` for each byte that `plain` does not let pass; runs of the others are copied at once.
+/// Calls `f` for each byte that is not `plain`; copies runs of plain bytes at once.
 template <class Plain, class F>
 void escape(std::string& out, std::string_view text, Plain plain, F f) {
   while (!text.empty()) {
@@ -42,8 +42,8 @@ void append_quoted(std::string& out, std::string_view text, std::string_view pre
   });
 }
 
-/// Bytes of the UTF-8 character at the beginning of a text; 0: it is none, or a control (C1), or one that
-/// turns or breaks lines (U+2028 and the directional ones).
+/// The size of the UTF-8 character at the start of a text; 0: invalid, a control (C1), or a character that
+/// breaks lines or changes the text direction (U+2028 and the like).
 std::size_t character(std::string_view text) noexcept {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned first = byte(0);

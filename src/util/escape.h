@@ -1,5 +1,6 @@
-// Texts from outside on their way into a log: no byte of them may end a line, end a quoted field, or act on a
-// terminal. Pure; each way of escaping can be undone without loss.
+// Escapes untrusted text for logs: no byte may end a line, end a quoted field, or control a terminal. Pure.
+//
+// All escapes but those of the two printable forms are reversible.
 #pragma once
 
 #include <string>
@@ -7,19 +8,19 @@
 
 namespace remora {
 
-/// For a quoted field: `\"`, `\\`, and `\xHH` for controls and everything beyond ASCII. Empty: `-`.
+/// For a quoted field: `\"`, `\\`, and `\xHH` for controls and non-ASCII bytes. Empty text: `-`.
 void append_escaped(std::string& out, std::string_view text);
-/// The same for one of several parts of a quoted field, which spaces separate.
+/// The same for one of several space-separated parts of a quoted field.
 void append_escaped_part(std::string& out, std::string_view text);
-/// As a whole field that is not quoted unless it has to be: one word, or `"..."`. Empty: `-`.
+/// As a field that is quoted only if necessary: one word, or `"..."`. Empty text: `-`.
 void append_word(std::string& out, std::string_view text);
-/// Inside a JSON string. Bytes beyond ASCII become the characters of the same number, so that the result is
-/// valid whatever they were.
+/// For a JSON string. A non-ASCII byte becomes the character with its number, so that the result is valid
+/// JSON for any input.
 void append_json_escaped(std::string& out, std::string_view text);
-/// A message for people: characters beyond ASCII pass if they are whole and no controls. Backslashes and
-/// quotes stand as they are.
+/// For messages to people: passes valid UTF-8 characters except controls. Backslashes and quotes stay
+/// unchanged.
 void append_printable(std::string& out, std::string_view text);
-/// The same inside a JSON string, where what does not pass becomes `\u00HH`.
+/// The same for a JSON string; bytes that do not pass become `\u00HH`.
 void append_json_printable(std::string& out, std::string_view text);
 
 }  // namespace remora

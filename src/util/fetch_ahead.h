@@ -1,8 +1,8 @@
-// What is needed soon is asked of memory before: one wait for many lines, instead of one after another.
+// Prefetch hints: load several cache lines at once so that their misses overlap.
 //
-// Worth it where each request meets other objects than the last ones did. With 500 backends a backend, its
-// idle connection and its stream have left the caches when their turn comes again; followed pointer by
-// pointer they cost a wait each, of 100 ns and more on a busy machine.
+// Worthwhile where each request uses other objects than the last ones did. With 500 backends, a backend, its
+// idle connection and its stream have left the caches by the time their turn comes again; loaded pointer by
+// pointer, each costs a wait of 100 ns and more on a busy machine.
 #pragma once
 
 #include <cstddef>
@@ -12,12 +12,12 @@ namespace remora {
 
 constexpr std::size_t cache_line = 64;
 
-/// `p` may be anything, null too: nothing is read.
+/// `p` may be any value, even null: it is not dereferenced.
 inline void fetch_ahead(const void* p) noexcept {
   __builtin_prefetch(p);
 }
 
-/// All lines of an object, or of none.
+/// All cache lines of an object; `p` may be null.
 template <class T>
 void fetch_whole_ahead(const T* p) noexcept {
   const auto begin = reinterpret_cast<std::uintptr_t>(p);

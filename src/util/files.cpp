@@ -34,7 +34,7 @@ bool write_all(int fd, std::string_view content) {
   return true;
 }
 
-/// Made and on the disk; empty: errno says why not.
+/// Writes the draft and syncs it; returns its name. Empty on failure, with errno set.
 std::string write_draft(const std::string& path, std::string_view content) {
   const std::string draft = draft_name(path);
   if (draft.empty()) return "";
@@ -49,7 +49,7 @@ std::string write_draft(const std::string& path, std::string_view content) {
   return "";
 }
 
-/// So that the name outlives a crash, too. A file system that cannot do it has its own promises.
+/// Makes the new name survive a crash. Errors are ignored: some file systems do not support this.
 void sync_folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);

@@ -1,5 +1,5 @@
-// Files of ours, made so that nobody else's file is written and no half of one is ever seen; and who else can
-// read or replace what should be ours alone.
+// Writes remora's own files atomically and without following links, and checks whether other users can read
+// or replace them.
 #pragma once
 
 #include <cstddef>
@@ -8,23 +8,24 @@
 
 namespace remora {
 
-// Each returns what went wrong; empty: nothing. A draft is made beside the file under a name that nobody can
-// foresee, never through what already stands there (a link, a pipe), and is on the disk before it is in
-// place.
+// Each function returns the error, empty on success. The draft is written beside the file under an
+// unpredictable name, never through an existing file there (a link, a pipe), and is synced to disk before it
+// is moved into place.
 
-/// The old file or the new one is there, never half of one. Mode 0600.
+/// Replaces the file atomically: readers see the old file or the new one. Mode 0600.
 std::string replace_file(const std::string& path, std::string_view content);
-/// As replace_file, but what is there already stays, and is no error: of several that start at once one wins.
+/// As replace_file, but an existing file stays, which is not an error: of several processes that start
+/// together one wins.
 std::string create_file(const std::string& path, std::string_view content);
-/// Regular files only: another kind could make us wait for ever. `missing`: there is none.
+/// Reads regular files only: other kinds could block forever. `missing`: the file does not exist.
 std::string read_file(const std::string& path, std::size_t most_bytes, std::string& out, bool& missing);
 
-/// How many may see what is ours.
+/// Who may read a private file.
 enum class Privacy { owner, group };
-/// One sentence with what to do when others can read or change the file, or it is another user's; empty:
-/// fine, or no regular file.
+/// A sentence with advice if others can read or change the file, or another user owns it; empty if it is
+/// safe or not a regular file.
 std::string exposed_file(const std::string& path, Privacy wanted);
-/// The same for a folder whose files others could replace.
+/// The same for a directory in which others could replace files.
 std::string exposed_folder(const std::string& path);
 
 }  // namespace remora

@@ -1,6 +1,6 @@
-// Finds the first byte of a kind, sixteen at a time: what a head is mostly looked at for.
+// Finds the first byte of a class, sixteen bytes at a time: most of the work of parsing a head.
 //
-// GCC's and clang's vectors, so that the compiler chooses the instructions. Pure.
+// Uses the vector extension of GCC and clang, so that the compiler chooses the instructions. Pure.
 #pragma once
 
 #include <bit>
@@ -14,11 +14,11 @@ namespace remora {
 
 using Sixteen [[gnu::vector_size(16)]] = unsigned char;
 
-/// Bit i of the result: byte i of `mask` is 255. REQUIRES: each is 0 or 255.
+/// Sets bit i of the result if byte i of `mask` is 255. REQUIRES: each byte is 0 or 255.
 inline unsigned bits_of_words(Sixteen mask) noexcept {
   std::uint64_t words[2];
   std::memcpy(words, &mask, sizeof words);
-  // One bit of each byte, gathered in the highest byte by one multiplication: they meet nowhere else.
+  // The multiplication gathers one bit of each byte in the highest byte, without carries.
   const auto gather = [](std::uint64_t word) {
     return static_cast<unsigned>((word & 0x0101010101010101) * 0x0102040810204080 >> 56);
   };
@@ -34,8 +34,8 @@ inline unsigned bits_of(Sixteen mask) noexcept {
 #endif
 }
 
-/// The first byte in [at, end) for which `is` holds, or `end`. `is` is called with one byte (unsigned char),
-/// and with sixteen: it says so byte by byte, by comparisons and bitwise operators.
+/// The first byte in [at, end) for which `is` holds, or `end`. `is` is called with one byte (unsigned char)
+/// and with a vector of sixteen: it must use only comparisons and bitwise operators.
 template <class Is>
 const char* find_byte(const char* at, const char* end, Is is) noexcept {
   for (; end - at >= 16; at += 16) {

@@ -1,4 +1,4 @@
-// XXH3 of text: for spreading load and for tables, never for secrets.
+// XXH3 of text: for load distribution and tables, never for secrets.
 #pragma once
 
 #include <cstdint>

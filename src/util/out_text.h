@@ -1,10 +1,10 @@
-// OutText: text on its way out, built from many short pieces.
+// OutText: an output buffer built from many short pieces.
 //
-// Why not std::string: it cannot be made longer without either a call for each of the thirty pieces of a head
-// or zeros that are written for nothing.
+// Why not std::string: to extend it costs either a call for each of the thirty pieces of a head, or zeros
+// that are overwritten at once.
 //
-// What is cleared gives its memory to the next text of the same thread: heads are written and sent within a
-// moment, so a few pieces of memory serve all connections, and stay in the caches.
+// A cleared text gives its memory to the next text of the same thread. Heads are sent soon after they are
+// written, so a few blocks serve all connections and stay in the CPU caches.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 
 namespace remora {
 
-/// What cleared texts have left for others. Bounded: 16 of at most 16 KiB each.
+/// A free list of the memory of cleared texts. At most 16 blocks of at most 16 KiB each.
 class SpareText {
  public:
   struct Memory {
@@ -25,7 +25,7 @@ class SpareText {
   void put(Memory memory) noexcept {
     if (count_ < most && memory.size <= worth_keeping) kept_[count_++] = std::move(memory);
   }
-  /// Nothing: none is left.
+  /// Returns no memory if the list is empty.
   Memory take() noexcept { return count_ > 0 ? std::move(kept_[--count_]) : Memory{}; }
 
  private:
@@ -36,7 +36,7 @@ class SpareText {
 
 class OutText {
  public:
-  /// Longer by `n` bytes, which the caller writes: where they begin.
+  /// Extends the text by `n` bytes for the caller to write, and returns their start.
   char* extend(std::size_t n) {
     if (capacity_ - size_ < n) grow(n);
     size_ += n;
@@ -46,7 +46,7 @@ class OutText {
     put(extend(piece.size()), piece);
     return *this;
   }
-  /// Writes a piece and says where the next one goes.
+  /// Writes a piece and returns the position behind it.
   static char* put(char* to, std::string_view piece) noexcept {
     copy(to, piece.data(), piece.size());
     return to + piece.size();
@@ -62,7 +62,7 @@ class OutText {
   const char* data() const noexcept { return data_.get(); }
 
  private:
-  /// Short pieces by two moves that may overlap, long ones by the library.
+  /// Copies short pieces by two moves that may overlap, long ones by memcpy.
   static void copy(char* to, const char* from, std::size_t n) noexcept {
     if (n > 32) {
       std::memcpy(to, from, n);

@@ -1,16 +1,16 @@
-// Which characters of a URL's path are the same escaped and raw. Pure.
+// Which characters of a URL's path mean the same escaped and raw. Pure.
 #pragma once
 
 namespace remora {
 
-/// RFC 3986 2.3: escaped or not, it is the same character.
+/// RFC 3986 2.3: the same character, escaped or not.
 constexpr bool is_unreserved(char c) noexcept {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' ||
          c == '_' || c == '~';
 }
 
-/// RFC 3986 has no place for it in a path, so it stands there escaped. Clients that send it raw mean the
-/// same. Not the backslash, which some servers take for a slash, and no controls.
+/// Characters that RFC 3986 does not allow raw in a path. Clients that send them raw mean the same. Excludes
+/// the backslash, which some servers read as a slash, and controls.
 constexpr bool stands_escaped(char c) noexcept {
   switch (c) {
     case ' ':
@@ -30,7 +30,7 @@ constexpr bool stands_escaped(char c) noexcept {
   }
 }
 
-/// Routes see it decoded.
+/// Routes see these characters decoded.
 constexpr bool same_when_escaped(char c) noexcept {
   return is_unreserved(c) || stands_escaped(c);
 }

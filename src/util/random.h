@@ -1,11 +1,11 @@
-// Two sources of chance: one for balancing and jitter (fast), one for ids and keys (OpenSSL, elsewhere).
+// A fast random generator for balancing and jitter. For ids and keys use OpenSSL instead.
 #pragma once
 
 #include <cstdint>
 
 namespace remora {
 
-/// splitmix64 (Steele, Lea, Flood 2014): a word of state, good enough to spread load. Not for secrets.
+/// splitmix64 (Steele, Lea, Flood 2014): one word of state, good enough to distribute load. Not for secrets.
 class FastRandom {
  public:
   explicit FastRandom(std::uint64_t seed) noexcept : state_(seed) {}

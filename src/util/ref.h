@@ -1,4 +1,4 @@
-// Ref<T>: a counted reference within one thread, one word, no atomics.
+// Ref<T>: an intrusive reference-counted pointer for one thread: one word, no atomics.
 //
 // For objects of one worker whose pending I/O may outlive their owner. T derives from RefCounted<T>.
 #pragma once

@@ -25,7 +25,7 @@ bool ends_with_any(std::string_view text, std::initializer_list<std::string_view
   });
 }
 
-/// Behind a `?`: the values of secret parameters go.
+/// Hides the values of secret parameters after a `?`.
 void hide_parameters(std::string& text) {
   std::size_t at = text.find('?');
   while (at != std::string::npos && at < text.size()) {

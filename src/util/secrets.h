@@ -1,5 +1,5 @@
-// What must not be shown of a configuration: which names stand for secrets, and URLs without what they carry.
-// For the admin API, error lines and logs. Pure.
+// Hides secrets in what the admin API, error lines and logs show: decides which names stand for secrets, and
+// strips credentials from URLs. Pure.
 #pragma once
 
 #include <string>
@@ -7,22 +7,22 @@
 
 namespace remora {
 
-/// In place of a secret.
+/// Replaces a secret.
 constexpr std::string_view hidden = "***";
 
-/// A key of the configuration whose plain value is a secret: password, token, index_key ...
+/// Whether a configuration key's plain value is a secret: password, token, index_key ...
 bool is_secret_key(std::string_view key) noexcept;
-/// A header field, or a parameter of a URL, whose value is one: Authorization, Cookie, X-Api-Key ...
+/// Whether the value of a header field or URL parameter is a secret: Authorization, Cookie, X-Api-Key ...
 bool is_secret_field(std::string_view name) noexcept;
-/// `Basic dXNlcjpwYXNz`, `Bearer eyJ...`.
+/// Whether a value is a credential: `Basic dXNlcjpwYXNz`, `Bearer eyJ...`.
 bool is_credential(std::string_view value) noexcept;
 
-/// URLs lose user and password, and the values of secret parameters. A password may hold anything, also what
-/// should have been encoded: everything up to the last `@` goes.
+/// Hides user and password in URLs, and the values of secret parameters. Everything up to the last `@` is
+/// hidden, because a password may contain characters that should have been encoded.
 std::string without_credentials(std::string_view text);
-/// The same for a text that is one URL: the whole query goes.
+/// The same for a text that is one URL; also hides the whole query.
 std::string without_query(std::string_view url);
-/// The same for a text that may be anything, such as a value that was refused: also without `://`.
+/// The same for any text, such as a rejected value: also hides credentials without `://`.
 std::string without_user(std::string_view text);
 
 }  // namespace remora

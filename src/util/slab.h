@@ -1,11 +1,11 @@
-// Slab<T>: memory for many small objects of one type, side by side in pages of their own.
+// Slab<T>: an allocator for many small objects of one type, contiguous in pages of their own.
 //
-// Why: connections are created between the buffers and frames of other requests. On the common heap each idle
-// one would keep a page of freed working memory resident (measured with 9,000 idle connections: 1.5 KB each,
-// against 0.9 KB). A chunk whose last object has gone is given back to the kernel, but one.
+// Why: connections are created among the buffers and frames of other requests. On the common heap each idle
+// one would keep a page of freed memory resident (measured with 9,000 idle connections: 1.5 KB each, against
+// 0.9 KB). A chunk without objects is unmapped, unless it is the only one with free places.
 //
-// Each thread has its own chunks; no locks. What is deleted on another thread than it was made on (the end of
-// the process) is not used again.
+// Threading: each thread has its own chunks, without locks. An object deleted on another thread than its own
+// (at process exit) is leaked.
 #pragma once
 
 #include <sys/mman.h>
@@ -48,7 +48,7 @@ class Slab {
   };
   struct Chunk;
   struct Heap {
-    Chunk* open = nullptr;  // those with free places
+    Chunk* open = nullptr;  // first chunk with free places
   };
   struct Chunk {
     const Heap* owner;
@@ -56,7 +56,7 @@ class Slab {
     Place* free;
     std::size_t used;
   };
-  static constexpr std::size_t chunk_bytes = 64 * 1024;  // and so aligned
+  static constexpr std::size_t chunk_bytes = 64 * 1024;  // also the alignment
   static constexpr std::size_t first_place =
       (sizeof(Chunk) + alignof(Place) - 1) / alignof(Place) * alignof(Place);
 

@@ -90,7 +90,7 @@ std::optional<std::size_t> decode(std::string_view text, std::uint8_t* out, std:
       v &= (1U << bits) - 1;
     }
   }
-  if (v != 0) return std::nullopt;  // two texts must not decode to the same bytes
+  if (v != 0) return std::nullopt;  // different texts must not decode to the same bytes
   return written;
 }
 }  // namespace

@@ -1,6 +1,7 @@
-// Small pure helpers on text: case-insensitive comparison, lists, numbers, base64.
+// Small pure text helpers: case-insensitive comparison, lists, numbers, base64.
 //
-// Nothing here knows about HTTP beyond "ASCII"; nothing allocates unless it returns a string.
+// Knows nothing of HTTP but its token and list syntax. Only functions that return or append to a string
+// allocate, and edit_distance().
 #pragma once
 
 #include <cstdint>
@@ -27,15 +28,15 @@ constexpr bool istarts_with(std::string_view s, std::string_view prefix) noexcep
 
 std::string to_lower(std::string_view);
 
-/// Without leading and trailing spaces and tabs.
+/// Removes leading and trailing spaces and tabs.
 constexpr std::string_view trim(std::string_view s) noexcept {
   while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
   while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
   return s;
 }
 
-/// Calls `f` with each element of a comma-separated list, trimmed, empty ones skipped
-/// (RFC 9110 5.6.1.2). `f` returns false to stop.
+/// Calls `f` with each element of a comma-separated list, trimmed; skips empty elements (RFC 9110 5.6.1.2).
+/// `f` returns false to stop.
 template <class F>
 void for_each_token(std::string_view list, F f) {
   while (!list.empty()) {
@@ -47,7 +48,7 @@ void for_each_token(std::string_view list, F f) {
   }
 }
 
-/// Digits only, no sign, no overflow; the whole text.
+/// Parses the whole text as a decimal number: digits only, no sign, no overflow.
 std::optional<std::uint64_t> parse_decimal(std::string_view) noexcept;
 
 /// The value of a hexadecimal digit, or -1.
@@ -60,30 +61,30 @@ constexpr int hex_value(char c) noexcept {
 /// Appends a decimal number.
 void append_decimal(std::string& out, std::uint64_t n);
 void append_hex(std::string& out, std::uint64_t n);
-/// The sixteen hexadecimal digits of a number.
+/// Writes a number as sixteen hexadecimal digits.
 void write_hex(std::uint64_t n, char* out) noexcept;
-/// Two hexadecimal digits a byte.
+/// Appends two hexadecimal digits per byte.
 void append_hex(std::string& out, const std::uint8_t* bytes, std::size_t n);
 
-/// RFC 9110 5.6.2: the characters of a token.
+/// Token characters (RFC 9110 5.6.2).
 bool is_token_char(char c) noexcept;
 bool is_token(std::string_view) noexcept;
 
-/// Plain base64 with padding, and base64url without. Decoding is strict: nullopt for any other
-/// character, wrong padding or non-zero trailing bits.
+/// Plain base64 with padding, and base64url without. Decoding is strict: nullopt for any other character,
+/// wrong padding or nonzero trailing bits.
 std::string base64_encode(std::string_view bytes);
 std::optional<std::string> base64_decode(std::string_view text);
 void base64url_append(std::string& out, const std::uint8_t* bytes, std::size_t n);
-/// Returns the number of bytes written to `out` (capacity `room`), or nothing.
+/// Returns the number of bytes written to `out` (capacity `room`), or nullopt.
 std::optional<std::size_t> base64url_decode(std::string_view text, std::uint8_t* out,
                                             std::size_t room) noexcept;
 
-/// With %XX decoded; a broken escape stays as it is.
+/// Decodes %XX; leaves a broken escape as it is.
 std::string percent_decoded(std::string_view);
-/// With everything but unreserved characters (RFC 3986 2.3) escaped.
+/// Escapes everything but unreserved characters (RFC 3986 2.3).
 std::string percent_encoded(std::string_view);
 
-/// Edits between two short words; for "did you mean".
+/// The edit distance of two short words, for "did you mean".
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
 }  // namespace remora

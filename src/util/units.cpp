@@ -12,7 +12,7 @@ namespace remora {
 
 namespace {
 
-/// Number and unit apart: "1.5" and "s".
+/// Splits number and unit: "1.5" and "s".
 std::optional<std::pair<double, std::string_view>> split_unit(std::string_view text) {
   std::size_t i = 0;
   while (i < text.size() && ((text[i] >= '0' && text[i] <= '9') || text[i] == '.')) ++i;

@@ -63,7 +63,7 @@ bool BodyReader::decode_chunks(Stream& stream, StreamFailure& failure) {
     const ChunkDecoder::Step step = chunks_.step(rest);
     switch (step.got) {
       case ChunkDecoder::Got::bad:
-        if (run_count_ > 0) return true;  // first what was good; the decoder stays bad
+        if (run_count_ > 0) return true;  // deliver the valid bytes first; the decoder stays bad
         failure = {StreamFailure::Kind::malformed, 400, "malformed chunked coding"};
         return false;
       case ChunkDecoder::Got::data:
@@ -131,7 +131,7 @@ void BodyReader::consume(Stream& stream, std::size_t n) {
             runs_.begin() + static_cast<std::ptrdiff_t>(run_count_), runs_.begin());
   run_count_ -= gone;
   if (run_count_ == 0) {
-    stream.consume(decoded_);  // framing behind the last run
+    stream.consume(decoded_);  // the framing behind the last run
     decoded_ = 0;
   }
 }
@@ -157,7 +157,7 @@ void BodyReader::skip_raw(std::uint64_t n) noexcept {
 void BodyWriter::start(Kind kind, bool closes, std::string_view trailers) {
   kind_ = kind;
   closes_ = closes;
-  announced_.assign(trailers);  // the head that they were read from is gone by the end of the body
+  announced_.assign(trailers);  // copied: the head they point into is gone by the end of the body
   chunk_left_ = 0;
   end_staged_ = false;
   finished_ = false;
@@ -226,7 +226,7 @@ WriteResult BodyWriter::send(Stream& stream, Body body, const std::vector<Field>
   const bool took_all = from_staged == staged && taken.bytes == payload;
   if (took_all && !tail_.empty()) {
     staged_.append(std::string_view(tail_.data(), tail_.size())
-                       .substr(n));  // what is left of it must go before anything else
+                       .substr(n));  // the rest of the tail must be sent before anything else
   }
   if (body.last && !end_staged_ && took_all && payload == body.size() &&
       (kind_ != Kind::chunked || !tail_.empty()))

@@ -1,4 +1,4 @@
-// The two halves of HTTP/1 body framing over a Stream: taking a body apart, putting one together.
+// HTTP/1 body framing over a Stream: BodyReader decodes, BodyWriter encodes.
 #pragma once
 
 #include <array>
@@ -19,14 +19,14 @@ class BodyReader {
  public:
   /// `from_backend`: see ChunkDecoder.
   void start(Framing framing, std::optional<std::uint64_t> limit, bool from_backend = false);
-  /// ready: body() has something, or the end was reached.
+  /// ready: body() has bytes, or the end was reached.
   Io fill(Stream&, StreamFailure&);
   Body body(Stream&);
   void consume(Stream&, std::size_t n);
-  /// The end was seen and every byte consumed.
+  /// The end was reached and every byte consumed.
   bool complete() const noexcept { return ended_ && run_count_ == 0; }
   bool holds_any() const noexcept { return run_count_ > 0; }
-  /// What has come and was not consumed is not all of the body. Costs a look at all of that.
+  /// The unconsumed bytes received so far do not complete the body. Scans all of them.
   bool lacks_bytes(const Stream&) const;
   std::uint64_t raw_left(const Stream&) const noexcept;
   std::uint64_t raw_behind(const Stream&) const noexcept;
@@ -38,7 +38,7 @@ class BodyReader {
  private:
   static constexpr std::size_t most_runs = 16;
   struct Run {
-    std::size_t skip, size;  // framing bytes before, then data
+    std::size_t skip, size;  // framing bytes, then data bytes
   };
   bool decode(Stream&, StreamFailure&);
   bool decode_chunks(Stream&, StreamFailure&);
@@ -51,23 +51,23 @@ class BodyReader {
   ChunkDecoder chunks_;
   std::array<Run, most_runs> runs_{};
   std::size_t run_count_ = 0;
-  std::size_t decoded_ = 0;  // unread bytes that the runs and the framing behind them cover
+  std::size_t decoded_ = 0;  // unread bytes covered by the runs and the framing behind them
   std::array<asio::const_buffer, most_runs> views_{};
 };
 
-/// Frames a body towards the stream, behind whatever head was staged.
+/// Encodes a body for the stream, behind a staged head.
 class BodyWriter {
  public:
   /// `closes`: the stream ends with the message. `trailers`: see OutHead.
   void start(Framing::Kind kind, bool closes = false, std::string_view trailers = {});
-  /// Bytes that leave before anything else: heads, framing.
+  /// Bytes that are sent first: heads, framing.
   OutText& staged() noexcept { return staged_; }
   bool has_staged() const noexcept { return staged_at_ < staged_.size(); }
   WriteResult send(Stream&, Body, const std::vector<Field>* trailers, StreamFailure&);
   bool finished() const noexcept { return finished_; }
   bool chunks() const noexcept { return kind_ == Framing::Kind::chunked; }
   bool takes_raw() const noexcept { return kind_ != Framing::Kind::chunked && !has_staged(); }
-  /// Some byte of the current message was given to the kernel.
+  /// At least one byte of the current message was sent.
   bool began() const noexcept { return began_; }
   void reset() noexcept;
 
@@ -75,7 +75,7 @@ class BodyWriter {
   OutText staged_;
   std::size_t staged_at_ = 0;
   OutText tail_;           // CRLF, last chunk, trailers
-  std::string announced_;  // trailers that may pass beside those that always may
+  std::string announced_;  // announced trailers, allowed in addition to those that always are
   Framing::Kind kind_ = Framing::Kind::none;
   std::uint64_t chunk_left_ = 0;
   bool closes_ = false;

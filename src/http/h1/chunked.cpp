@@ -38,7 +38,7 @@ ChunkDecoder::Step ChunkDecoder::step(std::string_view bytes) {
     switch (state_) {
       case State::size:
         if (const int v = hex_value(c); v >= 0) {
-          if (++digits_ > 15) return bad();  // 60 bits; leading zeros count, so that they are bounded too
+          if (++digits_ > 15) return bad();  // 60 bits; counting leading zeros bounds them too
           left_ = left_ << 4 | static_cast<unsigned>(v);
           any_digit_ = true;
         } else if (!any_digit_) {
@@ -52,7 +52,7 @@ ChunkDecoder::Step ChunkDecoder::step(std::string_view bytes) {
           state_ = State::padding;
           extension_bytes_ = 1;
         } else {
-          return bad();  // white space too: smugglers' favourite
+          return bad();  // whitespace too, a common smuggling trick
         }
         break;
       case State::padding:

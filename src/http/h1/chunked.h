@@ -1,10 +1,10 @@
-// The chunked transfer coding, received (RFC 9112 7.1): a strict decoder that never looks back.
+// Decoder of the chunked transfer coding (RFC 9112 7.1): strict, single-pass.
 //
-// What is padded with blanks behind the size is refused in requests (smuggling) and taken from backends: old
-// Tomcats and their like write `D61 \r\n` (Apache bug 41364, iipc/jwarc #33).
+// Blanks after the size are refused in requests (smuggling) but accepted from backends: old Tomcats and
+// others send `D61 \r\n` (Apache bug 41364, iipc/jwarc #33).
 //
-// Ours because Beast's lets too much through: controls and LF inside quoted extensions, sizes, zeros,
-// extensions and trailers without bound, framing fields in trailers. Pure: a state and bytes.
+// Why not Beast's decoder: it accepts too much: controls and LF inside quoted extensions, unbounded sizes,
+// zeros, extensions and trailers, and framing fields in trailers. Pure: a state and bytes.
 #pragma once
 
 #include <cstdint>
@@ -25,14 +25,15 @@ class ChunkDecoder {
     std::size_t size = 0;  // data bytes
   };
 
-  /// `from_backend`: blanks may stand between a size and what ends it, and no trailer field breaks the body.
+  /// `from_backend`: accept blanks after a size, and drop forbidden trailer fields instead of failing the
+  /// body.
   void reset(bool from_backend = false) noexcept;
-  /// Looks at the next undecoded bytes. `data`: `size` bytes of body follow `skip` bytes of framing;
-  /// `done`: the body and its trailers end after `skip` bytes; `need_more`: `skip` bytes were framing,
-  /// and all were used. Call again with what follows skip + size.
+  /// Decodes the next bytes. `data`: `skip` bytes of framing, then `size` bytes of body; `done`: the body
+  /// and its trailers end after `skip` bytes; `need_more`: all bytes were framing (`skip`). Call again with
+  /// the bytes after skip + size.
   Step step(std::string_view bytes);
-  /// Without those that may not stand there. Views into the decoder, valid until reset. Complete when `done`
-  /// was seen.
+  /// The trailers, without forbidden fields. Views into the decoder, valid until reset. Complete once `done`
+  /// was returned.
   const std::vector<Field>& trailers() const noexcept { return trailers_; }
 
   static constexpr std::size_t most_extension_bytes = 256;

@@ -14,14 +14,14 @@ const char* find_control(const char* at, const char* end) noexcept {
 }
 
 namespace {
-/// Where the letters, digits and hyphens that begin at `at` end: nearly all tokens are made of these.
+/// The end of the run of letters, digits and hyphens at `at`: nearly all tokens consist of these.
 const char* plain_end(const char* at, const char* end) noexcept {
   return find_byte(at, end, [](auto c) {
     const auto letter = ((c | 0x20) >= 'a') & ((c | 0x20) <= 'z');
     return (letter | ((c >= '0') & (c <= '9')) | (c == '-')) == 0;
   });
 }
-/// Where the token that begins at `at` ends.
+/// The end of the token at `at`.
 const char* token_end(const char* at, const char* end) noexcept {
   while (at != end && is_token_char(*at)) ++at;
   return at;
@@ -140,7 +140,7 @@ struct KnownName {
   Known known;
 };
 constexpr KnownName known_names[] = {
-    // by length: only those of the same length are compared
+    // sorted by length: only names of the same length are compared
     {"te", Known::te},
     {"via", Known::via},
     {"date", Known::date},
@@ -177,7 +177,7 @@ constexpr KnownName known_names[] = {
     {"proxy-authorization", Known::proxy_authorization},
 };
 constexpr std::size_t longest_known = 19;
-/// Where names of each length begin.
+/// The first index for each length.
 constexpr auto known_starts = [] {
   std::array<std::uint8_t, longest_known + 2> starts{};
   for (std::size_t size = 0; size < starts.size(); ++size)
@@ -194,8 +194,8 @@ Word differ(const char* a, const char* b) noexcept {
   return x ^ y;
 }
 
-/// Equal but for the letter case, by words that may overlap. REQUIRES: `known` has only small letters and
-/// hyphens, `name` is a token of the same size, 2 to 24 bytes.
+/// Case-insensitive comparison, by words that may overlap. REQUIRES: `known` has only lower-case letters and
+/// hyphens; `name` is a token of the same size, 2 to 24 bytes.
 bool same_name(const char* name, const char* known, std::size_t n) noexcept {
   std::uint64_t difference = 0;
   if (n >= 8) {

@@ -71,7 +71,7 @@ void Http1ServerStream::put_head(const OutHead& head) {
     out.append("Connection: upgrade\r\nUpgrade: ").append(head.upgrade).append("\r\n");
     kind = Kind::none;
   } else {
-    // A body without known length is chunked where the client can read that, else ended by closing.
+    // A body of unknown length is chunked if the client can decode that; otherwise closing ends it.
     if (kind == Kind::until_close && minor_ == 1) kind = Kind::chunked;
     if (kind == Kind::chunked && minor_ == 0) kind = Kind::until_close;
     if (kind == Kind::chunked) out += "Transfer-Encoding: chunked\r\n";
@@ -86,7 +86,7 @@ void Http1ServerStream::put_head(const OutHead& head) {
 }
 
 void Http1ServerStream::put_interim(const OutHead& head) {
-  if (minor_ == 0) return;  // RFC 9110 15.2: never to a 1.0 client
+  if (minor_ == 0) return;  // RFC 9110 15.2: never to an HTTP/1.0 client
   OutText& out = writer_.staged();
   write_status_line(head, out);
   write_fields(head, out);
@@ -117,14 +117,14 @@ void Http1ServerStream::tunnel() {
 
 void Http1ServerStream::abort() noexcept {
   if (responded_ && !writer_.finished())
-    stream_->close_hard();  // never a body that looks complete
+    stream_->close_hard();  // a truncated body must not look complete
   else
     stream_->close();
 }
 
 bool Http1ServerStream::cut_short() {
   if (!reader_.lacks_bytes(*stream_)) return false;
-  // Of a long body the rest waits in the kernel, and with it the end: whoever sends it on will meet that.
+  // The rest of a long body waits in the kernel, and the end of stream behind it: the relay will find that.
   while (!stream_->peer_closed() && stream_->unread().size() < BufferPool::small) {
     stream_->distrust();
     if (stream_->fill() != Io::ready) return false;
@@ -196,8 +196,8 @@ Io Http1ClientStream::read_head(ResponseHead& head, Method asked) {
     idle_promise_ = head.idle_promise;
     constexpr bool from_backend = true;
     reader_.start(head.framing, {}, from_backend);
-    // What this connection brought once it brings again: a long body is best spliced, and then little more
-    // than its head received.
+    // Predict the next response on this connection from this one: a long body is best spliced, so receive
+    // little more than its head.
     constexpr std::uint64_t worth_splicing = 48 * 1024;
     constexpr std::size_t longer_by = 128;
     const bool long_body = head.framing.kind == Kind::length && head.framing.length >= worth_splicing;

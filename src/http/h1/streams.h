@@ -1,4 +1,5 @@
-// HTTP/1.1 at either end of an exchange: heads, framing, and what may follow on the connection.
+// The HTTP/1.1 codec at either end of an exchange: heads, framing, and whether the connection can be reused.
+// Threading and lifetime: see http/message_stream.h.
 #pragma once
 
 #include "http/h1/body.h"
@@ -6,13 +7,13 @@
 
 namespace remora {
 
-/// One client connection's HTTP/1 codec; serves exchange after exchange.
+/// HTTP/1 codec of one client connection, for all its exchanges.
 class Http1ServerStream final : public ServerStream, private RawPath {
  public:
   explicit Http1ServerStream(const config::ListenerLimits& limits) : limits_(&limits) {}
   void use(StreamRef stream, const config::ListenerLimits& limits);
   void release() noexcept { stream_.reset(); }
-  /// Before the next request: forgets the last one. REQUIRES: it is complete.
+  /// Resets for the next request. REQUIRES: the last one is complete.
   void next();
 
   void attach(Wake&, unsigned bit) noexcept override;
@@ -61,7 +62,7 @@ class Http1ServerStream final : public ServerStream, private RawPath {
   bool responded_ = false;
 };
 
-/// One backend connection's HTTP/1 codec for one exchange.
+/// HTTP/1 codec of one backend connection, for one exchange.
 class Http1ClientStream final : public ClientStream, private RawPath {
  public:
   void use(StreamRef connection, bool reused) override;
@@ -109,10 +110,10 @@ class Http1ClientStream final : public ClientStream, private RawPath {
   BodyReader reader_;
   BodyWriter writer_;
   StreamFailure failure_;
-  bool spoiled_ = false;  // an interim response promised a body, or the end of the connection
+  bool spoiled_ = false;  // an interim response announced a body, or the end of the connection
   bool reused_ = false, have_head_ = false, keep_alive_ = false, tunnel_ = false;
   std::optional<std::chrono::seconds> idle_promise_;
-  std::size_t next_receive_ = 0;  // at most, once the connection is used again; 0: all there is
+  std::size_t next_receive_ = 0;  // receive limit for the connection's next use; 0: none
 };
 
 }  // namespace remora

@@ -1,4 +1,4 @@
-// Heads to bytes. Pure: values in, text out.
+// Serializes heads. Pure: values in, text out.
 #pragma once
 
 #include "http/message_stream.h"
@@ -7,10 +7,10 @@
 namespace remora {
 
 void write_request_line(const OutHead& head, OutText& out);
-/// Always HTTP/1.1; interim statuses that came without a reason get theirs.
+/// Always HTTP/1.1. Interim statuses without a reason phrase get the standard one.
 void write_status_line(const OutHead& head, OutText& out);
-/// All fields, then the raw ones; no empty line. Lines that came side by side and are as we write them
-/// (Field::whole_line) are copied as one.
+/// Writes all fields, then the raw ones; no final empty line. Adjacent lines that are already in our format
+/// (Field::whole_line) are copied as one block.
 void write_fields(const OutHead& head, OutText& out);
 
 }  // namespace remora
