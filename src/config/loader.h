@@ -1,8 +1,8 @@
 // Loads the configuration file: YAML in, plain structs out, or every error in the file at once.
 //
-//  The only user of yaml-cpp. Each error is one line, `file:line:column: key: what is wrong`, and suggests
-//  the nearest valid key for a misspelled one. `${NAME}` is replaced from the environment after parsing, so a
-//  value cannot change the structure. Secrets are read here and never appear in an error.
+// The only user of yaml-cpp. Each error is one line, `file:line:column: key: what is wrong`, and suggests
+// the nearest valid key for a misspelled one. `${NAME}` is replaced from the environment after parsing, so a
+// value cannot change the structure. Secrets are read here and never appear in an error.
 #pragma once
 
 #include <filesystem>

@@ -1,8 +1,8 @@
 // Reads a YAML map: allowed keys, their values, and error reporting.
 //
-//  A reader function asks for each key it knows. Keys left over when the Map is destroyed are reported as
-//  unknown, with the nearest known key. For an empty value, the mark is that of the key (yaml-cpp would point
-//  at the next line).
+// A reader function asks for each key it knows. Keys left over when the Map is destroyed are reported as
+// unknown, with the nearest known key. For an empty value, the mark is that of the key (yaml-cpp would point
+// at the next line).
 #pragma once
 
 #include <yaml-cpp/yaml.h>

@@ -8,8 +8,9 @@
 
 namespace remora::config {
 
-/// Values are hidden by their key (password, token, header names, ...). Credentials in URLs are hidden in any
-/// value. `${NAME}` is shown as written.
+/// Values are hidden by where they stand (password, token, header names, ...). In any other value,
+/// credentials in URLs are hidden; for keys that end in `url`, the whole query too. `${NAME}` is shown as
+/// written.
 std::string shown_text(const YAML::Node& document);
 
 /// A rejected value, quoted for an error line. `key`: its full key.
