@@ -18,7 +18,9 @@ struct Reach {
   std::string error;  // set if the file cannot be read or parsed; everything else is then empty
 };
 
+/// Reads at most 4 MiB of the file. Failures are reported in `error`.
 Reach load_reach(const std::filesystem::path& file);
+/// Same, for text in memory. `name` is the file name used in errors.
 Reach reach_of(std::string_view text, const std::string& name);
 
 }  // namespace remora::config

@@ -59,6 +59,7 @@ class BackendStatus {
   void judge_all();
   /// Forgets failures in live traffic: they were at the backend's old addresses.
   void forgive(const std::shared_ptr<Backend>& backend);
+  /// Probes a backend at once because requests suspect it. `within`: time limit of the first of two probes.
   void look_into(const std::shared_ptr<Backend>& backend, std::chrono::milliseconds within);
 
   /// Sets the administrative state. Returns why that is impossible; empty on success.
