@@ -71,8 +71,7 @@ Map::Map(const Value& value) : self_(value) {
       continue;
     }
     entries_.push_back(std::move(e));
-    key_marks_.push_back(
-        pair.first.Mark());  // an error about an unknown key points at the key, not at its value
+    key_marks_.push_back(pair.first.Mark());  // for unknown keys: point at the key, not at its value
   }
 }
 

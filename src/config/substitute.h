@@ -14,9 +14,9 @@ using Variables = std::function<const char*(const std::string& name)>;
 
 /// `${NAME}`: must be set. `${NAME:-WORD}`: WORD if NAME is unset or empty. `${NAME-WORD}`: WORD if NAME is
 /// unset. `${NAME:?TEXT}`, `${NAME?TEXT}`: in the same cases, the file is rejected with TEXT.
-/// `${NAME:+WORD}`, `${NAME+WORD}`: WORD if NAME is set, else nothing. WORD may contain further expressions.
-/// `$$` is a dollar sign; any other `$` is kept. Returns nothing on an error; `error` then says why, without
-/// any values.
+/// `${NAME:+WORD}`: WORD if NAME is set and not empty, else nothing. `${NAME+WORD}`: WORD if NAME is set.
+/// WORD may contain further expressions. `$$` is a dollar sign; any other `$` is kept. Returns nothing on an
+/// error; `error` then says why, without any values.
 std::optional<std::string> substitute(std::string_view text, const Variables& variable, std::string& error);
 
 }  // namespace remora::config
