@@ -1,4 +1,4 @@
-// The command line. Exit code 0: fine; 1: refused or failed; 2: wrong usage; 3: a drain's deadline passed.
+// The command line. Exit codes: 0 success, 1 refused or failed, 2 wrong usage, 3 a drain's deadline passed.
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
@@ -22,7 +22,7 @@ namespace {
 
 using namespace remora;
 
-/// Prints every error of the file, one a line.
+/// Loads the file. On failure, prints every error, one per line, and returns false.
 bool load(const std::string& file, config::Config& out) {
   auto loaded = config::load_file(file, affinity_kinds());
   if (const auto* errors = std::get_if<config::LoadError>(&loaded)) {
@@ -71,7 +71,7 @@ std::string environment(const char* name) {
   return value != nullptr ? value : "";
 }
 
-/// The admin token in a file. Empty: no file was named.
+/// Reads the admin token from a file. Empty if no file was named.
 std::string read_token(const std::string& file) {
   if (file.empty()) return {};
   std::ifstream in(file);
@@ -82,13 +82,14 @@ std::string read_token(const std::string& file) {
   return token;
 }
 
-/// Where a command's instance is: its admin addresses, or none and the listeners of one whose admin is off.
+/// Where a command finds its instance. If admin is off there, `admins` is empty and only `listeners` is
+/// known.
 struct Found {
   std::vector<std::string> admins;
   std::vector<config::Address> listeners;
   std::string token, file;
-  bool runs = false;   // its process was seen
-  bool given = false;  // the caller said where: --admin, --config or REMORA_ADMIN
+  bool runs = false;   // its process was found
+  bool given = false;  // the address came from the caller: --admin, --config or REMORA_ADMIN
 };
 
 Found found_in(const std::filesystem::path& file) {
@@ -103,11 +104,11 @@ Found found_in(const std::filesystem::path& file) {
   return out;
 }
 
-/// --admin, else REMORA_ADMIN, else what the file says: --config, or that of the remora that runs here, or
-/// the package's. Several that run here: nobody guesses which one is meant.
-/// `for_health`: a file that somebody has broken since it was read says nothing about the process that runs;
-/// and since no secret is sent, whoever wrote the file may be believed (one mounted into a container has any
-/// owner).
+/// Sources in order: --admin; the file of --config; REMORA_ADMIN; the file of the remora running here; the
+/// packaged file; 127.0.0.1:9900. If several remoras run here, throws instead of guessing.
+/// `for_health`: a file that was broken after the process read it says nothing about the process. And
+/// because no secret is sent, a file is accepted whoever owns it (files mounted into a container can have
+/// any owner).
 Found find_instance(const std::vector<std::string>& admins, const std::string& file, bool for_health) {
   Found out;
   out.admins = admins;
@@ -144,7 +145,7 @@ Found find_instance(const std::vector<std::string>& admins, const std::string& f
   return out;
 }
 
-/// How this process would be started again, from the binary's place on disk.
+/// The arguments to restart this process, with the binary's path on disk.
 std::vector<std::string> own_arguments(int argc, char** argv) {
   std::vector<std::string> out(argv, argv + argc);
   std::error_code ec;
@@ -170,9 +171,10 @@ int main(int argc, char** argv) {
 
   CommandTarget at;
   std::string token_file;
-  const auto over_admin = [&](const char* name, const char* what) {  // asks a running instance
+  const auto over_admin = [&](const char* name, const char* what) {  // talks to an instance
     auto* command = app.add_subcommand(name, what);
-    // REMORA_ADMIN is read below: CLI11 would let the environment of one command beat the flag of another.
+    // REMORA_ADMIN is read below, not by CLI11: all commands share `at.admins`, so CLI11 would let one
+    // command's environment override another command's flag.
     command
         ->add_option(
             "--admin", at.admins,
@@ -229,11 +231,11 @@ int main(int argc, char** argv) {
     const Found found = find_instance(at.admins, file, health_command->parsed());
     at.admins = found.admins;
     const std::string token = read_token(token_file);
-    if (!*health_command)  // it asks what needs no token
+    if (!*health_command)  // /healthz needs no token
       at.token = choose_token({token, token_file.empty() ? environment("REMORA_ADMIN_TOKEN") : std::string(),
                                found.token, found.given});
     if (at.admins.empty() &&
-        *health_command)  // the system chose every port: all that is known is that it lives
+        *health_command)  // all ports are ephemeral: we only know that the process is alive
       return found.listeners.empty() && found.runs ? 0 : check_listeners(found.listeners);
     if (at.admins.empty())
       throw std::runtime_error(

@@ -40,7 +40,7 @@ LocalAnswer made(const PageFile& file) {
   return answer;
 }
 
-/// The connection is the stream's until one of both ends.
+/// Streams events until either side ends the connection.
 Task<void> stream_events(LocalSink& sink, EventHub& hub, std::uint64_t after) {
   const auto listener = hub.listen(after);
   std::string out =
@@ -59,7 +59,7 @@ Task<void> stream_events(LocalSink& sink, EventHub& hub, std::uint64_t after) {
   }
 }
 
-/// Without a token: status 200, or why a browser may have been led here by somebody else's page.
+/// The check without a token: status 200, or 403 if another site's page may have caused the request.
 ApiAnswer judge_browser(const LocalRequest& request, bool reads) {
   const std::string_view host = request.field("Host");
   if (request.count("Host") > 1 || !is_own_name(host))

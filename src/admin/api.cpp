@@ -60,8 +60,8 @@ std::string_view word(Ejected e) noexcept {
   return e == Ejected::all ? "all" : e == Ejected::new_sessions ? "new_sessions" : "no";
 }
 
-/// Tokens and ids may be in use that this instance has not met yet: until everything that was begun before
-/// its start has come by or ended.
+/// Clients may hold tokens and ids that this instance has not seen yet. Counts are complete once every
+/// session that began before the start has either been seen or expired.
 bool counts_are_complete(const PoolView& pool, AdminActions& actions) {
   if (pool.affinity.empty()) return true;
   const config::Session& s = pool.config.session;
@@ -132,12 +132,12 @@ ApiAnswer sessions(AdminActions& actions) {
                                                   {"evicted", memory.evicted()}}}});
 }
 
-/// A body that is a JSON object with no other keys than these, or the answer that says what is wrong.
+/// Reads a body that is a JSON object with only the `known` keys. Returns the error response if it is not.
 std::optional<ApiAnswer> read_object(const ApiRequest& request, std::initializer_list<std::string_view> known,
                                      json::object& out) {
   std::string_view type = request.content_type;
   type = trim(type.substr(0, type.find(';')));
-  // A page of somebody else can post forms, but not this type (CSRF).
+  // Another site's page can post forms, but not this content type (CSRF).
   if (!iequals(type, "application/json")) return refuse(415, "Content-Type must be application/json");
   boost::system::error_code ec;
   json::parse_options options;
@@ -182,7 +182,7 @@ ApiAnswer change_backend(const ApiRequest& request, const std::string& pool, con
   }
   const std::string why = actions.set_admin(pool, backend, *wanted, deadline);
   if (!why.empty()) return refuse(503, why);
-  return ApiAnswer{};  // the caller describes the backend anew
+  return ApiAnswer{};  // the caller describes the updated backend
 }
 
 ApiAnswer pools(const ApiRequest& request, std::vector<std::string_view> parts, AdminActions& actions) {
@@ -222,7 +222,7 @@ ApiAnswer pools(const ApiRequest& request, std::vector<std::string_view> parts, 
   if (request.method == "PATCH") {
     const ApiAnswer changed = change_backend(request, name, id, actions);
     if (changed.status != 200) return changed;
-    pool = find_pool(actions.snapshot());  // a new one is in force
+    pool = find_pool(actions.snapshot());  // from the new snapshot
   } else if (request.method != "GET") {
     return wrong_method("GET, PATCH");
   }

@@ -1,10 +1,11 @@
-// The admin API as a function: request in, answer out. HTTP is admin_server's, what happens is the server's.
+// The admin API as a function from request to response. admin_server does HTTP; the server does the work,
+// through AdminActions.
 //
 //   GET   /api/v1/pools, /api/v1/pools/P, /api/v1/pools/P/backends/B
 //   PATCH /api/v1/pools/P/backends/B   {"admin": "ready|drain|maint", "deadline": "30m"}
-//   GET   /api/v1/sessions             counts per backend, and the last moves
+//   GET   /api/v1/sessions             counts per backend, and the latest moves
 //   POST  /api/v1/explain              {"method", "target", "headers", "client", "secure"}
-//   GET   /api/v1/config               the file in force, secrets hidden, and its hash
+//   GET   /api/v1/config               the active file with secrets hidden, and its hash
 //   POST  /api/v1/reload
 //   GET   /api/v1/events               server-sent events
 //
@@ -24,12 +25,12 @@
 
 namespace remora {
 
-/// ready | drain | maint.
+/// Parses ready | drain | maint.
 std::optional<config::AdminState> parse_admin_state(std::string_view) noexcept;
-/// RFC 3339, UTC, to the millisecond.
+/// RFC 3339, UTC, with milliseconds.
 std::string time_text(Clock::Wall);
 
-/// What the API asks of the process it describes.
+/// The interface from the API to the process.
 class AdminActions {
  public:
   virtual ~AdminActions() = default;
@@ -41,16 +42,16 @@ class AdminActions {
   virtual Moment now() const = 0;
   virtual Clock::Steady started() const = 0;
   virtual CryptoScratch& scratch() = 0;
-  /// Takes new requests: what /readyz says.
+  /// True if new requests are accepted; the status of /readyz.
   virtual bool ready() const = 0;
-  /// Until when a drain may last; nothing: for ever.
+  /// When a drain ends; nothing: it has no deadline.
   virtual std::optional<Clock::Wall> deadline(const std::string& pool, const std::string& backend) const = 0;
-  /// What the last probe said that was not "passed".
+  /// The result of the last probe, unless it passed.
   virtual std::string health_note(const Backend& backend) const = 0;
-  /// Returns what went wrong; empty: done.
+  /// Returns the error; empty on success.
   virtual std::string set_admin(const std::string& pool, const std::string& backend, config::AdminState admin,
                                 std::optional<std::chrono::milliseconds> deadline) = 0;
-  /// Returns why the file was refused, a line per problem; empty: it is in force.
+  /// Returns why the file was rejected, one line per problem; empty if it is now active.
   virtual std::vector<std::string> reload() = 0;
 };
 
@@ -61,16 +62,16 @@ struct ApiAnswer {
   unsigned status = 200;
   std::string body;
   std::string content_type = "application/json";
-  std::string allow;    // of a 405
-  bool events = false;  // the answer is the stream of events
+  std::string allow;    // Allow field of a 405
+  bool events = false;  // the response is the event stream
 };
 
 ApiAnswer answer_api(const ApiRequest& request, AdminActions& actions);
 
-/// {"error": why}; bytes that are no UTF-8 are replaced, so that it is JSON whatever was quoted.
+/// Returns {"error": why}. Replaces bytes that are not UTF-8, so that the result is always valid JSON.
 ApiAnswer refuse(unsigned status, std::string_view why);
 
-/// One backend as the API shows it.
+/// One backend as JSON.
 boost::json::object describe_backend(const PoolView& pool, std::size_t member, AdminActions& actions);
 
 }  // namespace remora

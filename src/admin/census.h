@@ -1,7 +1,7 @@
-// How many sessions each backend has: the tables walked, but never for more than a twentieth of the time.
+// Counts sessions per backend by walking the tables, using at most about 1/20 of the time.
 //
-// Learned sessions are counted exactly; issued ones as this instance has seen them within their idle timeout,
-// which is complete only once it has run for that long.
+// Learned sessions are counted exactly. Issued ones are counted if this instance has seen them within their
+// idle timeout, so the count is complete only after it has run that long.
 // Threading: control thread.
 #pragma once
 
@@ -20,14 +20,14 @@ class SessionCensus {
   };
 
   SessionCensus(SessionMemory& memory, const Clock& clock) : memory_(memory), clock_(clock) {}
-  /// Counts anew if the last count is old enough for what it cost.
+  /// Counts again, unless the last count is too recent for what it cost.
   void refresh(Moment now);
   Count at(std::uint16_t pool, std::uint64_t backend) const;
   std::uint64_t in_pool(std::uint16_t pool) const;
 
  private:
   SessionMemory& memory_;
-  const Clock& clock_;  // what a count costs
+  const Clock& clock_;  // measures the cost of a count
   std::map<std::pair<std::uint16_t, std::uint64_t>, Count> counts_;
   Clock::Steady counted_at_{};
   std::chrono::nanoseconds cost_{0};

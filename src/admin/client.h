@@ -1,4 +1,4 @@
-// Asks a running remora's admin API, for the command line. Blocks; each question has a time limit.
+// Client of the admin API, for the command line. Blocking; each request has a timeout.
 #pragma once
 
 #include <chrono>
@@ -9,7 +9,7 @@
 namespace remora {
 
 struct AdminReply {
-  unsigned status = 0;  // 0: no answer; `body` says why
+  unsigned status = 0;  // 0: no response; `body` says why
   std::string body;
 };
 
@@ -17,7 +17,7 @@ AdminReply ask_admin(const config::Address& address, const std::string& token, c
                      const std::string& target, const std::string& body = "",
                      std::chrono::milliseconds limit = std::chrono::seconds(10));
 
-/// Somebody accepts connections there. Nothing is sent.
+/// True if a connection to the address succeeds. Sends nothing.
 bool accepts_connections(const config::Address& address, std::chrono::milliseconds limit);
 
 }  // namespace remora

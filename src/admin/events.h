@@ -1,7 +1,7 @@
-// Events: what changed, as it changes, for whoever listens on /api/v1/events (server-sent events).
+// Change events for the clients of /api/v1/events (server-sent events).
 //
-// The last ones are kept, so that a listener who comes back with Last-Event-ID misses nothing recent. A
-// listener that does not read loses its place, not ours: its queue is bounded.
+// The most recent events are kept, so that a client that reconnects with Last-Event-ID misses nothing recent.
+// Queues are bounded: a client that does not read is disconnected.
 // Threading: control thread.
 #pragma once
 
@@ -24,21 +24,21 @@ class EventHub {
                                            asio::wait_traits<std::chrono::steady_clock>, Executor>;
   static constexpr std::size_t most_kept = 256;
 
-  /// One listener's queue; `filled` is cancelled when something comes.
+  /// One client's queue. `filled` is cancelled when an event arrives.
   struct Listener {
     explicit Listener(const Executor& executor) : filled(executor) {}
-    std::deque<std::string> pending;  // each a whole event in its wire form
+    std::deque<std::string> pending;  // each one a complete event in wire format
     Timer filled;
     bool overrun = false, closed = false;
   };
 
   explicit EventHub(Executor executor) : executor_(std::move(executor)) {}
 
-  /// `type`: backend | reload | drain | upgrade | discovery. `data` gets the time.
+  /// `type`: backend | reload | discovery | upgrade | store. Adds the time to `data`.
   void emit(std::string_view type, boost::json::object data, Clock::Wall now);
-  /// `after`: the last event that the listener has seen; 0: only new ones.
+  /// `after`: the last event the client has seen; 0: only new ones.
   std::shared_ptr<Listener> listen(std::uint64_t after);
-  /// The server stops.
+  /// Ends all streams; the server is stopping.
   void close();
 
  private:

@@ -83,22 +83,22 @@ std::string_view LocalRequest::field(std::string_view name) const noexcept {
 }
 
 namespace {
-constexpr std::chrono::milliseconds grace{50};  // what a connection has to say its first word in any case
-constexpr std::chrono::seconds crowded_patience{1};  // with those that have said nothing, when many are here
+constexpr std::chrono::milliseconds grace{50};       // minimum time for a new connection to send a request
+constexpr std::chrono::seconds crowded_patience{1};  // for silent connections, above half the limit
 
-/// One connection, as far as its place is concerned.
+/// State of one connection that decides when it may be replaced.
 struct Held {
-  /// In the order in which they lose their places when a new one needs one.
+  /// In the order in which connections are replaced when a new one needs the slot.
   enum class Doing : std::uint8_t {
-    nothing_yet,  // no request of it was ever complete
-    idle,         // between requests, or in the middle of one
-    sending,      // its answer waits for it to read
+    nothing_yet,  // has never sent a complete request
+    idle,         // between requests, or while one arrives
+    sending,      // waits for the client to read the response
     answering,
-    streaming  // counted apart
+    streaming  // counted separately
   } doing = Doing::nothing_yet;
-  /// When we last began to wait for it, or its burst of requests began.
+  /// When we began to wait for the client, or when its burst of pipelined requests began.
   Clock::Steady since;
-  bool dropped = false;  // closed; its coroutine has not heard of it yet
+  bool dropped = false;  // closed, but its coroutine has not noticed yet
 
   void begin(Doing what, Clock::Steady now) noexcept {
     doing = what;
@@ -109,7 +109,7 @@ struct Held {
   }
 };
 
-/// In place of an answer: too many streams.
+/// Response at the stream limit.
 LocalAnswer no_more_streams() {
   LocalAnswer answer;
   answer.status = 503;
@@ -162,8 +162,8 @@ struct LocalServer::Shared {
   static Task<void> accept(std::shared_ptr<Shared> self);
 };
 
-/// A place for one more, at the cost of whoever has kept us waiting: else those who say nothing would keep
-/// everybody out. False: all that are here have just come or are being answered.
+/// Makes room for one more connection by dropping the one that has kept us waiting longest; otherwise silent
+/// clients could keep everybody out. Returns false if all connections are new or have a response in progress.
 bool LocalServer::Shared::make_room() {
   const auto young = clock.steady_now() - grace;
   std::size_t taken = 0;
@@ -182,7 +182,7 @@ bool LocalServer::Shared::make_room() {
   return true;
 }
 
-/// True: another request may follow on the connection.
+/// Returns true if the connection may carry another request.
 Task<bool> LocalServer::Shared::answer(std::shared_ptr<Shared> self, HttpStream& stream, LocalRequest in,
                                        bool keep, bool head_only) {
   LocalAnswer said = co_await self->handler(std::move(in));
@@ -219,7 +219,7 @@ Task<void> LocalServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_
     const auto [read_error, bytes] = co_await http::async_read(*stream, buffer, parser, use);
     const bool gone = read_error == http::error::end_of_stream ||
                       read_error.category() != http::make_error_code(http::error::bad_method).category();
-    if (read_error && gone) break;  // or silent for too long
+    if (read_error && gone) break;  // or timed out
     if (held.doing != Held::Doing::sending) held.begin(Held::Doing::answering, self->clock.steady_now());
     held.doing = Held::Doing::answering;
     const Request& request = parser.get();
@@ -232,7 +232,7 @@ Task<void> LocalServer::Shared::serve(std::shared_ptr<Shared> self, std::shared_
     const bool may_follow = !read_error && request.keep_alive();
     keep = co_await answer(self, *stream, std::move(in), may_follow, head_only);
     if (buffer.size() == 0)
-      held.begin(Held::Doing::idle, self->clock.steady_now());  // else its burst goes on
+      held.begin(Held::Doing::idle, self->clock.steady_now());  // else its burst continues
   }
   boost::system::error_code ignored;
   stream->socket().shutdown(asio::socket_base::shutdown_send, ignored);
@@ -253,7 +253,7 @@ Task<void> LocalServer::Shared::accept_one(std::shared_ptr<Shared> self) {
                    serve(self, std::make_shared<HttpStream>(std::move(socket))), asio::detached);
     co_return;
   }
-  self->pause.expires_after(std::chrono::milliseconds(100));  // out of descriptors
+  self->pause.expires_after(std::chrono::milliseconds(100));  // out of descriptors, say
   static_cast<void>(co_await self->pause.async_wait(use));
 }
 
@@ -261,7 +261,7 @@ Task<void> LocalServer::Shared::accept(std::shared_ptr<Shared> self) {
   while (self->acceptor.is_open()) {
     try {
       co_await accept_one(self);
-    } catch (const std::bad_alloc&) {  // that one is lost; whoever comes next may find memory
+    } catch (const std::bad_alloc&) {  // that connection is lost; a later one may find memory
     }
   }
 }

@@ -1,12 +1,12 @@
-// HTTP as remora itself is asked, by its admin and its session API: a listener, its connections, requests as
-// values and answers as values. Not on the request path.
+// The HTTP server behind remora's own endpoints (admin and session API): listener, connections, requests and
+// responses as values. Not on the request path.
 //
-// A head of at most 16 KiB, a body of at most 64 KiB. A slow client costs a socket for `patience`. When all
-// places are taken, whoever comes new gets the place of a connection that keeps us waiting: of those that
-// have said nothing yet the oldest, then of idle ones, then of those that do not read their answer. So
-// connections that are only held never keep a health check from its answer. Answers without an end are
-// counted apart. Threading: that of the loop. Lifetime: what runs when it is destroyed is finished,
-// without it; the handler's captures must outlive the loop's last run.
+// Limits: 16 KiB for a head, 64 KiB for a body. A slow client holds a socket for at most `patience`. At the
+// connection limit, a new connection replaces one that keeps us waiting: first the oldest that has sent no
+// complete request, then idle ones, then ones that do not read their response. So connections that are merely
+// held open never block a health check. Streams (responses without an end) are counted separately.
+// Threading: the loop's thread. Lifetime: requests in progress are finished even after this object is
+// destroyed; the handler's captures must outlive the loop's last run.
 #pragma once
 
 #include <chrono>
@@ -27,18 +27,18 @@ using LocalFields = std::vector<std::pair<std::string, std::string>>;
 struct LocalRequest {
   std::string method, target, body;
   LocalFields fields;
-  /// Of the first field with that name, in any letter case; empty: none.
+  /// Value of the first field with this name (case-insensitive); empty if there is none.
   std::string_view field(std::string_view name) const noexcept;
   std::size_t count(std::string_view name) const noexcept;
-  /// 400 or 413: this is no request, and `why`. The connection ends after the answer.
+  /// 400 or 413 if the request is invalid, and the reason in `why`. The connection closes after the response.
   unsigned refused = 0;
   std::string why;
 };
 
-/// Where an answer goes that has no end of its own.
+/// Writes a streamed response, one without a defined end.
 class LocalSink {
  public:
-  /// False: nobody reads it any more.
+  /// Returns false if the client is gone.
   virtual Task<bool> write(std::string text) = 0;
 
  protected:
@@ -49,7 +49,7 @@ struct LocalAnswer {
   unsigned status = 200;
   LocalFields fields;
   std::string body;
-  /// Instead of all that: writes head and body itself, until it returns; then the connection ends.
+  /// If set, replaces the rest: writes head and body itself. The connection closes when it returns.
   std::function<Task<void>(LocalSink&)> stream;
 };
 
@@ -57,20 +57,20 @@ class LocalServer {
  public:
   using Handler = std::function<Task<LocalAnswer>(LocalRequest)>;
   struct Limits {
-    std::size_t connections;  // without the streams
+    std::size_t connections;  // not counting streams
     std::chrono::seconds patience;
-    std::size_t streams = 0;  // answers without an end of their own, at once
+    std::size_t streams = 0;  // concurrent streams
   };
-  /// Takes over `fd`, a listening socket.
+  /// Takes ownership of `fd`, a listening socket.
   LocalServer(Loop& loop, int fd, Limits limits, Handler handler);
-  /// Accepts nothing more; idle connections end, others after their answer.
+  /// Stops accepting. Closes idle connections at once, and others after their response.
   ~LocalServer();
   LocalServer(const LocalServer&) = delete;
   LocalServer& operator=(const LocalServer&) = delete;
   int fd() const;
-  /// As the destructor.
+  /// Same as the destructor.
   void leave();
-  /// All end now.
+  /// Closes all connections now.
   void close();
 
  private:

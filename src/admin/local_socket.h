@@ -1,4 +1,4 @@
-// Who may ask remora itself, the admin and the session API: on which socket, with which token.
+// Listening sockets and token checks of remora's own endpoints, the admin and the session API.
 #pragma once
 
 #include <string>
@@ -8,14 +8,14 @@
 
 namespace remora {
 
-/// A unix socket is made for its owner and group; one that nobody listens on any more is replaced. `shared`:
-/// another process of ours may have it open, which is about to leave, and gives way. Throws
-/// std::runtime_error with one line that names `key`.
+/// Opens a listening socket. A Unix socket is accessible to its owner and group; a stale one that nobody
+/// listens on is replaced. `shared`: another process of ours, which is about to leave, may still have it
+/// open. Throws std::runtime_error with one line that names `key`.
 int open_local_socket(const config::Address& bind, const config::SocketAccess& access, const std::string& key,
                       bool shared = false);
 
-/// Whether `authorization` is `Bearer TOKEN`. In constant time, so that a token cannot be guessed byte by
-/// byte.
+/// True if `authorization` is `Bearer TOKEN`. Compares in constant time, so that a token cannot be guessed
+/// byte by byte.
 bool bears_token(std::string_view authorization, const std::string& token);
 
 }  // namespace remora

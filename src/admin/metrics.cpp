@@ -55,7 +55,7 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
-/// One counter of a pool over all workers.
+/// Sums one counter of a pool over all workers.
 template <class F>
 double sum(const PoolView& pool, F counter) {
   std::uint64_t n = 0;
@@ -96,7 +96,7 @@ void add_sessions(Families& out, AdminActions& actions) {
 
 constexpr const char* classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
-/// What clients saw.
+/// Client-side counters.
 void add_listeners(Families& out, const Snapshot& snapshot) {
   const auto each = [&](auto f) {
     for (const std::size_t slot : snapshot.serving) f(*snapshot.listeners[slot]);

@@ -1,6 +1,6 @@
-// /metrics: the counters of all workers summed, and what the tables hold, in Prometheus' text format.
+// /metrics in Prometheus text format: the counters summed over all workers, and table sizes.
 //
-// Threading: control thread. docs/operating.md explains each family.
+// Threading: control thread. docs/operating.md describes each metric family.
 #pragma once
 
 #include <string>

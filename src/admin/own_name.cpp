@@ -6,7 +6,7 @@
 namespace remora {
 
 namespace {
-/// Nothing, or a colon and a port.
+/// True if empty, or a colon and a port.
 bool is_port_part(std::string_view rest) noexcept {
   if (rest.empty()) return true;
   if (rest.front() != ':' || rest.size() > 6) return false;
@@ -33,7 +33,7 @@ bool is_same_origin(std::string_view origin, std::string_view fetch_site, std::s
   if (origin.empty()) return true;
   for (const std::string_view scheme : {"http://", "https://"})
     if (istarts_with(origin, scheme)) return iequals(origin.substr(scheme.size()), host);
-  return false;  // `null`, and whatever is no web page
+  return false;  // `null`, or not a web page
 }
 
 }  // namespace remora

@@ -1,4 +1,4 @@
-// The live page at `/`: its files, compiled in (cmake/embed.cmake), so that it needs nothing but this binary.
+// The live page at `/`. Its files are compiled in (cmake/embed.cmake), so the binary is all it needs.
 #pragma once
 
 #include <string_view>
@@ -9,7 +9,7 @@ struct PageFile {
   std::string_view path, type, content;
 };
 
-/// nullptr: none of the page's files.
+/// Returns nullptr if the path is not one of the page's files.
 const PageFile* find_page_file(std::string_view path) noexcept;
 
 }  // namespace remora

@@ -26,7 +26,7 @@ std::optional<SessionId> parse_id(std::string_view text) {
   return id;
 }
 
-/// The epoch in `"ID";epoch=N;...`; nothing: no such value, or of another session.
+/// The epoch in `"ID";epoch=N;...`. Nothing if the value is malformed or for another session.
 std::optional<std::uint32_t> parse_epoch(std::string_view announced, std::string_view id) {
   if (announced.size() < id.size() + 2 || announced.front() != '"' ||
       !iequals(announced.substr(1, id.size()), id))
@@ -42,7 +42,7 @@ std::optional<std::uint32_t> parse_epoch(std::string_view announced, std::string
 
 struct Target {
   std::string id;
-  std::string_view why;  // not empty: it is none
+  std::string_view why;  // set if the target is invalid
   std::size_t pool = 0;
 };
 
@@ -82,8 +82,8 @@ std::string etag_of(std::uint64_t version) {
   return "\"" + std::to_string(version) + "\"";
 }
 
-/// Whether a list of entity tags (RFC 9110 8.8.3) names this one, or is `*`. Of ours none is weak, so what is
-/// marked so matches only where a weak comparison will do.
+/// True if a list of entity tags (RFC 9110 8.8.3) contains `etag` or is `*`. Our tags are all strong, so a
+/// weak one matches only under weak comparison.
 bool names_etag(std::string_view list, std::string_view etag, bool weak) {
   bool named = false;
   for_each_token(list, [&](std::string_view tag) {
@@ -98,7 +98,8 @@ bool has_state(const std::optional<Record>& r, Clock::Wall now) {
   return r && !r->ended && r->state.is_there(now);
 }
 
-/// By now, or by then, nobody else owns it. Backend 0: of an older version, which did not know.
+/// True if no other backend has owned the session since. Backend 0: written by an older version, which did
+/// not record it.
 bool may_write(const Binding& standing, const SessionProof::Owner& owner) {
   if (standing.epoch != owner.epoch) return standing.epoch < owner.epoch;
   return standing.backend == 0 || standing.backend == owner.backend;
@@ -119,7 +120,8 @@ Task<SessionApiAnswer> answer_session_api(SessionApiRequest in, SessionApiContex
   const PoolStore& keeper = *at.snapshot->pool_stores[target.pool];
   const config::Session rules = at.snapshot->pools[target.pool]->config.session;
   const SessionKey key = keeper.name(*id, at.scratch);
-  // The first request of a session says so; what its client comes back with is worth more.
+  // On the first request of a session, Remora-Session has `reason=new`. Sessions of returning clients are
+  // worth more to the store.
   const bool returning = in.session.find(";reason=new") == std::string::npos;
   const StoreCall call{at.wake, at.clock.steady_now() + at.timeout, at.snapshot->pools[target.pool]->number,
                        returning};

@@ -1,16 +1,17 @@
-// The session API as a function: what apps ask of their sessions' state over a local socket, when they would
-// rather call than answer headers.
+// The session API as a function: apps use it to read and write their sessions' state over a local socket,
+// instead of through response headers.
 //
-//   GET, HEAD /v1/sessions/ID    the state, with ETag (its version) and Remora-TTL; 404: none
-//   PUT       /v1/sessions/ID    keeps the body; Remora-Session as the request brought it (who may write),
-//                                If-Match, If-None-Match: *, Remora-TTL in seconds
-//   DELETE    /v1/sessions/ID    takes it away; Remora-Session and If-Match likewise
+//   GET, HEAD /v1/sessions/ID    returns the state, with ETag (its version) and Remora-TTL; 404: none
+//   PUT       /v1/sessions/ID    stores the body; Remora-Session as received with the request (proves who may
+//                                write), If-Match, If-None-Match: *, Remora-TTL in seconds
+//   DELETE    /v1/sessions/ID    deletes it; Remora-Session and If-Match as for PUT
 //
-// ID is the one in Remora-Session; `?pool=NAME` when several pools keep state. 403: the field's proof (mac)
-// is missing or false; 409: the session belongs to another server by now, or its state was deleted after the
-// request began that brought the field; 412: the version is another; 413;
-// 503 with Retry-After: the store is away; 507: it is full. The same record, seal and epochs as hand-off:
-// both can be used side by side. Threading: the session server's. Lifetime: borrows nothing beyond the call.
+// ID is the one in Remora-Session. `?pool=NAME` is needed if several pools keep state. Errors: 403: the
+// field's proof (mac) is missing or invalid; 409: the session has moved to another backend or has ended, or
+// its state was deleted after the request that carried the field began; 412: the version does not match; 413:
+// too large; 503 with Retry-After: the store is unavailable; 507: the store is full.
+// Uses the same record, seal and epochs as hand-off, so both can be used side by side. Threading: the session
+// server's thread. Lifetime: borrows nothing beyond the call.
 #pragma once
 
 #include <string>
@@ -26,7 +27,7 @@ struct SessionApiRequest {
 };
 struct SessionApiAnswer {
   unsigned status = 200;
-  std::string body;  // the state, or one line that says what is wrong
+  std::string body;  // the state, or one line that describes the error
   std::string etag, ttl;
 };
 

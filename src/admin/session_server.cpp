@@ -67,7 +67,7 @@ struct SessionServer::Shared {
   SessionApiAnswer refusal(const LocalRequest& request) const;
 };
 
-/// Status 200: nothing is wrong so far.
+/// Status 200 means that no error was found yet.
 SessionApiAnswer SessionServer::Shared::refusal(const LocalRequest& request) const {
   SessionApiAnswer said;
   if (request.refused != 0) {

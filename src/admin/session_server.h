@@ -1,8 +1,8 @@
-// The session API's listener, on a thread of its own: apps call it within their requests, so it must wait
-// neither for probes nor for a reload, and it has its own way to the store.
+// The session API's listener. Has its own thread and its own store connection, because apps call it while
+// handling requests, so it must not wait for probes or reloads.
 //
-// Loopback or a unix socket; a token unless it is a unix socket. Threading: made, told and destroyed on the
-// control thread.
+// Listens on loopback or a Unix socket; needs a token unless it is a Unix socket. Threading: constructed,
+// called and destroyed on the control thread.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ class SessionServer {
   ~SessionServer();
   SessionServer(const SessionServer&) = delete;
   SessionServer& operator=(const SessionServer&) = delete;
-  /// Another process serves from now on: accepts nothing more, finishes what runs.
+  /// Another process serves from now on: stops accepting and finishes requests in progress.
   void leave();
   void publish(std::shared_ptr<const Snapshot> snapshot);
   int fd() const noexcept;

@@ -23,7 +23,7 @@ namespace {
 
 constexpr int refused = 1, usage = 2, deadline_passed = 3;
 
-/// Said to the user as one line, with the exit code.
+/// Ends a command: one line for the user, and the exit code.
 struct Stop {
   int code;
   std::string why;
@@ -67,7 +67,7 @@ AdminReply ask(const CommandTarget& at, const std::string& admin, const std::str
   return ask_admin(parse_admin(admin), at.token, method, target, body);
 }
 
-/// The answer as JSON, or a Stop with the reason.
+/// Returns the response as JSON, or throws Stop with the reason.
 json::object ask_for(const CommandTarget& at, const std::string& admin, const std::string& method,
                      const std::string& target, const std::string& body = "") {
   const AdminReply reply = ask(at, admin, method, target, body);
@@ -83,7 +83,7 @@ json::object ask_for(const CommandTarget& at, const std::string& admin, const st
   return std::move(parsed.get_object());
 }
 
-/// A member of an answer, or an empty value of the type: another version may say less.
+/// A member of a response, or the type's empty value: another version may omit it.
 std::string text(const json::object& o, std::string_view key) {
   const json::value* v = o.if_contains(key);
   return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
@@ -106,7 +106,8 @@ void each(const json::object& o, std::string_view key, F f) {
       if (item.is_object()) f(item.get_object());
 }
 
-/// Runs a command over all instances; the first that fails decides the exit code, the others are still asked.
+/// Runs `f` for every instance. The first failure decides the exit code; the remaining instances are still
+/// asked.
 template <class F>
 int over_all(const CommandTarget& at, F f) {
   int code = 0;
@@ -229,10 +230,10 @@ namespace {
 struct Left {
   std::uint64_t sessions = 0, in_flight = 0;
   bool complete = true, present = true;
-  std::string other_wish;  // somebody else changed it
+  std::string other_wish;  // set if another operator has changed the state
 };
 
-/// What is left over all instances.
+/// Sums the remaining sessions and requests over all instances.
 Left count_left(const CommandTarget& at, const std::string& target, const std::string& wish) {
   Left left;
   bool anywhere = false;
@@ -252,7 +253,7 @@ Left count_left(const CommandTarget& at, const std::string& target, const std::s
   return left;
 }
 
-/// How the wait ended: a line for people, or the one JSON object that a program gets.
+/// Reports how the wait ended: a line for people, or with --json the single result object.
 int say_end(const CommandTarget& at, const std::string& name, const std::string& wish, const char* result,
             const Left& left, const std::string& sentence) {
   if (!at.json) {
@@ -324,7 +325,7 @@ int steer_backend(const CommandTarget& at, const std::string& backend, const std
   const auto begun = std::chrono::steady_clock::now();
   const int code = over_all(at, [&](const std::string& admin) {
     const json::object answer = ask_for(at, admin, "PATCH", target, json::serialize(body));
-    if (at.json && options.wait) return;  // one object says how it ended
+    if (at.json && options.wait) return;  // with --wait, the result object is the only output
     if (at.json) return print_json(at, admin, answer);
     heading(at, admin);
     std::cout << backend << " is " << text(answer, "admin") << "; " << number(answer, "sessions_left")

@@ -1,7 +1,7 @@
-// The commands that ask one running remora or several: status, sessions, explain, drain, ready, maint,
-// reload, healthcheck. Each prints a table for people or, with --json, what the API said.
+// The commands that talk to one or more running remoras: status, sessions, explain, drain, ready, maint,
+// reload, healthcheck. Each prints a table for people, or the API's response with --json.
 //
-// Exit codes: 0 done; 1 refused, or somebody did not answer; 2 wrong usage; 3 a drain's deadline passed
+// Exit codes: 0 done; 1 refused, or an instance did not answer; 2 wrong usage; 3 a drain's deadline passed
 // first.
 #pragma once
 
@@ -22,19 +22,20 @@ struct CommandTarget {
 
 int show_status(const CommandTarget& at);
 int show_sessions(const CommandTarget& at);
-/// `words`: as curl would be told; or, with `from_log`, one line of the access log. `client`: its address.
+/// `words`: curl arguments or, with `from_log`, one line of the access log. `client`: the client's address.
 int show_explanation(const CommandTarget& at, const std::vector<std::string>& words, bool from_log,
                      const std::string& client);
-/// `wish`: ready | drain | maint; `backend`: POOL/BACKEND.
+/// Options of drain.
 struct SteerOptions {
-  std::string deadline;  // as in "30m"; empty: none
+  std::string deadline;  // for example "30m"; empty: none
   bool wait = false;
 };
+/// `backend`: POOL/BACKEND. `wish`: ready | drain | maint.
 int steer_backend(const CommandTarget& at, const std::string& backend, const std::string& wish,
                   const SteerOptions& options);
 int reload_all(const CommandTarget& at);
 int check_health(const CommandTarget& at);
-/// For an instance without an admin address: healthy while one of its listeners accepts connections.
+/// For an instance without an admin address: healthy if at least one listener accepts connections.
 int check_listeners(const std::vector<config::Address>& listeners);
 
 }  // namespace remora

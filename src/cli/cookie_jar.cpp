@@ -1,4 +1,4 @@
-// Cookie jars in Netscape's format, as curl and browsers' exporters write them.
+// Cookie jars in Netscape format, as written by curl and browser exporters.
 
 #include <algorithm>
 #include <array>
@@ -12,7 +12,7 @@ namespace {
 
 struct JarCookie {
   std::string_view path, name, value;
-  std::size_t order = 0;  // in the jar
+  std::size_t order = 0;  // position in the jar
 };
 
 bool domain_matches(std::string_view domain, bool tail, std::string_view host) {
@@ -23,7 +23,7 @@ bool domain_matches(std::string_view domain, bool tail, std::string_view host) {
          iequals(host.substr(host.size() - domain.size()), domain);
 }
 
-/// RFC 6265 5.1.4.
+/// Path matching of RFC 6265 5.1.4.
 bool path_matches(std::string_view cookie, std::string_view path) {
   path = path.substr(0, path.find('?'));
   if (!path.starts_with(cookie)) return false;
@@ -59,7 +59,7 @@ std::string cookies_of_jar(std::string_view jar, std::string_view host, std::str
       }
       rest.remove_prefix(tab + 1);
     }
-    if (count < 6) continue;  // an empty value may have lost its tab
+    if (count < 6) continue;  // the tab before an empty value may be missing
     const auto& [domain, tail, cookie_path, secure_only, expires, name, value] = parts;
     const auto until = parse_decimal(expires);
     if (until && *until != 0 && static_cast<std::int64_t>(std::min<std::uint64_t>(*until, INT64_MAX)) <= now)

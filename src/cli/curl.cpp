@@ -10,7 +10,7 @@ namespace remora {
 
 namespace {
 
-/// `.` and `..` as curl resolves them before it sends a path.
+/// Resolves `.` and `..` like curl does before it sends a path.
 std::string without_dots(std::string_view target) {
   const std::string_view query = target.substr(std::min(target.find('?'), target.size()));
   std::string_view path = target.substr(0, target.size() - query.size());
@@ -73,7 +73,7 @@ class Reader {
     apply(*option, equals == std::string::npos ? value_after(words, i, word) : word.substr(equals + 1),
           "--" + name);
   }
-  /// -sSI, -XPOST, -b jar.
+  /// Grouped short options: -sSI, -XPOST, -b jar.
   void take_letters(const std::vector<std::string>& words, std::size_t& i) {
     const std::string& word = words[i];
     for (std::size_t k = 1; k < word.size(); ++k) {
@@ -154,7 +154,7 @@ class Reader {
         break;
     }
   }
-  /// --data-urlencode: content, =content, name=content.
+  /// Argument of --data-urlencode: content, =content, name=content.
   static std::string encoded(const std::string& text) {
     const auto equals = text.find('=');
     if (equals == std::string::npos) return percent_encoded(text);
@@ -195,7 +195,7 @@ class Reader {
     if (colon == std::string_view::npos || colon == 0)
       throw std::invalid_argument(option + " wants 'Name: value', not '" + std::string(line) + "'");
     const std::string_view name = line.substr(0, colon), value = trim(line.substr(colon + 1));
-    if (value.empty()) return;  // curl sends no such field then
+    if (value.empty()) return;  // curl omits a field without a value
     if (iequals(name, "cookie")) {
       if (find(name) != nullptr) return set(name, *find(name) + "; " + std::string(value));
     } else if (const std::string* before = find(name); before != nullptr && !iequals(name, "host")) {
@@ -204,7 +204,7 @@ class Reader {
     set(name, std::string(value));
   }
 
-  /// scheme://user@host:port/path?query, host:port/path as curl guesses it, or a path alone.
+  /// Accepts scheme://user@host:port/path?query, host:port/path (curl assumes http), or a bare path.
   void take_url(const std::string& word) {
     if (has_url_) throw std::invalid_argument("one URL, not also '" + word + "'");
     has_url_ = true;
@@ -230,7 +230,7 @@ class Reader {
       authority.remove_prefix(at + 1);
     }
     host_ = authority.starts_with(':') ? "localhost" + std::string(authority) : std::string(authority);
-    const std::string_view preset = *out_.secure ? ":443" : ":80";  // curl leaves it out
+    const std::string_view preset = *out_.secure ? ":443" : ":80";  // curl omits the default port
     if (host_.ends_with(preset)) host_.erase(host_.size() - preset.size());
     out_.target = (url.starts_with('/') ? "" : "/") + std::string(url);
   }
@@ -243,13 +243,13 @@ class Reader {
 
   void add_cookies() {
     std::string_view host = host_;
-    if (const std::string* said = find("Host")) host = *said;  // curl goes by it
+    if (const std::string* said = find("Host")) host = *said;  // curl matches cookies against it
     host = host.substr(0, host.starts_with('[') ? std::min(host.find(']') + 1, host.size()) : host.find(':'));
     std::string all;
     for (const std::string& said : cookies_) {
       std::string pairs = said;
       if (said.find('=') == std::string::npos) {
-        const auto jar = world_.read_file(said);  // a jar that is not there yet is empty to curl
+        const auto jar = world_.read_file(said);  // curl treats a missing jar as empty
         pairs = jar ? cookies_of_jar(*jar, host, out_.target, out_.secure.value_or(true), world_.now) : "";
       }
       if (!pairs.empty()) all.append(all.empty() ? "" : "; ").append(pairs);

@@ -1,5 +1,5 @@
-// A command line of curl, taken apart: what a request would be that it sends. Pure but for the files that it
-// names (cookie jars, headers), which come from `CurlWorld`.
+// Parses a curl command line into the request that curl would send. Pure, except for the files it names
+// (cookie jars, headers), which are read through `CurlWorld`.
 #pragma once
 
 #include <cstdint>
@@ -14,25 +14,25 @@ namespace remora {
 
 struct CurlRequest {
   std::string method;          // empty: GET
-  std::optional<bool> secure;  // none: only a path was given
+  std::optional<bool> secure;  // none: no scheme, only a path was given
   std::string target;
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
 struct CurlWorld {
-  /// The content of a file; nothing: it cannot be read.
+  /// Returns the content of a file; nothing if it cannot be read.
   std::function<std::optional<std::string>(const std::string& path)> read_file;
-  std::int64_t now = 0;  // seconds since 1970; older cookies are not sent
+  std::int64_t now = 0;  // seconds since 1970; expired cookies are not sent
 };
 
-/// `words`: [curl] [options] URL-or-path, or one word that holds a whole command line. Throws
-/// std::invalid_argument with what cannot be understood.
+/// `words`: [curl] [options] URL-or-path, or a single word with a whole command line. Throws
+/// std::invalid_argument that names what is not supported.
 CurlRequest read_curl(std::vector<std::string> words, const CurlWorld& world);
 
-/// A command line as a POSIX shell would split it.
+/// Splits a command line like a POSIX shell.
 std::vector<std::string> split_like_a_shell(std::string_view line);
 
-/// The cookies of a jar that curl would send there, "a=b; c=d". An empty host matches every domain.
+/// The cookies in a jar that curl would send, as "a=b; c=d". An empty host matches every domain.
 std::string cookies_of_jar(std::string_view jar, std::string_view host, std::string_view path, bool secure,
                            std::int64_t now);
 

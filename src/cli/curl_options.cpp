@@ -40,7 +40,7 @@ constexpr Named known[] = {
     {0, "path-as-is", CurlOption::as_is},
 };
 
-/// Options that take a value and say nothing about the request.
+/// Options that take a value but do not affect the request.
 constexpr std::string_view with_value[] = {"abstract-unix-socket",
                                            "aws-sigv4",
                                            "cacert",

@@ -1,4 +1,4 @@
-// The options of curl, and which of them say something about the request. Pure.
+// The options of curl, and which of them affect the request. Pure.
 #pragma once
 
 #include <optional>
@@ -7,8 +7,8 @@
 namespace remora {
 
 enum class CurlOption {
-  flag,     // changes nothing of the request
-  ignored,  // takes a value, and changes nothing of the request
+  flag,     // takes no value, does not affect the request
+  ignored,  // takes a value, does not affect the request
   method,
   header,
   cookie,
@@ -31,7 +31,7 @@ enum class CurlOption {
   as_is,
 };
 
-/// Nothing: curl has no such option, or one that is not understood here. Names without their dashes.
+/// Returns nothing for an unknown or unsupported option. Names are given without dashes.
 std::optional<CurlOption> long_curl_option(std::string_view name);
 std::optional<CurlOption> short_curl_option(char letter);
 bool takes_value(CurlOption option);

@@ -28,7 +28,7 @@ std::optional<std::string> read_small_file(const std::string& path) {
   return text;
 }
 
-/// The text between the n-th pair of double quotes, with \" undone.
+/// The text inside the n-th pair of double quotes, with \" unescaped.
 std::optional<std::string> quoted(std::string_view line, int n) {
   std::string text;
   bool inside = false;

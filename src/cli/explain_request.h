@@ -1,5 +1,4 @@
-// What `remora explain` is given, as the API wants it: a request as curl would be told, or a line of the
-// access log.
+// Converts the input of `remora explain` to the API's request: curl arguments, or a line of the access log.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -8,12 +7,12 @@
 
 namespace remora {
 
-/// `words`: [curl] [curl's options] URL-or-path (curl.h). Throws std::invalid_argument with what cannot be
-/// understood.
+/// `words`: [curl] [curl's options] URL-or-path (curl.h). Throws std::invalid_argument that names what is not
+/// supported.
 boost::json::object explain_from_curl(const std::vector<std::string>& words);
 
-/// A line of the access log, combined or JSON. Throws std::invalid_argument. Logs hold no cookies, so what it
-/// explains is the route and where a request without a session would go.
+/// `line`: from an access log, combined or JSON. Throws std::invalid_argument. Logs contain no cookies, so
+/// this explains the route, and where a request without a session would go.
 boost::json::object explain_from_log(const std::string& line);
 
 }  // namespace remora

@@ -72,7 +72,7 @@ std::vector<RunningFile> running_files(const fs::path& proc, const Caller& calle
     if (!is_trusted_owner(process.st_uid, caller)) continue;
     const auto words = command_line(it->path());
     if (words.empty()) continue;
-    std::error_code unreadable;  // gone meanwhile, or more privileged than the caller
+    std::error_code unreadable;  // the process has ended, or has more privileges than the caller
     const fs::path folder = fs::read_symlink(it->path() / "cwd", unreadable);
     const fs::path there = fs::read_symlink(it->path() / "ns/net", unreadable);
     if (unreadable || there != here) continue;
@@ -84,7 +84,7 @@ std::vector<RunningFile> running_files(const fs::path& proc, const Caller& calle
   for (auto& [pid, file] : found) {
     if (std::none_of(out.begin(), out.end(), [&](const RunningFile& f) { return f.path == file; })) {
       struct stat status{};
-      const bool exists = ::stat(file.c_str(), &status) == 0;  // otherwise nothing is read from it
+      const bool exists = ::stat(file.c_str(), &status) == 0;  // nothing is read from a missing file
       out.push_back({file, !exists || is_trusted_file(status, caller)});
     }
     if (pid == 1) break;

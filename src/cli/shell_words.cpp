@@ -1,5 +1,5 @@
-// A command line in one piece, split into words as a POSIX shell does; $'...' as bash does, which browsers'
-// "copy as cURL" writes.
+// Splits a command line into words like a POSIX shell. Supports bash's $'...', which browsers write for "copy
+// as cURL".
 
 #include <stdexcept>
 
@@ -43,7 +43,7 @@ class Splitter {
     word_.clear();
     begun_ = false;
   }
-  /// Goes to the next character, or throws.
+  /// Advances to the next character; throws at the end of the line.
   char next() {
     if (++at_ >= line_.size()) throw std::invalid_argument("a quote of the command line is not closed");
     return line_[at_];
@@ -51,7 +51,7 @@ class Splitter {
   void escaped() {
     if (++at_ >= line_.size()) return;
     if (line_[at_] == '\r' && at_ + 1 < line_.size() && line_[at_ + 1] == '\n') ++at_;
-    if (line_[at_] != '\n') add(line_[at_]);  // else the line goes on
+    if (line_[at_] != '\n') add(line_[at_]);  // a backslash at the end of a line continues it
   }
   void single() {
     begun_ = true;

@@ -1,4 +1,4 @@
-// Text in columns, for people. Pure.
+// Text tables for people. Pure.
 #pragma once
 
 #include <string>

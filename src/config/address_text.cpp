@@ -15,7 +15,7 @@ bool take_prefix(std::string_view& text, std::string_view prefix) {
   return true;
 }
 
-/// The host part of an authority has a port behind it.
+/// True if the authority ends in a port.
 bool has_port(std::string_view authority) {
   const auto bracket = authority.rfind(']');
   const auto colon = authority.rfind(':');

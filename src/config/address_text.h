@@ -1,5 +1,5 @@
-// Addresses as people write them: what is understood although it is no host:port, and a hint for what is not.
-// Pure.
+// Addresses as people write them: normalizes common forms that are not host:port, and suggests fixes for the
+// rest. Pure.
 #pragma once
 
 #include <string>
@@ -7,10 +7,11 @@
 
 namespace remora::config {
 
-/// The plain form of `http://host[:port][/]`, `tcp://host:port` and `unix://...`; anything else as it is.
+/// Converts `http://host[:port][/]`, `tcp://host:port` and `unix://...` to the plain form. Returns anything
+/// else unchanged.
 std::string plain_address(std::string_view text);
 
-/// For an address that cannot be used: what to write instead. Begins with "; "; empty: nothing comes to mind.
+/// Suggests what to write instead of an invalid address. Starts with "; "; empty if there is no suggestion.
 std::string address_hint(std::string_view text);
 
 }  // namespace remora::config

@@ -1,4 +1,4 @@
-// Affinity: a kind, a map with `kind:`, or a list. What a kind's own keys mean is read by the kind itself.
+// The `affinity` section: a kind, a map with `kind:`, or a list of these. Each kind reads its own keys.
 
 #include <algorithm>
 
@@ -10,7 +10,7 @@ namespace remora::config {
 
 namespace {
 
-/// A kind's view of its map.
+/// Gives a kind access to its own map.
 class MapSettings final : public Settings {
  public:
   MapSettings(Map& map, const Value& self) : map_(map), self_(self) {}
@@ -64,7 +64,7 @@ class MapSettings final : public Settings {
   const Value& self_;
 };
 
-/// A kind alone or a map with `kind:`. Nothing: it was wrong.
+/// Reads a bare kind or a map with `kind:`. Returns nothing if it was invalid (already reported).
 std::optional<Affinity> read_kind(const Value& v, std::string_view pool, Kinds kinds) {
   const bool alone = v.node.IsScalar();
   if (!alone && !v.is_map()) {
@@ -90,7 +90,7 @@ std::optional<Affinity> read_kind(const Value& v, std::string_view pool, Kinds k
   return Affinity{node.Scalar(), (*known)->read(settings, pool)};
 }
 
-/// Two kinds of a list that would stand in each other's way.
+/// Reports kinds in a list that conflict with each other.
 void check_list(const Value& v, const std::vector<Affinity>& list) {
   for (std::size_t i = 0; i < list.size(); ++i) {
     if (list[i].settings->recognises_everyone && i + 1 < list.size())
@@ -118,8 +118,9 @@ void read_affinity(const Value& v, std::string_view pool, Kinds kinds, std::vect
   check_list(v, out);
 }
 
-/// Of two valid cookies of one name the later one counts, and without the prefix any host of the domain may
-/// set one: a neighbour could put its own session into somebody's browser (RFC 6265bis 4.1.3.2).
+/// When a request carries two valid cookies of one name, the later one wins. Without the `__Host-` prefix,
+/// any host of the domain can set such a cookie, so a neighboring host could plant its own session in a
+/// user's browser (RFC 6265bis 4.1.3.2).
 void cookie_doubts(const Config& config, std::vector<std::string>& out) {
   const bool tls = std::any_of(config.listeners.begin(), config.listeners.end(),
                                [](const Listener& l) { return l.tls.has_value(); });

@@ -30,7 +30,7 @@ bool may_be_ipv4(const Address& a) {
   return a.kind == Address::Kind::tcp && (!ip || ip->is_v4());
 }
 
-/// `[::]` takes IPv4 too, unless the file gives the port to somebody on IPv4.
+/// `[::]` accepts IPv4 too, unless another address in the file uses the same port on IPv4.
 void share_ports(Config& config) {
   std::vector<Address> others;
   for (const Listener& l : config.listeners) others.push_back(l.bind);
@@ -42,7 +42,7 @@ void share_ports(Config& config) {
     });
 }
 
-/// Hosts of two routes can meet the same request.
+/// True if one request could match both hosts. Any wildcard counts as a match.
 bool hosts_meet(const std::string& a, const std::string& b) {
   return a.empty() || b.empty() || a == b || a[0] == '*' || b[0] == '*';
 }
@@ -120,7 +120,7 @@ void cross_check(const Value& root, Config& config) {
       root.bad("pools." + pool.name +
                ".session.state in a shared store is sealed with `keys`, which all replicas need: give them");
 
-  // Every pool that a route names exists; no two pools that one request can reach share a cookie name.
+  // Every pool named by a route must exist. No two pools that one request can reach may share a cookie name.
   struct Reach {
     const Pool* pool;
     std::string host, cookie;

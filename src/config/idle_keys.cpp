@@ -1,5 +1,5 @@
-// Keys that were understood and yet change nothing where they stand. What one section shows by itself is
-// refused by its reader; here is what only the whole file shows.
+// Warns about keys that are valid but have no effect. Section readers reject the cases that are visible
+// within one section; this file covers those that need the whole configuration.
 
 #include <algorithm>
 
@@ -17,7 +17,7 @@ bool any_of_pool(const Pool& p, bool AffinitySettings::* flag) {
                      [&](const Affinity& a) { return a.settings.get()->*flag; });
 }
 
-/// It keeps sessions: a token or a table, not only a hash.
+/// True if the pool keeps sessions in a token or a table, not only by hash.
 bool keeps_sessions(const Pool& p) {
   return std::any_of(p.affinity.begin(), p.affinity.end(),
                      [](const Affinity& a) { return !a.settings->derived; });

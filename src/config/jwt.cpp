@@ -1,4 +1,4 @@
-// jwt: named verifiers of JSON Web Tokens.
+// The `jwt` section: named verifiers of JSON Web Tokens.
 
 #include <algorithm>
 

@@ -130,7 +130,7 @@ void settle_proxy_senders(Listener& out) {
   }
 }
 
-/// Names, or the beginnings of names: X-Internal-*
+/// Field names, or prefixes such as X-Internal-*
 void read_stripped(const Value& v, std::vector<std::string>& out) {
   for_each_item(v, true, [&](const Value& item) {
     const auto text = scalar(item);

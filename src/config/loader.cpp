@@ -54,7 +54,7 @@ void read_log(const Value& v, Log& out) {
   }
 }
 
-/// A unix socket or loopback: nobody on another machine can ask.
+/// A Unix socket or a loopback address: unreachable from other machines.
 bool is_local(const Address& at) {
   return at.kind == Address::Kind::unix_path || is_loopback(at.host);
 }
@@ -189,11 +189,11 @@ std::string sha256_hex(std::string_view text) {
   return out;
 }
 
-/// Only notes where documents and values in quotes begin.
+/// Records only where documents and quoted values begin.
 class DocumentStarts final : public YAML::EventHandler {
  public:
   std::optional<YAML::Mark> last;
-  std::vector<YAML::Mark> quoted;  // where values in quotes begin
+  std::vector<YAML::Mark> quoted;
   void OnDocumentStart(const YAML::Mark& mark) override { last = mark; }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
@@ -209,9 +209,9 @@ class DocumentStarts final : public YAML::EventHandler {
   void OnMapEnd() override {}
 };
 
-/// Reports a second document, and a quote that is never closed (yaml-cpp takes the rest of the file then).
-/// Not by LoadAll: on some malformed files (a stray `]` behind the first document) yaml-cpp 0.7 yields
-/// documents for ever without reading on; found by the fuzzer.
+/// Reports a second document, and a quote that is never closed (yaml-cpp then swallows the rest of the file).
+/// Does not use LoadAll: on some malformed files (a stray `]` after the first document), yaml-cpp 0.7 yields
+/// documents forever without consuming input. Found by the fuzzer.
 void check_structure(std::string_view text, Diagnostics& errors) {
   std::istringstream in{std::string(text)};
   YAML::Parser parser(in);

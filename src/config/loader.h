@@ -1,8 +1,8 @@
-// The configuration file: YAML in, plain values out, or every error of the file at once.
+// Loads the configuration file: YAML in, plain structs out, or every error in the file at once.
 //
-// The only user of yaml-cpp. Each error is one line, `file:line:column: key: what is wrong`, with the nearest
-// valid key when one was misspelt. `${NAME}` is replaced from the environment after parsing, so that a value
-// cannot change the structure. Secrets are read here and never appear in an error.
+// The only user of yaml-cpp. Each error is one line, `file:line:column: key: what is wrong`, and suggests
+// the nearest valid key for a misspelled one. `${NAME}` is replaced from the environment after parsing, so a
+// value cannot change the structure. Secrets are read here and never appear in an error.
 #pragma once
 
 #include <filesystem>
@@ -18,22 +18,22 @@
 namespace remora::config {
 
 struct LoadError {
-  std::vector<std::string> lines;  // sorted by place
+  std::vector<std::string> lines;  // sorted by position
 };
 using Loaded = std::variant<Config, LoadError>;
 
-/// The kinds of affinity that a file can ask for; each reads its own settings.
+/// The affinity kinds that a file may use. Each kind reads its own settings.
 using Kinds = std::span<const AffinityKind* const>;
 
-/// Reads and checks a file. Relative paths inside are relative to the working directory.
+/// Reads and checks a file. Relative paths inside it are relative to the working directory.
 Loaded load_file(const std::filesystem::path& file, Kinds kinds);
-/// The same for text; `name` stands for the file in errors.
+/// Same, for text in memory. `name` is the file name used in errors.
 Loaded load_text(std::string_view text, const std::string& name, Kinds kinds);
 
-/// Its tokens or states are sealed: a key is needed.
+/// True if the pool seals tokens or states, and so needs a key.
 bool needs_key(const Pool& pool);
 
-/// What is no error in a file, and yet hardly meant: for `remora check` and the log.
+/// Warnings about valid settings that are probably mistakes. Shown by `remora check` and logged.
 std::vector<std::string> doubts(const Config& config);
 
 }  // namespace remora::config

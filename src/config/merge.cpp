@@ -13,17 +13,17 @@ namespace {
 using Entry = std::pair<YAML::Node, YAML::Node>;
 
 bool is_merge_key(const YAML::Node& key) {
-  return key.IsScalar() && key.Scalar() == "<<" && key.Tag() != "!";  // not when it is quoted
+  return key.IsScalar() && key.Scalar() == "<<" && key.Tag() != "!";  // a quoted "<<" is an ordinary key
 }
 
 class Merger {
  public:
   explicit Merger(Diagnostics& errors) : errors_(errors) {}
 
-  /// Bottom up, so that what is merged has no merge keys of its own any more.
+  /// Depth first: a map is merged after its children, so nothing that is merged still has merge keys.
   void visit(YAML::Node node, unsigned depth) {
     if (stopped_) return;
-    // Aliases of aliases can make a small file huge, and one may stand within its own anchor.
+    // Nested aliases can make a small file huge, and an alias can appear inside its own anchor.
     if (depth > max_depth || ++visited_ > max_nodes) {
       stopped_ = true;
       errors_.add(node.Mark(), "", "the aliases of this file are nested too deeply, or too many");

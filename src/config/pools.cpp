@@ -16,7 +16,7 @@ void read_prefer(const Value& v, Prefer& out) {
   read_choice(v, out, {{"any", Prefer::any}, {"ipv4", Prefer::ipv4}, {"ipv6", Prefer::ipv6}});
 }
 
-/// `dns: host:port`, or `dns_srv: name`, with `refresh`, `hold` and `prefer`.
+/// Reads `dns: host:port` or `dns_srv: name`, with `refresh`, `hold` and `prefer`.
 void read_discovery(const Value& v, Map& m, Backend& out) {
   const auto dns = m.get("dns"), srv = m.get("dns_srv");
   if (!dns && !srv) {
@@ -42,7 +42,7 @@ void read_discovery(const Value& v, Map& m, Backend& out) {
   out.discovery = found;
 }
 
-/// An `address` with a name is followed, with `refresh` and `prefer`.
+/// A host name in `address` is re-resolved, controlled by `refresh` and `prefer`.
 void read_follow(Map* m, Backend& out) {
   if (is_name(out.address)) out.follow.emplace();
   if (m == nullptr) return;
@@ -129,7 +129,7 @@ void read_state(const Value& v, std::optional<State>& out) {
   Map m(v);
   if (const auto bytes = m.get("max_bytes")) {
     read_size(*bytes, s.max_bytes);
-    // In base64 it must fit the head of a response, 64 KiB.
+    // Base64-encoded, it must fit into a response head (64 KiB).
     if (s.max_bytes < 1 || s.max_bytes > 32 * 1024)
       bytes->bad("must be 1B to 32KiB: it travels in a header field");
   }
@@ -147,7 +147,7 @@ void read_state(const Value& v, std::optional<State>& out) {
   out = s;
 }
 
-/// Derived affinity has no token and no table: what needs one would be read and ignored.
+/// Derived affinity has no token and no table, so settings that need one are rejected, not silently ignored.
 void check_session(const Value& v, const std::vector<Affinity>& kinds) {
   const auto derived = [](const Affinity& a) { return a.settings->derived; };
   if (kinds.empty())

@@ -10,7 +10,7 @@ namespace remora::config {
 
 namespace {
 
-/// An address that is listened on, as one to connect to.
+/// Turns a listening address into one to connect to.
 Address reachable(Address a) {
   if (a.kind == Address::Kind::tcp && a.host == "0.0.0.0") a.host = "127.0.0.1";
   if (a.kind == Address::Kind::tcp && a.host == "::") a.host = "::1";
@@ -18,7 +18,7 @@ Address reachable(Address a) {
 }
 
 void read_into(const YAML::Node& document, const std::string& name, Reach& out) {
-  // Other mistakes of the file are not our business.
+  // Ignore all other mistakes in the file.
   Diagnostics errors(name), ignored(name);
   out.admin = Admin().bind;
   if (const YAML::Node admin = document["admin"]) {

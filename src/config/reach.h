@@ -1,5 +1,5 @@
-// Where a daemon can be asked and where it serves, as its file says. Only these parts are read, so that a
-// mistake elsewhere, or a secret that this user cannot read, does not matter.
+// The addresses where a daemon serves, and its admin address, from its configuration file. Only these keys
+// are read, so errors elsewhere, or secrets that this user cannot read, do not matter.
 #pragma once
 
 #include <filesystem>
@@ -12,13 +12,15 @@
 namespace remora::config {
 
 struct Reach {
-  std::optional<Address> admin;  // none: off
-  std::string token;             // empty: none, or not readable
+  std::optional<Address> admin;  // none: the admin server is off
+  std::string token;             // empty: no token, or it is unreadable
   std::vector<Address> listeners;
-  std::string error;  // the file cannot be read or understood; the rest is then empty
+  std::string error;  // set if the file cannot be read or parsed; everything else is then empty
 };
 
+/// Reads at most 4 MiB of the file. Failures are reported in `error`.
 Reach load_reach(const std::filesystem::path& file);
+/// Same, for text in memory. `name` is the file name used in errors.
 Reach reach_of(std::string_view text, const std::string& name);
 
 }  // namespace remora::config

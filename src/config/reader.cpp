@@ -66,12 +66,12 @@ Map::Map(const Value& value) : self_(value) {
     e.value.mark =
         pair.second.IsNull() || pair.second.Mark().is_null() ? pair.first.Mark() : pair.second.Mark();
     e.value.errors = value.errors;
-    if (!seen.insert(e.key).second) {  // yaml-cpp keeps both in silence
+    if (!seen.insert(e.key).second) {  // yaml-cpp silently keeps both
       value.errors->add(pair.first.Mark(), e.value.key, "stands twice");
       continue;
     }
     entries_.push_back(std::move(e));
-    key_marks_.push_back(pair.first.Mark());  // an unknown key is pointed at itself, not at its value
+    key_marks_.push_back(pair.first.Mark());  // for unknown keys: point at the key, not at its value
   }
 }
 
@@ -212,7 +212,7 @@ void read_address(const Value& v, Address& out) {
   if (v.is_list()) return v.bad("must be one address; quote one of IPv6: \"[::]:8080\"");
   auto text = scalar(v);
   if (!text) return;
-  // What a variable held does not show, so there is no hint for it.
+  // No hint for a value from a variable: the hint would reveal the value.
   const std::string& raw = v.node.Scalar();
   const std::string better = raw.empty() || raw.find("${") != std::string::npos ? "" : address_hint(raw);
   const auto wrong = [&](std::string_view hint) {

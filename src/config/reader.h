@@ -1,8 +1,8 @@
-// A YAML map being read: which keys it may have, what their values are, and what is wrong with them.
+// Reads a YAML map: allowed keys, their values, and error reporting.
 //
-// A reader function asks for each key that it knows; what is left over when the Map is destroyed is unknown
-// and reported, with the nearest known key. Marks are of the key where the value is empty (yaml-cpp puts
-// those on the next line).
+// A reader function asks for each key it knows. Keys left over when the Map is destroyed are reported as
+// unknown, with the nearest known key. For an empty value, the mark is that of the key (yaml-cpp would point
+// at the next line).
 #pragma once
 
 #include <yaml-cpp/yaml.h>
@@ -23,7 +23,7 @@
 
 namespace remora::config {
 
-/// Collects errors with their places.
+/// Collects errors with their positions in the file.
 class Diagnostics {
  public:
   explicit Diagnostics(std::string file) : file_(std::move(file)) {}
@@ -31,7 +31,7 @@ class Diagnostics {
   bool empty() const noexcept { return errors_.empty(); }
   std::size_t count() const noexcept { return errors_.size(); }
   std::vector<std::string> lines() const;
-  /// Not an error: where a secret was read from.
+  /// Records where a secret was read from. Not an error.
   void note_secret_file(const std::string& path);
   const std::vector<std::string>& secret_files() const noexcept { return secret_files_; }
 
@@ -46,7 +46,7 @@ class Diagnostics {
   std::vector<std::string> secret_files_;
 };
 
-/// A value with its full key ("pools.app.session") and where it stands.
+/// A value with its full key ("pools.app.session") and its position.
 struct Value {
   YAML::Node node;
   std::string key;
@@ -60,15 +60,15 @@ struct Value {
 
 class Map {
  public:
-  /// Reports and stays empty when the value is no map.
+  /// Reports an error and stays empty if the value is not a map.
   explicit Map(const Value& value);
   ~Map();
   Map(const Map&) = delete;
   Map& operator=(const Map&) = delete;
 
-  /// The value of a known key, if present.
+  /// The value of `key`, if present. Marks the key as known.
   std::optional<Value> get(const char* key);
-  /// Calls `f` for each entry of a map with free names (pools, verifiers).
+  /// Calls `f` for each entry of a map whose keys are user-chosen names (pools, verifiers).
   void for_each(const std::function<void(const std::string&, const Value&)>& f);
 
   template <class T>
@@ -86,18 +86,18 @@ class Map {
   };
   const Value self_;
   std::vector<Entry> entries_;
-  std::vector<YAML::Mark> key_marks_;  // of entries_
+  std::vector<YAML::Mark> key_marks_;  // parallel to entries_
   std::set<std::string> known_;
   bool free_names_ = false;
 };
 
-// Scalars. Each reports what it cannot take and leaves `out` alone.
+// Scalars. On an invalid value, each function reports an error and leaves `out` unchanged.
 std::optional<std::string> scalar(const Value& v);  // with ${NAME} replaced
-/// `off`, or what tools make of it (PyYAML and Helm write `false`).
+/// True for `off` and its other spellings (PyYAML and Helm write `false`).
 bool is_off(const Value& v);
-/// "on" or "off" for any spelling of them, else "".
+/// Returns "on" or "off" for any of their spellings, else "".
 const char* word_of_switch(std::string_view text) noexcept;
-/// As it was written, in quotes, for an error line: without secrets, and what a variable held does not show.
+/// The value as written, quoted for an error line. Hides secrets and never shows a variable's content.
 std::string quoted(const Value& v);
 void read_value(const Value& v, std::string& out);
 void read_value(const Value& v, bool& out);
@@ -107,7 +107,7 @@ void read_value(const Value& v, Millis& out);
 void read_size(const Value& v, std::size_t& out);
 void read_positive(const Value& v, Millis& out);
 void read_address(const Value& v, Address& out);
-/// "none" or a value.
+/// Reads "none" or a value.
 template <class T, class Reader>
 void read_optional(const Value& v, std::optional<T>& out, Reader reader) {
   if (v.is_null() || (v.node.IsScalar() && iequals(v.node.Scalar(), "none"))) {
@@ -120,14 +120,14 @@ void read_optional(const Value& v, std::optional<T>& out, Reader reader) {
   if (v.errors->count() == before) out = value;
 }
 void read_percent(const Value& v, double& out);
-/// A number above 0, at most a million.
+/// Reads a number greater than 0 and at most 1,000,000.
 void read_positive_number(const Value& v, double& out);
-/// {file: F} | {env: E}; trailing line ends of a file are dropped. Never shows the content.
+/// Reads {file: F} or {env: E}. Strips trailing line ends from a file. Errors never contain the secret.
 void read_secret(const Value& v, std::string& out);
-/// Calls `f` for each element; a single value counts as a list of one when `alone` allows it.
+/// Calls `f` for each element. With `alone`, a single value counts as a list of one.
 void for_each_item(const Value& v, bool alone, const std::function<void(const Value&)>& f);
 
-/// One of a set of words.
+/// Reads one of a fixed set of words.
 template <class E>
 void read_choice(const Value& v, E& out, std::initializer_list<std::pair<const char*, E>> words) {
   const auto text = scalar(v);

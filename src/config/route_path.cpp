@@ -9,7 +9,7 @@ namespace remora::config {
 
 namespace {
 
-/// The character that an escape at `at` stands for; false: there is none.
+/// Decodes the percent escape at `at` into `c`. Returns false if there is none.
 bool escape_at(std::string_view path, std::size_t at, char& c) noexcept {
   if (path[at] != '%' || at + 2 >= path.size()) return false;
   const int high = hex_value(path[at + 1]), low = hex_value(path[at + 2]);
@@ -18,13 +18,13 @@ bool escape_at(std::string_view path, std::size_t at, char& c) noexcept {
   return true;
 }
 
-/// Some server takes it for the end of a segment or of the path, or decodes it once more.
+/// True for characters that some servers treat as the end of a segment or path, or decode a second time.
 bool parts_paths(char c) noexcept {
   return static_cast<unsigned char>(c) < ' ' || c == 0x7f ||
          std::string_view("/\\%;?#").find(c) != std::string_view::npos;
 }
 
-/// Without escapes of what can stand as it is.
+/// Decodes the escapes of characters that need no escaping.
 std::string decoded_where_plain(std::string_view path) {
   std::string out;
   for (std::size_t i = 0; i < path.size(); ++i) {
@@ -39,7 +39,7 @@ std::string decoded_where_plain(std::string_view path) {
   return out;
 }
 
-/// The path up to what servers read in several ways; npos: there is no such place.
+/// Offset of the first construct that servers interpret differently; npos if there is none.
 std::size_t odd_place(std::string_view path) noexcept {
   for (std::size_t i = 0; i < path.size(); ++i) {
     char c = '\0';
@@ -65,7 +65,8 @@ std::string_view trimmed_segment(std::string_view s) noexcept {
   return s;
 }
 
-/// Without empty segments and dot segments, and without blanks and dots where servers drop them.
+/// Drops empty segments, dot segments, and the blanks and dots at the ends of segments that some servers
+/// drop.
 std::string tidy(std::string_view path) {
   std::string out;
   while (!path.empty()) {
@@ -107,7 +108,7 @@ std::string escaped_path(std::string_view written) {
 std::string never_matches(std::string_view written, bool guards) {
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; };
   if (std::any_of(written.begin(), written.end(), is_control)) return "a path has no control characters";
-  if (!guards) {  // by its normal form alone
+  if (!guards) {  // only checked for normal form
     for (std::size_t i = 0; i < written.size(); ++i)
       if (char c = '\0'; escape_at(written, i, c) && is_unreserved(c))
         return "never matches: paths are compared decoded; " + write(decoded_where_plain(written));

@@ -96,8 +96,8 @@ void read_route_timeouts(const Value& v, RouteTimeouts& out) {
   one("queue", out.queue);
 }
 
-/// `headers` of a route are conditions when they are plain pairs, and edits when they are {set, remove}: the
-/// contract uses the word for both, and neither form can be taken for the other's.
+/// A route's `headers` are conditions if they are plain pairs, and edits if they are {set, remove}. The
+/// contract uses the one key for both; the two forms cannot be confused.
 void read_route_headers(const Value& v, Route& out) {
   if (v.is_map() && (v.node["set"] || v.node["remove"])) return read_header_edits(v, out.request_headers);
   Map m(v);
@@ -108,14 +108,15 @@ void read_route_headers(const Value& v, Route& out) {
   });
 }
 
-/// By whole segments.
+/// Compares whole segments.
 bool path_begins_with(std::string_view path, std::string_view prefix) {
   while (prefix.ends_with('/')) prefix.remove_suffix(1);
   return iequals(path.substr(0, prefix.size()), prefix) &&
          (path.size() <= prefix.size() || path[prefix.size()] == '/');
 }
 
-/// What other routes and requests are compared with. A redirect needs no server to read the path.
+/// Normalizes the path that routes and requests are compared by. A redirect has no backend that could
+/// interpret the path differently.
 void read_spelling(Map& m, Route& out) {
   const auto path = m.get("path");
   if (path && out.path.starts_with('/'))
@@ -134,12 +135,12 @@ void read_route(const Value& v, Route& out) {
     if (rest.find('/') != std::string_view::npos ||
         (rest.find(':') != std::string_view::npos && rest.front() != '['))
       x.bad("a host has no port, scheme or path");
-    if (o.size() > 1 && o.back() == '.') o.pop_back();  // RFC 3986 3.2.2: the same name
+    if (o.size() > 1 && o.back() == '.') o.pop_back();  // RFC 3986 3.2.2: same name without the final dot
   });
   m.read_with("path", out.path, [](const Value& x, std::string& o) {
     read_value(x, o);
     if (o.empty() || o.front() != '/') x.bad("must begin with '/'");
-    if (o.size() > 1 && o.back() == '/') o.pop_back();  // whole segments: /api/ and /api say the same
+    if (o.size() > 1 && o.back() == '/') o.pop_back();  // matched by whole segments: /api/ equals /api
     if (o.find_first_of("?#*") != std::string::npos)
       x.bad("a path matches whole segments; '?', '#' and '*' have no meaning");
   });
@@ -179,7 +180,7 @@ void read_route(const Value& v, Route& out) {
   }
   m.read("strip_prefix", out.strip_prefix);
   if (!out.strip_prefix.empty() && out.strip_prefix.front() != '/') v.bad("strip_prefix must begin with '/'");
-  out.strip_prefix = escaped_path(out.strip_prefix);  // it goes out in a field
+  out.strip_prefix = escaped_path(out.strip_prefix);  // sent in a header field
   m.read_with("timeouts", out.timeouts, read_route_timeouts);
   if (const auto auth = m.get("auth")) {
     if (auth->node.IsScalar()) {

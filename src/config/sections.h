@@ -1,4 +1,4 @@
-// The sections of the file, one reader each. Internal to src/config.
+// Reader functions, one for each section of the file. Internal to src/config.
 #pragma once
 
 #include "config/loader.h"
@@ -17,25 +17,25 @@ void read_affinity(const Value& v, std::string_view pool, Kinds kinds, std::vect
 void read_header_edits(const Value& v, HeaderEdits& out);
 void read_header_pairs(const Value& v, std::vector<std::pair<std::string, std::string>>& out);
 void read_cidr(const Value& v, std::vector<Cidr>& out);
-/// Names of fields that framing and routing depend on cannot be edited.
+/// False for fields that framing and routing depend on; those cannot be edited. Reports an error then.
 bool editable_field(const Value& v, const std::string& name);
-/// `mode` and `group` of a map whose `bind` was read.
+/// Reads the `mode` and `group` keys of a map whose `bind` has been read.
 void read_socket_access(Map& m, const Address& bind, SocketAccess& out);
-/// What of a listener's keys says nothing because its peers come over a unix socket, or do not.
+/// Warns about listener keys that have no effect because the peers use a Unix socket, or because they do not.
 void socket_doubts(const Config& config, std::vector<std::string>& out);
 bool readable_file(const Value& v, const std::string& path);
 
-/// What one section alone cannot see: names that must exist, pairs that must not clash.
+/// Checks across sections: names that must exist, settings that conflict.
 void cross_check(const Value& root, Config& config);
-/// `localhost` or an address of this machine's loopback; not a name that only begins like one.
+/// True for `localhost` and literal loopback addresses, not for names that merely start like one.
 bool is_loopback(const std::string& host) noexcept;
-/// Issued cookies that other hosts of the same domain can plant.
+/// Warns about issued cookies that other hosts of the same domain can plant.
 void cookie_doubts(const Config& config, std::vector<std::string>& out);
-/// A secret that serves two purposes.
+/// Warns about a secret that is used for two purposes.
 void key_doubts(const Config& config, std::vector<std::string>& out);
-/// What was given and changes nothing, as only the whole file shows.
+/// Warns about keys that have no effect, as seen from the whole file.
 void idle_keys(const Config& config, std::vector<std::string>& out);
-/// Refuses each of these keys that is there.
+/// Reports an error for each of these keys that is present.
 void refuse_keys(const Value& map, std::initializer_list<const char*> keys, std::string_view why);
 
 }  // namespace remora::config

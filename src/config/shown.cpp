@@ -7,11 +7,11 @@ namespace remora::config {
 
 namespace {
 
-/// What is known of a value from the keys above it.
+/// What the enclosing keys say about a value.
 struct Place {
   std::string key;
-  bool secret = false;   // it stands for a secret
-  bool headers = false;  // keys are names of header fields
+  bool secret = false;   // the value is a secret
+  bool headers = false;  // the keys are header field names
 };
 
 class Writer {
@@ -25,7 +25,7 @@ class Writer {
   void write_map(const YAML::Node& node, const Place& place);
   void write_scalar(const YAML::Node& node, const Place& place);
   static std::string shown(const std::string& value, const Place& place);
-  /// Aliases of aliases can make a small file huge.
+  /// Nested aliases can make a small file huge.
   bool too_many() noexcept { return too_many_ = too_many_ || ++nodes_ > 200000; }
 
   YAML::Emitter out_;
@@ -38,7 +38,8 @@ bool holds_headers(std::string_view key) {
   return key == "headers" || key == "request_headers" || key == "response_headers";
 }
 
-/// The key of a certificate is the path of a file. Its content, written there by mistake, has several lines.
+/// A certificate's `key` is a file path. Key material pasted there by mistake has several lines, and is
+/// hidden.
 bool is_key_file(const YAML::Node& map, const std::string& key, const YAML::Node& value) {
   return key == "key" && map["cert"] && value.IsScalar() && value.Scalar().find('\n') == std::string::npos;
 }
@@ -51,7 +52,7 @@ std::string Writer::shown(const std::string& value, const Place& place) {
 
 void Writer::write_scalar(const YAML::Node& node, const Place& place) {
   const std::string value = shown(node.Scalar(), place);
-  if (node.Tag() == "!" && value != hidden) out_ << YAML::DoubleQuoted;  // it was quoted
+  if (node.Tag() == "!" && value != hidden) out_ << YAML::DoubleQuoted;  // it was quoted in the file
   out_ << value;
 }
 
@@ -71,7 +72,7 @@ void Writer::write_map(const YAML::Node& node, const Place& place) {
 }
 
 void Writer::write(const YAML::Node& node, const Place& place) {
-  constexpr unsigned max_depth = 64;  // an alias may stand within its own anchor
+  constexpr unsigned max_depth = 64;  // an alias can appear inside its own anchor
   struct Depth {
     explicit Depth(unsigned& n) : now(n) { ++now; }
     ~Depth() { --now; }

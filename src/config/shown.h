@@ -1,5 +1,5 @@
-// The file as it may be shown: the tree that was read, written anew, with secrets hidden. Comments are not
-// part of the tree, so they do not show. Internal to src/config.
+// The configuration file in a form that is safe to show: the parsed tree, written out again with secrets
+// hidden. Comments are lost, since they are not part of the tree. Internal to src/config.
 #pragma once
 
 #include <yaml-cpp/yaml.h>
@@ -8,11 +8,12 @@
 
 namespace remora::config {
 
-/// What is hidden is decided by where a value stands (password, token, a header's name, ...) and, in any
-/// value, what a URL carries. `${NAME}` stays as it was written.
+/// Values are hidden by where they stand (password, token, header names, ...). In any other value,
+/// credentials in URLs are hidden; for keys that end in `url`, the whole query too. `${NAME}` is shown as
+/// written.
 std::string shown_text(const YAML::Node& document);
 
-/// A refused value, to be quoted in an error line. `key`: its full key.
+/// A rejected value, quoted for an error line. `key`: its full key.
 std::string shown_value(const std::string& key, const std::string& raw);
 
 }  // namespace remora::config

@@ -1,4 +1,4 @@
-// Unix sockets: who may connect to them, and whom their peers stand for.
+// Unix sockets: who may connect, and whether the peer is trusted to name the client.
 
 #include <grp.h>
 
@@ -16,7 +16,7 @@ constexpr bool octal(char c) noexcept {
   return c >= '0' && c <= '7';
 }
 
-/// As chmod takes it, with or without quotes: 0660, 660, "0o660".
+/// A mode as for chmod, quoted or not: 0660, 660, "0o660".
 void read_mode(const Value& v, std::uint32_t& out) {
   const auto text = scalar(v);
   if (!text) return;
@@ -47,7 +47,7 @@ bool trusts_unix_peers(const Listener& l) noexcept {
   return contains(l.trusted_proxies, ClientAddress{});
 }
 
-/// Its clients have no address: neither a PROXY line nor a trusted peer says one.
+/// True if the clients have no known address: no PROXY protocol, and no trusted peer to report it.
 bool hides_clients(const Listener& l) noexcept {
   return l.bind.kind == Address::Kind::unix_path && !l.proxy_protocol && !trusts_unix_peers(l);
 }

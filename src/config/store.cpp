@@ -1,4 +1,4 @@
-// The `store` section: where sessions are kept, and how to reach it.
+// The `store` section: where sessions are kept and how to connect.
 
 #include <algorithm>
 
@@ -21,7 +21,7 @@ void read_redis_node(const Value& v, StoreNode& out) {
     rest.remove_prefix(9);
     out.tls = true;
   } else {
-    return v.bad(form);  // without the text: it may hold a password
+    return v.bad(form);  // do not quote the text: it may contain a password
   }
   if (const std::size_t at = rest.rfind('@'); at != std::string_view::npos) {
     const std::string_view who = rest.substr(0, at);
@@ -44,9 +44,9 @@ void read_redis_node(const Value& v, StoreNode& out) {
   std::string address(rest);
   const std::size_t bracket = address.rfind(']');
   if (address.find(':', bracket == std::string::npos ? 0 : bracket) == std::string::npos) address += ":6379";
-  Diagnostics unsaid("");  // an error of the address alone would quote what may be the password
+  Diagnostics unsaid("");  // an error about the address could quote part of a password
   Value inner = v;
-  inner.node.reset(YAML::Node(address));  // to assign would change the tree
+  inner.node.reset(YAML::Node(address));  // assigning would modify the tree
   inner.errors = &unsaid;
   read_address(inner, out.address);
   if (!unsaid.empty()) v.bad(form);
@@ -81,9 +81,8 @@ void read_login(const Value& v, Map& m, Login& out) {
     v.bad("a user needs a password: {file: F}, say");
 }
 
-/// `user` and `password` are for the servers that keep the sessions, `sentinel: {user, password}` for those
-/// that know where they are. What stands in a node is the node's own. Who is given nothing is shown what the
-/// other side was given.
+/// `user` and `password` are for the data servers, `sentinel: {user, password}` for the Sentinels. A node's
+/// own credentials take precedence. If only one side has a password, the other side gets the same login.
 void read_logins(const Value& v, Map& m, Store& out) {
   Login data, sentinels;
   read_login(v, m, data);

@@ -14,7 +14,7 @@ bool is_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
-/// Where the brace ends that was opened before `at`.
+/// Position of the brace that closes the one before `at`.
 std::size_t closing_brace(std::string_view text, std::size_t at) {
   for (int depth = 1; at < text.size(); ++at) {
     if (text.substr(at, 2) == "${") ++depth;
@@ -54,7 +54,7 @@ class Replacer {
     return false;
   }
 
-  /// What stands between the braces.
+  /// Expands one expression; `inside` is the text between the braces.
   bool one(std::string_view inside, std::string& out, int depth) {
     const std::size_t end = std::min(inside.find_first_of(":-?+"), inside.size());
     const std::string name(inside.substr(0, end));
@@ -66,7 +66,7 @@ class Replacer {
       out += value;
       return true;
     }
-    const bool empty_counts = rest.front() == ':';  // as unset
+    const bool empty_counts = rest.front() == ':';  // an empty variable counts as unset
     if (empty_counts) rest.remove_prefix(1);
     const char how = rest.empty() ? '\0' : rest.front();
     if (how != '-' && how != '?' && how != '+')

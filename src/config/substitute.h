@@ -1,5 +1,5 @@
-// ${NAME} in a value, replaced from the environment, in the forms that compose files and shells have. Pure
-// but for `variable`.
+// Expands ${NAME} in a value from the environment, in the forms known from compose files and shells. Pure,
+// apart from calls to `variable`.
 #pragma once
 
 #include <functional>
@@ -9,13 +9,14 @@
 
 namespace remora::config {
 
-/// The value of a variable of the environment, or nullptr.
+/// Returns the value of an environment variable, or nullptr if it is unset.
 using Variables = std::function<const char*(const std::string& name)>;
 
-/// `${NAME}` must be set. `${NAME:-WORD}`: WORD when it is unset or empty; `${NAME-WORD}`: when it is unset.
-/// `${NAME:?TEXT}`, `${NAME?TEXT}`: else the file is refused with TEXT. `${NAME:+WORD}`, `${NAME+WORD}`: WORD
-/// when it is set, else nothing. WORD may hold further ones. `$$` is a dollar sign; any other `$` stays as it
-/// is. Nothing: `error` says why, without any value.
+/// `${NAME}`: must be set. `${NAME:-WORD}`: WORD if NAME is unset or empty. `${NAME-WORD}`: WORD if NAME is
+/// unset. `${NAME:?TEXT}`, `${NAME?TEXT}`: in the same cases, the file is rejected with TEXT.
+/// `${NAME:+WORD}`: WORD if NAME is set and not empty, else nothing. `${NAME+WORD}`: WORD if NAME is set.
+/// WORD may contain further expressions. `$$` is a dollar sign; any other `$` is kept. Returns nothing on an
+/// error; `error` then says why, without any values.
 std::optional<std::string> substitute(std::string_view text, const Variables& variable, std::string& error);
 
 }  // namespace remora::config

@@ -34,7 +34,7 @@ bool is_blank(std::string_view line) {
   return rest.empty() || rest.front() == '#';
 }
 
-/// Without the dash of a list's item and without a comment.
+/// The line without comment and list dashes.
 std::string_view content_of(std::string_view line) {
   line = trim(line);
   while (line.starts_with("- ")) line = trim(line.substr(2));
@@ -51,7 +51,7 @@ struct Bracket {
   int line, column;
 };
 
-/// Brackets that are open at the end of `lines`, outside quotes and comments.
+/// Brackets still open at the end of `lines`, ignoring quotes and comments.
 std::vector<Bracket> open_brackets(const std::vector<std::string_view>& lines) {
   std::vector<Bracket> open;
   char quote = '\0';
@@ -79,7 +79,7 @@ std::vector<Bracket> open_brackets(const std::vector<std::string_view>& lines) {
   return open;
 }
 
-/// What people meet first, whatever the parser made of it; empty: none of these.
+/// A hint for the most common quoting mistakes, whatever the parser reported; empty if none applies.
 std::string quoting_hint(std::string_view line) {
   if (line.find("{{") != npos || line.find("{%") != npos)
     return " (a template's braces? This file is read as it is, only ${NAME} is replaced)";
@@ -119,7 +119,7 @@ class Explainer {
     return n >= 0 && static_cast<std::size_t>(n) < lines_.size() ? lines_[static_cast<std::size_t>(n)]
                                                                  : std::string_view();
   }
-  /// The last line before `n` that says something; -1: none.
+  /// The last non-blank line before `n`; -1 if there is none.
   int previous(int n) const {
     for (--n; n >= 0; --n)
       if (!is_blank(line_at(n))) return n;
@@ -131,7 +131,7 @@ class Explainer {
     return tab == npos ? std::nullopt : std::optional<int>(static_cast<int>(tab));
   }
 
-  /// yaml-cpp says it of the next colon, which is often on the line after the mistake.
+  /// yaml-cpp reports this at the next colon, which is often on the line after the mistake.
   SyntaxError map_value(std::string_view here) const {
     const std::string_view before = here.substr(0, static_cast<std::size_t>(std::max(column_, 0)));
     if (content_of(before).find(": ") != npos)

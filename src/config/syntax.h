@@ -1,5 +1,5 @@
-// What is wrong with a file that is no YAML, said of the line where the mistake is and not where the parser
-// met it. Pure: works on the text and on what yaml-cpp said.
+// Explains YAML syntax errors at the line of the mistake, not where the parser noticed it. Pure: works on the
+// text and on yaml-cpp's message.
 #pragma once
 
 #include <string>
@@ -7,20 +7,19 @@
 
 namespace remora::config {
 
-/// Lines and columns count from 0, as yaml-cpp's do.
+/// Lines and columns count from 0, as in yaml-cpp.
 struct SyntaxError {
   int line = 0, column = 0;
   std::string what;
 };
 
-/// `message` is yaml-cpp's.
+/// `message`: the text of yaml-cpp's error.
 SyntaxError explain_syntax(std::string_view text, int line, int column, const std::string& message);
 
-/// A value that begins with a quote at this place has a closing one.
+/// True if the quoted value that starts at this position is closed. Also true if no quote starts there.
 bool quote_is_closed(std::string_view text, int line, int column);
 
-/// Something begins here although the document has ended: a second one, or a line outside the first one's
-/// map.
+/// Explains content after the end of the document: a second document, or a line outside the first one's map.
 std::string explain_second_document(std::string_view text, int line);
 
 }  // namespace remora::config

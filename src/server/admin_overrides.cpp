@@ -46,7 +46,7 @@ void AdminOverrides::follow(const config::Config& config) {
         if (b.id == entry.first.second) return b.admin != entry.second.file;
         discovers = discovers || b.discovery;
       }
-      return !discovers;  // an address may come back with the next answer
+      return !discovers;  // the address may reappear in the next DNS answer
     }
     return true;
   });

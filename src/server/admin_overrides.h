@@ -1,8 +1,8 @@
-// Administrative state (drain, maint, ready) that operators set over the API, on top of the file. Kept across
-// reloads, and in `state_dir` across restarts.
+// Administrative states (drain, maint, ready) set by operators over the API, which override the file. Kept
+// across reloads, and in `state_dir` across restarts.
 //
-// An override stands until the next one, or until the file says something else about that backend than it did
-// when the override was made: the newest statement counts.
+// The newest statement wins: an override lasts until the next one, or until the file changes what it says
+// about that backend.
 // Threading: control thread.
 #pragma once
 
@@ -18,33 +18,33 @@ namespace remora {
 
 struct AdminOverride {
   config::AdminState admin = config::AdminState::ready;
-  std::optional<Clock::Wall> deadline;                  // of a drain: afterwards its sessions move
-  config::AdminState file = config::AdminState::ready;  // what the file said when this was set
+  std::optional<Clock::Wall> deadline;                  // of a drain: when its sessions must move
+  config::AdminState file = config::AdminState::ready;  // the file's setting when this was set
 };
 
 class AdminOverrides {
  public:
-  /// `folder`: the state directory; empty: nothing outlives the process.
+  /// `folder`: the state directory; empty: overrides are lost when the process ends.
   explicit AdminOverrides(std::string folder) : folder_(std::move(folder)) {}
-  /// A file that cannot be read or parsed is reported in `error` and ignored.
+  /// Ignores a file that cannot be read or parsed, and reports it in `error`.
   void load(std::string& error);
 
   const AdminOverride* find(const std::string& pool, const std::string& backend) const;
-  /// Returns why it could not be saved; empty: it was, or there is no state directory.
+  /// Returns why it could not be saved. Empty if it was saved, or if there is no state directory.
   std::string set(const std::string& pool, const std::string& backend, const AdminOverride& wanted);
-  /// Drops the overrides that the file has overtaken. `config`: the active one from now on.
+  /// Drops overrides that the file has replaced. `config`: the newly active configuration.
   void follow(const config::Config& config);
 
-  /// The next deadline after `now`.
+  /// The first deadline after `now`.
   std::optional<Clock::Wall> next_deadline(Clock::Wall now) const;
 
   std::string to_text() const;
-  /// False: the text is not what to_text() writes; nothing has changed.
+  /// Returns false and changes nothing if the text was not written by to_text().
   bool from_text(const std::string& text);
 
  private:
   std::string save() const;
-  // The name is older than the class: files of earlier versions are read.
+  // The file name predates the class, and files of earlier versions must stay readable.
   std::string path() const { return folder_ + "/wishes.json"; }
   const std::string folder_;
   std::map<std::pair<std::string, std::string>, AdminOverride> overrides_;

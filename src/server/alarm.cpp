@@ -28,7 +28,7 @@ class LoopAlarm final : public Alarm {
   asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
                              Executor>
       timer_;
-  unsigned setting_ = 0;  // an alarm that has expired but not rung yet can be replaced too
+  unsigned setting_ = 0;  // so that set() also replaces an alarm that has expired but not run yet
 };
 
 }  // namespace

@@ -1,8 +1,8 @@
-// A timer for one function at a time: what the server's parts wait with. An interface, so that their tests
-// ring it by hand.
+// A timer that runs one function at a time, used by the server's parts. An interface, so that tests can fire
+// it by hand.
 //
-// Threading: the loop's thread. Lifetime: an alarm of a loop is destroyed when the loop has run out, or will
-// not run again.
+// Threading: the loop's thread. Lifetime: destroy a loop's alarm only once the loop has finished or will not
+// run again.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ namespace remora {
 class Alarm {
  public:
   virtual ~Alarm() = default;
-  /// Calls `ring` once, at `at` or as soon as possible after it. Replaces what was set before.
+  /// Calls `ring` once, at `at` or as soon as possible after it. Replaces an alarm that is already set.
   virtual void set(Clock::Steady at, std::function<void()> ring) = 0;
   virtual void cancel() = 0;
 };

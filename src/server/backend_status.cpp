@@ -55,7 +55,8 @@ void BackendStatus::republish() {
   await_change();
 }
 
-/// Those since the last look, and not by the timer: a short one may have passed before it is ever waited for.
+/// Announces deadlines since the last call. Not done by the timer: a short deadline may pass before the timer
+/// is set.
 void BackendStatus::announce_passed_deadlines(Clock::Wall until) {
   for (const auto& pool : around_.builder.last()->pools)
     for (const Member& m : pool->snapshot->members) {
@@ -85,7 +86,7 @@ void BackendStatus::flipped(const std::shared_ptr<Backend>& backend, Health stat
 }
 
 void BackendStatus::failures_reported(const std::shared_ptr<Backend>& backend, Ejected how, bool may_eject) {
-  struct Judged {  // last, when workers have been told; also when something throws
+  struct Judged {  // runs last, after workers have the new status, and also on exceptions
     Backend& backend;
     ~Judged() { backend.failures.judged(); }
   } judged{*backend};

@@ -1,10 +1,11 @@
-// The status of backends: what probes saw, what live traffic showed and what operators set, brought together
-// in one snapshot and published whenever one of them changes or a time of theirs has come.
+// The status of backends: combines probe results, failures in live traffic and operators' settings into a
+// snapshot, and publishes it whenever one of them changes or a deadline is reached.
 //
 //   probe flips | streak of failures | operator | timer --> SnapshotBuilder::with_status --> publish
 //
-// The timer is for the end of an ejection, the steps of a slow start and a drain's deadline.
-// Threading: the loop's thread. Lifetime: what it is given outlives it; stop() before the loop runs out.
+// The timer covers the end of an ejection, the steps of a slow start, and a drain's deadline.
+// Threading: the loop's thread. Lifetime: everything passed in must outlive it; call stop() before the loop
+// finishes.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -25,11 +26,11 @@ namespace remora {
 class BackendStatus {
  public:
   struct Reports {
-    /// The builder's last snapshot is a new one.
+    /// The builder's last snapshot is new and must be published.
     std::function<void()> publish;
-    /// A doubt about this backend was looked into; after the publication that came of it.
+    /// A suspected backend has been probed. Called after the resulting publication.
     std::function<void(const std::shared_ptr<Backend>&)> settled;
-    /// Some backend went down; after its publication.
+    /// A backend went down. Called after its publication.
     std::function<void()> went_down;
   };
   struct Surroundings {
@@ -38,39 +39,40 @@ class BackendStatus {
     SnapshotBuilder& builder;
     EventHub& events;
   };
-  /// `state_dir`: where what operators set is kept; empty: nowhere.
+  /// `state_dir`: where operators' settings are stored; empty: they are not.
   BackendStatus(Surroundings around, std::string state_dir, std::unique_ptr<Alarm> alarm, Reports reports);
 
-  /// Reads what operators set before the last restart. A file that cannot be used is logged.
+  /// Loads operators' settings from before the last restart. Logs a file that cannot be used.
   void load_overrides();
-  /// Drops what the file has overtaken. `config`: the active one from now on.
+  /// Drops overrides that the file has replaced. `config`: the newly active configuration.
   void follow(const config::Config& config);
-  /// The builder has its first snapshot: probing begins. Publishes nothing.
+  /// Starts probing. Call when the builder has its first snapshot. Publishes nothing.
   void begin();
-  /// The builder has committed another snapshot: probes and ejections follow it. republish() next.
+  /// Updates probes and ejections after the builder committed a snapshot. Call republish() next.
   void configure();
   void republish();
   void stop();
 
-  /// Live traffic showed that a backend fails. `may_eject`: else the report is only taken off its hands.
+  /// Handles a report of failures in live traffic. If `may_eject` is false, the report is only acknowledged.
   void failures_reported(const std::shared_ptr<Backend>& backend, Ejected how, bool may_eject);
-  /// All reports of failures count as judged: some may have been lost.
+  /// Acknowledges all failure reports, since some may have been lost.
   void judge_all();
-  /// It has other addresses: what live traffic showed was of the old ones.
+  /// Forgets failures in live traffic: they were at the backend's old addresses.
   void forgive(const std::shared_ptr<Backend>& backend);
+  /// Probes a backend at once because requests suspect it. `within`: time limit of the first of two probes.
   void look_into(const std::shared_ptr<Backend>& backend, std::chrono::milliseconds within);
 
-  /// What an operator wants. Returns why it cannot be; empty: done.
+  /// Sets the administrative state. Returns why that is impossible; empty on success.
   std::string set_admin(const std::string& pool, const std::string& backend, config::AdminState admin,
                         std::optional<std::chrono::milliseconds> limit);
-  /// Until when a drain may last; nothing: for ever.
+  /// When a drain ends; nothing: it has no deadline.
   std::optional<Clock::Wall> deadline(const std::string& pool, const std::string& backend) const;
 
   Health health(const Backend& backend) const { return checker_.state(backend); }
-  /// What the last probe said that was not "passed".
+  /// The result of the last probe, unless it passed.
   std::string note(const Backend& backend) const { return checker_.note(backend); }
 
-  // For a hot restart. Adopted before begin().
+  // For a hot restart. Call the adopt functions before begin().
   void adopt_health(const std::string& pool, const std::string& id, Health health) {
     checker_.adopt(pool, id, health);
   }
@@ -93,7 +95,7 @@ class BackendStatus {
   AdminOverrides overrides_;
   HealthChecker checker_;
   Ejector ejector_;
-  Clock::Wall deadlines_seen_;  // those before it have been announced
+  Clock::Wall deadlines_seen_;  // deadlines up to here have been announced
 };
 
 }  // namespace remora

@@ -21,7 +21,7 @@
 namespace remora {
 
 namespace {
-/// What the files hold, as one hash; empty names stand for nothing.
+/// One hash over the contents of all files; empty names are skipped.
 std::uint64_t contents_of(std::initializer_list<std::string> files) {
   std::string all;
   for (const std::string& file : files) {
@@ -31,7 +31,7 @@ std::uint64_t contents_of(std::initializer_list<std::string> files) {
   return hash_text(all);
 }
 
-/// Where a backend is. Empty: its name has no address.
+/// The addresses of a backend; empty if its name does not resolve.
 std::vector<Endpoint> endpoints_of(const std::string& pool, const config::Backend& b) {
   std::vector<std::string> hosts = b.ips;
   if (!b.follow) hosts = {b.ip.empty() ? b.address.host : b.ip};
@@ -57,7 +57,7 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
   auto snapshot = std::make_shared<PoolSnapshot>();
   snapshot->name = pool.name;
   for (const config::Backend& b : pool.backends) {
-    if (b.discovery) continue;  // nobody by itself: what was found stands behind it
+    if (b.discovery) continue;  // not a backend: with_discovered() replaces it by what was found
     Member m;
     m.backend = backend_named(pool.name, b.id);
     m.address = b.address;
@@ -76,7 +76,7 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
   view->affinity = make_affinity(pool, keys, std::make_shared<SessionNamer>(index_key, pool.name));
   if (pool.tls) {
     view->tls_files = contents_of({pool.tls->ca, pool.tls->cert, pool.tls->key});
-    // The same settings and the same files: idle connections made with them stay good.
+    // Same settings and same files: keep the TLS context, so that idle connections stay usable.
     if (last_)
       for (const auto& old : last_->pools)
         if (old->config.name == pool.name && old->config.tls == pool.tls && old->tls_files == view->tls_files)
@@ -87,7 +87,7 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
   }
   for (std::size_t i = 0; i < view->endpoints.size(); ++i) {
     std::uint64_t key = connection_key(view->endpoints[i], view->tls.get());
-    if (view->trials[i])  // all of them lead to the one server
+    if (view->trials[i])  // all addresses lead to the same server
       for (const Endpoint& other : view->trials[i]->all)
         key = key * 31 + connection_key(other, view->tls.get());
     view->connection_keys.push_back(key);
@@ -98,7 +98,8 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
   return view;
 }
 
-/// The same addresses as before: which of them answered is still known.
+/// Remembers which address answered: keeps the previous Trial if the addresses are the same, else marks the
+/// address in use.
 std::shared_ptr<const Trial> SnapshotBuilder::trial_of(const std::string& pool, const std::string& id,
                                                        const std::vector<Endpoint>& endpoints) const {
   if (endpoints.size() < 2) return nullptr;
@@ -164,7 +165,7 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
   }
   router->set_traffic(traffic);
   snapshot->router = router;
-  if (last_) snapshot->listeners = last_->listeners;  // those that have gone finish with what they had
+  if (last_) snapshot->listeners = last_->listeners;  // retired ones keep serving their connections
   std::map<std::string, unsigned> seen;
   for (const config::Listener& listener : config.listeners) {
     auto view = build_listener(listener, seen[listener.bind.text()]++);
@@ -190,7 +191,7 @@ void SnapshotBuilder::build_verifiers(const config::Config& config, Snapshot& sn
     auto& counts = jwt_counts_[rules.name];
     if (!counts) counts = std::make_shared<std::vector<JwtCounts>>(workers_);
     verifier->counts = counts;
-    for (const auto& [carrier, name] : rules.from)  // a token in a URL is a secret in a log
+    for (const auto& [carrier, name] : rules.from)  // a token in a URL must not be logged
       if (carrier == config::Jwt::Carrier::query)
         snapshot.url_secrets.push_back({config::UrlStyle::query, name});
     for (const auto& [claim, header] : rules.forward_claims) snapshot.claim_headers.push_back(header);
@@ -227,7 +228,7 @@ void SnapshotBuilder::commit(std::shared_ptr<const Snapshot> built) {
     if (!view) continue;
     ListenerShared& shared = *view->shared;
     const bool stays = serves(view->slot);
-    // Retired once before, and nobody is left: what it held (certificates, say) can go.
+    // Retired by an earlier commit and without open connections: release what it holds (certificates, say).
     const bool over = !stays && shared.retired && shared.open.load() == 0;
     shared.retired = !stays;
     if (stays) shared.limits.set(view->config.per_client);
@@ -308,7 +309,7 @@ std::string generate_key() {
 
 std::string default_index_key(const KeyRing& keys) {
   std::string key(32, '\0');
-  if (keys.keys().empty()) {  // nothing outside this process can agree with it
+  if (keys.keys().empty()) {  // without a configured key, no other process can share the index
     random_bytes({reinterpret_cast<std::uint8_t*>(key.data()), key.size()});
     return key;
   }
@@ -335,7 +336,7 @@ std::string read_or_make_key(const std::string& dir) {
   std::string text;
   bool missing = false;
   std::string trouble = read_file(path, most_bytes, text, missing);
-  if (missing) {  // of several that start at once one makes it, and all read that one
+  if (missing) {  // of several processes starting at once, one creates the file and all read it
     trouble = create_file(path, generate_key() + "\n");
     if (trouble.empty()) trouble = read_file(path, most_bytes, text, missing);
   }

@@ -20,7 +20,8 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments, SessionMem
   for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
   const std::string number = std::to_string(pair[1]);
-  // Everything that allocates is done: between fork and exec only what is safe in a process with threads.
+  // Allocate everything before the fork: the process has threads, so only async-signal-safe calls are allowed
+  // between fork and exec.
   std::vector<std::string> environment;
   for (char** e = environ; *e != nullptr; ++e)
     if (std::strncmp(*e, channel_variable, std::strlen(channel_variable)) != 0 &&
@@ -43,7 +44,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments, SessionMem
   }
   ::close(pair[1]);
   channel_ = pair[0];
-  const timeval limit{5, 0};  // a process that does not read must not hold this one up for ever
+  const timeval limit{5, 0};  // a process that does not read must not block this one
   ::setsockopt(channel_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   if (pid_ < 0) {
     ::close(channel_);

@@ -1,9 +1,10 @@
-// The new process of a hot restart, as the old one sees it: started with the same arguments and one end of a
-// SOCK_SEQPACKET pair in its environment.
+// The new process of a hot restart, as seen by the old one. It gets the same arguments, and one end of a
+// SOCK_SEQPACKET pair through its environment.
 //
-// Over the pair go the listening sockets, the state and the sessions; then, while the old process serves its
-// last connections, each change to its sessions. The new process answers once, when it serves.
-// Threading: control thread. Lifetime: it does not kill the process; `memory` outlives it.
+// The old process sends the listening sockets, the state and the sessions and then, while it serves its last
+// connections, each change to its sessions. The new process answers once, when it is serving.
+// Threading: control thread. Lifetime: destroying this object does not kill the process; `memory` must
+// outlive it.
 #pragma once
 
 #include <sys/types.h>
@@ -19,16 +20,16 @@ namespace remora {
 
 class ChildProcess {
  public:
-  /// Starts it. Throws std::runtime_error with one line that says what to do.
+  /// Starts the process. Throws std::runtime_error with one line that says what to do.
   ChildProcess(const std::vector<std::string>& arguments, SessionMemory& memory);
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   bool send(const Message& message) { return send_message(channel_, message); }
-  /// All sessions; their changes are collected from now on.
+  /// Sends all sessions. From now on, changes to them are collected.
   bool send_sessions();
-  /// What changed since. False: nobody listens any more.
+  /// Sends the changes since the last call. Returns false if the other end is gone.
   bool send_changes();
   enum class State : std::uint8_t { starting, serving, failed };
   State poll();

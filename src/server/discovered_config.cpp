@@ -27,7 +27,7 @@ config::Backend at_addresses(const config::Backend& entry, const std::vector<Dns
   return out;
 }
 
-/// The entry at the addresses that the active backend of this id has, if there is one.
+/// The entry with the addresses of the active backend with the same id, if there is one.
 config::Backend at_active_addresses(const config::Backend& entry, const PoolView* active) {
   config::Backend out = entry;
   if (active == nullptr) return out;
@@ -81,8 +81,8 @@ std::vector<config::Backend> discovered_backends(const config::Pool& pool, const
       for (const DiscoveredSet::Found& f : known->set.found()) add(backend_at(entry, f));
     }
   }
-  // The backends before the reload stay until a name is answered. Of names that backends follow this holds
-  // for each alone, as long as some backend can serve.
+  // After a reload, keep the previous backends until every discovery name has an answer. Names that backends
+  // follow are handled one by one, as long as some backend has an address.
   const bool nobody = std::all_of(backends.begin(), backends.end(),
                                   [](const config::Backend& b) { return b.follow && b.ips.empty(); });
   if ((unanswered || (nobody && follows_unanswered)) && active != nullptr)

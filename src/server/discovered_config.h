@@ -1,4 +1,4 @@
-// What DNS knows, written into a configuration. Pure.
+// Applies DNS answers to a configuration. Pure.
 #pragma once
 
 #include "proxy/snapshot.h"
@@ -7,11 +7,11 @@
 
 namespace remora {
 
-/// `config` with each discovery entry replaced by one backend for each of its addresses, and with the
-/// addresses of the names that backends follow.
+/// Returns `config` with each discovery entry replaced by one backend per address, and with addresses for the
+/// host names that backends follow.
 ///
-/// A name without an answer yet changes nothing: its backends stay where `active` has them. `active`: null
-/// before the first snapshot.
+/// A name without an answer yet changes nothing: its backends keep their addresses from `active`. `active` is
+/// null before the first snapshot.
 config::Config with_discovered(const config::Config& config, const WatchedNames& names,
                                const Snapshot* active);
 

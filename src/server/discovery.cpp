@@ -14,8 +14,8 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr milliseconds retry_after{1000};   // after a lookup that failed
-constexpr milliseconds shortest_pause{10};  // between two looks at what is due
+constexpr milliseconds retry_after{1000};   // after a failed lookup
+constexpr milliseconds shortest_pause{10};  // minimum time between checks for due lookups
 
 bool contains(const std::vector<std::string>& ids, const std::string& id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
@@ -105,11 +105,11 @@ void Discovery::ask(const std::string& key, WatchedName& watched) {
 
 void Discovery::answered(const std::string& key, const DnsAnswer& answer) {
   const auto it = names_.find(key);
-  if (it == names_.end()) return;  // a reload was faster
+  if (it == names_.end()) return;  // removed by a reload meanwhile
   WatchedName& watched = it->second;
   watched.asking = false;
   const Snapshot* const active = around_.builder.last().get();
-  // A backend that cannot be reached from now on is a reason to ask again.
+  // From now on, a backend that becomes unreachable triggers another lookup.
   if (active != nullptr)
     for (const auto& view : active->pools)
       if (view->config.name == watched.pool)
@@ -126,7 +126,7 @@ void Discovery::answered(const std::string& key, const DnsAnswer& answer) {
   await_next();
 }
 
-/// Logged once, and once more when it is over.
+/// Logs a failure once, and once more when it is over.
 void Discovery::log_failure(WatchedName& watched, const DnsAnswer& answer) {
   const bool half = answer.error.empty() && !answer.gap_reason.empty();
   const std::string error = half ? "incomplete answer: " + answer.gap_reason : answer.error;
@@ -147,7 +147,7 @@ void Discovery::log_failure(WatchedName& watched, const DnsAnswer& answer) {
                  Resolver::most_records);
 }
 
-/// True: something has changed.
+/// Returns true if something has changed.
 bool Discovery::take_over(WatchedName& watched, const DnsAnswer& answer) {
   const Clock::Steady at = around_.clock.steady_now();
   const std::vector<std::string> before = order_of_trial(watched.records);

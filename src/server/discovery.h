@@ -1,13 +1,16 @@
-// Backends from DNS: names are asked again as their records expire, and answers become backends or addresses.
+// Finds backends through DNS: looks names up again when their records expire, and turns answers into backends
+// or addresses.
 //
-// One lookup a name is in flight at most. The next is due after the records' time to live or `refresh`,
-// whichever is longer; after a failure, after `refresh` or a second. It comes early when the system's name
-// files change, or when a backend that follows the name is out of service: it may be back at another address.
-// A failed lookup keeps the last addresses. Addresses that vanish are kept, leaving, for `hold`.
+// There is at most one lookup per name in flight. The next one is due after the records' TTL or `refresh`,
+// whichever is longer; after a failure, after `refresh` or one second, whichever is longer. It is done early
+// if the system's resolver files change, or if a backend is unreachable or out of service and so may have a
+// new address. A failed lookup keeps the last addresses. Backends of addresses that disappear keep draining
+// for `hold`.
 //
 //   due --ask--> asking --answer--> waiting until `next` --> due
 //
-// Threading: the loop's thread. Lifetime: what it is given outlives it; stop() before the loop runs out.
+// Threading: the loop's thread. Lifetime: everything passed in must outlive it; call stop() before the loop
+// finishes.
 #pragma once
 
 #include <array>
@@ -33,44 +36,44 @@ class Discovery {
   struct Reports {
     /// config_for() has changed: build and activate it now. Ignored before the first snapshot.
     std::function<void()> changed;
-    /// The same, but after the call that is running: it may be within the activation of a snapshot.
+    /// Same, but must be deferred until the current call is over: it may be part of activating a snapshot.
     std::function<void()> changed_within;
-    /// A backend follows its name to other addresses: what live traffic showed was of the old one.
+    /// A backend's name resolved to other addresses, so failures seen in live traffic no longer count.
     std::function<void(const std::shared_ptr<Backend>&)> moved;
   };
   struct Surroundings {
     const Clock& clock;
     NameLookup& names;
-    const SnapshotBuilder& builder;  // for the active snapshot
+    const SnapshotBuilder& builder;  // provides the active snapshot
     EventHub& events;
   };
   Discovery(Surroundings around, std::unique_ptr<Alarm> alarm, Reports reports, NameFiles files = {});
 
-  /// Watches the names of a configuration, forgets those that it lacks, and asks for all of them.
+  /// Watches the names of `config` and looks all of them up. Forgets names that are no longer in it.
   void watch(const config::Config& config);
-  /// `config` with what is known of its names.
+  /// Returns `config` with the known addresses applied.
   config::Config config_for(const config::Config& config) const;
   bool empty() const noexcept { return names_.empty(); }
-  /// Some lookup is in flight.
+  /// True if a lookup is in flight.
   bool busy() const;
-  /// Logs each name that has no answer yet.
+  /// Logs each name that has not been answered yet.
   void warn_of_unanswered() const;
 
-  /// Asks for what is due, and sets the timer for what will be.
+  /// Starts lookups that are due, and sets the timer for the next ones.
   void look_up_due();
-  /// Asks early where that helps; to be called every second.
+  /// Starts lookups early where that may help. Call every second.
   void look_up_early();
-  /// No connection to this backend can be made: its name may lead elsewhere by now.
+  /// Reports that connecting to this backend fails: its name may have a new address.
   void backend_lost(const Backend& backend);
-  /// Forgets addresses that have vanished and whose backends are down: they have no sessions to keep.
+  /// Forgets disappeared addresses whose backends are down: no session can be continued there.
   void drop_dead_leavers();
-  /// Why a backend has no address; empty: it has one, or follows no name.
+  /// Says why a backend has no address. Empty if it has one, or does not follow a name.
   std::string note(const Backend& backend) const;
 
-  /// The last answers, for the next process, and from the previous one: before watch().
+  /// The last answers, to hand over in a hot restart. Call adopt() before watch().
   boost::json::object state() const;
   void adopt(const boost::json::value& state);
-  /// Nothing is asked any more.
+  /// Starts no more lookups.
   void stop();
 
  private:
@@ -90,8 +93,8 @@ class Discovery {
   const Reports reports_;
   const NameFiles files_;
   WatchedNames names_;
-  std::array<FileStamp, 2> file_stamps_{};                   // as they were when names were last asked for
-  std::map<std::string, std::vector<DnsRecord>> inherited_;  // answers of the previous process, until watched
+  std::array<FileStamp, 2> file_stamps_{};                   // the files' stamps at the last check
+  std::map<std::string, std::vector<DnsRecord>> inherited_;  // from the previous process, until watched
   bool stopped_ = false;
 };
 

@@ -1,5 +1,4 @@
-// The last DNS answers as JSON, for the process that takes over in a hot restart: its name server may be
-// silent.
+// The last DNS answers as JSON, for the successor in a hot restart, which may find the name server silent.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -12,9 +11,9 @@
 
 namespace remora {
 
-/// Of the names that have been answered, by watch_key().
+/// Contains the names that have been answered, by watch_key().
 boost::json::object discovery_state(const WatchedNames& names);
-/// Ignores what it does not understand.
+/// Ignores members that it does not understand.
 std::map<std::string, std::vector<DnsRecord>> parse_discovery_state(const boost::json::value& state);
 
 }  // namespace remora

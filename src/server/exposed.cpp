@@ -7,7 +7,7 @@
 namespace remora {
 
 namespace {
-/// Certificates' keys; what is given as {file: F} the loader has noted.
+/// Private key files of certificates, and the {file: F} secrets that the loader recorded.
 std::vector<std::string> key_files(const config::Config& config) {
   std::vector<std::string> out = config.secret_files;
   const auto add = [&](const std::string& path) {

@@ -1,4 +1,5 @@
-// Secrets that others on this machine can read or replace: said at the start, at a reload and by `check`.
+// Detects secrets that other users on this machine can read or replace. Runs at startup, on reload and in
+// `remora check`.
 #pragma once
 
 #include <string>
@@ -8,7 +9,7 @@
 
 namespace remora {
 
-/// One sentence each, with what to do. Nothing is refused for it: a container may know why.
+/// One sentence for each problem, with the fix. These are only warnings: in a container it may be intended.
 std::vector<std::string> exposed_secrets(const config::Config& config);
 
 }  // namespace remora

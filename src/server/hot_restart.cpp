@@ -65,7 +65,7 @@ void HotRestart::check() {
   alarm_->set(clock_.steady_now() + poll_interval, [this] { check(); });
 }
 
-/// False: there is no child any more.
+/// Returns false if there is no child any more.
 bool HotRestart::goes_on() {
   switch (child_->poll()) {
     case ChildProcess::State::serving:
@@ -86,7 +86,7 @@ bool HotRestart::goes_on() {
 
 bool HotRestart::child_serves() {
   if (hooks_.serving()) hooks_.serves(child_->pid());
-  if (!child_) return false;  // nothing was left to finish here: stop() was called
+  if (!child_) return false;  // no connections were left here, and stop() was called
   if (child_->send_changes()) return true;
   spdlog::warn("the new process no longer listens; what changes here is not known there");
   child_.reset();

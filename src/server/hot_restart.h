@@ -1,11 +1,12 @@
-// Hot restart (SIGUSR2), on the side of the process that is replaced: another binary, started with the same
-// arguments, takes over the sockets, the state and the sessions. One that does not come up changes nothing.
+// Hot restart (SIGUSR2), in the process that is being replaced: another binary, started with the same
+// arguments, takes over the sockets, the state and the sessions. If it fails to start, nothing changes.
 //
 //   start: run the child, send it everything --> poll every 20 ms
-//     child ended, or not ready after 60 s --> as if nothing had happened
-//     child serves --> Hooks::serves, once; then each change of the sessions until this process ends
+//     child ended, or not ready after 60 s --> give up; this process continues
+//     child serves --> Hooks::serves, once; then send session changes until this process ends
 //
-// Threading: the loop's thread. Lifetime: what it is given outlives it; stop() before the loop runs out.
+// Threading: the loop's thread. Lifetime: everything passed in must outlive it; call stop() before the loop
+// finishes.
 #pragma once
 
 #include <sys/types.h>
@@ -25,30 +26,30 @@ class HotRestart {
  public:
   struct Sockets {
     std::string address;
-    std::vector<int> fds;  // stay open here
+    std::vector<int> fds;  // stay open in this process
   };
-  /// What the child is given beside the sessions.
+  /// What the child gets, apart from the sessions.
   struct Handover {
     std::vector<Sockets> listeners;
-    Sockets admin;  // no descriptor: there is none
+    Sockets admin;  // without descriptors: there is none
     std::string state;
   };
   struct Hooks {
-    /// This process serves, and is not about to end.
+    /// True if this process is serving and not about to end.
     std::function<bool()> serving;
     std::function<Handover()> handover;
-    /// The child serves: this process is to take nothing new. May call stop().
+    /// The child is serving: this process must accept nothing new. May call stop().
     std::function<void(pid_t child)> serves;
   };
-  /// `arguments`: of this process; empty: unknown.
+  /// `arguments`: this process's own; empty: unknown.
   HotRestart(const Clock& clock, SessionMemory& memory, std::vector<std::string> arguments,
              std::unique_ptr<Alarm> alarm, Hooks hooks);
 
-  /// A refusal is logged.
+  /// Starts a hot restart, or logs why it refuses.
   void start();
-  /// A child has been started, and may be serving already.
+  /// True once a child has been started, and while it serves.
   bool under_way() const noexcept { return child_ != nullptr; }
-  /// Sends the last changes.
+  /// Sends the last session changes.
   void stop();
 
  private:

@@ -15,7 +15,7 @@ Housekeeping::Housekeeping(const Clock& clock, Sessions sessions, std::unique_pt
 
 void Housekeeping::run() {
   const Clock::Steady at = clock_.steady_now();
-  alarm_->set(at + interval, [this] { run(); });  // first: what follows may run out of memory
+  alarm_->set(at + interval, [this] { run(); });  // first, because the rest may run out of memory
   if (stumbled_) {
     tasks_.recover();
     stumbled_ = false;

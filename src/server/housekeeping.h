@@ -1,7 +1,9 @@
-// What the control thread does every second whatever happens: tables lose what has expired, losses that the
-// request path only counts are logged, and what an exception cut short is set going again.
+// Periodic work of the control thread, checked every second: removes expired table entries (every 60 s), logs
+// losses that the request path only counts (at most every 30 s), and recovers from exceptions that
+// interrupted an event.
 //
-// Threading: the loop's thread. Lifetime: what it is given outlives it; stop() before the loop runs out.
+// Threading: the loop's thread. Lifetime: everything passed in must outlive it; call stop() before the loop
+// finishes.
 #pragma once
 
 #include <cstddef>
@@ -18,19 +20,19 @@ namespace remora {
 class Housekeeping {
  public:
   struct Tasks {
-    /// An event of the loop ended with an exception: starts again what it may have left undone.
+    /// An event of the loop ended with an exception: restart everything it may have interrupted.
     std::function<void()> recover;
-    /// Tokens that no key opens, since the start.
+    /// Number of tokens sealed with an unknown key, since the start.
     std::function<std::uint64_t()> unknown_keys;
     std::function<void()> every_second;
   };
   struct Sessions {
     SessionMemory& memory;
-    std::size_t capacity;  // of the table, as configured
+    std::size_t capacity;  // configured table size
   };
   Housekeeping(const Clock& clock, Sessions sessions, std::unique_ptr<Alarm> alarm, Tasks tasks);
   void start() { run(); }
-  /// An event of the loop ended with an exception.
+  /// Notes that an event of the loop ended with an exception.
   void stumbled() noexcept { stumbled_ = true; }
   void stop() { alarm_->cancel(); }
 

@@ -16,7 +16,7 @@ namespace remora {
 
 namespace {
 
-/// The address that a socket is bound to, as endpoints compare.
+/// True if the socket is bound to this address.
 bool bound_to(int fd, const config::Address& bind) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
@@ -75,7 +75,7 @@ std::vector<int> InheritedState::take_listener(const config::Address& bind, unsi
     s.fds.clear();
     if (bind.port == 0 && bind.kind == config::Address::Kind::tcp) break;  // one of several on port 0
   }
-  // Fewer than workers (systemd opens one, and unix sockets are one): they share it.
+  // With fewer sockets than workers (systemd opens one; Unix sockets are one), workers share them.
   for (std::size_t i = 0; !fds.empty() && fds.size() < count; ++i)
     fds.push_back(::fcntl(fds[i], F_DUPFD_CLOEXEC, 0));
   return fds;

@@ -1,7 +1,7 @@
-// What this process was given at its start: by the process that it replaces (hot restart), or by systemd
-// (socket activation). Listening sockets in both cases; state and sessions from a process only.
+// What this process inherits at its start: from the process that it replaces (hot restart), or from systemd
+// (socket activation). Both provide listening sockets; only a process provides state and sessions.
 //
-// Threading: control thread. Lifetime: sockets that nobody takes are closed with it.
+// Threading: control thread. Lifetime: closes its remaining sockets when destroyed.
 #pragma once
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
@@ -18,22 +18,22 @@ namespace remora {
 
 class InheritedState {
  public:
-  /// Null: nothing. Throws std::runtime_error when what comes cannot be understood.
+  /// Returns null if nothing is inherited. Throws std::runtime_error if the data cannot be read.
   static std::unique_ptr<InheritedState> receive(SessionMemory& memory, const Clock& clock);
   ~InheritedState();
   InheritedState(const InheritedState&) = delete;
   InheritedState& operator=(const InheritedState&) = delete;
 
-  /// At least `count` descriptors for the address, or none at all.
+  /// Returns at least `count` descriptors for the address, or none at all.
   std::vector<int> take_listener(const config::Address& bind, unsigned count);
-  /// -1: none.
+  /// Returns -1 if there is none.
   int take_admin(const config::Address& bind);
-  /// The state as the old process wrote it; empty: none.
+  /// The state as written by the old process; empty if there is none.
   const std::string& state() const noexcept { return state_; }
   bool from_process() const noexcept { return channel_ >= 0; }
-  /// Sockets that no listener of the configuration wants.
+  /// Closes sockets that no listener of the configuration uses.
   void close_unused();
-  /// Tells the old process that this one serves, and takes over what still changes there.
+  /// Tells the old process that this one is serving, and applies the session changes it still sends.
   void report_ready(Loop& loop);
   void stop();
 

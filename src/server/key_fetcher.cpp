@@ -74,7 +74,7 @@ void KeyFetcher::start(const std::string& url, Source& source) {
 }
 
 void KeyFetcher::fetch_from(const std::string& url, const std::vector<std::string>& ips) {
-  if (!sources_.contains(url)) return;  // a reload was faster
+  if (!sources_.contains(url)) return;  // removed by a reload meanwhile
   const auto parsed = parse_fetch_url(url);
   std::vector<Endpoint> endpoints;
   for (const std::string& ip : ips)

@@ -1,11 +1,12 @@
-// Key sets behind URLs (`jwks_url`): fetched in the background, and again every `refresh`.
+// Fetches key sets from URLs (`jwks_url`) in the background, and again every `refresh`.
 //
-// A key set that cannot be fetched is kept as it was. A token that names an unknown key makes the next fetch
-// early, because keys may have been rotated, but not more often than every 30 seconds.
+// If a fetch fails, the last key set stays in use. A token that names an unknown key makes the next fetch
+// early, since keys may have been rotated, but at most every 30 seconds (or every `refresh`, if shorter).
 //
 //   idle --(due, or an unknown key)--> asking: address of the host, then the document --> idle
 //
-// Threading: the loop's thread. Lifetime: what it is given outlives it; stop() before the loop runs out.
+// Threading: the loop's thread. Lifetime: everything passed in must outlive it; call stop() before the loop
+// finishes.
 #pragma once
 
 #include <functional>
@@ -24,7 +25,7 @@
 
 namespace remora {
 
-/// Starts a GET, and returns what ends it early. `done` is called once, perhaps within that call.
+/// Starts a GET and returns a function that aborts it. `done` is called once, possibly before this returns.
 using StartFetch = std::function<std::function<void()>(FetchUrl from, std::vector<Endpoint> endpoints,
                                                        std::shared_ptr<const ClientTls> tls,
                                                        std::function<void(const Fetched&)> done)>;
@@ -32,21 +33,22 @@ StartFetch fetch_over(Loop& loop);
 
 class KeyFetcher {
  public:
-  /// A document has another content than before.
+  /// Called when a document has changed.
   using Found = std::function<void(const std::string& url, std::shared_ptr<const JwtKeySet> keys)>;
   KeyFetcher(const Clock& clock, NameLookup& names, StartFetch start, std::unique_ptr<Alarm> alarm,
              Found found);
 
-  /// Watches the URLs of a configuration, forgets those that it no longer names, and fetches what is due.
+  /// Watches the URLs of a configuration and fetches those that are due. Forgets URLs that are no longer in
+  /// it.
   void watch(const std::vector<config::Jwt>& verifiers);
-  /// Starts what is due and sets the timer for what will be.
+  /// Starts the fetches that are due, and sets the timer for the next ones.
   void fetch_due();
-  /// A token names a key that its verifier lacks.
+  /// A token names a key that its verifier does not have.
   void unknown_key(const std::string& url);
   bool empty() const noexcept { return sources_.empty(); }
-  /// Some fetch is running.
+  /// True if a fetch is running.
   bool busy() const;
-  /// Ends what is running; nothing is fetched any more.
+  /// Aborts running fetches and starts no more.
   void stop();
 
  private:
@@ -56,7 +58,7 @@ class KeyFetcher {
     Clock::Steady next{}, asked{};
     bool asking = false;
     std::string text, error;      // the last document; why the last fetch failed
-    std::function<void()> abort;  // ends the fetch that is running
+    std::function<void()> abort;  // aborts the running fetch
   };
   void start(const std::string& url, Source& source);
   void fetch_from(const std::string& url, const std::vector<std::string>& ips);

@@ -49,10 +49,11 @@ std::string advice(int error, const config::Listener& l) {
 
 struct Way {
   Endpoint endpoint;
-  bool v6_only = true;  // of IPv6
+  bool v6_only = true;  // for IPv6 only
 };
 
-/// A descriptor, or an error less than 0. One that does not listen takes no client away from those that do.
+/// Returns a descriptor, or a negative errno. Without `listens`, the socket takes no connections away from
+/// sockets that do listen.
 int try_open(const config::Listener& l, const Way& way, bool reuse_port, bool listens = true) {
   const int family = way.endpoint.family();
   const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -61,7 +62,7 @@ int try_open(const config::Listener& l, const Way& way, bool reuse_port, bool li
   if (family != AF_UNIX) {
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (reuse_port) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // inherited by accepted sockets
     if (family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only);
   }
   int error = 0;
@@ -86,7 +87,7 @@ bool is_any_v6(const Endpoint& e) {
          IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(e.storage).sin6_addr);
 }
 
-/// `[::]` takes IPv4 too, as far as nobody else has it there.
+/// `[::]` accepts IPv4 too, unless another process uses the port there.
 Way way_to(const config::Listener& l, const Endpoint& endpoint, bool ours) {
   Way way{endpoint, !is_any_v6(endpoint) || l.v6_only};
   if (!is_any_v6(endpoint)) return way;
@@ -118,12 +119,13 @@ std::vector<int> open_listener(const config::Listener& l, unsigned count, bool o
     return fds;
   }
   Way way = way_to(l, *endpoint, ours);
-  // SO_REUSEPORT lets a second process of the same user share the port in silence: whoever starts remora
-  // twice would serve every other request from the old one. A first socket without it finds that out.
+  // SO_REUSEPORT lets a second process of the same user share the port silently, so starting remora twice
+  // would leave the old process serving every other request. Opening one socket without it first detects
+  // that.
   if (!ours) ::close(open_one(l, way, false));
   while (fds.size() < count) {
     fds.push_back(open_one(l, way, true));
-    way.endpoint.size = sizeof way.endpoint.storage;  // port 0: the first socket's choice is everyone's
+    way.endpoint.size = sizeof way.endpoint.storage;  // port 0: all sockets use the port of the first
     ::getsockname(fds.front(), reinterpret_cast<sockaddr*>(&way.endpoint.storage), &way.endpoint.size);
   }
   return fds;
@@ -196,7 +198,7 @@ void Acceptor::accept_some() {
   for (int i = 0; i < in_a_row_; ++i) {
     if (state_.shared->open.load(std::memory_order_relaxed) >= most_connections) {
       pause_.arm(worker_.loop.wheel, worker_.clock.steady_now() + std::chrono::milliseconds(20));
-      return;  // the kernel's queue holds them until one closes
+      return;  // they stay in the kernel's queue until a connection closes
     }
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;

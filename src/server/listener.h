@@ -1,9 +1,9 @@
 // Listening sockets, and the accept loop of one worker.
 //
-// `[::]` takes IPv4 as well; its clients' addresses are IPv4 everywhere (client_address()).
-// TCP: every worker has a socket of its own with SO_REUSEPORT, so that the kernel spreads connections and no
-// worker wakes for another's. Unix: one socket, its descriptor duplicated into each worker (SO_REUSEPORT
-// fails there).
+// `[::]` accepts IPv4 too; such clients have IPv4 addresses everywhere (client_address()).
+// TCP: each worker has its own socket with SO_REUSEPORT, so the kernel spreads connections and no worker
+// wakes for another's. Unix: one socket, whose descriptor is duplicated for each worker (SO_REUSEPORT does
+// not work there).
 #pragma once
 
 #include <atomic>
@@ -16,32 +16,32 @@
 
 namespace remora {
 
-/// Opens `count` descriptors for one listener. `ours`: this process has sockets on the port already, so that
-/// it is no other's. Throws std::runtime_error with one line that says what to do.
+/// Opens `count` descriptors for one listener. `ours`: this process already has sockets on the port, so no
+/// other process can own it. Throws std::runtime_error with one line that says what to do.
 std::vector<int> open_listener(const config::Listener& listener, unsigned count, bool ours = false);
 
-/// What a socket is bound to: port 0 has become a real one.
+/// The address a socket is bound to, with port 0 replaced by the real port.
 std::string bound_address(int fd, const config::Address& configured);
 
-/// Accepts on one descriptor until closed. When descriptors run out it pauses and recovers; it never spins
-/// and never dies of a failed accept.
+/// Accepts on one descriptor until closed. If descriptors run out, it pauses and recovers: it never spins,
+/// and no failed accept ends it.
 class Acceptor final : private Descriptor::Events {
  public:
   Acceptor(WorkerContext& worker, int fd, ListenerState state);
-  /// What is still pending refers to it: only when the loop has nothing left to do.
+  /// Destroy only when the loop has nothing left to do: pending events refer to this object.
   ~Acceptor();
-  /// Ends. What the kernel has accepted already is still served.
+  /// Stops accepting, after serving the connections already in the kernel's queue.
   void retire();
-  /// Takes nothing more, but leaves the kernel's queue to whoever else has the socket.
+  /// Stops accepting, and leaves the kernel's queue to other owners of the socket.
   void close();
   std::size_t slot() const noexcept { return state_.slot; }
 
  private:
   bool is_open() const noexcept { return socket_.fd() >= 0; }
-  /// `noticed`: the kernel just said that nobody is there.
+  /// `noticed`: accept just returned EAGAIN, or the socket was just registered.
   void wait(bool noticed);
   void accept_some();
-  /// False: there is no memory for it, and it is closed.
+  /// Returns false if there is no memory for the connection, and closes it.
   bool serve(int fd, const sockaddr_storage& peer);
   void complain(const char* what, const char* advice);
   void readable(const error_code&) override;
@@ -57,9 +57,9 @@ class Acceptor final : private Descriptor::Events {
   WorkerContext& worker_;
   Descriptor socket_;
   bool waiting_ = false;
-  // How many are accepted before the kernel is asked for another event. An accept that finds nobody has made
-  // a file and an inode first, and costs three times as much as asking (measured: a tenth of a connection's
-  // whole cost), so it must stay rare; and in a burst one event for each would be one too many.
+  // How many connections to accept before waiting for another event. An accept that finds none has already
+  // created a file and an inode, and costs three times as much as waiting (measured: a tenth of the whole
+  // cost of a connection), so it must be rare. But in a burst, one event per connection would be wasteful.
   int in_a_row_ = 1, full_rows_ = 0;
   ListenerState state_;
   Pause pause_{*this};

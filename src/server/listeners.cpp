@@ -35,7 +35,8 @@ std::vector<int> Listeners::descriptors_for(const config::Listener& listener) {
   return open_listener(listener, workers_, ours);
 }
 
-/// It is open, and takes what the file wants: `[::]` has to be opened anew when IPv4 becomes its own.
+/// True if it is open in the way the file wants. `[::]` must be reopened if it now has to accept IPv4 as
+/// well.
 bool Listeners::stays_open(const Snapshot& built, std::size_t slot) const {
   if (std::none_of(open_.begin(), open_.end(), [&](const auto& l) { return l.slot == slot; })) return false;
   return !builder_.last()->listeners[slot]->config.v6_only || built.listeners[slot]->config.v6_only ||
@@ -44,7 +45,7 @@ bool Listeners::stays_open(const Snapshot& built, std::size_t slot) const {
 
 void Listeners::listen(const std::vector<OpenListener>& opened) {
   for (const OpenListener& l : opened) {
-    std::erase_if(open_, [&](const OpenListener& old) {  // opened anew
+    std::erase_if(open_, [&](const OpenListener& old) {  // reopened
       if (old.slot == l.slot) hooks_.retire(l.slot);
       return old.slot == l.slot;
     });

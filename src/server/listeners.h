@@ -1,8 +1,8 @@
-// The open listening sockets: which of a new configuration's listeners are opened, which stay, which retire.
+// The open listening sockets. Decides which listeners of a new configuration to open, keep or retire.
 //
-// Everything that can fail is in open_new(), before a configuration becomes active. A listener that stays
-// keeps its sockets, so that no connection in the kernel's queue is lost. Threading: control thread.
-// Descriptors are handed to the workers, and known here to be handed over.
+// Everything that can fail is done in open_new(), before a configuration becomes active. A listener that
+// stays keeps its sockets, so connections in the kernel's queue are not lost.
+// Threading: control thread. Workers own the descriptors; this class only records them for a hot restart.
 #pragma once
 
 #include <cstddef>
@@ -18,28 +18,29 @@ namespace remora {
 struct OpenListener {
   std::size_t slot = 0;
   config::Address bind;
-  std::vector<int> fds;  // the workers'
+  std::vector<int> fds;  // owned by the workers
 };
 
 class Listeners {
  public:
   struct Hooks {
-    /// Descriptors that the previous process or systemd left for it; none: it is to be opened.
+    /// Descriptors for this listener from the previous process or systemd. If none, the listener is opened.
     std::function<std::vector<int>(const config::Listener&)> inherited;
-    /// A worker accepts on `fd` from now on. `nth`: of the listener's descriptors.
+    /// Makes a worker accept on `fd`. `nth`: index among the listener's descriptors.
     std::function<void(std::size_t nth, int fd, std::size_t slot)> serve;
-    /// No worker accepts on this slot any more.
+    /// Makes all workers stop accepting on this slot.
     std::function<void(std::size_t slot)> retire;
   };
-  /// `workers`: descriptors of each listener.
+  /// `workers`: number of descriptors per listener.
   Listeners(const SnapshotBuilder& builder, unsigned workers, Hooks hooks)
       : builder_(builder), workers_(workers), hooks_(std::move(hooks)) {}
 
-  /// Opens what `built` has and the active snapshot lacks. Throws std::runtime_error; then nothing is open.
+  /// Opens listeners that are in `built` but not active yet. On failure throws std::runtime_error and leaves
+  /// nothing open.
   std::vector<OpenListener> open_new(const Snapshot& built);
-  /// The snapshot that has their slots is active: clients are accepted.
+  /// Starts accepting. Call once the snapshot with their slots is active.
   void listen(const std::vector<OpenListener>& opened);
-  /// Closes those that `built` lacks.
+  /// Closes listeners that `built` does not have.
   void retire_gone(const Snapshot& built);
   const std::vector<OpenListener>& open() const noexcept { return open_; }
 
@@ -53,7 +54,7 @@ class Listeners {
   std::vector<OpenListener> open_;
 };
 
-/// Unix sockets that both configurations have get the mode and group of the new one. A failure is logged.
+/// Applies changed modes and groups to Unix sockets that are in both configurations. Logs failures.
 void apply_socket_access(const config::Config& before, const config::Config& now);
 
 }  // namespace remora

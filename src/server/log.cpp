@@ -18,7 +18,7 @@ namespace remora {
 
 namespace {
 
-/// A line at a time to a descriptor.
+/// Writes lines to a descriptor, one at a time.
 class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit DescriptorSink(std::string output) : output_(std::move(output)), fd_(open_output()) {
@@ -55,8 +55,8 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
   int fd_;
 };
 
-/// The message, which may quote what backends, stores, name servers and files say: one line, and nothing that
-/// a terminal obeys. In JSON the inside of a string.
+/// Escapes the message, which may quote backends, stores, name servers and files: it becomes one line without
+/// terminal control sequences. In JSON, the content of a string.
 class Message final : public spdlog::custom_flag_formatter {
  public:
   explicit Message(bool json) : json_(json) {}

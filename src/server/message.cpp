@@ -14,7 +14,7 @@ namespace remora {
 
 namespace {
 
-constexpr std::size_t inline_bytes = 32 * 1024;  // longer texts travel in a memory file
+constexpr std::size_t inline_bytes = 32 * 1024;  // longer texts go into a memory file
 constexpr std::size_t max_fds = 250;             // SCM_MAX_FD is 253
 constexpr off_t max_bytes = off_t{4} << 30;
 

@@ -1,7 +1,7 @@
-// One message of a hot restart: what the old process and the new one send each other over a SOCK_SEQPACKET
-// pair. Texts that are too long for a packet travel in a memory file.
+// Messages of a hot restart, exchanged by the old and the new process over a SOCK_SEQPACKET pair.
 //
-// Threading: control thread. Both ends are of one machine and one user; what comes is checked all the same.
+// Threading: control thread. Both ends run on one machine as one user; received messages are validated all
+// the same.
 #pragma once
 
 #include <string>
@@ -9,19 +9,19 @@
 
 namespace remora {
 
-/// One message: a kind, a text, descriptors. Longer texts travel in a memory file.
+/// A kind, a text and descriptors. A text that is too long for a packet travels in a memory file.
 struct Message {
   char kind = 0;  // 'l' listener, 'a' admin, 's' state, 't' sessions, 'e' end, 'r' ready, 'c' changes
   std::string text;
-  std::vector<int> fds;  // owned by the receiver of the message
+  std::vector<int> fds;  // owned by the receiver
 };
 
-/// The environment variable in which the new process finds its end of the pair.
+/// Environment variable with the new process's end of the pair.
 inline constexpr const char* channel_variable = "REMORA_SUCCESSION_FD";
 
-/// Sends whole or not at all; false: the other end is gone.
+/// Sends the whole message or nothing. Returns false if the other end is gone.
 bool send_message(int channel, const Message& message);
-/// Waits for at most `limit_ms`. False: nothing came, or the other end is gone.
+/// Waits at most `limit_ms`. Returns false if nothing came, or if the other end is gone.
 bool receive_message(int channel, Message& out, int limit_ms);
 
 }  // namespace remora

@@ -1,6 +1,6 @@
-// Asks name servers for the server's parts. An interface, so that their tests answer by hand.
+// DNS lookups for the server's parts. An interface, so that tests can answer by hand.
 //
-// Threading: the loop's thread; answers come there, and not within ask().
+// Threading: the loop's thread. Answers arrive there, never from within ask().
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -18,20 +18,20 @@ class NameLookup {
   virtual void ask(const std::string& name, bool srv, Resolver::Heard heard) = 0;
 };
 
-/// One resolver for all parts, created by the first question: a server without names needs no thread for
-/// them.
+/// One resolver for all parts, created by the first lookup, so that a server without names needs no resolver
+/// thread.
 class SharedResolver final : public NameLookup {
  public:
-  /// `servers`: ip:port; empty: those of the system.
+  /// `servers`: ip:port; empty: the system's name servers.
   SharedResolver(boost::asio::io_context& home, std::vector<std::string> servers)
       : home_(home), servers_(std::move(servers)) {}
-  /// Throws std::runtime_error when the resolver cannot be set up.
+  /// Throws std::runtime_error if the resolver cannot be set up.
   void ask(const std::string& name, bool srv, Resolver::Heard heard) override {
     if (closed_) return;
     if (!resolver_) resolver_.emplace(home_, servers_);
     resolver_->ask(name, srv, std::move(heard));
   }
-  /// No answer comes any more.
+  /// No answers arrive after this.
   void close() {
     closed_ = true;
     resolver_.reset();

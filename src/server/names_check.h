@@ -1,4 +1,4 @@
-// Names of backends that lead nowhere now: for `remora check`.
+// Finds names of backends that currently do not resolve, for `remora check`.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace remora {
 
-/// One sentence each. Asks name servers, for a few seconds at most.
+/// One sentence for each such name. Makes DNS lookups; blocks for a few seconds at most.
 std::vector<std::string> unresolved_names(const config::Config& config);
 
 }  // namespace remora

@@ -55,7 +55,7 @@ std::vector<std::string> Reload::replace() {
   auto loaded = config::load_file(file_, affinity_kinds());
   if (auto* errors = std::get_if<config::LoadError>(&loaded)) return std::move(errors->lines);
   const auto& fresh = std::get<config::Config>(loaded);
-  // An editor or a copy may be in the middle of it, and half a file can be a good one.
+  // An editor or a copy may still be writing the file, and half a file can be valid YAML.
   if (!fresh.text.ends_with('\n') && around_.active.text.ends_with('\n'))
     return {file_ + ": ends in the middle of a line: is it still being written? (end it with a line end)"};
   if (auto fixed = restart_required_for(around_.active, fresh, file_); !fixed.empty()) return fixed;
@@ -74,7 +74,7 @@ void Reload::refused(const std::vector<std::string>& why) {
 }
 
 void Reload::installed() {
-  refresh_log(around_.active.log);  // its level may have changed
+  refresh_log(around_.active.log);  // the level may have changed
   for (const std::string& doubt : config::doubts(around_.active)) spdlog::warn("{}", doubt);
   spdlog::info("reloaded {}", file_);
   around_.events.emit("reload", {{"config_hash", around_.active.hash}}, around_.clock.wall_now());

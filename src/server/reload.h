@@ -1,7 +1,7 @@
-// Reload (SIGHUP, POST /api/v1/reload): another configuration is read and checked, and only then installed.
-// One that is wrong changes nothing, and says why; log files are opened again in any case.
+// Reload (SIGHUP, POST /api/v1/reload): reads and checks a configuration, and installs it only if it is
+// valid. Otherwise nothing changes and the errors are reported. Log files are reopened in either case.
 //
-// Threading: control thread. Lifetime: what it is given outlives it.
+// Threading: control thread. Lifetime: everything passed in must outlive it.
 #pragma once
 
 #include <functional>
@@ -15,28 +15,28 @@
 
 namespace remora {
 
-/// What a running process cannot change, a line each that begins with `file`. Pure.
+/// Settings that need a restart to change, one line each, starting with `file`. Pure.
 std::vector<std::string> restart_required_for(const config::Config& active, const config::Config& fresh,
                                               const std::string& file);
 
 class Reload {
  public:
   struct Hooks {
-    /// This process serves, and no other one is about to take over.
+    /// True if this process is serving, and no other one is about to take over.
     std::function<bool()> possible;
-    /// Makes it the active configuration. Throws std::runtime_error; then nothing has changed.
+    /// Makes the configuration active. On failure throws std::runtime_error and changes nothing.
     std::function<void(const config::Config&)> install;
   };
   struct Surroundings {
     const config::Config& active;
-    LogWriter* access_log;  // null: there is none
+    LogWriter* access_log;  // null: no access log
     EventHub& events;
     const Clock& clock;
   };
   Reload(std::string file, Surroundings around, Hooks hooks)
       : file_(std::move(file)), around_(around), hooks_(std::move(hooks)) {}
 
-  /// Returns why the file was refused, a line per problem; empty: it is active.
+  /// Returns why the file was rejected, one line per problem; empty if it is now active.
   std::vector<std::string> run();
 
  private:

@@ -53,7 +53,7 @@ std::string restart_state(const SnapshotBuilder& builder, const BackendStatus& s
                                       {"id", m.backend->id},
                                       {"health", static_cast<int>(status.health(*m.backend))},
                                       {"generation", m.backend->generation.load()}});
-  // "wishes" is what earlier versions call the overrides.
+  // "wishes" is the name of the overrides in earlier versions.
   return json::serialize(json::object{{"pool_numbers", std::move(numbers)},
                                       {"backends", std::move(backends)},
                                       {"index_key", base64_encode(builder.index_key())},

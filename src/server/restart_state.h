@@ -1,7 +1,8 @@
-// What the next process of a hot restart must know, but for sockets and sessions, as one JSON text: pool
-// numbers, the index key, administrative overrides, backends' health and generations, the last DNS answers.
+// State for the successor in a hot restart, other than sockets and sessions, as one JSON text: pool numbers,
+// the index key, administrative overrides, backends' health and generations, the last DNS answers.
 //
-// Both processes may be of different versions: unknown members are ignored, missing ones leave their default.
+// The two processes may be of different versions: unknown members are ignored, and missing ones keep their
+// defaults.
 #pragma once
 
 #include <memory>
@@ -16,7 +17,8 @@ namespace remora {
 
 std::string restart_state(const SnapshotBuilder& builder, const BackendStatus& status,
                           const Discovery& discovery);
-/// Before the first snapshot. Returns backends to be kept until that one has them.
+/// Call before the first snapshot. Returns backends that the caller must keep alive until that snapshot has
+/// them.
 std::vector<std::shared_ptr<Backend>> adopt_restart_state(const std::string& text, SnapshotBuilder& builder,
                                                           BackendStatus& status, Discovery& discovery);
 

@@ -32,7 +32,8 @@ std::unique_ptr<LogWriter> open_access_log(const config::Log& log) {
   return std::make_unique<LogWriter>(log.access_output);
 }
 
-/// As many descriptors as we are allowed; a client that has gone is an error of a call, not a signal.
+/// Raises the descriptor limit as far as allowed, and ignores SIGPIPE: writing to a closed socket is then an
+/// error of that call, not a signal.
 void prepare_process() {
   ::signal(SIGPIPE, SIG_IGN);
   rlimit files{};
@@ -74,7 +75,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   status_.load_overrides();
   for (const std::string& doubt : config::doubts(config_)) spdlog::warn("{}", doubt);
   inherited_ = InheritedState::receive(*memory_, clock_);
-  std::vector<std::shared_ptr<Backend>> adopted_backends;  // until the first snapshot has them
+  std::vector<std::shared_ptr<Backend>> adopted_backends;  // keeps them until the first snapshot does
   if (inherited_) adopted_backends = adopt_restart_state(inherited_->state(), builder_, status_, discovery_);
   status_.follow(config_);
   await_first_answers();
@@ -83,7 +84,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   builder_.commit(builder_.build(discovery_.config_for(config_), keys));
   status_.begin();
   const auto opened =
-      listeners_.open_new(*builder_.last());  // what fails before is one line and nothing else
+      listeners_.open_new(*builder_.last());  // failures up to here print one line and nothing else
   std::error_code ec;
   spdlog::info("remora {} starts with {}", version, std::filesystem::absolute(file, ec).string());
   if (config_.admin.bind) {
@@ -91,8 +92,8 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
     admin_ = std::make_unique<AdminServer>(loop_, config_.admin, fd, static_cast<AdminActions&>(*this));
     spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
   }
-  // The process before still has it open when this one takes over; anybody else's is found out before threads
-  // run that would have to be ended first.
+  // In a hot restart, the previous process still has this socket open. Otherwise, detect that somebody else
+  // has it now, before there are threads to stop.
   if (config_.session_api && !(inherited_ && inherited_->from_process()))
     ::close(open_local_socket(config_.session_api->bind, config_.session_api->access, "session_api"));
   start_workers();
@@ -106,7 +107,7 @@ Server::~Server() {
   for (auto& worker : workers_) worker->join();
 }
 
-/// A start without backends would refuse the first requests: waits a moment for the first answers.
+/// Waits a moment for the first answers: without backends, the first requests would be refused.
 void Server::await_first_answers() {
   discovery_.watch(config_);
   keys_.watch(config_.jwt);
@@ -115,12 +116,12 @@ void Server::await_first_answers() {
   const Clock::Steady limit = clock_.steady_now() + std::chrono::seconds(3);
   while ((keys_.busy() || discovery_.busy()) && clock_.steady_now() < limit) loop_.ctx.run_one_until(limit);
   guard.reset();
-  loop_.ctx.restart();  // it may have run out of work, and is run again
+  loop_.ctx.restart();  // it may have run out of work, and will run again
   discovery_.warn_of_unanswered();
 }
 
 void Server::start_workers() {
-  std::shared_ptr<const ClientTls> store_tls;  // null: the store is spoken to in the clear
+  std::shared_ptr<const ClientTls> store_tls;  // null: the store connection is not encrypted
   if (config_.store.tls) {
     std::string why;
     store_tls = ClientTls::load(*config_.store.tls, why);
@@ -148,7 +149,7 @@ void Server::open_session_server(std::shared_ptr<const ClientTls> store_tls) {
 int Server::run() {
   await_signal();
   housekeeping_.start();
-  if (inherited_) inherited_->report_ready(loop_);  // the process before may go
+  if (inherited_) inherited_->report_ready(loop_);  // lets the previous process go
   notify_systemd("READY=1\nMAINPID=" + std::to_string(::getpid()));
   run_to_end(loop_, "control thread", [this] { housekeeping_.stumbled(); });
   for (auto& worker : workers_) worker->join();
@@ -159,7 +160,7 @@ int Server::run() {
 void Server::await_signal() {
   signals_.async_wait([this](const error_code& ec, int signal) {
     if (ec) return;
-    await_signal();  // first: a stop may cancel it in the same call
+    await_signal();  // first, because a stop may cancel it within on_signal()
     on_signal(signal);
   });
 }
@@ -207,8 +208,8 @@ void Server::stop_accepting() {
   watch_end(clock_.steady_now() + config_.shutdown_grace);
 }
 
-/// The new process serves: this one takes nothing new, and ends with its last connection. Idle ones are not
-/// closed under their clients; their next answer is their last.
+/// The new process is serving. This one accepts nothing more and ends with its last connection. Idle
+/// connections are not closed; they close after their next response.
 void Server::hand_over(pid_t child) {
   phase_ = Phase::handed_over;
   if (session_server_) session_server_->leave();
@@ -237,7 +238,7 @@ void Server::watch_end(Clock::Steady give_up) {
   alarm_->set(clock_.steady_now() + milliseconds(20), [this, give_up] { watch_end(give_up); });
 }
 
-/// Nothing is served any more: the loop runs dry.
+/// Stops all parts once nothing is served any more, so that the loop runs out of work.
 void Server::close_down() {
   keys_.stop();
   status_.stop();
@@ -256,7 +257,7 @@ void Server::close_down() {
 
 // Change --------------------------------------------------------------------------------------------
 
-/// Everything that can fail comes first. Throws std::runtime_error; then nothing has changed.
+/// Does everything that can fail first. On failure throws std::runtime_error and changes nothing.
 void Server::install(const config::Config& fresh) {
   const auto built = builder_.build(discovery_.config_for(fresh), load_keys(fresh));
   std::unique_ptr<AdminServer> admin;
@@ -273,7 +274,7 @@ void Server::install(const config::Config& fresh) {
   listeners_.listen(opened);
   listeners_.retire_gone(*built);
   if (moves_admin) {
-    // The answer to the request that brought this is still to be sent, by the old one.
+    // The old admin server still has to send the response to the request that caused this.
     asio::post(loop_.ctx, [old = std::shared_ptr<AdminServer>(std::move(admin_))] {});
     admin_ = std::move(admin);
     if (admin_) spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
@@ -282,13 +283,13 @@ void Server::install(const config::Config& fresh) {
   keys_.watch(config_.jwt);
 }
 
-/// The same configuration with other addresses or keys in it.
+/// Rebuilds the current configuration with new addresses or keys.
 void Server::rebuild() {
-  if (!builder_.started()) return;  // the start builds for itself
+  if (!builder_.started()) return;  // the constructor builds the first snapshot
   std::shared_ptr<const Snapshot> built;
   try {
     built = builder_.build(discovery_.config_for(config_), load_keys(config_));
-  } catch (const std::exception& e) {  // a certificate that is no longer readable, say
+  } catch (const std::exception& e) {  // a certificate is no longer readable, say
     spdlog::error("new DNS answers or key sets cannot be applied: {}; keeping the current ones", e.what());
     return;
   }
@@ -299,7 +300,7 @@ void Server::activate(const std::shared_ptr<const Snapshot>& built) {
   builder_.commit(built);
   status_.configure();
   status_.republish();
-  // Behind the snapshot: whoever enters now looks at it.
+  // After publishing, because admitted requests look at the snapshot.
   for (const auto& pool : builder_.last()->pools)
     for (const Member& m : pool->snapshot->members) m.backend->queue->admit(m.backend, m.max_in_flight);
 }

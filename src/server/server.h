@@ -1,13 +1,13 @@
-// The daemon: owns the parts, wires them, and lives: start, serve, stop. Its thread is the control thread.
+// The daemon: owns and wires its parts; starts, serves and stops. Its thread is the control thread.
 //
-//   Discovery, KeyFetcher --another configuration--> SnapshotBuilder --> BackendStatus --publish--> Workers
+//   Discovery, KeyFetcher --changed configuration--> SnapshotBuilder --> BackendStatus --publish--> Workers
 //   Reload --install--> Listeners, admin server, Discovery, KeyFetcher
 //   HotRestart --the new process serves--> handed over
 //
 //   serving --SIGTERM--> delaying --shutdown_delay--> finishing --shutdown_grace--> aborting
 //      \--hot restart--> handed_over --SIGTERM--------/
 //
-// No part knows the server: each is given references and functions.
+// No part knows the server: each one gets references and functions.
 #pragma once
 
 #include <boost/asio/signal_set.hpp>
@@ -35,15 +35,16 @@ namespace remora {
 
 class Server final : private AdminActions {
  public:
-  /// Opens everything or throws std::runtime_error with one clear line per problem. `file` is read again on
-  /// SIGHUP. `arguments`: of this process, for the binary that takes over.
+  /// Opens everything. Throws std::runtime_error with one clear line per problem. `file` is read again on
+  /// SIGHUP. `arguments`: this process's own, for starting its successor.
   Server(config::Config config, std::string file, std::vector<std::string> arguments = {});
   ~Server() override;
-  /// Serves until SIGTERM or SIGINT and everything has ended. Returns the exit code.
+  /// Serves until SIGTERM, SIGINT or a hot restart, and until the last connection has ended. Returns the exit
+  /// code.
   int run();
 
  private:
-  // Wiring: what the parts are given.
+  // Wiring: what each part is given.
   BackendStatus::Reports status_reports();
   Discovery::Reports discovery_reports();
   HotRestart::Hooks hot_restart_hooks();
@@ -56,7 +57,7 @@ class Server final : private AdminActions {
   void start_workers();
   void open_session_server(std::shared_ptr<const ClientTls> store_tls);
 
-  // Life.
+  // Running and stopping.
   void await_signal();
   void on_signal(int signal);
   void begin_stop();
@@ -89,7 +90,7 @@ class Server final : private AdminActions {
                         std::optional<std::chrono::milliseconds> deadline) override;
   std::vector<std::string> reload() override { return reload_.run(); }
 
-  config::Config config_;  // as written; what DNS adds stands in the snapshot
+  config::Config config_;  // as written; addresses from DNS are only in the snapshot
   SystemClock clock_;
   const Clock::Steady started_;
   Loop loop_{clock_};
@@ -109,12 +110,12 @@ class Server final : private AdminActions {
   HotRestart hot_restart_;
   Listeners listeners_;
   Reload reload_;
-  std::unique_ptr<InheritedState> inherited_;  // what the previous process, or systemd, gave
+  std::unique_ptr<InheritedState> inherited_;  // from the previous process, or from systemd
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<AdminServer> admin_;
   std::unique_ptr<SessionServer> session_server_;
   asio::basic_signal_set<Executor> signals_;
-  const std::unique_ptr<Alarm> alarm_;  // of the stop
+  const std::unique_ptr<Alarm> alarm_;  // for stopping
   enum class Phase : std::uint8_t {
     serving,
     delaying,

@@ -10,7 +10,7 @@ namespace remora {
 void StoreWatch::heard(bool available, const std::string& error) {
   memory_.store.available = available;
   const State now = !available ? State::away : error.empty() ? State::fine : State::partly;
-  // The reason (who refuses what, say) may show only after the store was found to be away.
+  // The reason (which node refuses what, say) may be known only after the store was found unreachable.
   constexpr std::chrono::seconds first_pause{1}, longest_pause{60};
   const Clock::Steady at = clock_.steady_now();
   const bool same = std::exchange(state_, now) == now;

@@ -1,7 +1,7 @@
-// Says in the log and as an event when the session store becomes unreachable, in part or as a whole, and when
-// it is back. While it stays so, another reason is told too, ever more seldom.
+// Logs and emits an event when the session store becomes unreachable, partly or entirely, and when it
+// recovers. In between, a new reason is reported too, less and less often.
 //
-// Threading: the control thread. Lifetime: what it is given outlives it.
+// Threading: the control thread. Lifetime: everything passed in must outlive it.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@ class StoreWatch {
  public:
   StoreWatch(const Clock& clock, SessionMemory& memory, EventHub& events)
       : clock_(clock), memory_(memory), events_(events) {}
-  /// What a worker sees of it. `error`: why it is not available; or, available, what is wrong with a part.
+  /// Takes a worker's view of the store. `error`: why it is unavailable or, if available, which part fails.
   void heard(bool available, const std::string& error);
 
  private:
@@ -25,7 +25,7 @@ class StoreWatch {
   SessionMemory& memory_;
   EventHub& events_;
   enum class State : std::uint8_t { fine, partly, away } state_ = State::fine;
-  std::string error_;  // as last told
+  std::string error_;  // as last reported
   std::chrono::seconds pause_{1};
   Clock::Steady silent_until_{};
 };

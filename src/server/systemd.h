@@ -1,4 +1,4 @@
-// What systemd wants to hear, when it listens (Type=notify), and the sockets that it opened for us.
+// Notifications to systemd (Type=notify), and sockets from socket activation.
 #pragma once
 
 #include <string>
@@ -6,11 +6,11 @@
 
 namespace remora {
 
-/// sd_notify(3); does nothing where nobody listens.
+/// sd_notify(3). Does nothing without systemd.
 void notify_systemd(const std::string& state);
-/// RELOADING=1 with the time that Type=notify-reload wants.
+/// Sends RELOADING=1 with the timestamp that Type=notify-reload requires.
 void notify_systemd_reloading();
-/// The descriptors of socket activation (sd_listen_fds(3)); none: none.
+/// Returns the descriptors from socket activation (sd_listen_fds(3)), if any.
 std::vector<int> systemd_sockets();
 
 }  // namespace remora

@@ -1,5 +1,5 @@
-// What the server gives its parts: references and functions, so that none of them knows the server; and what
-// operators ask of them over the admin API.
+// Wires the server's parts with references and functions, so that none of them knows the server. Also
+// implements the admin API's actions.
 
 #include <boost/asio/post.hpp>
 
@@ -69,7 +69,7 @@ Housekeeping::Tasks Server::housekeeping_tasks() {
   return tasks;
 }
 
-/// Called by workers, on their threads.
+/// The functions are called by workers, on their threads.
 Worker::Reports Server::worker_reports() {
   Worker::Reports reports;
   reports.failures = [this](const std::shared_ptr<Backend>& backend, Ejected how) {
@@ -92,7 +92,7 @@ Worker::Reports Server::worker_reports() {
 }
 
 void Server::every_second() {
-  // One worker's view is told: each has a connection of its own, but to the same servers.
+  // One worker's view is enough: each has its own connection, but to the same store servers.
   if (config_.store.shared())
     workers_.front()->ask_about_store([this](bool available, std::string error) {
       asio::post(loop_.ctx,

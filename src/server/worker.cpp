@@ -45,7 +45,7 @@ void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
     mine->balancers.push_back(
         make_balancer(pool->config.balance, pool->snapshot, context_.random.next(), context_.clock));
   context_.snapshot = std::move(mine);
-  // Connections to backends that left the configuration are of no use any more.
+  // Close idle connections to backends that have left the configuration.
   std::vector<const Backend*> living;
   for (const auto& pool : context_.snapshot->shared->pools)
     for (const Member& m : pool->snapshot->members) living.push_back(m.backend.get());

@@ -1,7 +1,8 @@
-// Worker: one thread and all that it owns: loop, acceptors, client and idle backend connections, balancers.
+// Worker: one thread and everything it owns: event loop, acceptors, client connections, idle backend
+// connections, balancers.
 //
-// Everything in a Worker is touched by its own thread only; the control thread posts. It is built and
-// destroyed on the control thread, before start() and after join().
+// Only the worker's own thread touches its data; the control thread posts. Constructed and destroyed on the
+// control thread, before start() and after join().
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -21,16 +22,17 @@ class Worker {
     ListenerState state;
   };
   Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory);
-  /// Any thread. Calls `tell` on the worker's: whether the store can be asked, and what is wrong with it.
+  /// Any thread. Calls `tell` on the worker's thread with the store's availability and its error, unless the
+  /// worker is ending.
   void ask_about_store(std::function<void(bool available, std::string trouble)> tell);
-  /// Before start(): what sessions are kept in.
+  /// Sets up the session store. Call before start().
   void open_store(const config::Store& settings, const std::vector<std::string>& dns_servers,
                   std::shared_ptr<const ClientTls> tls) {
     context_.open_store(settings, dns_servers, std::move(tls));
   }
   ~Worker();
 
-  /// What it tells the control thread; any thread, posts.
+  /// Reports to the control thread. Called on the worker's thread; each function posts.
   struct Reports {
     ReportFailures failures;
     ReportLost lost;
@@ -38,27 +40,28 @@ class Worker {
     ReportDoubt doubt;
   };
   void start(std::shared_ptr<const Snapshot> snapshot, Reports reports);
-  /// Any thread. Requests that run keep what they began with.
+  /// Any thread. Requests in progress keep the snapshot they started with.
   void publish(std::shared_ptr<const Snapshot> snapshot);
-  /// Any thread, after the snapshot that followed from it: requests that doubted this backend may look.
+  /// Any thread. Call after the resulting snapshot: resumes requests that suspected this backend.
   void settled(std::shared_ptr<const Backend> backend);
-  /// Any thread, after the snapshot that has the listener. Takes over the descriptor.
+  /// Any thread. Call after the snapshot that has the listener. Takes ownership of the descriptor.
   void listen(Socket socket);
-  /// Any thread. The listener left the configuration: what the kernel has accepted is served, then it closes.
+  /// Any thread. The listener has left the configuration: serves the connections the kernel has already
+  /// accepted, then closes it.
   void retire(std::size_t slot);
-  /// Any thread. Accepts nothing more; the sockets live on in another process.
+  /// Any thread. Stops accepting; the sockets stay open in another process.
   void hold();
-  /// Any thread. From now on answers end their connections; nothing else changes.
+  /// Any thread. From now on, responses close their connections; nothing else changes.
   void leave();
-  /// Any thread. The thread ends when the last connection has; idle ones are left to their time-outs.
+  /// Any thread. Ends the thread after the last connection; idle ones may stay until they time out.
   void end_when_empty();
-  /// Any thread. Closes the listening sockets and idle connections; the thread ends when the last connection
-  /// has.
+  /// Any thread. Closes listening sockets and idle connections, and ends the thread after the last
+  /// connection.
   void stop();
-  /// Any thread. Ends what is left at once.
+  /// Any thread. Closes all remaining connections at once.
   void abort();
   void join();
-  /// The thread has nothing left to do.
+  /// True if the thread has nothing left to do.
   bool finished() const noexcept { return finished_.load(std::memory_order_acquire); }
 
  private:
@@ -77,9 +80,9 @@ class Worker {
   const unsigned index_;
   WorkerContext context_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
-  std::vector<std::unique_ptr<Acceptor>> retired_;  // closed; an event of theirs may still be on its way
+  std::vector<std::unique_ptr<Acceptor>> retired_;  // closed; their events may still be pending
   bool ending_ = false;
-  Clock::Steady store_until_ = Clock::Steady::max();  // ending: what the store has to hear may take so long
+  Clock::Steady store_until_ = Clock::Steady::max();  // when ending: the limit for pending store writes
   asio::executor_work_guard<Executor> work_;
   EndCheck end_check_{*this};
   std::atomic<bool> finished_{false};

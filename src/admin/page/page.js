@@ -1,10 +1,10 @@
 // The live page: asks the admin API every two seconds, listens to its events, and steers backends.
 'use strict';
 
-const points = 40;           // of each small chart
+const points = 40;           // per chart
 const everyMs = 2000;
 const history = new Map();   // backend key -> {requests: [], errors: [], latency: [], last}
-const rows = new Map();      // backend key -> its row, kept so that focus survives an update
+const rows = new Map();      // backend key -> its row; rows are reused so that focus survives an update
 let token = sessionStorage.getItem('token') || '';
 let listening = false;
 
@@ -34,7 +34,7 @@ function number(n) { return n.toLocaleString('en'); }
 
 function clock(text) { return new Date(text).toLocaleTimeString('en-GB'); }
 
-// One line of a chart as a path over 100 by 20.
+// Renders one chart line as an SVG path in a 100x20 box.
 function line(values, most) {
   if (values.length < 2) return '';
   return values.map((v, i) => (i ? 'L' : 'M') + (i * 100 / (points - 1)).toFixed(1) + ' ' +
@@ -62,7 +62,7 @@ function draw(cell, values, errors, text) {
   cell.querySelector('span').textContent = text;
 }
 
-// Counters into rates.
+// Turns counters into rates.
 function remember(key, b, now) {
   const seen = history.get(key) || {requests: [], errors: [], latency: []};
   const errors = b.answers['5xx'] + b.answers.failed;
@@ -89,10 +89,10 @@ const spelled = {
   ejected: {no: 'fine', new_sessions: 'no new', all: 'ejected'},
 };
 
-// What the three facts amount to.
+// Combines the three facts into one.
 function service(b) { return b.accepts_new ? 'all' : b.accepts_bound ? 'bound' : 'none'; }
 
-// The share of failures in what the charts show; null: no requests.
+// The share of failed requests over the charts' time span; null if there were no requests.
 function errorShare(seen) {
   const sum = (list) => list.reduce((a, v) => a + v, 0);
   const requests = sum(seen.requests);
@@ -180,12 +180,12 @@ function fillRow(row, key, b, now, readOnly) {
   }
 }
 
-// A pool of many backends: small rows, and those first that need attention.
+// Larger pools get compact rows, with backends that need attention first.
 const many = 12;
 
 function placeRow(section, row, grouped) {
   const wanted = section.querySelector(grouped && row.classList.contains('attention') ? 'tbody.first' : 'tbody.rest');
-  // A row that moves loses the focus: it waits until nobody is in it.
+  // Moving a row would lose the focus, so wait until nothing in it is focused.
   if (row.parentNode !== wanted && (!row.parentNode || !row.contains(document.activeElement))) wanted.append(row);
 }
 
@@ -287,7 +287,7 @@ function showEvent(type, data) {
   while (byId('events').children.length > 50) byId('events').lastChild.remove();
 }
 
-// EventSource cannot send a token, so the stream is read by hand.
+// EventSource cannot send a token, so read the stream with fetch.
 async function listen() {
   listening = true;
   try {
@@ -308,7 +308,7 @@ async function listen() {
       }
     }
   } catch (error) {
-    // the next update tries again
+    // the next update retries
   } finally {
     listening = false;
   }
