@@ -1,8 +1,8 @@
-// Active: what a client connection needs while requests come. The one place that knows which protocol is
-// spoken.
+// Active: what a client connection needs only while it serves requests: streams, buffers, the current
+// Exchange. The only file of src/proxy that names a protocol (HTTP/1).
 //
-// Threading: its worker's thread. Lifetime: lent to a Connection from its first byte until it rests; spare
-// ones are kept by the worker.
+// Threading: its worker's thread. Lifetime: lent to a Connection from its first byte until it is parked or
+// closed. The worker keeps spare ones for reuse.
 #pragma once
 
 #include <memory>
@@ -13,29 +13,31 @@
 
 namespace remora {
 
-/// What a connection needs while it is active.
+/// The working set of one active connection.
 class Active {
  public:
   explicit Active(WorkerContext& worker);
-  /// Pages of its own, so that those of a past burst really go back to the kernel.
+  /// Allocates whole pages with mmap, so that memory freed after a burst really returns to the kernel. Throws
+  /// std::bad_alloc.
   static void* operator new(std::size_t size);
   static void operator delete(void* p, std::size_t size) noexcept;
 
+  /// Starts serving a connection. `own`: see ConnectionState::begin().
   void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
              std::unique_ptr<BoundConnections>& own);
-  /// Between two requests.
+  /// Prepares for the next request: drops what the last one left in the buffers and in the client's stream.
   void clear();
-  /// The client's end, of whatever protocol.
+  /// The client's end; independent of the protocol.
   ServerStream& client() noexcept { return client_; }
-  /// The head of one is in `memory`.
+  /// REQUIRES: the request head is in `memory.request`, or client() failed to read one.
   Exchange& make_exchange();
-  /// The connection rests or ends: all that was borrowed or counted goes back.
+  /// The connection is about to be parked or closed: returns everything that was borrowed or counted.
   void end() noexcept;
 
   Turn turn;
   ConnectionState state;
   WorkingMemory memory;
-  std::optional<Exchange> exchange;  // of the request that is being served
+  std::optional<Exchange> exchange;  // the request being served, if any
 
  private:
   Http1ServerStream client_;

@@ -16,8 +16,8 @@ bool Admission::admit() {
   request_.arrival.trusted = false;
   if (!connection_.listener->config.trusted_proxies.empty())
     resolve_arrival(request_.head.fields, connection_.listener->config.trusted_proxies, request_.arrival);
-  // A proxy may send others' requests over this connection, also from the same address: only who proves
-  // himself anew is served over what somebody has proved.
+  // A proxy may send several clients' requests over this connection, even from the same address. So behind a
+  // proxy, authenticated backend connections are kept only for a request that authenticates itself again.
   const BoundConnections* const own = connection_.own();
   const bool by_proxy =
       own != nullptr && (request_.arrival.trusted || request_.comes_through_unknown_proxies());
@@ -54,7 +54,7 @@ bool Admission::find_route() {
   if (routed.refused != nullptr) {
     attempt_.fail(FailSide::self, Kind::ambiguous_target);
     connection_.refuse(Refusal::head, request_.arrival.client, routed.refused);
-    turn_.spend();  // finding that out costs as much as several requests
+    turn_.spend();  // the check costs as much as several requests
     return false;
   }
   request_.route = routed.route;
@@ -86,7 +86,7 @@ bool Admission::authenticate() {
     if (index != request_.route->auth) continue;
     if (const auto refused = refusal(verifier, verdict.outcome, request_.route->config.auth_required)) {
       if (request_.route->config.auth_passes_preflights && is_cors_preflight(request_.head)) continue;
-      turn_.spend();  // so does a signature
+      turn_.spend();  // verifying a signature costs as much as several requests
       reply_.status = refused->status;
       reply_.challenge = refused->value;
       return false;
@@ -103,7 +103,7 @@ bool Admission::redirects() {
   reply_.location = expand_redirect(redirect->to, request_.arrival.secure ? "https" : "http",
                                     request_.head.host, asterisk ? "/" : request_.head.target,
                                     asterisk ? "/" : request_.head.path, request_.head.query);
-  if (reply_.location.empty()) reply_.status = 400;  // it leads to a host, and the client named none
+  if (reply_.location.empty()) reply_.status = 400;  // the redirect needs a host, and the client named none
   return true;
 }
 
@@ -150,7 +150,8 @@ Task<JwtOutcome> Admission::look_for_revoked(const JwtVerifier& verifier, const 
       co_return JwtOutcome::unchecked;
     }
   }
-  co_return any ? JwtOutcome::fine : JwtOutcome::claims;  // what has no such claim could never be taken back
+  co_return any ? JwtOutcome::fine
+                : JwtOutcome::claims;  // a token without such a claim could never be revoked
 }
 
 }  // namespace remora

@@ -1,8 +1,8 @@
-// Admission: what is settled before a session is looked for: who asks, which route answers, whose token it
-// is.
+// Admission: the first phase of a request, before its session is looked up: client address and rate limits,
+// route, authentication, redirects.
 //
-// Nothing here waits but the question whether a token was revoked. A `false` means that the request is
-// answered here: the local reply, or the failure, is set.
+// Only check_revocation() waits. If a function says that the request ends here, it has set the local reply or
+// the attempt's failure.
 //
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
@@ -29,13 +29,19 @@ class Admission {
         reply_(parts.reply),
         records_(records) {}
 
-  /// Who is asking, and may they? 429 per client address.
+  /// Finds out the client's address (trusted proxies), removes `strip_client_headers`, sets the request id,
+  /// and applies the client's rate limit. False: 429, `reply_.retry_after` in seconds.
   bool admit();
+  /// Chooses the route. False: 404, or the failure `ambiguous_target` (400).
   bool find_route();
-  /// Whose token is this, and does the route want one? What the token says counts only if it was verified.
+  /// Verifies the JWTs that the route, or the affinity of its pools, asks for. Claims count only if their
+  /// token passed. False: the route's own verifier refuses the request; status and challenge are set.
   bool authenticate();
-  /// The route sends its clients elsewhere, those whom it lets in.
+  /// True: the route is a redirect, and the reply is set (400 if the template needs a host that the client
+  /// did not name).
   bool redirects();
+  /// Asks the store whether verified tokens were revoked; call it if `request_.may_be_revoked`. False: the
+  /// route's own verifier refuses the request. Other revoked tokens only lose their claims.
   Task<bool> check_revocation();
 
  private:

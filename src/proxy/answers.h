@@ -1,4 +1,4 @@
-// The short bodies of answers that remora makes itself: HTML or JSON, by Accept. Pure.
+// Short bodies of local replies, which remora makes itself: HTML or JSON, chosen by Accept. Pure.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,14 @@
 namespace remora {
 
 struct Answer {
-  std::string_view reason, content_type, body;  // body: a view of `room` or of `configured`
+  std::string_view reason, content_type, body;  // `body` is a view of `room` or of `configured`
 };
 
+/// The reason phrase of a status; "Error" for those that remora never sends itself.
 std::string_view reason_phrase(std::uint16_t status) noexcept;
 
-/// `configured`: a body from the configuration, sent as it is. `room` holds the made text.
+/// `configured`: a body from the configuration, sent unchanged; empty: a body is generated into `room`. JSON
+/// only if `accept` asks for JSON and not for HTML.
 Answer make_answer(std::uint16_t status, std::string_view accept, std::string_view configured,
                    std::string& room);
 

@@ -12,15 +12,15 @@ namespace remora {
 
 namespace {
 
-/// The last elements of a list that may come in several fields, counted from its end.
+/// The last elements of a list that may be spread over several fields, counted from the end.
 template <std::size_t most>
 class LastElements {
  public:
   void push(std::string_view element) noexcept { elements_[count_++ % most] = element; }
   std::size_t size() const noexcept { return std::min(count_, most); }
-  /// 0: the last. REQUIRES: i < size().
+  /// 0 is the last element. REQUIRES: i < size().
   std::string_view from_end(std::size_t i) const noexcept { return elements_[(count_ - 1 - i) % most]; }
-  /// That one, or the first there is.
+  /// from_end(i), or the earliest element kept if there are fewer. Empty if there are none.
   std::string_view nearest(std::size_t i) const noexcept {
     return count_ == 0 ? std::string_view() : from_end(std::min(i, size() - 1));
   }
@@ -41,7 +41,8 @@ std::string_view unquoted(std::string_view s) noexcept {
   return quoted ? s.substr(1, s.size() - 2) : s;
 }
 
-/// Nothing for `unknown` and for nonsense; the unknown address for a unix peer, as nginx says it (`unix:`).
+/// Nothing for `unknown` and for invalid text; the unknown address for a unix socket, which nginx writes as
+/// `unix:`.
 std::optional<ClientAddress> address_of_hop(std::string_view hop) noexcept {
   hop = unquoted(hop);
   if (iequals(hop, "unix:") || iequals(hop, "unix")) return ClientAddress{};
@@ -52,7 +53,7 @@ std::optional<ClientAddress> address_of_hop(std::string_view hop) noexcept {
   return parse_ip(hop);
 }
 
-/// A parameter of an element of Forwarded; empty: it has none of that name.
+/// A parameter of one Forwarded element; empty: no such parameter.
 std::string_view forwarded_parameter(std::string_view element, std::string_view name) noexcept {
   while (!element.empty()) {
     const auto semicolon = element.find(';');
@@ -64,7 +65,7 @@ std::string_view forwarded_parameter(std::string_view element, std::string_view 
   return {};
 }
 
-/// What the trusted proxies say, besides the addresses.
+/// What trusted proxies report besides addresses.
 struct Said {
   LastElements<32> protos, hosts;
   LastElements<8> ports, schemes, switches;
@@ -80,9 +81,10 @@ struct Said {
   }
 };
 
-/// By the element of the proxy that saw the client. More schemes than addresses: some proxy appended the one
-/// and not the other, and a secure one further out counts. A proxy that terminated TLS must not be taken for
-/// a plain one (users would be redirected in circles); whoever claims it himself misleads only himself.
+/// The scheme reported by the proxy that saw the client (`speaker`). If there are more schemes than
+/// addresses, some proxy appended a scheme but no address; then any secure scheme further out counts. Missing
+/// a proxy that terminated TLS would cause redirect loops, while a client that forges the scheme misleads
+/// only itself.
 std::optional<bool> secure_among(const LastElements<32>& protos, std::size_t speaker, std::size_t hops) {
   auto secure = secure_scheme(unquoted(protos.nearest(speaker)));
   if (protos.size() <= hops) return secure;
@@ -106,14 +108,14 @@ void resolve_arrival(const std::vector<Field>& fields, std::span<const config::C
     said.note(f);
   }
   const bool x = hops.size() > 0;
-  // From the nearest hop outwards; a hop that we trust speaks for the one before it. `speaker`: whose word on
-  // the client counts, 0 for our peer.
+  // From the nearest hop outwards; a trusted hop vouches for the one before it. `speaker`: index of the proxy
+  // whose report on the client counts; 0 is our peer.
   std::size_t speaker = 0;
   const std::size_t count = x ? hops.size() : forwarded.size();
   for (std::size_t i = 0; i < count; ++i) {
     const auto address =
         address_of_hop(x ? hops.from_end(i) : forwarded_parameter(forwarded.from_end(i), "for"));
-    if (!address) break;  // "unknown", or nonsense: what stands before it cannot be believed
+    if (!address) break;  // "unknown" or invalid: earlier elements cannot be trusted
     const bool passed_over = contains(trusted, *address);
     if (!address->is_unknown())
       arrival.client = *address;

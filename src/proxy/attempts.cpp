@@ -64,7 +64,7 @@ Task<void> Attempts::send() {
   note_outcome();
 }
 
-/// more: an interim response is there. Failures stand in attempt_.failure.
+/// `more`: an interim response arrived. Failures are in `attempt_.failure`.
 Step Attempts::pump_attempt() {
   if (!pump_.pump_request()) {
     fail_from_client();
@@ -92,9 +92,10 @@ Step Attempts::pump_attempt() {
   return Step::client_failed;
 }
 
-/// Whose turn is it? Ours to wait for: an answer, room at the backend, or more of the client's body.
+/// We wait for one of three: the response, room in the backend's socket, or more of the client's body.
 Attempts::Patience Attempts::patience() const noexcept {
-  // RFC 9110 10.1.1: a client may wait for a 100 before it sends its body, and that is the backend's to give.
+  // RFC 9110 10.1.1: a client may wait for a 100 before it sends its body. Only the backend may send it, so
+  // the wait is the backend's.
   const bool owes_continue =
       request_.head.expect_continue && !attempt_.continued && !request_.body_rate.any();
   const bool sent = backend_.request_sent() || attempt_.request_broken || owes_continue;
@@ -102,7 +103,8 @@ Attempts::Patience Attempts::patience() const noexcept {
   const Clock::Steady deadline = attempt_.last_progress + (sent         ? request_.timeouts.response
                                                            : on_backend ? request_.timeouts.write
                                                                         : connection_.timeouts().body);
-  // A client that broke off together with its request raised no event: after a second it is asked once.
+  // A client that reset its connection right behind its request raised no event: after a second, ask the
+  // kernel once.
   const Clock::Steady ask_at = sent && !attempt_.asked_client
                                    ? std::min(deadline, attempt_.last_progress + std::chrono::seconds(1))
                                    : deadline;
@@ -110,7 +112,7 @@ Attempts::Patience Attempts::patience() const noexcept {
   return {deadline, ask_at, !sent && !on_backend};
 }
 
-/// The time that was waited for has come. False: that was too long.
+/// The time in `patient.ask_at` has come. False: the attempt has failed.
 bool Attempts::waits_on(const Patience& patient) {
   if (patient.ask_at < patient.deadline) {
     if (request_.suspect_after.count() != 0 && turn_.now() >= next_doubt()) doubt();
@@ -134,9 +136,9 @@ bool Attempts::client_is_too_slow() {
   return true;
 }
 
-/// How long the backend took, from when it had the whole request: how fast the client sent it, and how long
-/// it waited here, say nothing of a backend. Nor do errors, and answers that never came, say that it is
-/// quick.
+/// Reports the backend's response time to the balancer. It is measured from the last progress on the fully
+/// sent request, because a slow client and our queue say nothing about the backend. Errors and missing
+/// responses count as `at_least` that long: a backend that fails fast must not look fast.
 void Attempts::teach_balancer() {
   if (!backend_.has_connection() || !backend_.request_sent()) return;
   using Took = LoadBalancer::Took;
@@ -145,8 +147,8 @@ void Attempts::teach_balancer() {
                               how);
 }
 
-/// An answer may have come: while its head is read, what note_outcome() and release_backend() touch comes
-/// from memory.
+/// A response may have arrived: prefetches what note_outcome() and release_backend() will touch, so that the
+/// loads overlap with reading the head.
 void Attempts::expect_outcome() const noexcept {
   const Backend& backend = *attempt_.member->backend;
   fetch_ahead(&backend.in_flight);
@@ -154,8 +156,8 @@ void Attempts::expect_outcome() const noexcept {
   worker_.idle.expect(backend);
 }
 
-/// What live traffic shows of the backend (`health.eject`). A connection that had grown stale shows nothing,
-/// nor does a client's own failure.
+/// Records what live traffic shows about the backend (`health.eject`). A stale idle connection shows nothing,
+/// and neither does a failure on the client's side.
 void Attempts::note_outcome() {
   Backend& backend = *attempt_.member->backend;
   const bool answered = attempt_.failure.kind == Kind::none || attempt_.failure.kind == Kind::status;
@@ -212,17 +214,18 @@ void Attempts::put_request() {
                                connection_.listener->config.strip_client_headers};
   edit_request(context, memory_.arena, worker_.out);
   if (request_.head.connection_auth || connection_.own() != nullptr)
-    worker_.out.close = false;  // the connection is what counts
+    worker_.out.close = false;  // keep the connection open: it is what is authenticated
   backend_.put_head(worker_.out);
 }
 
-/// 100, 103 and their like go to the client as they come. A backend may send many without a pause.
+/// Forwards an interim response (1xx) at once. False: the client is gone. A backend may send many without a
+/// pause, hence the turn limit.
 Task<bool> Attempts::forward_interim() {
   OutHead interim;
   edit_interim(memory_.response, interim);
   client_.put_interim(interim);
   if (memory_.response.status == 100 && !std::exchange(attempt_.continued, true))
-    attempt_.last_progress = turn_.now();  // now the client's time begins
+    attempt_.last_progress = turn_.now();  // from here on we wait for the client's body
   const Clock::Steady deadline = turn_.now() + connection_.timeouts().write;
   for (;;) {
     const Io io = client_.flush();

@@ -1,5 +1,6 @@
-// Attempts: sends the request to the backend that was chosen, waits for the response head, and decides
-// whether a failed attempt is followed by another.
+// Attempts: sends the request to the chosen backend, waits for the response head, and decides whether a
+// failed attempt is retried. One attempt needs a permit (`max_in_flight`), then a connection: the client's
+// own, an idle one or a new one. Failures are left in `attempt_.failure`.
 //
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
@@ -27,29 +28,35 @@ class Attempts {
         records_(records),
         pump_(pump) {}
 
+  /// Acquires a permit at the chosen backend; without `max_in_flight` it only counts the request. False: the
+  /// backend is full; call wait_for_place().
   bool take_place();
-  /// After a failed attempt: whether, and against which rules, the request is sent once more.
+  /// After a failed attempt: whether to try once more. True: choose a backend again; `attempt_.tried` holds
+  /// those to avoid. False: the failure stands.
   bool try_again();
+  /// Sets the failure to the reason why reading from the client failed.
   void fail_from_client() noexcept;
-  /// The backend is full: waits in line up to `timeouts.queue`.
+  /// The backend is full: queues for a permit, for at most `timeouts.queue`. False: the queue timeout passed
+  /// or the client left (failure set).
   Task<bool> wait_for_place();
-  /// Who stood in line chose long ago: the backend may be down by now, or have been taken out of service.
-  /// Then another is chosen, as nothing was sent.
+  /// A request that queued chose its backend long ago. False: that backend is down or out of service by now
+  /// (failure `out_of_service`). Nothing was sent, so another backend can be chosen.
   bool still_serves();
-  /// Sends the request while it comes in, and waits for the final response head. Sets attempt_.failure or
-  /// memory_.response.
+  /// Sends the request while it still arrives, and waits for the final response head. Sets `attempt_.failure`
+  /// or `memory_.response`.
   Task<void> send();
-  /// True: on the whole the client's bytes come too slowly (`limits.body_rate`). To be asked when all that
-  /// have come were counted.
+  /// True: the client's mean rate is too low (`limits.body_rate`), and the failure is set. Call it when all
+  /// bytes received so far were counted.
   bool client_is_too_slow();
-  /// The backend's connection is kept if it is fit for it; its place is free for the next.
+  /// Releases the permit and the backend connection. The connection is kept for reuse if it is reusable, else
+  /// closed.
   void release_backend();
 
  private:
-  /// What the wait for a response head depends on now.
+  /// How long to wait for the next step towards a response head, and for whom.
   struct Patience {
     Clock::Steady deadline, ask_at;
-    bool clients_turn;  // it is the client whose bytes are missing
+    bool clients_turn;  // we wait for bytes from the client, not for the backend
   };
   const config::RetryOn& retry_rules() const noexcept;
   void fail(Failure::Side side, Failure::Kind kind, std::uint16_t status = 0) noexcept;

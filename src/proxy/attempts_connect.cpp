@@ -1,4 +1,4 @@
-// Permits and connections of an attempt.
+// Permits and connections of an attempt, and what becomes of the connection afterwards.
 
 #include "proxy/attempts.h"
 
@@ -50,7 +50,7 @@ Task<bool> Attempts::wait_for_place() {
 bool Attempts::still_serves() {
   if (request_.took.queue.count() == 0) return true;
   const Backend& backend = *attempt_.member->backend;
-  // The next leg of a handshake has nowhere else to go.
+  // The next leg of a connection's authentication can only go over the same connection.
   if (connection_.own() != nullptr && request_.head.connection_auth) {
     const BoundConnections::Place at = connection_.own()->place_in(request_.pool->config.name);
     if (at.leg_due && at.backend == &backend) return true;
@@ -59,7 +59,7 @@ bool Attempts::still_serves() {
   const auto newest = std::find_if(pools.begin(), pools.end(), [&](const auto& p) {
     return p->config.name == request_.pool->config.name;
   });
-  if (newest == pools.end()) return true;  // nobody else of that pool serves either
+  if (newest == pools.end()) return true;  // the pool was removed: no other backend of it could serve
   const Member* const m = (*newest)->snapshot->find(backend.hash);
   bool serves = m != nullptr && (m->panic || !backend.liveness.down());
   if (serves) {
@@ -73,8 +73,9 @@ bool Attempts::still_serves() {
   return serves;
 }
 
-/// A connection to this backend that is the client's alone: everything it asks there goes over it. A later
-/// leg of a handshake goes over no other (attempt_.failure).
+/// Takes the backend connection reserved for this client, if there is one: all its requests to this backend
+/// use it. A later leg of a handshake cannot use any other connection; if it is lost, the attempt fails
+/// (`handshake_lost`).
 bool Attempts::take_own_connection() {
   BoundConnections::Taken own = connection_.own()->take(
       *attempt_.member->backend, request_.pool->connection_key(*attempt_.member), turn_.now());
@@ -88,7 +89,8 @@ bool Attempts::take_own_connection() {
   return false;
 }
 
-/// Whether the connection counts as its user's for the backend, now that its answer is here.
+/// After the response head: notes whether the backend treats this connection as authenticated for one user,
+/// so that it must be reserved for this client.
 void Attempts::note_connection_auth() {
   const bool may_ask = memory_.response.status == 401 || memory_.response.status == 407;
   if (!may_ask && !request_.head.connection_auth) return;
@@ -116,7 +118,8 @@ Task<bool> Attempts::open_connection() {
   const std::size_t count = trial != nullptr ? trial->all.size() : 1;
   const std::size_t first = trial != nullptr ? trial->first() : 0;
   bool connected = false;
-  // Each address has its share of the time (RFC 8305 in spirit); which one answered is remembered.
+  // Each address gets its share of the connect timeout (in the spirit of RFC 8305). The address that answered
+  // is remembered.
   for (std::size_t i = 0; i < count && !connected && attempt_.failure.side != FailSide::client; ++i) {
     const std::size_t place = (first + i) % count;
     const Endpoint& endpoint =
@@ -147,7 +150,7 @@ Task<bool> Attempts::open_connection() {
       }
     }
     if (!connected) continue;
-    attempt_.failure = Failure();  // of the addresses before
+    attempt_.failure = Failure();  // drop the failures of earlier addresses
     if (i > 0) trial->answered(place);
     backend_.use(connecting.take(), false);
   }
@@ -163,12 +166,13 @@ void Attempts::release_backend() {
     keep_backend();
   else if (attempt_.leg_due)
     response_.closes =
-        true;  // the client learns that its handshake is over as it would from the backend itself
+        true;  // closing tells the client that its handshake has ended, as the backend itself would
   backend_.abort();
   backend_.release();
 }
 
-/// For this client's next request, or for anybody's; unless the backend closes it soon.
+/// Keeps the connection for this client's next request if it is reserved, else for any request. Not if the
+/// backend announced that it will close it at once.
 void Attempts::keep_backend() {
   const auto promise = backend_.idle_promise();
   if (promise && promise->count() == 0 && !attempt_.leg_due) return;

@@ -1,6 +1,6 @@
-// Whether, and where, a request is sent again; and whether a backend that keeps it waiting is hung or its
-// page slow: it is probed at once, and when that fails twice, the request goes elsewhere instead of ending in
-// 504.
+// Whether and where a request is retried; and how a hung backend is told from a slow page: a backend that
+// keeps a request waiting is probed at once. If two probes fail, the request goes to another backend instead
+// of ending in 504.
 
 #include "proxy/attempts.h"
 
@@ -16,19 +16,22 @@ using Kind = Failure::Kind;
 using FailSide = Failure::Side;
 
 bool Attempts::try_again() {
-  bool costs = attempt_.failure.acted;  // what never reached a backend was no load for anybody
+  bool costs =
+      attempt_.failure
+          .acted;  // an attempt that never reached a backend caused no load, so its retry needs no budget
   if (attempt_.failure.kind == Kind::reset && backend_.has_connection() && backend_.is_reused()) {
     attempt_.stale = !attempt_.fresh_only;
-    costs =
-        costs && attempt_.fresh_only;  // once a request: a restart breaks all idle connections in one moment
+    costs = costs && attempt_.fresh_only;  // free once per request: a backend's restart breaks all its idle
+                                           // connections at once
     attempt_.fresh_only = true;
   }
-  if (attempt_.failure.kind == Kind::hung) costs = false;  // its load was taken from a backend that is dead
+  if (attempt_.failure.kind == Kind::hung)
+    costs = false;  // the load moves away from a dead backend, so there is no more of it
   backend_.abort();
   backend_.release();
   attempt_.place.free();
   if (attempt_
-          .leg) {  // a handshake ends with its connection: the client begins a new one on a new connection
+          .leg) {  // a handshake ends with its connection: close, so that the client starts over on a new one
     request_.head.keep_alive = false;
     return false;
   }
@@ -47,7 +50,7 @@ bool Attempts::try_again() {
   if (!may_repeat(attempt_.failure, retry_rules(), request_.head.method, !attempt_.replay_overflow))
     return false;
   if (!attempt_.retry && costs) {
-    std::uint32_t in_flight = 1;  // this one, whose place was freed a moment ago
+    std::uint32_t in_flight = 1;  // this request, whose permit was just released
     for (const Member& m : request_.pool->snapshot->members)
       in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
     const std::uint32_t retrying = request_.pool->counters->retrying.load(std::memory_order_relaxed);
@@ -56,13 +59,14 @@ bool Attempts::try_again() {
       return false;
     attempt_.retry = CountedRetry(request_.pool->counters);
   }
-  // A hash leads nowhere else while its server lives; but where nobody listens it is not asked twice.
+  // A keyed request stays on its backend while that lives. But a backend that refuses connections is not
+  // tried twice.
   const bool nobody =
       attempt_.failure.kind == Kind::refused || attempt_.failure.kind == Kind::connect_timeout;
   const bool stays =
       (session_.bound || (session_.is_keyed() && !nobody)) && attempt_.failure.kind != Kind::hung;
   if (stays && attempt_.same_backend_left > 0)
-    --attempt_.same_backend_left;  // the same backend once more, then a move
+    --attempt_.same_backend_left;  // same backend once more (`bound_same_backend`), then another
   else
     attempt_.tried.add(attempt_.member->backend.get());
   if (attempt_.failure.kind == Kind::hung) pass_over_the_hung();
@@ -76,7 +80,8 @@ const config::RetryOn& Attempts::retry_rules() const noexcept {
   return session_.bound || session_.is_keyed() ? rules.bound_retry_on : rules.retry_on;
 }
 
-/// A status that the configuration retries, and somebody else to ask. Otherwise it is passed on as it is.
+/// True: this 502, 503 or 504 is to be retried, and there is a backend to retry on. Otherwise the response is
+/// delivered unchanged.
 bool Attempts::status_is_failure() const noexcept {
   if (memory_.response.status < 502 || memory_.response.status > 504 || attempt_.belongs) return false;
   Failure f;
@@ -88,7 +93,8 @@ bool Attempts::status_is_failure() const noexcept {
   return ((session_.bound || session_.is_keyed()) && attempt_.same_backend_left > 0) || somebody_else();
 }
 
-/// Looked into again at twice the time, and so on: a server may hang while its page is slow.
+/// Doubt is repeated after 1, 2, 4... times `suspect_after`: a backend may hang later, while it works on a
+/// slow page.
 Clock::Steady Attempts::next_doubt() const noexcept {
   constexpr unsigned most = 20;
   return attempt_.last_progress +
@@ -99,7 +105,7 @@ void Attempts::doubt() {
   ++attempt_.doubts;
   if (!may_leave()) return;
   Liveness& of = attempt_.member->backend->liveness;
-  // What others found a moment ago is good for all: slow pages cost a few probes a second, however many.
+  // A recent result counts for all requests: however many pages are slow, they cost a few probes per second.
   if (of.down() || of.alive_at(turn_.now() - request_.suspect_after / 4)) return;
   worker_.doubters.add(attempt_.doubter, *attempt_.member->backend);
   if (!of.doubt()) return;
@@ -108,14 +114,16 @@ void Attempts::doubt() {
   worker_.report_doubt(attempt_.member->backend, std::max(left * 3 / 4, std::chrono::milliseconds(1)));
 }
 
-/// Once a request: one that hangs whoever serves it must not take out one server after the other.
+/// True: a hung backend may be left for another. Only once per request: a request that hangs every backend
+/// must not take out one after another.
 bool Attempts::may_leave() const noexcept {
   return !attempt_.left_hung && !attempt_.leg && idempotent(request_.head.method) &&
          !attempt_.replay_overflow && !attempt_.member->panic &&
          attempt_.count < request_.pool->config.failover.attempts && somebody_else();
 }
 
-/// While the request waited its backend was found to be down; or, with no time left, to be mute so far.
+/// True: the backend was found down while the request waited; or, at the response timeout (`no_time_left`),
+/// probes of it have failed and none has passed since. Sets the failure `hung`.
 bool Attempts::leaves_hung(bool no_time_left) {
   const Liveness& of = attempt_.member->backend->liveness;
   if (attempt_.doubts == 0 || !(of.down() || (no_time_left && of.mute_since(attempt_.last_progress))) ||
@@ -126,7 +134,7 @@ bool Attempts::leaves_hung(bool no_time_left) {
   return true;
 }
 
-/// Excludes those that were found to be down since the snapshot of this request was made.
+/// Also excludes backends that were found down after this request's snapshot was made.
 void Attempts::pass_over_the_hung() noexcept {
   for (const Member& m : request_.pool->snapshot->members)
     if (m.health != Health::down && m.backend->liveness.down() && !attempt_.tried.contains(m.backend.get()))

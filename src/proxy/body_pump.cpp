@@ -28,7 +28,7 @@ bool BodyPump::pump_request() {
     asio::const_buffer kept;
     Body body;
     bool from_client = false, waiting = false;
-    if (attempt_.replay_at < memory_.replay.size()) {  // a further attempt: first what was kept
+    if (attempt_.replay_at < memory_.replay.size()) {  // a retry: first the kept part of the body
       kept = asio::const_buffer(memory_.replay.data() + attempt_.replay_at,
                                 memory_.replay.size() - attempt_.replay_at);
       body = {{&kept, 1}, client_.request_complete()};
@@ -41,7 +41,7 @@ bool BodyPump::pump_request() {
     }
     const WriteResult taken = backend_.send(body, client_.trailers());
     if (taken.io == Io::failed) {
-      attempt_.request_broken = true;  // it may have answered all the same: read on
+      attempt_.request_broken = true;  // the backend may have responded already: read on
       return true;
     }
     if (from_client) {
@@ -58,7 +58,8 @@ bool BodyPump::pump_request() {
   return true;
 }
 
-/// Only an idempotent request can be repeated after its body was sent, so only its body is kept.
+/// Keeps the body for a retry, up to `replay_body` bytes. Only idempotent requests can be retried after their
+/// body was sent, so others are not kept.
 void BodyPump::record_for_replay(Body body, std::size_t taken) {
   if (taken == 0 || attempt_.replay_overflow) return;
   if (!idempotent(request_.head.method) ||
@@ -105,10 +106,11 @@ Step BodyPump::pump_response() {
   return Step::more;
 }
 
-/// What is there of a long body behind its first bytes goes into the pipe before these leave, so that they
-/// need no segment of their own.
+/// Splices the waiting part of a long body into the pipe before its first bytes are sent, so that those need
+/// no TCP segment of their own. True: the pipe holds bytes.
 bool BodyPump::splice_ahead() {
-  if (response_.splice.holds_any()) return false;  // once: the first bytes may have to wait for the client
+  if (response_.splice.holds_any())
+    return false;  // only once: the first bytes may still be waiting for the client
   RawPath* const from = backend_.raw_path();
   RawPath* const to = client_.raw_path();
   if (from == nullptr || to == nullptr) return false;
@@ -120,14 +122,15 @@ bool BodyPump::splice_ahead() {
   return moved.taken > 0;
 }
 
-/// Long bodies between plain sockets need not come through this process.
+/// True: splice. Worthwhile for long bodies between plain sockets.
 bool BodyPump::may_splice(const RawPath* from, const RawPath* to, Splice& splice) noexcept {
   if (from == nullptr || to == nullptr) return false;
-  if (splice.holds_any()) return to->takes_raw() && !from->holds_body();  // what came before it goes first
+  if (splice.holds_any()) return to->takes_raw() && !from->holds_body();  // bytes already received go first
   return from->raw_left() >= worth_splicing && to->takes_raw() && splice.start(worker_.loop.pipes);
 }
 
-/// One step of it. backend_failed stands for `from`, client_failed for `to`.
+/// One splice step. `backend_failed` means that `from` failed, `client_failed` that `to` did, in either
+/// direction.
 Step BodyPump::splice(RawPath& from, RawPath& to, Splice& splice, std::uint64_t& passed) {
   const Splice::Moved moved = splice.move(from.socket(), to.socket(), from.raw_left());
   from.skip_raw(moved.taken);
@@ -138,7 +141,7 @@ Step BodyPump::splice(RawPath& from, RawPath& to, Splice& splice, std::uint64_t&
   return moved.to == Io::blocked || moved.from == Io::blocked ? Step::blocked : Step::more;
 }
 
-/// The same with a body that is changed on its way: what came in is rewritten, then sent.
+/// Like pump_response(), for a body that an affinity kind rewrites on its way.
 Step BodyPump::pump_rewritten() {
   for (int round = 0; round < rounds_per_turn; ++round) {
     if (client_.send_blocked()) return Step::blocked;

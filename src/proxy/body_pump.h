@@ -1,5 +1,5 @@
-// BodyPump: moves what can be moved now of a request body to the backend, and of a response body to the
-// client: by copying, by splicing, or through an affinity kind that rewrites it.
+// BodyPump: forwards the request body to the backend and the response body to the client, as far as possible
+// without waiting. Bytes are copied, spliced past this process, or rewritten by an affinity kind.
 //
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
@@ -9,7 +9,7 @@
 
 namespace remora {
 
-/// What a step of a transfer came to. `more`: stopped for fairness, not because something would block.
+/// Outcome of one step of a transfer. `more`: stopped for fairness; nothing would block.
 enum class Step : std::uint8_t { done, blocked, more, client_failed, backend_failed };
 
 class BodyPump {
@@ -25,9 +25,11 @@ class BodyPump {
         response_(parts.response),
         marks_(marks) {}
 
-  /// Sends what can be sent of the request now. False: the client's side failed.
+  /// Forwards as much of the request body as possible now, and keeps a copy for retries. False: reading from
+  /// the client failed. A backend that takes no more only sets `attempt_.request_broken`: it may have
+  /// responded already.
   bool pump_request();
-  /// Moves what can be moved of the response now.
+  /// Forwards as much of the response body as possible now. `done`: all of the response was sent.
   Step pump_response();
 
  private:
@@ -37,7 +39,7 @@ class BodyPump {
   Step splice(RawPath& from, RawPath& to, Splice& splice, std::uint64_t& passed);
   Step pump_rewritten();
 
-  static constexpr int rounds_per_turn = 8;  // then other connections of this worker get theirs
+  static constexpr int rounds_per_turn = 8;  // then the worker's other connections get their turn
 
   WorkerContext& worker_;
   Turn& turn_;

@@ -1,9 +1,9 @@
 // BodyRate: whether a client sends its request body too slowly (`limits.body_rate`).
 //
-// `timeouts.body` bounds the pause between two bytes, so a byte per pause would hold a request, and its
-// backend's place, for ever. What counts here is the mean over the time that was spent waiting for the
-// client; time that the backend took is not the client's. The same idea: Apache's RequestReadTimeout
-// (MinRate), Kestrel's MinRequestBodyDataRate.
+// `timeouts.body` bounds the pause between two bytes, so one byte per pause would hold a request and its
+// backend permit forever. This class takes the mean over the time spent waiting for the client; time spent
+// waiting for the backend does not count. Compare Apache's RequestReadTimeout (MinRate) and Kestrel's
+// MinRequestBodyDataRate.
 //
 // Pure; one per exchange.
 #pragma once
@@ -17,11 +17,12 @@ class BodyRate {
  public:
   void clear() noexcept { *this = {}; }
   void received(std::uint64_t bytes) noexcept { bytes_ += bytes; }
-  /// A byte has come.
+  /// At least one byte was received.
   bool any() const noexcept { return bytes_ > 0; }
-  /// The client was waited for.
+  /// Adds time spent waiting for the client.
   void waited(std::chrono::nanoseconds time) noexcept { waited_ += time; }
-  /// `least`: bytes per second, 0: any rate is fine; judged only after `grace` of waiting.
+  /// Whether the mean is below `least` bytes per second (0: no limit). Always false until more than `grace`
+  /// was spent waiting.
   bool too_slow(std::uint64_t least, std::chrono::nanoseconds grace) const noexcept {
     if (least == 0 || waited_ <= grace) return false;
     return static_cast<double>(bytes_) <

@@ -26,7 +26,7 @@ constexpr std::size_t most_lingering_bytes = 256 * 1024;
 WorkerContext::WorkerContext(unsigned number, const Clock& c, AccessLog log,
                              std::shared_ptr<SessionMemory> sessions, std::uint64_t seed)
     : index(number), clock(c), memory(std::move(sessions)), random(seed), access_log(std::move(log)) {
-  spare_actives.reserve(most_spare_actives);  // giving one back never allocates
+  spare_actives.reserve(most_spare_actives);  // so that returning one never allocates
 }
 
 WorkerContext::~WorkerContext() = default;
@@ -73,7 +73,7 @@ void Connection::start(WorkerContext& worker, const ListenerState& listener, Str
       delete connection;
       return;
     }
-    // Parked until it says something: a connection that is only opened costs no working memory.
+    // Parked until the first byte: a connection that sends nothing costs no working memory.
     connection->stream_->park(*connection);
     const auto& header = settings.timeouts.header;
     connection->arm(worker.loop.wheel,
@@ -86,7 +86,8 @@ void Connection::start(WorkerContext& worker, const ListenerState& listener, Str
   }
 }
 
-/// Silent connections count as well; otherwise one address could hold every connection of the listener.
+/// False: refused. Silent connections count too; otherwise one address could hold every connection of the
+/// listener. With PROXY protocol the client is counted later, by the address in its line.
 bool Connection::is_welcome(const config::Listener& settings) {
   if (!settings.proxy_protocol) return count_client(settings);
   if (may_send_proxy_line(settings, peer_)) return true;
@@ -95,7 +96,7 @@ bool Connection::is_welcome(const config::Listener& settings) {
   return false;
 }
 
-/// False: its client has too many connections already (`per_client.connections`).
+/// False: the client has too many connections already (`per_client.connections`).
 bool Connection::count_client(const config::Listener& settings) {
   if (!settings.per_client.connections || contains(settings.trusted_proxies, peer_)) return true;
   if (peer_.is_unknown()) return true;  // a unix socket: behind it, clients cannot be told apart
@@ -137,7 +138,8 @@ Connection::~Connection() {
 }
 
 void Connection::stop_all(WorkerContext& worker, bool hard) {
-  // Ending one never ends another in the same call: what it frees is granted by posting.
+  // Stopping one connection never destroys another in the same call: permits that it frees are granted by
+  // posting.
   for (Connection* c = worker.connections; c != nullptr;) {
     Connection* const next = c->next_;
     c->stop(hard);
@@ -151,12 +153,12 @@ void Connection::stop(bool hard) {
     return;
   }
   if (hard) stream_->close();
-  active_->turn.wake().set(Wake::stop);  // an idle one sees `worker.stopping` and ends
+  active_->turn.wake().set(Wake::stop);  // an idle one then sees `worker.stopping` and closes
 }
 
 void Connection::activate() {
   disarm();
-  WorkerContext& worker = worker_;  // this may be gone when co_spawn() fails
+  WorkerContext& worker = worker_;  // `this` may be gone when co_spawn() throws
   const std::uint64_t before = worker.conversations;
   try {
     if (worker_.spare_actives.empty()) {
@@ -167,12 +169,12 @@ void Connection::activate() {
     }
     asio::co_spawn(worker_.loop.ctx.get_executor(), serve(), asio::detached);
   } catch (...) {
-    if (worker.conversations == before) delete this;  // no coroutine began, so nobody else would end it
+    if (worker.conversations == before) delete this;  // no coroutine started, so nobody else would delete it
     throw;
   }
 }
 
-/// Gives everything back that an idle connection does not need.
+/// Gives back everything that an idle connection does not need.
 void Connection::rest() {
   active_->end();
   if (worker_.spare_actives.size() < most_spare_actives) {
@@ -204,8 +206,8 @@ Task<void> Connection::serve() {
   delete this;
 }
 
-/// Out of memory, most likely: this connection fails, and no other does. The state of its Exchange is
-/// unknown, so it is discarded too.
+/// Most likely out of memory: only this connection fails. The state of its Active is unknown, so that is
+/// discarded instead of reused.
 void Connection::give_up(const std::exception& error) noexcept {
   worker_.complaints.add(error.what());
   if (stream_) stream_->close_hard();
@@ -228,7 +230,7 @@ Task<Connection::End> Connection::converse() {
   co_return end;
 }
 
-/// One after the other, until the connection is to end or rest.
+/// Serves requests one after the other, until the connection is to be closed or parked.
 Task<Connection::End> Connection::serve_requests() {
   Turn& turn = active_->turn;
   for (;;) {
@@ -251,15 +253,16 @@ Task<Connection::End> Connection::serve_requests() {
   }
 }
 
-/// A whole head, without waiting: the next request came together with the last one.
+/// True: a whole request head is there without waiting, because it arrived together with the last request.
 bool Connection::head_came() {
   return !stream_->unread().empty() && active_->client().read_head(active_->memory.request) == Io::ready;
 }
 
 Task<Connection::Next> Connection::await_head() {
-  // Parking and waking cost six system calls, so not between the requests of a busy connection; but what many
-  // that are active at once take from the heap leaves holes between what stays (measured: an idle TLS
-  // connection is 15.2 KB when this is a second, 14.7 when it is half, 14.4 when it is a quarter).
+  // Parking and waking cost six system calls, so a busy connection is not parked between its requests. But a
+  // longer delay keeps more connections active at once, and their heap memory leaves holes between long-lived
+  // objects. Measured: an idle TLS connection takes 15.2 KB with one second, 14.7 with half, 14.4 with a
+  // quarter.
   constexpr auto park_after = std::chrono::milliseconds(500);
   Turn& turn = active_->turn;
   ServerStream& client = active_->client();
@@ -270,7 +273,7 @@ Task<Connection::Next> Connection::await_head() {
   for (;;) {
     const Io io = client.read_head(active_->memory.request);
     if (io == Io::ready) co_return Next::request;
-    // Closed between requests, or in the middle of a head: nobody is there to be answered.
+    // Code 0: closed between requests or in mid-head, so nobody would read a reply.
     if (io == Io::failed) co_return client.failure().code == 0 ? Next::close : Next::refused;
     if (!began && !stream_->unread().empty()) {
       began = true;
@@ -288,7 +291,8 @@ void Connection::stream_event(Stream&) {
   activate();
 }
 
-/// One that was served holds nothing but its descriptor; a new one is about to say something.
+/// True: the stream was given up, and only the descriptor remains. A new connection keeps its stream, because
+/// it is about to send something.
 bool Connection::stream_rests(Stream& stream) {
   if (!greeted_ || !worker_.parking.park(stream.fd(), *this)) return false;
   rest_ = stream.leave();
@@ -302,7 +306,8 @@ void Connection::woken() {
   activate();
 }
 
-/// Idle for too long, or silent where a PROXY line is due.
+/// The idle timeout, or the time for the first byte, is over. Where a PROXY line is due, the peer is first
+/// counted as a client and gets the rest of its time.
 void Connection::expired() {
   const config::Listener& settings = worker_.snapshot->shared->listeners[listener_.slot]->config;
   const Clock::Steady until = idle_since_ + settings.timeouts.header;
@@ -324,7 +329,7 @@ Task<bool> Connection::wait(Clock::Steady deadline) {
   co_return !stream_->is_open() || ((bits & Wake::deadline) != 0 && worker_.clock.steady_now() >= deadline);
 }
 
-/// PROXY line, TLS handshake, limits: what comes before the first request.
+/// Before the first request: PROXY line, per-client limits, TLS handshake. False: refused or closed.
 Task<bool> Connection::greet() {
   const Clock::Steady deadline = worker_.clock.steady_now() + view_->config.timeouts.header;
   if (view_->config.proxy_protocol) {
@@ -334,7 +339,7 @@ Task<bool> Connection::greet() {
       co_return false;
     }
     const bool told = co_await read_proxy_line();
-    if (!told || !count_client(view_->config)) co_return false;  // as the line's address
+    if (!told || !count_client(view_->config)) co_return false;  // counted under the address in the line
   }
   if (view_->tls) {
     stream_->start_tls(*view_->tls);
@@ -355,8 +360,8 @@ Task<bool> Connection::greet() {
   co_return true;
 }
 
-/// A sender sends the line at once. One that keeps us waiting counts as a client itself until the line is
-/// there: else it could hold every connection of the listener.
+/// Proxies send the line at once. A peer that keeps us waiting counts as a client itself until its line
+/// arrives; otherwise it could hold every connection of the listener. False: refused or closed.
 Task<bool> Connection::read_proxy_line() {
   const Clock::Steady deadline = idle_since_ + view_->config.timeouts.header;
   bool asked = counted_;
@@ -395,8 +400,8 @@ Task<bool> Connection::read_proxy_line() {
   }
 }
 
-/// Closing a socket with unread bytes resets it, and the reset may overtake our last answer. So: end our
-/// side, read what still comes for a moment, then close (RFC 9112 9.6).
+/// Closing a socket with unread bytes resets it, and the reset may overtake our last response. So shut down
+/// our side, read what still arrives for up to a second, then close (RFC 9112 9.6).
 Task<void> Connection::linger() {
   stream_->attach(active_->turn.wake(), Wake::client);
   stream_->unpin();

@@ -1,9 +1,9 @@
 // Connection: one client's TCP connection, from accept to close.
 //
-// While requests come it is active: a coroutine runs, with an Exchange borrowed from the worker. After half a
-// second without one it is parked: the coroutine has returned, buffers, exchange and stream went back, and
-// what stays is this object with a descriptor in the parking lot. (A coroutine that merely waits would hold
-// its frames: 740 bytes and more.)
+// While it serves requests it is active: a coroutine runs, with an Active borrowed from the worker. After
+// half a second without a request it is parked: the coroutine has returned, the Active and the stream were
+// given back, and only this object and a descriptor in the parking lot remain. (A waiting coroutine would
+// hold its frames: 740 bytes and more.)
 //
 // Threading: its worker's thread. Lifetime: owned by the worker's list; deletes itself at its end.
 #pragma once
@@ -27,11 +27,12 @@ struct ListenerState {
 
 class Connection final : private StreamWatcher, private Parked, private DeadlineEntry {
  public:
-  /// Begins serving. `peer` is the socket's other end.
+  /// Starts serving an accepted socket, or closes it if its limits or PROXY rules refuse it. `peer`: address
+  /// of the other end.
   static void start(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
                     const ClientAddress& peer);
 
-  /// The worker stops: idle connections end now, others after their exchange; `hard`: all end now.
+  /// The worker stops: closes parked connections now and others after their exchange. `hard`: closes all now.
   static void stop_all(WorkerContext& worker, bool hard);
 
  private:
@@ -49,8 +50,8 @@ class Connection final : private StreamWatcher, private Parked, private Deadline
   Task<void> serve();
   enum class End : std::uint8_t {
     close,
-    linger,  // let the client read what was sent
-    park,    // nothing came for a while: wait without holding memory
+    linger,  // close, but first let the client read what was sent
+    park,    // idle: wait without holding memory
   };
   Task<End> converse();
   Task<End> serve_requests();
@@ -70,13 +71,13 @@ class Connection final : private StreamWatcher, private Parked, private Deadline
 
   WorkerContext& worker_;
   const ListenerState listener_;
-  StreamRef stream_;   // null: in the parking lot
-  Stream::Rest rest_;  // while it is there
+  StreamRef stream_;   // null while in the parking lot
+  Stream::Rest rest_;  // the socket while stream_ is null
   ClientAddress peer_;
   Clock::Steady idle_since_;
   std::unique_ptr<Active> active_;            // null: parked
   std::shared_ptr<const ListenerView> view_;  // while active
-  std::unique_ptr<BoundConnections> own_;     // to backends; of a client that authenticates its connection
+  std::unique_ptr<BoundConnections> own_;  // backend connections reserved for this client (NTLM and the like)
   bool greeted_ = false, counted_ = false;
   Connection *next_ = nullptr, *previous_ = nullptr;
 };

@@ -1,5 +1,5 @@
-// What the requests of one client connection share: where it was accepted, whose it is, and what it has at
-// backends.
+// ConnectionState: what the requests of one client connection share: its listener, the client's address, and
+// the backend connections reserved for it.
 #pragma once
 
 #include <memory>
@@ -11,8 +11,8 @@
 namespace remora {
 
 struct ConnectionState {
-  /// A connection becomes active. `own`: its backend connections that serve nobody else; null until it has
-  /// one.
+  /// A connection becomes active. `own`: its reserved backend connections; null until it has one. Must
+  /// outlive the active time.
   void begin(std::shared_ptr<const ListenerView> accepted_by, const ClientAddress& peer,
              std::unique_ptr<BoundConnections>& own) {
     listener = std::move(accepted_by);
@@ -24,18 +24,18 @@ struct ConnectionState {
   }
 
   const config::ListenerTimeouts& timeouts() const noexcept { return listener->config.timeouts; }
-  /// Its backend connections that serve nobody else; null: it has none.
+  /// Backend connections reserved for this client; null: none.
   BoundConnections* own() const noexcept { return bound->get(); }
-  /// A refusal is counted, and logged at level debug. `why`: static text, or valid for the call.
+  /// Counts a refusal, and logs it at level debug. `why` is needed only during the call.
   void refuse(Refusal what, const ClientAddress& client, std::string_view why) const {
     listener->shared->refused.note(what, listener->config.name, client, why);
   }
 
-  std::shared_ptr<const ListenerView> listener;  // of the newest snapshot that a request of it has seen
-  Arrival arrival;                               // as far as the connection itself tells
-  /// The pointer lies in the Connection and outlives its active time; set by begin().
+  std::shared_ptr<const ListenerView> listener;  // from the newest snapshot that one of its requests has used
+  Arrival arrival;  // as far as the connection itself shows; each request copies it
+  /// Points into the Connection, so that it outlives the active time; set by begin().
   std::unique_ptr<BoundConnections>* bound = nullptr;
-  /// Where its first request without a session went: those that come in parallel follow it.
+  /// Where this connection's last new session was placed: concurrent first requests follow it.
   struct {
     std::uint64_t backend = 0;
     std::size_t pool = 0;

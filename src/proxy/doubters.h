@@ -1,6 +1,7 @@
-// Those of a worker's exchanges that wait to hear whether their backend is alive.
+// Doubters: a worker's exchanges that wait for the result of probing their backend.
 //
-// Threading: the worker's. A Doubter that goes leaves the list by itself.
+// Threading: its worker's thread. Lifetime: a Doubter belongs to one exchange, and its destructor leaves the
+// list.
 #pragma once
 
 #include <boost/intrusive/list.hpp>
@@ -13,7 +14,9 @@ namespace remora {
 class Doubter
     : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
  public:
+  /// `wake`: gets the bit `verdict` when the probe's result is known. Must outlive this object.
   explicit Doubter(Wake& wake) noexcept : wake_(wake) {}
+  /// Waiting for a result.
   bool waits() const noexcept { return is_linked(); }
   void leave() noexcept {
     if (is_linked()) unlink();
@@ -27,12 +30,14 @@ class Doubter
 
 class Doubters {
  public:
+  /// Makes `doubter` wait for a result on `of`, and only on that. Allocates nothing.
   void add(Doubter& doubter, const Backend& of) noexcept {
     doubter.leave();
     doubter.of_ = &of;
     all_.push_back(doubter);
   }
-  /// Wakes all who doubted this backend. They may doubt again, or be gone, when this returns.
+  /// Wakes all exchanges that doubt this backend. They run inside this call, and may doubt again or be
+  /// destroyed before it returns.
   void settled(const Backend& of) {
     List heard;
     for (auto it = all_.begin(); it != all_.end();) {

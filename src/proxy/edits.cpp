@@ -18,8 +18,8 @@ namespace {
 
 constexpr std::string_view via_value = "1.1 remora";
 
-/// Fields that a Connection option may not take away, beside all that are Known: what remora itself looked at
-/// or a proxy before it set, and what apps decide on.
+/// Fields that a Connection option must not remove, besides Known ones: those that remora reads, that earlier
+/// proxies set, or that apps base decisions on.
 bool end_to_end(std::string_view name) noexcept {
   static constexpr std::string_view names[] = {"authorization",
                                                "etag",
@@ -45,8 +45,8 @@ bool end_to_end(std::string_view name) noexcept {
          tells_of_the_client(name);
 }
 
-/// The fields that Connection options name (RFC 9110 7.6.1): hop-by-hop fields of somebody's own. Collected
-/// once. REQUIRES: there are at most 32 of them, as for every head that was read (head.cpp).
+/// The fields that Connection options name (RFC 9110 7.6.1): the sender's own hop-by-hop fields. Collected
+/// once per head. REQUIRES: at most 32 options, which head.cpp enforces for every head.
 class Nominated {
  public:
   explicit Nominated(const std::vector<Field>& fields) {
@@ -60,7 +60,7 @@ class Nominated {
       });
     }
   }
-  /// `looked_at`: fields that a route asked for.
+  /// Whether the field is to be removed. `looked_at`: fields that the route matched on; those stay.
   bool contains(const Field& field,
                 const std::vector<std::pair<std::string, std::string>>* looked_at = nullptr) const noexcept {
     if (count_ == 0) return false;
@@ -84,7 +84,7 @@ bool hop_by_hop(Known k) noexcept {
     case Known::keep_alive:
     case Known::proxy_connection:
     case Known::te:
-    case Known::trailer:  // said anew, of those that pass
+    case Known::trailer:  // sent again for the trailers that pass
     case Known::transfer_encoding:
     case Known::upgrade:
     case Known::remora:
@@ -94,7 +94,7 @@ bool hop_by_hop(Known k) noexcept {
   }
 }
 
-/// What never leaves the connection it came by, whatever Connection says of it.
+/// Fields that are never forwarded, whatever Connection says.
 bool hop_by_hop(const Field& f) noexcept {
   constexpr std::string_view settings = "http2-settings";  // RFC 7540 3.2.1
   return hop_by_hop(f.known) || (f.name.size() == settings.size() && iequals(f.name, settings));
@@ -111,7 +111,7 @@ bool asks_for_trailers(const std::vector<Field>& fields) noexcept {
   return yes;
 }
 
-/// What is no longer true of a body that was rewritten.
+/// Fields that no longer hold once the body is rewritten.
 bool describes_body(const Field& f) noexcept {
   return f.known == Known::content_length || iequals(f.name, "accept-ranges") ||
          iequals(f.name, "content-md5") || iequals(f.name, "digest") || iequals(f.name, "content-digest") ||
@@ -124,10 +124,10 @@ std::string_view upgrade_value(const std::vector<Field>& fields) noexcept {
   return {};
 }
 
-/// Protocols of one message at most; nobody offers as many.
+/// Protocols read per message; real clients offer fewer.
 constexpr unsigned most_protocols = 16;
 
-/// Calls `f` with each protocol that a request asks for and its route lets pass.
+/// Calls `f` with each protocol that the request asks for and the route lists.
 template <class F>
 void for_each_passed_protocol(const std::vector<Field>& fields, const config::Route& route, F f) {
   unsigned left = most_protocols;
@@ -151,11 +151,10 @@ std::string_view passed_protocols(const RequestContext& in, TextArena& arena) {
   return value;
 }
 
-/// Of the names that the head announces as trailers, those that may pass. `refused(name)`: no, for reasons of
-/// the caller's.
+/// The announced trailer names that may pass, joined. `refused(name)`: the caller's own reason to drop one.
 template <class Refused>
 std::string_view passed_trailers(const std::vector<Field>& fields, TextArena& arena, Refused refused) {
-  unsigned left = 16;  // each is compared with each trailer
+  unsigned left = 16;  // each name is compared with each trailer
   std::string_view value;
   for (const Field& field : fields) {
     if (field.known != Known::trailer) continue;
@@ -195,7 +194,7 @@ Stripped target_for(const RequestContext& in, TextArena& arena) {
 bool names_one_of(std::string_view name, std::span<const std::string> list) noexcept {
   return std::any_of(list.begin(), list.end(), [&](const auto& other) { return same_to_apps(name, other); });
 }
-/// The same with a final `*`.
+/// Like names_one_of(), with a final `*` as wildcard.
 bool fits_one_of(std::string_view name, std::span<const std::string> list) noexcept {
   return std::any_of(list.begin(), list.end(), [&](const std::string& wanted) {
     const std::string_view pattern = wanted;
@@ -210,7 +209,8 @@ bool names_one_of_edits(std::string_view name, const config::HeaderEdits& edits)
                      [&](const auto& s) { return same_to_apps(name, s.first); });
 }
 
-/// A name with an odd character that an app could take for one that remora sets, guards or removes.
+/// Whether an app could take this name, which has an unusual character, for a field that remora sets, guards
+/// or removes.
 bool disguised(std::string_view name, const RequestContext& in) noexcept {
   static constexpr std::string_view guarded[] = {
       "accept-encoding",     "cache-control",     "content-encoding", "content-length", "content-location",
@@ -224,7 +224,7 @@ bool disguised(std::string_view name, const RequestContext& in) noexcept {
          names_one_of_edits(name, in.route.config.request_headers);
 }
 
-/// Whether a field that remora has no other opinion on goes to the backend.
+/// Whether a field without a rule of its own is forwarded to the backend.
 bool passes_on(const Field& f, const RequestContext& in) noexcept {
   if (f.odd_name && disguised(f.name, in)) return false;
   if (!in.request_id_name.empty() && !in.request_id_from_client && iequals(f.name, in.request_id_name))
@@ -298,7 +298,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
     switch (f.known) {
       case Known::host:
         if (in.pool.config.host == config::HostMode::client)
-          out.fields.push_back(f);  // what the target says is the same (take_target_apart)
+          out.fields.push_back(f);  // same as in the target (take_target_apart)
         else
           out.fields.push_back({f.name, host_for(in, arena), Known::host});
         have_host = true;
@@ -306,8 +306,8 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
       case Known::x_forwarded_for:
       case Known::x_forwarded_proto:
       case Known::x_forwarded_host:
-        // From a stranger: a claim nobody checked. From a trusted proxy: joined with ours below, or passed
-        // on.
+        // From an untrusted peer: an unchecked claim, dropped. From a trusted proxy: joined with ours below,
+        // or forwarded.
         if (in.arrival.trusted && !sends_x) out.fields.push_back(f);
         break;
       case Known::forwarded:
@@ -333,7 +333,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
         break;
       default:
         if (!passes_on(f, in)) break;
-        if (in.affinity.identity_coding && iequals(f.name, "if-range")) break;  // means nothing without Range
+        if (in.affinity.identity_coding && iequals(f.name, "if-range")) break;  // meaningless without Range
         Field passed = edited(in.affinity.fields, i, f);
         if (in.arrival.trusted && sends_x && !agrees_with_ours(in, target.stripped, passed)) break;
         out.fields.push_back(passed);

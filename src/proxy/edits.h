@@ -1,7 +1,10 @@
-// How heads change on their way: hop-by-hop fields, Host, Forwarded, Via, configured edits. Pure.
+// How request and response heads are edited on their way: hop-by-hop fields, Host, Forwarded, Via, configured
+// edits. Pure.
 //
-// Strip first, add afterwards, so that no client can make us remove what we add (`Connection:
-// X-Forwarded-For`). Order, case and duplicates of what passes are kept.
+// Fields are removed first and added afterwards, so that no client can make us remove what we add
+// (`Connection: X-Forwarded-For`). Fields that pass keep their order, case and duplicates.
+//
+// Output heads hold views of the input and of the arena.
 #pragma once
 
 #include "auth/verifier.h"
@@ -14,16 +17,16 @@
 
 namespace remora {
 
-/// Whether an Upgrade of the request may go on to the backend: only to a protocol that the route names. An
-/// upgrade hides all that follows from routes, authentication, limits and the log (h2c smuggling). Without
-/// it the request goes on as plain HTTP (RFC 9110 7.8).
+/// Whether the request's Upgrade may be forwarded: only for a protocol that the route lists. After an
+/// upgrade, routes, authentication, limits and the log see nothing (h2c smuggling). Without it the request is
+/// forwarded as plain HTTP (RFC 9110 7.8).
 bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route) noexcept;
-/// Whether a 101 names protocols, and none but those that passed (RFC 9110 7.8).
+/// Whether a 101 response names at least one protocol, and only protocols that were forwarded (RFC 9110 7.8).
 bool switches_as_asked(const std::vector<Field>& response, const std::vector<Field>& request,
                        const config::Route& route) noexcept;
 
-/// Takes away what `strip_client_headers` names, before routes, affinity or verifiers look at it. Not for
-/// trusted proxies.
+/// Removes the fields that `strip_client_headers` names, before routes, affinity or verifiers see them. Do
+/// not call it for trusted proxies.
 void drop_stripped(std::vector<Field>& fields, std::span<const std::string> names);
 
 struct RequestContext {
@@ -39,34 +42,34 @@ struct RequestContext {
   bool request_id_from_client = false;
   std::span<const std::string> claim_headers;  // no client may send these
   const PassedVerifiers& passed;
-  /// `strip_client_headers`: nobody may send these in trailers or disguised. Small letters; a final `*`
-  /// stands for any ending.
+  /// `strip_client_headers`: also refused as trailers, and in spellings that apps could take for them. Lower
+  /// case; a final `*` matches any ending.
   std::span<const std::string> stripped = {};
 };
 
-/// The head that the backend gets.
+/// Makes the request head for the backend.
 void edit_request(const RequestContext& in, TextArena& arena, OutHead& out);
 
 struct ResponseContext {
   const ResponseHead& head;
   const RouteView& route;
   const ResponseEdits& affinity;
-  std::string_view date;        // for a backend that sent none (RFC 9110 6.6.1); else empty
-  bool close = false;           // this client connection ends afterwards
+  std::string_view date;        // if the backend sent none (RFC 9110 6.6.1); else empty
+  bool close = false;           // close the client connection afterwards
   bool via = true;              // `via` of the pool
   Method method = Method::get;  // of the request
 };
 
-/// The head that the client gets.
+/// Makes the response head for the client.
 void edit_response(const ResponseContext& in, OutHead& out);
 
-/// What the route changes in answers of our own.
+/// Applies the route's edits to a local reply.
 void edit_answer(const RouteView& route, OutHead& out);
 
-/// An interim response, stripped likewise.
+/// Makes an interim response (1xx) for the client, without hop-by-hop fields.
 void edit_interim(const ResponseHead& head, OutHead& out);
 
-/// The response is offered to shared caches, as the client will see it (http/caching.h).
+/// Whether the response, as the client will see it, may be stored by shared caches (http/caching.h).
 bool offered_to_shared_caches(const ResponseHead& head, Method method, const RouteView& route,
                               Clock::Wall now);
 

@@ -1,5 +1,5 @@
 // The request path. Each phase is a class of its own (admission.h, session_lookup.h, placement.h, attempts.h,
-// session_response.h, body_pump.h, tunnel.h, report.h); here are their order, and the response on its way to
+// session_response.h, body_pump.h, tunnel.h, report.h). This file has their order, and sends the response to
 // the client:
 //
 //   admit -> find_route -> authenticate -> (check_revocation) -> redirects ->
@@ -7,8 +7,8 @@
 //     -> choose_backend -> (confirm_move) -> take_place -> send -> (try_again)
 //     -> settle -> (keep_session) -> deliver_at_once or deliver -> finish
 //
-// What usually needs no waiting is a plain function, with a coroutine beside it for the rest: a frame costs
-// more than many a phase.
+// A phase that seldom waits is a plain function with a coroutine beside it for the rest, because a coroutine
+// frame costs more than many phases.
 
 #include "proxy/exchange.h"
 
@@ -58,7 +58,7 @@ Exchange::Exchange(const Surroundings& in)
       report_(parts_) {
   session_.touched = request_.began;
   const auto& listener = request_.snapshot->shared->listeners[connection_.listener->slot];
-  if (listener != connection_.listener) connection_.listener = listener;  // a reload changed it
+  if (listener != connection_.listener) connection_.listener = listener;  // a reload changed the listener
 }
 
 Task<Exchange::End> Exchange::run() {
@@ -108,13 +108,13 @@ void Exchange::put_response() {
   if (unframed && request_.head.minor == 0) response_.closes = true;
 }
 
-/// All of the response is here and leaves with one write, as most do.
+/// True: the whole response was sent without waiting, as most are. No coroutine frame is needed.
 bool Exchange::deliver_at_once() {
   attempt_.last_progress = turn_.now();
   return memory_.response.status != 101 && pump_.pump_request() && pump_.pump_response() == Step::done;
 }
 
-/// The response goes out: head, then body, while what is left of the request still goes in.
+/// Sends the response, head and body, while the rest of the request is still forwarded.
 Task<Exchange::End> Exchange::deliver() {
   if (memory_.response.status == 101) {
     co_await tunnel_.run();
@@ -177,16 +177,16 @@ Task<bool> Exchange::relay() {
   }
 }
 
-/// No backend's response will be delivered: says why, as the client can read it.
+/// Sends the local reply: no backend's response will be delivered.
 Task<Exchange::End> Exchange::answer() {
   if (reply_.status == 0) reply_.status = status_for(attempt_.failure);
-  if (reply_.status == 0) {  // the client is gone
+  if (reply_.status == 0) {  // the client is gone: nobody to reply to
     client_.abort();
     co_return finish();
   }
   backend_.abort();
   attempts_.release_backend();
-  // What is left of the request cannot be told from the next one: this connection ends.
+  // The unread rest of a request cannot be told from the next request, so the connection is closed.
   const bool readable = client_.request_complete() && attempt_.failure.side != FailSide::client;
   response_.closes = !readable || last_answer();
   const asio::const_buffer whole = put_answer();
@@ -207,7 +207,7 @@ Task<Exchange::End> Exchange::answer() {
   co_return finish();
 }
 
-/// Stages the head. Returns the body.
+/// Stages the head of the local reply. Returns its body; empty for HEAD.
 asio::const_buffer Exchange::put_answer() {
   const bool head_only = request_.head.method == Method::head && attempt_.failure.side != FailSide::client;
   const std::string_view accept = [&] {
@@ -244,11 +244,11 @@ asio::const_buffer Exchange::put_answer() {
 
 bool Exchange::last_answer() const noexcept {
   if (!request_.head.keep_alive || worker_.stopping) return true;
-  if (attempt_.leg_due) return !memory_.response.keep_alive;  // elsewhere the handshake would begin anew
+  if (attempt_.leg_due) return !memory_.response.keep_alive;  // a new connection would restart the handshake
   return worker_.leaving || connection_.listener->shared->retired.load(std::memory_order_relaxed);
 }
 
-/// The one end of every request, tunnels too: what it borrowed and what it counts for goes back.
+/// Every request ends here, tunnels too: gives back permits and counts, then writes the access log.
 Exchange::End Exchange::finish() {
   attempts_.release_backend();
   marks_.finish_session();

@@ -1,9 +1,9 @@
 // Exchange: one request and its response, phase by phase. `run` is the request path; READ IT FIRST
 // (exchange.cpp).
 //
-// It holds the parts of one request (request.h) and dies with the response. What outlives a request is lent
-// to it: the connection's state, its turn, the memory to work in. Everything that can be decided without I/O
-// is decided elsewhere (route, edits, failure, lifecycle, balance); here are the order and the waiting.
+// It holds the state of one request (request.h) and dies with the response. Objects that outlive a request
+// are borrowed: ConnectionState, Turn, WorkingMemory. Decisions that need no I/O are made elsewhere (route,
+// edits, failure, lifecycle, balance); this class has the order of the phases and the waiting.
 //
 // Threading: its worker's thread. Lifetime: of one request; made and destroyed by the Connection.
 #pragma once
@@ -26,14 +26,14 @@ namespace remora {
 
 class Exchange final {
  public:
-  /// What becomes of the client's connection.
+  /// What happens to the client's connection afterwards.
   enum class End : std::uint8_t {
-    keep,    // another request may come
+    keep,    // another request may follow
     close,   // end it
-    linger,  // end it, but let the client read what was sent (it may still be sending)
+    linger,  // close it, but first let the client read what was sent (it may still be sending)
   };
 
-  /// What an exchange borrows from its connection; all of it outlives the exchange.
+  /// What an exchange borrows. All of it outlives the exchange.
   struct Surroundings {
     WorkerContext& worker;
     ConnectionState& connection;
@@ -43,12 +43,13 @@ class Exchange final {
     ClientStream& backend;
   };
 
-  /// The request's head is in `memory.request`.
+  /// REQUIRES: the request head is in `memory.request`, or refuse_head() is called instead of run().
   explicit Exchange(const Surroundings& in);
 
-  /// Serves the request.
+  /// Serves the request to its end: response or local reply, counters, access log.
   Task<End> run();
-  /// Answers what is no request: the codec's failure, or `late`, the time for its head is over.
+  /// Sends the local reply to a head that could not be read: it is invalid, or it came too late
+  /// (`timeouts.header`).
   Task<End> refuse_head(bool late);
 
  private:
@@ -61,7 +62,7 @@ class Exchange final {
   asio::const_buffer put_answer();
   bool last_answer() const noexcept;
   End finish();
-  /// The end of a request gives back all that it borrowed.
+  /// All permits and counts were given back.
   bool holds_nothing() const noexcept { return !attempt_.place && !attempt_.retry && !session_.open; }
 
   ExchangeParts parts_;
@@ -77,7 +78,7 @@ class Exchange final {
   ResponseState& response_;
   LocalReply& reply_;
 
-  // The phases, each with the parts that it needs.
+  // The phases. Each refers to the parts that it needs.
   SessionRecords records_;
   SessionLookup lookup_;
   SessionResponse marks_;

@@ -30,7 +30,7 @@ std::string facts(const Member& m) {
   return out.append(m.backup ? ", backup)" : ")");
 }
 
-/// Walks the road for one request; each step adds its line.
+/// Follows the request path for one request; each step adds a line.
 class Walk {
  public:
   Walk(const Snapshot& snapshot, SessionMemory& memory, CryptoScratch& scratch, Moment now)
@@ -89,7 +89,7 @@ class Walk {
                        [&](const Field& f) { return iequals(f.name, name); });
   }
 
-  /// The request is taken for one to the first listener of its scheme.
+  /// Assumes that the request came to the first listener of its scheme.
   void strip_client_fields(const ExplainRequest& in) {
     const ListenerView* at = nullptr;
     for (const std::size_t slot : snapshot_.serving) {
@@ -189,7 +189,7 @@ class Walk {
 
   bool serves(std::size_t pool) const { return in_service(*pool_at(pool).snapshot); }
 
-  /// Of a split: the pool that the session belongs to, else the first that could be drawn.
+  /// Finds the pool. In a split: the session's pool, else the first that could be drawn.
   void find_session() {
     const auto& targets = route_->targets;
     const std::size_t first = targets.front().pool;
@@ -222,7 +222,7 @@ class Walk {
     settle_in(pool, recognise_in(pool_at(pool)));
   }
 
-  /// The session went there before.
+  /// Continues in the pool to which the session moved earlier.
   void go_on_in(std::size_t pool) {
     say("pool: the session has left " + out_.pool);
     if (pool_at(pool).affinity.empty()) return settle_in(pool, {});
@@ -273,7 +273,7 @@ class Walk {
     say("rejected: " + why);
   }
 
-  /// False: nobody of this pool can serve it, or it was rejected.
+  /// False: no backend of this pool can serve the request, or it was rejected.
   bool choose() {
     const PoolSnapshot& members = *pool_->snapshot;
     switch (found_.what) {
@@ -322,7 +322,7 @@ class Walk {
     Reason why = reason_to_move(m, b);
     if (why == Reason::none && m->leaving) why = Reason::drain;
     const Member* const to = why == Reason::none ? nullptr : target_of_move(why);
-    // What somebody merely wants happens only if another can take the session.
+    // Moves that are only wanted (drain, overload) happen only if another backend can take the session.
     const bool wanted = why == Reason::drain || why == Reason::overload;
     if (why == Reason::none || (wanted && to == nullptr)) {
       out_.reason = found_.moved_for == Reason::none ? Reason::sticky : found_.moved_for;
@@ -360,8 +360,8 @@ class Walk {
     return true;
   }
 
-  /// The session that follows an expired one: where other requests have it already, else where all look for
-  /// it.
+  /// Places the session that follows an expired one: where other requests have moved it, else at its
+  /// rendezvous choice. False: none can serve it, or that session is over too.
   bool place_successor() {
     const PoolSnapshot& members = *pool_->snapshot;
     if (found_.learned) {
@@ -387,7 +387,7 @@ class Walk {
 
   static constexpr const char* by_balancer = "the balancer chooses; the least expected load now is here";
 
-  /// Backups only when no ordinary member can take it.
+  /// Prefers ordinary members; backups only if there are none. Null: no backend.
   const Member* least_loaded() {
     const Member* least[2] = {};
     const auto load = [&](const Member& m) { return expected_load(*m.backend, now_.steady) / m.weight; };
@@ -400,7 +400,8 @@ class Walk {
     return least[0] != nullptr ? least[0] : least[1];
   }
 
-  /// Nobody of this pool is left: another one of the split serves the request, and the session with it.
+  /// No backend of this pool is left: another pool of the split serves the request and its session. False:
+  /// none can, or the request was rejected.
   bool go_to_sister() {
     if (out_.status != 0 || route_->targets.size() < 2) return false;
     const bool bound = found_.what == What::session;
@@ -424,7 +425,7 @@ class Walk {
   bool move_to_sister(std::size_t pool, std::uint64_t key) {
     const Member* const to = rendezvous_if(key, *pool_at(pool).snapshot, [](const Member&) { return true; });
     if (to == nullptr) return false;
-    // A backend may be in several pools: the first is taken for its session's.
+    // A backend may be in several pools: the first of them counts as the session's.
     const auto& targets = route_->targets;
     const auto home = std::find_if(targets.begin(), targets.end(), [&](const auto& target) {
       const Member* const m = pool_at(target.pool).snapshot->find(to->backend->hash);
@@ -438,7 +439,7 @@ class Walk {
                  "it moves (failover) to the rendezvous choice of its id");
   }
 
-  /// False: there is nobody.
+  /// Names the backend. False: `m` is null.
   bool serve(const Member* m, const std::string& why) {
     if (m == nullptr) return false;
     out_.backend = m->backend->id;
@@ -458,9 +459,9 @@ class Walk {
   PassedVerifiers passed_;
   const RouteView* route_ = nullptr;
   const PoolView* pool_ = nullptr;
-  std::size_t index_ = 0;  // of pool_
+  std::size_t index_ = 0;  // of pool_, into Snapshot::pools
   Recognised found_;
-  std::string kind_;  // the name of the affinity that found it
+  std::string kind_;  // name of the affinity kind that recognised the session
   Explanation out_;
 };
 

@@ -1,7 +1,8 @@
-// Why would this request go where? The same decisions as on the road, step by step, without sending anything
-// and without leaving a trace in any table.
+// Explains where a request would go and why: the same decisions as on the request path, step by step, without
+// sending anything or changing any table.
 //
-// Pure but for what it reads. Threading: any thread; `scratch` and `memory` as for a worker.
+// No I/O: the store and revocation lists are not asked. Threading: any thread; `scratch` must belong to the
+// caller, `memory` is shared.
 #pragma once
 
 #include <string>
@@ -15,7 +16,7 @@ namespace remora {
 
 struct ExplainRequest {
   std::string method = "GET", target = "/";
-  std::vector<std::pair<std::string, std::string>> fields;  // Host and Cookie among them
+  std::vector<std::pair<std::string, std::string>> fields;  // including Host and Cookie
   ClientAddress client;
   bool secure = false;
 };
@@ -24,12 +25,13 @@ struct Explanation {
   /// One line per decision: "route: ...", "affinity cookie: ...", "session: ...", "backend: ...".
   std::vector<std::string> steps;
   std::string pool, backend;  // empty: none
-  std::uint16_t status = 0;   // what remora itself would answer; 0: the backend answers
+  std::uint16_t status = 0;   // status of the local reply; 0: the backend responds
   Reason reason = Reason::none;
   Cause cause = Cause::none;
   std::uint32_t epoch = 0;
 };
 
+/// Never fails: a request that remora would refuse is explained with the status of its refusal.
 Explanation explain(const Snapshot& snapshot, const ExplainRequest& request, SessionMemory& memory,
                     CryptoScratch& scratch, Moment now);
 

@@ -55,7 +55,7 @@ bool listed(const Failure& f, const config::RetryOn& on) noexcept {
     case Kind::timeout:
       return on.timeout;
     case Kind::hung:
-      return true;  // whoever does not want it says `suspect_after: off`
+      return true;  // `suspect_after: off` turns this off
     case Kind::status:
       return (f.status == 502 && on.s502) || (f.status == 503 && on.s503) || (f.status == 504 && on.s504);
     default:

@@ -1,7 +1,8 @@
-// What went wrong in an attempt, and the two decisions that follow: try again? else which status? Pure.
+// Failure: what went wrong in a request, and the two decisions that follow: retry, or which status to reply
+// with. Pure.
 //
-// A failure has a side, a kind, and whether the backend may have begun to act: "nothing that a backend may
-// have begun to execute is ever sent twice, unless its method is idempotent" (RFC 9110 9.2.2).
+// A failure has a side, a kind, and whether the backend may have acted on the request. Rule: a request on
+// which a backend may have acted is never sent twice, unless its method is idempotent (RFC 9110 9.2.2).
 #pragma once
 
 #include <cstdint>
@@ -16,37 +17,39 @@ struct Failure {
   enum class Side : std::uint8_t { none, client, backend, self } side = Side::none;
   enum class Kind : std::uint8_t {
     none,
-    refused,          // nobody listens, or TLS was refused
-    connect_timeout,  // or unreachable
+    refused,          // connection refused, or TLS failed
+    connect_timeout,  // connect timeout, or unreachable
     reset,            // closed or broken before the response head
     timeout,          // no response head in time
-    hung,             // none yet, and the backend fails its probes too
-    malformed,        // a response head that is none
-    status,           // a status that the configuration retries
+    hung,             // no response head, and the backend fails its probes too
+    malformed,        // invalid response head
+    status,           // a status that `retry_on` lists
     gone,             // the client went away
-    client_timeout,   // the client stopped sending
+    client_timeout,   // the client stopped sending, or sent too slowly
     client_malformed,
-    ambiguous_target,  // its path leads elsewhere for a server that reads it in another way
+    ambiguous_target,  // a server that parses the path differently could be led to another route
     too_large,
     no_backend,
     queue_full,
-    out_of_service,  // the backend's, while the request stood in line for it: nothing was sent
-    handshake_lost,  // the next leg of an authentication came, and the connection it belongs to is gone
+    out_of_service,  // the backend went out of service while the request was queued: nothing was sent
+    handshake_lost,  // the next leg of an authentication came, but its connection is gone
   } kind = Kind::none;
-  bool acted = false;        // bytes of the request were sent: it may have been executed
-  std::uint16_t status = 0;  // Kind::status: which; client_malformed: what to answer
+  bool acted = false;        // bytes of the request were sent: the backend may have acted on it
+  std::uint16_t status = 0;  // Kind::status: the backend's status; client_malformed: the status to reply with
   explicit operator bool() const noexcept { return kind != Kind::none; }
 };
 
+/// The name in the access log.
 std::string_view to_string(Failure::Kind) noexcept;
 
-/// Whether the kind stands in a `retry_on` list.
+/// Whether a `retry_on` list names this kind; true for `hung`.
 bool listed(const Failure&, const config::RetryOn&) noexcept;
 
-/// Whether the same request may be sent once more. `body_left`: its body can be sent from the start.
+/// Whether the same request may be sent again. `body_left`: its body was kept, so it can be sent from the
+/// start.
 bool may_repeat(const Failure&, const config::RetryOn&, Method, bool body_left) noexcept;
 
-/// What the client is told when no attempt is left; 0: nothing, it is gone.
+/// The status of the local reply when no attempt is left; 0: no reply, because the client is gone.
 std::uint16_t status_for(const Failure&) noexcept;
 
 }  // namespace remora

@@ -32,7 +32,7 @@ bool ClientLimits::says_nothing(Entry& e, Clock::Steady now) const noexcept {
 }
 
 ClientLimits::Entry& ClientLimits::entry(Shard& s, const Key& key, Clock::Steady now) {
-  // A full table is swept, but not again and again in vain.
+  // A full table is swept, but not more often than this if nothing can be freed.
   constexpr auto between_sweeps = std::chrono::milliseconds(500);
   const auto known = s.entries.find(key);
   if (known != s.entries.end()) return known->second;
@@ -73,7 +73,7 @@ void ClientLimits::disconnected(const ClientAddress& a) {
   Shard& s = shard(key);
   const std::lock_guard lock(s.mutex);
   const auto it = s.entries.find(key);
-  if (it == s.entries.end() || it->second.connections == 0) {  // it was counted with those without room
+  if (it == s.entries.end() || it->second.connections == 0) {  // it was counted in the shared entry
     if (s.shared.connections > 0) --s.shared.connections;
     return;
   }

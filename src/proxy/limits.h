@@ -1,11 +1,12 @@
-// Limits per client: connections at once, requests and new sessions per second. Shared by all workers,
-// sharded.
+// ClientLimits: limits per client on concurrent connections, requests per second and new sessions per second.
 //
-// A client is an IPv4 address (also one that came as ::ffff:a.b.c.d) or an IPv6 /64, which is what one
-// customer gets. Only consulted by listeners that set `per_client`.
+// A client is an IPv4 address (also in the form ::ffff:a.b.c.d) or an IPv6 /64, which is what one customer
+// gets. Only listeners that set `per_client` use it.
 //
-// The table is bounded, and being full lifts no limit that is in force: only entries that say nothing (no
-// connection, nothing spent) are dropped. While there are none, newcomers share one entry per shard.
+// The table is bounded, and a full table lifts no limit in force: only entries without information (no
+// connection, nothing spent) are dropped. If there are none, newcomers share one entry per shard.
+//
+// Threading: any thread; sharded, a mutex per shard.
 #pragma once
 
 #include <algorithm>
@@ -25,17 +26,17 @@ class ClientLimits {
  public:
   explicit ClientLimits(config::PerClient limits = {}) : limits_(limits) {}
 
-  /// A reload changed them: who has connections or spent something keeps them.
+  /// A reload changed the limits. Open connections and spent tokens stay counted.
   void set(const config::PerClient& limits);
 
-  /// False: one connection too many. Pair each success with `disconnected`.
+  /// Counts a connection. False: too many connections, not counted. Pair each success with disconnected().
   bool connected(const ClientAddress&, Clock::Steady now);
   void disconnected(const ClientAddress&);
-  /// 0: go on; else the seconds to wait (Retry-After). Token buckets: `requests_per_second` and
-  /// `new_sessions_per_second`, each with `burst`.
+  /// Take a token from the bucket for `requests_per_second` or `new_sessions_per_second`, each with `burst`.
+  /// 0: allowed; else the seconds to wait (Retry-After).
   std::uint32_t request(const ClientAddress&, Clock::Steady now);
   std::uint32_t new_session(const ClientAddress&, Clock::Steady now);
-  /// Clients remembered; at most shards times most_per_shard.
+  /// Clients in the table; at most shard_count * most_per_shard.
   std::size_t size();
   static constexpr std::size_t shard_count = 16, most_per_shard = 16384;
 
@@ -50,7 +51,7 @@ class ClientLimits {
     }
   };
   struct Bucket {
-    double spent = 0;  // when `at`; it shrinks with time
+    double spent = 0;  // at time `at`; decreases with time
     Clock::Steady at{};
     void refill(double rate, Clock::Steady now) noexcept;
     std::uint32_t take(double rate, double burst, Clock::Steady now) noexcept;
@@ -61,8 +62,8 @@ class ClientLimits {
   };
   struct Shard {
     std::mutex mutex;
-    boost::unordered_flat_map<Key, Entry, Hash> entries;  // guarded by mutex, as all here
-    Entry shared;                                         // of who finds no room
+    boost::unordered_flat_map<Key, Entry, Hash> entries;  // guarded by mutex, like all fields here
+    Entry shared;                                         // for clients without an entry
     Clock::Steady swept{};
   };
   static Key key_of(const ClientAddress& a) noexcept {

@@ -1,7 +1,8 @@
-// How the client came to the first proxy, as proxies say it: one of a dozen fields, in two forms. Pure.
+// The scheme that the client used towards the first proxy, as proxies report it: in one of a dozen fields, in
+// two forms. Pure.
 //
-// X-Forwarded-Proto and `Forwarded: proto=` name a scheme; Traefik writes that of a WebSocket as `ws` or
-// `wss` (traefik/traefik #6388), gunicorn knows `ssl`. X-Forwarded-Ssl and Front-End-Https say `on`.
+// X-Forwarded-Proto and `Forwarded: proto=` hold a scheme; Traefik writes `ws` or `wss` for a WebSocket
+// (traefik/traefik #6388), gunicorn accepts `ssl`. X-Forwarded-Ssl and Front-End-Https hold `on`.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +16,15 @@ enum class SchemeField : std::uint8_t {
   name,     // X-Forwarded-Scheme, X-Scheme, ...: https
   switch_,  // X-Forwarded-Ssl, Front-End-Https, ...: on
 };
-/// Fields other than X-Forwarded-Proto and Forwarded.
+/// The form of a field other than X-Forwarded-Proto and Forwarded; `none`: it carries no scheme.
 SchemeField scheme_field(std::string_view name) noexcept;
 
-/// https, wss and ssl are secure, http and ws are not; any other word says nothing.
+/// https, wss and ssl are secure, http and ws are not; none: any other word.
 std::optional<bool> secure_scheme(std::string_view scheme) noexcept;
-/// on, 1, true and yes; off, 0, false and no.
+/// True for on, 1, true, yes; false for off, 0, false, no; none: any other word.
 std::optional<bool> secure_switch(std::string_view value) noexcept;
 
-/// A value of such a field that agrees with `secure`: as it came if it does.
+/// The value if it agrees with `secure`, else a corrected one. A form of `none` is returned unchanged.
 std::string_view agreeing(SchemeField form, std::string_view value, bool secure) noexcept;
 
 }  // namespace remora

@@ -40,12 +40,12 @@ std::string_view forwarded_node(const ClientAddress& a, std::string_view text, T
   return a.is_v4() || a.is_unknown() ? text : arena.join("\"[", text, "]\"");
 }
 
-/// host as a Forwarded value: a token, or quoted. `valid_host` let neither quotes nor backslashes pass.
+/// A host as a Forwarded value: a token, or quoted. `valid_host` lets neither quotes nor backslashes pass.
 std::string_view quoted_if_needed(std::string_view host, TextArena& arena) {
   return is_token(host) ? host : arena.join("\"", host, "\"");
 }
 
-/// The port of the client's URL: what links that the app writes need beside scheme and host.
+/// The port of the client's URL: apps need it, besides scheme and host, to write absolute links.
 std::string_view outer_port(const RequestContext& in, std::string_view host) noexcept {
   const auto is_port = [](std::string_view text) {
     const auto n = parse_decimal(text);
@@ -57,7 +57,7 @@ std::string_view outer_port(const RequestContext& in, std::string_view host) noe
   return in.arrival.secure ? "443" : "80";
 }
 
-/// X-Forwarded-Prefix: what proxies before us took off the path, then what we did.
+/// X-Forwarded-Prefix: the prefixes that proxies before us removed from the path, then ours.
 std::string_view outer_prefix(const RequestContext& in, TextArena& arena) {
   std::string& all = arena.scratch();
   const auto add = [&](std::string_view prefix) {
@@ -81,12 +81,13 @@ void add_forwarded(const RequestContext& in, bool stripped, TextArena& arena, Ow
   if (mode == Forwarded::off) return;
   const std::string_view peer(in.arrival.peer_text, in.arrival.peer_text_size);
   const std::string_view proto = in.arrival.secure ? "https" : "http";
-  const auto joined = [&](Known known, std::string_view ours) {  // what a trusted proxy said, then ours
+  const auto joined = [&](Known known, std::string_view ours) {  // a trusted proxy's value, then ours
     const std::vector<Field>& fields = in.head.fields;
     const auto is = [&](const Field& f) { return f.known == known && !f.value.empty(); };
     const auto first = in.arrival.trusted ? std::find_if(fields.begin(), fields.end(), is) : fields.end();
     if (first == fields.end()) return ours;
-    // A proxy of this machine that we trust has no address, and `unknown` would hide what stands before it.
+    // A trusted proxy on a unix socket has no address, and appending `unknown` would hide the address before
+    // it.
     const bool adds = !in.arrival.peer.is_unknown();
     const auto second = std::find_if(first + 1, fields.end(), is);
     if (second == fields.end()) return adds ? arena.join(first->value, ", ", ours) : first->value;

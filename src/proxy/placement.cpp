@@ -20,9 +20,10 @@ bool Placement::choose_backend() {
     worker_.idle.expect(*attempt_.member->backend);
     return true;
   }
-  if (reply_.status != 0) return false;  // a lost session has its own answer
+  if (reply_.status != 0) return false;  // a lost session has its own local reply
   if (std::exchange(attempt_.stale, false)) {
-    // Only a connection was dead, perhaps not its backend: with nobody else left, once more over a fresh one.
+    // Only an idle connection was dead, perhaps not its backend. With no other backend left, try again over a
+    // new connection.
     attempt_.tried.clear();
     if (choose_member(before)) return true;
   }
@@ -63,7 +64,8 @@ const Member* Placement::usable_bound(std::uint64_t backend) const noexcept {
   return m != nullptr && m->accepts_bound() && !attempt_.tried.contains(m->backend.get()) ? m : nullptr;
 }
 
-/// Where the client has a connection of its own: the next leg of its authentication belongs there.
+/// The backend to which this client has a reserved connection: the next leg of its authentication must go
+/// there. Null: none.
 const Member* Placement::place_of_own_connection() const noexcept {
   if (connection_.own() == nullptr) return nullptr;
   const BoundConnections::Place at = connection_.own()->place_in(request_.pool->config.name);
@@ -77,17 +79,17 @@ bool Placement::choose_for_session(const Failure& before) {
     session_.served.refresh = session_.recognised.old_key || session_.recognised.stamp_is_old;
     session_.served.changed = session_.recognised.behind || session_.recognised.stamp_is_late;
     session_.served.came_by_cookie = session_.recognised.came_by_cookie;
-    // The client's token is from before a move: for it, this is the request that moved.
+    // If the client's token is older than a move, this request counts as the one that moved.
     session_.served.reason =
         session_.recognised.moved_for == Reason::none ? Reason::sticky : session_.recognised.moved_for;
     attempt_.member = request_.pool->snapshot->find(session_.served.binding.backend);
     Reason why = reason_to_move(attempt_.member, session_.served.binding);
     if (why == Reason::none && should_leave()) why = Reason::drain;
     if (why == Reason::none && wants_rebalance()) why = Reason::rebalance;
-    // What may as well wait is no reason to leave a server that serves, with nobody to take it.
+    // A move that can wait is dropped if the backend still serves and no other can take the session.
     const bool may_wait = why == Reason::drain || why == Reason::rebalance || why == Reason::overload;
     if (may_wait && attempt_.member->accepts_bound() && target_of_move(why) == nullptr) why = Reason::none;
-    // Another request moved it here, and the backend may not have heard of it yet.
+    // Another request moved the session here, and the backend may not have been told yet.
     session_.agree =
         why == Reason::none && records_.keeps_state() &&
         worker_.memory->handed.pending(session_.served.binding.id, session_.served.binding.epoch);
@@ -98,8 +100,8 @@ bool Placement::choose_for_session(const Failure& before) {
   return move_session(before.kind == Kind::queue_full ? Reason::overload : Reason::failover);
 }
 
-/// An id of the app that nothing is known of: the server that the id itself names, else the rendezvous choice
-/// of its key, which is the same on every worker and replica.
+/// For an unknown id of the app: the backend that the id itself names, else the rendezvous choice of its key,
+/// which is the same on every worker and replica.
 bool Placement::choose_for_unbound() {
   const Lookup& lookup = session_.recognised.lookup;
   const Member* to = lookup.route != 0 ? usable_bound(lookup.route) : nullptr;
@@ -140,13 +142,13 @@ bool Placement::place_new() {
   return true;
 }
 
-/// The session of this request has just expired: those that come beside it begin the same one, on every
-/// worker and replica. False: that one is over too, and a new one is to begin.
+/// The request's session has just expired: concurrent requests begin the same successor, on every worker and
+/// replica. False: the successor is over too, or no backend can take it; begin a new session.
 bool Placement::place_successor() {
   const SessionId id = session_.served.begun ? session_.served.binding.id
                                              : successor(session_.recognised.binding.id, turn_.wall_now());
   if (session_.recognised.learned) {
-    // Where those go that come later, when nothing is known of the app's id any more.
+    // The same id and backend as for later requests, which come when the app's id is forgotten here.
     const SessionId later = id_from_key(session_.recognised.key);
     if (!serve_at(rendezvous(session_.recognised.key.hash(), *request_.pool->snapshot, attempt_.tried)))
       return false;
@@ -167,9 +169,10 @@ bool Placement::place_successor() {
   return true;
 }
 
-/// A browser's first requests come in parallel and without a session: for a second those of one connection
-/// share a backend, and those of one client with one User-Agent, so that what one of them begins, the others
-/// find. A connection through a proxy is many clients'.
+/// A browser's first requests come in parallel and without a session. For one second, requests of one
+/// connection, and those of one client with one User-Agent, share a backend, so that each finds what another
+/// began. A connection through a proxy does not count, because it serves many clients. Null: no shared
+/// backend.
 const Member* Placement::place_of_first_requests(std::uint64_t client) noexcept {
   if (connection_.first_placed.backend != 0 && connection_.first_placed.pool == request_.pool_index &&
       request_.began - connection_.first_placed.at <= FirstRequests::together && !request_.arrival.trusted &&
@@ -185,7 +188,8 @@ const Member* Placement::usable_new(std::uint64_t backend) const noexcept {
   return m != nullptr && m->accepts_new() && !attempt_.tried.contains(m->backend.get()) ? m : nullptr;
 }
 
-/// Whose first request this is; 0: nobody can tell. Programs that do not say what they are share nothing.
+/// A hash of client address, User-Agent and pool; 0: the client is unknown. Clients without a User-Agent
+/// share nothing.
 std::uint64_t Placement::first_requests_of() const noexcept {
   const ClientAddress& client = request_.arrival.client;
   const bool unknown =
@@ -204,7 +208,7 @@ std::uint64_t Placement::first_requests_of() const noexcept {
   return 0;
 }
 
-/// `per_client.new_sessions_per_second`. Whoever may not gets a 429, and keeps no place in any table.
+/// Applies `per_client.new_sessions_per_second`. False: 429, and no table gets an entry.
 bool Placement::may_begin_session() {
   if (session_.served.begun || !connection_.listener->config.per_client.new_sessions_per_second) return true;
   if (request_.arrival.client.is_unknown()) return true;
@@ -231,7 +235,7 @@ bool Placement::admit_session() {
     return lose_session();
   if (session_.recognised.learned && session_.recognised.what == What::session)
     session_.bound_key = session_.recognised.key;
-  // What has expired by our clock is gone, whatever the app thinks of it.
+  // A session that expired by our clock is gone, even if the app still has it.
   if (session_.recognised.what == What::nothing && session_.recognised.learned)
     worker_.memory->learned.forget(session_.recognised.key, session_.recognised.binding.id);
   return true;

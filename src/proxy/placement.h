@@ -1,8 +1,9 @@
-// Placement: which backend serves a request: the one that its session is bound to, the one that a session
-// moves to, or the balancer's choice for those without one. A move is confirmed by the store where it keeps
-// bindings or states.
+// Placement: chooses the backend for a request: the one that its session is bound to, the target of a move,
+// or the balancer's pick for a request without a session. If the pool keeps bindings or state in a store, the
+// store confirms each move.
 //
-// A `false` means that no backend serves it: the local reply, or the attempt's failure, says why.
+// If a function returns false, no backend serves the request; the local reply or the attempt's failure is
+// set.
 //
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
@@ -25,13 +26,16 @@ class Placement {
         records_(records),
         lookup_(lookup) {}
 
-  /// Which backend serves it: the bound one, the rendezvous choice of a move, or the balancer's. Nobody left:
-  /// the failure of the last attempt stands, else there was none to try.
+  /// Sets `attempt_.member` and what the session becomes (`session_.served`). False: no backend is left. Then
+  /// the last attempt's failure stands; if nothing was tried, it is `no_backend`. A rejected session has its
+  /// own local reply.
   bool choose_backend();
-  /// May the session be served, or begin? False: it is answered here.
+  /// Counts the session's state, and rejects what the configuration rejects (`on_lost`, `on_unknown`). False:
+  /// the local reply is set.
   bool admit_session();
-  /// The session moved here: the store decides whether that stands, shuts out its previous owner, and gives
-  /// the state for the new one. False: this request is answered here.
+  /// Call it if `session_.agree`. Asks the store to confirm the session's move: it may know another
+  /// instance's move, locks out late writes of the previous owner, and returns the app's state. If the store
+  /// does not answer, the move stands, subject to `on_missing`. False: the local reply or failure is set.
   Task<bool> confirm_move();
 
  private:

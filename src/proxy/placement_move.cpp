@@ -1,4 +1,4 @@
-// Moves of sessions: where to, who decides, and what the store says to it.
+// Session moves: their target, which of several concurrent moves wins, and confirmation by the store.
 
 #include "proxy/placement.h"
 
@@ -20,16 +20,16 @@ std::string backend_name(const PoolSnapshot& pool, std::uint64_t hash) {
 }
 }  // namespace
 
-/// Past its backend's drain deadline a session moves with its next request: a bounded number per second, and
-/// only if somebody else can take it.
+/// True: the backend's drain deadline has passed, so the session moves with this request. Only a bounded
+/// number per second, and only if another backend can take it.
 bool Placement::should_leave() const noexcept {
   constexpr double moves_per_second = 100;
   return attempt_.member->leaving && target_of_move(Reason::drain) != nullptr &&
          request_.pool->counters->drain.allow(moves_per_second, request_.began);
 }
 
-/// Gives the session another backend. The tables have the last word: of parallel requests that move it, the
-/// first decides and the others follow.
+/// Gives the session another backend. The tables decide: of concurrent requests that move it, the first wins
+/// and the others follow. False: no backend can take it, or `on_lost: reject` rejects it (local reply set).
 bool Placement::move_session(Reason why) {
   session_.bound = false;
   if (request_.pool->config.session.on_lost == config::OnLost::reject && why != Reason::overload &&
@@ -65,7 +65,7 @@ bool Placement::move_session(Reason why) {
 const Member* Placement::target_of_move(Reason why) const noexcept {
   const std::uint64_t key = move_key(session_.served.binding), from = session_.served.binding.backend;
   const auto other = [&](const Member& m) {
-    // A restarted process is as good as any other; one that wants to be rid of the session is not.
+    // After a restart the same backend may be chosen again; otherwise not.
     const bool same = m.backend->hash == from && why != Reason::restart;
     return !same && !attempt_.tried.contains(m.backend.get());
   };
@@ -76,7 +76,7 @@ const Member* Placement::target_of_move(Reason why) const noexcept {
   });
 }
 
-/// Returns what now stands, which may be another's move.
+/// Records the move in the tables. Returns the binding that now holds, which may be another request's move.
 Binding Placement::record_move(const Binding& wanted, Reason why) {
   SessionMemory& memory = *worker_.memory;
   const config::Session& lifetimes = request_.pool->config.session;
@@ -96,8 +96,8 @@ Binding Placement::record_move(const Binding& wanted, Reason why) {
   return standing;
 }
 
-/// The app would rather see an error than another server (`on_lost: reject`, `on_unknown: reject`): the
-/// client forgets its token, and this session does not come back.
+/// `on_lost: reject`, `on_unknown: reject`: the app prefers an error to another backend. Ends the session for
+/// good, clears the client's token and sets the local reply. Always false.
 bool Placement::lose_session() {
   if (session_.recognised.what == What::session) {
     const Binding& b = session_.served.binding;
@@ -125,8 +125,8 @@ double Placement::mean_load() const noexcept {
   return weights > 0 ? load / weights : 0;
 }
 
-/// Only a session that has been idle, with nothing open, on a backend with more than its share, and only so
-/// many per second.
+/// True: rebalancing should move this session. Only if it was idle with no open request, its backend has more
+/// than its share of the load, and the rate limit allows it.
 bool Placement::wants_rebalance() {
   const auto& rules = request_.pool->config.session.rebalance;
   if (!rules) return false;
@@ -141,7 +141,8 @@ bool Placement::wants_rebalance() {
   return request_.pool->counters->rebalance.allow(rules->moves_per_second, request_.began);
 }
 
-/// Nobody of this pool is left for this request: another one of the split serves it, and the session with it.
+/// No backend of this pool is left: another pool of the split serves the request and its session. Tried once
+/// per request. False: no pool can, or the local reply is set.
 bool Placement::go_to_sister() {
   if (request_.route->targets.size() < 2 || std::exchange(session_.asked_sister, true)) return false;
   const bool bound = session_.recognised.what == What::session;
@@ -160,7 +161,7 @@ bool Placement::go_to_sister() {
   return admit_session() && choose_member({});
 }
 
-/// The tables of its own pool have the last word, as with any move.
+/// Moves a bound session to `pool`. As with any move, the tables decide which of concurrent moves wins.
 bool Placement::move_to_sister(std::size_t pool, std::uint64_t key) {
   const auto& pools = request_.snapshot->shared->pools;
   const auto untried = [&](const Member& m) { return !attempt_.tried.contains(m.backend.get()); };
@@ -176,7 +177,7 @@ bool Placement::move_to_sister(std::size_t pool, std::uint64_t key) {
         return to != nullptr && to->accepts_bound() && untried(*to);
       });
   if (home == request_.route->targets.end())
-    return false;  // another request moved it first, to where nobody is
+    return false;  // another request moved it first, to a backend that cannot serve
   pool = home->pool;
   const Member* const from = request_.pool->snapshot->find(session_.recognised.binding.backend);
   worker_.memory->recent.add({request_.pool->config.name, from != nullptr ? from->backend->id : "removed",
@@ -195,7 +196,7 @@ Task<bool> Placement::confirm_move() {
   session_.agree = false;
   session_.state.clear();
   session_.state_note.clear();
-  const bool arrives = session_.left_pool != nullptr;  // from another pool of a split
+  const bool arrives = session_.left_pool != nullptr;  // the session comes from another pool of the split
   Copied brought = Copied::done;
   if (arrives && records_.keeps_state()) brought = co_await records_.bring_state();
   if (brought == Copied::failed) {
@@ -224,7 +225,8 @@ Task<bool> Placement::confirm_move() {
       }
       co_return true;
     }
-    adopt_remote_move(stands);  // another instance was faster: its choice counts, unless nobody is there
+    adopt_remote_move(
+        stands);  // another instance was faster: its choice holds, unless that backend cannot serve
     if (!serve_at(usable_bound(session_.served.binding.backend)) && !move_session(Reason::failover)) break;
     session_.agree = false;
   }
@@ -235,7 +237,7 @@ Task<bool> Placement::confirm_move() {
 
 Task<Result<SessionStore::Standing>> Placement::cas_move(SessionKey key, Record wanted) {
   const config::Session& rules = request_.pool->config.session;
-  // Where the session has just arrived, its name may stand for one that ended there.
+  // In the pool where the session just arrived, its key may hold the record of an ended session.
   const bool arrives = session_.left_pool != nullptr;
   SessionStore::Rule rule = [wanted, arrives](const std::optional<Record>& now) {
     auto next = move_rule(now, wanted);
@@ -249,7 +251,7 @@ Task<Result<SessionStore::Standing>> Placement::cas_move(SessionKey key, Record 
   co_return said;
 }
 
-/// Ended elsewhere meanwhile: this request has no session.
+/// Another instance ended the session meanwhile: this request continues without one.
 bool Placement::begin_anew(const Record& over) {
   SessionMemory& memory = *worker_.memory;
   const SessionId id = session_.served.binding.id;
@@ -263,7 +265,7 @@ bool Placement::begin_anew(const Record& over) {
   return choose_backend();
 }
 
-/// What another instance decided becomes what this one knows.
+/// Takes over a move that another instance decided.
 void Placement::adopt_remote_move(const Record& stands) {
   SessionMemory& memory = *worker_.memory;
   const config::Session& rules = request_.pool->config.session;
@@ -276,7 +278,8 @@ void Placement::adopt_remote_move(const Record& stands) {
   if (records_.keeps_state()) memory.handed.begin(stands.binding.id, stands.binding.epoch, turn_.moment());
 }
 
-/// Without a state the backend is told that there is none; `lost`: that there was one.
+/// Opens the stored state for the backend. If there is none, the backend is told `state=none`; if it cannot
+/// be read, or was lost on the way (`lost`), `state=unavailable`.
 void Placement::take_state(const Record& stands, bool lost) {
   if (!records_.keeps_state()) return;
   StoreCounts& counts = worker_.memory->store;
@@ -302,6 +305,7 @@ void Placement::take_state(const Record& stands, bool lost) {
   counts.count(StateEvent::replayed);
 }
 
+/// The store did not answer. False: `on_missing: reject`, and the local reply (503) is set.
 bool Placement::go_on_without_state() {
   if (!records_.keeps_state()) return true;
   worker_.memory->store.count(StateEvent::unavailable);

@@ -11,7 +11,8 @@ namespace remora {
 
 namespace {
 
-/// With dot segments resolved as normalise_path() does it, and every other segment as it was sent.
+/// Appends the path with dot segments resolved as in normalise_path(), and all other segments as they were
+/// sent.
 void resolve_dots(std::string_view path, std::string& out) {
   for (std::size_t at = 0; at < path.size();) {
     const std::size_t end = std::min(path.find('/', at + 1), path.size());
@@ -27,7 +28,7 @@ void resolve_dots(std::string_view path, std::string& out) {
   if (out.empty()) out += '/';
 }
 
-/// One character of the normal form of a path, and how many bytes of it say it.
+/// One character of a path's normal form, and how many bytes encode it.
 struct Unit {
   char c;
   std::size_t size;
@@ -41,7 +42,7 @@ Unit unit_at(std::string_view path, std::size_t at) noexcept {
   return {path[at], 1};
 }
 
-/// How many bytes of `path` say `prefix`; npos: it is not under it.
+/// How many bytes of `path` match `prefix`; npos: the path is not under the prefix.
 std::size_t prefix_end(std::string_view path, std::string_view prefix) noexcept {
   std::size_t i = 0, k = 0;
   while (k < prefix.size()) {

@@ -1,4 +1,4 @@
-// `strip_prefix`: taking from a target what its route matched. Pure.
+// `strip_prefix`: removes the path prefix of a route from a request target. Pure.
 #pragma once
 
 #include <string_view>
@@ -7,16 +7,16 @@
 
 namespace remora {
 
-/// A target without the first segments of its path, and what they are called.
+/// A target, and whether the prefix was removed from it.
 struct Stripped {
   std::string_view target;
   bool stripped = false;
 };
 
-/// The path is compared in the form in which routes are matched (escapes of unreserved characters decoded,
-/// dot segments resolved), so that what was recognised is taken off however it was spelled; the rest stays as
-/// it was sent. A target that is not under the prefix stays whole. The result never begins with `//`: echoed
-/// in a Location, that would be another host (RFC 3986 4.2).
+/// The path is compared in the form that routes match (escapes of unreserved characters decoded, dot segments
+/// resolved), so the prefix is removed however it was spelled; the rest stays as it was sent. A target that
+/// is not under the prefix stays unchanged. The result never begins with `//`, because an app that echoes it
+/// in a Location would redirect to another host (RFC 3986 4.2).
 Stripped without_prefix(std::string_view target, std::string_view prefix, TextArena& arena);
 
 }  // namespace remora

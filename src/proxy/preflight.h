@@ -1,13 +1,13 @@
-// Which requests are CORS preflights. Pure.
+// Recognises CORS preflights. Pure.
 #pragma once
 
 #include "http/head.h"
 
 namespace remora {
 
-/// A preflight as browsers send it (Fetch standard, "CORS-preflight fetch"): OPTIONS with one Origin and one
-/// Access-Control-Request-Method, without content and without credentials. What carries a credential, or a
-/// field that makes apps take OPTIONS for another method, is no preflight.
+/// Whether this is a preflight as browsers send it (Fetch standard, "CORS-preflight fetch"): OPTIONS with one
+/// Origin and one Access-Control-Request-Method, without content and without credentials. False for requests
+/// with credentials, or with a field that makes apps treat OPTIONS as another method.
 bool is_cors_preflight(const RequestHead& request) noexcept;
 
 }  // namespace remora

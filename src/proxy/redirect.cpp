@@ -12,7 +12,7 @@ std::string_view default_port(std::string_view scheme) noexcept {
   return scheme == "https" ? "443" : "80";
 }
 
-/// What follows `url` would be its authority, and its scheme is this one (or it names none).
+/// True: the text that follows `url` would be its authority, and its scheme is `scheme` (or it has none).
 bool begins_authority(std::string_view url, std::string_view scheme) noexcept {
   const auto slashes = url.rfind("//");
   if (slashes == std::string_view::npos) return false;
@@ -26,7 +26,8 @@ bool begins_authority(std::string_view url, std::string_view scheme) noexcept {
 struct Values {
   std::string_view scheme, authority, name, port, uri, path, query;
 
-  /// Appends the value of `word`, which `rest` follows in the template. False: there is none.
+  /// Appends the value of `word`; `rest` is the template after it. False: the value needs a host, and there
+  /// is none.
   bool append(std::string_view word, std::string_view rest, std::string& out) const {
     if (word == "host") {
       const bool with_port = !port.empty() && port != default_port(scheme) && !rest.starts_with(':') &&
@@ -77,7 +78,7 @@ std::string expand_redirect(std::string_view to, std::string_view scheme, std::s
     to.remove_prefix(close + 1);
     if (!values.append(word, to, out)) return {};
   }
-  // A path that begins with two slashes would be read as another host.
+  // A path that begins with two slashes would be parsed as another host.
   if (begins_with_path && begins_with_host(out)) out.insert(0, "/.");
   return out;
 }

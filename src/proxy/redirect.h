@@ -1,4 +1,4 @@
-// The Location of a route's `redirect`. Pure.
+// Builds the Location of a route's `redirect`. Pure.
 #pragma once
 
 #include <string>
@@ -7,12 +7,13 @@
 namespace remora {
 
 /// Fills a template: {scheme} {host} {port} {authority} {uri} {path} {query}. Values are as the client sent
-/// them; what could break out of a header was refused with the request.
+/// them; requests with characters that could break out of a header were refused before.
 ///
-/// `host` is the authority that the client named. {host} is its name alone, IPv6 in brackets, without a final
-/// dot. Where it is all of a URL's authority and the scheme stays the same, its port comes along; another
-/// scheme has another port (RFC 9110 4.2.2). {port} is the port, or the scheme's own. Empty: the template
-/// needs a host and the client named none (HTTP/1.0).
+/// `host` is the authority from the request. {host} is only its name, IPv6 in brackets, without a final dot.
+/// If {host} is the whole authority of the URL and the scheme stays the same, the port is kept; another
+/// scheme has another port (RFC 9110 4.2.2). {port} is the port, or the scheme's default.
+///
+/// Returns an empty string if the template needs a host and the client sent none (HTTP/1.0).
 std::string expand_redirect(std::string_view to, std::string_view scheme, std::string_view host,
                             std::string_view uri, std::string_view path, std::string_view query);
 

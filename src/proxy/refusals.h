@@ -1,7 +1,7 @@
-// What a listener turned away before or instead of serving it: counted always, and said with its reason at
-// log.level debug. A refusal that nobody can see is a long search at the wrong end.
+// Counts connections and requests that a listener refused, and logs each with its reason at level debug.
+// Otherwise operators would look for the fault in the wrong place.
 //
-// Threading: any.
+// Threading: any thread. Lifetime: with the listener (ListenerShared); counts survive reloads.
 #pragma once
 
 #include <array>
@@ -17,17 +17,19 @@ enum class Refusal : std::uint8_t {
   connections,   // per_client.connections
   requests,      // per_client.requests_per_second
   new_sessions,  // per_client.new_sessions_per_second
-  proxy_line,    // missing, malformed or late; from a peer that is not believed
-  handshake,     // of TLS
-  head,          // a request head that is none, too large, late or ambiguous
+  proxy_line,    // missing, malformed or late, or the peer is not trusted to send it
+  handshake,     // failed or late TLS handshake
+  head,          // invalid, too large, late or ambiguous request head
   count_
 };
+/// The label in metrics and logs.
 std::string_view to_string(Refusal) noexcept;
 
 class RefusalCounts {
  public:
+  /// How many refusals of this kind since the start.
   std::uint64_t of(Refusal what) const noexcept { return at(what).load(std::memory_order_relaxed); }
-  /// `why`: text of ours, or of OpenSSL; never what a client sent.
+  /// Counts and logs a refusal. `why`: our own text or OpenSSL's, never text from a client.
   void note(Refusal what, std::string_view listener, const ClientAddress& client, std::string_view why);
 
  private:

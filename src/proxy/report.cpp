@@ -10,14 +10,14 @@ std::string_view Report::masked(std::string_view url) {
   return masked_url(*request_.snapshot->shared, url, memory_.arena);
 }
 
-/// The kind that recognised the session, or the first that could have.
+/// Name of the affinity kind that recognised the session, else of the pool's first kind.
 std::string_view Report::verdict_kind() const noexcept {
   const auto& kinds = request_.pool->affinity;
   if (kinds.empty()) return "none";
   return kinds[session_.recognised.kind < kinds.size() ? session_.recognised.kind : 0]->name();
 }
 
-/// As the client saw it; 499: it left before the answer.
+/// The status that the client saw; 499: the client left before the response was complete.
 std::uint16_t Report::final_status() const noexcept {
   return reply_.status != 0                    ? reply_.status
          : attempt_.failure.kind == Kind::gone ? 499

@@ -1,4 +1,4 @@
-// Report: what is counted and logged of a request when it is over.
+// Report: the last phase of a request: counters per listener and route, and the access log line.
 //
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
@@ -22,7 +22,9 @@ class Report {
         response_(parts.response),
         reply_(parts.reply) {}
 
+  /// Counts final status and total time for the listener and the route.
   void count_exchange();
+  /// Writes the access log line, if the log is on.
   void log_exchange();
 
  private:

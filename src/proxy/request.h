@@ -1,5 +1,5 @@
-// The parts of one request while it is served: each phase works on those that it needs. All of them die with
-// the response; what outlives it stands in connection_state.h and working_memory.h.
+// The state of one request, in parts: each phase works on the parts that it needs. All parts are destroyed
+// with the exchange; longer-lived state is in connection_state.h and working_memory.h.
 //
 // Threading: their worker's thread.
 #pragma once
@@ -28,22 +28,24 @@
 
 namespace remora {
 
-/// What was asked, by whom, and which route and pool are to answer it.
+/// The request, its client, and the route and pool that serve it.
 struct Request {
   Request(RequestHead& h, const ConnectionState& connection, Ref<WorkerSnapshot> now_in_force,
           Clock::Steady now)
       : head(h), arrival(connection.arrival), snapshot(std::move(now_in_force)), began(now) {}
 
-  /// Its sessions are kept, as the route and the pool say. REQUIRES: both are known.
+  /// Whether pool and route use affinity. REQUIRES: `pool` and `route` are set.
   bool has_sessions() const noexcept { return !pool->affinity.empty() && route->config.affinity; }
+  /// The balancer of `pool`, on this worker. REQUIRES: `pool` is set.
   LoadBalancer& balancer() const noexcept { return *snapshot->balancers[pool_index]; }
-  /// Through proxies that nobody declared: the address is theirs, and stands for many.
+  /// The request came through proxies that are not in `trusted_proxies`: the client address is theirs, and
+  /// stands for many clients.
   bool comes_through_unknown_proxies() const noexcept;
 
   RequestHead& head;
   Arrival arrival;
-  const Ref<WorkerSnapshot> snapshot;  // all of the request is served by it
-  const Clock::Steady began;           // its head was there
+  const Ref<WorkerSnapshot> snapshot;  // used for the whole request
+  const Clock::Steady began;           // when the head was complete
   struct {
     std::string_view text;
     bool from_client = false;
@@ -53,52 +55,52 @@ struct Request {
   const PoolView* pool = nullptr;
   std::size_t pool_index = 0;  // into Snapshot::pools
   config::PoolTimeouts timeouts;
-  std::chrono::milliseconds suspect_after{0};  // a backend that is silent for so long may hang; 0: never
-  bool may_be_revoked = false;                 // a token of it passed that could have been taken back
+  std::chrono::milliseconds suspect_after{0};  // a backend silent for this long may hang; 0: never doubt it
+  bool may_be_revoked = false;                 // a verified token may have been revoked
   BodyRate body_rate;
   struct {
     std::chrono::nanoseconds queue{0}, connect{0}, first_byte{0};
   } took;
 };
 
-/// What is to be kept in the store before the response head leaves.
+/// What must be written to the store before the response head is sent.
 struct ToKeep {
-  bool bind = false, renames = false;     // the app's id is to be known to all; to the same id of theirs
-  std::optional<SessionKey> former_name;  // the id of the app's that it had before (login)
-  std::optional<SessionId> renewed;       // the id of ours that it had before
+  bool bind = false, renames = false;  // publish the app's id; under the same key, for a renewed id of ours
+  std::optional<SessionKey> former_name;  // the app's previous id (login)
+  std::optional<SessionId> renewed;       // our previous session id
   std::optional<StoreWriter::Job> save;
 };
 
-/// Whose request it is, and where the session is served.
+/// The session of the request, and where it is served.
 struct SessionState {
-  /// A hash says where it lives, so its server's own errors are its own, as with a bound session.
+  /// The backend follows from a hash. Retries follow the rules for bound sessions (`bound_retry_on`).
   bool is_keyed() const noexcept {
     return recognised.what == Recognised::What::derived || recognised.what == Recognised::What::unbound;
   }
 
   Recognised recognised;
-  bool bound = false;  // the session has a backend, and it is the attempt's
+  bool bound = false;  // the session stays on its backend, which is the attempt's
   Served served;
-  bool agree = false;                   // the session moved: the store has not heard of it yet
-  Clock::Wall announced_at{};           // when the backend was told whose session it is; zero: it was not
-  std::string state;                    // for the backend, in base64; empty: none
-  std::string state_note;               // what Remora-Session says of it
-  std::optional<SessionKey> bound_key;  // what the table knows the session by
-  OpenSession open;                     // counted as open for `rebalance`
-  Clock::Steady touched;                // when the tables last heard that the session is in use
-  bool asked_sister = false;            // nobody was left in the pool, so another of the split was tried
-  const PoolView* left_pool = nullptr;  // where it was, when it goes on in another pool of a split
-  bool clears_tokens = false;           // the client is to forget them
+  bool agree = false;                   // the session moved, and the store must confirm it
+  Clock::Wall announced_at{};           // when the backend was told the session; zero: it was not
+  std::string state;                    // the app's state for the backend, in base64; empty: none
+  std::string state_note;               // parameters about the state in Remora-Session
+  std::optional<SessionKey> bound_key;  // key of the session in the table of learned ids
+  OpenSession open;                     // open-request count for `rebalance`
+  Clock::Steady touched;                // when the tables were last told that the session is in use
+  bool asked_sister = false;            // another pool of the split was tried
+  const PoolView* left_pool = nullptr;  // the former pool, if the session moved to another pool of the split
+  bool clears_tokens = false;           // the reply clears the client's tokens
 
   std::optional<ToKeep> keep;
   ToKeep& kept() { return keep ? *keep : keep.emplace(); }
 };
 
-/// The attempts at backends: the present one, and what is to be known of those before.
+/// The attempts: the current one, and what must be known about earlier ones.
 struct AttemptState {
   explicit AttemptState(Wake& wake) : doubter(wake) {}
 
-  /// `acted`: the backend may have begun to act on the request.
+  /// Sets the failure. `acted`: the backend may have acted on the request.
   void fail(Failure::Side side, Failure::Kind kind, std::uint16_t status = 0, bool acted = false) noexcept {
     failure = {};
     failure.side = side;
@@ -113,48 +115,49 @@ struct AttemptState {
   Place place;
   CountedRetry retry;
   unsigned count = 0, same_backend_left = 0;
-  bool stale = false;            // the last attempt met a dead idle connection
-  bool fresh_only = false;       // no more idle connections for this request
-  bool left_hung = false;        // one backend was left because it hung
-  bool replay_overflow = false;  // the body is too long to be kept: it cannot be sent again
-  // Authentication of connections (http/connection_auth.h): the backend's belongs to this client alone; this
-  // request is a later leg of a handshake on it; the response asks for one more.
+  bool stale = false;            // the last attempt used an idle connection that was dead
+  bool fresh_only = false;       // use no idle connection for this request
+  bool left_hung = false;        // a hung backend was left for another
+  bool replay_overflow = false;  // the body was not kept, so it cannot be sent again
+  // Connection authentication (http/connection_auth.h). `belongs`: the backend connection is reserved for
+  // this client; `leg`: this request is a later leg of its handshake; `leg_due`: the response asks for
+  // another leg.
   bool belongs = false, leg = false, leg_due = false;
 
-  // Of the present one.
-  TrafficCounts* traffic = nullptr;  // of its backend, for this worker
+  // Fields of the current attempt.
+  TrafficCounts* traffic = nullptr;  // the backend's counters for this worker
   Clock::Steady began, last_progress;
   std::size_t replay_at = 0;
   unsigned interims = 0, doubts = 0;
-  bool continued = false;       // the backend said 100
-  bool request_broken = false;  // the backend takes no more of the request
-  bool asked_client = false;    // whether it is still there
+  bool continued = false;       // the backend sent 100
+  bool request_broken = false;  // sending the request to the backend failed
+  bool asked_client = false;    // the kernel was asked whether the client is still there
   Doubter doubter;
   Splice request_splice;
 };
 
-/// The response on its way to the client.
+/// Progress of the response to the client.
 struct ResponseState {
   std::uint64_t bytes = 0;
-  bool closes = false;  // the client's connection, after it
+  bool closes = false;  // close the client's connection after it
   Splice splice;
   std::size_t rewritten_at = 0;
   bool rewritten_last = false;
-  bool watches = false;     // the first event may name the session, and has not been seen yet
-  std::size_t watched = 0;  // bytes of the body that were looked at and the client has not been sent
+  bool watches = false;     // still looking for an app id in the first event of an event stream
+  std::size_t watched = 0;  // body bytes inspected but not yet sent
 };
 
-/// The response that remora makes itself.
+/// The response that remora makes itself, if any.
 struct LocalReply {
-  std::uint16_t status = 0;  // 0: there is none
+  std::uint16_t status = 0;  // 0: none
   std::uint32_t retry_after = 0;
   std::string location;
   std::string_view challenge;  // WWW-Authenticate; empty: none
-  std::string body;            // configured; empty: made from the status
+  std::string body;            // from the configuration; empty: generated from the status
 };
 
-/// All of them, and what they are served with: what an exchange gives to each of its phases, which take what
-/// they need.
+/// All parts, and the borrowed objects around them. The Exchange passes this to each phase, which keeps
+/// references to what it needs.
 struct ExchangeParts {
   WorkerContext& worker;
   ConnectionState& connection;
@@ -163,7 +166,7 @@ struct ExchangeParts {
   ServerStream& client;
   ClientStream& backend;
 
-  Request request;  // first: the others refer to its snapshot
+  Request request;  // declared first, so destroyed last: other parts refer to its snapshot
   SessionState session;
   AttemptState attempt;
   ResponseState response;
