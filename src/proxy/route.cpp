@@ -58,7 +58,7 @@ Router::Router(const std::vector<config::Route>& routes, const std::vector<std::
     if (!route.pool.empty()) view.targets.push_back({index_of(route.pool), 1});
     for (const auto& [pool, weight] : route.split) view.targets.push_back({index_of(pool), weight});
     for (const auto& t : view.targets) view.weight_sum += t.weight;
-    deciding_bytes_ = std::max(deciding_bytes_, view.path.size() + 1);  // and the slash behind it
+    deciding_bytes_ = std::max(deciding_bytes_, view.path.size() + 1);  // including the slash behind it
     paths_matter_ = paths_matter_ || view.path != "/";
     upper_case_matters_ = upper_case_matters_ || has_upper_case(view.path);
     routes_.push_back(std::move(view));
@@ -106,9 +106,10 @@ bool Router::all_agree(const RouteView& ours, std::string_view host, std::string
                        std::string_view method, std::span<const Field> fields) const {
   if (!paths_matter_) return true;
   const bool readings = has_readings(sent);
-  const bool case_matters = upper_case_matters_ || readings || has_upper_case(sent);  // escapes hide letters
+  const bool case_matters =
+      upper_case_matters_ || readings || has_upper_case(sent);  // escapes may hide capital letters
   if (!readings && !case_matters) return true;
-  // Two routes whose paths differ in case only are the operator's own distinction.
+  // If two routes' paths differ only in case, the operator wants them told apart.
   const auto same_but_for_case = [&](const RouteView* r) {
     return r != nullptr && iequals(r->path, ours.path);
   };
@@ -120,8 +121,8 @@ bool Router::all_agree(const RouteView& ours, std::string_view host, std::string
     const auto same = [&](Covers covers) {
       const RouteView* const r = match(host, reading.path, method, fields, covers);
       if (r == &ours) return true;
-      // Servers that resolve dot segments are the rule, and remora is one. Those that do not may only do harm
-      // where they see what is guarded.
+      // Most servers resolve dot segments, as remora does. One that does not is a danger only if it sees a
+      // path that needs more authentication.
       if (reading.with_dots) return !asks_for_more(r);
       return covers == path_covers_in_any_case && same_but_for_case(r);
     };

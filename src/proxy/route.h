@@ -1,7 +1,10 @@
-// Which pool serves a request: pure matching over immutable routes.
+// Router: finds the route of a request. Pure matching over immutable routes.
 //
-// Order of specificity: host exact, then *.suffix, then any; within that the longest path; within that the
-// route with more conditions (methods, headers); then the file's order.
+// The most specific route wins: exact host, then *.suffix (the longest first), then any host; then the
+// longest path; then the route with more conditions (a header counts twice as much as methods); then the
+// order in the file.
+//
+// Threading: any thread, once the setters were called.
 #pragma once
 
 #include <memory>
@@ -17,52 +20,52 @@
 
 namespace remora {
 
-/// What a route was asked for; outlives reloads that keep the route.
+/// A route's counters; they survive reloads that keep the route.
 struct RouteTraffic {
   RouteTraffic(std::string l, std::size_t workers) : label(std::move(l)), by_worker(workers) {}
   const std::string label;
   std::vector<TrafficCounts> by_worker;
 };
 
-/// What metrics call each route: host and path, then methods, then a number where that is not enough.
+/// The label of each route in metrics: host and path, then methods, then a number if the label is not unique.
 std::vector<std::string> route_labels(const std::vector<config::Route>& routes);
 
 struct RouteView {
   config::Route config;
-  std::string path;       // config's, as normalise_path() leaves those of requests
-  std::size_t index = 0;  // in the file, for logs
+  std::string path;       // the configured path in the form of normalised request paths
+  std::size_t index = 0;  // position in the file, for logs
   struct Target {
     std::size_t pool;  // index into the snapshot's pools
     std::uint32_t weight;
   };
-  std::vector<Target> targets;  // one, or those of `split`; empty: a redirect
+  std::vector<Target> targets;  // one pool, or those of `split`; empty for a redirect
   std::uint64_t weight_sum = 0;
   static constexpr std::size_t no_verifier = ~std::size_t{0};
-  std::size_t auth = no_verifier;         // of JWTs, into the snapshot's verifiers
-  std::vector<std::size_t> verifiers;     // that one and those of its pools' affinity
-  std::shared_ptr<RouteTraffic> traffic;  // null: nobody counts
+  std::size_t auth = no_verifier;         // index of the route's JWT verifier in Snapshot::verifiers
+  std::vector<std::size_t> verifiers;     // `auth`, and those that its pools' affinity needs
+  std::shared_ptr<RouteTraffic> traffic;  // null: not counted
 };
 
 class Router {
  public:
-  /// `pools`: names in snapshot order. Routes name existing pools (checked when the file was read).
+  /// `pools`: names in snapshot order. REQUIRES: routes name existing pools (checked by the loader).
   Router(const std::vector<config::Route>& routes, const std::vector<std::string>& pools);
-  /// `of_pools`: the verifiers that each pool's affinity asks, by index into the snapshot's.
+  /// `of_pools`: for each pool, the verifiers that its affinity needs, as indexes into Snapshot::verifiers.
   void set_verifiers(const std::vector<config::Jwt>& verifiers,
                      const std::vector<std::vector<std::size_t>>& of_pools);
-  /// By the routes' order in the file.
+  /// Sets the counters; `by_index` is in the order of the file.
   void set_traffic(const std::vector<std::shared_ptr<RouteTraffic>>& by_index);
   const std::vector<RouteView>& routes() const noexcept { return routes_; }
-  /// nullptr: no route.
+  /// The most specific route that matches; `path` in normal form. Null: none.
   const RouteView* match(std::string_view host, std::string_view path, std::string_view method,
                          std::span<const Field> fields) const noexcept;
-  /// Whether all servers that read `sent`, the path as it goes to the backend, in their own ways would take
-  /// it for one of `ours`, the route that was matched. False: a guard on some route could be passed by, and
-  /// the request must not go on.
+  /// Servers parse odd paths differently. True: however a backend parses `sent`, the path as it is forwarded,
+  /// it belongs to `ours`, the matched route. False: the request could bypass the authentication of another
+  /// route and must be refused.
   bool all_agree(const RouteView& ours, std::string_view host, std::string_view sent, std::string_view method,
                  std::span<const Field> fields) const;
 
-  /// No byte of a path behind these has a say: routes compare its beginning.
+  /// Routes compare only this many bytes at the start of a path.
   std::size_t deciding_bytes() const noexcept { return deciding_bytes_; }
 
  private:
@@ -70,9 +73,9 @@ class Router {
   const RouteView* match(std::string_view host, std::string_view path, std::string_view method,
                          std::span<const Field> fields, Covers covers) const noexcept;
   std::vector<RouteView> routes_;  // most specific first
-  bool paths_matter_ = false;      // some route is only for some paths
+  bool paths_matter_ = false;      // some route has a path other than /
   std::size_t deciding_bytes_ = 1;
-  bool upper_case_matters_ = false;  // and one of these has capital letters
+  bool upper_case_matters_ = false;  // and some route's path has capital letters
 };
 
 }  // namespace remora

@@ -6,7 +6,6 @@
 
 namespace remora {
 
-/// A URL of this origin leads to this pool: it may carry the pool's token.
 bool RoutedScope::leads_here(std::string_view path) const {
   const RouteView* route = request_.snapshot->shared->router->match(request_.head.host, as_routed(path),
                                                                     "GET", request_.head.fields);

@@ -51,7 +51,8 @@ void SessionLookup::use_timeouts() {
   const config::Failover& rules = request_.pool->config.failover;
   attempt_.same_backend_left = rules.bound_same_backend;
   request_.suspect_after = config::Millis(0);
-  if (request_.pool->config.probe.kind == config::ProbeKind::off) return;  // nothing could tell
+  if (request_.pool->config.probe.kind == config::ProbeKind::off)
+    return;  // without probes a hung backend cannot be told
   request_.suspect_after = rules.suspect_after.value_or(
       std::min(config::Millis(1000), std::max(request_.timeouts.response / 3, config::Millis(1))));
 }
@@ -59,7 +60,7 @@ void SessionLookup::use_timeouts() {
 void SessionLookup::accept_session() {
   for (const auto& kind : request_.pool->affinity) kind->conceal(view(), memory_.request_edits);
   request_.snapshot->shared->foreign_tokens[request_.pool_index].conceal(view(), memory_.request_edits);
-  // Only what may be rewritten has to come whole and uncompressed.
+  // Only a response that may be rewritten must come whole and uncompressed.
   if (memory_.request_edits.identity_coding)
     memory_.request_edits.identity_coding =
         request_.has_sessions() && may_be_issued(session_.recognised, request_.pool->affinity);
@@ -96,7 +97,7 @@ Task<void> SessionLookup::ask_store() {
     }
     memory.learned.trust(found.key, turn_.moment());
     if (!said || found.what != What::session) continue;
-    // The store has lost what is alive here (it began empty, say): it is told again.
+    // The store has lost a session that is alive here (it restarted empty, for example): write it again.
     StoreWriter::Job job;
     job.key = found.key;
     job.record.binding = found.binding;

@@ -1,4 +1,4 @@
-// SessionLookup: whose session a request belongs to, and with it the pool that serves it.
+// SessionLookup: finds the session of a request, and with it the pool that serves the request.
 //
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
@@ -19,25 +19,31 @@ class SessionLookup {
         worker_(parts.worker),
         records_(records) {}
 
+  /// The request as affinity kinds see it; valid while the request is.
   RequestView view() const noexcept;
+  /// Asks a pool's affinity kinds and this instance's tables. Empty if pool or route uses no affinity.
   Recognised recognise_in(const PoolView& pool);
-  /// Whose session is this? Also settles the pool: of a split, the one that the session belongs to.
-  /// `asked_store`: what it knows of this request's sessions has been adopted.
+  /// Sets `session_.recognised` and the pool; in a split, the session's pool. Does not wait. `asked_store`:
+  /// the store's records for this request have been adopted already.
   void look_up(bool asked_store = false);
-  /// The pool's, as far as the route has none of its own.
+  /// Sets timeouts and retry counts of the request: the route's timeouts, else the pool's.
   void use_timeouts();
-  /// What was found is what counts from now on.
+  /// The result of the lookup is final: hides our tokens from the app and sets the timeouts.
   void accept_session();
+  /// The pool's session counters for this worker.
   SessionCounts& counts() const noexcept;
+  /// Sets the pool and what was recognised in it.
   void settle_in(std::size_t pool, const Recognised& found);
-  /// From now on the session is that pool's: its client gets that pool's token and loses the former one, or
-  /// it is known there by the app's id. `ask_first`: if the store may know better, it is to be asked before
-  /// that.
+  /// The session continues in another pool of the split. The client gets that pool's token and loses the
+  /// former one, or the app's id is bound there. `ask_first`: if the store may have a newer record, set
+  /// `stale` instead of binding, so that it is asked first.
   void go_on_in(std::size_t pool, const Binding& binding, bool ask_first);
-  /// What other pools of the split still know of a session that is over, from before it moved. Without a
-  /// mark: the app's id may name another session at once.
+  /// Ends a session in the split's other pools, which may know it from before a move. Without `leaves_mark`,
+  /// the app's id may name another session at once.
   void end_in_sisters(const Binding& over, bool leaves_mark = true);
-  /// The app's id is new here, or what is known of it has not been confirmed for a while.
+  /// Call it if `recognised.stale`: the app's id is new here, or its record has not been confirmed for a
+  /// while. Adopts the store's records, then looks up again. If the store does not answer, this instance's
+  /// knowledge stands.
   Task<void> ask_store();
 
  private:

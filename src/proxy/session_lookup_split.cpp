@@ -1,4 +1,4 @@
-// The pools of a split: which one begins a session, and where one goes on that has moved between them.
+// Pools of a split: which one begins a session, and where a session continues that has moved between them.
 
 #include "proxy/session_lookup.h"
 
@@ -22,7 +22,7 @@ void SessionLookup::settle_in(std::size_t pool, const Recognised& found) {
   session_.left_pool = nullptr;
 }
 
-/// The pool that the session belongs to, else one that is drawn by weight, of those with somebody in service.
+/// Finds the session's pool; else draws one by weight, of those with a backend in service.
 void SessionLookup::find_session_in_split(bool asked_store) {
   const Snapshot& shared = *request_.snapshot->shared;
   const auto serves = [&](std::size_t pool) { return in_service(*shared.pools[pool]->snapshot); };
@@ -36,7 +36,7 @@ void SessionLookup::find_session_in_split(bool asked_store) {
     const Recognised found = recognise_in(*shared.pools[pool]);
     if (i == drawn.value_or(0)) found_there = found;
     if (found.what != What::session) continue;
-    // Known here, but another pool's by now: what that pool itself knows of it comes first.
+    // The session is known here but has moved to another pool: that pool's own knowledge comes first.
     const auto lives_in = [&](std::size_t p) {
       return shared.pools[p]->snapshot->find(found.binding.backend);
     };
@@ -65,12 +65,12 @@ void SessionLookup::find_session_in_split(bool asked_store) {
 
 void SessionLookup::go_on_in(std::size_t pool, const Binding& binding, bool ask_first) {
   const bool was_learned = session_.recognised.learned;
-  session_.bound_key.reset();  // a name in the former pool
+  session_.bound_key.reset();  // a key of the former pool
   session_.left_pool = request_.pool;
   request_.pool_index = pool;
   request_.pool = request_.snapshot->shared->pools[pool].get();
   const auto& kinds = request_.pool->affinity;
-  if (kinds.empty()) return settle_in(pool, {});  // a reload took them away
+  if (kinds.empty()) return settle_in(pool, {});  // a reload removed them
   const auto issued = std::find_if(kinds.begin(), kinds.end(),
                                    [](const auto& kind) { return kind->family() == Family::issued; });
   session_.recognised.kind = issued == kinds.end() ? 0 : static_cast<std::size_t>(issued - kinds.begin());
@@ -82,12 +82,13 @@ void SessionLookup::go_on_in(std::size_t pool, const Binding& binding, bool ask_
     learn_in_new_pool(recognise_in(*request_.pool), binding, ask_first);
 }
 
-/// The app's id leads to the session in the new pool too: its requests find it there, and keep it alive
-/// there.
+/// Binds the app's id in the new pool too, so that its requests find the session there and keep it alive.
 void SessionLookup::learn_in_new_pool(const Recognised& there, const Binding& binding, bool ask_first) {
   if (!there.learned || !there.lookup.stored) return;
-  const bool own = there.what != What::unbound && there.binding.id == binding.id;  // it was here before
-  if (own ? there.cause == Cause::ended : there.what == What::session) return;     // over; or another's
+  const bool own =
+      there.what != What::unbound && there.binding.id == binding.id;  // the session was here before
+  if (own ? there.cause == Cause::ended : there.what == What::session)
+    return;  // ended here; or the id names another session
   if (ask_first && there.stale) {
     session_.recognised.stale = true;
     return;

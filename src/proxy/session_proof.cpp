@@ -1,4 +1,5 @@
-// The hash functions with a state that can be copied: EVP_MAC and EVP_MD_CTX_copy allocate for each use.
+// Uses OpenSSL's deprecated SHA-256 functions, whose state can be copied: EVP_MAC and EVP_MD_CTX_copy
+// allocate on each use.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "proxy/session_proof.h"
 
@@ -92,7 +93,8 @@ void SessionProof::append(const Binding& b, Clock::Wall sent, std::string& out) 
 }
 
 Clock::Wall SessionProof::sent_at(std::string_view field) noexcept {
-  constexpr std::uint64_t latest_ms = 7'000'000'000'000;  // the clock's nanoseconds would overflow
+  constexpr std::uint64_t latest_ms =
+      7'000'000'000'000;  // later times would overflow the clock's nanoseconds
   const std::size_t at = field.find(at_parameter);
   if (at == std::string_view::npos) return {};
   field.remove_prefix(at + at_parameter.size());
@@ -115,7 +117,7 @@ std::optional<SessionProof::Owner> SessionProof::check(std::string_view field, c
   std::uint64_t backend = 0;
   for (std::size_t i = 0; i < 8; ++i) backend = backend << 8 | said[i];
   bool fits = false;
-  for (const KeyedHash& key : keys_) {  // all of them: the time says nothing
+  for (const KeyedHash& key : keys_) {  // tries all keys, so that timing reveals nothing
     const Proof right = proof_of(key, id, epoch, backend);
     fits = (CRYPTO_memcmp(said.data(), right.data(), right.size()) == 0) || fits;
   }

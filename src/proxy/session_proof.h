@@ -1,10 +1,12 @@
-// Who owns a session at which epoch, so that the session API need not take a caller's word for it.
+// SessionProof: proves which backend owns a session at which epoch, so that the session API need not trust
+// its callers.
 //
-// With `session_api`, Remora-Session carries one more parameter towards the backends: mac="...", 32 base64url
-// characters of the backend (8 bytes) and of HMAC-SHA256, cut to 128 bits, over session id, epoch and
-// backend. The HMAC keys are made of the key ring for each pool (HKDF, RFC 5869). The first key speaks; all
-// are understood, so that keys can be rotated. Threading: const after construction. append() allocates
-// nothing and costs two SHA-256 blocks.
+// With `session_api`, Remora-Session towards backends carries the parameters at=MS, the time it was sent, and
+// mac="...": 32 base64url characters of the backend hash (8 bytes) and an HMAC-SHA256, cut to 128 bits, over
+// session id, epoch and backend. HMAC keys are derived from the key ring for each pool (HKDF, RFC 5869). The
+// first key makes proofs; all keys are accepted, so that keys can be rotated.
+//
+// Threading: const after construction. append() allocates nothing and costs two SHA-256 blocks.
 #pragma once
 
 #include <openssl/sha.h>
@@ -19,9 +21,10 @@
 
 namespace remora {
 
-/// HMAC-SHA256 (RFC 2104) whose key was taken in before.
+/// HMAC-SHA256 (RFC 2104) with the key's blocks already hashed.
 class KeyedHash {
  public:
+  /// Keys longer than 64 bytes are cut to 64 (not hashed as in RFC 2104); ours have 32.
   explicit KeyedHash(std::string_view key);
   ~KeyedHash();
   KeyedHash(const KeyedHash&) = default;
@@ -40,12 +43,12 @@ class SessionProof {
   };
   /// REQUIRES: at least one key.
   SessionProof(const KeyRing& keys, std::string_view pool);
-  /// Appends ;at=MS;mac="..." to the announcement of this binding. `sent`: when the backend is told, by which
-  /// the session API knows a write that was begun before a deletion.
+  /// Appends ;at=MS;mac="..." to a Remora-Session value. `sent`: when the backend is told; by it the session
+  /// API recognises a write that began before a deletion. Zero: no `at`.
   void append(const Binding& binding, Clock::Wall sent, std::string& out) const;
-  /// Who the field says is the owner; nothing: its proof is missing or false.
+  /// The owner that the field names; nothing: its proof is missing or invalid.
   std::optional<Owner> check(std::string_view field, const SessionId& id, std::uint32_t epoch) const;
-  /// When the request came that brought the field; zero: it does not say.
+  /// The time in `at`: when the backend got the field; zero: absent or invalid.
   static Clock::Wall sent_at(std::string_view field) noexcept;
 
  private:

@@ -54,7 +54,7 @@ void SessionRecords::write_behind(const Record& wanted, bool only_if_there) {
     only_if_there = true;
   }
   job.key = keeper->name(wanted.binding.id, worker_.scratch);
-  // Nobody begins with an end, but what comes late must find it.
+  // An end mark is written even without a record: with state, late writes must find it.
   const bool mark = wanted.ended && keeper->keeps_state();
   job.only_if_there = !mark && (only_if_there || !keeper->keeps_bindings());
   worker_.writer->later(std::move(job));
@@ -103,7 +103,7 @@ Task<void> SessionRecords::keep_session() {
   if (session_.kept().save) co_await keep_state();
 }
 
-/// The app's id, for all instances.
+/// Publishes the record under the app's id for all instances.
 Task<void> SessionRecords::keep_name() {
   const config::Session& rules = request_.pool->config.session;
   const Record fresh = record();
@@ -129,13 +129,14 @@ Task<void> SessionRecords::keep_name() {
                                   turn_.moment());
   }
   if (!session_.kept().former_name) co_return;
-  job.key = *session_.kept().former_name;  // requests that still carry it are served where it was
+  job.key =
+      *session_.kept().former_name;  // requests that still carry the former id are served at the same backend
   job.record.replaced = true;
   worker_.writer->later(std::move(job));
 }
 
-/// What `keeper` keeps there, if anything, becomes the state of this session, here. So does a deletion, which
-/// late answers must find.
+/// Copies the state in the record `from`, if any, to this session's own record. A deletion is copied too,
+/// because late responses must find it.
 Task<Copied> SessionRecords::copy_state(const PoolStore& keeper, SessionKey from) {
   const config::Session& rules = request_.pool->config.session;
   const SessionKey to = own_record();
@@ -165,12 +166,12 @@ Task<Copied> SessionRecords::copy_state(const PoolStore& keeper, SessionKey from
   co_return Copied::failed;
 }
 
-/// A renewed id takes the state along; nothing of it stays under the old one, unless it did not arrive.
+/// Moves the state to a renewed id. It stays under the former id only if the copy failed.
 Task<void> SessionRecords::move_state(SessionId former) {
   const SessionKey from = pool_store()->name(former, worker_.scratch);
   const Copied copied = co_await copy_state(*pool_store(), from);
   if (copied != Copied::done) co_return;
-  StoreWriter::Job job;  // also when nothing was kept: a late answer under the former id finds its end
+  StoreWriter::Job job;  // even without a state: a late response under the former id must find its end
   job.key = from;
   job.record = record();
   job.record.binding.id = former;
@@ -192,7 +193,7 @@ Task<Copied> SessionRecords::bring_state() {
   co_return Copied::done;
 }
 
-/// `save: sync`.
+/// `save: sync`: stores the state before the head is sent. If the store does not answer, the write is queued.
 Task<void> SessionRecords::keep_state() {
   StoreCounts& counts = worker_.memory->store;
   session_.kept().save->record.binding = session_.served.binding;

@@ -1,8 +1,8 @@
-// SessionRecords: what the store keeps of this request's session: its binding, under the app's id or ours,
-// and the app's state.
+// SessionRecords: reads and writes the store's records of this request's session: its binding, under the
+// app's id or ours, and the app's state.
 //
-// Nothing of it happens on a sticky hit within the cache's time. Writes that no response waits for are handed
-// to the worker's StoreWriter.
+// A sticky hit within the cache time does no store access. Writes that no response waits for go to the
+// worker's StoreWriter.
 //
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
@@ -15,7 +15,8 @@
 
 namespace remora {
 
-/// What became of a state that was to be copied. `failed`: the store did not answer; later it may do.
+/// Outcome of copying a state. `done`: also if there was none. `failed`: the store did not answer; it may
+/// later. `unreadable`: the state cannot be opened.
 enum class Copied : std::uint8_t { done, failed, unreadable };
 
 class SessionRecords {
@@ -23,25 +24,33 @@ class SessionRecords {
   explicit SessionRecords(ExchangeParts& parts)
       : worker_(parts.worker), turn_(parts.turn), request_(parts.request), session_(parts.session) {}
 
+  /// The store settings of the request's pool; null: it keeps nothing in a store.
   const PoolStore* pool_store() const noexcept;
+  /// The pool keeps the app's state.
   bool keeps_state() const noexcept;
-  /// The app's id names a record that other instances find.
+  /// The session has a record under the app's id, which other instances find. REQUIRES: pool_store().
   bool is_named() const noexcept;
+  /// The key of that record. REQUIRES: is_named().
   SessionKey name_of_session() const noexcept;
-  /// Under our own id: the app's state, and the moves of sessions that have no other record.
+  /// The key of the record under our own id: it has the app's state, and the moves of sessions without
+  /// another record. REQUIRES: pool_store().
   SessionKey own_record() const;
+  /// The session as of now, as a record without state.
   Record record() const;
+  /// Options of one store call for this request, which fails after `timeout`.
   StoreCall store_call(std::chrono::milliseconds timeout) noexcept;
-  /// No request waits for it. `only_if_there`: what has no record gets none.
+  /// Queues a write of the binding; no request waits for it. `only_if_there`: do not create a record.
   void write_behind(const Record& wanted, bool only_if_there = false);
-  /// The session is over: what stands in the store is replaced by a mark.
+  /// The session is over: queues the replacement of its records by a mark.
   void mark_ended(const Binding& over);
-  /// What the app wants kept with its session, from a head or from trailers.
+  /// Saves or deletes the app's state as the response head or trailers ask. `may_wait`: with `save: sync`,
+  /// keep_session() saves it before the head is sent; otherwise the write is queued.
   void on_state_header(const SessionFields& said, bool may_wait);
-  /// The head waits: another instance must find the session that it begins, and a state that the app was told
-  /// is kept (`save: sync`) must be.
+  /// Call it if `session_.keep`, before sending the head. Another instance must be able to find a session
+  /// that the response begins, and with `save: sync` the state must be stored. If the store does not answer,
+  /// the writes are queued.
   Task<void> keep_session();
-  /// The session comes from another pool of a split, and what that one kept for it comes along.
+  /// The session comes from another pool of the split: copies its state from that pool's record.
   Task<Copied> bring_state();
 
  private:

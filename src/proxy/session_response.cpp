@@ -25,7 +25,8 @@ void SessionResponse::settle() {
   ResponseView response;
   response.status = memory_.response.status;
   response.fields = memory_.response.fields;
-  if (session_.served.begun || session_.served.changed || session_.served.refresh)  // otherwise nobody asks
+  if (session_.served.begun || session_.served.changed ||
+      session_.served.refresh)  // only needed for issuing tokens
     response.shared_cacheable =
         offered_to_shared_caches(memory_.response, request_.head.method, *request_.route, turn_.wall_now());
   response.now =
@@ -35,7 +36,7 @@ void SessionResponse::settle() {
 
   if (token_in_url) keep_referrer_inside(response, memory_.response_edits);
   if (session_.served.reason == Reason::none) return;
-  if (is_outdated()) return;  // a late answer of a previous backend has no say
+  if (is_outdated()) return;  // ignore late responses of a previous backend
   if (!session_.state_note.empty())
     worker_.memory->handed.answered(session_.served.binding.id, session_.served.binding.epoch);
   if (apply_control(said.control, response)) return;
@@ -54,7 +55,7 @@ bool SessionResponse::is_outdated() const {
   return false;
 }
 
-/// Remora-Session-Control. True: nothing more is to be said of this session.
+/// Applies Remora-Session-Control. True: the session has ended, and the response needs no further marks.
 bool SessionResponse::apply_control(Control control, const ResponseView& response) {
   SessionMemory& memory = *worker_.memory;
   const config::Session& lifetimes = request_.pool->config.session;
@@ -70,7 +71,7 @@ bool SessionResponse::apply_control(Control control, const ResponseView& respons
       lookup_.end_in_sisters(b);
       lookup_.counts().count(SessionEvent::ended);
       clear_tokens(false);
-      // An id that this response gives begins the next session, and not this one's afterlife.
+      // An id in this response begins a new session; it does not revive this one.
       b = born(new_session_id(), *attempt_.member->backend, turn_.wall_now());
       session_.recognised.learned = false;
       learn(response);
@@ -84,7 +85,7 @@ bool SessionResponse::apply_control(Control control, const ResponseView& respons
         session_.kept().bind = session_.kept().renames = records_.is_named();
       if (records_.keeps_state()) session_.kept().renewed = old;
       b.id = new_session_id();
-      // The app knows its session by the former id: the first request with the new one brings the state
+      // The app knows the session by its former id, so the first request with the new id brings the state
       // along.
       if (records_.keeps_state()) memory.handed.begin(b.id, b.epoch, turn_.moment());
       if (session_.recognised.learned) {
@@ -107,7 +108,8 @@ bool SessionResponse::apply_control(Control control, const ResponseView& respons
   return false;
 }
 
-/// What the response says of the app's own id goes to the store before the client hears of it.
+/// Learns the app's id from the response head: into the table now, and into the store before the head is sent
+/// (keep_session).
 void SessionResponse::learn(const ResponseView& response) {
   LocalTable& table = worker_.memory->learned;
   const config::Session& lifetimes = request_.pool->config.session;
@@ -142,7 +144,7 @@ void SessionResponse::learn(const ResponseView& response) {
     if (known) session_.kept().former_name = session_.recognised.key;
   }
   bind_learned(*key);
-  if (known) table.mark_replaced(session_.recognised.key, b.id);  // login: a new id for the same session
+  if (known) table.mark_replaced(session_.recognised.key, b.id);  // a login gives the same session a new id
   lookup_.counts().count(known ? SessionEvent::replaced : SessionEvent::bound);
 }
 
@@ -150,10 +152,10 @@ void SessionResponse::bind_learned(const SessionKey& key) {
   worker_.memory->learned.bind(key, session_.served.binding, request_.pool->number,
                                request_.pool->config.session, turn_.moment());
   session_.bound_key = key;
-  worker_.memory->active.gone(session_.served.binding.id);  // from now on the table counts it
+  worker_.memory->active.gone(session_.served.binding.id);  // the table counts it from now on
 }
 
-/// An event stream may say the app's id where no field does: in its first event.
+/// An event stream may give the app's id in its first event instead of a field.
 void SessionResponse::watch_events(const ResponseView& response) {
   if (session_.bound_key || !response.has_body || response.status != 200) return;
   const Field* const type = memory_.response.find(Known::content_type);
@@ -186,16 +188,17 @@ void SessionResponse::look_at_events(const Body& body) {
   }
 }
 
-/// A session that this request began may stand where another lives that the browser kept back.
+/// True: the browser may hold a session cookie that it did not send (an unsafe method from another site). A
+/// new token would overwrite it.
 bool SessionResponse::is_kept_back() const noexcept {
   return session_.served.begun &&
          (session_.recognised.cause == Cause::absent || session_.recognised.cause == Cause::unbound) &&
          posted_by_another_site(lookup_.view());
 }
 
-/// A session that came in a URL becomes a cookie only where nothing says that another's page led there: a
-/// link from elsewhere may hold its sender's session, and the reader would stay in it. An id that was just
-/// renewed is the reader's alone.
+/// Whether a session that came in a URL may become a cookie. Not if another site's page may have led here:
+/// its link could hold its sender's session, and the reader would stay in it (session fixation). A just
+/// renewed id is known to the reader alone.
 bool SessionResponse::may_get_cookie() const noexcept {
   if (!(session_.served.binding.id == session_.recognised.binding.id)) return true;
   return !may_be_led_by_another(lookup_.view());
@@ -213,7 +216,7 @@ void SessionResponse::mark(const ResponseView& response) {
     if (kept_back && kinds[i]->family() == Family::issued && kinds[i]->may_be_kept_back()) continue;
     any_issued = any_issued || kinds[i]->family() == Family::issued;
     Served served = session_.served;
-    // A second carrier beside the one that brought the session, until it comes back.
+    // The session came in a URL: also set this kind's token, until the client returns it.
     if (by_issued && i != session_.recognised.kind && !session_.recognised.came_by_cookie) {
       if (!may_get_cookie()) continue;
       served.begun = true;
@@ -223,7 +226,7 @@ void SessionResponse::mark(const ResponseView& response) {
   }
   if (session_.left_pool != nullptr) clear_tokens(true);
   if (memory_.response_edits.body)
-    memory_.response.framing = {Framing::Kind::chunked, 0};  // its length is known at its end
+    memory_.response.framing = {Framing::Kind::chunked, 0};  // the length is unknown until the end
   const bool heard = session_.served.changed || !response.shared_cacheable;
   const bool by_token =
       any_issued || (session_.recognised.what == What::session && !session_.recognised.learned);

@@ -1,5 +1,5 @@
-// SessionResponse: what a response head says of the session, and what its client is told: tokens are issued,
-// refreshed or cleared; ids of the app are learned; Remora-Session-Control is applied.
+// SessionResponse: applies a response to its session. Learns ids of the app, obeys Remora-Session-Control,
+// and issues, refreshes or clears the client's tokens.
 //
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
@@ -22,18 +22,22 @@ class SessionResponse {
         records_(records),
         lookup_(lookup) {}
 
-  /// The tables and the client learn where the session lives, if they have to.
+  /// Call it once, at the final response head. Updates the tables, and adds tokens to the response if needed.
   void settle();
-  /// Since this request was sent the session has moved on, or ended.
+  /// The session has moved, ended or been renewed since this request was sent: its response must change
+  /// nothing.
   bool is_outdated() const;
-  /// Before the client hears of its id, the table does.
+  /// Looks for the app's id in the first event of an event stream. Call it before `body` is sent, so that the
+  /// table knows the id before the client does.
   void look_at_events(const Body& body);
-  /// An open response or tunnel is activity: noted before the session's stamps would make it look idle.
+  /// Records activity: a long response or tunnel must not let its session look idle.
   void touch_session();
+  /// When touch_session() is due: a quarter of `idle_timeout` after the last; max(): never.
   Clock::Steady next_touch() const noexcept;
+  /// At the end of the request: counts the reason, closes the open-request count, records activity if due.
   void finish_session();
-  /// The client forgets the tokens of its session: all of them, or those with which it would go back to the
-  /// pool that it left.
+  /// Makes the client forget its tokens: all of them, or (`goes_on`) only those of the pool that the session
+  /// left.
   void clear_tokens(bool goes_on);
 
  private:

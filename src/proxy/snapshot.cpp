@@ -25,7 +25,7 @@ std::string_view normalised(std::string_view path, TextArena& arena) {
   return arena.join(room);
 }
 
-/// Dot segments and empty ones before the last: what makes a path lead elsewhere.
+/// Counts dot segments, and empty segments before the last: they can change where a path leads.
 std::size_t turns(std::string_view path, TextArena& arena) {
   std::string& plain = arena.scratch();
   decode_harmless(path, plain);
@@ -39,7 +39,7 @@ std::size_t turns(std::string_view path, TextArena& arena) {
   return n;
 }
 
-/// Whether the escape that `at` begins with stands for a letter, a digit or punctuation that parts no
+/// Whether the escape at the start of `at` encodes a letter, a digit or punctuation that cannot separate
 /// segments.
 bool harmless_escape(std::string_view at) noexcept {
   if (at.size() < 3) return false;
@@ -49,7 +49,7 @@ bool harmless_escape(std::string_view at) noexcept {
   return c > ' ' && c < 0x7f && c != '/' && c != '\\' && c != '%' && c != ';' && c != '?' && c != '#';
 }
 
-/// What some server could take for the end of a segment, or for something that is still to be decoded.
+/// Counts characters that some server could take for the end of a segment, or decode once more.
 std::size_t traps(std::string_view path) noexcept {
   std::size_t n = 0;
   for (std::size_t i = 0; i < path.size(); ++i)
@@ -68,10 +68,10 @@ std::string_view routed_path(const Snapshot& snapshot, std::string_view path, st
 Routed choose_route(const Snapshot& snapshot, const RequestHead& head, TextArena& arena) {
   const std::string_view sent = without_tokens(snapshot, head.path, arena);
   const bool had_token = sent.size() != head.path.size();
-  // What is sent to the backend lacks the token: `/x/..;rsid=q/admin` must not become a way to /admin there.
+  // The backend gets the path without the token: `/x/..;rsid=q/admin` must not lead to /admin there.
   if (had_token && turns(sent, arena) > turns(head.path, arena))
     return {nullptr, "without its session token the path would lead elsewhere"};
-  // Nor may it hide one: an id of the app's stays in what is sent, and so may one that is not ours.
+  // Nor may a token hide such a character: an id of the app, or one that is not ours, is forwarded.
   if (had_token && traps(sent) < traps(head.path))
     return {nullptr, "the session id in the path could be read as segments of it"};
   const std::string_view path = had_token ? normalised(sent, arena) : std::string_view(head.route_path);

@@ -1,6 +1,7 @@
-// The whole routing state at one instant, immutable; and one worker's view of it.
+// Snapshot: the whole routing state at one instant, immutable; and one worker's view of it.
 //
-// Built by the control thread, posted to every worker. A request keeps the one that it began with.
+// Threading: any thread reads it. Lifetime: built by the control thread and posted to every worker; a request
+// keeps the snapshot that it began with.
 #pragma once
 
 #include <atomic>
@@ -23,58 +24,60 @@
 
 namespace remora {
 
-/// What a listener keeps from snapshot to snapshot; shared by all workers.
+/// State of a listener that survives reloads; shared by all workers.
 struct ListenerShared {
   explicit ListenerShared(std::size_t workers) : traffic(workers) {}
   std::atomic<std::uint32_t> open{0};       // connections
-  std::atomic<std::uint64_t> strangers{0};  // refused: their PROXY line would not have been believed
+  std::atomic<std::uint64_t> strangers{0};  // connections refused because the peer may not send a PROXY line
   RefusalCounts refused;
   ClientLimits limits;
-  std::atomic<bool> retired{false};    // left the configuration: its connections end with their next answer
-  std::vector<TrafficCounts> traffic;  // answers to clients and their whole time; by worker
+  std::atomic<bool> retired{
+      false};  // removed from the configuration: its connections close after their next response
+  std::vector<TrafficCounts> traffic;  // responses to clients and their total time; one entry per worker
 };
 
 struct ListenerView {
   config::Listener config;
-  std::shared_ptr<const ServerTls> tls;  // null: plain
+  std::shared_ptr<const ServerTls> tls;  // null: no TLS
   std::shared_ptr<ListenerShared> shared;
-  std::size_t slot = 0;  // in Snapshot::listeners
+  std::size_t slot = 0;  // index in Snapshot::listeners
 };
 
 struct Snapshot {
   std::uint64_t generation = 0;
   std::shared_ptr<const Router> router;
   std::vector<std::shared_ptr<const PoolView>> pools;
-  std::vector<std::shared_ptr<const PoolStore>> pool_stores;  // of pools; null: nothing of it is kept
-  /// By slot: the same listener has the same slot as long as the process lives. Null: its last connection
-  /// has ended.
+  std::vector<std::shared_ptr<const PoolStore>> pool_stores;  // one per pool; null: no store
+  /// By slot: a listener keeps its slot for the life of the process. Null: the listener was removed and its
+  /// last connection has closed.
   std::vector<std::shared_ptr<const ListenerView>> listeners;
-  std::vector<std::size_t> serving;  // the slots of the configuration's listeners, in its order
+  std::vector<std::size_t> serving;  // slots of the configured listeners, in the order of the file
   std::vector<UrlSecret> url_secrets;
-  std::vector<ForeignTokens> foreign_tokens;  // of pools: what the others' clients may bring along
+  std::vector<ForeignTokens> foreign_tokens;  // one per pool: tokens of other pools that its clients may send
   std::vector<std::shared_ptr<const JwtVerifier>> verifiers;
-  std::vector<std::string> claim_headers;  // what verifiers forward, and no client may send
+  std::vector<std::string> claim_headers;  // fields that verifiers add; clients must not send them
 };
 
-/// The path that routes see: without parameters that name a session, and only then normalised. `normal`: the
-/// same path normalised as it is.
+/// The path that routes match: session parameters removed first, then normalised. `normal`: `path` normalised
+/// as it is.
 std::string_view routed_path(const Snapshot& snapshot, std::string_view path, std::string_view normal,
                              TextArena& arena);
 
-/// Which route a request takes.
+/// Result of choose_route().
 struct Routed {
-  const RouteView* route = nullptr;  // null: none
-  const char* refused = nullptr;     // why it may not go on; static text. Null: it may
+  const RouteView* route = nullptr;  // null: no route matches
+  const char* refused = nullptr;     // why the request must be refused (static text); null: it may continue
 };
+/// Finds the route of a request. Also refuses a path that a backend could parse as another route's.
 Routed choose_route(const Snapshot& snapshot, const RequestHead& head, TextArena& arena);
 
-/// A URL as logs may show it.
+/// A URL for logs, with session tokens masked. A view of `url` or of the arena.
 std::string_view masked_url(const Snapshot& snapshot, std::string_view url, TextArena& arena);
 
-/// Adds what one worker has of its own: the balancers.
+/// A worker's view of the snapshot: adds the worker's own balancers.
 struct WorkerSnapshot : RefCounted<WorkerSnapshot> {
   std::shared_ptr<const Snapshot> shared;
-  std::vector<std::unique_ptr<LoadBalancer>> balancers;  // of shared->pools
+  std::vector<std::unique_ptr<LoadBalancer>> balancers;  // one per pool of `shared`
 };
 
 }  // namespace remora

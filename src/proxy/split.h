@@ -1,4 +1,4 @@
-// The pools of a split: which of them begins a session. Pure.
+// Pools of a split: which of them begins a session. Pure.
 #pragma once
 
 #include <algorithm>
@@ -10,14 +10,14 @@
 
 namespace remora {
 
-/// Somebody there may begin sessions.
+/// Some backend of the pool accepts new sessions.
 inline bool in_service(const PoolSnapshot& pool) noexcept {
   return std::any_of(pool.members.begin(), pool.members.end(),
                      [](const Member& m) { return m.accepts_new(); });
 }
 
-/// The place among the route's targets that `key`, a random number or a hash, falls on by weight, of those
-/// whose pool `fits(pool)`. Nothing: none fits.
+/// Draws a target by weight, of those whose pool satisfies `fits(pool)`. `key`: a random number or a hash.
+/// Returns an index into the route's targets; nothing: none fits.
 template <class Fits>
 std::optional<std::size_t> draw_target(const RouteView& route, std::uint64_t key, Fits fits) {
   std::uint64_t sum = 0;

@@ -4,12 +4,13 @@
 
 namespace remora {
 
-/// One direction.
+/// One direction. In the results of pump_lane(), `backend_failed` means that `from` failed, `client_failed`
+/// that `to` did.
 struct Tunnel::Lane {
   MessageStream& from;
   MessageStream& to;
   bool ended = false;
-  bool flushed = false;  // what was staged, as the head of the answer, has left
+  bool flushed = false;  // staged bytes (the head of the 101) were sent
   std::uint64_t bytes = 0;
 };
 
@@ -29,7 +30,7 @@ Step Tunnel::pump_lane(Lane& lane) {
     if (taken.bytes > 0) attempt_.last_progress = turn_.now();
     if (taken.finished) {
       lane.ended = true;
-      lane.to.end_sending();  // half-closed, as the other end did
+      lane.to.end_sending();  // half-close, as the other end did
     }
     if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
   }
@@ -47,7 +48,7 @@ Task<void> Tunnel::run() {
     const Clock::Steady before = attempt_.last_progress;
     const Step a = pump_lane(in), b = pump_lane(out);
     response_.bytes = out.bytes;
-    // Where one end has said all, only a reset tells that it does not listen any more.
+    // After an end has finished sending, only a reset shows that it has stopped receiving too.
     if (in.ended) client_.watch();
     if (out.ended) backend_.watch();
     const bool broken = a == Step::backend_failed || a == Step::client_failed || b == Step::backend_failed ||

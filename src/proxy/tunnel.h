@@ -1,4 +1,4 @@
-// Tunnel: what follows a 101: bytes both ways, until both ends have said all.
+// Tunnel: relays raw bytes in both directions after a 101, until both ends have ended.
 //
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
@@ -19,9 +19,9 @@ class Tunnel {
         response_(parts.response),
         marks_(marks) {}
 
-  /// After 101: bytes both ways until both have ended, one broke, or nothing moved for `timeouts.tunnel`. An
-  /// end that came together with the last bytes raised no event: when it has been quiet for a moment, it is
-  /// asked for.
+  /// Relays until both ends have ended, one broke, or nothing moved for `timeouts.tunnel`. An end that
+  /// arrives together with the last bytes raises no event, so after a short silence (20 ms) the kernel is
+  /// asked.
   Task<void> run();
 
  private:

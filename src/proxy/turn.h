@@ -1,11 +1,12 @@
 // Turn: how the coroutine of a client connection waits, and how long it may run.
 //
-// It waits for any event of its connection (sockets, deadlines, permits, store replies) at one `Wake`.
-// It runs for a bounded number of requests, then the other connections of the worker get theirs: a client
-// that sends many requests at once must not keep the worker from the others, even if all are answered without
-// waiting (404, 401, 429, redirects). The clocks are read once between two waits.
+// It waits for any event of its connection (sockets, deadlines, permits, store replies) on one `Wake`. It
+// serves a bounded number of requests, then lets the worker's other connections run: a client that pipelines
+// many requests must not starve the others, even if all get a reply without waiting (404, 401, 429,
+// redirects). The clocks are read at most once between two waits.
 //
-// Threading: its worker's thread. Lifetime: of the working memory of an active connection (connection.h).
+// Threading: its worker's thread. Lifetime: that of its Active, which successive connections borrow
+// (active.h).
 #pragma once
 
 #include <boost/asio/post.hpp>
@@ -23,7 +24,7 @@ class Turn {
 
   Wake& wake() noexcept { return wake_; }
 
-  /// Another connection begins to use it: no event of the last one counts.
+  /// Another connection starts to use it: discards events of the last one.
   void begin() noexcept {
     static_cast<void>(wake_.take());
     wake_.new_turn();
@@ -31,25 +32,25 @@ class Turn {
 
   // Waiting ----------------------------------------------------------------------------------------
 
-  /// Waits for any event; true when the deadline passed. After pause() it only lets others run. No coroutine,
-  /// so that waiting costs no frame.
+  /// Waits for any event. True: the deadline has passed. After pause() it only lets others run. Not a
+  /// coroutine, so that waiting costs no frame.
   auto wait(Clock::Steady deadline) {
     return asio::async_initiate<const asio::deferred_t, void(bool)>(
         [this](auto handler, Clock::Steady until) { begin_wait(until, std::move(handler)); }, asio::deferred,
         deadline);
   }
-  /// All others whose event has come are served first.
+  /// Lets all other connections with pending events run first.
   auto let_others_run() {
     pauses_ = true;
     return wait(Clock::Steady::max());
   }
-  /// The next wait() does not wait for an event: there is more to do, but others come first.
+  /// The next wait() only yields: there is more to do, but other connections go first.
   void pause() noexcept { pauses_ = true; }
   void pause_if(bool more) noexcept { pauses_ = more; }
 
   // Fairness ---------------------------------------------------------------------------------------
 
-  /// Another request begins. True: this turn had as many as it may have.
+  /// Counts a request. True: this turn has had its share, so let others run first.
   bool is_spent() noexcept {
     if (turn_ != wake_.turn()) {
       turn_ = wake_.turn();
@@ -57,7 +58,7 @@ class Turn {
     }
     return ++requests_ > max_requests;
   }
-  /// This request costs as much as all that a turn may have.
+  /// This request was so expensive that it uses up the turn.
   void spend() noexcept { requests_ = max_requests; }
 
   // Clocks -----------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ class Turn {
   const Clock& clock_;
   Wake wake_;
   bool pauses_ = false;
-  unsigned turn_ = 0, requests_ = 0;  // of `wake_`: how many requests began without waiting
+  unsigned turn_ = 0, requests_ = 0;  // last seen turn of `wake_`; requests begun in it
   mutable Clock::Steady steady_;
   mutable Clock::Wall wall_;
   mutable unsigned steady_turn_ = 0, wall_turn_ = 0;

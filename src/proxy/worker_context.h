@@ -1,4 +1,6 @@
-// What a request finds on its worker: everything here is touched by that worker's thread only.
+// WorkerContext: what requests use of their worker.
+//
+// Threading: only its worker's thread touches it. Lifetime: the process.
 #pragma once
 
 #include <functional>
@@ -26,21 +28,21 @@ namespace remora {
 class Connection;
 class Active;
 
-/// Where workers tell the control thread that a backend failed often in a row. Any thread; posts.
+/// Reports to the control thread that a backend failed several times in a row. Any thread; posts.
 using ReportFailures = std::function<void(const std::shared_ptr<Backend>&, Ejected how)>;
 
-/// Where workers tell that no connection to a backend can be made: its name may lead elsewhere by now. Any
-/// thread; posts.
+/// Reports that connecting to a backend failed: its name may resolve to another address by now. Any thread;
+/// posts.
 using ReportLost = std::function<void(const std::shared_ptr<Backend>&)>;
 
-/// Where workers tell that a token names a key that the set behind this URL lacks. Any thread; posts.
+/// Reports that a token names a key that is missing from the key set at this URL. Any thread; posts.
 using ReportUnknownKey = std::function<void(const std::string& url)>;
 
-/// Where requests that have waited for long ask to have their backend probed, the first time within that
-/// time. Any thread; posts.
+/// Asks for a probe of a backend that keeps a request waiting. `within`: timeout of the first probe. Any
+/// thread; posts.
 using ReportDoubt = std::function<void(const std::shared_ptr<Backend>&, std::chrono::milliseconds within)>;
 
-/// Hands a worker's log lines over when they have waited for a moment.
+/// Flushes a worker's buffered log lines when its deadline expires.
 class LogFlush final : public DeadlineEntry {
  public:
   explicit LogFlush(AccessLog& log) : log_(log) {}
@@ -50,7 +52,7 @@ class LogFlush final : public DeadlineEntry {
   AccessLog& log_;
 };
 
-/// After a burst: what many freed working memories have left between live objects goes back to the kernel.
+/// After a burst: returns freed heap memory between live objects to the kernel (malloc_trim).
 class MemoryTrim final : public DeadlineEntry {
   void expired() override;
 };
@@ -67,13 +69,14 @@ struct WorkerContext {
   IdleConnections idle{loop};
   ParkingLot parking{loop};
   CryptoScratch scratch;
-  OutHead out;  // the head that is being written, of whatever exchange: always the same memory, in the caches
-  /// What sessions are kept in beside the local tables.
+  OutHead out;  // the head being written, for every exchange: one buffer that stays in the CPU caches
+  /// Where sessions are kept besides the local tables.
   std::unique_ptr<Store> store;
   std::unique_ptr<SessionStore> sessions;
   std::unique_ptr<StoreWriter> writer;
   std::chrono::milliseconds store_timeout{50};
   RevocationCache revocations;
+  /// Sets `store`, `sessions` and `writer`. Call it before the first request.
   void open_store(const config::Store& settings, const std::vector<std::string>& dns_servers,
                   std::shared_ptr<const ClientTls> tls);
   void close_store() noexcept;
@@ -89,17 +92,17 @@ struct WorkerContext {
   ReportDoubt report_doubt;
   Doubters doubters;
   Complaints complaints{"worker", clock};
-  bool stopping = false;  // finish what runs, keep nothing alive
-  bool leaving = false;   // clients should go elsewhere: answers end their connections, idle ones stay
+  bool stopping = false;  // finish requests in progress, then close every connection
+  bool leaving = false;   // clients should leave: each response closes its connection, idle connections stay
 
-  /// Connections of this worker, in a ring whose head this is not: an intrusive list.
+  /// First of this worker's connections (intrusive doubly linked list).
   Connection* connections = nullptr;
   std::size_t connection_count = 0;
-  std::uint64_t conversations = 0;  // how often a connection became active
-  /// Working memory of connections that are not idle, kept for the next one.
+  std::uint64_t conversations = 0;  // how often a connection has become active
+  /// Spare Actives, kept for the next connection that becomes active.
   std::vector<std::unique_ptr<Active>> spare_actives;
 
-  /// The Date field of this second.
+  /// The value of Date for `now`; a view until the next call.
   std::string_view date(Clock::Wall now);
 
  private:

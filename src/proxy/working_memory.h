@@ -1,8 +1,7 @@
-// WorkingMemory: buffers that one request after the other works in. They keep capacity and never content, so
-// that a request allocates nothing in the steady state.
+// WorkingMemory: buffers that successive requests reuse. They keep their capacity but no content, so that a
+// request allocates nothing in the steady state.
 //
-// Threading: its worker's thread. Lifetime: of the active time of a connection; spare ones are kept by the
-// worker.
+// Threading: its worker's thread. Lifetime: that of its Active (active.h).
 #pragma once
 
 #include <string>
@@ -23,14 +22,14 @@ struct WorkingMemory {
   TextArena arena;
   RequestEdits request_edits;
   ResponseEdits response_edits;
-  PassedVerifiers passed;    // whose claims count
-  FirstEvent first_event;    // of an event stream that may name the session
-  std::string replay;        // the request body so far, to be sent again
-  std::string rewritten;     // of the response body, on its way to the client
+  PassedVerifiers passed;    // verifiers whose tokens passed, with their claims
+  FirstEvent first_event;    // first event of an event stream, which may give the app's id
+  std::string replay;        // the request body so far, for a retry
+  std::string rewritten;     // rewritten response body that is not sent yet
   std::string announcement;  // value of Remora-Session
   std::string reply_body;
 
-  /// Between two requests: no view of the last one stays.
+  /// Drops all content and views between two requests.
   void clear() {
     request.method_text = request.target = request.host = {};
     request.fields.clear();
@@ -44,7 +43,7 @@ struct WorkingMemory {
     announcement.clear();
   }
 
-  /// What one request needed is not kept for all that follow, nor by memory that waits for a connection.
+  /// Frees buffers that one large request has grown, so that spare memory stays small.
   void trim() noexcept {
     constexpr std::size_t max_kept = 64 * 1024;
     for (std::string* text : {&rewritten, &replay, &reply_body, &announcement})
