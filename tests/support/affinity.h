@@ -1,4 +1,4 @@
-// A pool with an `affinity:` as it would stand in a file, for tests of the kinds.
+// For tests of affinity kinds: pools and settings from configuration text.
 #pragma once
 
 #include <map>
@@ -10,7 +10,8 @@
 
 namespace remora::test {
 
-/// Throws what the loader says of a wrong one.
+/// The configuration of a pool with this `affinity:` value. Throws std::runtime_error with the loader's first
+/// error.
 inline config::Pool pool_with(const std::string& affinity) {
   const auto loaded = config::load_text(
       "listeners: [127.0.0.1:0]\npools:\n  app:\n    backends: [127.0.0.1:1]\n    affinity: " + affinity +
@@ -21,7 +22,7 @@ inline config::Pool pool_with(const std::string& affinity) {
   return std::get<config::Config>(loaded).pools.front();
 }
 
-/// The settings of a kind alone, from texts: for jwt_claim, whose verifier a whole file would have to define.
+/// Settings of one kind, from strings: for jwt_claim, which in a whole file would also need a verifier.
 class FewSettings final : public Settings {
  public:
   explicit FewSettings(std::map<std::string, std::string> values) : values_(std::move(values)) {}
@@ -42,6 +43,7 @@ class FewSettings final : public Settings {
   const std::map<std::string, std::string> values_;
 };
 
+/// The settings of the kind `name`. Throws std::runtime_error on a bad value or an unknown kind.
 inline config::Affinity kind_with(const std::string& name, std::map<std::string, std::string> values) {
   FewSettings settings(std::move(values));
   for (const AffinityKind* kind : affinity_kinds())

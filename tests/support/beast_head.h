@@ -1,4 +1,4 @@
-// Boost.Beast's opinion on a head, to hold ours against: tests and fuzz target only.
+// Parses a head with Boost.Beast, to compare with our parser's result. For tests and fuzz targets only.
 #pragma once
 
 #include <boost/beast/http/basic_parser.hpp>
@@ -9,7 +9,7 @@
 
 namespace remora::test {
 
-/// Beast's grammar with an index of views as its only product.
+/// Beast's parser; the results are views of the head.
 template <bool request>
 class BeastHead final : public boost::beast::http::basic_parser<request> {
  public:
@@ -60,15 +60,15 @@ inline bool same_fields(const std::vector<Field>& a, const std::vector<Field>& b
   return true;
 }
 
-/// What we accept as a request head is accepted by Beast, and says the same.
+/// Beast accepts a request head that we accepted, with the same result.
 inline bool beast_agrees(std::string_view head, const RequestHead& ours, std::string_view target_as_sent) {
   BeastHead<true> beast;
   return beast.parse(head) && beast.method == ours.method_text && beast.target == target_as_sent &&
          beast.minor == ours.minor && same_fields(beast.fields, ours.fields);
 }
 
-/// Likewise a response head. A status line without a space behind the status is RFC 9112's fault, not ours:
-/// Beast gets the space.
+/// The same for a response head. RFC 9112 4 requires a space behind the status even without a reason; we do
+/// not insist on it, but Beast does, so the space is added.
 inline bool beast_agrees(std::string_view head, const ResponseHead& ours) {
   std::string text(head);
   if (text.find('\r') == 12) text.insert(12, " ");

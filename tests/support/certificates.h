@@ -1,4 +1,4 @@
-// Self-signed certificates for one test, made by the openssl command.
+// Makes self-signed certificates for a test, with the openssl command.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -8,7 +8,8 @@
 
 namespace remora::test {
 
-/// Writes FOLDER/NAME.pem and .key; returns the pair as a listener's configuration wants it.
+/// Writes FOLDER/NAME.pem and FOLDER/NAME.key, valid for two days. Returns both as the YAML value of a
+/// listener's certificate.
 inline std::string make_certificate(const std::string& folder, const std::string& name) {
   const std::string base = folder + "/" + name;
   const std::string command =

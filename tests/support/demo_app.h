@@ -1,5 +1,4 @@
-// The demo app server in a process of its own. Its program is given by REMORA_DEMO_APP
-// (tests/CMakeLists.txt).
+// Runs the demo app server as a process. REMORA_DEMO_APP is the path of the program (tests/CMakeLists.txt).
 #pragma once
 
 #include <memory>
@@ -12,7 +11,7 @@ namespace remora::test {
 class DemoApp {
  public:
   explicit DemoApp(std::string name) : name_(std::move(name)) { start(); }
-  /// On the same port each time.
+  /// Uses the same port each time. Returns when the port accepts connections.
   void start() {
     process_ =
         std::make_unique<Process>(std::vector<std::string>{REMORA_DEMO_APP, name_, address()}, "/dev/null");

@@ -30,7 +30,7 @@ void put_name(std::string& out, const std::string& name) {
   out += '\0';
 }
 
-/// The name of the first question, and where it ends.
+/// Reads the name at `at`, and moves `at` behind it.
 std::string read_name(const std::string& message, std::size_t& at) {
   std::string out;
   while (at < message.size() && message[at] != 0) {
@@ -51,7 +51,7 @@ NameServer::NameServer() {
   sockaddr_in a{};
   a.sin_family = AF_INET;
   a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  for (int i = 0; i < 100; ++i) {  // one port for both
+  for (int i = 0; i < 100; ++i) {  // find one port that is free for both
     udp_ = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     tcp_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     a.sin_port = 0;
@@ -175,7 +175,7 @@ void NameServer::run() {
           ::sendto(udp_, bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&peer), size);
         };
         if (mood_ == Mood::forges && !reply.empty()) {
-          std::string forged = reply;  // somebody else who does not know the id, with an address of his own
+          std::string forged = reply;  // a forger that does not know the id, with its own address
           forged[0] = static_cast<char>(forged[0] ^ 0x5a);
           for (int i = 0; i < 4 && forged.size() > 30; ++i)
             forged[forged.size() - 1 - static_cast<std::size_t>(i)] = 9;
@@ -188,7 +188,7 @@ void NameServer::run() {
       const int fd = ::accept4(tcp_, nullptr, nullptr, SOCK_CLOEXEC);
       const timeval limit{1, 0};
       ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-      for (;;) {  // c-ares keeps its connection for further questions
+      for (;;) {  // c-ares keeps the connection open for further questions
         unsigned char head[2];
         if (::recv(fd, head, 2, MSG_WAITALL) != 2) break;
         const std::size_t size = head[0] * 256U + head[1];

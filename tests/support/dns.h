@@ -1,4 +1,6 @@
-// A name server under the test's control: UDP and TCP on one port of the loopback interface.
+// A DNS server under the test's control: UDP and TCP on one loopback port.
+//
+// Threading: serves on a thread of its own; the functions may be called at any time.
 #pragma once
 
 #include <atomic>
@@ -24,14 +26,14 @@ class NameServer {
     silent,
     refuses,          // REFUSED
     fails,            // SERVFAIL
-    garbage,          // bytes that are no message
-    forges,           // answers with another id and another question first
-    truncates,        // over UDP: "ask again by TCP"
+    garbage,          // bytes that are not a DNS message
+    forges,           // first sends responses with a wrong id and a wrong question
+    truncates,        // sets TC over UDP, so that the client asks again over TCP
     no_name,          // NXDOMAIN
     malformed,        // FORMERR
     not_implemented,  // NOTIMP
-    circles,          // an alias that leads to itself
-    refers            // to other name servers
+    circles,          // a CNAME that points to itself
+    refers            // refers to other name servers
   };
 
   NameServer();
@@ -39,10 +41,11 @@ class NameServer {
   NameServer(const NameServer&) = delete;
   NameServer& operator=(const NameServer&) = delete;
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
-  /// What a name is from now on; nothing: it does not exist.
+  /// Sets the records of a name from now on. Empty: the name exists, but without records; a name never set
+  /// gets NXDOMAIN. `ttl` in seconds.
   void set(const std::string& name, std::vector<DnsEntry> entries, std::uint32_t ttl = 0);
   void set_mood(Mood mood) { mood_ = mood; }
-  /// Of questions for one type alone, unless the mood is a bad one anyway.
+  /// Sets the mood for questions of one type only; used while the general mood is `answers`.
   void set_mood(DnsEntry::Type type, Mood mood) {
     const std::lock_guard lock(mutex_);
     moods_[type] = mood;

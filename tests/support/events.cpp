@@ -9,7 +9,7 @@ namespace remora::test {
 Events::Events(const Remora& remora) : stream_(remora.connect_admin()) {
   stream_.send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
   stream_.receive_head();
-  // The server says this once it listens for us.
+  // The server sends this once the subscription is active.
   if (stream_.receive_until(": remora\n\n").empty()) ADD_FAILURE() << "no event stream";
 }
 

@@ -1,4 +1,5 @@
-// Runs the tests of one binary; a fixed key, so that configurations need no file for it.
+// Runs the tests of one binary. Raises the limit of open files, ignores SIGPIPE, and sets a fixed key, so
+// that configurations need no key file.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>

@@ -1,4 +1,4 @@
-// Time that only a test moves.
+// A clock that only the test advances.
 #pragma once
 
 #include <chrono>
@@ -15,11 +15,11 @@ class ManualClock final : public Clock {
     steady_ += by;
     wall_ += by;
   }
-  /// Sets the wall clock alone, as an administrator or NTP does.
+  /// Sets only the wall clock, as an administrator or NTP does.
   void set_wall(Wall wall) noexcept { wall_ = wall; }
 
  private:
-  // Far from zero: code may subtract hours from now, or take zero for "never".
+  // Far from zero, because code may subtract hours from now, or treat zero as "never".
   Steady steady_{std::chrono::hours(1000)};
   Wall wall_{std::chrono::hours(500'000)};
 };

@@ -1,11 +1,12 @@
-// A Loop on a manual clock: coroutines with deadlines are tested without waiting for any.
+// A Loop on a manual clock: tests of coroutines with deadlines need no real waiting.
 //
 //   ManualLoop loop;
 //   asio::co_spawn(loop.ctx.get_executor(), something(loop), asio::detached);
 //   loop.advance(2s);  // all that happens within two seconds has happened
 //
-// No timer is armed. Sockets work as ever, but only what is ready is handled: use unix sockets and socket
-// pairs, whose other end has what was sent as soon as it was sent (support/unix_listener.h).
+// No real timer is armed. Sockets work as usual, but only events that are ready are handled. So use unix
+// sockets and socket pairs, where sent bytes are available at the other end at once
+// (support/unix_listener.h).
 #pragma once
 
 #include <algorithm>
@@ -16,7 +17,7 @@
 
 namespace remora::test {
 
-/// A base, so that the clock is older than the loop.
+/// A base class, so that the clock is constructed before the loop.
 struct OwnsManualClock {
   ManualClock manual_clock;
 };
@@ -27,7 +28,7 @@ class ManualLoop : public OwnsManualClock, public Loop {
 
   Clock::Steady now() const noexcept { return manual_clock.steady_now(); }
 
-  /// Runs what is ready, and what becomes ready by that, until nothing is.
+  /// Runs ready handlers until none are left. Throws if that never happens.
   void settle() {
     constexpr int max_handlers = 1'000'000;
     ctx.restart();
@@ -35,19 +36,19 @@ class ManualLoop : public OwnsManualClock, public Loop {
       if (ctx.poll_one() == 0) return;
     throw std::runtime_error("the loop never becomes quiet");
   }
-  /// Moves the time on in steps of one tick, so that deadlines expire in order, and settles after each.
+  /// Advances the clock in steps of one tick, so that deadlines expire in order, and settles after each step.
   void advance(std::chrono::nanoseconds by) {
     settle();
     const Clock::Steady end = now() + by;
     while (now() < end) jump(std::min<std::chrono::nanoseconds>(DeadlineWheel::tick, end - now()));
   }
-  /// The same in a single step: as if the thread, or the machine, had stood still meanwhile.
+  /// Advances the clock in one step, as if the thread or the machine had been suspended.
   void jump(std::chrono::nanoseconds by) {
     manual_clock.advance(by);
     wheel.run(now());
     settle();
   }
-  /// Advances until `done()`. False: it is not within `limit`.
+  /// Advances until `done()`. False: not done within `limit` of manual time.
   template <class Done>
   bool advance_until(Done done, std::chrono::nanoseconds limit) {
     settle();

@@ -231,7 +231,7 @@ Origin::Origin(Script script, int port, const std::string& ip) : script_(std::mo
   auto& a = reinterpret_cast<sockaddr_in&>(storage);
   auto& a6 = reinterpret_cast<sockaddr_in6&>(storage);
   a.sin_family = v6 ? AF_INET6 : AF_INET;
-  a.sin_port = htons(static_cast<std::uint16_t>(port));  // at the same place in both
+  a.sin_port = htons(static_cast<std::uint16_t>(port));  // at the same offset in both address types
   ::inet_pton(a.sin_family, ip.c_str(), v6 ? static_cast<void*>(&a6.sin6_addr) : &a.sin_addr);
   ::bind(fd_, reinterpret_cast<sockaddr*>(&storage), v6 ? sizeof a6 : sizeof a);
   ::listen(fd_, 256);

@@ -1,5 +1,5 @@
-// Sockets for tests: a raw client, and a server whose answers are scripts. Blocking, with time limits, port
-// 0.
+// Sockets for tests: a raw client, and a server whose responses are scripted. Blocking calls with time
+// limits. Servers listen on port 0.
 #pragma once
 
 #include <atomic>
@@ -18,13 +18,14 @@ namespace remora::test {
 
 /// A response as read from a socket.
 struct Reply {
-  int status = 0;    // 0: the connection ended without one
+  int status = 0;    // 0: the connection ended without a response
   std::string head;  // with the final CRLFCRLF
   std::string body;  // decoded
   std::string trailers;
-  bool complete = false;  // framed to its end
+  bool complete = false;  // the body was received to its end
   /// Values of a field, joined with ", ".
   std::string field(std::string_view name) const;
+  /// How many fields have this name.
   int count(std::string_view name) const;
 };
 
@@ -40,15 +41,16 @@ class Socket {
   static Socket connect_unix(const std::string& path);
 
   bool send(std::string_view bytes);
-  /// False on end, error or time-out.
+  /// Appends received bytes to buffer(). False: end of stream, error or timeout.
   bool receive_some(std::chrono::milliseconds limit = patience);
+  /// Returns the bytes up to and including `end`; empty if it did not come.
   std::string receive_until(std::string_view end);
   std::string receive_exactly(std::size_t n);
   std::string receive_all();
-  /// A request or response head, empty if none came.
+  /// A request or response head; empty if none came.
   std::string receive_head() { return receive_until("\r\n\r\n"); }
   Reply receive_reply(bool head_request = false);
-  /// True once the peer has closed (or reset).
+  /// Waits until the peer closes or resets. False: it did not within the limit.
   bool closed_by_peer(std::chrono::milliseconds limit = patience);
   bool was_reset() const { return reset_; }
   void shutdown_send();
@@ -63,17 +65,18 @@ class Socket {
   std::string buffer_;
 };
 
-/// A literal with its NULs.
+/// A string literal including its NUL characters.
 template <std::size_t n>
 std::string bytes(const char (&literal)[n]) {
   return std::string(literal, n - 1);
 }
 
-/// One request on a fresh connection.
+/// Sends one request on a new connection and returns the response.
 Reply ask(int port, std::string_view request);
+/// A GET request; `more_fields` are whole lines with CRLF.
 std::string get(std::string_view target, std::string_view more_fields = "");
 
-/// A backend under the test's control: each connection runs the script in a thread of its own.
+/// A backend under the test's control: runs the script for each connection, on a thread of its own.
 class Origin {
  public:
   using Script = std::function<void(Socket&)>;
@@ -95,13 +98,13 @@ class Origin {
   std::thread acceptor_;
 };
 
-/// A script that answers every request of a connection with what `answer` makes of its head and body.
+/// A script that responds to every request of a connection with the result of `answer`.
 Origin::Script answering(std::function<std::string(const std::string& head, const std::string& body)> answer);
-/// Answers with its name; under /slow after 700 ms.
+/// A script that responds with `name`; for /slow after 700 ms.
 Origin::Script says_name(const std::string& name);
-/// "HTTP/1.1 200 OK" with a body and Content-Length.
+/// A 200 response with a body and Content-Length.
 std::string ok(std::string_view body = "ok", std::string_view more_fields = "");
-/// A field of a head, joined.
+/// Values of a field in a head, joined with ", ".
 std::string field_of(const std::string& head, std::string_view name);
 int count_of(const std::string& head, std::string_view name);
 

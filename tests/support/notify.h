@@ -1,4 +1,4 @@
-// What a server tells systemd (sd_notify(3)), received as systemd would receive it.
+// Receives a server's sd_notify(3) messages, in place of systemd.
 #pragma once
 
 #include <chrono>
@@ -11,19 +11,19 @@
 
 namespace remora::test {
 
-/// A thread reads, because sd_notify blocks the server while the socket's queue is full.
+/// Reads on a thread, because sd_notify blocks the server while the socket's queue is full.
 class NotifySocket {
  public:
   explicit NotifySocket(const std::string& path);
   ~NotifySocket();
   NotifySocket(const NotifySocket&) = delete;
   NotifySocket& operator=(const NotifySocket&) = delete;
-  /// The first message that has not been taken yet; empty: none came within the limit.
+  /// The oldest message not yet returned. Empty: none came within the limit.
   std::string receive(std::chrono::milliseconds limit);
-  /// The same, passing over messages without this text.
+  /// The same, but skips messages without this text.
   std::string receive_with(const std::string& text, std::chrono::milliseconds limit);
 
-  /// Whatever came so far has been taken.
+  /// Discards all messages received so far.
   void forget();
 
  private:

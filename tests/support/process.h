@@ -1,4 +1,4 @@
-// A program that a test starts, and that ends with the test whatever happens.
+// A child process of a test. It is ended with the test, even if the test fails.
 #pragma once
 
 #include <sys/types.h>
@@ -10,15 +10,16 @@ namespace remora::test {
 
 class Process {
  public:
-  /// `arguments[0]` is looked for in PATH. Its output goes to the file `output`.
+  /// `arguments[0]` is searched in PATH. stdout and stderr go to the file `output`.
   Process(const std::vector<std::string>& arguments, const std::string& output);
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   void signal(int number) const;
-  /// SIGKILL, and waits for the end.
+  /// Sends SIGKILL, and waits until the process has ended.
   void kill();
-  /// Waits until somebody listens on the port; fails the test with the output when nobody does in time.
+  /// Waits until a server listens on the port. False: none did in time, or the process ended; the test fails
+  /// and shows the output.
   bool wait_for_port(int port) const;
 
  private:
@@ -27,7 +28,7 @@ class Process {
   std::string output_;
 };
 
-/// A port of the loopback interface that nobody listens on at the moment.
+/// A loopback port that is free at the moment.
 int free_port();
 
 }  // namespace remora::test

@@ -60,20 +60,20 @@ int wait_for(pid_t pid, std::chrono::milliseconds limit) {
   }
 }
 
-/// Ends it gently, so that a sanitizer can say at the end what it found; still_running: it had to be killed.
+/// Ends a process with SIGTERM, so that a sanitizer can report. Returns still_running if it had to be killed.
 int end_process(pid_t pid) {
-  for (int i = 0; i < 2; ++i) {  // the second SIGTERM means: at once
+  for (int i = 0; i < 2; ++i) {  // a second SIGTERM means: stop at once
     ::kill(pid, SIGTERM);
     if (const int code = wait_for(pid, within(3s)); code != still_running) return code;
   }
-  if (sanitized())  // looks for leaks, which takes its time
+  if (sanitized())  // the leak check takes time
     if (const int code = wait_for(pid, 20s); code != still_running) return code;
   ::kill(pid, SIGKILL);
   wait_for(pid, 3s);
   return still_running;
 }
 
-/// A failure that tests/launch.py does not repeat.
+/// Reports a failure that tests/launch.py does not retry.
 void fail_for_good(const std::string& what, int code) {
   const std::string why =
       code == still_running ? what + "nothing: it had to be killed" : what + std::to_string(code);
@@ -105,7 +105,7 @@ std::vector<int> ports_of(pid_t pid) {
     const auto found = by_inode.find(target.substr(8, target.size() - 9));
     if (found != by_inode.end()) by_descriptor[std::stoi(entry.path().filename())] = found->second;
   }
-  std::vector<int> ports;  // each once: every worker has a socket of each listener
+  std::vector<int> ports;  // without duplicates: every worker has a socket of each listener
   for (const auto& [descriptor, port] : by_descriptor)
     if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
   return ports;
@@ -132,7 +132,7 @@ Remora::Remora(const std::string& yaml, const std::vector<std::string>& environm
   }
 }
 
-/// False: it has ended, or patience has.
+/// False: the process has ended, or was not ready in time.
 bool Remora::await_ready() {
   bool ready = false;
   eventually([&] {
@@ -142,11 +142,11 @@ bool Remora::await_ready() {
   return ready;
 }
 
-/// Which port is whose, by the order of opening.
+/// Assigns the open ports, in the order in which they were opened.
 void Remora::find_ports(const std::string& yaml) {
   ports_ = listening_ports();
   const auto has = [&](const std::string& key) {
-    const auto at = ("\n" + yaml).find("\n" + key);  // the line feed is one more in front
+    const auto at = ("\n" + yaml).find("\n" + key);  // the added line feed shifts positions by one
     if (at == std::string::npos) return false;
     const std::string line = yaml.substr(at, yaml.find('\n', at) - at);
     return line.find("127.0.0.1:") != std::string::npos;
@@ -157,11 +157,12 @@ void Remora::find_ports(const std::string& yaml) {
   ports_.pop_back();
 }
 
-/// How it ends counts in each test, and is never repeated: a leak or a race is told by the exit status alone,
-/// and a crash by the signal.
+/// The exit status counts in every test, and the failure is never retried: only the status reveals a leak or
+/// a race, and only the signal a crash.
 void Remora::end(pid_t pid, const char* what) {
   const int code = end_process(pid);
-  // -SIGTERM: it came before the handler was there or when it had gone, in a test that ends at once.
+  // -SIGTERM: the signal came before the handler was installed or after it was removed, in a test that ends
+  // at once.
   if (code != 0 && code != -SIGTERM) fail_for_good(what, code);
 }
 
@@ -182,12 +183,12 @@ int Remora::wait_exit(std::chrono::milliseconds limit) {
 }
 
 bool Remora::upgrade() {
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // the new process becomes ours when the old one ends
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // the new process becomes our child when the old one ends
   signal(SIGUSR2);
   const std::string said = notify_->receive_with("READY=1\nMAINPID=", patience);
   if (said.empty()) return false;
   former_.push_back(std::exchange(pid_, static_cast<pid_t>(std::atol(said.c_str() + said.rfind('=') + 1))));
-  // The new one is ready before the old one has closed its sockets.
+  // The new process is ready before the old one has closed its sockets.
   return pid_ > 0 && eventually([&] { return ports_of(former_.back()).empty(); });
 }
 
@@ -234,7 +235,7 @@ std::string Remora::backend(const std::string& id, const std::string& member, co
   const auto at = body.find(key);
   if (at == std::string::npos) return "";
   const auto from = at + key.size();
-  // A text ends with its quote, anything else with what separates members.
+  // A string ends with its quote, any other value with a separator.
   const auto to = body[from] == '"' ? body.find('"', from + 1) + 1 : body.find_first_of(",}", from);
   return body.substr(from, to - from);
 }

@@ -1,4 +1,4 @@
-// The real binary, started with a configuration on port 0, and ended with the test.
+// Runs the real binary with a configuration on port 0. It is ended with the test.
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +14,8 @@ namespace remora::test {
 
 class Remora {
  public:
-  /// Writes `yaml` to a file of its own, starts `remora run`, waits until it says that it is ready. `admin:
-  /// off` becomes an admin API on a unix socket in `folder()`, so that every test can ask it.
+  /// Writes `yaml` to a file, starts `remora run` and waits until it reports readiness. `admin: off` becomes
+  /// an admin API on a unix socket in folder(), so that every test can use the API.
   explicit Remora(const std::string& yaml, const std::vector<std::string>& environment = {});
   ~Remora();
   Remora(const Remora&) = delete;
@@ -28,39 +28,42 @@ class Remora {
   Socket connect_admin() const;
   Reply ask(std::string_view request) const { return test::ask(port(), request); }
   void signal(int number) const;
-  /// Ends it with SIGTERM; the exit code, or -signal. Fails the test when it does not end.
+  /// Stops it with SIGTERM. Returns the exit code, or -signal. The test fails if it does not end.
   int stop();
-  /// SIGUSR2: from now on this object stands for the process that took over. False: none did.
+  /// Sends SIGUSR2 (hot restart). Afterwards this object refers to the new process. False: no process took
+  /// over.
   bool upgrade();
-  /// The processes that handed over have ended by themselves.
+  /// True: the former processes have ended by themselves.
   bool former_ended(std::chrono::milliseconds limit = patience);
-  /// What it logged so far. For people who read a failure, and for what must never stand in a log.
+  /// The log so far. For reading failures, and to check that secrets are never logged.
   std::string log() const;
-  /// Waits until the log holds `text`: a field of an access log line, not the wording of a message.
+  /// Waits until the log contains `text`. Use it for access log fields, not for the wording of messages.
   bool wait_for_log(std::string_view text) const;
-  /// The configuration anew, and SIGHUP; true when it was accepted.
+  /// Writes a new configuration and sends SIGHUP. True: the reload was accepted.
   bool reload(const std::string& yaml) const;
-  /// SIGHUP, and waits until it has been dealt with.
+  /// Sends SIGHUP, and waits until it was handled.
   void hang_up() const;
-  /// The ports that it listens on now: listeners, then admin, then the session API.
+  /// The TCP ports it listens on now: listeners, then admin, then the session API.
   std::vector<int> listening_ports() const;
-  /// A command of the binary against its admin port.
+  /// Runs a command of the binary against its admin API.
   struct Ran command(std::vector<std::string> words) const;
-  /// A request to its admin API.
+  /// Sends a request to its admin API.
   Reply api(const std::string& method, const std::string& target, const std::string& body = "",
             const std::string& fields = "") const;
-  /// As `remora drain` and its like: ready, drain or maint for a backend of the pool `app`.
+  /// Sets the administrative state (ready, drain, maint) of a backend in the pool `app`, as `remora drain`
+  /// does.
   void wish(const std::string& backend, const std::string& wanted) const;
-  /// A member of a backend's JSON in the admin API, as it stands there: `"up"`, `3`; empty: there is none.
+  /// A member of a backend's JSON in the admin API, as JSON text: `"up"`, `3`. Empty: no such member.
   std::string backend(const std::string& id, const std::string& member,
                       const std::string& pool = "app") const;
-  /// Waits until it is so.
+  /// Waits until the member has this value. False: not within the limit.
   bool backend_is(const std::string& id, const std::string& member, const std::string& value,
                   const std::string& pool = "app") const;
-  /// Probes have found the backend up or down.
+  /// Waits until probes have found the backend up or down (`health`). False: not within the limit.
   bool goes(const std::string& backend, const std::string& health, const std::string& pool = "app") const;
-  /// A value of /metrics: name and labels as they stand there; -1: it is not there.
+  /// A value from /metrics. `line`: name and labels as printed there. -1: not there.
   double metric(const std::string& line) const;
+  /// Writes the configuration file, without a reload.
   void rewrite(const std::string& yaml) const;
   const std::string& folder() const { return folder_; }
   /// Resident memory, bytes.
@@ -75,25 +78,27 @@ class Remora {
   std::string folder_;
   std::unique_ptr<NotifySocket> notify_;
   pid_t pid_ = -1;
-  mutable bool killed_ = false;  // by the test
+  mutable bool killed_ = false;  // the test killed it
   std::vector<int> ports_;
   int admin_port_ = 0;
 };
 
 /// Path of the binary under test.
 std::string binary();
-/// Runs the binary to its end; returns exit code and what it printed (both streams).
+/// Exit code and output (both streams) of the binary, run to its end.
 struct Ran {
   int code;
   std::string output;
 };
 Ran run_binary(const std::vector<std::string>& arguments);
+/// Makes a temporary folder.
 std::string make_folder();
 
-/// The same with an admin port.
+/// `config` with an admin API on a TCP port.
 std::string with_admin(std::string config);
 
-/// One pool over these backends, on a port 0 listener; `pool` and `top` add lines.
+/// A configuration with one pool of these backends and a listener on port 0. `pool`, `listener` and `top` add
+/// lines there.
 std::string simple_config(const std::vector<std::string>& backends, const std::string& pool = "",
                           const std::string& listener = "", const std::string& top = "");
 

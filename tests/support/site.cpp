@@ -87,7 +87,7 @@ std::string Browser::request(const std::string& target) const {
 }
 
 void Browser::take(const Reply& reply) {
-  // Line by line: Set-Cookie cannot be joined.
+  // Line by line, because Set-Cookie values cannot be joined.
   for (std::size_t at = 0; at < reply.head.size();) {
     const auto end = reply.head.find("\r\n", at);
     const std::string line = reply.head.substr(at, end - at);

@@ -1,5 +1,5 @@
-// A site for session tests: app servers that say who they are and what they got, and clients that behave like
-// browsers as far as sessions are concerned.
+// A site for session tests: app servers that report who they are and what they received, and clients that
+// handle sessions like browsers.
 #pragma once
 
 #include <map>
@@ -12,25 +12,26 @@
 
 namespace remora::test {
 
-/// Several backends "a", "b", "c"... of one app, and the remoras in front of them.
+/// Several backends "a", "b", "c"... of one app.
 ///
 /// Targets: /login gives a session id (Set-Cookie SID and header Sid), /logout clears it, /control/WORD
-/// answers Remora-Session-Control: WORD, /late/WORD does so after 600 ms and sets the SID that it was sent,
-/// /redirect/N redirects to N - 1, /page has a hundred links. Every
-/// answer says X-Backend, X-Session, X-Cookie, X-Target and X-Referer: who answered, and what it saw.
+/// responds with Remora-Session-Control: WORD, /late/WORD does so after 600 ms and sets the SID that it was
+/// sent, /redirect/N redirects to N - 1, /page has a hundred links. Every response has X-Backend, X-Session,
+/// X-Cookie, X-Target and X-Referer: the backend, and what it received.
 class Site {
  public:
   explicit Site(std::size_t backends);
-  /// A configuration with one pool over all backends; `pool` adds lines to it, `top` to the file.
+  /// A configuration with one pool of all backends. `pool`, `listener` and `top` add lines to the pool, the
+  /// listener and the file.
   std::string config(const std::string& pool, const std::string& top = "",
                      const std::string& listener = "") const;
   std::string address(const std::string& name) const {
     return "127.0.0.1:" + std::to_string(backends_.at(name).port);
   }
-  /// Stops one backend; its port is refused from then on.
+  /// Stops one backend; its port refuses connections from then on.
   void stop(const std::string& name);
   void start(const std::string& name);
-  /// What `name` announces as its Remora-Generation; 0: nothing.
+  /// Sets the Remora-Generation that `name` announces; 0: none.
   void set_generation(const std::string& name, long generation);
 
  private:
@@ -47,16 +48,16 @@ class Site {
 /// A client that keeps cookies and the learned header, and follows URLs as they are given.
 struct Browser {
   std::map<std::string, std::string> cookies;
-  std::string sid;   // of the header Sid
-  std::string more;  // fields of every request
+  std::string sid;   // value of the header Sid
+  std::string more;  // more fields for every request
   std::string request(const std::string& target) const;
   void take(const Reply& reply);
-  /// One request on a connection of its own.
+  /// Sends one request on a new connection.
   Reply get(int port, const std::string& target = "/");
   Reply get(const Remora& via, const std::string& target = "/") { return get(via.port(), target); }
-  /// The same for /, with fields of this request only.
+  /// The same for /, with fields for this request only.
   Reply ask(const Remora& via, const std::string& fields = "");
-  /// One request on a connection that stays.
+  /// Sends one request on an open connection.
   Reply get(Socket& socket, const std::string& target = "/");
 };
 
@@ -67,9 +68,9 @@ struct Announced {
 };
 Announced announced(const Reply& reply);
 
-/// A session, and the name of its backend.
+/// Begins a session; returns the client and the name of its backend.
 std::pair<Browser, std::string> begin(int port, const std::string& target = "/");
-/// A session on that backend: new ones are begun until one is. Fails the test when none is.
+/// Begins sessions until one is on that backend. The test fails if none is.
 Browser begin_at(int port, const std::string& backend, const std::string& target = "/");
 
 }  // namespace remora::test

@@ -86,7 +86,7 @@ RedisCluster::RedisCluster() {
     EXPECT_TRUE(eventually([&] {
       return ask_store(node->port(), "CLUSTER INFO").find("cluster_state:ok") != std::string::npos;
     }));
-  // A master is only replaced once its replica has a copy.
+  // A replica can replace its master only once it has a copy.
   for (std::size_t i = 3; i < nodes_.size(); ++i)
     EXPECT_TRUE(eventually([&] {
       return ask_store(nodes_[i]->port(), "INFO replication").find("master_link_status:up") !=

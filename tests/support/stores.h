@@ -1,5 +1,5 @@
-// Real stores that a test starts: redis-server, a cluster, sentinels, memcached; all on loopback, in a folder
-// of their own, ended with the test.
+// Real stores for tests: redis-server, a cluster, sentinels, memcached. All listen on loopback, and end with
+// the test.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 
 namespace remora::test {
 
-/// Says one command and returns the first bytes of the answer; empty: nobody answered.
+/// Sends one command and returns the first bytes of the reply. Empty: no reply.
 std::string ask_store(int port, const std::string& line);
 
 class RedisServer {
@@ -43,7 +43,7 @@ class MemcachedServer {
   std::unique_ptr<Process> process_;
 };
 
-/// Three masters, a replica each.
+/// Three masters with one replica each.
 class RedisCluster {
  public:
   RedisCluster();

@@ -1,4 +1,4 @@
-// How long tests wait, and the one place where slow builds get more time.
+// How long tests wait, and the only place that gives slow builds more time.
 #pragma once
 
 #include <chrono>
@@ -8,7 +8,7 @@ namespace remora::test {
 
 using namespace std::chrono_literals;
 
-/// A sanitizer build: memory figures mean nothing in it, and everything takes longer.
+/// True in a sanitizer build: memory figures are meaningless, and everything takes longer.
 constexpr bool sanitized() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return true;
@@ -19,15 +19,15 @@ constexpr bool sanitized() {
 #endif
 }
 
-/// `limit`, or what it takes in a sanitizer build: for every upper bound on real time. Lower bounds, and the
-/// timeouts of the configuration under test, are not scaled.
+/// `limit`, scaled up in a sanitizer build. Use it for every upper bound on real time. Do not scale lower
+/// bounds, or timeouts of the configuration under test.
 constexpr std::chrono::milliseconds within(std::chrono::milliseconds limit) {
   return sanitized() ? 4 * limit : limit;
 }
 
-constexpr std::chrono::milliseconds patience = within(10s);  // no test should come near it
+constexpr std::chrono::milliseconds patience = within(10s);  // for waits that normally end much sooner
 
-/// Asks again until it is true, or the limit has passed. The one way for a test to wait for a condition.
+/// Polls until `is_true()`. False: not within the limit. The only way for a test to wait for a condition.
 bool eventually(const std::function<bool()>& is_true, std::chrono::milliseconds limit = patience);
 
 }  // namespace remora::test

@@ -1,5 +1,5 @@
-// A server on a unix socket that the test plays itself, step by step, on the thread of the loop under test.
-// Nothing here waits: what the other end has sent is there, and what is not there was not sent.
+// A server on a unix socket that the test drives step by step, on the thread of the loop under test. Nothing
+// here waits: bytes that the other end has sent are available at once.
 #pragma once
 
 #include <sys/socket.h>
@@ -17,7 +17,7 @@
 
 namespace remora::test {
 
-/// The server's end of one connection, or nothing.
+/// The server's end of one connection, or empty.
 class Accepted {
  public:
   Accepted() = default;
@@ -38,7 +38,7 @@ class Accepted {
   void send(std::string_view bytes) {
     if (::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(bytes.size())) close();
   }
-  /// All that has come since the last call.
+  /// All bytes received since the last call; does not wait.
   std::string received() {
     std::string out;
     char some[4096];
@@ -48,7 +48,7 @@ class Accepted {
     }
     return out;
   }
-  /// The other end is closed, and nothing is left to be received.
+  /// The other end is closed, and all bytes were received.
   bool ended() const {
     char c = 0;
     return ::recv(fd_, &c, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
@@ -80,12 +80,12 @@ class UnixListener {
     fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd_ < 0 || ::bind(fd_, at.get(), at.size) != 0 || ::listen(fd_, 100) != 0) std::abort();
   }
-  /// Whoever connects from now on is refused.
+  /// Stops listening: later connections are refused.
   void close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
     std::filesystem::remove(folder_ + "/socket");
   }
-  /// The next connection; nothing: none was made.
+  /// The next connection; empty: none is pending.
   Accepted accept() { return Accepted(::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC)); }
 
  private:

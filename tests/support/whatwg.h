@@ -1,6 +1,6 @@
-// How a browser reads a link: attribute values (WHATWG HTML 13.2.5.72 to 80) and URLs (WHATWG URL 4.4).
-// Written from the standards, and apart from what remora does: the judge of what it marks. Only what decides
-// where a link leads; ASCII hosts.
+// How a browser parses a link: attribute values (WHATWG HTML 13.2.5.72 to 80) and URLs (WHATWG URL 4.4).
+// Written from the standards, independently of remora's code, to check which links it marks. Covers only what
+// decides where a link leads, and only ASCII hosts.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace remora::test {
 
 struct WebUrl {
-  std::string scheme, host, path, query;  // host: with a port that is not the scheme's own
+  std::string scheme, host, path, query;  // host: with the port unless it is the scheme's default
   std::string origin() const { return scheme + "://" + host; }
 };
 
@@ -36,9 +36,9 @@ inline bool web_slash(char c) {
   return c == '/' || c == '\\';
 }
 
-/// The path state: `segments` is what it begins with.
+/// The path state of the URL parser, starting from `base`.
 inline std::string web_path(std::string base, std::string_view text) {
-  // `base` ends in a slash. Segments of the text replace or follow its own.
+  // `base` ends with a slash. `..` removes its segments, others are appended.
   std::string path = std::move(base);
   for (;;) {
     const auto end = std::min(text.find_first_of("/\\"), text.size());
@@ -88,7 +88,7 @@ inline std::optional<WebUrl> web_after_scheme(WebUrl out, std::string_view rest)
   return out;
 }
 
-/// Where a reference leads from `base`; nothing: nowhere, or to something without an origin.
+/// Resolves a reference against `base`. Nothing: invalid, or without an origin.
 inline std::optional<WebUrl> web_resolve(std::string_view reference, const WebUrl& base) {
   while (!reference.empty() && static_cast<unsigned char>(reference.front()) <= ' ')
     reference.remove_prefix(1);
@@ -129,8 +129,8 @@ inline std::optional<WebUrl> web_resolve(std::string_view reference, const WebUr
   return out;
 }
 
-/// Where a refresh leads, as WHATWG HTML 4.2.5.3 ("shared declarative refresh steps") puts it; nothing: it is
-/// none. Empty: to the document itself.
+/// The URL of a refresh (WHATWG HTML 4.2.5.3, "shared declarative refresh steps"). Nothing: not a valid
+/// refresh. Empty: the document itself.
 inline std::optional<std::string> web_refresh(std::string_view in) {
   const auto space = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r'; };
   const auto at = [&](std::size_t i) { return i < in.size() ? in[i] : '\0'; };
@@ -165,7 +165,7 @@ inline std::optional<std::string> web_refresh(std::string_view in) {
   return url;
 }
 
-/// An attribute's value as written, as the browser's tree has it.
+/// Decodes an attribute value from source text to its value in the DOM.
 inline std::string web_attribute(std::string_view raw) {
   static const std::map<std::string, char, std::less<>> names{
       {"Tab;", '\t'},        {"NewLine;", '\n'}, {"excl;", '!'},   {"quot;", '"'},
@@ -213,7 +213,7 @@ inline std::string web_attribute(std::string_view raw) {
     }
     bool found = false;
     for (std::size_t size = std::min(longest, raw.size() - 1); size > 0 && !found;
-         --size) {  // the longest counts
+         --size) {  // the longest match wins
       const auto hit = names.find(raw.substr(1, size));
       if (hit == names.end()) continue;
       const char next = size + 1 < raw.size() ? raw[size + 1] : '\0';
