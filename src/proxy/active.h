@@ -29,7 +29,7 @@ class Active {
   void clear();
   /// The client's end; independent of the protocol.
   ServerStream& client() noexcept { return client_; }
-  /// REQUIRES: the request head is in `memory.request`, or client() failed to read one.
+  /// REQUIRES: the request head is in `memory.request`, or reading it failed or timed out.
   Exchange& make_exchange();
   /// The connection is about to be parked or closed: returns everything that was borrowed or counted.
   void end() noexcept;

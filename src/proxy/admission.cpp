@@ -150,8 +150,8 @@ Task<JwtOutcome> Admission::look_for_revoked(const JwtVerifier& verifier, const 
       co_return JwtOutcome::unchecked;
     }
   }
-  co_return any ? JwtOutcome::fine
-                : JwtOutcome::claims;  // a token without such a claim could never be revoked
+  // A token without such a claim could never be revoked.
+  co_return any ? JwtOutcome::fine : JwtOutcome::claims;
 }
 
 }  // namespace remora

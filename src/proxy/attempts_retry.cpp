@@ -1,6 +1,6 @@
-// Whether and where a request is retried; and how a hung backend is told from a slow page: a backend that
-// keeps a request waiting is probed at once. If two probes fail, the request goes to another backend instead
-// of ending in 504.
+// Whether and where a request is retried; and how a hung backend is distinguished from a slow page: a backend
+// that keeps a request waiting is probed at once. If two probes fail, the request goes to another backend
+// instead of ending in 504.
 
 #include "proxy/attempts.h"
 
@@ -16,17 +16,16 @@ using Kind = Failure::Kind;
 using FailSide = Failure::Side;
 
 bool Attempts::try_again() {
-  bool costs =
-      attempt_.failure
-          .acted;  // an attempt that never reached a backend caused no load, so its retry needs no budget
+  // An attempt that never reached a backend caused no load, so its retry needs no budget.
+  bool costs = attempt_.failure.acted;
   if (attempt_.failure.kind == Kind::reset && backend_.has_connection() && backend_.is_reused()) {
     attempt_.stale = !attempt_.fresh_only;
-    costs = costs && attempt_.fresh_only;  // free once per request: a backend's restart breaks all its idle
-                                           // connections at once
+    // Free once per request: a backend's restart breaks all its idle connections at once.
+    costs = costs && attempt_.fresh_only;
     attempt_.fresh_only = true;
   }
-  if (attempt_.failure.kind == Kind::hung)
-    costs = false;  // the load moves away from a dead backend, so there is no more of it
+  // A retry after a hang moves load away from a dead backend.
+  if (attempt_.failure.kind == Kind::hung) costs = false;
   backend_.abort();
   backend_.release();
   attempt_.place.free();

@@ -109,8 +109,8 @@ Step BodyPump::pump_response() {
 /// Splices the waiting part of a long body into the pipe before its first bytes are sent, so that those need
 /// no TCP segment of their own. True: the pipe holds bytes.
 bool BodyPump::splice_ahead() {
-  if (response_.splice.holds_any())
-    return false;  // only once: the first bytes may still be waiting for the client
+  // Only once: the first bytes may still be waiting for the client.
+  if (response_.splice.holds_any()) return false;
   RawPath* const from = backend_.raw_path();
   RawPath* const to = client_.raw_path();
   if (from == nullptr || to == nullptr) return false;

@@ -16,6 +16,7 @@ namespace remora {
 class BodyRate {
  public:
   void clear() noexcept { *this = {}; }
+  /// Adds bytes received from the client.
   void received(std::uint64_t bytes) noexcept { bytes_ += bytes; }
   /// At least one byte was received.
   bool any() const noexcept { return bytes_ > 0; }

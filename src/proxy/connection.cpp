@@ -99,7 +99,7 @@ bool Connection::is_welcome(const config::Listener& settings) {
 /// False: the client has too many connections already (`per_client.connections`).
 bool Connection::count_client(const config::Listener& settings) {
   if (!settings.per_client.connections || contains(settings.trusted_proxies, peer_)) return true;
-  if (peer_.is_unknown()) return true;  // a unix socket: behind it, clients cannot be told apart
+  if (peer_.is_unknown()) return true;  // a unix socket: its clients cannot be distinguished
   counted_ = listener_.shared->limits.connected(peer_, idle_since_);
   if (!counted_) refuse(Refusal::connections, settings, "it has as many as per_client.connections allows");
   return counted_;

@@ -1,5 +1,8 @@
 // ConnectionState: what the requests of one client connection share: its listener, the client's address, and
 // the backend connections reserved for it.
+//
+// Threading: its worker's thread. Lifetime: that of its Active (active.h); begin() resets it for each
+// connection.
 #pragma once
 
 #include <memory>
@@ -35,7 +38,8 @@ struct ConnectionState {
   Arrival arrival;  // as far as the connection itself shows; each request copies it
   /// Points into the Connection, so that it outlives the active time; set by begin().
   std::unique_ptr<BoundConnections>* bound = nullptr;
-  /// Where this connection's last new session was placed: concurrent first requests follow it.
+  /// Where, and since when, this connection places new sessions: concurrent first requests follow
+  /// (Placement).
   struct {
     std::uint64_t backend = 0;
     std::size_t pool = 0;

@@ -18,6 +18,7 @@ class Doubter
   explicit Doubter(Wake& wake) noexcept : wake_(wake) {}
   /// Waiting for a result.
   bool waits() const noexcept { return is_linked(); }
+  /// Stops waiting, if it waits.
   void leave() noexcept {
     if (is_linked()) unlink();
   }

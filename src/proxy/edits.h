@@ -4,7 +4,7 @@
 // Fields are removed first and added afterwards, so that no client can make us remove what we add
 // (`Connection: X-Forwarded-For`). Fields that pass keep their order, case and duplicates.
 //
-// Output heads hold views of the input and of the arena.
+// Output heads hold views of the input, the configuration and the arena.
 #pragma once
 
 #include "auth/verifier.h"

@@ -186,7 +186,7 @@ Task<Exchange::End> Exchange::answer() {
   }
   backend_.abort();
   attempts_.release_backend();
-  // The unread rest of a request cannot be told from the next request, so the connection is closed.
+  // The unread rest of a request cannot be distinguished from the next request, so the connection is closed.
   const bool readable = client_.request_complete() && attempt_.failure.side != FailSide::client;
   response_.closes = !readable || last_answer();
   const asio::const_buffer whole = put_answer();

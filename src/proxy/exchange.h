@@ -57,6 +57,7 @@ class Exchange final {
   bool deliver_at_once();
   Task<End> deliver();
   Task<bool> relay();
+  /// After the response: applies a state in the trailers; aborts the client's stream if not `complete`.
   End end_response(bool complete);
   Task<End> answer();
   asio::const_buffer put_answer();

@@ -36,6 +36,7 @@ struct Failure {
   } kind = Kind::none;
   bool acted = false;        // bytes of the request were sent: the backend may have acted on it
   std::uint16_t status = 0;  // Kind::status: the backend's status; client_malformed: the status to reply with
+  /// There is a failure.
   explicit operator bool() const noexcept { return kind != Kind::none; }
 };
 

@@ -32,7 +32,7 @@ bool ClientLimits::says_nothing(Entry& e, Clock::Steady now) const noexcept {
 }
 
 ClientLimits::Entry& ClientLimits::entry(Shard& s, const Key& key, Clock::Steady now) {
-  // A full table is swept, but not more often than this if nothing can be freed.
+  // A full table is swept at most this often, because a sweep may free nothing.
   constexpr auto between_sweeps = std::chrono::milliseconds(500);
   const auto known = s.entries.find(key);
   if (known != s.entries.end()) return known->second;

@@ -31,6 +31,7 @@ class ClientLimits {
 
   /// Counts a connection. False: too many connections, not counted. Pair each success with disconnected().
   bool connected(const ClientAddress&, Clock::Steady now);
+  /// Uncounts a connection that connected() counted.
   void disconnected(const ClientAddress&);
   /// Take a token from the bucket for `requests_per_second` or `new_sessions_per_second`, each with `burst`.
   /// 0: allowed; else the seconds to wait (Retry-After).

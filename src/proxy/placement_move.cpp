@@ -225,8 +225,8 @@ Task<bool> Placement::confirm_move() {
       }
       co_return true;
     }
-    adopt_remote_move(
-        stands);  // another instance was faster: its choice holds, unless that backend cannot serve
+    // Another instance was faster: its choice holds, unless that backend cannot serve.
+    adopt_remote_move(stands);
     if (!serve_at(usable_bound(session_.served.binding.backend)) && !move_session(Reason::failover)) break;
     session_.agree = false;
   }
@@ -278,8 +278,8 @@ void Placement::adopt_remote_move(const Record& stands) {
   if (records_.keeps_state()) memory.handed.begin(stands.binding.id, stands.binding.epoch, turn_.moment());
 }
 
-/// Opens the stored state for the backend. If there is none, the backend is told `state=none`; if it cannot
-/// be read, or was lost on the way (`lost`), `state=unavailable`.
+/// Opens the stored state for the backend. Remora-Session gets `state=none` if there is no state, and
+/// `state=unavailable` if it cannot be read or could not be copied (`lost`).
 void Placement::take_state(const Record& stands, bool lost) {
   if (!records_.keeps_state()) return;
   StoreCounts& counts = worker_.memory->store;

@@ -65,7 +65,7 @@ struct Request {
 
 /// What must be written to the store before the response head is sent.
 struct ToKeep {
-  bool bind = false, renames = false;  // publish the app's id; under the same key, for a renewed id of ours
+  bool bind = false, renames = false;     // publish the app's id; its record gets a renewed id of ours
   std::optional<SessionKey> former_name;  // the app's previous id (login)
   std::optional<SessionId> renewed;       // our previous session id
   std::optional<StoreWriter::Job> save;

@@ -106,8 +106,8 @@ bool Router::all_agree(const RouteView& ours, std::string_view host, std::string
                        std::string_view method, std::span<const Field> fields) const {
   if (!paths_matter_) return true;
   const bool readings = has_readings(sent);
-  const bool case_matters =
-      upper_case_matters_ || readings || has_upper_case(sent);  // escapes may hide capital letters
+  // Escapes may hide capital letters, hence `readings`.
+  const bool case_matters = upper_case_matters_ || readings || has_upper_case(sent);
   if (!readings && !case_matters) return true;
   // If two routes' paths differ only in case, the operator wants them told apart.
   const auto same_but_for_case = [&](const RouteView* r) {

@@ -51,8 +51,8 @@ void SessionLookup::use_timeouts() {
   const config::Failover& rules = request_.pool->config.failover;
   attempt_.same_backend_left = rules.bound_same_backend;
   request_.suspect_after = config::Millis(0);
-  if (request_.pool->config.probe.kind == config::ProbeKind::off)
-    return;  // without probes a hung backend cannot be told
+  // Without probes a hung backend cannot be detected.
+  if (request_.pool->config.probe.kind == config::ProbeKind::off) return;
   request_.suspect_after = rules.suspect_after.value_or(
       std::min(config::Millis(1000), std::max(request_.timeouts.response / 3, config::Millis(1))));
 }

@@ -43,7 +43,7 @@ class SessionLookup {
   void end_in_sisters(const Binding& over, bool leaves_mark = true);
   /// Call it if `recognised.stale`: the app's id is new here, or its record has not been confirmed for a
   /// while. Adopts the store's records, then looks up again. If the store does not answer, this instance's
-  /// knowledge stands.
+  /// own record is used.
   Task<void> ask_store();
 
  private:

@@ -85,10 +85,10 @@ void SessionLookup::go_on_in(std::size_t pool, const Binding& binding, bool ask_
 /// Binds the app's id in the new pool too, so that its requests find the session there and keep it alive.
 void SessionLookup::learn_in_new_pool(const Recognised& there, const Binding& binding, bool ask_first) {
   if (!there.learned || !there.lookup.stored) return;
-  const bool own =
-      there.what != What::unbound && there.binding.id == binding.id;  // the session was here before
-  if (own ? there.cause == Cause::ended : there.what == What::session)
-    return;  // ended here; or the id names another session
+  // `own`: the session was here before.
+  const bool own = there.what != What::unbound && there.binding.id == binding.id;
+  // It has ended here; or the id names another session.
+  if (own ? there.cause == Cause::ended : there.what == What::session) return;
   if (ask_first && there.stale) {
     session_.recognised.stale = true;
     return;

@@ -93,8 +93,8 @@ void SessionProof::append(const Binding& b, Clock::Wall sent, std::string& out) 
 }
 
 Clock::Wall SessionProof::sent_at(std::string_view field) noexcept {
-  constexpr std::uint64_t latest_ms =
-      7'000'000'000'000;  // later times would overflow the clock's nanoseconds
+  // Later times would overflow the clock's nanoseconds.
+  constexpr std::uint64_t latest_ms = 7'000'000'000'000;
   const std::size_t at = field.find(at_parameter);
   if (at == std::string_view::npos) return {};
   field.remove_prefix(at + at_parameter.size());

@@ -129,8 +129,8 @@ Task<void> SessionRecords::keep_name() {
                                   turn_.moment());
   }
   if (!session_.kept().former_name) co_return;
-  job.key =
-      *session_.kept().former_name;  // requests that still carry the former id are served at the same backend
+  // Requests that still carry the former id are served at the same backend.
+  job.key = *session_.kept().former_name;
   job.record.replaced = true;
   worker_.writer->later(std::move(job));
 }

@@ -25,8 +25,8 @@ void SessionResponse::settle() {
   ResponseView response;
   response.status = memory_.response.status;
   response.fields = memory_.response.fields;
-  if (session_.served.begun || session_.served.changed ||
-      session_.served.refresh)  // only needed for issuing tokens
+  // Only needed if a token may be issued.
+  if (session_.served.begun || session_.served.changed || session_.served.refresh)
     response.shared_cacheable =
         offered_to_shared_caches(memory_.response, request_.head.method, *request_.route, turn_.wall_now());
   response.now =

@@ -31,8 +31,7 @@ struct ListenerShared {
   std::atomic<std::uint64_t> strangers{0};  // connections refused because the peer may not send a PROXY line
   RefusalCounts refused;
   ClientLimits limits;
-  std::atomic<bool> retired{
-      false};  // removed from the configuration: its connections close after their next response
+  std::atomic<bool> retired{false};    // removed by a reload: connections close after their next response
   std::vector<TrafficCounts> traffic;  // responses to clients and their total time; one entry per worker
 };
 

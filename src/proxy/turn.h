@@ -46,6 +46,7 @@ class Turn {
   }
   /// The next wait() only yields: there is more to do, but other connections go first.
   void pause() noexcept { pauses_ = true; }
+  /// pause() if `more`, else cancels it.
   void pause_if(bool more) noexcept { pauses_ = more; }
 
   // Fairness ---------------------------------------------------------------------------------------
@@ -63,6 +64,7 @@ class Turn {
 
   // Clocks -----------------------------------------------------------------------------------------
 
+  /// Steady time, as of the first call since the last wait.
   Clock::Steady now() const noexcept {
     if (steady_turn_ != wake_.turn()) {
       steady_turn_ = wake_.turn();
@@ -70,6 +72,7 @@ class Turn {
     }
     return steady_;
   }
+  /// Wall time, as of the first call since the last wait.
   Clock::Wall wall_now() const noexcept {
     if (wall_turn_ != wake_.turn()) {
       wall_turn_ = wake_.turn();
@@ -77,6 +80,7 @@ class Turn {
     }
     return wall_;
   }
+  /// Both clocks.
   Moment moment() const noexcept {
     const Clock::Steady steady = now();
     return {steady, wall_now()};
