@@ -29,8 +29,8 @@ bool Attempts::try_again() {
   backend_.abort();
   backend_.release();
   attempt_.place.free();
-  if (attempt_
-          .leg) {  // a handshake ends with its connection: close, so that the client starts over on a new one
+  // A handshake ends with its connection: close, so that the client starts over on a new one.
+  if (attempt_.leg) {
     request_.head.keep_alive = false;
     return false;
   }

@@ -29,6 +29,7 @@ bool switches_as_asked(const std::vector<Field>& response, const std::vector<Fie
 /// not call it for trusted proxies.
 void drop_stripped(std::vector<Field>& fields, std::span<const std::string> names);
 
+/// Input of edit_request(). All its views and references must outlive the resulting head.
 struct RequestContext {
   const RequestHead& head;
   const Arrival& arrival;
@@ -50,6 +51,7 @@ struct RequestContext {
 /// Makes the request head for the backend.
 void edit_request(const RequestContext& in, TextArena& arena, OutHead& out);
 
+/// Input of edit_response(); its views and references must outlive the resulting head.
 struct ResponseContext {
   const ResponseHead& head;
   const RouteView& route;

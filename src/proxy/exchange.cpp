@@ -4,7 +4,8 @@
 //
 //   admit -> find_route -> authenticate -> (check_revocation) -> redirects ->
 //   look_up -> (ask_store) -> accept_session -> admit_session
-//     -> choose_backend -> (confirm_move) -> take_place -> send -> (try_again)
+//     -> choose_backend -> (confirm_move) -> take_place -> (wait_for_place) -> still_serves -> send
+//        -> (try_again: back to choose_backend)
 //     -> settle -> (keep_session) -> deliver_at_once or deliver -> finish
 //
 // A phase that seldom waits is a plain function with a coroutine beside it for the rest, because a coroutine

@@ -29,7 +29,7 @@ class Exchange final {
   /// What happens to the client's connection afterwards.
   enum class End : std::uint8_t {
     keep,    // another request may follow
-    close,   // end it
+    close,   // close it
     linger,  // close it, but first let the client read what was sent (it may still be sending)
   };
 

@@ -14,6 +14,7 @@
 
 namespace remora {
 
+/// The request to explain.
 struct ExplainRequest {
   std::string method = "GET", target = "/";
   std::vector<std::pair<std::string, std::string>> fields;  // including Host and Cookie
@@ -21,6 +22,7 @@ struct ExplainRequest {
   bool secure = false;
 };
 
+/// The outcome, and how it came about.
 struct Explanation {
   /// One line per decision: "route: ...", "affinity cookie: ...", "session: ...", "backend: ...".
   std::vector<std::string> steps;

@@ -13,6 +13,7 @@
 
 namespace remora {
 
+/// One failure; `kind` none: no failure.
 struct Failure {
   enum class Side : std::uint8_t { none, client, backend, self } side = Side::none;
   enum class Kind : std::uint8_t {

@@ -79,7 +79,7 @@ class ClientLimits {
   std::uint32_t take(const ClientAddress&, Clock::Steady now, std::optional<double> config::PerClient::* rate,
                      Bucket Entry::* bucket);
 
-  config::PerClient limits_;  // guarded by all shards' mutexes together; one is enough to read
+  config::PerClient limits_;  // written under all shards' mutexes, read under any of them
   std::array<Shard, shard_count> shards_;
 };
 

@@ -251,7 +251,7 @@ Task<Result<SessionStore::Standing>> Placement::cas_move(SessionKey key, Record 
   co_return said;
 }
 
-/// Another instance ended the session meanwhile: this request continues without one.
+/// Another instance ended the session meanwhile: this request is placed like one without a session.
 bool Placement::begin_anew(const Record& over) {
   SessionMemory& memory = *worker_.memory;
   const SessionId id = session_.served.binding.id;

@@ -30,6 +30,7 @@ struct RouteTraffic {
 /// The label of each route in metrics: host and path, then methods, then a number if the label is not unique.
 std::vector<std::string> route_labels(const std::vector<config::Route>& routes);
 
+/// One route, prepared for matching.
 struct RouteView {
   config::Route config;
   std::string path;       // the configured path in the form of normalised request paths

@@ -35,6 +35,7 @@ struct ListenerShared {
   std::vector<TrafficCounts> traffic;  // responses to clients and their total time; one entry per worker
 };
 
+/// A listener as of one snapshot.
 struct ListenerView {
   config::Listener config;
   std::shared_ptr<const ServerTls> tls;  // null: no TLS
