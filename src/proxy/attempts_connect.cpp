@@ -164,8 +164,8 @@ void Attempts::release_backend() {
   if (!backend_.has_connection()) return;
   if (backend_.reusable() && !worker_.stopping)
     keep_backend();
-  else if (attempt_
-               .leg_due)  // closing tells the client, as the backend itself would, that its handshake ended
+  else if (attempt_.leg_due)
+    // Closing tells the client that its handshake has ended, as the backend itself would.
     response_.closes = true;
   backend_.abort();
   backend_.release();
