@@ -2,9 +2,9 @@
 
 #include "cost/cost.h"
 #include "http/h1/chunked.h"
+#include "http/h1/write.h"
 #include "http/head.h"
 #include "http/target.h"
-#include "http/h1/write.h"
 #include "net/proxy_protocol.h"
 #include "proxy/route.h"
 

@@ -126,7 +126,8 @@ class Page : public ::testing::Test {
 
 TEST_F(Page, ShowsBackendsAndClickingDrainDrains) {
   Remora remora(with_admin(site.config("affinity: cookie\nhealth: {probe: {path: /, interval: 200ms}}\n")));
-  for (const char* id : {"a", "b", "c"}) ASSERT_TRUE(remora.goes(id, "up")) << id;  // then each gets its third
+  for (const char* id : {"a", "b", "c"})
+    ASSERT_TRUE(remora.goes(id, "up")) << id;  // then each gets its third
   for (int i = 0; i < 30; ++i) begin(remora.port());
   window.open(url(remora));
   ASSERT_TRUE(eventually([&] { return fact("a", "health") == "up"; }))

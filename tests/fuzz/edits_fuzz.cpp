@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "http/head.h"
 #include "http/h1/write.h"
+#include "http/head.h"
 #include "proxy/edits.h"
 #include "util/cookies.h"
 #include "util/text.h"

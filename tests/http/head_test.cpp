@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "http/h1/grammar.h"
-#include "http/target.h"
 #include "http/h1/write.h"
+#include "http/target.h"
 
 namespace remora {
 namespace {

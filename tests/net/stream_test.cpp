@@ -11,8 +11,9 @@
 namespace remora {
 namespace {
 
-// Found by a TLS upload whose bytes came while the backend connection was opening: the owner's own receive had
-// filled the buffer when the event of the pending one came, and a receive of no bytes looked like the end.
+// Found by a TLS upload whose bytes came while the backend connection was opening: the owner's own receive
+// had filled the buffer when the event of the pending one came, and a receive of no bytes looked like the
+// end.
 TEST(Stream, AFullBufferIsNotTheEndOfWhatThePeerSends) {
   test::ManualLoop loop;
   int fds[2];
