@@ -106,6 +106,8 @@ void MemoryValues::watch(Watch f, void* context) {
 void MemoryValues::restore(const std::string& key, std::string value, Clock::Steady expires,
                            Clock::Steady now, Use use) {
   if (expires <= now) return;
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(expires - now);
+  if (left.count() == 0) return;  // lifetimes are counted in milliseconds: it would be stored as expired
   const auto standing = get(key, now, use);
   if (standing) {
     const auto here = decode(standing->value), there = decode(value);
@@ -114,7 +116,6 @@ void MemoryValues::restore(const std::string& key, std::string value, Clock::Ste
                   here->state.version >= there->state.version)))
       return;
   }
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(expires - now);
   static_cast<void>(swap(key, standing ? standing->token : 0, std::move(value), left, now, use));
 }
 

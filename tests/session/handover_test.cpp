@@ -53,6 +53,22 @@ TEST_F(Handover, BringsEverythingThatWasKnown) {
   EXPECT_EQ(new_one.active.size(), 1U);
 }
 
+// Found by the fuzzer: a value with less than a millisecond left was taken over as one that has expired
+// already.
+TEST_F(Handover, LeavesOutAValueWithLessThanAMillisecondLeft) {
+  ASSERT_TRUE(new_one.values);
+  new_one.values->restore("soon", "v", now.steady + std::chrono::nanoseconds(31), now.steady, {});
+  new_one.values->restore("later", "v", now.steady + std::chrono::milliseconds(1), now.steady, {});
+  std::size_t kept = 0;
+  new_one.values->for_each(
+      [&](const std::string& k, const std::string&, Clock::Steady expires, MemoryValues::Use) {
+        EXPECT_EQ(k, "later");
+        EXPECT_GT(expires, now.steady);
+        ++kept;
+      });
+  EXPECT_EQ(kept, 1U);
+}
+
 // More were ended than the table of marks holds: what the filters know travels, too.
 TEST_F(Handover, BringsEveryMarkOfAnEndedSession) {
   SessionMemory small(64), successor(1000);
