@@ -20,8 +20,7 @@ TEST_P(Moving, ParallelRequestsAfterADeathLandOnOneNewBackendWithOneEpoch) {
   Site site(5);
   // Without ejection: instances agree on a target as long as they see the same backends in service, and one
   // that has ejected a restarted backend does not.
-  const std::string config =
-      site.config("affinity: " + std::string(GetParam()) + "\nhealth: {eject: off}\n");
+  const std::string config = site.config("affinity: " + std::string(GetParam()) + "\nhealth: {eject: off}\n");
   Remora one(config), two(config);
   const bool instances_agree = std::string(GetParam()) == "cookie" ||
                                std::string(GetParam()).find("carry: token") != std::string::npos;
