@@ -16,10 +16,13 @@ namespace remora {
 namespace {
 
 /// KEYS[1]; ARGV: expected token or '', new value with its token, ttl in ms. Returns {1}: swapped, or {0,
-/// value}: the token differed.
+/// value}: the token differed. A value that another program wrote may have no token (empty, or zeros): it
+/// counts as absent, because otherwise no expected token would ever match it.
 constexpr std::string_view swap_script =
+    "local z='\\0\\0\\0\\0\\0\\0\\0\\0' "
     "local v=redis.call('GET',KEYS[1]) "
-    "local t=v and string.sub(v..'\\0\\0\\0\\0\\0\\0\\0\\0',1,8) or '' "
+    "local t=v and string.sub(v..z,1,8) or '' "
+    "if t==z then t='' end "
     "if t==ARGV[1] then redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) return {1} end "
     "return {0,v}";
 
