@@ -106,6 +106,14 @@ TEST_F(StoreConnecting, AWrongAnswerToTheGreetingEndsIt) {
   EXPECT_TRUE(accepted.received() == "PING\r\n" && accepted.ended());
 }
 
+TEST_F(StoreConnecting, MoreRepliesThanItsGreetingAskedForEndIt) {
+  Accepted accepted = server.accept();
+  accepted.send("+PONG\r\n+PONG\r\n");
+  loop.settle();
+  EXPECT_FALSE(connection->available());
+  EXPECT_TRUE(accepted.received() == "PING\r\n" && accepted.ended());
+}
+
 TEST_F(StoreConnecting, AServerThatAcceptsAndSaysNothingIsDownAfterASecond) {
   Accepted mute = server.accept();
   loop.advance(990ms);
