@@ -357,7 +357,22 @@ bool RedisStore::adopt_slots(const Reply& reply, const config::Address& said_by)
   if (nodes.empty()) return false;
   nodes_ = std::move(nodes);
   slots_ = slots;
+  forget_former_nodes();
   return true;
+}
+
+/// Drops connections to servers that have left the cluster: addresses of containers are not used twice, so
+/// they would be tried forever, and reported. Servers that still answer may own a slot that is moving.
+void RedisStore::forget_former_nodes() {
+  std::erase_if(connections_, [&](const auto& entry) {
+    const Connection& c = entry.second;
+    const bool configured = std::any_of(settings_.nodes.begin(), settings_.nodes.end(),
+                                        [&](const auto& node) { return node.address == c->node().address; });
+    if (configured || c->available() || std::find(nodes_.begin(), nodes_.end(), c) != nodes_.end())
+      return false;
+    c->stop();
+    return true;
+  });
 }
 
 }  // namespace remora

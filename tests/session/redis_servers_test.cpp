@@ -45,6 +45,7 @@ class RedisClusterTest : public SeveralServers {
     for (RedisPeer* node : {&low_, &high_}) node->slots = [this] { return topology(); };
     own();
   }
+  ~RedisClusterTest() override { client_.reset(); }  // before what the nodes' replies are made of
   /// Slots below `border_` are of one node, the others of the other.
   std::string topology() const {
     if (border_ == 0) return "*1\r\n" + RedisPeer::range(0, 16383, "127.0.0.1", high_.port());
@@ -189,6 +190,23 @@ TEST_F(RedisClusterTest, AnotherNodeTakesOverTheSlotsOfOneThatDied) {
   EXPECT_TRUE(comes([&] { return at.read(of_low) == "low"; }));
 }
 
+// Its address was tried for ever, and stayed in the reasons why the store is in trouble.
+TEST_F(RedisClusterTest, ANodeThatLeftTheClusterIsForgotten) {
+  StoreClient& at = open_cluster();
+  ASSERT_TRUE(works(key(false)));
+  RedisPeer& successor = server();
+  successor.slots = low_.slots = [&] {
+    return "*2\r\n" + RedisPeer::range(0, 8191, "127.0.0.1", low_.port()) +
+           RedisPeer::range(8192, 16383, "127.0.0.1", successor.port());
+  };
+  high_.close();
+  EXPECT_TRUE(works(key(false)));
+  EXPECT_TRUE(comes([&] { return at.store->trouble().empty(); }));
+  high_.open();
+  world_.advance(10s);
+  EXPECT_EQ(high_.connections(), 0U);
+}
+
 TEST_F(RedisClusterTest, IsAskedAgainAtOnceWhenSomethingIsNotWhereItWas) {
   open_cluster();
   ASSERT_TRUE(works("k"));
@@ -221,6 +239,7 @@ class RedisSentinelTest : public SeveralServers {
     for (RedisPeer* sentinel : {&first_, &second_})
       sentinel->master_address = [this] { return RedisPeer::place("127.0.0.1", named_->port()); };
   }
+  ~RedisSentinelTest() override { client_.reset(); }
   config::Store settings() const {
     config::Store s = test::redis_at(first_, config::RedisMode::sentinel);
     s.nodes.push_back(test::node_at(second_.address()));

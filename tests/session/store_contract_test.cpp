@@ -164,10 +164,10 @@ TEST_P(StoreContract, ValuesOfEveryByteAndManySizesAreKeptWhole) {
 }
 
 TEST_P(StoreContract, OperationsUnderWayAtOnceGetEachItsOwnReply) {
-  for (const std::string& key : {"a", "b", "c"}) one_->write(key, "value of " + key);
+  for (const std::string key : {"a", "b", "c"}) one_->write(key, "value of " + key);
   std::vector<test::Running<StoreClient::Value>> reads;
   for (int round = 0; round < 20; ++round)
-    for (const std::string& key : {"a", "b", "c", "none"}) reads.push_back(two_->start_get(key));
+    for (const std::string key : {"a", "b", "c", "none"}) reads.push_back(two_->start_get(key));
   for (std::size_t i = 0; i < reads.size(); ++i) {
     reads[i] = world_.finish(std::move(reads[i]), 50ms);
     ASSERT_FALSE(reads[i]->error());

@@ -165,11 +165,11 @@ TEST_P(EachCommandOfAServerFails, WhileManyAreUnderWayAndNobodyGetsAnothersReply
     StoreClient client(servers.world, servers.settings);
     ASSERT_TRUE(ready(servers, client));
     std::set<std::string> written;
-    for (const std::string& key : {"a", "b", "c", "d"})
+    for (const std::string key : {"a", "b", "c", "d"})
       if (client.write(key, "of " + key)) written.insert(key);
     for (int round = 0; round < 3; ++round) {
       std::vector<std::pair<std::string, test::Running<StoreClient::Value>>> reads;
-      for (const std::string& key : {"a", "b", "c", "d", "a", "none", "d"})
+      for (const std::string key : {"a", "b", "c", "d", "a", "none", "d"})
         reads.emplace_back(key, client.start_get(key));
       for (auto& [key, read] : reads) {
         read = servers.world.finish(std::move(read), StoreClient::limit);
