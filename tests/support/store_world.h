@@ -77,8 +77,7 @@ class StoreWorld {
   }
   /// Until `done()`, while no time passes on the manual clock: for what other threads or the kernel do.
   template <class Done>
-  bool wait_until(Done done) {
-    constexpr int max_rounds = 5000;
+  bool wait_until(Done done, int max_rounds = 5000) {
     for (int i = 0; i < max_rounds; ++i) {
       run();
       if (done()) return true;
@@ -130,9 +129,10 @@ class StoreClient {
   using Value = StoreWorld::Value;
   static constexpr std::chrono::milliseconds limit{50};
 
-  StoreClient(StoreWorld& in, const config::Store& settings, std::shared_ptr<MemoryValues> values = nullptr)
+  StoreClient(StoreWorld& in, const config::Store& settings, std::shared_ptr<MemoryValues> values = nullptr,
+              const std::vector<std::string>& dns_servers = {})
       : world(in),
-        store(make_store(in.loop, in.loop.clock, settings, {}, nullptr, std::move(values), 7)),
+        store(make_store(in.loop, in.loop.clock, settings, dns_servers, nullptr, std::move(values), 7)),
         sessions(*store, settings.prefix, in.loop.clock) {}
   ~StoreClient() {
     store->stop();
