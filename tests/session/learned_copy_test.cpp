@@ -1,4 +1,4 @@
-// The local table as a copy of a shared store: whose word stands, and how long a copy is trusted.
+// The local table as a cache of a shared store: conflicts with the store's records, and staleness.
 
 #include <gtest/gtest.h>
 
@@ -75,7 +75,7 @@ TEST_F(LearnedCopy, TheStoresLaterEpochStandsAndItsEarlierDoesNot) {
   EXPECT_EQ(standing().binding.epoch, 3U);
 }
 
-// Our word has not reached the store yet.
+// The end has not reached the store yet.
 TEST_F(LearnedCopy, AnEndThatTheStoreDoesNotKnowStands) {
   adopt(record(11, 1));
   table_.end(key_, record(11, 1).binding.id);

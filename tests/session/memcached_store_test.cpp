@@ -1,4 +1,4 @@
-// Memcached as a store: one server or several, its errors, and what a client makes of its failures.
+// The Memcached client: one server or several, error replies, timeouts and reconnection.
 
 #include "session/memcached_store.h"
 

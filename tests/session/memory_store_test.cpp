@@ -1,4 +1,4 @@
-// The store of one process: its bounds, what it hands to the process that takes over, and what it takes back.
+// The in-memory store: bounds, eviction, and what hot restart exports and restores.
 
 #include "session/memory_store.h"
 

@@ -1,4 +1,4 @@
-// Which sessions count as active and which as open, and the moves that are shown.
+// Active and open sessions, recent moves, and moves restored by hot restart.
 
 #include "session/open_session.h"
 

@@ -1,4 +1,4 @@
-// Several Redis servers as one store: a cluster whose slots move, and a master that sentinels name.
+// Redis cluster (moving slots, redirections, failing nodes) and Redis behind sentinels (failover, logins).
 
 #include <gtest/gtest.h>
 
@@ -190,7 +190,7 @@ TEST_F(RedisClusterTest, AnotherNodeTakesOverTheSlotsOfOneThatDied) {
   EXPECT_TRUE(comes([&] { return at.read(of_low) == "low"; }));
 }
 
-// Its address was tried for ever, and stayed in the reasons why the store is in trouble.
+// Its address was retried forever and stayed in the store's error text.
 TEST_F(RedisClusterTest, ANodeThatLeftTheClusterIsForgotten) {
   StoreClient& at = open_cluster();
   ASSERT_TRUE(works(key(false)));

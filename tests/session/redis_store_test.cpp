@@ -1,4 +1,4 @@
-// One Redis server as a store: its script, its errors, its login, and what a client makes of its failures.
+// The client of a single Redis server: script, error replies, login, timeouts and reconnection.
 
 #include "session/redis_store.h"
 

@@ -1,4 +1,4 @@
-// Under which keys a store is asked about revoked values, and how long its replies are trusted.
+// Store keys of revoked values, and the cache of the store's replies.
 
 #include "session/revocation.h"
 

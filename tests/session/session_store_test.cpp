@@ -1,5 +1,4 @@
-// The loop between the rules of sessions and a store that swaps: how often it tries, what it passes on, and
-// how long records live.
+// SessionStore's read-decide-swap loop: retries, errors, record lifetimes.
 
 #include "session/session_store.h"
 
@@ -16,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A store whose replies are written down beforehand.
+/// A store with scripted replies.
 class ScriptedStore final : public Store {
  public:
   Task<Result<std::optional<Found>>> get(std::string key, StoreCall) override {

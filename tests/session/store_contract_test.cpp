@@ -1,5 +1,5 @@
-// What every store promises, in memory, at Redis and at Memcached, whose servers the test plays. The same
-// contract is held against real servers in store_test.cpp.
+// The contract of Store and SessionStore for every kind of store, with fake servers. store_test.cpp checks it
+// against real servers.
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
-// Each command of a scenario fails in turn, in each way: the first, the second, until the scenario runs
-// without a fault. Every operation ends in time, with its result or with a failure that says what is known;
-// nobody is given another's reply; and once the fault is over, everything works again.
+// Fault injection: each scenario is repeated with a fault at its first, second, ... command, until it
+// completes without one, for each kind of fault. Every operation must end within its deadline with a result
+// or an expected error, no caller may receive another's reply, and everything must work again afterwards.
 
 #include <gtest/gtest.h>
 
@@ -88,7 +88,7 @@ class EachCommandFails : public ::testing::TestWithParam<std::tuple<Server, Spoi
   static bool may_be(const error_code& error) {
     return error == StoreErrc::unavailable || error == StoreErrc::timeout || error == StoreErrc::refused;
   }
-  /// What stands once the fault is over.
+  /// The record found once the store works again.
   static std::optional<Record> find(Servers& servers, StoreClient& client, const SessionKey& key) {
     std::optional<Record> record;
     EXPECT_TRUE(servers.world.advance_until(
@@ -105,10 +105,10 @@ class EachCommandFails : public ::testing::TestWithParam<std::tuple<Server, Spoi
   }
 };
 
-/// Those that look at more than one operation at a time, with one server.
+/// Scenarios with concurrent operations, against a single server.
 class EachCommandOfAServerFails : public EachCommandFails {};
 
-/// What one change told its caller.
+/// The result of one change. Not `known`: it failed, and may or may not have been applied.
 struct Told {
   bool known = false, changed = false;
   std::optional<Record> record;

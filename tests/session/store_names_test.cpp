@@ -1,5 +1,5 @@
-// A store's server given by a name: it is resolved off the loop's thread, anew for each attempt, and every
-// address of it is tried.
+// Store servers configured by host name: names are resolved again for each attempt, and every address is
+// tried.
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// Replies of stores, parsed from bytes that arrive in any pieces, and the bounds of what is parsed.
+// The RESP and meta protocol readers: every split of the input, malformed input, bounds.
 
 #include "session/store_reply.h"
 

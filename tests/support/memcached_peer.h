@@ -1,4 +1,4 @@
-// A Memcached server, played by the test (support/store_peer.h).
+// A fake Memcached server (support/store_peer.h).
 #pragma once
 
 #include <sstream>
@@ -12,10 +12,10 @@ class MemcachedPeer final : public StorePeer {
   explicit MemcachedPeer(const Clock& clock, Over over = Over::unix_socket) : StorePeer(clock, over) {}
 
   std::size_t most_value = 1U << 20;  // `-I`
-  bool old = false;                   // before 1.6: it knows no meta commands
+  bool old = false;                   // before 1.6: no meta commands
 
  protected:
-  /// The words of the line; of `ms`, the value behind them.
+  /// The words of the line, followed by the value for `ms`.
   Words parse(std::string& in) override {
     const std::size_t end = in.find("\r\n");
     if (end == std::string::npos) return {};

@@ -1,4 +1,4 @@
-// A Redis server, a node of a cluster, or a sentinel, played by the test (support/store_peer.h).
+// A fake Redis server, cluster node or sentinel (support/store_peer.h).
 #pragma once
 
 #include <openssl/evp.h>
@@ -15,14 +15,14 @@ class RedisPeer final : public StorePeer {
   explicit RedisPeer(const Clock& clock, Over over = Over::unix_socket) : StorePeer(clock, over) {}
 
   bool master = true;          // by ROLE
-  std::string user, password;  // asked for, if there is a password
-  /// Scripts known by their hash; forgotten when a server starts anew.
+  std::string user, password;  // required if `password` is set
+  /// SHA-1s of the scripts that EVALSHA knows.
   std::set<std::string> scripts;
-  /// Where a key is, when it is not here: the error instead of the reply.
+  /// Returns the error (MOVED, ASK) for a key that another node owns; empty: this node owns it.
   std::function<std::string(const std::string& key, bool asking)> elsewhere;
   /// The replies to CLUSTER SLOTS and to SENTINEL GET-MASTER-ADDR-BY-NAME.
   std::function<std::string()> slots, master_address;
-  /// More than that is refused, as with `maxmemory`.
+  /// Larger values are refused, as with `maxmemory`.
   std::size_t most_value = SIZE_MAX;
 
   static std::string bulk(std::string_view text) {
@@ -115,7 +115,7 @@ class RedisPeer final : public StorePeer {
     const PeerValue* const kept = find(key);
     return kept == nullptr ? "$-1\r\n" : bulk(kept->value);
   }
-  /// What the script does.
+  /// The effect of RedisStore's script.
   std::string swap(const std::string& key, const std::string& wanted, const std::string& next,
                    long long ttl) {
     const PeerValue* const kept = find(key);

@@ -1,9 +1,10 @@
-// Servers of a session store, played by the test in its own process: enough of Redis and of Memcached for a
-// store's client, on the test's clock, and with faults at a chosen command.
+// In-process fake servers for tests of the session store's clients: the subset of Redis and Memcached that
+// remora uses, on the test's clock, with a fault injected at a chosen command.
 //
-// Nothing here waits or has a thread: `step()` accepts, reads and answers whatever is there. Over a unix
-// socket, what one end has sent is at once at the other; a peer on the loopback interface is for addresses
-// that only TCP can have (redirections, sentinels), and may need another step.
+// Nothing here blocks or starts a thread: `step()` accepts, reads and replies to whatever has arrived. Over a
+// unix socket, sent bytes are available at the other end at once. Use a loopback peer only where the client
+// must be given a TCP address (redirections, sentinels); its bytes may take another step to arrive.
+// Threading: the thread of the loop under test.
 #pragma once
 
 #include <arpa/inet.h>
@@ -25,22 +26,23 @@
 
 namespace remora::test {
 
-/// How a server spoils the reply to one command.
+/// The fault injected into one command.
 enum class Spoil : std::uint8_t {
   close_unread,  // closes before the command takes effect
   close_done,    // closes after it
   half_closed,   // closes in the middle of the reply
-  half_stalled,  // the rest of the reply never comes, nor does anything after it
-  silent,        // takes commands, and replies to nothing any more
-  late,          // this reply and those behind it come when the caller has given up
-  garbage,       // bytes that are no reply
-  error,         // an error that says nothing about the server
+  half_stalled,  // sends half of the reply, then nothing more on this connection
+  silent,        // executes commands, but never replies again on this connection
+  late,          // this reply and those after it arrive after the caller's deadline
+  garbage,       // not a reply of the protocol
+  error,         // a generic error reply; the command has no effect
 };
 constexpr Spoil all_spoils[] = {Spoil::close_unread, Spoil::close_done, Spoil::half_closed,
                                 Spoil::half_stalled, Spoil::silent,     Spoil::late,
                                 Spoil::garbage,      Spoil::error};
 
-/// Spoils the command number `at` of all peers that share this object; the greeting's commands count.
+/// Injects a fault into command number `at`, counted over all peers that share this object (greetings
+/// included).
 struct Faults {
   int at = -1;
   Spoil how = Spoil::close_unread;
@@ -48,7 +50,7 @@ struct Faults {
   bool happened() const noexcept { return at >= 0 && seen > at; }
 };
 
-/// A value under a key, as both kinds of server keep it.
+/// A stored value, for both kinds of server.
 struct PeerValue {
   std::string value;
   std::uint64_t token = 0;  // Memcached's cas
@@ -78,7 +80,7 @@ class StorePeer {
     else
       unix_->open();
   }
-  /// As when the process ends: nobody listens, and every connection is closed.
+  /// Simulates the end of the process: stops listening and closes all connections.
   void close() {
     hang_up();
     if (unix_) unix_->close();
@@ -87,7 +89,7 @@ class StorePeer {
   /// Closes the connections only.
   void hang_up() { links_.clear(); }
   std::size_t connections() const noexcept { return links_.size(); }
-  /// Accepts, reads and answers what is there. False: nothing was.
+  /// Accepts, reads and replies to whatever has arrived. False: nothing had.
   bool step() {
     bool any = false;
     while (Accepted accepted = accept()) {
@@ -105,21 +107,21 @@ class StorePeer {
     for (const Link& link : links_) fds.push_back({link.socket.descriptor(), POLLIN, 0});
   }
 
-  /// All commands, in the order of their arrival.
+  /// All received commands, in order.
   std::vector<Words> commands;
   std::size_t count(std::string_view name) const {
     std::size_t n = 0;
     for (const Words& words : commands) n += words.front() == name ? 1 : 0;
     return n;
   }
-  /// The bytes to send instead of the reply; nothing: the usual reply. The command has no effect then.
+  /// Returns the raw bytes to send instead of executing a command; nothing: execute it as usual.
   std::function<std::optional<std::string>(const Words&)> script;
   std::shared_ptr<Faults> faults;
-  /// Replies arrive in pieces of so many bytes, one each step. 0: whole.
+  /// Replies are sent in chunks of this many bytes, one per step. 0: whole.
   std::size_t piece = 0;
-  /// Replies are kept back while it is set.
+  /// Replies are held back while this is set.
   bool hold = false;
-  /// A value expires like a real one, on the test's clock.
+  /// Values expire on the test's clock.
   using Values = std::map<std::string, PeerValue>;
   std::shared_ptr<Values> values = std::make_shared<Values>();
 
@@ -134,7 +136,7 @@ class StorePeer {
     bool authenticated = false, asking = false;
     std::string database = "0";
   };
-  /// Takes one command off `in`; empty: it is not there yet. Throws on what is no command.
+  /// Removes one command from `in`; empty: incomplete. Throws on malformed input.
   virtual Words parse(std::string& in) = 0;
   virtual std::string reply(Link& link, const Words& words) = 0;
   virtual std::string error_reply() const = 0;

@@ -1,5 +1,4 @@
-// Stores and the servers behind them on one manual clock: tests call a store's operations and decide what the
-// servers do with them (support/store_peer.h).
+// A manual loop with fake store servers (support/store_peer.h), and store clients on it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,7 +13,7 @@
 
 namespace remora::test {
 
-/// One operation under way, and its result once there is one.
+/// A store operation in progress, and its result.
 template <class T>
 struct Operation {
   Operation(DeadlineWheel& wheel, Clock::Steady from) : wake(wheel), began(from) {}
@@ -47,7 +46,7 @@ class StoreWorld {
     return added;
   }
 
-  /// All that happens while no time passes.
+  /// Runs the loop and the servers until neither has anything to do. No manual time passes.
   void run() {
     constexpr int max_rounds = 200'000;
     for (int i = 0; i < max_rounds; ++i) {
@@ -66,7 +65,7 @@ class StoreWorld {
       run();
     }
   }
-  /// Until `done()`, for at most so long by the manual clock.
+  /// Advances manual time until `done()`. False: not done within `limit`.
   template <class Done>
   bool advance_until(Done done, std::chrono::nanoseconds limit) {
     run();
@@ -75,7 +74,8 @@ class StoreWorld {
       if (loop.now() >= end) return false;
     return true;
   }
-  /// Until `done()`, while no time passes on the manual clock: for what other threads or the kernel do.
+  /// Runs until `done()` without advancing manual time, for results of other threads or of the kernel.
+  /// Bounded.
   template <class Done>
   bool wait_until(Done done, int max_rounds = 5000) {
     for (int i = 0; i < max_rounds; ++i) {
@@ -86,7 +86,7 @@ class StoreWorld {
     return false;
   }
 
-  /// Starts an operation, and lets happen what happens at once.
+  /// Starts an operation and runs until nothing happens without time passing.
   template <class T, class Begin>
   Running<T> start(Begin begin, std::chrono::milliseconds limit) {
     auto operation = std::make_unique<Operation<T>>(loop.wheel, loop.now());
@@ -100,7 +100,7 @@ class StoreWorld {
     run();
     return operation;
   }
-  /// Lets time pass until the operation has ended. It may take its limit, and no longer.
+  /// Advances manual time until the operation has ended. Fails the test if it exceeds its limit.
   template <class T>
   Running<T> finish(Running<T> operation, std::chrono::milliseconds limit) {
     EXPECT_TRUE(advance_until([&] { return operation->ended(); }, limit + 2 * DeadlineWheel::tick))
@@ -112,7 +112,7 @@ class StoreWorld {
   ManualLoop loop;
 
  private:
-  /// Waits for something to read at a peer, in real time.
+  /// Waits in real time until a peer has something to read.
   bool bytes_arrive(std::chrono::microseconds within) {
     std::vector<pollfd> fds;
     for (const auto& peer : peers_) peer->add_to(fds);
@@ -123,7 +123,7 @@ class StoreWorld {
   bool real_ = false;
 };
 
-/// One process's access to a store. Ends before its world does.
+/// One process's access to a store. Lifetime: ends before its world.
 class StoreClient {
  public:
   using Value = StoreWorld::Value;
@@ -155,13 +155,13 @@ class StoreClient {
                                std::chrono::milliseconds ttl = std::chrono::minutes(1)) {
     return world.finish(start_swap(key, expected, value, ttl), limit);
   }
-  /// The value under `key`; "(none)", or the failure.
+  /// The value under `key`, or "(none)", or the error's message.
   std::string read(const std::string& key) {
     const auto got = get(key);
     if (got->error()) return got->error().message();
     return got->value() ? got->value()->value : "(none)";
   }
-  /// Writes over whatever is there.
+  /// Reads, then overwrites whatever is stored.
   bool write(const std::string& key, const std::string& value) {
     const auto got = get(key);
     if (got->error()) return false;
