@@ -16,10 +16,13 @@ namespace remora {
 namespace {
 
 /// KEYS[1]; ARGV: expected token or '', new value with its token, ttl in ms. Returns {1}: swapped, or {0,
-/// value}: the token differed.
+/// value}: the token differed. A value that another program wrote may have no token (empty, or zeros): it
+/// counts as absent, because otherwise no expected token would ever match it.
 constexpr std::string_view swap_script =
+    "local z='\\0\\0\\0\\0\\0\\0\\0\\0' "
     "local v=redis.call('GET',KEYS[1]) "
-    "local t=v and string.sub(v..'\\0\\0\\0\\0\\0\\0\\0\\0',1,8) or '' "
+    "local t=v and string.sub(v..z,1,8) or '' "
+    "if t==z then t='' end "
     "if t==ARGV[1] then redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) return {1} end "
     "return {0,v}";
 
@@ -354,7 +357,22 @@ bool RedisStore::adopt_slots(const Reply& reply, const config::Address& said_by)
   if (nodes.empty()) return false;
   nodes_ = std::move(nodes);
   slots_ = slots;
+  forget_former_nodes();
   return true;
+}
+
+/// Drops connections to servers that have left the cluster: addresses of containers are not used twice, so
+/// they would be tried forever, and reported. Servers that still answer may own a slot that is moving.
+void RedisStore::forget_former_nodes() {
+  std::erase_if(connections_, [&](const auto& entry) {
+    const Connection& c = entry.second;
+    const bool configured = std::any_of(settings_.nodes.begin(), settings_.nodes.end(),
+                                        [&](const auto& node) { return node.address == c->node().address; });
+    if (configured || c->available() || std::find(nodes_.begin(), nodes_.end(), c) != nodes_.end())
+      return false;
+    c->stop();
+    return true;
+  });
 }
 
 }  // namespace remora

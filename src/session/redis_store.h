@@ -39,6 +39,7 @@ class RedisStore final : public Store {
   Task<void> ask_sentinels(Wake& wake);
   Task<void> read_slots(Wake& wake);
   bool adopt_slots(const Reply& reply, const config::Address& said_by);
+  void forget_former_nodes();
   /// Something is not where it was expected: look up the servers now.
   void look_again() noexcept;
 

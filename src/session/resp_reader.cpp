@@ -52,6 +52,16 @@ void free_object(void* object) {
   delete static_cast<Reply*>(object);  // only called for root objects
 }
 
+/// RESP 3 has doubles and booleans, which are never asked for. hiredis reads them since 1.0, and without
+/// these functions returns pointers to no object. Null: the reader breaks.
+template <class Functions>
+void refuse_resp3(Functions& made) {
+  if constexpr (requires { made.createDouble; }) {
+    made.createDouble = [](const redisReadTask*, double, char*, std::size_t) -> void* { return nullptr; };
+    made.createBool = [](const redisReadTask*, int) -> void* { return nullptr; };
+  }
+}
+
 redisReplyObjectFunctions* functions() {
   static redisReplyObjectFunctions f = [] {
     redisReplyObjectFunctions made{};
@@ -60,6 +70,7 @@ redisReplyObjectFunctions* functions() {
     made.createInteger = create_integer;
     made.createNil = create_nil;
     made.freeObject = free_object;
+    refuse_resp3(made);
     return made;
   }();
   return &f;

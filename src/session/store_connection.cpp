@@ -234,6 +234,7 @@ Task<std::string> StoreConnection::greet(Stream& stream, ReplyReader& reader) {
     if (stopping_) co_return "stopped";
     if (bits & Wake::deadline) co_return "it accepts connections but does not answer";
   }
+  if (replies.size() > greeting_.replies) co_return "it answers what nobody asked";
   co_return greeting_.check(replies);
 }
 

@@ -10,14 +10,15 @@ std::size_t size_of(const StoreJob& job) {
   return job.save ? job.save->bytes : 0;
 }
 
-/// Merges two jobs of one session. A state to save and an end survive a later job. A deletion survives the
-/// response to an older request.
+/// Merges two jobs of one session. A state to save survives a later job. An end survives every other job, as
+/// in end_rule. A deletion survives the response to an older request.
 StoreJob merged(StoreJob older, StoreJob newer) {
+  const bool ended =
+      older.record.binding.id == newer.record.binding.id && (older.record.ended || newer.record.ended);
   const bool outran = older.save && newer.save && older.save->deletes &&
                       newer.save->times.sent != Clock::Wall() &&
                       newer.save->times.sent < older.save->times.said;
   if ((!newer.save && !newer.record.ended) || outran) newer.save = older.save;
-  if (older.record.ended && older.record.binding.id == newer.record.binding.id) newer.record.ended = true;
   newer.only_if_there = newer.only_if_there && older.only_if_there;
   newer.late = newer.late || older.late;
   newer.returning = newer.returning || older.returning;
@@ -25,6 +26,7 @@ StoreJob merged(StoreJob older, StoreJob newer) {
     newer.record = older.record;
     newer.save = std::move(older.save);
   }
+  newer.record.ended = newer.record.ended || ended;
   return newer;
 }
 

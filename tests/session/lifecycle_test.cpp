@@ -107,5 +107,48 @@ TEST(SessionFields, AreReadStrictly) {
   }
 }
 
+TEST(SessionFields, OfAStateTheLastStandsAndHowManyThereWereIsSaid) {
+  const std::vector<Field> fields = {{"Remora-State", "first", Known::remora},
+                                     {"remora-state", "last", Known::remora},
+                                     {"Remora-State-Version", "7", Known::remora},
+                                     {"Remora_State", "not ours", Known::remora},
+                                     {"X-State", "nor this", Known::other}};
+  const SessionFields said = read_session_fields(fields);
+  EXPECT_EQ(said.state_fields, 2U);
+  EXPECT_EQ(said.state, "last");
+  EXPECT_EQ(said.state_version, 7U);
+  const std::vector<Field> malformed = {{"Remora-State-Version", "7x", Known::remora}};
+  EXPECT_EQ(read_session_fields(malformed).state_version, 0U);
+}
+
+TEST(Lifecycle, ASessionIsBornAtItsFirstEpoch) {
+  const Member m = member();
+  const SessionId id = new_session_id();
+  const Clock::Wall now{std::chrono::hours(500000)};
+  const Binding b = born(id, *m.backend, now);
+  EXPECT_EQ(b.id, id);
+  EXPECT_EQ(b.backend, m.backend->hash);
+  EXPECT_EQ(b.epoch, 1U);
+  EXPECT_TRUE(b.created == now && b.last_seen == now && b.generation == 0 && !b.leave);
+}
+
+TEST(Lifecycle, TheIdOfAKeyIsTheSameEverywhereAndDiffersFromKeyToKey) {
+  SessionKey key;
+  for (std::size_t i = 0; i < key.mac.size(); ++i) key.mac[i] = static_cast<std::uint8_t>(i);
+  const SessionId id = id_from_key(key);
+  EXPECT_EQ(id, id_from_key(key));
+  key.mac.back() ^= 1;
+  EXPECT_NE(id, id_from_key(key));
+}
+
+TEST(Lifecycle, TheSuccessorOfAnExpiredSessionIsOneForTenMinutes) {
+  const SessionId id = new_session_id();
+  const Clock::Wall now{std::chrono::hours(500000)};
+  EXPECT_EQ(successor(id, now), successor(id, now + std::chrono::minutes(9)));
+  EXPECT_NE(successor(id, now), successor(id, now + std::chrono::minutes(10)));
+  EXPECT_NE(successor(id, now), successor(new_session_id(), now));
+  EXPECT_NE(successor(id, now), id);
+}
+
 }  // namespace
 }  // namespace remora

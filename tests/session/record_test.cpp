@@ -199,5 +199,44 @@ TEST(Record, ADeletionByWhomeverStandsForAllThatWasBeforeIt) {
   EXPECT_TRUE(s.was_deleted_since(now - std::chrono::seconds(1), later));
 }
 
+TEST(Record, ASessionThatIsRenamedKeepsItsState) {
+  Record before = record_at(1, 1);
+  before.state = {1, 3, {}, "state"};
+  Record renamed = record_at(1, 1);
+  renamed.binding.id.bytes.fill(9);
+  EXPECT_EQ(rename_rule(std::nullopt, renamed)->binding.id, renamed.binding.id);
+  const auto next = rename_rule(before, renamed);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->binding.id, renamed.binding.id);
+  EXPECT_EQ(next->state.sealed, "state");
+  before.binding.epoch = 2;
+  EXPECT_FALSE(rename_rule(before, renamed));  // it has moved meanwhile
+  before.binding.epoch = 1;
+  before.ended = true;
+  EXPECT_FALSE(rename_rule(before, renamed));
+}
+
+TEST(Record, AnAppThatDidNotSeeTheLatestVersionConflicts) {
+  Record standing = record_at(1, 1);
+  standing.state = {1, 3, {}, "third"};
+  Saved outcome = Saved::saved;
+  const Seal seal = [](std::uint32_t, std::uint64_t) { return std::string("next"); };
+  EXPECT_FALSE(save_rule(standing, record_at(1, 1), 2, seal, outcome));
+  EXPECT_EQ(outcome, Saved::conflict);
+  EXPECT_EQ(save_rule(standing, record_at(1, 1), 3, seal, outcome)->state.version, 4U);
+  EXPECT_EQ(outcome, Saved::saved);
+}
+
+TEST(Record, AStateOfALaterOwnerTellsOfItsMove) {
+  Record writer = record_at(2, 2);
+  writer.reason = Reason::failover;
+  Saved outcome = Saved::outdated;
+  const auto next = save_rule(record_at(1, 1), writer, 0, [](auto...) { return std::string("s"); }, outcome);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->binding.backend, 2U);
+  EXPECT_EQ(next->binding.epoch, 2U);
+  EXPECT_EQ(next->reason, Reason::failover);
+}
+
 }  // namespace
 }  // namespace remora

@@ -86,6 +86,7 @@ class StoreConnecting : public ::testing::Test {
   std::shared_ptr<StoreSurroundings> around = std::make_shared<StoreSurroundings>(
       StoreSurroundings{loop, loop.clock, {}, {}, nullptr, FastRandom(7)});
   std::shared_ptr<StoreConnection> connection;
+  std::vector<std::unique_ptr<Call>> large;
 };
 
 TEST_F(StoreConnecting, IsUpOnceItsGreetingWasAnswered) {
@@ -103,6 +104,14 @@ TEST_F(StoreConnecting, AWrongAnswerToTheGreetingEndsIt) {
   loop.settle();
   EXPECT_FALSE(connection->available());
   EXPECT_EQ(connection->trouble(), "not a store");
+  EXPECT_TRUE(accepted.received() == "PING\r\n" && accepted.ended());
+}
+
+TEST_F(StoreConnecting, MoreRepliesThanItsGreetingAskedForEndIt) {
+  Accepted accepted = server.accept();
+  accepted.send("+PONG\r\n+PONG\r\n");
+  loop.settle();
+  EXPECT_FALSE(connection->available());
   EXPECT_TRUE(accepted.received() == "PING\r\n" && accepted.ended());
 }
 
@@ -256,6 +265,39 @@ TEST_F(StoreConnecting, StoppedItEndsAndIsNotMadeAnew) {
   loop.advance(1min);
   EXPECT_FALSE(server.accept());
   EXPECT_EQ(ask()->error(), StoreErrc::unavailable);
+}
+
+TEST_F(StoreConnecting, CommandsThatTheServerDoesNotReadYetFollowWhenItDoes) {
+  Accepted accepted = serve();
+  const std::string command(1U << 20, 'x');
+  for (int i = 0; i < 10; ++i) {
+    auto call = std::make_unique<Call>(loop.wheel);
+    const StoreCall how{call->wake, loop.now() + 50ms};
+    asio::co_spawn(
+        loop.ctx.get_executor(), connection->ask(command, how),
+        [&call = *call](const std::exception_ptr&, Result<Reply> r) { call.result = std::move(r); });
+    loop.settle();
+    large.push_back(std::move(call));
+  }
+  std::size_t received = 0;
+  for (int i = 0; i < 1000 && received < 10 * command.size(); ++i) {
+    received += accepted.received().size();
+    loop.settle();
+  }
+  EXPECT_EQ(received, 10 * command.size());
+  for (int i = 0; i < 10; ++i) accepted.send("+" + std::to_string(i) + "\r\n");
+  loop.settle();
+  for (std::size_t i = 0; i < large.size(); ++i) EXPECT_EQ(large[i]->text(), std::to_string(i));
+}
+
+TEST_F(StoreConnecting, AServerThatClosesWhileCommandsWaitToBeSentFailsThemAll) {
+  Accepted accepted = serve();
+  const auto first = ask(1h);
+  for (int i = 0; i < 40; ++i) large.push_back(ask(1h));
+  accepted.close();
+  loop.settle();
+  EXPECT_EQ(first->error(), StoreErrc::unavailable);
+  for (const auto& call : large) EXPECT_EQ(call->error(), StoreErrc::unavailable);
 }
 
 }  // namespace

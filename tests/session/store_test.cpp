@@ -480,6 +480,27 @@ TEST(RedisAccess, ByAUserWithAPasswordAndInADatabaseOfItsOwn) {
   EXPECT_NE(test::ask_store(server.port(), "SELECT 3\r\nEXISTS remora:s:x").find(":1"), std::string::npos);
 }
 
+// Such a value has no token, so that no expected one matched it, and its key could not be written any more.
+TEST(RedisAccess, AValueThatAnotherProgramWroteIsReadAndReplaced) {
+  test::RedisServer server;
+  Instance at(redis_at(server.port()));
+  at.ready();
+  for (const std::string& foreign : {std::string("SET k \"\""), std::string("SET k x"),
+                                     std::string("SET k 12345678"), std::string("SETBIT k 63 0")}) {
+    test::ask_store(server.port(), foreign);
+    const auto found = at.wait(at.store->get("k", at.call()));
+    ASSERT_TRUE(found && *found) << foreign;
+    const std::uint64_t token = (*found)->token;
+    const auto swapped = at.wait(at.store->swap("k", token, "ours", 10s, at.call()));
+    ASSERT_TRUE(swapped.has_value()) << foreign;
+    EXPECT_TRUE(swapped->done) << foreign;
+    const auto ours = at.wait(at.store->get("k", at.call()));
+    ASSERT_TRUE(ours && *ours) << foreign;
+    EXPECT_EQ((*ours)->value, "ours");
+    test::ask_store(server.port(), "DEL k");
+  }
+}
+
 TEST(RedisAccess, OverTlsWhoseCertificateIsVerified) {
   const std::string folder = test::make_folder();
   test::make_certificate(folder, "localhost");

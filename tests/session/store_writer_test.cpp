@@ -8,6 +8,7 @@
 
 #include "session/memory_store.h"
 #include "support/manual_loop.h"
+#include "util/text.h"
 
 namespace remora {
 namespace {
@@ -21,6 +22,7 @@ class MoodyStore final : public Store {
       : memory_(std::make_shared<MemoryValues>(1U << 20), clock), clock_(clock) {}
   Task<Result<std::optional<Found>>> get(std::string key, StoreCall call) override {
     ++asked;
+    keys.push_back(key);
     if (meanwhile) std::exchange(meanwhile, nullptr)();
     if (mute) {
       call.wake.until(call.deadline);
@@ -47,6 +49,7 @@ class MoodyStore final : public Store {
   std::optional<StoreErrc> failure;
   bool mute = false;
   int asked = 0;
+  std::vector<std::string> keys;    // that were asked for
   std::function<void()> meanwhile;  // once, while it is asked
 
  private:
@@ -187,6 +190,52 @@ TEST_F(Writing, StoppedItTellsNothingMore) {
   writer.later(job(2));
   loop.advance(1min);
   EXPECT_EQ(store.asked, 1);
+}
+
+TEST_F(Writing, WhatBecameOfAStateIsCounted) {
+  const auto state = [&](std::uint32_t epoch, std::uint64_t seen) {
+    StoreWriter::Job j = job(1);
+    j.record.binding.epoch = epoch;
+    j.save = StoreWriter::Save{[](std::uint32_t, std::uint64_t) { return std::string("state"); }, 5, seen};
+    writer.later(j);
+    loop.settle();
+  };
+  const auto counted = [&](StateEvent e) { return counts.states[static_cast<std::size_t>(e)].load(); };
+  state(2, 0);
+  EXPECT_EQ(counted(StateEvent::saved), 1U);
+  state(2, 9);  // of a version that is not the latest
+  EXPECT_EQ(counted(StateEvent::conflict), 1U);
+  state(1, 0);  // of the former owner
+  EXPECT_EQ(counted(StateEvent::outdated), 1U);
+  EXPECT_EQ(kept(1)->state.version, 1U);
+}
+
+TEST_F(Writing, WhatIsOnlyToBeUpdatedIsNotCreated) {
+  StoreWriter::Job use = job(1), over = job(2), mark = job(3);
+  use.only_if_there = over.only_if_there = true;
+  over.record.ended = mark.record.ended = true;
+  for (const auto& j : {use, over, mark}) writer.later(j);
+  loop.settle();
+  EXPECT_FALSE(kept(1) || kept(2));
+  EXPECT_TRUE(kept(3) && kept(3)->ended);
+}
+
+TEST_F(Writing, AnEndOvertakesWhatWaits) {
+  store.failure = StoreErrc::unavailable;
+  for (std::uint8_t i = 1; i <= 10; ++i) writer.later(job(i));
+  loop.settle();
+  StoreWriter::Job over = job(99);
+  over.record.ended = true;
+  writer.later(over);
+  store.failure.reset();
+  store.keys.clear();
+  loop.advance(100ms);
+  EXPECT_TRUE(writer.idle());
+  ASSERT_FALSE(store.keys.empty());
+  std::string name = "remora:s:";
+  base64url_append(name, over.key.mac.data(), over.key.mac.size());
+  EXPECT_EQ(store.keys.front(), name);
+  EXPECT_TRUE(kept(99) && kept(99)->ended);
 }
 
 }  // namespace

@@ -134,5 +134,66 @@ TEST_F(WriteQueueTest, ADeletionThatWaitsIsNotOverwrittenByAnOlderRequest) {
   EXPECT_TRUE(told[2].save->deletes);
 }
 
+TEST_F(WriteQueueTest, TheBindingOfTheLaterEpochStandsWhicheverWasPutFirst) {
+  for (const bool late_first : {false, true}) {
+    StoreJob before = job(1), after = job(1);
+    before.record.binding.epoch = 1;
+    before.record.binding.backend = 11;
+    after.record.binding.epoch = 2;
+    after.record.binding.backend = 22;
+    queue.put(late_first ? after : before);
+    queue.put(late_first ? before : after);
+    const auto told = all();
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told.front().record.binding.backend, 22U);
+  }
+}
+
+// The end was lost if the session had moved meanwhile, and the store went on to know the session as alive.
+TEST_F(WriteQueueTest, AnEndStandsWhateverEpochItsWriterKnew) {
+  for (const bool end_first : {false, true}) {
+    StoreJob over = end(1), use = job(1);
+    over.record.binding.epoch = 1;
+    use.record.binding.epoch = 2;
+    queue.put(end_first ? over : use);
+    queue.put(end_first ? use : over);
+    const auto told = all();
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_TRUE(told.front().record.ended);
+    EXPECT_EQ(told.front().record.binding.epoch, 2U);
+  }
+}
+
+TEST_F(WriteQueueTest, AnEndOfAnotherSessionUnderTheSameNameEndsNothing) {
+  StoreJob other = end(1), use = job(1);
+  other.record.binding.id.bytes.fill(9);
+  queue.put(other);
+  queue.put(use);
+  const auto told = all();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_FALSE(told.front().record.ended);
+}
+
+TEST_F(WriteQueueTest, OneStateThatIsLargerThanTheRoomIsNotKeptButItsBindingIs) {
+  queue.put(state(1, 1001));
+  EXPECT_EQ(counts.states[static_cast<std::size_t>(StateEvent::unsaved)], 1U);
+  const auto told = all();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_FALSE(told.front().save);
+  EXPECT_EQ(dropped(), 0U);
+}
+
+TEST_F(WriteQueueTest, AnEndThatFindsNoRoomAmongTheEndsKeepsItsPlace) {
+  for (unsigned n = 0; n < 50; ++n) queue.put(end(n));
+  queue.put(job(100));
+  queue.put(end(100));
+  queue.put(end(101));
+  EXPECT_EQ(dropped(), 1U);
+  const auto told = all();
+  ASSERT_EQ(told.size(), 51U);
+  EXPECT_TRUE(told.back().record.ended);
+  EXPECT_EQ(told.back().key, key_of(100));
+}
+
 }  // namespace
 }  // namespace remora
