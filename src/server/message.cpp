@@ -11,6 +11,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "remora/clock.h"
+
 namespace remora {
 
 namespace {
@@ -46,13 +48,14 @@ bool read_memory_file(int fd, std::string& out) {
 
 /// Waits until the channel is readable. Returns false if it is not within the time.
 bool wait_readable(int channel, std::chrono::milliseconds limit) {
-  using std::chrono::steady_clock, std::chrono::milliseconds;
-  const auto deadline = steady_clock::now() + limit;
+  using std::chrono::milliseconds;
+  const Clock& clock = real_clock();  // poll(2) knows no other
+  const Clock::Steady deadline = clock.steady_now() + limit;
   for (milliseconds left = limit;;) {
     pollfd p{channel, POLLIN, 0};
     const int n = ::poll(&p, 1, static_cast<int>(left.count()));
     if (n >= 0 || errno != EINTR) return n != 0;
-    left = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(deadline - steady_clock::now()));
+    left = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(deadline - clock.steady_now()));
   }
 }
 
