@@ -7,13 +7,14 @@
 namespace remora {
 
 Active::Active(WorkerContext& worker)
-    : turn(worker.loop, worker.clock), client_(response_limits()), worker_(worker) {}
+    : turn(worker.loop, worker.clock), client_(response_limits()), connector_(worker.loop, worker.idle), worker_(worker) {}
 
 void Active::begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
                    std::unique_ptr<BoundConnections>& own) {
   client_.use(std::move(stream), listener->config.limits);
   client_.attach(turn.wake(), Wake::client);
-  state.begin(std::move(listener), peer, own);
+  state.begin(std::move(listener), peer);
+  connector_.begin(own);
   turn.begin();
 }
 
@@ -23,7 +24,7 @@ void Active::clear() {
 }
 
 Exchange& Active::make_exchange() {
-  return exchange.emplace(Exchange::Surroundings{worker_, state, turn, memory, client_, backend_});
+  return exchange.emplace(Exchange::Surroundings{worker_, state, turn, memory, client_, backend_, connector_});
 }
 
 void Active::end() noexcept {

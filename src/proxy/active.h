@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "http/h1/streams.h"
+#include "proxy/connection_source.h"
 #include "proxy/exchange.h"
 
 namespace remora {
@@ -22,7 +23,7 @@ class Active {
   static void* operator new(std::size_t size);
   static void operator delete(void* p, std::size_t size) noexcept;
 
-  /// Starts serving a connection. `own`: see ConnectionState::begin().
+  /// Starts serving a connection. `own`: see ConnectionSource::begin().
   void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
              std::unique_ptr<BoundConnections>& own);
   /// Prepares for the next request: drops what the last one left in the buffers and in the client's stream.
@@ -42,6 +43,7 @@ class Active {
  private:
   Http1ServerStream client_;
   Http1ClientStream backend_;
+  ConnectionSource connector_;
   WorkerContext& worker_;
 };
 

@@ -18,12 +18,11 @@ bool Admission::admit() {
     resolve_arrival(request_.head.fields, connection_.listener->config.trusted_proxies, request_.arrival);
   // A proxy may send several clients' requests over this connection, even from the same address. So behind a
   // proxy, authenticated backend connections are kept only for a request that authenticates itself again.
-  const BoundConnections* const own = connection_.own();
-  const bool by_proxy =
-      own != nullptr && (request_.arrival.trusted || request_.comes_through_unknown_proxies());
-  if (own != nullptr &&
-      (!own->are_for(request_.arrival.client) || (by_proxy && !request_.head.connection_auth)))
-    connection_.bound->reset();
+  if (connector_.has_reserved()) {
+    const bool by_proxy = request_.arrival.trusted || request_.comes_through_unknown_proxies();
+    if (!connector_.reserved_for(request_.arrival.client) || (by_proxy && !request_.head.connection_auth))
+      connector_.drop_reserved();
+  }
   const std::vector<std::string>& stripped = connection_.listener->config.strip_client_headers;
   if (!stripped.empty() && !request_.arrival.trusted) drop_stripped(request_.head.fields, stripped);
 

@@ -21,6 +21,7 @@ class Admission {
   explicit Admission(ExchangeParts& parts, SessionRecords& records)
       : worker_(parts.worker),
         connection_(parts.connection),
+        connector_(parts.connector),
         turn_(parts.turn),
         memory_(parts.memory),
         client_(parts.client),
@@ -49,6 +50,7 @@ class Admission {
 
   WorkerContext& worker_;
   ConnectionState& connection_;
+  Connector& connector_;
   Turn& turn_;
   WorkingMemory& memory_;
   ServerStream& client_;

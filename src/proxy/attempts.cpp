@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "http/connection_auth.h"
-#include "net/connecting.h"
 #include "util/fetch_ahead.h"
 
 namespace remora {
@@ -36,7 +35,7 @@ Task<void> Attempts::send() {
   attempt_.member->backend->served.fetch_add(1, std::memory_order_relaxed);
   attempt_.traffic = &attempt_.member->backend->traffic[worker_.index];
   put_request();
-  bool connected = connection_.own() != nullptr && take_own_connection();
+  bool connected = connector_.has_reserved() && take_reserved_connection();
   if (!connected && !attempt_.failure) connected = take_idle_connection();
   if (!connected && !attempt_.failure) connected = co_await open_connection();
   if (connected && !attempt_.failure) {
@@ -153,7 +152,7 @@ void Attempts::expect_outcome() const noexcept {
   const Backend& backend = *attempt_.member->backend;
   fetch_ahead(&backend.in_flight);
   fetch_whole_ahead(attempt_.traffic);
-  worker_.idle.expect(backend);
+  connector_.prefetch(backend);
 }
 
 /// Records what live traffic shows about the backend (`health.eject`). A stale idle connection shows nothing,
@@ -213,7 +212,7 @@ void Attempts::put_request() {
                                memory_.passed,
                                connection_.listener->config.strip_client_headers};
   edit_request(context, memory_.arena, worker_.out);
-  if (request_.head.connection_auth || connection_.own() != nullptr)
+  if (request_.head.connection_auth || connector_.has_reserved())
     worker_.out.close = false;  // keep the connection open: it is what is authenticated
   backend_.put_head(worker_.out);
 }

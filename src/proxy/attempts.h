@@ -17,6 +17,7 @@ class Attempts {
   explicit Attempts(ExchangeParts& parts, SessionRecords& records, BodyPump& pump)
       : worker_(parts.worker),
         connection_(parts.connection),
+        connector_(parts.connector),
         turn_(parts.turn),
         memory_(parts.memory),
         client_(parts.client),
@@ -60,7 +61,7 @@ class Attempts {
   };
   const config::RetryOn& retry_rules() const noexcept;
   void fail(Failure::Side side, Failure::Kind kind, std::uint16_t status = 0) noexcept;
-  bool take_own_connection();
+  bool take_reserved_connection();
   void note_connection_auth();
   bool take_idle_connection();
   Step pump_attempt();
@@ -70,6 +71,7 @@ class Attempts {
   void expect_outcome() const noexcept;
   void note_outcome();
   Task<bool> open_connection();
+  Connector::Target target() const noexcept { return {*request_.pool, *attempt_.member}; }
   void put_request();
   bool status_is_failure() const noexcept;
   Task<bool> forward_interim();
@@ -86,6 +88,7 @@ class Attempts {
 
   WorkerContext& worker_;
   ConnectionState& connection_;
+  Connector& connector_;
   Turn& turn_;
   WorkingMemory& memory_;
   ServerStream& client_;

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "http/connection_auth.h"
-#include "net/connecting.h"
 #include "util/fetch_ahead.h"
 
 namespace remora {
@@ -51,8 +50,8 @@ bool Attempts::still_serves() {
   if (request_.took.queue.count() == 0) return true;
   const Backend& backend = *attempt_.member->backend;
   // The next leg of a connection's authentication can only go over the same connection.
-  if (connection_.own() != nullptr && request_.head.connection_auth) {
-    const BoundConnections::Place at = connection_.own()->place_in(request_.pool->config.name);
+  if (connector_.has_reserved() && request_.head.connection_auth) {
+    const Connector::Reserved at = connector_.reserved_in(request_.pool->config.name);
     if (at.leg_due && at.backend == &backend) return true;
   }
   const auto& pools = worker_.snapshot->shared->pools;
@@ -76,17 +75,12 @@ bool Attempts::still_serves() {
 /// Takes the backend connection reserved for this client, if there is one: all its requests to this backend
 /// use it. A later leg of a handshake cannot use any other connection; if it is lost, the attempt fails
 /// (`handshake_lost`).
-bool Attempts::take_own_connection() {
-  BoundConnections::Taken own = connection_.own()->take(
-      *attempt_.member->backend, request_.pool->connection_key(*attempt_.member), turn_.now());
+bool Attempts::take_reserved_connection() {
+  const Connector::TakenReserved own = connector_.take_reserved(target(), backend_, turn_.now());
   attempt_.leg = own.leg_due && request_.head.connection_auth;
-  if (own.stream) {
-    attempt_.belongs = true;
-    backend_.use(std::move(own.stream), true);
-    return true;
-  }
-  if (attempt_.leg) fail(FailSide::self, Kind::handshake_lost);
-  return false;
+  attempt_.belongs = own.taken;
+  if (!own.taken && attempt_.leg) fail(FailSide::self, Kind::handshake_lost);
+  return own.taken;
 }
 
 /// After the response head: notes whether the backend treats this connection as authenticated for one user,
@@ -104,59 +98,27 @@ bool Attempts::take_idle_connection() {
   if (attempt_.fresh_only) return false;
   const bool certain =
       !idempotent(request_.head.method) || attempt_.count >= request_.pool->config.failover.attempts;
-  StreamRef idle = worker_.idle.take(*attempt_.member->backend,
-                                     request_.pool->connection_key(*attempt_.member), certain, turn_.now());
-  if (!idle) return false;
-  backend_.use(std::move(idle), true);
-  return true;
+  return connector_.take_idle(target(), certain, backend_, turn_.now());
 }
 
 Task<bool> Attempts::open_connection() {
-  const bool named = request_.pool->config.tls && !request_.pool->config.tls->server_name.empty();
-  const std::string& name = named ? request_.pool->config.tls->server_name : attempt_.member->address.host;
-  const Trial* const trial = request_.pool->trial(*attempt_.member).get();
-  const std::size_t count = trial != nullptr ? trial->all.size() : 1;
-  const std::size_t first = trial != nullptr ? trial->first() : 0;
-  bool connected = false;
-  // Each address gets its share of the connect timeout (in the spirit of RFC 8305). The address that answered
-  // is remembered.
-  for (std::size_t i = 0; i < count && !connected && attempt_.failure.side != FailSide::client; ++i) {
-    const std::size_t place = (first + i) % count;
-    const Endpoint& endpoint =
-        trial != nullptr ? trial->all[place] : request_.pool->endpoint(*attempt_.member);
-    const Clock::Steady begun = i == 0 ? attempt_.began : turn_.now();
-    const auto left = attempt_.began + request_.timeouts.connect - begun;
-    const Clock::Steady deadline = begun + left / static_cast<int>(count - i);
-    Connecting connecting(worker_.loop, endpoint, request_.pool->tls.get(), name, turn_.wake(),
-                          Wake::backend);
-    for (;;) {
-      client_.watch();
-      const Io io = connecting.step();
-      connected = io == Io::ready;
-      if (connected) break;
-      if (io == Io::failed) {
-        fail(FailSide::backend, connecting.unreachable() ? Kind::connect_timeout : Kind::refused);
-        break;
-      }
-      bool late = false;
-      if (!client_.cut_short()) late = co_await turn_.wait(deadline);
-      if (client_.gone() || client_.cut_short()) {
-        fail(FailSide::client, Kind::gone);
-        break;
-      }
-      if (late) {
-        fail(FailSide::backend, Kind::connect_timeout);
-        break;
-      }
-    }
-    if (!connected) continue;
-    attempt_.failure = Failure();  // drop the failures of earlier addresses
-    if (i > 0) trial->answered(place);
-    backend_.use(connecting.take(), false);
+  const std::unique_ptr<PendingConnect> pending =
+      connector_.connect(target(), attempt_.began, request_.timeouts.connect, turn_.wake(), backend_);
+  Io io = Io::blocked;
+  for (;;) {
+    client_.watch();
+    io = pending->step(turn_.now());
+    if (io == Io::failed)
+      fail(FailSide::backend, pending->timed_out() ? Kind::connect_timeout : Kind::refused);
+    if (io != Io::blocked) break;
+    if (!client_.cut_short()) co_await turn_.wait(pending->deadline());
+    if (!client_.gone() && !client_.cut_short()) continue;
+    fail(FailSide::client, Kind::gone);
+    break;
   }
   attempt_.last_progress = turn_.now();
   request_.took.connect += attempt_.last_progress - attempt_.began;
-  co_return connected;
+  co_return io == Io::ready;
 }
 
 void Attempts::release_backend() {
@@ -178,14 +140,8 @@ void Attempts::keep_backend() {
   if (promise && promise->count() == 0 && !attempt_.leg_due) return;
   const Clock::Steady until =
       promise && !attempt_.leg_due ? turn_.now() + *promise : Clock::Steady(IdleConnections::no_promise);
-  const std::uint64_t key = request_.pool->connection_key(*attempt_.member);
-  if (!attempt_.belongs)
-    return worker_.idle.put(*attempt_.member->backend, key, backend_.release(),
-                            request_.pool->config.idle_connections, turn_.now(), until);
-  if (connection_.own() == nullptr)
-    *connection_.bound = std::make_unique<BoundConnections>(worker_.loop, request_.arrival.client);
-  connection_.own()->put(attempt_.member->backend, key, backend_.release(), attempt_.leg_due, turn_.now(),
-                         until);
+  const Connector::Keep how{attempt_.belongs, attempt_.leg_due, until, request_.arrival.client};
+  connector_.keep(target(), backend_, how, turn_.now());
 }
 
 }  // namespace remora

@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "http/connection_auth.h"
-#include "net/connecting.h"
 #include "util/fetch_ahead.h"
 
 namespace remora {

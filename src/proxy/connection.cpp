@@ -24,8 +24,8 @@ constexpr std::size_t most_lingering_bytes = 256 * 1024;
 }  // namespace
 
 WorkerContext::WorkerContext(unsigned number, const Clock& c, AccessLog log,
-                             std::shared_ptr<SessionMemory> sessions, std::uint64_t seed)
-    : index(number), clock(c), memory(std::move(sessions)), random(seed), access_log(std::move(log)) {
+                             std::shared_ptr<SessionMemory> sessions, std::uint64_t seed, Loop::Driver driver)
+    : index(number), clock(c), loop(c, driver), memory(std::move(sessions)), random(seed), access_log(std::move(log)) {
   spare_actives.reserve(most_spare_actives);  // so that returning one never allocates
 }
 

@@ -32,6 +32,7 @@ Exchange::Exchange(const Surroundings& in)
              in.memory,
              in.client,
              in.backend,
+             in.connector,
              Request(in.memory.request, in.connection, in.worker.snapshot, in.turn.now()),
              {},
              AttemptState(in.turn.wake()),

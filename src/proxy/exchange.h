@@ -41,6 +41,7 @@ class Exchange final {
     WorkingMemory& memory;
     ServerStream& client;
     ClientStream& backend;
+    Connector& connector;
   };
 
   /// REQUIRES: the request head is in `memory.request`, or refuse_head() is called instead of run().

@@ -17,7 +17,7 @@ using Family = Affinity::Family;
 bool Placement::choose_backend() {
   const Failure before = std::exchange(attempt_.failure, Failure{});
   if (choose_member(before)) {
-    worker_.idle.expect(*attempt_.member->backend);
+    connector_.prefetch(*attempt_.member->backend);
     return true;
   }
   if (reply_.status != 0) return false;  // a lost session has its own local reply
@@ -67,8 +67,8 @@ const Member* Placement::usable_bound(std::uint64_t backend) const noexcept {
 /// The backend to which this client has a reserved connection: the next leg of its authentication must go
 /// there. Null: none.
 const Member* Placement::place_of_own_connection() const noexcept {
-  if (connection_.own() == nullptr) return nullptr;
-  const BoundConnections::Place at = connection_.own()->place_in(request_.pool->config.name);
+  if (!connector_.has_reserved()) return nullptr;
+  const Connector::Reserved at = connector_.reserved_in(request_.pool->config.name);
   const Member* const m = at.backend != nullptr ? usable_bound(at.backend->hash) : nullptr;
   return m != nullptr && (at.leg_due || m->accepts_new()) ? m : nullptr;
 }

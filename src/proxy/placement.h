@@ -18,6 +18,7 @@ class Placement {
   explicit Placement(ExchangeParts& parts, SessionRecords& records, SessionLookup& lookup)
       : worker_(parts.worker),
         connection_(parts.connection),
+        connector_(parts.connector),
         turn_(parts.turn),
         request_(parts.request),
         session_(parts.session),
@@ -69,6 +70,7 @@ class Placement {
 
   WorkerContext& worker_;
   ConnectionState& connection_;
+  Connector& connector_;
   Turn& turn_;
   Request& request_;
   SessionState& session_;

@@ -16,6 +16,7 @@
 #include "pool/queue.h"
 #include "proxy/body_rate.h"
 #include "proxy/connection_state.h"
+#include "proxy/connector.h"
 #include "proxy/doubters.h"
 #include "proxy/failure.h"
 #include "proxy/turn.h"
@@ -165,6 +166,7 @@ struct ExchangeParts {
   WorkingMemory& memory;
   ServerStream& client;
   ClientStream& backend;
+  Connector& connector;
 
   Request request;  // declared first, so destroyed last: other parts refer to its snapshot
   SessionState session;

@@ -59,12 +59,12 @@ class MemoryTrim final : public DeadlineEntry {
 
 struct WorkerContext {
   WorkerContext(unsigned number, const Clock& c, AccessLog log, std::shared_ptr<SessionMemory> sessions,
-                std::uint64_t seed);
+                std::uint64_t seed, Loop::Driver driver = Loop::Driver::timer);
   ~WorkerContext();
 
   const unsigned index;
   const Clock& clock;
-  Loop loop{clock};
+  Loop loop;
   const std::shared_ptr<SessionMemory> memory;  // shared by all workers
   IdleConnections idle{loop};
   ParkingLot parking{loop};

@@ -1,0 +1,171 @@
+#include "support/trunk.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <stdexcept>
+
+#include "affinity/registry.h"
+#include "balance/policy.h"
+#include "config/loader.h"
+#include "session/session_store.h"
+#include "util/text.h"
+
+namespace remora::test {
+
+namespace {
+
+constexpr std::size_t table_size = 10'000;
+
+config::Config parse(std::string yaml) {
+  if (yaml.find("listeners:") == std::string::npos) yaml = "listeners: [127.0.0.1:0]\n" + yaml;
+  const config::Loaded loaded = config::load_text(yaml, "test", affinity_kinds());
+  if (const auto* error = std::get_if<config::LoadError>(&loaded))
+    throw std::runtime_error(error->lines.front());
+  return std::get<config::Config>(loaded);
+}
+
+}  // namespace
+
+Trunk::Trunk(const std::string& yaml, Faults* faults, std::shared_ptr<SessionMemory> shared)
+    : memory(shared ? std::move(shared) : std::make_shared<SessionMemory>(table_size)),
+      worker(0, clock, AccessLog(config::AccessFormat::off, nullptr), memory, 1, Loop::Driver::owner),
+      faults_(faults != nullptr ? *faults : no_faults_),
+      client(faults_),
+      backend(faults_),
+      connector(faults_),
+      turn(worker.loop, clock) {
+  const config::Config config = parse(yaml);
+  snapshot_ =
+      builder_.build(config, std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')}));
+  builder_.commit(snapshot_);
+  Ref<WorkerSnapshot> mine(new WorkerSnapshot);
+  mine->shared = snapshot_;
+  for (const auto& pool : snapshot_->pools)
+    mine->balancers.push_back(
+        make_balancer(pool->config.balance, pool->snapshot, worker.random.next(), clock));
+  worker.snapshot = std::move(mine);
+  worker.report_failures = [this](const auto& b, Ejected) { reported_failures.push_back(b->id); };
+  worker.report_lost = [this](const auto& b) { reported_lost.push_back(b->id); };
+  worker.report_unknown_key = [](const std::string&) {};
+  worker.report_doubt = [this](const auto& b, std::chrono::milliseconds) {
+    reported_doubts.push_back(b->id);
+  };
+  worker.open_store(config.store, {}, nullptr);
+  auto fake = std::make_unique<FakeStore>(memory->values, clock, faults_);
+  store = fake.get();
+  worker.writer->stop();
+  worker.store = std::move(fake);
+  worker.sessions = std::make_unique<SessionStore>(*worker.store, config.store.prefix, clock);
+  worker.writer = std::make_unique<StoreWriter>(worker.loop, *worker.sessions, clock, config.store.timeout,
+                                                memory->store);
+  new_connection();
+}
+
+Trunk::~Trunk() {
+  worker.close_store();
+  settle();
+}
+
+void Trunk::new_connection() {
+  ClientAddress peer;
+  peer.bytes[10] = peer.bytes[11] = 0xff;
+  peer.bytes[12] = 192;
+  peer.bytes[13] = 0;
+  peer.bytes[14] = 2;
+  peer.bytes[15] = 1;
+  client = FakeClient(faults_);
+  connection.begin(snapshot_->listeners[snapshot_->serving.front()], peer);
+  connector.drop_reserved();
+  client.attach(turn.wake(), Wake::client);
+  turn.begin();
+}
+
+void Trunk::start(const std::string& method, const std::string& target, const Fields& fields,
+                  std::string body, bool whole) {
+  working.clear();
+  head_text_ = method + " " + target + " HTTP/1.1\r\n";
+  if (!field(fields, "Host")) head_text_ += "Host: app.test\r\n";
+  for (const auto& [name, value] : fields) head_text_ += name + ": " + value + "\r\n";
+  head_text_ += "\r\n";
+  const Parsed parsed = parse_request_head(head_text_, connection.listener->config.limits, working.request);
+  if (parsed.status != Parsed::Status::ok)
+    throw std::runtime_error(std::string("the request: ") + parsed.why);
+  client.begin(std::move(body), whole);
+  end_.reset();
+  error_ = nullptr;
+  exchange_.emplace(Exchange::Surroundings{worker, connection, turn, working, client, backend, connector});
+  asio::co_spawn(worker.loop.ctx.get_executor(), serve(), asio::detached);
+  settle();
+}
+
+Task<void> Trunk::serve() {
+  try {
+    const Exchange::End end = co_await exchange_->run();
+    exchange_.reset();
+    end_ = end;
+  } catch (...) {
+    error_ = std::current_exception();
+  }
+}
+
+const Delivered& Trunk::request(const std::string& method, const std::string& target, const Fields& fields,
+                                std::string body) {
+  start(method, target, fields, std::move(body));
+  for (int seconds = 0; !done(); ++seconds) {
+    if (seconds > 3600) throw std::runtime_error("the request never ends");
+    advance(std::chrono::seconds(1));
+  }
+  return delivered();
+}
+
+void Trunk::settle() {
+  constexpr int max_handlers = 1'000'000;
+  worker.loop.ctx.restart();
+  for (int i = 0; worker.loop.ctx.poll_one() != 0; ++i)
+    if (i == max_handlers) throw std::runtime_error("the loop never becomes quiet");
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+void Trunk::advance(std::chrono::nanoseconds by) {
+  settle();
+  const Clock::Steady end = clock.steady_now() + by;
+  while (clock.steady_now() < end && !done()) {
+    clock.advance(std::min<std::chrono::nanoseconds>(DeadlineWheel::tick, end - clock.steady_now()));
+    worker.loop.wheel.run(clock.steady_now());
+    settle();
+  }
+  if (clock.steady_now() < end) clock.advance(end - clock.steady_now());
+}
+
+Member& Trunk::member(const std::string& backend_id, const std::string& pool) {
+  for (const auto& view : snapshot_->pools) {
+    if (!pool.empty() && view->config.name != pool) continue;
+    for (Member& m : std::const_pointer_cast<PoolSnapshot>(view->snapshot)->members)
+      if (m.backend->id == backend_id) return m;
+  }
+  throw std::out_of_range("no backend " + backend_id);
+}
+
+config::Pool& Trunk::pool_config(const std::string& pool) {
+  for (const auto& view : snapshot_->pools)
+    if (pool.empty() || view->config.name == pool) return std::const_pointer_cast<PoolView>(view)->config;
+  throw std::out_of_range("no pool " + pool);
+}
+
+bool Trunk::holds_nothing() const {
+  for (const auto& pool : snapshot_->pools) {
+    if (pool->counters->retrying.load() != 0) return false;
+    for (const Member& m : pool->snapshot->members)
+      if (m.backend->in_flight.load() != 0) return false;
+  }
+  return true;
+}
+
+std::string Trunk::cookie(const std::string& name) const {
+  for (const auto& [field_name, value] : delivered().head.fields)
+    if (iequals(field_name, "Set-Cookie") && value.starts_with(name + "="))
+      return value.substr(0, value.find(';'));
+  return {};
+}
+
+}  // namespace remora::test

@@ -1,0 +1,99 @@
+// Trunk: one client connection whose requests take the whole request path, without a socket, a process or
+// real time: fake streams, a fake connector, a fake store and a manual clock.
+//
+//   Trunk trunk(R"(pools: {app: {backends: [{id: a, address: 127.0.0.1:1}, {id: b, address: 127.0.0.1:2}]}})");
+//   trunk.connector.script("a", {.connect = BackendScript::Connect::refuses});
+//   const Delivered& got = trunk.get("/");
+//   EXPECT_EQ(got.head.status, 200);
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "proxy/exchange.h"
+#include "server/builder.h"
+#include "support/fake_store.h"
+#include "support/fake_streams.h"
+#include "support/manual_clock.h"
+
+namespace remora::test {
+
+class Trunk {
+ public:
+  /// `yaml`: a configuration without listeners; `listeners: [127.0.0.1:0]` is added if it has none. `faults`
+  /// outlives the object. Throws std::runtime_error with the first error of the configuration.
+  explicit Trunk(const std::string& yaml, Faults* faults = nullptr,
+                 std::shared_ptr<SessionMemory> shared = {});
+  ~Trunk();
+  Trunk(const Trunk&) = delete;
+  Trunk& operator=(const Trunk&) = delete;
+
+  /// Starts a request: "GET / HTTP/1.1" with these fields. `body`: what has arrived of its body; its framing
+  /// is in `fields`, as a client sends it. Host is added if it is missing.
+  void start(const std::string& method, const std::string& target, const Fields& fields = {},
+             std::string body = {}, bool whole = true);
+  /// start(), then waits until the request is over. Throws std::runtime_error if that takes more than an hour
+  /// of the manual clock.
+  const Delivered& request(const std::string& method, const std::string& target, const Fields& fields = {},
+                           std::string body = {});
+  const Delivered& get(const std::string& target, const Fields& fields = {}) {
+    return request("GET", target, fields);
+  }
+  /// Runs what can run now.
+  void settle();
+  /// Lets time pass, step by step.
+  void advance(std::chrono::nanoseconds by);
+  /// The request is over.
+  bool done() const noexcept { return end_.has_value(); }
+  /// What becomes of the connection. REQUIRES: done().
+  Exchange::End end() const { return end_.value(); }
+  const Delivered& delivered() const noexcept { return client.delivered(); }
+  /// The parts of the running request.
+  Exchange& exchange() { return exchange_.value(); }
+  /// The next request comes on another connection: forgets what belonged to this one.
+  void new_connection();
+
+  /// A member of a pool, to be changed between requests (health, admin ...).
+  Member& member(const std::string& id, const std::string& pool = {});
+  config::Pool& pool_config(const std::string& pool = {});
+  Backend& backend_of(const std::string& id) { return *member(id).backend; }
+  const Snapshot& snapshot() const noexcept { return *snapshot_; }
+  /// No permit, retry or count is held: to be checked when no request runs.
+  bool holds_nothing() const;
+  /// The value of the session cookie `name` that the last response set, for the next request ("name=value");
+  /// empty: it set none.
+  std::string cookie(const std::string& name = "remora") const;
+
+  ManualClock clock;
+  std::shared_ptr<SessionMemory> memory;
+  WorkerContext worker;
+  FakeStore* store = nullptr;  // owned by `worker`
+
+ private:
+  Faults no_faults_;
+  Faults& faults_;
+
+ public:
+  FakeClient client;
+  FakeBackend backend;
+  FakeConnector connector;
+  Turn turn;
+  ConnectionState connection;
+  WorkingMemory working;
+  /// Backends that requests reported: as failing, lost, or doubtful.
+  std::vector<std::string> reported_failures, reported_lost, reported_doubts;
+
+ private:
+  Task<void> serve();
+
+  SnapshotBuilder builder_{1};
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::string head_text_;
+  std::optional<Exchange> exchange_;
+  std::optional<Exchange::End> end_;
+  std::exception_ptr error_;
+};
+
+}  // namespace remora::test
