@@ -44,8 +44,8 @@ Fetched judge(HttpResponseReader& response) {
   if (!response.error().empty()) return failed(response.error());
   if (const unsigned status = response.status(); status != 200) {
     const bool redirects = status >= 300 && status < 400 && !response.location().empty();
-    return failed("it answered " + std::to_string(status) +
-                  (redirects ? " (redirects are not followed: give the URL that it leads to)" : ""));
+    return failed("status " + std::to_string(status) +
+                  (redirects ? " (redirects are not followed: configure the final URL)" : ""));
   }
   Fetched out;
   out.body = response.take_body();
@@ -67,7 +67,7 @@ Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, std::v
                     std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,
                     std::size_t max_bytes) {
   const Clock::Steady deadline = loop.clock.steady_now() + limit;
-  Fetched fetched = failed("it has no address");
+  Fetched fetched = failed("the name has no address");
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     OneShotRequest request;
     request.endpoint = endpoints[i];

@@ -37,7 +37,7 @@ void HttpResponseReader::take(std::string_view bytes) {
   if (done_) return;
   done_ = parser_->it.is_done();
   if (!done_ && unparsed_.size() > (parser_->it.is_header_done() ? max_line_bytes : max_head_bytes))
-    fail("its answer has an endless head or line");
+    fail("invalid response: head or line too long");
 }
 
 /// Beast remembers how far it has searched an unfinished line, so passing it the line again costs little.
@@ -47,7 +47,7 @@ void HttpResponseReader::parse() {
     error_code ec;
     const std::size_t used =
         parser_->it.put(asio::const_buffer(unparsed_.data() + at, unparsed_.size() - at), ec);
-    if (ec && ec != http::error::need_more) return fail("its answer: " + ec.message());
+    if (ec && ec != http::error::need_more) return fail("invalid response: " + ec.message());
     started_ = true;
     if (used == 0) break;
     at += used;
@@ -59,7 +59,7 @@ void HttpResponseReader::end() {
   if (done_) return;
   error_code ec;
   if (started_) parser_->it.put_eof(ec);  // Beast does not allow it before any input
-  if (ec || !parser_->it.is_done()) return fail("its answer was cut");
+  if (ec || !parser_->it.is_done()) return fail("truncated response");
   done_ = true;
 }
 

@@ -66,8 +66,8 @@ Task<std::string> exchange(Stream& stream, Wake& wake, const OneShotRequest& req
     stream.consume(bytes.size());
     if (stream.peer_closed()) reader.end();
     if (reader.decided()) co_return "";
-    if (received > request.max_bytes) co_return "its answer is too large";
-    if (stream.peer_closed()) co_return "closed without an answer";
+    if (received > request.max_bytes) co_return "response too large";
+    if (stream.peer_closed()) co_return "connection closed without a response";
     const Io io = stream.fill();
     if (io == Io::failed) co_return stream.error().message();
     if (io == Io::ready) continue;
