@@ -1,6 +1,7 @@
 #include "server/child_process.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -42,6 +43,9 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments, SessionMem
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    // A socket that another thread is just accepting may not be close-on-exec yet: it would stay open in the
+    // new process, and its client would wait for an end that never comes.
+    ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     ::fcntl(theirs.get(), F_SETFD, 0);
     ::execve(argv[0], argv.data(), envp.data());
     ::_exit(127);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -187,6 +188,23 @@ TEST_F(HotRestartTest, AChildThatIsNotReadyInTimeIsKilled) {
   ring(alarm, clock);
   EXPECT_FALSE(restart->under_way());
   EXPECT_EQ(handed_over, 0);
+}
+
+/// Whatever flags a descriptor has at that moment: another thread may be accepting it.
+TEST_F(HotRestartTest, AChildInheritsNoDescriptorButItsChannel) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  const UniqueFd out(pipe[0]);
+  UniqueFd in(pipe[1]);
+  make({"/bin/sleep", "1000"});
+  restart->start();
+  ASSERT_TRUE(restart->under_way());
+  in.reset();
+  pollfd ended{out.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, 10000), 1) << "the write end is still open in the child";
+  clock.advance(seconds(60));
+  ring(alarm, clock);
+  EXPECT_FALSE(restart->under_way());
 }
 
 TEST_F(HotRestartTest, AChildThatServesIsHandedOverToOnce) {
