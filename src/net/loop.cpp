@@ -13,7 +13,7 @@ void Complaints::add(const char* what) noexcept {
   if (said_ && now - *said_ < std::chrono::seconds(5)) return;
   said_ = now;
   try {
-    spdlog::error("{}: {} event(s) failed, going on: {}", who_, count_, what);
+    spdlog::error("{}: {} operation(s) failed: {}", who_, count_, what);
   } catch (...) {  // no memory to log it either
     return;
   }

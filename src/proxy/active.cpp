@@ -7,7 +7,10 @@
 namespace remora {
 
 Active::Active(WorkerContext& worker)
-    : turn(worker.loop, worker.clock), client_(response_limits()), connector_(worker.loop, worker.idle), worker_(worker) {}
+    : turn(worker.loop, worker.clock),
+      client_(response_limits()),
+      connector_(worker.loop, worker.idle),
+      worker_(worker) {}
 
 void Active::begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
                    std::unique_ptr<BoundConnections>& own) {
@@ -24,7 +27,8 @@ void Active::clear() {
 }
 
 Exchange& Active::make_exchange() {
-  return exchange.emplace(Exchange::Surroundings{worker_, state, turn, memory, client_, backend_, connector_});
+  return exchange.emplace(
+      Exchange::Surroundings{worker_, state, turn, memory, client_, backend_, connector_});
 }
 
 void Active::end() noexcept {

@@ -43,7 +43,7 @@ bool Admission::admit() {
   reply_.retry_after = connection_.listener->shared->limits.request(request_.arrival.client, request_.began);
   if (reply_.retry_after == 0) return true;
   connection_.refuse(Refusal::requests, request_.arrival.client,
-                     "more a second than per_client.requests_per_second allows");
+                     "over the rate of per_client.requests_per_second allows");
   reply_.status = 429;
   return false;
 }

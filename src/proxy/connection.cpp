@@ -93,7 +93,7 @@ bool Connection::is_welcome(const config::Listener& settings) {
   if (!settings.proxy_protocol) return count_client(settings);
   if (may_send_proxy_line(settings, peer_)) return true;
   listener_.shared->strangers.fetch_add(1, std::memory_order_relaxed);
-  refuse(Refusal::proxy_line, settings, "lines of this peer are not believed");
+  refuse(Refusal::proxy_line, settings, "this peer may not send PROXY lines");
   return false;
 }
 
@@ -329,7 +329,7 @@ Task<bool> Connection::greet() {
   if (view_->config.proxy_protocol) {
     // A reload may have switched it on since the connection was accepted.
     if (!may_send_proxy_line(view_->config, peer_)) {
-      refuse(Refusal::proxy_line, view_->config, "lines of this peer are not believed");
+      refuse(Refusal::proxy_line, view_->config, "this peer may not send PROXY lines");
       co_return false;
     }
     const bool told = co_await read_proxy_line();
@@ -364,7 +364,7 @@ Task<bool> Connection::read_proxy_line() {
     if (line.status == ProxyLine::Status::incomplete) {
       line = parse_proxy_line(stream_->unread());
       if (line.status == ProxyLine::Status::bad) {
-        refuse(Refusal::proxy_line, view_->config, "what comes first is no PROXY line");
+        refuse(Refusal::proxy_line, view_->config, "the connection does not begin with a PROXY line");
         co_return false;
       }
       if (line.status == ProxyLine::Status::ok) stream_->consume(line.size);
@@ -386,7 +386,7 @@ Task<bool> Connection::read_proxy_line() {
     const Clock::Steady until = asked ? deadline : std::min(deadline, idle_since_ + proxy_line_grace);
     if (!co_await wait(until)) continue;
     if (!stream_->is_open() || worker_.clock.steady_now() >= deadline) {
-      refuse(Refusal::proxy_line, view_->config, "none came in time (timeouts.header)");
+      refuse(Refusal::proxy_line, view_->config, "no PROXY line within timeouts.header");
       co_return false;
     }
     if (!counted_ && !count_client(view_->config)) co_return false;

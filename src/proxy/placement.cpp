@@ -216,7 +216,7 @@ bool Placement::may_begin_session() {
       connection_.listener->shared->limits.new_session(request_.arrival.client, request_.began);
   if (reply_.retry_after == 0) return true;
   connection_.refuse(Refusal::new_sessions, request_.arrival.client,
-                     "more a second than per_client.new_sessions_per_second allows");
+                     "over the rate of per_client.new_sessions_per_second allows");
   reply_.status = 429;
   return false;
 }

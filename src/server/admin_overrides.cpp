@@ -105,11 +105,11 @@ void AdminOverrides::load(std::string& error) {
   const std::string why = read_file(path(), max_file_bytes, text, missing);
   if (missing) return;
   if (!why.empty())
-    error = why + "; the operators' wishes in it are not in force";
+    error = why + "; the administrative states in it were not applied";
   else if (!from_text(text))
-    error =
-        path() +
-        " cannot be understood; the operators' wishes in it are not in force (remove it, or set them again)";
+    error = path() +
+            " cannot be understood; the administrative states in it were not applied (remove it, or set them "
+            "again)";
 }
 
 std::string AdminOverrides::save() const {

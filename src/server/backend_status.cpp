@@ -101,9 +101,9 @@ void BackendStatus::eject(const std::shared_ptr<Backend>& backend, Ejected how) 
     const auto length =
         ejector_.report(backend, how, pool->config.eject, members.size(), around_.clock.steady_now());
     if (!length) return;
-    spdlog::warn("backend {}/{} is ejected for {} ms: {} {} in a row; it takes {}", backend->pool,
+    spdlog::warn("backend {}/{} ejected for {} ms after {} consecutive {}; it accepts {}", backend->pool,
                  backend->id, length->count(), pool->config.eject.consecutive_failures,
-                 how == Ejected::all ? "failed connections" : "failed answers",
+                 how == Ejected::all ? "failed connections" : "failed responses",
                  how == Ejected::all ? "nothing" : "no new sessions");
     announce(*backend,
              {{"ejected", how == Ejected::all ? "all" : "new_sessions"}, {"for_ms", length->count()}});
@@ -144,7 +144,7 @@ void BackendStatus::await_change() {
 void BackendStatus::end_ejections() {
   for (const auto& backend : ejector_.expire(around_.clock.steady_now())) {
     backend->failures.succeeded();
-    spdlog::info("backend {}/{} is back from its ejection", backend->pool, backend->id);
+    spdlog::info("backend {}/{} is no longer ejected", backend->pool, backend->id);
     announce(*backend, {{"ejected", "no"}});
   }
 }
@@ -173,13 +173,15 @@ std::string BackendStatus::set_admin(const std::string& pool, const std::string&
   if (found == nullptr) return "pool " + pool + " has no backend '" + backend + "'";
   const std::string error = overrides_.set(pool, backend, wanted);
   if (!error.empty())
-    spdlog::error("the wish holds, but not beyond this process: it cannot be written to state_dir: {}",
-                  error);
+    spdlog::error(
+        "the administrative state applies, but will be lost at the next restart: writing it to state_dir "
+        "failed: {}",
+        error);
   if (limit)
-    spdlog::info("backend {}/{}: the operator wants {}, for at most {} s", pool, backend, to_string(admin),
-                 std::chrono::duration_cast<std::chrono::seconds>(*limit).count());
+    spdlog::info("backend {}/{}: administrative state set to {}, for at most {} s", pool, backend,
+                 to_string(admin), std::chrono::duration_cast<std::chrono::seconds>(*limit).count());
   else
-    spdlog::info("backend {}/{}: the operator wants {}", pool, backend, to_string(admin));
+    spdlog::info("backend {}/{}: administrative state set to {}", pool, backend, to_string(admin));
   boost::json::object what{{"admin", to_string(admin)}};
   if (wanted.deadline) what["deadline"] = time_text(*wanted.deadline);
   announce(*found, std::move(what));

@@ -36,8 +36,9 @@ void HotRestart::start() {
   } catch (const std::exception& e) {
     return refuse(e.what());
   }
-  spdlog::info("upgrade: process {} starts", child_->pid());
-  if (!send(hooks_.handover())) spdlog::error("upgrade: the new process does not take what it is given");
+  spdlog::info("upgrade: started process {}", child_->pid());
+  if (!send(hooks_.handover()))
+    spdlog::error("upgrade failed: the new process did not accept the listening sockets");
   give_up_ = clock_.steady_now() + start_limit;
   check();
 }
@@ -69,13 +70,15 @@ bool HotRestart::goes_on() {
     case ChildProcess::State::serving:
       return child_serves();
     case ChildProcess::State::failed:
-      spdlog::error("upgrade failed: the new process has ended; this one goes on (its messages say why)");
+      spdlog::error(
+          "upgrade failed: the new process exited (its log says why); this process continues to serve");
       child_.reset();
       return false;
     case ChildProcess::State::starting:
       if (clock_.steady_now() < give_up_) return true;
-      spdlog::error("upgrade failed: the new process is not ready after {} s; this one goes on",
-                    start_limit.count());
+      spdlog::error(
+          "upgrade failed: the new process was not ready after {} s; this process continues to serve",
+          start_limit.count());
       kill_child();
       return false;
   }
@@ -86,7 +89,7 @@ bool HotRestart::child_serves() {
   if (hooks_.serving()) hooks_.serves(child_->pid());
   if (!child_) return false;  // no connections were left here, and stop() was called
   if (child_->send_changes()) return true;
-  spdlog::warn("the new process no longer listens; what changes here is not known there");
+  spdlog::warn("the new process closed its channel; later changes here do not reach it");
   child_.reset();
   return false;
 }

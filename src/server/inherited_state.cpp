@@ -60,7 +60,7 @@ void InheritedState::read() {
     if (m.kind == 's') state_ = std::move(m.text);
     if (m.kind == 't' && !take_over_sessions(m.text, memory_, clock_.steady_now()))
       spdlog::warn(
-          "the process before keeps its sessions in another way: what it had learned is not taken over");
+          "the previous process uses another session format; its learned sessions were not taken over");
   }
 }
 

@@ -45,9 +45,8 @@ std::vector<std::string> Reload::run() {
 
 void Reload::reopen_logs() {
   if (around_.access_log != nullptr && !around_.access_log->reopen())
-    spdlog::error("the access log cannot be opened again; the old file stays in use");
-  if (!refresh_log(around_.active.log))
-    spdlog::error("the log cannot be opened again; the old file stays in use");
+    spdlog::error("reopening the access log failed; keeping the old file");
+  if (!refresh_log(around_.active.log)) spdlog::error("reopening the log failed; keeping the old file");
 }
 
 std::vector<std::string> Reload::replace() {

@@ -193,7 +193,7 @@ void Server::begin_stop() {
   phase_ = Phase::delaying;
   notify_systemd("STOPPING=1");
   if (config_.shutdown_delay == milliseconds(0)) return stop_accepting();
-  spdlog::info("not ready any more; accepting for another {} ms", config_.shutdown_delay.count());
+  spdlog::info("no longer ready; still accepting connections for {} ms", config_.shutdown_delay.count());
   for (auto& worker : workers_) worker->leave();
   alarm_->set(clock_.steady_now() + config_.shutdown_delay, [this] {
     if (phase_ == Phase::delaying) stop_accepting();
@@ -203,7 +203,7 @@ void Server::begin_stop() {
 void Server::stop_accepting() {
   if (phase_ == Phase::finishing) return;
   phase_ = Phase::finishing;
-  spdlog::info("stopping: finishing what runs, for at most {} ms", config_.shutdown_grace.count());
+  spdlog::info("stopping: finishing requests in progress, for at most {} ms", config_.shutdown_grace.count());
   for (auto& worker : workers_) worker->stop();
   watch_end(clock_.steady_now() + config_.shutdown_grace);
 }
@@ -213,7 +213,7 @@ void Server::stop_accepting() {
 void Server::hand_over(pid_t child) {
   phase_ = Phase::handed_over;
   if (session_server_) session_server_->leave();
-  spdlog::info("upgrade: process {} serves; finishing what is left here", child);
+  spdlog::info("upgrade: process {} has taken over; finishing the remaining connections", child);
   events_.emit("upgrade", {{"pid", child}}, clock_.wall_now());
   for (auto& worker : workers_) {
     worker->hold();
@@ -290,7 +290,7 @@ void Server::rebuild() {
   try {
     built = builder_.build(discovery_.config_for(config_), load_keys(config_));
   } catch (const std::exception& e) {  // a certificate is no longer readable, say
-    spdlog::error("new DNS answers or key sets cannot be applied: {}; keeping the current ones", e.what());
+    spdlog::error("applying new DNS addresses or key sets failed: {}; keeping the current ones", e.what());
     return;
   }
   activate(built);

@@ -19,12 +19,12 @@ void StoreWatch::heard(bool available, const std::string& error) {
   error_ = error;
   silent_until_ = at + pause_;
   if (now == State::away)
-    spdlog::warn("the store cannot be reached; sessions go on without it, and it is told when it is back: {}",
+    spdlog::warn("store unreachable: {}; sessions continue without it, and writes wait until it is back",
                  error);
   else if (now == State::partly)
-    spdlog::warn("a part of the store cannot be reached: {}", error);
+    spdlog::warn("part of the store is unreachable: {}", error);
   else
-    spdlog::info("the store answers");
+    spdlog::info("store reachable again");
   events_.emit("store", {{"available", available}, {"trouble", error}}, clock_.wall_now());
 }
 

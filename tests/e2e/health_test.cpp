@@ -1,4 +1,4 @@
-// What live traffic shows: ejection by failed connections and by failed answers, slow start, panic.
+// What live traffic shows: ejection by failed connections and by failed responses, slow start, panic.
 
 #include <gtest/gtest.h>
 

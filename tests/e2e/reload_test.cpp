@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -228,13 +229,27 @@ TEST(Upgrade, WhatHappensInTheOldProcessMeanwhileIsKnownInTheNew) {
   EXPECT_TRUE(remora.former_ended());
 }
 
+bool has_child(pid_t process) {
+  const std::string path = "/proc/" + std::to_string(process);
+  std::string child;
+  for (const auto& thread : std::filesystem::directory_iterator(path + "/task"))
+    if (std::ifstream(thread.path() / "children") >> child) return true;
+  return false;
+}
+
 TEST(Upgrade, ThatCannotStartLeavesTheOldOneServing) {
   Origin a(says_name("a"));
   const std::string config = simple_config({a.address()});
   Remora remora(config);
-  remora.rewrite("nonsense: [");
+  // The configuration is a pipe, so that the new process exists for as long as nothing is written into it.
+  const std::string file = remora.folder() + "/remora.yaml";
+  std::filesystem::remove(file);
+  ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
   remora.signal(SIGUSR2);
-  ASSERT_TRUE(remora.wait_for_log("upgrade failed: the new process has ended"));
+  ASSERT_TRUE(eventually([&] { return has_child(remora.pid()); }));
+  std::ofstream(file) << "nonsense: [";
+  ASSERT_TRUE(eventually([&] { return !has_child(remora.pid()); }));
+  std::filesystem::remove(file);
   EXPECT_EQ(remora.ask(get("/")).body, "a");
   remora.rewrite(config);
   ASSERT_TRUE(remora.upgrade());
