@@ -113,9 +113,10 @@ Task<LocalAnswer> answer(LocalRequest request, AdminActions& actions) {
 
 }  // namespace
 
-AdminServer::AdminServer(Loop& loop, const config::Admin& settings, int inherited, AdminActions& actions)
-    : server_(loop,
-              inherited >= 0 ? inherited : open_local_socket(*settings.bind, settings.access, "admin.bind"),
-              limits, [&actions](LocalRequest request) { return answer(std::move(request), actions); }) {}
+AdminServer::AdminServer(Loop& loop, const config::Admin& settings, UniqueFd inherited, AdminActions& actions)
+    : server_(
+          loop,
+          inherited ? std::move(inherited) : open_local_socket(*settings.bind, settings.access, "admin.bind"),
+          limits, [&actions](LocalRequest request) { return answer(std::move(request), actions); }) {}
 
 }  // namespace remora

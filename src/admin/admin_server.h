@@ -16,10 +16,10 @@ namespace remora {
 
 class AdminServer {
  public:
-  /// Opens the address, or takes over `inherited` (a listening socket; -1: none). Throws std::runtime_error
-  /// with one line that says what to do. `actions` must outlive this object. REQUIRES: `settings` has an
-  /// address.
-  AdminServer(Loop& loop, const config::Admin& settings, int inherited, AdminActions& actions);
+  /// Opens the address, or takes over `inherited` (a listening socket; empty: none). Throws
+  /// std::runtime_error with one line that says what to do. `actions` must outlive this object. REQUIRES:
+  /// `settings` has an address.
+  AdminServer(Loop& loop, const config::Admin& settings, UniqueFd inherited, AdminActions& actions);
   int fd() const { return server_.fd(); }
 
  private:

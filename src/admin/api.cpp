@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
-#include <ctime>
 
 #include "net/address.h"
 #include "proxy/explain.h"
+#include "util/json_members.h"
 #include "util/text.h"
 #include "util/units.h"
+#include "util/utc_text.h"
 
 namespace remora {
 
@@ -24,12 +25,8 @@ std::optional<config::AdminState> parse_admin_state(std::string_view text) noexc
 
 std::string time_text(Clock::Wall t) {
   const auto ms = std::chrono::duration_cast<milliseconds>(t.time_since_epoch()).count();
-  const auto seconds = static_cast<std::time_t>(ms / 1000);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[40];
-  const std::size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::string out(text, n);
+  std::string out;
+  format_utc(out, ms / 1000, "%Y-%m-%dT%H:%M:%S");
   const std::string fraction = std::to_string(1000 + ms % 1000);
   return out.append(".").append(fraction, 1, 3).append("Z");
 }
@@ -154,12 +151,6 @@ std::optional<ApiAnswer> read_object(const ApiRequest& request, std::initializer
   return std::nullopt;
 }
 
-std::optional<std::string> text_of(const json::object& o, std::string_view key) {
-  const json::value* v = o.if_contains(key);
-  if (v == nullptr || !v->is_string()) return std::nullopt;
-  return std::string(v->get_string());
-}
-
 std::string names(const Snapshot& snapshot) {
   std::string out;
   for (const auto& pool : snapshot.pools) out.append(out.empty() ? "" : ", ").append(pool->config.name);
@@ -171,11 +162,11 @@ ApiAnswer change_backend(const ApiRequest& request, const std::string& pool, con
   if (actions.config().admin.read_only) return refuse(403, "this admin API is read-only (admin.read_only)");
   json::object body;
   if (auto wrong = read_object(request, {"admin", "deadline"}, body)) return *wrong;
-  const auto wanted = parse_admin_state(text_of(body, "admin").value_or(""));
+  const auto wanted = parse_admin_state(json_text(body, "admin"));
   if (!wanted) return refuse(400, "needs \"admin\": \"ready\", \"drain\" or \"maint\"");
   std::optional<milliseconds> deadline;
   if (body.contains("deadline")) {
-    const auto text = text_of(body, "deadline");
+    const auto text = json_member<std::string>(body, "deadline");
     deadline = text ? parse_duration(*text) : std::nullopt;
     if (!deadline) return refuse(400, "\"deadline\" must be a duration as text: \"30m\", \"90s\"");
     if (*wanted != config::AdminState::drain) return refuse(400, "only a drain has a deadline");
@@ -234,11 +225,10 @@ ApiAnswer explain_one(const ApiRequest& request, AdminActions& actions) {
   if (auto wrong = read_object(request, {"method", "target", "headers", "client", "secure"}, body))
     return *wrong;
   ExplainRequest in;
-  in.method = text_of(body, "method").value_or("GET");
-  in.target = text_of(body, "target").value_or("/");
-  if (const json::value* v = body.if_contains("secure"); v != nullptr && v->is_bool())
-    in.secure = v->get_bool();
-  if (const auto client = text_of(body, "client")) {
+  in.method = json_member<std::string>(body, "method").value_or("GET");
+  in.target = json_member<std::string>(body, "target").value_or("/");
+  if (const auto secure = json_member<bool>(body, "secure")) in.secure = *secure;
+  if (const auto client = json_member<std::string>(body, "client")) {
     const auto address = parse_ip(*client);
     if (!address) return refuse(400, "\"client\" must be an IP address");
     in.client = *address;

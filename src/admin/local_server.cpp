@@ -124,12 +124,13 @@ std::size_t LocalRequest::count(std::string_view name) const noexcept {
 }
 
 struct LocalServer::Shared {
-  Shared(Loop& loop, int fd, Limits l, Handler h)
+  Shared(Loop& loop, UniqueFd listening, Limits l, Handler h)
       : clock(loop.clock), acceptor(loop.ctx), pause(loop.ctx), limits(l), handler(std::move(h)) {
     sockaddr_storage name{};
     socklen_t size = sizeof name;
-    ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);
-    acceptor.assign(Protocol(name.ss_family, 0), fd);
+    ::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&name), &size);
+    acceptor.assign(Protocol(name.ss_family, 0), listening.get());
+    static_cast<void>(listening.release());
   }
   const Clock& clock;
   asio::basic_socket_acceptor<Protocol, Executor> acceptor;
@@ -266,8 +267,8 @@ Task<void> LocalServer::Shared::accept(std::shared_ptr<Shared> self) {
   }
 }
 
-LocalServer::LocalServer(Loop& loop, int fd, Limits limits, Handler handler)
-    : shared_(std::make_shared<Shared>(loop, fd, limits, std::move(handler))) {
+LocalServer::LocalServer(Loop& loop, UniqueFd socket, Limits limits, Handler handler)
+    : shared_(std::make_shared<Shared>(loop, std::move(socket), limits, std::move(handler))) {
   asio::co_spawn(loop.ctx.get_executor(), Shared::accept(shared_), asio::detached);
 }
 

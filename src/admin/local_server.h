@@ -19,6 +19,7 @@
 
 #include "net/loop.h"
 #include "remora/task.h"
+#include "util/unique_fd.h"
 
 namespace remora {
 
@@ -62,7 +63,7 @@ class LocalServer {
     std::size_t streams = 0;  // concurrent streams
   };
   /// Takes ownership of `fd`, a listening socket.
-  LocalServer(Loop& loop, int fd, Limits limits, Handler handler);
+  LocalServer(Loop& loop, UniqueFd socket, Limits limits, Handler handler);
   /// Stops accepting. Closes idle connections at once, and others after their response.
   ~LocalServer();
   LocalServer(const LocalServer&) = delete;

@@ -23,8 +23,8 @@ constexpr int backlog = 512;
 }
 }  // namespace
 
-int open_local_socket(const config::Address& bind, const config::SocketAccess& access, const std::string& key,
-                      bool shared) {
+UniqueFd open_local_socket(const config::Address& bind, const config::SocketAccess& access,
+                           const std::string& key, bool shared) {
   const auto endpoint = resolve(bind);
   if (!endpoint) refuse_address(key, bind, endpoint.error().message());
   const bool unix_socket = endpoint->family() == AF_UNIX;
@@ -32,18 +32,18 @@ int open_local_socket(const config::Address& bind, const config::SocketAccess& a
   if (unix_socket)
     if (const std::string taken = make_room_for_socket(bind.host); !taken.empty())
       refuse_address(key, bind, taken);
-  const int fd = ::socket(endpoint->family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  UniqueFd socket(::socket(endpoint->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int fd = socket.get();
   const int on = 1;
   if (!unix_socket) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (!unix_socket && shared) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  int error = fd < 0 ? errno : 0;
+  int error = socket ? 0 : errno;
   if (error == 0 && unix_socket)
     error = bind_unix_socket(fd, *endpoint, access);
   else if (error == 0 && ::bind(fd, endpoint->get(), endpoint->size) != 0)
     error = errno;
   if (error == 0 && ::listen(fd, backlog) != 0) error = errno;
-  if (error == 0) return fd;
-  if (fd >= 0) ::close(fd);
+  if (error == 0) return socket;
   refuse_address(key, bind, socket_access_advice(error));
 }
 

@@ -5,14 +5,15 @@
 #include <string_view>
 
 #include "remora/config.h"
+#include "util/unique_fd.h"
 
 namespace remora {
 
 /// Opens a listening socket. A Unix socket is accessible to its owner and group; a stale one that nobody
 /// listens on is replaced. `shared`: another process of ours, which is about to leave, may still have it
 /// open. Throws std::runtime_error with one line that names `key`.
-int open_local_socket(const config::Address& bind, const config::SocketAccess& access, const std::string& key,
-                      bool shared = false);
+UniqueFd open_local_socket(const config::Address& bind, const config::SocketAccess& access,
+                           const std::string& key, bool shared = false);
 
 /// True if `authorization` is `Bearer TOKEN`. Compares in constant time, so that a token cannot be guessed
 /// byte by byte.

@@ -18,6 +18,7 @@
 #include <boost/json/value.hpp>
 
 #include "auth/strict_json.h"
+#include "util/json_members.h"
 #include "util/text.h"
 
 namespace remora {
@@ -88,11 +89,6 @@ std::optional<std::string> ecdsa_der(std::string_view raw, std::size_t half) {
   return out;
 }
 
-std::string text_of(const json::object& o, std::string_view key) {
-  const json::value* v = o.if_contains(key);
-  return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
-}
-
 std::optional<std::string> base64url(std::string_view text) {
   std::string out(text.size(), '\0');
   const auto n = base64url_decode(text, reinterpret_cast<std::uint8_t*>(out.data()), out.size());
@@ -116,7 +112,7 @@ EVP_PKEY* from_params(const char* type, const ParamBuild& build) {
 }
 
 EVP_PKEY* rsa_from_jwk(const json::object& jwk) {
-  const auto n = base64url(text_of(jwk, "n")), e = base64url(text_of(jwk, "e"));
+  const auto n = base64url(json_text(jwk, "n")), e = base64url(json_text(jwk, "e"));
   if (!n || !e) return nullptr;
   const Number modulus(::BN_bin2bn(bytes(*n), static_cast<int>(n->size()), nullptr));
   const Number exponent(::BN_bin2bn(bytes(*e), static_cast<int>(e->size()), nullptr));
@@ -128,9 +124,9 @@ EVP_PKEY* rsa_from_jwk(const json::object& jwk) {
 }
 
 EVP_PKEY* ec_from_jwk(const json::object& jwk) {
-  const std::string curve = text_of(jwk, "crv");
+  const std::string curve = json_text(jwk, "crv");
   const std::size_t size = curve == "P-256" ? 32 : curve == "P-384" ? 48 : 0;
-  const auto x = base64url(text_of(jwk, "x")), y = base64url(text_of(jwk, "y"));
+  const auto x = base64url(json_text(jwk, "x")), y = base64url(json_text(jwk, "y"));
   if (size == 0 || !x || !y || x->size() != size || y->size() != size) return nullptr;
   const std::string point = "\x04" + *x + *y;
   const ParamBuild build(::OSSL_PARAM_BLD_new());
@@ -143,8 +139,8 @@ EVP_PKEY* ec_from_jwk(const json::object& jwk) {
 }
 
 EVP_PKEY* okp_from_jwk(const json::object& jwk) {
-  const auto x = base64url(text_of(jwk, "x"));
-  if (text_of(jwk, "crv") != "Ed25519" || !x || x->size() != 32) return nullptr;
+  const auto x = base64url(json_text(jwk, "x"));
+  if (json_text(jwk, "crv") != "Ed25519" || !x || x->size() != 32) return nullptr;
   return ::EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bytes(*x), x->size());
 }
 
@@ -227,10 +223,10 @@ std::optional<JwtKey> JwtKey::from_jwk(std::string_view text, std::string& why) 
     why = "is no JSON object, or has a name twice";
     return std::nullopt;
   }
-  const std::string type = text_of(*jwk, "kty");
+  const std::string type = json_text(*jwk, "kty");
   std::optional<JwtKey> out;
   if (type == "oct") {
-    const auto secret = base64url(text_of(*jwk, "k"));
+    const auto secret = base64url(json_text(*jwk, "k"));
     if (!secret) {
       why = "is no key of type oct";
       return std::nullopt;
@@ -249,8 +245,8 @@ std::optional<JwtKey> JwtKey::from_jwk(std::string_view text, std::string& why) 
     out = from_pkey(std::move(key), why);
   }
   if (!out) return std::nullopt;
-  out->id_ = text_of(*jwk, "kid");
-  if (const std::string alg = text_of(*jwk, "alg"); !alg.empty()) {
+  out->id_ = json_text(*jwk, "kid");
+  if (const std::string alg = json_text(*jwk, "alg"); !alg.empty()) {
     out->only_ = parse_jwt_algorithm(alg);
     if (!out->only_ || !out->serves(*out->only_)) {
       why = "is for an algorithm that it cannot serve: " + alg;
@@ -327,7 +323,7 @@ std::optional<JwtKeySet> parse_jwks(std::string_view text, std::string& why) {
   std::string last;
   for (const json::value& item : list->get_array()) {
     if (!item.is_object() || out.size() >= most_keys) continue;
-    const std::string use = text_of(item.get_object(), "use");
+    const std::string use = json_text(item.get_object(), "use");
     if (!use.empty() && use != "sig") continue;
     if (auto key = JwtKey::from_jwk(json::serialize(item), last)) out.push_back(std::move(*key));
   }

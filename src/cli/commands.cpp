@@ -11,6 +11,7 @@
 #include "admin/client.h"
 #include "cli/explain_request.h"
 #include "cli/table.h"
+#include "util/json_members.h"
 #include "util/text.h"
 #include "util/units.h"
 
@@ -52,13 +53,9 @@ std::string error_of(const std::string& body) {
   boost::system::error_code ec;
   const json::value parsed = json::parse(body, ec);
   if (ec || !parsed.is_object()) return body;
-  std::string out;
-  if (const json::value* e = parsed.get_object().if_contains("error"); e != nullptr && e->is_string())
-    out = e->get_string();
-  if (const json::value* list = parsed.get_object().if_contains("errors");
-      list != nullptr && list->is_array())
-    for (const json::value& line : list->get_array())
-      if (line.is_string()) out.append("\n  ").append(std::string_view(line.get_string()));
+  std::string out = json_text(parsed.get_object(), "error");
+  for (const json::value& line : json_array(parsed.get_object(), "errors"))
+    if (line.is_string()) out.append("\n  ").append(std::string_view(line.get_string()));
   return out.empty() ? body : out;
 }
 
@@ -83,27 +80,11 @@ json::object ask_for(const CommandTarget& at, const std::string& admin, const st
   return std::move(parsed.get_object());
 }
 
-/// A member of a response, or the type's empty value: another version may omit it.
-std::string text(const json::object& o, std::string_view key) {
-  const json::value* v = o.if_contains(key);
-  return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
-}
-std::uint64_t number(const json::object& o, std::string_view key) {
-  const json::value* v = o.if_contains(key);
-  if (v == nullptr) return 0;
-  boost::system::error_code ec;
-  const auto n = v->to_number<std::uint64_t>(ec);
-  return ec ? 0 : n;
-}
-bool flag(const json::object& o, std::string_view key) {
-  const json::value* v = o.if_contains(key);
-  return v != nullptr && v->is_bool() && v->get_bool();
-}
+// A response of another version may omit a member.
 template <class F>
 void each(const json::object& o, std::string_view key, F f) {
-  if (const json::value* v = o.if_contains(key); v != nullptr && v->is_array())
-    for (const json::value& item : v->get_array())
-      if (item.is_object()) f(item.get_object());
+  for (const json::value& item : json_array(o, key))
+    if (item.is_object()) f(item.get_object());
 }
 
 /// Runs `f` for every instance. The first failure decides the exit code; the remaining instances are still
@@ -146,21 +127,21 @@ int show_status(const CommandTarget& at) {
                      "REQUESTS", "FAILED"});
     each(all, "pools", [&](const json::object& pool) {
       each(pool, "backends", [&](const json::object& b) {
-        const json::value* const answers = b.if_contains("answers");
-        std::uint64_t failed = 0;
-        if (answers != nullptr && answers->is_object())
-          failed = number(answers->get_object(), "5xx") + number(answers->get_object(), "failed");
-        std::string wish = text(b, "admin");
-        if (flag(b, "vanished")) wish += " (left DNS)";
-        if (flag(b, "deadline_passed")) wish += " (moving sessions)";
-        table.add({text(pool, "name"), text(b, "id"), text(b, "address"), wish, text(b, "health"),
-                   traffic_word(text(b, "ejected")), std::to_string(number(b, "in_flight")),
-                   std::to_string(number(b, "sessions_left")) + (flag(b, "complete") ? "" : "+"),
-                   std::to_string(number(b, "attempts")), std::to_string(failed)});
+        const json::object& answers = json_object(b, "answers");
+        const std::uint64_t failed = json_number(answers, "5xx") + json_number(answers, "failed");
+        std::string wish = json_text(b, "admin");
+        if (json_flag(b, "vanished")) wish += " (left DNS)";
+        if (json_flag(b, "deadline_passed")) wish += " (moving sessions)";
+        table.add({json_text(pool, "name"), json_text(b, "id"), json_text(b, "address"), wish,
+                   json_text(b, "health"), traffic_word(json_text(b, "ejected")),
+                   std::to_string(json_number(b, "in_flight")),
+                   std::to_string(json_number(b, "sessions_left")) + (json_flag(b, "complete") ? "" : "+"),
+                   std::to_string(json_number(b, "attempts")), std::to_string(failed)});
       });
     });
-    std::cout << table.text() << (flag(all, "ready") ? "ready" : "stopping") << ", up "
-              << number(all, "uptime_seconds") << " s, configuration " << text(all, "config_hash") << '\n';
+    std::cout << table.text() << (json_flag(all, "ready") ? "ready" : "stopping") << ", up "
+              << json_number(all, "uptime_seconds") << " s, configuration " << json_text(all, "config_hash")
+              << '\n';
   });
 }
 
@@ -172,11 +153,11 @@ int show_sessions(const CommandTarget& at) {
     const json::object all = ask_for(at, admin, "GET", "/api/v1/sessions");
     if (at.json) return print_json(at, admin, all);
     each(all, "pools", [&](const json::object& pool) {
-      complete = complete && flag(pool, "complete");
+      complete = complete && json_flag(pool, "complete");
       each(pool, "backends", [&](const json::object& b) {
-        auto& sum = sums[{text(pool, "name"), text(b, "id")}];
-        sum.first += number(b, "learned");
-        sum.second += number(b, "issued");
+        auto& sum = sums[{json_text(pool, "name"), json_text(b, "id")}];
+        sum.first += json_number(b, "learned");
+        sum.second += json_number(b, "issued");
       });
     });
     each(all, "moves", [&](const json::object& m) { moves.push_back(m); });
@@ -190,11 +171,11 @@ int show_sessions(const CommandTarget& at) {
   if (!complete) std::cout << "At least so many: sessions from before the start may not have come by yet.\n";
   if (!moves.empty()) {
     std::sort(moves.begin(), moves.end(),
-              [](const auto& a, const auto& b) { return text(a, "at") > text(b, "at"); });
+              [](const auto& a, const auto& b) { return json_text(a, "at") > json_text(b, "at"); });
     TextTable recent({"MOVED AT", "POOL", "FROM", "TO", "REASON"});
     for (std::size_t i = 0; i < moves.size() && i < 20; ++i)
-      recent.add({text(moves[i], "at"), text(moves[i], "pool"), text(moves[i], "from"), text(moves[i], "to"),
-                  text(moves[i], "reason")});
+      recent.add({json_text(moves[i], "at"), json_text(moves[i], "pool"), json_text(moves[i], "from"),
+                  json_text(moves[i], "to"), json_text(moves[i], "reason")});
     std::cout << '\n' << recent.text();
   }
   return code;
@@ -214,14 +195,13 @@ int show_explanation(const CommandTarget& at, const std::vector<std::string>& wo
     const json::object answer = ask_for(at, admin, "POST", "/api/v1/explain", json::serialize(question));
     if (at.json) return print_json(at, admin, answer);
     heading(at, admin);
-    if (const json::value* steps = answer.if_contains("steps"); steps != nullptr && steps->is_array())
-      for (const json::value& step : steps->get_array())
-        if (step.is_string()) std::cout << std::string_view(step.get_string()) << '\n';
-    const std::uint64_t status = number(answer, "status");
+    for (const json::value& step : json_array(answer, "steps"))
+      if (step.is_string()) std::cout << std::string_view(step.get_string()) << '\n';
+    const std::uint64_t status = json_number(answer, "status");
     if (status != 0)
       std::cout << "=> remora itself answers " << status << '\n';
     else
-      std::cout << "=> " << text(answer, "pool") << '/' << text(answer, "backend") << '\n';
+      std::cout << "=> " << json_text(answer, "pool") << '/' << json_text(answer, "backend") << '\n';
   });
 }
 
@@ -244,10 +224,10 @@ Left count_left(const CommandTarget& at, const std::string& target, const std::s
     const json::value parsed = json::parse(reply.body);
     const json::object& b = parsed.as_object();
     anywhere = true;
-    left.sessions += number(b, "sessions_left");
-    left.in_flight += number(b, "in_flight");
-    left.complete = left.complete && flag(b, "complete");
-    if (text(b, "admin") != wish) left.other_wish = text(b, "admin");
+    left.sessions += json_number(b, "sessions_left");
+    left.in_flight += json_number(b, "in_flight");
+    left.complete = left.complete && json_flag(b, "complete");
+    if (json_text(b, "admin") != wish) left.other_wish = json_text(b, "admin");
   }
   left.present = anywhere;
   return left;
@@ -328,9 +308,10 @@ int steer_backend(const CommandTarget& at, const std::string& backend, const std
     if (at.json && options.wait) return;  // with --wait, the result object is the only output
     if (at.json) return print_json(at, admin, answer);
     heading(at, admin);
-    std::cout << backend << " is " << text(answer, "admin") << "; " << number(answer, "sessions_left")
-              << " session(s)" << (flag(answer, "complete") ? "" : " at least") << ", "
-              << number(answer, "in_flight") << " request(s) in flight\n";
+    std::cout << backend << " is " << json_text(answer, "admin") << "; "
+              << json_number(answer, "sessions_left") << " session(s)"
+              << (json_flag(answer, "complete") ? "" : " at least") << ", "
+              << json_number(answer, "in_flight") << " request(s) in flight\n";
   });
   if (code != 0 || !options.wait) return code;
   try {
@@ -348,7 +329,7 @@ int reload_all(const CommandTarget& at) {
     const json::object answer = ask_for(at, admin, "POST", "/api/v1/reload", "{}");
     if (at.json) return print_json(at, admin, answer);
     heading(at, admin);
-    std::cout << "reloaded; configuration " << text(answer, "config_hash") << '\n';
+    std::cout << "reloaded; configuration " << json_text(answer, "config_hash") << '\n';
   });
 }
 

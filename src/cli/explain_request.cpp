@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "cli/curl.h"
+#include "util/json_members.h"
 
 namespace remora {
 
@@ -67,10 +68,7 @@ json::object explain_from_log(const std::string& line) {
     boost::system::error_code ec;
     const json::value parsed = json::parse(line, ec);
     if (ec || !parsed.is_object()) throw std::invalid_argument("this is no line of the JSON access log");
-    const auto text = [&](const char* key) -> std::string {
-      const json::value* v = parsed.get_object().if_contains(key);
-      return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
-    };
+    const auto text = [&](const char* key) { return json_text(parsed.get_object(), key); };
     if (text("target").empty()) throw std::invalid_argument("this line of the access log names no target");
     out["target"] = text("target");
     if (!text("method").empty()) out["method"] = text("method");

@@ -1,4 +1,6 @@
-// Parser of probe responses, as lenient as health endpoints require: many are a line of shell.
+// Parser of probe responses, as lenient as health endpoints require: many are a line of shell, with LF alone
+// at the ends of lines or without an empty line after the head. Beast refuses those, so this is no
+// HttpResponseReader.
 //
 // Only the status decides. The rest is read to find the end of the response, so that the connection can be
 // closed with no unread bytes: otherwise the close is a reset, and the server logs an error each time.
@@ -11,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "net/one_shot_request.h"
 #include "remora/config.h"
 
 namespace remora {
@@ -23,16 +26,15 @@ struct ProbeVerdict {
 
 /// Accepts pieces of any size. Lines may end in LF only (RFC 9112 2.2); skips interim responses (RFC 9110
 /// 15.2).
-class ProbeAnswer {
+class ProbeAnswer final : public ResponseReader {
  public:
   explicit ProbeAnswer(const config::Probe& probe) : probe_(probe) {}
-  void take(std::string_view bytes);
-  /// The server has closed the stream.
-  void end();
+  void take(std::string_view bytes) override;
+  void end() override;
+  bool decided() const noexcept override { return verdict_.has_value(); }
   /// nullopt: the final head is not complete yet.
   const std::optional<ProbeVerdict>& verdict() const noexcept { return verdict_; }
-  /// The whole response was read.
-  bool complete() const noexcept { return at_ == At::done; }
+  bool complete() const noexcept override { return at_ == At::done; }
 
  private:
   enum class At : std::uint8_t {

@@ -9,6 +9,8 @@
 #include <boost/asio/error.hpp>
 #include <cerrno>
 
+#include "util/unique_fd.h"
+
 namespace remora {
 
 Connecting::Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tls,
@@ -18,19 +20,19 @@ Connecting::Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tl
     error_ = error_code(errno, boost::system::system_category());
     state_ = State::failed;
   };
-  const int fd = ::socket(endpoint.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
+  UniqueFd socket(::socket(endpoint.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) {
     failed();
     return;
   }
   const int on = 1;
-  if (endpoint.family() != AF_UNIX) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (::connect(fd, endpoint.get(), endpoint.size) != 0 && errno != EINPROGRESS) {
+  if (endpoint.family() != AF_UNIX) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (::connect(socket.get(), endpoint.get(), endpoint.size) != 0 && errno != EINPROGRESS) {
     failed();
-    ::close(fd);
     return;
   }
-  stream_ = StreamRef(new Stream(loop, fd));
+  stream_ = StreamRef(new Stream(loop, socket.get()));
+  static_cast<void>(socket.release());
   stream_->attach(wake, bit);
 }
 

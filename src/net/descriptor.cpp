@@ -10,6 +10,8 @@
 #include <new>
 #include <utility>
 
+#include "util/unique_fd.h"
+
 namespace remora {
 
 namespace {
@@ -86,15 +88,14 @@ void Descriptor::reserve_registrations() {
   constexpr int batch = 128;
   if (++live_here <= reserved_here) return;
   reserved_here += batch;
-  const int file = ::memfd_create("remora", MFD_CLOEXEC);
-  if (file < 0) return;
+  const UniqueFd file(::memfd_create("remora", MFD_CLOEXEC));
+  if (!file) return;
   std::array<Reactor::per_descriptor_data, batch> spare{};
-  for (auto& record : spare) reactor_.register_descriptor(file, record);
+  for (auto& record : spare) reactor_.register_descriptor(file.get(), record);
   for (auto& record : spare) {
-    reactor_.deregister_descriptor(file, record, false);
+    reactor_.deregister_descriptor(file.get(), record, false);
     reactor_.cleanup_descriptor_data(record);
   }
-  ::close(file);
 }
 
 Descriptor::~Descriptor() {

@@ -38,7 +38,8 @@ class Descriptor {
     ~Events() = default;
   };
 
-  /// Takes ownership of an open, non-blocking socket.
+  /// Takes ownership of an open, non-blocking socket, unless it throws. An int and not a UniqueFd: whoever
+  /// closes it must tell the reactor first.
   Descriptor(asio::io_context& ctx, int fd, Events& events);
   ~Descriptor();
   Descriptor(const Descriptor&) = delete;

@@ -4,12 +4,14 @@
 // time and bytes. Threading: the loop's thread.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "net/ask_once.h"
+#include "net/one_shot_request.h"
 #include "remora/task.h"
 
 namespace remora {
@@ -31,32 +33,11 @@ struct Fetched {
   std::string body;
 };
 
-/// Parses a response incrementally. The work is linear in its bytes, however small the pieces: a key server
-/// that sends slowly must not keep the thread busy.
-class FetchReader {
- public:
-  explicit FetchReader(std::size_t most_bytes);
-  ~FetchReader();
-  FetchReader(const FetchReader&) = delete;
-  FetchReader& operator=(const FetchReader&) = delete;
-  /// `received`: all bytes of one response so far. Nullopt: incomplete. `ended`: no more bytes will come.
-  std::optional<Fetched> read(std::string_view received, bool ended);
-  /// Bytes passed to the parser, counting repeats.
-  std::size_t work() const noexcept { return work_; }
-
- private:
-  struct Parser;
-  bool worth_parsing(std::string_view received, bool ended);
-  bool has_enough(std::size_t bytes) const;
-  std::unique_ptr<Parser> parser_;
-  std::size_t at_ = 0, seen_ = 0, work_ = 0;
-};
-
 /// `tls`: null for http. `wake`: belongs to `loop`; its `stop` bit ends the fetch at once. `endpoints`:
 /// addresses of the host, in the order to try them; without any the fetch fails. `limit`: for all of them
 /// together.
 Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, std::vector<Endpoint> endpoints,
                     std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,
-                    std::size_t most_bytes);
+                    std::size_t max_bytes);
 
 }  // namespace remora

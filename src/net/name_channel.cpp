@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "net/address.h"
+#include "util/unique_fd.h"
 
 namespace remora {
 
@@ -61,11 +62,8 @@ void NameChannel::read_settings() {
 bool has_way_to(const std::string& ip) {
   const auto endpoint = resolve({config::Address::Kind::tcp, ip, 53});
   if (!endpoint) return false;
-  const int fd = ::socket(endpoint->family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return false;
-  const bool way = ::connect(fd, endpoint->get(), endpoint->size) == 0;
-  ::close(fd);
-  return way;
+  const UniqueFd socket(::socket(endpoint->family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return socket && ::connect(socket.get(), endpoint->get(), endpoint->size) == 0;
 }
 
 }  // namespace remora

@@ -3,15 +3,18 @@
 #include <array>
 #include <boost/asio/error.hpp>
 
+#include "util/unique_fd.h"
+
 namespace remora {
 
 ParkingLot::~ParkingLot() = default;
 
 bool ParkingLot::open() noexcept {
   if (descriptor_) return true;
-  const int fd = ::epoll_create1(EPOLL_CLOEXEC);
-  if (fd < 0) return false;
-  descriptor_.reset(new Descriptor(loop_.ctx, fd, *this));
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return false;
+  descriptor_.reset(new Descriptor(loop_.ctx, epoll.get(), *this));
+  static_cast<void>(epoll.release());
   return true;
 }
 

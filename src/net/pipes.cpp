@@ -18,8 +18,8 @@ Pipe& Pipe::operator=(Pipe&& o) noexcept {
   if (this != &o) {
     close();
     pool_ = o.pool_;
-    in_ = std::exchange(o.in_, -1);
-    out_ = std::exchange(o.out_, -1);
+    in_ = std::move(o.in_);
+    out_ = std::move(o.out_);
     room_ = o.room_;
   }
   return *this;
@@ -30,9 +30,9 @@ Pipe::~Pipe() {
 }
 
 void Pipe::close() noexcept {
-  if (in_ < 0) return;
-  ::close(std::exchange(in_, -1));
-  ::close(std::exchange(out_, -1));
+  if (!in_) return;
+  in_.reset();
+  out_.reset();
   --pool_->lent_;
 }
 
@@ -46,8 +46,8 @@ bool is_empty(int out) noexcept {
 #endif
 
 void Pipe::give_back() noexcept {
-  assert(in_ < 0 || is_empty(out_));  // leftover bytes would reach another client
-  if (in_ >= 0 && pool_->spare_.size() < PipePool::keep)
+  assert(!in_ || is_empty(out_.get()));  // leftover bytes would reach another client
+  if (in_ && pool_->spare_.size() < PipePool::keep)
     pool_->spare_.push_back(std::move(*this));
   else
     close();
@@ -65,10 +65,10 @@ Pipe PipePool::take() noexcept {
   if (spare_.capacity() == 0) spare_.reserve(keep);
   ++lent_;
   pipe.pool_ = this;
-  pipe.out_ = ends[0];
-  pipe.in_ = ends[1];
-  const int room = ::fcntl(pipe.in_, F_SETPIPE_SZ, wanted_room);
-  pipe.room_ = static_cast<std::size_t>(room > 0 ? room : ::fcntl(pipe.in_, F_GETPIPE_SZ));
+  pipe.out_ = UniqueFd(ends[0]);
+  pipe.in_ = UniqueFd(ends[1]);
+  const int room = ::fcntl(pipe.in(), F_SETPIPE_SZ, wanted_room);
+  pipe.room_ = static_cast<std::size_t>(room > 0 ? room : ::fcntl(pipe.in(), F_GETPIPE_SZ));
   return pipe;
 }
 

@@ -4,8 +4,9 @@
 #pragma once
 
 #include <cstddef>
-#include <utility>
 #include <vector>
+
+#include "util/unique_fd.h"
 
 namespace remora {
 
@@ -15,13 +16,12 @@ class PipePool;
 class Pipe {
  public:
   Pipe() noexcept = default;
-  Pipe(Pipe&& o) noexcept
-      : pool_(o.pool_), in_(std::exchange(o.in_, -1)), out_(std::exchange(o.out_, -1)), room_(o.room_) {}
+  Pipe(Pipe&& o) noexcept = default;
   Pipe& operator=(Pipe&& o) noexcept;
   ~Pipe();
-  explicit operator bool() const noexcept { return in_ >= 0; }
-  int in() const noexcept { return in_; }
-  int out() const noexcept { return out_; }
+  explicit operator bool() const noexcept { return static_cast<bool>(in_); }
+  int in() const noexcept { return in_.get(); }
+  int out() const noexcept { return out_.get(); }
   std::size_t room() const noexcept { return room_; }
   /// Returns the pipe to the pool. REQUIRES: it is empty.
   void give_back() noexcept;
@@ -30,7 +30,7 @@ class Pipe {
   friend class PipePool;
   void close() noexcept;
   PipePool* pool_ = nullptr;
-  int in_ = -1, out_ = -1;
+  UniqueFd in_, out_;
   std::size_t room_ = 0;
 };
 

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "net/name_channel.h"
+#include "util/unique_fd.h"
 
 namespace remora {
 
@@ -31,11 +32,8 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
       : home_(home), servers_(servers), files_(std::move(files)), hosts_(files_.hosts) {
     stamps_ = stamps();
     channels_.push_back(std::make_unique<NameChannel>(servers_, files_));
-    wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     thread_ = std::thread([this] { run(); });
   }
-  ~Engine() { ::close(wake_); }
-
   void ask(std::string name, bool srv, Heard heard) {
     {
       const std::lock_guard lock(mutex_);
@@ -92,7 +90,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
 
   void wake() {
     const std::uint64_t one = 1;
-    static_cast<void>(!::write(wake_, &one, sizeof one));
+    static_cast<void>(!::write(wake_.get(), &one, sizeof one));
   }
 
   void run() {
@@ -294,7 +292,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
   // Waiting -------------------------------------------------------------------------------------------
 
   void wait() {
-    std::vector<pollfd> fds{{wake_, POLLIN, 0}};
+    std::vector<pollfd> fds{{wake_.get(), POLLIN, 0}};
     std::vector<ares_channel> of{nullptr};
     int ms = -1;
     for (const auto& channel : channels_) {
@@ -318,7 +316,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
     ::poll(fds.data(), fds.size(), ms);
     if (fds.front().revents != 0) {
       std::uint64_t count = 0;
-      static_cast<void>(!::read(wake_, &count, sizeof count));
+      static_cast<void>(!::read(wake_.get(), &count, sizeof count));
     }
     for (std::size_t i = 1; i < fds.size(); ++i) {
       if (fds[i].revents == 0) continue;
@@ -338,7 +336,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
   HostsFile hosts_;
   std::array<FileStamp, 2> stamps_;
   std::vector<std::unique_ptr<NameChannel>> channels_;  // new queries use the last one
-  int wake_ = -1;
+  const UniqueFd wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::atomic<bool> stop_{false};
   bool stopped_at_home_ = false;  // home's thread only
   std::mutex mutex_;

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "util/unique_fd.h"
+
 namespace remora {
 
 namespace {
@@ -17,12 +19,10 @@ int knock(const std::string& path) {
   if (path.size() >= sizeof to.sun_path) return ENAMETOOLONG;
   to.sun_family = AF_UNIX;
   std::memcpy(to.sun_path, path.data(), path.size());
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return errno;
-  const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
-  const int error = connected || errno == EAGAIN || errno == EINPROGRESS ? 0 : errno;
-  ::close(fd);
-  return error;
+  const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) return errno;
+  const bool connected = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+  return connected || errno == EAGAIN || errno == EINPROGRESS ? 0 : errno;
 }
 }  // namespace
 

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <ctime>
 #include <iterator>
 
 #include "util/escape.h"
+#include "util/utc_text.h"
 
 namespace remora {
 
@@ -14,15 +14,6 @@ namespace {
 
 double millis(std::chrono::nanoseconds t) {
   return std::chrono::duration<double, std::milli>(t).count();
-}
-
-std::string format_date(std::int64_t second) {
-  const auto t = static_cast<std::time_t>(second);
-  std::tm parts{};
-  ::gmtime_r(&t, &parts);
-  char text[40];
-  const std::size_t n = std::strftime(text, sizeof text, "%d/%b/%Y:%H:%M:%S +0000", &parts);
-  return std::string(text, n);
 }
 
 }  // namespace
@@ -99,7 +90,7 @@ void AccessLog::write(const AccessEntry& e) {
         std::chrono::duration_cast<std::chrono::seconds>(e.when.time_since_epoch()).count();
     if (second != date_second_) {
       date_second_ = second;
-      date_ = format_date(second);
+      format_utc(date_, second, "%d/%b/%Y:%H:%M:%S +0000");
     }
     format_combined(e, date_, lines_);
   }

@@ -6,6 +6,9 @@
 // (Keep-Alive: timeout) is closed before that time: a request that crosses the server's close is lost, and
 // fails if it cannot be repeated (RFC 9112 9.3.1).
 //
+// The lists are written out: with boost::intrusive::list a put() and take() cost 443 instructions instead of
+// 418 (callgrind), and the code is not shorter.
+//
 // Threading: one worker. Lifetime: streams that close while idle remove themselves.
 #pragma once
 

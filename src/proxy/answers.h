@@ -11,9 +11,6 @@ struct Answer {
   std::string_view reason, content_type, body;  // `body` is a view of `room` or of `configured`
 };
 
-/// The reason phrase of a status; "Error" for those that remora never sends itself.
-std::string_view reason_phrase(std::uint16_t status) noexcept;
-
 /// `configured`: a body from the configuration, sent unchanged; empty: a body is generated into `room`. JSON
 /// only if `accept` asks for JSON and not for HTML.
 Answer make_answer(std::uint16_t status, std::string_view accept, std::string_view configured,

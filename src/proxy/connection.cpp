@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <ctime>
 
 #include "net/proxy_protocol.h"
+#include "util/utc_text.h"
 
 namespace remora {
 
@@ -58,11 +58,7 @@ std::string_view WorkerContext::date(Clock::Wall now) {
   const std::int64_t second = std::chrono::duration_cast<seconds>(now.time_since_epoch()).count();
   if (second != date_second_) {
     date_second_ = second;
-    const auto t = static_cast<std::time_t>(second);
-    std::tm parts{};
-    ::gmtime_r(&t, &parts);
-    char text[40];
-    date_.assign(text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts));
+    format_utc(date_, second, "%a, %d %b %Y %H:%M:%S GMT");
   }
   return date_;
 }
@@ -121,9 +117,7 @@ Connection::Connection(WorkerContext& worker, const ListenerState& listener, Str
       stream_(std::move(stream)),
       peer_(peer),
       idle_since_(worker.clock.steady_now()) {
-  next_ = worker_.connections;
-  if (next_ != nullptr) next_->previous_ = this;
-  worker_.connections = this;
+  worker_.connections.push_front(*this);
   ++worker_.connection_count;
   listener_.shared->open.fetch_add(1, std::memory_order_relaxed);
 }
@@ -131,8 +125,6 @@ Connection::Connection(WorkerContext& worker, const ListenerState& listener, Str
 Connection::~Connection() {
   if (counted_) listener_.shared->limits.disconnected(peer_);
   listener_.shared->open.fetch_sub(1, std::memory_order_relaxed);
-  (previous_ != nullptr ? previous_->next_ : worker_.connections) = next_;
-  if (next_ != nullptr) next_->previous_ = previous_;
   --worker_.connection_count;
   if (stream_) {
     stream_->close();
@@ -145,11 +137,8 @@ Connection::~Connection() {
 void Connection::stop_all(WorkerContext& worker, bool hard) {
   // Stopping one connection never destroys another in the same call: permits that it frees are granted by
   // posting.
-  for (Connection* c = worker.connections; c != nullptr;) {
-    Connection* const next = c->next_;
-    c->stop(hard);
-    c = next;
-  }
+  for (auto it = worker.connections.begin(); it != worker.connections.end();)
+    static_cast<Connection&>(*it++).stop(hard);
 }
 
 void Connection::stop(bool hard) {

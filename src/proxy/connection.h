@@ -25,7 +25,10 @@ struct ListenerState {
   std::shared_ptr<ListenerShared> shared;
 };
 
-class Connection final : private StreamWatcher, private Parked, private DeadlineEntry {
+class Connection final : private StreamWatcher,
+                         private Parked,
+                         private DeadlineEntry,
+                         private ConnectionLink {
  public:
   /// Starts serving an accepted socket, or closes it if its limits or PROXY rules refuse it. `peer`: address
   /// of the other end.
@@ -79,7 +82,6 @@ class Connection final : private StreamWatcher, private Parked, private Deadline
   std::shared_ptr<const ListenerView> view_;  // while active
   std::unique_ptr<BoundConnections> own_;  // backend connections reserved for this client (NTLM and the like)
   bool greeted_ = false, counted_ = false;
-  Connection *next_ = nullptr, *previous_ = nullptr;
 };
 
 }  // namespace remora

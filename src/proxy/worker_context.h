@@ -3,6 +3,7 @@
 // Threading: only its worker's thread touches it. Lifetime: the process.
 #pragma once
 
+#include <boost/intrusive/list.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,7 +26,6 @@
 
 namespace remora {
 
-class Connection;
 class Active;
 
 /// Reports to the control thread that a backend failed several times in a row. Any thread; posts.
@@ -56,6 +56,10 @@ class LogFlush final : public DeadlineEntry {
 class MemoryTrim final : public DeadlineEntry {
   void expired() override;
 };
+
+/// A base of Connection: keeps it in its worker's list until it is destroyed.
+struct ConnectionLink
+    : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {};
 
 struct WorkerContext {
   WorkerContext(unsigned number, const Clock& c, AccessLog log, std::shared_ptr<SessionMemory> sessions,
@@ -95,8 +99,7 @@ struct WorkerContext {
   bool stopping = false;  // finish requests in progress, then close every connection
   bool leaving = false;   // clients should leave: each response closes its connection, idle connections stay
 
-  /// First of this worker's connections (intrusive doubly linked list).
-  Connection* connections = nullptr;
+  boost::intrusive::list<ConnectionLink, boost::intrusive::constant_time_size<false>> connections;
   std::size_t connection_count = 0;
   std::uint64_t conversations = 0;  // how often a connection has become active
   /// Spare Actives, kept for the next connection that becomes active.

@@ -8,6 +8,7 @@
 
 #include "admin/api.h"
 #include "util/files.h"
+#include "util/json_members.h"
 
 namespace remora {
 
@@ -82,18 +83,16 @@ bool AdminOverrides::from_text(const std::string& text) {
   for (const json::value& item : parsed.get_array()) {
     if (!item.is_object()) return false;
     const json::object& o = item.get_object();
-    const auto text_of = [&](const char* key) -> std::string {
-      const json::value* v = o.if_contains(key);
-      return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
-    };
-    const auto admin = parse_admin_state(text_of("admin")), file = parse_admin_state(text_of("file"));
-    if (!admin || !file || text_of("pool").empty() || text_of("backend").empty()) return false;
+    const auto admin = parse_admin_state(json_text(o, "admin")),
+               file = parse_admin_state(json_text(o, "file"));
+    const std::string pool = json_text(o, "pool"), backend = json_text(o, "backend");
+    if (!admin || !file || pool.empty() || backend.empty()) return false;
     AdminOverride wanted{*admin, std::nullopt, *file};
     if (const json::value* v = o.if_contains("deadline_ms")) {
       if (!v->is_int64()) return false;
       wanted.deadline = Clock::Wall(milliseconds(v->get_int64()));
     }
-    read[{text_of("pool"), text_of("backend")}] = wanted;
+    read[{pool, backend}] = wanted;
   }
   overrides_ = std::move(read);
   return true;

@@ -22,11 +22,12 @@ class ChildProcess {
  public:
   /// Starts the process. Throws std::runtime_error with one line that says what to do.
   ChildProcess(const std::vector<std::string>& arguments, SessionMemory& memory);
-  ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  bool send(const Message& message) { return send_message(channel_, message); }
+  bool send(char kind, std::string_view text, std::span<const int> fds = {}) {
+    return send_message(channel_.get(), kind, text, fds);
+  }
   /// Sends all sessions. From now on, changes to them are collected.
   bool send_sessions();
   /// Sends the changes since the last call. Returns false if the other end is gone.
@@ -37,7 +38,7 @@ class ChildProcess {
 
  private:
   SessionFeed feed_;
-  int channel_ = -1;
+  UniqueFd channel_;
   pid_t pid_ = -1;
   bool ready_ = false;
 };

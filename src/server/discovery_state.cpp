@@ -3,25 +3,11 @@
 #include <boost/json/array.hpp>
 
 #include "net/address.h"
+#include "util/json_members.h"
 
 namespace remora {
 
 namespace json = boost::json;
-
-namespace {
-
-std::string text_of(const json::object& record, const char* key) {
-  const json::value* v = record.if_contains(key);
-  return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
-}
-
-template <class Number>
-Number number_of(const json::object& record, const char* key) {
-  const json::value* v = record.if_contains(key);
-  return v != nullptr && v->is_int64() ? static_cast<Number>(v->get_int64()) : Number{0};
-}
-
-}  // namespace
 
 json::object discovery_state(const WatchedNames& names) {
   json::object out;
@@ -48,9 +34,9 @@ std::map<std::string, std::vector<DnsRecord>> parse_discovery_state(const json::
     for (const json::value& item : entry.value().get_array()) {
       if (!item.is_object()) continue;
       const json::object& r = item.get_object();
-      if (!parse_ip(text_of(r, "ip"))) continue;
-      records.push_back({text_of(r, "ip"), text_of(r, "target"), number_of<std::uint16_t>(r, "port"),
-                         number_of<std::uint16_t>(r, "priority"), number_of<std::uint32_t>(r, "weight")});
+      if (!parse_ip(json_text(r, "ip"))) continue;
+      records.push_back({json_text(r, "ip"), json_text(r, "target"), json_number<std::uint16_t>(r, "port"),
+                         json_number<std::uint16_t>(r, "priority"), json_number<std::uint32_t>(r, "weight")});
     }
   }
   return out;

@@ -46,17 +46,15 @@ void HotRestart::start() {
 bool HotRestart::send(const Handover& handover) {
   for (const Sockets& listener : handover.listeners)
     if (!send_listener(listener)) return false;
-  if (!handover.admin.fds.empty() && !child_->send({'a', handover.admin.address, handover.admin.fds}))
+  if (!handover.admin.fds.empty() && !child_->send('a', handover.admin.address, handover.admin.fds))
     return false;
-  return child_->send({'s', handover.state, {}}) && child_->send_sessions() && child_->send({'e', "", {}});
+  return child_->send('s', handover.state) && child_->send_sessions() && child_->send('e', "");
 }
 
 bool HotRestart::send_listener(const Sockets& listener) {
   for (std::size_t at = 0; at < listener.fds.size(); at += fds_per_message) {
-    const auto begin = listener.fds.begin() + static_cast<std::ptrdiff_t>(at);
     const std::size_t count = std::min(fds_per_message, listener.fds.size() - at);
-    if (!child_->send({'l', listener.address, {begin, begin + static_cast<std::ptrdiff_t>(count)}}))
-      return false;
+    if (!child_->send('l', listener.address, std::span(listener.fds).subspan(at, count))) return false;
   }
   return true;
 }

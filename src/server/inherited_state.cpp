@@ -35,29 +35,28 @@ bool bound_to(int fd, const config::Address& bind) {
 std::unique_ptr<InheritedState> InheritedState::receive(SessionMemory& memory, const Clock& clock) {
   std::unique_ptr<InheritedState> out(new InheritedState(memory, clock));
   if (const char* number = std::getenv(channel_variable)) {
-    const int channel = std::atoi(number);
+    out->channel_ = UniqueFd(std::atoi(number));
     ::unsetenv(channel_variable);
-    ::fcntl(channel, F_SETFD, FD_CLOEXEC);
-    out->read(channel);
+    ::fcntl(out->channel_.get(), F_SETFD, FD_CLOEXEC);
+    out->read();
     return out;
   }
-  for (const int fd : systemd_sockets()) {
-    ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-    out->sockets_.push_back({"", {fd}, false});
+  for (UniqueFd& fd : systemd_sockets()) {
+    ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
+    out->sockets_.emplace_back().fds.push_back(std::move(fd));
   }
   if (out->sockets_.empty()) return nullptr;
   return out;
 }
 
-void InheritedState::read(int channel) {
-  constexpr int patience_ms = 30000;
-  channel_ = channel;
+void InheritedState::read() {
+  constexpr std::chrono::seconds patience{30};
   for (;;) {
     Message m;
-    if (!receive_message(channel, m, patience_ms))
+    if (receive_message(channel_.get(), m, patience) != Received::message)
       throw std::runtime_error("the process before did not hand over what it has");
     if (m.kind == 'e') return;
-    if (m.kind == 'l' || m.kind == 'a') sockets_.push_back({m.text, m.fds, m.kind == 'a'});
+    if (m.kind == 'l' || m.kind == 'a') sockets_.push_back({m.text, std::move(m.fds), m.kind == 'a'});
     if (m.kind == 's') state_ = std::move(m.text);
     if (m.kind == 't' && !take_over_sessions(m.text, memory_, clock_.steady_now()))
       spdlog::warn(
@@ -65,46 +64,50 @@ void InheritedState::read(int channel) {
   }
 }
 
-std::vector<int> InheritedState::take_listener(const config::Address& bind, unsigned count) {
-  std::vector<int> fds;
+std::vector<UniqueFd> InheritedState::take_listener(const config::Address& bind, unsigned count) {
+  std::vector<UniqueFd> fds;
   for (Socket& s : sockets_) {
     const bool same = from_process() ? !s.admin && s.address == bind.text()
-                                     : !s.fds.empty() && bound_to(s.fds.front(), bind);
+                                     : !s.fds.empty() && bound_to(s.fds.front().get(), bind);
     if (!same || s.fds.empty()) continue;
-    fds.insert(fds.end(), s.fds.begin(), s.fds.end());
-    s.fds.clear();
+    for (UniqueFd& fd : std::exchange(s.fds, {})) fds.push_back(std::move(fd));
     if (bind.port == 0 && bind.kind == config::Address::Kind::tcp) break;  // one of several on port 0
   }
   // With fewer sockets than workers (systemd opens one; Unix sockets are one), workers share them.
-  for (std::size_t i = 0; !fds.empty() && fds.size() < count; ++i)
-    fds.push_back(::fcntl(fds[i], F_DUPFD_CLOEXEC, 0));
+  for (std::size_t i = 0; !fds.empty() && fds.size() < count; ++i) {
+    UniqueFd copy = fds[i].duplicate();
+    if (!copy)
+      throw std::runtime_error(
+          "listener " + bind.text() +
+          ": the inherited socket cannot be shared by the workers: " + std::strerror(errno));
+    fds.push_back(std::move(copy));
+  }
   return fds;
 }
 
-int InheritedState::take_admin(const config::Address& bind) {
+UniqueFd InheritedState::take_admin(const config::Address& bind) {
   for (Socket& s : sockets_) {
     if (s.fds.empty()) continue;
-    if (from_process() ? !(s.admin && s.address == bind.text()) : !bound_to(s.fds.front(), bind)) continue;
-    const int fd = s.fds.front();
-    s.fds.clear();
-    return fd;
+    if (from_process() ? !(s.admin && s.address == bind.text()) : !bound_to(s.fds.front().get(), bind))
+      continue;
+    return std::move(std::exchange(s.fds, {}).front());
   }
-  return -1;
+  return UniqueFd();
 }
 
 void InheritedState::close_unused() {
   for (Socket& s : sockets_) {
     if (!s.fds.empty() && !from_process())
       spdlog::warn("systemd opened a socket that no listener of the configuration is bound to");
-    for (const int fd : s.fds) ::close(fd);
     s.fds.clear();
   }
 }
 
 void InheritedState::report_ready(Loop& loop) {
-  if (channel_ < 0) return;
-  send_message(channel_, {'r', "", {}});
-  changes_ = std::make_unique<asio::posix::basic_stream_descriptor<Executor>>(loop.ctx, channel_);
+  if (!channel_) return;
+  send_message(channel_.get(), 'r', "");
+  changes_ = std::make_unique<asio::posix::basic_stream_descriptor<Executor>>(loop.ctx, channel_.get());
+  static_cast<void>(channel_.release());
   listen();
 }
 
@@ -112,12 +115,15 @@ void InheritedState::listen() {
   changes_->async_wait(asio::posix::descriptor_base::wait_read, [this](const error_code& ec) {
     if (ec) return;
     Message m;
-    if (!receive_message(channel_, m, 0)) {  // the old process has ended
-      stop();
-      return;
+    switch (receive_message(changes_->native_handle(), m, std::chrono::milliseconds(0))) {
+      case Received::message:
+        if (m.kind == 'c') take_over_sessions(m.text, memory_, clock_.steady_now());
+        break;
+      case Received::nothing:
+        break;
+      case Received::failed:  // the old process has ended
+        return stop();
     }
-    if (m.kind == 'c') take_over_sessions(m.text, memory_, clock_.steady_now());
-    for (const int fd : m.fds) ::close(fd);
     listen();
   });
 }
@@ -127,14 +133,10 @@ void InheritedState::stop() {
   error_code ignored;
   changes_->close(ignored);
   changes_.reset();
-  channel_ = -1;
 }
 
 InheritedState::~InheritedState() {
-  for (const Socket& s : sockets_)
-    for (const int fd : s.fds) ::close(fd);
   stop();
-  if (channel_ >= 0) ::close(channel_);
 }
 
 }  // namespace remora

@@ -24,13 +24,14 @@ class InheritedState {
   InheritedState(const InheritedState&) = delete;
   InheritedState& operator=(const InheritedState&) = delete;
 
-  /// Returns at least `count` descriptors for the address, or none at all.
-  std::vector<int> take_listener(const config::Address& bind, unsigned count);
-  /// Returns -1 if there is none.
-  int take_admin(const config::Address& bind);
+  /// Returns at least `count` descriptors for the address, or none at all. Throws std::runtime_error if there
+  /// are no descriptors left.
+  std::vector<UniqueFd> take_listener(const config::Address& bind, unsigned count);
+  /// Empty if there is none.
+  UniqueFd take_admin(const config::Address& bind);
   /// The state as written by the old process; empty if there is none.
   const std::string& state() const noexcept { return state_; }
-  bool from_process() const noexcept { return channel_ >= 0; }
+  bool from_process() const noexcept { return channel_ || changes_; }
   /// Closes sockets that no listener of the configuration uses.
   void close_unused();
   /// Tells the old process that this one is serving, and applies the session changes it still sends.
@@ -41,14 +42,14 @@ class InheritedState {
   InheritedState(SessionMemory& memory, const Clock& clock) : memory_(memory), clock_(clock) {}
   struct Socket {
     std::string address;
-    std::vector<int> fds;
+    std::vector<UniqueFd> fds;
     bool admin = false;
   };
-  void read(int channel);
+  void read();
   void listen();
   SessionMemory& memory_;
   const Clock& clock_;
-  int channel_ = -1;
+  UniqueFd channel_;  // until report_ready(); then `changes_` owns it
   std::string state_;
   std::vector<Socket> sockets_;
   std::unique_ptr<asio::posix::basic_stream_descriptor<Executor>> changes_;

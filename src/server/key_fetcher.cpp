@@ -67,7 +67,7 @@ void KeyFetcher::start(const std::string& url, Source& source) {
   if (parse_ip(parsed->host)) return fetch_from(url, {parsed->host});
   names_.ask(parsed->host, false, [this, url](const DnsAnswer& answer) {
     if (!answer.error.empty() || answer.records.empty())
-      fetched(url, {answer.error.empty() ? "its name has no address" : answer.error, ""});
+      fetched(url, {answer.error.empty() ? "the name has no address" : answer.error, ""});
     else
       fetch_from(url, order_of_trial(answer.records));
   });
@@ -110,7 +110,7 @@ void KeyFetcher::failed(const std::string& url, Source& source, const std::strin
   if (source.error != why)
     spdlog::warn(
         "jwks_url {}: {}; {}", without_query(url), why,
-        source.text.empty() ? "no token can be verified until it answers" : "the keys that are known stay");
+        source.text.empty() ? "no token can be verified until it succeeds" : "keeping the last keys");
   source.error = why;
 }
 

@@ -52,12 +52,13 @@ struct Way {
   bool v6_only = true;  // for IPv6 only
 };
 
-/// Returns a descriptor, or a negative errno. Without `listens`, the socket takes no connections away from
-/// sockets that do listen.
-int try_open(const config::Listener& l, const Way& way, bool reuse_port, bool listens = true) {
+/// Empty on failure, with errno set. Without `listens`, the socket takes no connections away from sockets
+/// that do listen.
+UniqueFd try_open(const config::Listener& l, const Way& way, bool reuse_port, bool listens = true) {
   const int family = way.endpoint.family();
-  const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -errno;
+  UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) return socket;
+  const int fd = socket.get();
   const int on = 1, v6_only = way.v6_only ? 1 : 0;
   if (family != AF_UNIX) {
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -65,21 +66,22 @@ int try_open(const config::Listener& l, const Way& way, bool reuse_port, bool li
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // inherited by accepted sockets
     if (family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only);
   }
-  int error = 0;
-  if (family == AF_UNIX)
-    error = bind_unix_socket(fd, way.endpoint, l.access);
-  else if (::bind(fd, way.endpoint.get(), way.endpoint.size) != 0)
-    error = errno;
-  if (error == 0 && listens && ::listen(fd, backlog) != 0) error = errno;
-  if (error == 0) return fd;
-  ::close(fd);
-  return -error;
+  if (family == AF_UNIX) {
+    if (const int error = bind_unix_socket(fd, way.endpoint, l.access); error != 0) {
+      errno = error;
+      return UniqueFd();
+    }
+  } else if (::bind(fd, way.endpoint.get(), way.endpoint.size) != 0) {
+    return UniqueFd();
+  }
+  if (listens && ::listen(fd, backlog) != 0) return UniqueFd();
+  return socket;
 }
 
-int open_one(const config::Listener& l, const Way& way, bool reuse_port) {
-  const int fd = try_open(l, way, reuse_port);
-  if (fd < 0) refuse(l, advice(-fd, l));
-  return fd;
+UniqueFd open_one(const config::Listener& l, const Way& way, bool reuse_port) {
+  UniqueFd socket = try_open(l, way, reuse_port);
+  if (!socket) refuse(l, advice(errno, l));
+  return socket;
 }
 
 bool is_any_v6(const Endpoint& e) {
@@ -91,16 +93,13 @@ bool is_any_v6(const Endpoint& e) {
 Way way_to(const config::Listener& l, const Endpoint& endpoint, bool ours) {
   Way way{endpoint, !is_any_v6(endpoint) || l.v6_only};
   if (!is_any_v6(endpoint)) return way;
-  const int fd = try_open(l, way, ours, false);
-  if (fd >= 0) ::close(fd);
-  if (fd == -EAFNOSUPPORT && !l.v6_only) {
+  if (try_open(l, way, ours, false)) return way;
+  if (errno == EAFNOSUPPORT && !l.v6_only) {
     spdlog::warn("listener {}: IPv6 is disabled on this machine; listening on IPv4 only", l.bind.text());
     way.endpoint = *resolve({config::Address::Kind::tcp, "0.0.0.0", l.bind.port});
-  } else if (fd == -EADDRINUSE && !way.v6_only) {
+  } else if (errno == EADDRINUSE && !way.v6_only) {
     way.v6_only = true;
-    const int alone = try_open(l, way, ours, false);
-    if (alone < 0) return way;
-    ::close(alone);
+    if (!try_open(l, way, ours, false)) return way;
     spdlog::warn("listener {}: another process uses the port on IPv4; listening on IPv6 only", l.bind.text());
   }
   return way;
@@ -108,25 +107,29 @@ Way way_to(const config::Listener& l, const Endpoint& endpoint, bool ours) {
 
 }  // namespace
 
-std::vector<int> open_listener(const config::Listener& l, unsigned count, bool ours) {
+std::vector<UniqueFd> open_listener(const config::Listener& l, unsigned count, bool ours) {
   const auto endpoint = resolve(l.bind);
   if (!endpoint) refuse(l, "cannot be resolved: " + endpoint.error().message());
-  std::vector<int> fds;
+  std::vector<UniqueFd> fds;
   if (endpoint->family() == AF_UNIX) {
     if (const std::string taken = make_room_for_socket(l.bind.host); !taken.empty()) refuse(l, taken);
     fds.push_back(open_one(l, {*endpoint, true}, false));
-    while (fds.size() < count) fds.push_back(::fcntl(fds.front(), F_DUPFD_CLOEXEC, 0));
+    while (fds.size() < count) {
+      UniqueFd copy = fds.front().duplicate();
+      if (!copy) refuse(l, advice(errno, l));
+      fds.push_back(std::move(copy));
+    }
     return fds;
   }
   Way way = way_to(l, *endpoint, ours);
   // SO_REUSEPORT lets a second process of the same user share the port silently, so starting remora twice
   // would leave the old process serving every other request. Opening one socket without it first detects
   // that.
-  if (!ours) ::close(open_one(l, way, false));
+  if (!ours) open_one(l, way, false).reset();
   while (fds.size() < count) {
     fds.push_back(open_one(l, way, true));
     way.endpoint.size = sizeof way.endpoint.storage;  // port 0: all sockets use the port of the first
-    ::getsockname(fds.front(), reinterpret_cast<sockaddr*>(&way.endpoint.storage), &way.endpoint.size);
+    ::getsockname(fds.front().get(), reinterpret_cast<sockaddr*>(&way.endpoint.storage), &way.endpoint.size);
   }
   return fds;
 }
@@ -141,8 +144,9 @@ std::string bound_address(int fd, const config::Address& configured) {
   return actual.text();
 }
 
-Acceptor::Acceptor(WorkerContext& worker, int fd, ListenerState state)
-    : worker_(worker), socket_(worker.loop.ctx, fd, *this), state_(std::move(state)) {
+Acceptor::Acceptor(WorkerContext& worker, UniqueFd socket, ListenerState state)
+    : worker_(worker), socket_(worker.loop.ctx, socket.get(), *this), state_(std::move(state)) {
+  static_cast<void>(socket.release());
   wait(true);
 }
 
@@ -173,14 +177,13 @@ void Acceptor::retire() {
   close();
 }
 
-bool Acceptor::serve(int fd, const sockaddr_storage& peer) {
-  StreamRef stream;
+bool Acceptor::serve(UniqueFd socket, const sockaddr_storage& peer) {
   try {
-    stream = StreamRef(new Stream(worker_.loop, fd));
+    const StreamRef stream(new Stream(worker_.loop, socket.get()));
+    static_cast<void>(socket.release());
     Connection::start(worker_, state_, stream, client_address(peer));
     return true;
   } catch (const std::bad_alloc&) {
-    if (!stream) ::close(fd);
     return false;
   }
 }
@@ -202,10 +205,10 @@ void Acceptor::accept_some() {
     }
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
-    const int fd =
-        ::accept4(socket_.fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-      if (serve(fd, peer)) continue;
+    UniqueFd accepted(
+        ::accept4(socket_.fd(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (accepted) {
+      if (serve(std::move(accepted), peer)) continue;
       complain("out of memory", "lower limits.connections, or give it more");
       pause_.arm(worker_.loop.wheel, worker_.clock.steady_now() + std::chrono::milliseconds(100));
       return;

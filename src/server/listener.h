@@ -13,12 +13,13 @@
 
 #include "proxy/connection.h"
 #include "remora/config.h"
+#include "util/unique_fd.h"
 
 namespace remora {
 
 /// Opens `count` descriptors for one listener. `ours`: this process already has sockets on the port, so no
 /// other process can own it. Throws std::runtime_error with one line that says what to do.
-std::vector<int> open_listener(const config::Listener& listener, unsigned count, bool ours = false);
+std::vector<UniqueFd> open_listener(const config::Listener& listener, unsigned count, bool ours = false);
 
 /// The address a socket is bound to, with port 0 replaced by the real port.
 std::string bound_address(int fd, const config::Address& configured);
@@ -27,7 +28,7 @@ std::string bound_address(int fd, const config::Address& configured);
 /// and no failed accept ends it.
 class Acceptor final : private Descriptor::Events {
  public:
-  Acceptor(WorkerContext& worker, int fd, ListenerState state);
+  Acceptor(WorkerContext& worker, UniqueFd socket, ListenerState state);
   /// Destroy only when the loop has nothing left to do: pending events refer to this object.
   ~Acceptor();
   /// Stops accepting, after serving the connections already in the kernel's queue.
@@ -42,7 +43,7 @@ class Acceptor final : private Descriptor::Events {
   void wait(bool noticed);
   void accept_some();
   /// Returns false if there is no memory for the connection, and closes it.
-  bool serve(int fd, const sockaddr_storage& peer);
+  bool serve(UniqueFd socket, const sockaddr_storage& peer);
   void complain(const char* what, const char* advice);
   void readable(const error_code&) override;
   class Pause final : public DeadlineEntry {

@@ -10,24 +10,18 @@
 
 namespace remora {
 
-std::vector<OpenListener> Listeners::open_new(const Snapshot& built) {
-  std::vector<OpenListener> opened;
-  try {
-    for (const std::size_t slot : built.serving) {
-      if (stays_open(built, slot)) continue;
-      const config::Listener& l = built.listeners[slot]->config;
-      opened.push_back({slot, l.bind, descriptors_for(l)});
-    }
-  } catch (...) {
-    for (const OpenListener& l : opened)
-      for (const int fd : l.fds) ::close(fd);
-    throw;
+std::vector<NewListener> Listeners::open_new(const Snapshot& built) {
+  std::vector<NewListener> opened;
+  for (const std::size_t slot : built.serving) {
+    if (stays_open(built, slot)) continue;
+    const config::Listener& l = built.listeners[slot]->config;
+    opened.push_back({slot, l.bind, descriptors_for(l)});
   }
   return opened;
 }
 
-std::vector<int> Listeners::descriptors_for(const config::Listener& listener) {
-  std::vector<int> fds = hooks_.inherited(listener);
+std::vector<UniqueFd> Listeners::descriptors_for(const config::Listener& listener) {
+  std::vector<UniqueFd> fds = hooks_.inherited(listener);
   if (!fds.empty()) return fds;
   const bool ours = std::any_of(open_.begin(), open_.end(), [&](const OpenListener& l) {
     return l.bind.kind == config::Address::Kind::tcp && l.bind.port == listener.bind.port && l.bind.port != 0;
@@ -43,15 +37,18 @@ bool Listeners::stays_open(const Snapshot& built, std::size_t slot) const {
          built.listeners[slot]->config.bind.host != "::";
 }
 
-void Listeners::listen(const std::vector<OpenListener>& opened) {
-  for (const OpenListener& l : opened) {
+void Listeners::listen(std::vector<NewListener> opened) {
+  for (NewListener& l : opened) {
     std::erase_if(open_, [&](const OpenListener& old) {  // reopened
       if (old.slot == l.slot) hooks_.retire(l.slot);
       return old.slot == l.slot;
     });
-    for (std::size_t i = 0; i < l.fds.size(); ++i) hooks_.serve(i, l.fds[i], l.slot);
-    spdlog::info("listening on {}", bound_address(l.fds.front(), l.bind));
-    open_.push_back(l);
+    spdlog::info("listening on {}", bound_address(l.fds.front().get(), l.bind));
+    OpenListener& open = open_.emplace_back(OpenListener{l.slot, l.bind, {}});
+    for (UniqueFd& fd : l.fds) {
+      open.fds.push_back(fd.get());
+      hooks_.serve(open.fds.size() - 1, std::move(fd), l.slot);
+    }
   }
 }
 

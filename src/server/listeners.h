@@ -12,8 +12,16 @@
 #include "proxy/snapshot.h"
 #include "remora/config.h"
 #include "server/builder.h"
+#include "util/unique_fd.h"
 
 namespace remora {
+
+/// Opened, but not serving yet.
+struct NewListener {
+  std::size_t slot = 0;
+  config::Address bind;
+  std::vector<UniqueFd> fds;
+};
 
 struct OpenListener {
   std::size_t slot = 0;
@@ -25,9 +33,9 @@ class Listeners {
  public:
   struct Hooks {
     /// Descriptors for this listener from the previous process or systemd. If none, the listener is opened.
-    std::function<std::vector<int>(const config::Listener&)> inherited;
-    /// Makes a worker accept on `fd`. `nth`: index among the listener's descriptors.
-    std::function<void(std::size_t nth, int fd, std::size_t slot)> serve;
+    std::function<std::vector<UniqueFd>(const config::Listener&)> inherited;
+    /// Makes a worker accept on `socket`. `nth`: index among the listener's descriptors.
+    std::function<void(std::size_t nth, UniqueFd socket, std::size_t slot)> serve;
     /// Makes all workers stop accepting on this slot.
     std::function<void(std::size_t slot)> retire;
   };
@@ -37,16 +45,16 @@ class Listeners {
 
   /// Opens listeners that are in `built` but not active yet. On failure throws std::runtime_error and leaves
   /// nothing open.
-  std::vector<OpenListener> open_new(const Snapshot& built);
+  std::vector<NewListener> open_new(const Snapshot& built);
   /// Starts accepting. Call once the snapshot with their slots is active.
-  void listen(const std::vector<OpenListener>& opened);
+  void listen(std::vector<NewListener> opened);
   /// Closes listeners that `built` does not have.
   void retire_gone(const Snapshot& built);
   const std::vector<OpenListener>& open() const noexcept { return open_; }
 
  private:
   bool stays_open(const Snapshot& built, std::size_t slot) const;
-  std::vector<int> descriptors_for(const config::Listener& listener);
+  std::vector<UniqueFd> descriptors_for(const config::Listener& listener);
 
   const SnapshotBuilder& builder_;
   const unsigned workers_;

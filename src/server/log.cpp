@@ -13,6 +13,7 @@
 #include <stdexcept>
 
 #include "util/escape.h"
+#include "util/unique_fd.h"
 
 namespace remora {
 
@@ -21,28 +22,27 @@ namespace {
 /// Writes lines to a descriptor, one at a time.
 class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  explicit DescriptorSink(std::string output) : output_(std::move(output)), fd_(open_output()) {
-    if (fd_ < 0)
+  explicit DescriptorSink(std::string output) : output_(std::move(output)) {
+    if (!open_output())
       throw std::runtime_error("log.output '" + output_ + "' cannot be opened: " + std::strerror(errno));
-  }
-  ~DescriptorSink() override {
-    if (fd_ > STDERR_FILENO) ::close(fd_);
   }
   bool reopen() {
     const std::lock_guard lock(mutex_);
-    if (fd_ <= STDERR_FILENO) return true;
-    const int fresh = open_output();
-    if (fresh < 0) return false;
-    ::close(fd_);
-    fd_ = fresh;
-    return true;
+    return open_output();
   }
 
  private:
-  int open_output() const {
-    if (output_ == "stdout") return STDOUT_FILENO;
-    if (output_ == "stderr") return STDERR_FILENO;
-    return ::open(output_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  /// On failure, an output that is open already stays.
+  bool open_output() {
+    if (output_ == "stdout" || output_ == "stderr") {
+      fd_ = output_ == "stdout" ? STDOUT_FILENO : STDERR_FILENO;
+      return true;
+    }
+    UniqueFd fresh(::open(output_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
+    if (!fresh) return false;
+    file_ = std::move(fresh);
+    fd_ = file_.get();
+    return true;
   }
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t line;
@@ -52,7 +52,8 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
   void flush_() override {}
 
   const std::string output_;
-  int fd_;
+  UniqueFd file_;  // empty for stdout and stderr
+  int fd_ = -1;
 };
 
 /// Escapes the message, which may quote backends, stores, name servers and files: it becomes one line without

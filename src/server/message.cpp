@@ -6,9 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+
+#include "remora/clock.h"
 
 namespace remora {
 
@@ -18,17 +21,16 @@ constexpr std::size_t inline_bytes = 32 * 1024;  // longer texts go into a memor
 constexpr std::size_t max_fds = 250;             // SCM_MAX_FD is 253
 constexpr off_t max_bytes = off_t{4} << 30;
 
-int memory_file(std::string_view text) {
-  const int fd = ::memfd_create("remora-handover", MFD_CLOEXEC);
-  while (fd >= 0 && !text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n <= 0) {
-      ::close(fd);
-      return -1;
-    }
+/// Empty on failure.
+UniqueFd memory_file(std::string_view text) {
+  UniqueFd file(::memfd_create("remora-handover", MFD_CLOEXEC));
+  while (file && !text.empty()) {
+    const ssize_t n = ::write(file.get(), text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return UniqueFd();
     text.remove_prefix(static_cast<std::size_t>(n));
   }
-  return fd;
+  return file;
 }
 
 bool read_memory_file(int fd, std::string& out) {
@@ -37,22 +39,52 @@ bool read_memory_file(int fd, std::string& out) {
   out.resize(static_cast<std::size_t>(info.st_size));
   for (std::size_t at = 0; at < out.size();) {
     const ssize_t n = ::pread(fd, out.data() + at, out.size() - at, static_cast<off_t>(at));
+    if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return false;
     at += static_cast<std::size_t>(n);
   }
   return true;
 }
 
+/// Waits until the channel is readable. Returns false if it is not within the time.
+bool wait_readable(int channel, std::chrono::milliseconds limit) {
+  using std::chrono::milliseconds;
+  const Clock& clock = real_clock();  // poll(2) knows no other
+  const Clock::Steady deadline = clock.steady_now() + limit;
+  for (milliseconds left = limit;;) {
+    pollfd p{channel, POLLIN, 0};
+    const int n = ::poll(&p, 1, static_cast<int>(left.count()));
+    if (n >= 0 || errno != EINTR) return n != 0;
+    left = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(deadline - clock.steady_now()));
+  }
+}
+
+std::vector<UniqueFd> descriptors_in(msghdr& packet) {
+  std::vector<UniqueFd> out;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&packet); c != nullptr; c = CMSG_NXTHDR(&packet, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+      out.emplace_back(fd);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
-bool send_message(int channel, const Message& message) {
-  std::vector<int> fds = message.fds;
-  const bool in_file = message.text.size() > inline_bytes;
-  const int file = in_file ? memory_file(message.text) : -1;
-  if (in_file && file < 0) return false;
-  if (in_file) fds.push_back(file);
-  std::string head{message.kind, in_file ? 'f' : 'i'};
-  if (!in_file) head += message.text;
+bool send_message(int channel, char kind, std::string_view text, std::span<const int> own_fds) {
+  std::vector<int> fds(own_fds.begin(), own_fds.end());
+  UniqueFd file;
+  if (text.size() > inline_bytes) {
+    file = memory_file(text);
+    if (!file) return false;
+    fds.push_back(file.get());
+  }
+  std::string head{kind, file ? 'f' : 'i'};
+  if (!file) head += text;
   iovec run{head.data(), head.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * (max_fds + 1))] = {};
   msghdr packet{};
@@ -70,13 +102,11 @@ bool send_message(int channel, const Message& message) {
   ssize_t n = -1;
   do n = ::sendmsg(channel, &packet, MSG_NOSIGNAL);
   while (n < 0 && errno == EINTR);
-  if (file >= 0) ::close(file);
   return n == static_cast<ssize_t>(head.size());
 }
 
-bool receive_message(int channel, Message& out, int limit_ms) {
-  pollfd p{channel, POLLIN, 0};
-  if (::poll(&p, 1, limit_ms) <= 0) return false;
+Received receive_message(int channel, Message& out, std::chrono::milliseconds limit) {
+  if (!wait_readable(channel, limit)) return Received::nothing;
   std::string room(inline_bytes + 2, '\0');
   iovec run{room.data(), room.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * (max_fds + 1))] = {};
@@ -85,33 +115,22 @@ bool receive_message(int channel, Message& out, int limit_ms) {
   packet.msg_iovlen = 1;
   packet.msg_control = control;
   packet.msg_controllen = sizeof control;
-  const ssize_t n = ::recvmsg(channel, &packet, MSG_CMSG_CLOEXEC);
-  out = {};
-  for (cmsghdr* c = CMSG_FIRSTHDR(&packet); c != nullptr; c = CMSG_NXTHDR(&packet, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    const std::size_t at = out.fds.size();
-    out.fds.resize(at + count);
-    std::memcpy(out.fds.data() + at, CMSG_DATA(c), count * sizeof(int));
+  ssize_t n = -1;
+  do n = ::recvmsg(channel, &packet, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? Received::nothing : Received::failed;
+  Message got;
+  got.fds = descriptors_in(packet);
+  if (n < 2 || (packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return Received::failed;
+  got.kind = room[0];
+  if (room[1] == 'i') {
+    got.text.assign(room, 2, static_cast<std::size_t>(n) - 2);
+  } else {
+    if (got.fds.empty() || !read_memory_file(got.fds.back().get(), got.text)) return Received::failed;
+    got.fds.pop_back();
   }
-  bool fine = n >= 2 && (packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
-  if (fine) {
-    out.kind = room[0];
-    if (room[1] == 'i') {
-      out.text.assign(room, 2, static_cast<std::size_t>(n) - 2);
-    } else {
-      fine = !out.fds.empty() && read_memory_file(out.fds.back(), out.text);
-      if (!out.fds.empty()) {
-        ::close(out.fds.back());
-        out.fds.pop_back();
-      }
-    }
-  }
-  if (!fine) {
-    for (const int fd : out.fds) ::close(fd);
-    out = {};
-  }
-  return fine;
+  out = std::move(got);
+  return Received::message;
 }
 
 }  // namespace remora

@@ -4,24 +4,36 @@
 // the same.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "util/unique_fd.h"
 
 namespace remora {
 
-/// A kind, a text and descriptors. A text that is too long for a packet travels in a memory file.
+/// A received message. A text that is too long for a packet travels in a memory file.
 struct Message {
   char kind = 0;  // 'l' listener, 'a' admin, 's' state, 't' sessions, 'e' end, 'r' ready, 'c' changes
   std::string text;
-  std::vector<int> fds;  // owned by the receiver
+  std::vector<UniqueFd> fds;
 };
 
 /// Environment variable with the new process's end of the pair.
 inline constexpr const char* channel_variable = "REMORA_SUCCESSION_FD";
 
-/// Sends the whole message or nothing. Returns false if the other end is gone.
-bool send_message(int channel, const Message& message);
-/// Waits at most `limit_ms`. Returns false if nothing came, or if the other end is gone.
-bool receive_message(int channel, Message& out, int limit_ms);
+/// Sends the whole message or nothing. Returns false if the other end is gone. `fds` stay the caller's.
+bool send_message(int channel, char kind, std::string_view text, std::span<const int> fds = {});
+
+enum class Received : std::uint8_t {
+  message,
+  nothing,  // within the time
+  failed,   // the other end is gone, or what it sent is invalid
+};
+/// Waits at most `limit`; signals neither end nor extend the wait.
+Received receive_message(int channel, Message& out, std::chrono::milliseconds limit);
 
 }  // namespace remora

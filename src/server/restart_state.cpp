@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <map>
 
+#include "util/json_members.h"
 #include "util/text.h"
 
 namespace remora {
@@ -10,18 +11,6 @@ namespace remora {
 namespace json = boost::json;
 
 namespace {
-
-std::string text_of(const json::object& o, const char* key) {
-  const json::value* v = o.if_contains(key);
-  return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string();
-}
-
-std::uint64_t number_of(const json::object& o, const char* key) {
-  const json::value* v = o.if_contains(key);
-  if (v == nullptr) return 0;
-  if (v->is_uint64()) return v->get_uint64();
-  return v->is_int64() && v->get_int64() > 0 ? static_cast<std::uint64_t>(v->get_int64()) : 0;
-}
 
 void adopt_pool_numbers(const json::object& numbers, SnapshotBuilder& builder) {
   std::map<std::string, std::uint16_t> known;
@@ -32,11 +21,11 @@ void adopt_pool_numbers(const json::object& numbers, SnapshotBuilder& builder) {
 
 std::shared_ptr<Backend> adopt_backend(const json::object& backend, SnapshotBuilder& builder,
                                        BackendStatus& status) {
-  const std::string pool = text_of(backend, "pool"), id = text_of(backend, "id");
-  const std::uint64_t health = number_of(backend, "health");
+  const std::string pool = json_text(backend, "pool"), id = json_text(backend, "id");
+  const std::uint64_t health = json_number(backend, "health");
   if (health <= 2) status.adopt_health(pool, id, static_cast<Health>(health));
   auto known = builder.backend_named(pool, id);
-  known->note_generation(number_of(backend, "generation"));
+  known->note_generation(json_number(backend, "generation"));
   return known;
 }
 
@@ -68,16 +57,13 @@ std::vector<std::shared_ptr<Backend>> adopt_restart_state(const std::string& tex
   const json::value parsed = json::parse(text, ec);
   if (ec || !parsed.is_object()) return adopted;
   const json::object& state = parsed.get_object();
-  if (const json::value* numbers = state.if_contains("pool_numbers");
-      numbers != nullptr && numbers->is_object())
-    adopt_pool_numbers(numbers->get_object(), builder);
-  if (const auto key = base64_decode(text_of(state, "index_key")); key && !key->empty())
+  adopt_pool_numbers(json_object(state, "pool_numbers"), builder);
+  if (const auto key = base64_decode(json_text(state, "index_key")); key && !key->empty())
     builder.adopt_index_key(*key);
-  status.adopt_overrides(text_of(state, "wishes"));
+  status.adopt_overrides(json_text(state, "wishes"));
   if (const json::value* found = state.if_contains("discovered")) discovery.adopt(*found);
-  if (const json::value* list = state.if_contains("backends"); list != nullptr && list->is_array())
-    for (const json::value& item : list->get_array())
-      if (item.is_object()) adopted.push_back(adopt_backend(item.get_object(), builder, status));
+  for (const json::value& item : json_array(state, "backends"))
+    if (item.is_object()) adopted.push_back(adopt_backend(item.get_object(), builder, status));
   return adopted;
 }
 

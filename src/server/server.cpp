@@ -83,21 +83,21 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
   builder_.commit(builder_.build(discovery_.config_for(config_), keys));
   status_.begin();
-  const auto opened =
-      listeners_.open_new(*builder_.last());  // failures up to here print one line and nothing else
+  auto opened = listeners_.open_new(*builder_.last());  // failures up to here print one line and nothing else
   std::error_code ec;
   spdlog::info("remora {} starts with {}", version, std::filesystem::absolute(file, ec).string());
   if (config_.admin.bind) {
-    const int fd = inherited_ ? inherited_->take_admin(*config_.admin.bind) : -1;
-    admin_ = std::make_unique<AdminServer>(loop_, config_.admin, fd, static_cast<AdminActions&>(*this));
+    UniqueFd fd = inherited_ ? inherited_->take_admin(*config_.admin.bind) : UniqueFd();
+    admin_ =
+        std::make_unique<AdminServer>(loop_, config_.admin, std::move(fd), static_cast<AdminActions&>(*this));
     spdlog::info("admin on {}", bound_address(admin_->fd(), *config_.admin.bind));
   }
   // In a hot restart, the previous process still has this socket open. Otherwise, detect that somebody else
   // has it now, before there are threads to stop.
   if (config_.session_api && !(inherited_ && inherited_->from_process()))
-    ::close(open_local_socket(config_.session_api->bind, config_.session_api->access, "session_api"));
+    open_local_socket(config_.session_api->bind, config_.session_api->access, "session_api").reset();
   start_workers();
-  listeners_.listen(opened);
+  listeners_.listen(std::move(opened));
   adopted_backends.clear();
   if (inherited_) inherited_->close_unused();
 }
@@ -263,15 +263,15 @@ void Server::install(const config::Config& fresh) {
   std::unique_ptr<AdminServer> admin;
   const bool moves_admin = fresh.admin.bind != config_.admin.bind;
   if (moves_admin && fresh.admin.bind)
-    admin = std::make_unique<AdminServer>(loop_, fresh.admin, -1, static_cast<AdminActions&>(*this));
-  const auto opened = listeners_.open_new(*built);
+    admin = std::make_unique<AdminServer>(loop_, fresh.admin, UniqueFd(), static_cast<AdminActions&>(*this));
+  auto opened = listeners_.open_new(*built);
 
   const config::Config before = std::exchange(config_, fresh);
   apply_socket_access(before, config_);
   for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
   status_.follow(config_);
   activate(built);
-  listeners_.listen(opened);
+  listeners_.listen(std::move(opened));
   listeners_.retire_gone(*built);
   if (moves_admin) {
     // The old admin server still has to send the response to the request that caused this.

@@ -16,10 +16,10 @@ void notify_systemd_reloading() {
   notify_systemd("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(t.tv_sec * 1000000LL + t.tv_nsec / 1000));
 }
 
-std::vector<int> systemd_sockets() {
-  std::vector<int> fds;
+std::vector<UniqueFd> systemd_sockets() {
+  std::vector<UniqueFd> fds;
   const int n = ::sd_listen_fds(1);
-  for (int i = 0; i < n; ++i) fds.push_back(SD_LISTEN_FDS_START + i);
+  for (int i = 0; i < n; ++i) fds.emplace_back(SD_LISTEN_FDS_START + i);
   return fds;
 }
 

@@ -45,10 +45,11 @@ HotRestart::Handover Server::handover() const {
 Listeners::Hooks Server::listener_hooks() {
   Listeners::Hooks hooks;
   hooks.inherited = [this](const config::Listener& listener) {
-    return inherited_ ? inherited_->take_listener(listener.bind, worker_count_) : std::vector<int>();
+    return inherited_ ? inherited_->take_listener(listener.bind, worker_count_) : std::vector<UniqueFd>();
   };
-  hooks.serve = [this](std::size_t nth, int fd, std::size_t slot) {
-    workers_[nth % workers_.size()]->listen({fd, {slot, builder_.last()->listeners[slot]->shared}});
+  hooks.serve = [this](std::size_t nth, UniqueFd socket, std::size_t slot) {
+    workers_[nth % workers_.size()]->listen(
+        {std::move(socket), {slot, builder_.last()->listeners[slot]->shared}});
   };
   hooks.retire = [this](std::size_t slot) {
     for (auto& worker : workers_) worker->retire(slot);

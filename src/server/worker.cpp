@@ -58,8 +58,8 @@ void Worker::settled(std::shared_ptr<const Backend> backend) {
 }
 
 void Worker::listen(Socket socket) {
-  asio::post(context_.loop.ctx, [this, socket = std::move(socket)] {
-    acceptors_.push_back(std::make_unique<Acceptor>(context_, socket.fd, socket.state));
+  asio::post(context_.loop.ctx, [this, socket = std::move(socket)]() mutable {
+    acceptors_.push_back(std::make_unique<Acceptor>(context_, std::move(socket.fd), std::move(socket.state)));
   });
 }
 

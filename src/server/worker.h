@@ -18,7 +18,7 @@ namespace remora {
 class Worker {
  public:
   struct Socket {
-    int fd;
+    UniqueFd fd;
     ListenerState state;
   };
   Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory);

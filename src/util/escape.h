@@ -1,6 +1,7 @@
 // Escapes untrusted text for logs: no byte may end a line, end a quoted field, or control a terminal. Pure.
 //
-// All escapes but those of the two printable forms are reversible.
+// All escapes but those of the two printable forms are reversible. The JSON forms are no serializer's: a
+// serializer passes invalid UTF-8, C1 controls and characters that turn the text's direction.
 #pragma once
 
 #include <string>

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "util/text.h"
+#include "util/unique_fd.h"
 
 namespace remora {
 
@@ -38,12 +39,10 @@ bool write_all(int fd, std::string_view content) {
 std::string write_draft(const std::string& path, std::string_view content) {
   const std::string draft = draft_name(path);
   if (draft.empty()) return "";
-  const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0) return "";
-  const bool written = write_all(fd, content) && ::fsync(fd) == 0;
+  const UniqueFd file(::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file) return "";
+  if (write_all(file.get(), content) && ::fsync(file.get()) == 0) return draft;
   const int error = errno;
-  ::close(fd);
-  if (written) return draft;
   ::unlink(draft.c_str());
   errno = error;
   return "";
@@ -53,10 +52,8 @@ std::string write_draft(const std::string& path, std::string_view content) {
 void sync_folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  static_cast<void>(::fsync(fd));
-  ::close(fd);
+  const UniqueFd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (opened) static_cast<void>(::fsync(opened.get()));
 }
 
 std::string why(const std::string& path, int error) {
@@ -104,21 +101,20 @@ std::string create_file(const std::string& path, std::string_view content) {
 
 std::string read_file(const std::string& path, std::size_t most_bytes, std::string& out, bool& missing) {
   out.clear();
-  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  missing = fd < 0 && errno == ENOENT;
-  if (fd < 0) return why(path, errno);
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  missing = !file && errno == ENOENT;
+  if (!file) return why(path, errno);
   struct stat info{};
   std::string trouble;
-  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) trouble = path + ": is no regular file";
+  if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) trouble = path + ": is no regular file";
   for (char block[16 * 1024]; trouble.empty();) {
-    const ssize_t n = ::read(fd, block, sizeof block);
+    const ssize_t n = ::read(file.get(), block, sizeof block);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) trouble = why(path, errno);
     if (n <= 0) break;
     out.append(block, static_cast<std::size_t>(n));
     if (out.size() > most_bytes) trouble = path + ": is too large";
   }
-  ::close(fd);
   return trouble;
 }
 

@@ -4,6 +4,10 @@
 // one would keep a page of freed memory resident (measured with 9,000 idle connections: 1.5 KB each, against
 // 0.9 KB). A chunk without objects is unmapped, unless it is the only one with free places.
 //
+// The list of chunks is written out: boost::intrusive::list has a constructor, so that every access to the
+// thread's list would test whether it has run (41 instructions for a take() and give_back() instead of 23, by
+// callgrind).
+//
 // Threading: each thread has its own chunks, without locks. An object deleted on another thread than its own
 // (at process exit) is leaked.
 #pragma once

@@ -79,7 +79,7 @@ void base64url_append(std::string& out, const std::uint8_t* bytes, std::size_t n
 std::optional<std::size_t> base64url_decode(std::string_view text, std::uint8_t* out,
                                             std::size_t room) noexcept;
 
-/// Decodes %XX; leaves a broken escape as it is.
+/// Decodes %XX; leaves a broken escape as it is (Boost.URL refuses such a text).
 std::string percent_decoded(std::string_view);
 /// Escapes everything but unreserved characters (RFC 3986 2.3).
 std::string percent_encoded(std::string_view);

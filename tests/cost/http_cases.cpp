@@ -5,6 +5,7 @@
 #include "http/h1/write.h"
 #include "http/head.h"
 #include "http/target.h"
+#include "net/http_response.h"
 #include "net/proxy_protocol.h"
 #include "proxy/route.h"
 
@@ -93,6 +94,18 @@ std::function<Work(std::size_t)> proxy_line(std::string_view begin, std::size_t 
   };
 }
 
+/// A key server's response that comes in pieces of that size.
+std::function<Work(std::size_t)> fetched(Text text, std::size_t piece) {
+  return [text = std::move(text), piece](std::size_t n) -> Work {
+    return [response = text(n), piece] {
+      HttpResponseReader reader(1U << 30);
+      for (std::size_t at = 0; at < response.size(); at += piece)
+        reader.take(std::string_view(response).substr(at, piece));
+      keep(reader.decided());
+    };
+  };
+}
+
 Work route_of(std::size_t n) {
   std::vector<config::Route> routes(4);
   for (std::size_t i = 0; i < routes.size(); ++i) {
@@ -171,6 +184,18 @@ void add_http_cases(std::vector<CostCase>& to) {
   to.push_back({"ProxyLineThatNeverEnds", 50, proxy_line("PROXY TCP4 1.2.3.4 5.6.7.8 1 ", 1)});
   to.push_back({"BinaryProxyLineByteByByte", 900,
                 proxy_line(std::string_view("\r\n\r\n\0\r\nQUIT\n\x21\x11\x07\xd0", 16), 1)});
+  const std::string begin = "HTTP/1.1 200 OK\r\n";
+  const auto one_field = [=](std::size_t n) { return begin + "X: " + std::string(n, 'y'); };
+  const auto one_line = [=](std::size_t n) {
+    return begin + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(n, 'y');
+  };
+  const auto many_chunks = [=](std::size_t n) {
+    return begin + "Transfer-Encoding: chunked\r\n\r\n" + times(n, "1;a=b\r\nx\r\n") + "0\r\n\r\n";
+  };
+  to.push_back({"FetchedFieldByteByByte", 4000, fetched(one_field, 1)});
+  to.push_back({"FetchedChunkLineByteByByte", 4000, fetched(one_line, 1)});
+  to.push_back({"FetchedChunksByteByByte", 1000, fetched(many_chunks, 1)});
+  to.push_back({"FetchedChunksByTheKilobyte", 1000, fetched(many_chunks, 1024)});
   to.push_back({"RouteOfALongPathAndManyFields", 1000, route_of});
 }
 

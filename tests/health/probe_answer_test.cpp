@@ -67,16 +67,16 @@ TEST(ProbeAnswer, InterimAnswersArePassedOver) {
   EXPECT_EQ(verdict_of("HTTP/1.1 101 Switching Protocols\r\n\r\n"), "status 101");
   std::string many;
   for (int i = 0; i < 200; ++i) many += "HTTP/1.1 103 X\r\n\r\n";
-  EXPECT_EQ(verdict_of(many), "interim answers without end");
+  EXPECT_EQ(verdict_of(many), "too many interim responses");
 }
 
 TEST(ProbeAnswer, WhatIsNoHttpIsMalformed) {
   for (const char* bytes :
        {"SSH-2.0-OpenSSH_9.2\r\n", "\r\n", "HTTP/1.1\r\n", "HTTP/1.1 2000 OK\r\n", "HTTP/1.1 20 OK\r\n",
         "HTTP/1.1 099 OK\r\n", "HTTP/x.1 200 OK\r\n", "ICY 200 OK\r\n", "<html>\n", "HTTP/1.1 2x0 OK\n"})
-    EXPECT_EQ(verdict_of(bytes), "malformed answer") << bytes;
-  EXPECT_EQ(verdict_of("HTTP/1.1 200 OK\r\nX: " + std::string(70000, 'x')), "endless head");
-  EXPECT_EQ(verdict_of(std::string(70000, 'x')), "endless head");
+    EXPECT_EQ(verdict_of(bytes), "malformed response") << bytes;
+  EXPECT_EQ(verdict_of("HTTP/1.1 200 OK\r\nX: " + std::string(70000, 'x')), "head too long");
+  EXPECT_EQ(verdict_of(std::string(70000, 'x')), "head too long");
 }
 
 /// A connection that is closed while bytes come is reset, and servers log that (yaoweibin/

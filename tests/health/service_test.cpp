@@ -328,8 +328,8 @@ TEST(Probes, JudgeTheFirstBytesOfAnAnswer) {
            {"HTTP/1.1 204 No Content\r\nRemora-Generation: 17\r\n\r\n", true, "", 17},
            {"HTTP/1.1 500 Oops\r\nremora-generation: 18\r\n\r\n", true, "status 500", 18},
            {"HTTP/1.1 200 OK\r\nRemora-Generation: soon\r\n\r\n", true, "", 0},
-           {"SSH-2.0-OpenSSH_9.2\r\n\r\n", true, "malformed answer", 0},
-           {std::string(70000, 'x'), true, "endless head", 0},
+           {"SSH-2.0-OpenSSH_9.2\r\n\r\n", true, "malformed response", 0},
+           {std::string(70000, 'x'), true, "head too long", 0},
        }) {
     const auto verdict = judge_answer(row.bytes, probe);
     ASSERT_EQ(verdict.has_value(), row.decided) << row.bytes.substr(0, 30);

@@ -1,4 +1,4 @@
-// URLs that are fetched from, taken apart; answers, read as they come; and a fetch's time limit.
+// URLs that are fetched from, taken apart; and a fetch: its time limit, and what it takes for an answer.
 
 #include "net/fetch.h"
 
@@ -37,82 +37,8 @@ TEST(FetchUrl, WhatIsNoneOrCarriesSecretsIsRefused) {
     EXPECT_FALSE(parse_fetch_url(bad)) << bad;
 }
 
-/// The answer in pieces of this size, or what came of it before its end.
-std::optional<Fetched> in_pieces(FetchReader& reader, std::string_view answer, std::size_t size,
-                                 bool closes = true) {
-  for (std::size_t n = size; n < answer.size(); n += size)
-    if (auto read = reader.read(answer.substr(0, n), false)) return read;
-  return reader.read(answer, closes);
-}
-
 std::string with_length(const std::string& body) {
   return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-}
-
-std::string in_chunks(std::size_t count) {
-  std::string out = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-  for (std::size_t i = 0; i < count; ++i) out += "a;some=extension\r\n0123456789\r\n";
-  return out + "0\r\n\r\n";
-}
-
-/// A key server that dribbled had all of it parsed anew at each receive.
-TEST(FetchReader, ReadsEachByteOnceHoweverItComes) {
-  const std::string body(100000, 'x');
-  const std::string fields = "HTTP/1.1 200 OK\r\nX: " + std::string(20000, 'y') + "\r\n\r\n";
-  for (const std::string& answer : {with_length(body), in_chunks(5000), fields + body})
-    for (const std::size_t size : {1U, 7U, 1000U, 1000000U}) {
-      FetchReader reader(1 << 20);
-      const auto read = in_pieces(reader, answer, size);
-      ASSERT_TRUE(read) << size;
-      EXPECT_EQ(read->error, "") << size;
-      EXPECT_GE(read->body.size(), 50000U);
-      EXPECT_LE(reader.work(), 3 * answer.size()) << size;
-    }
-}
-
-// Found by fuzzing: Beast asserts that the end of the last chunk came together with its line.
-TEST(FetchReader, AnAnswerCutAnywhereIsAFailure) {
-  const std::string whole = in_chunks(2);
-  for (std::size_t cut = 1; cut < whole.size(); ++cut)
-    for (const std::size_t size : {1U, 2U, 3U, 4U, 1000U}) {
-      FetchReader reader(1 << 20);
-      const auto read = in_pieces(reader, std::string_view(whole).substr(0, cut), size);
-      ASSERT_TRUE(read) << cut;
-      EXPECT_NE(read->error, "") << cut << " by " << size;
-    }
-  FetchReader reader(1 << 20);
-  const std::string odd = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n";
-  EXPECT_TRUE(in_pieces(reader, odd, 1));
-}
-
-TEST(FetchReader, AnAnswerWithoutEndEnds) {
-  const std::string head = "HTTP/1.1 200 OK\r\n";
-  const std::string chunked = head + "Transfer-Encoding: chunked\r\n\r\n";
-  for (const std::string& endless :
-       {head + "X: " + std::string(200000, 'y'), chunked + "1;" + std::string(200000, 'y'),
-        with_length(std::string(200000, 'y')), head + "\r\n" + std::string(200000, 'y'),
-        chunked + "30000\r\n" + std::string(200000, 'y')})
-    for (const std::size_t size : {100U, 1000000U}) {
-      FetchReader reader(100000);
-      const auto read = in_pieces(reader, endless, size, false);
-      ASSERT_TRUE(read) << endless.substr(0, 60);
-      EXPECT_NE(read->error, "") << endless.substr(0, 60);
-      EXPECT_LE(reader.work(), 5 * endless.size());
-    }
-}
-
-TEST(FetchReader, OnlyAWhole200IsAnAnswer) {
-  const auto read = [](std::string_view answer, bool ended) {
-    FetchReader reader(1000);
-    return reader.read(answer, ended);
-  };
-  EXPECT_FALSE(read("", false));
-  EXPECT_FALSE(read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", false));
-  EXPECT_EQ(read("HTTP/1.1 200 OK\r\n\r\nkeys", true)->body, "keys");
-  for (const char* bad : {"", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab",
-                          "HTTP/1.1 302 Found\r\nLocation: http://evil.test/\r\nContent-Length: 0\r\n\r\n",
-                          "HTTP/1.1 100 Continue\r\n\r\n", "SSH-2.0-x\r\n\r\n"})
-    EXPECT_NE(read(bad, true)->error, "") << bad;
 }
 
 // Time limits ---------------------------------------------------------------------------------------
@@ -157,6 +83,31 @@ TEST_F(Fetching, AnAnswerThatComesInTimeIsTaken) {
   EXPECT_EQ(fetched->error, "");
   EXPECT_EQ(fetched->body, "keys");
   EXPECT_TRUE(connection.ended());
+}
+
+TEST_F(Fetching, OnlyAWhole200IsAnAnswer) {
+  for (const char* bad :
+       {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "SSH-2.0-x\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nLocation: http://evil.test/\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"}) {
+    fetched.reset();
+    fetch_from({server.endpoint()}, 4s);
+    test::Accepted connection = server.accept();
+    ASSERT_TRUE(connection) << bad;
+    connection.send(bad);
+    connection.received();
+    connection.close();
+    loop.settle();
+    EXPECT_TRUE(failed()) << bad;
+  }
+}
+
+TEST_F(Fetching, ADocumentThatIsTooLargeIsRefused) {
+  fetch_from({server.endpoint()}, 4s);
+  test::Accepted connection = server.accept();
+  connection.send(with_length(std::string(1001, 'x')));
+  loop.settle();
+  EXPECT_TRUE(failed());
 }
 
 TEST_F(Fetching, AServerThatSaysNothingCostsTheLimit) {

@@ -5,8 +5,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <thread>
 
 #include "server/fakes.h"
 #include "server/restart_state.h"
@@ -16,25 +23,30 @@ namespace remora {
 namespace {
 
 using namespace test;
-using std::chrono::seconds;
+using std::chrono::milliseconds, std::chrono::seconds;
 
 class Channel : public ::testing::Test {
  protected:
-  Channel() { EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0); }
-  ~Channel() override {
-    for (const int fd : ends)
-      if (fd >= 0) ::close(fd);
+  Channel() {
+    int pair[2] = {-1, -1};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    here = UniqueFd(pair[0]);
+    there = UniqueFd(pair[1]);
   }
-  int ends[2] = {-1, -1};
+  bool send(char kind, std::string_view text, std::span<const int> fds = {}) {
+    return send_message(here.get(), kind, text, fds);
+  }
+  Received receive(milliseconds limit = milliseconds(0)) { return receive_message(there.get(), got, limit); }
+  UniqueFd here, there;
+  Message got;
 };
 
 TEST_F(Channel, CarriesShortAndLongTexts) {
   for (const std::size_t size :
        {std::size_t{0}, std::size_t{5}, std::size_t{32 * 1024}, std::size_t{3000000}}) {
     const std::string text(size, 'x');
-    ASSERT_TRUE(send_message(ends[0], {'s', text, {}}));
-    Message got;
-    ASSERT_TRUE(receive_message(ends[1], got, 0));
+    ASSERT_TRUE(send('s', text));
+    ASSERT_EQ(receive(), Received::message);
     EXPECT_EQ(got.kind, 's');
     EXPECT_EQ(got.text.size(), size);
     EXPECT_TRUE(got.text == text);
@@ -45,26 +57,73 @@ TEST_F(Channel, CarriesShortAndLongTexts) {
 TEST_F(Channel, CarriesDescriptors) {
   int pipe[2];
   ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
-  ASSERT_TRUE(send_message(ends[0], {'l', "127.0.0.1:80", {pipe[0], pipe[1]}}));
-  Message got;
-  ASSERT_TRUE(receive_message(ends[1], got, 0));
+  const UniqueFd out(pipe[0]), in(pipe[1]);
+  ASSERT_TRUE(send('l', "127.0.0.1:80", pipe));
+  ASSERT_EQ(receive(), Received::message);
   ASSERT_EQ(got.fds.size(), 2u);
-  EXPECT_EQ(::write(got.fds[1], "x", 1), 1);
+  EXPECT_EQ(::write(got.fds[1].get(), "x", 1), 1);
   char c = 0;
-  EXPECT_EQ(::read(pipe[0], &c, 1), 1);
-  for (const int fd : {pipe[0], pipe[1], got.fds[0], got.fds[1]}) ::close(fd);
+  EXPECT_EQ(::read(out.get(), &c, 1), 1);
 }
 
-TEST_F(Channel, OfSilenceTheEndAndNonsenseNothingComes) {
-  Message got;
-  EXPECT_FALSE(receive_message(ends[1], got, 0));
-  ASSERT_EQ(::send(ends[0], "x", 1, 0), 1);
-  EXPECT_FALSE(receive_message(ends[1], got, 0)) << "too short";
-  ASSERT_EQ(::send(ends[0], "sf", 2, 0), 2);
-  EXPECT_FALSE(receive_message(ends[1], got, 0)) << "a file is announced, and none comes";
-  ::close(std::exchange(ends[0], -1));
-  EXPECT_FALSE(receive_message(ends[1], got, 0));
-  EXPECT_FALSE(send_message(ends[1], {'s', "x", {}}));
+TEST_F(Channel, SilenceIsNeitherAMessageNorTheEnd) {
+  EXPECT_EQ(receive(), Received::nothing);
+  EXPECT_EQ(receive(milliseconds(1)), Received::nothing);
+}
+
+TEST_F(Channel, TheEndAndInvalidMessagesAreFailures) {
+  ASSERT_EQ(::send(here.get(), "x", 1, 0), 1);
+  EXPECT_EQ(receive(), Received::failed) << "too short";
+  ASSERT_EQ(::send(here.get(), "sf", 2, 0), 2);
+  EXPECT_EQ(receive(), Received::failed) << "a file is announced, and none comes";
+  here.reset();
+  EXPECT_EQ(receive(), Received::failed);
+  EXPECT_FALSE(send_message(there.get(), 's', "x"));
+}
+
+TEST_F(Channel, DescriptorsOfAnInvalidMessageAreClosed) {
+  int pipe[2];
+  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC | O_NONBLOCK), 0);
+  const UniqueFd out(pipe[0]);
+  UniqueFd in(pipe[1]);
+  char short_text = 'l';
+  iovec run{&short_text, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr packet{};
+  packet.msg_iov = &run;
+  packet.msg_iovlen = 1;
+  packet.msg_control = control;
+  packet.msg_controllen = sizeof control;
+  cmsghdr* const c = CMSG_FIRSTHDR(&packet);
+  c->cmsg_level = SOL_SOCKET;
+  c->cmsg_type = SCM_RIGHTS;
+  c->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(c), &pipe[1], sizeof(int));
+  ASSERT_EQ(::sendmsg(here.get(), &packet, 0), 1);
+  in.reset();
+  EXPECT_EQ(receive(), Received::failed);
+  EXPECT_EQ(::read(out.get(), &short_text, 1), 0) << "no write end is left open";
+}
+
+std::atomic<int> signals_handled{0};
+
+/// Signals interrupt poll(2) whatever SA_RESTART says. That was taken for the end of the wait, so that a
+/// process gave up on what the old one was still sending.
+TEST_F(Channel, SignalsDoNotEndAWait) {
+  struct sigaction action{}, before{};
+  action.sa_handler = [](int) { ++signals_handled; };
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  Received result = Received::nothing;
+  std::thread receiver([&] { result = receive(std::chrono::seconds(30)); });
+  for (int i = 1; i <= 50; ++i) {
+    ::pthread_kill(receiver.native_handle(), SIGUSR1);
+    for (int spins = 0; signals_handled < i && spins < 10'000'000; ++spins) std::this_thread::yield();
+    EXPECT_GE(signals_handled, i);
+  }
+  EXPECT_TRUE(send('e', ""));
+  receiver.join();
+  ::sigaction(SIGUSR1, &before, nullptr);
+  EXPECT_EQ(result, Received::message);
 }
 
 class HotRestartTest : public ::testing::Test {
@@ -129,6 +188,23 @@ TEST_F(HotRestartTest, AChildThatIsNotReadyInTimeIsKilled) {
   ring(alarm, clock);
   EXPECT_FALSE(restart->under_way());
   EXPECT_EQ(handed_over, 0);
+}
+
+/// Whatever flags a descriptor has at that moment: another thread may be accepting it.
+TEST_F(HotRestartTest, AChildInheritsNoDescriptorButItsChannel) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  const UniqueFd out(pipe[0]);
+  UniqueFd in(pipe[1]);
+  make({"/bin/sleep", "1000"});
+  restart->start();
+  ASSERT_TRUE(restart->under_way());
+  in.reset();
+  pollfd ended{out.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, 10000), 1) << "the write end is still open in the child";
+  clock.advance(seconds(60));
+  ring(alarm, clock);
+  EXPECT_FALSE(restart->under_way());
 }
 
 TEST_F(HotRestartTest, AChildThatServesIsHandedOverToOnce) {

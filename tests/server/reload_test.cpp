@@ -51,14 +51,13 @@ TEST(RestartRequired, ForNeitherPoolsNorListenersNorTimeouts) {
 
 class ListenersTest : public ::testing::Test {
  protected:
-  ~ListenersTest() override {
-    for (const OpenListener& l : listeners.open())
-      for (const int fd : l.fds) ::close(fd);
-  }
   Listeners::Hooks hooks() {
     Listeners::Hooks h;
     h.inherited = [this](const config::Listener&) { return std::exchange(inherited, {}); };
-    h.serve = [this](std::size_t, int, std::size_t slot) { served.push_back(slot); };
+    h.serve = [this](std::size_t, UniqueFd socket, std::size_t slot) {
+      served.push_back(slot);
+      sockets.push_back(std::move(socket));
+    };
     h.retire = [this](std::size_t slot) { retired.push_back(slot); };
     return h;
   }
@@ -73,13 +72,13 @@ class ListenersTest : public ::testing::Test {
     config::Config c = config_with({});
     c.listeners = std::move(all);
     const auto built = build(builder, c);
-    const auto opened = listeners.open_new(*built);
+    auto opened = listeners.open_new(*built);
     builder.commit(built);
-    listeners.listen(opened);
+    listeners.listen(std::move(opened));
     listeners.retire_gone(*built);
   }
   SnapshotBuilder builder{2};
-  std::vector<int> inherited;
+  std::vector<UniqueFd> inherited, sockets;
   std::vector<std::size_t> served, retired;
   Listeners listeners{builder, 2, hooks()};
 };
@@ -102,29 +101,26 @@ TEST_F(ListenersTest, OneThatTheNextFileHasTooStaysOpen) {
 
 TEST_F(ListenersTest, OneThatTheNextFileLacksRetires) {
   use({on_port(0), on_port(0)});
-  const std::vector<int> fds = listeners.open()[1].fds;
   use({on_port(0)});
   EXPECT_EQ(retired, std::vector<std::size_t>{1});
   EXPECT_EQ(listeners.open().size(), 1u);
-  for (const int fd : fds) ::close(fd);  // a worker's acceptor would
 }
 
 TEST_F(ListenersTest, WhatWasInheritedIsNotOpened) {
-  const int fd = open_listener(on_port(0), 1).front();
-  inherited = {fd};
+  inherited = open_listener(on_port(0), 1);
+  const int fd = inherited.front().get();
   use({on_port(0)});
   EXPECT_EQ(listeners.open()[0].fds, std::vector<int>{fd});
 }
 
 TEST_F(ListenersTest, WhenOneCannotBeOpenedNothingChanges) {
   use({on_port(0)});
-  const int fd = open_listener(on_port(0), 1).front();
-  const std::string text = bound_address(fd, on_port(0).bind);
+  const auto other = open_listener(on_port(0), 1);
+  const std::string text = bound_address(other.front().get(), on_port(0).bind);
   const auto taken = static_cast<std::uint16_t>(std::stoi(text.substr(text.rfind(':') + 1)));
   EXPECT_THROW(use({on_port(0), on_port(0), on_port(taken)}), std::runtime_error);
   EXPECT_EQ(listeners.open().size(), 1u);
   EXPECT_EQ(served.size(), 2u);
-  ::close(fd);
 }
 
 }  // namespace

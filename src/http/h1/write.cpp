@@ -1,21 +1,8 @@
 #include "http/h1/write.h"
 
-namespace remora {
+#include "http/reason.h"
 
-namespace {
-std::string_view default_reason(std::uint16_t status) noexcept {
-  switch (status) {
-    case 100:
-      return "Continue";
-    case 101:
-      return "Switching Protocols";
-    case 103:
-      return "Early Hints";
-    default:
-      return "";
-  }
-}
-}  // namespace
+namespace remora {
 
 void write_request_line(const OutHead& head, OutText& out) {
   char* at = out.extend(head.method.size() + head.target.size() + 12);
@@ -24,7 +11,8 @@ void write_request_line(const OutHead& head, OutText& out) {
 }
 
 void write_status_line(const OutHead& head, OutText& out) {
-  const std::string_view reason = head.reason.empty() ? default_reason(head.status) : head.reason;
+  const bool interim = head.status < 200;
+  const std::string_view reason = head.reason.empty() && interim ? reason_phrase(head.status) : head.reason;
   char* at = OutText::put(out.extend(15 + reason.size()), "HTTP/1.1 ");
   for (const unsigned n : {head.status / 100, head.status / 10, head.status / 1})
     *at++ = static_cast<char>('0' + n % 10);
