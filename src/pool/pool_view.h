@@ -64,19 +64,22 @@ struct PoolView {
   config::Pool config;
   std::uint16_t number = 0;  // constant for this name while the process lives: tables store it
   std::shared_ptr<const PoolSnapshot> snapshot;
-  // Parallel to snapshot->members:
-  std::vector<Endpoint> endpoints;                   // size 0: the member's name has no address
-  std::vector<std::shared_ptr<const Trial>> trials;  // null: one address at most
-  std::vector<std::uint64_t> connection_keys;        // see connection_key()
+  /// How a member is reached.
+  struct Route {
+    Endpoint endpoint;                   // size 0: the member's name has no address
+    std::shared_ptr<const Trial> trial;  // null: one address at most
+    std::uint64_t connection_key = 0;    // see connection_key()
+  };
+  std::vector<Route> routes;  // one per member of the snapshot, in its order
 
   std::vector<std::shared_ptr<const Affinity>> affinity;  // tried in order; empty: none
   std::shared_ptr<const ClientTls> tls;                   // null: plain
   std::uint64_t tls_files = 0;                            // hash of the files that `tls` was loaded from
   std::shared_ptr<PoolCounters> counters;
 
-  const Endpoint& endpoint(const Member& m) const noexcept { return endpoints[place_of(m)]; }
-  const std::shared_ptr<const Trial>& trial(const Member& m) const noexcept { return trials[place_of(m)]; }
-  std::uint64_t connection_key(const Member& m) const noexcept { return connection_keys[place_of(m)]; }
+  const Endpoint& endpoint(const Member& m) const noexcept { return routes[place_of(m)].endpoint; }
+  const std::shared_ptr<const Trial>& trial(const Member& m) const noexcept { return routes[place_of(m)].trial; }
+  std::uint64_t connection_key(const Member& m) const noexcept { return routes[place_of(m)].connection_key; }
 
  private:
   std::size_t place_of(const Member& m) const noexcept {

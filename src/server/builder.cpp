@@ -68,8 +68,8 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     const std::vector<Endpoint> endpoints = endpoints_of(pool.name, b);
     m.nowhere = endpoints.empty();
     snapshot->members.push_back(std::move(m));
-    view->endpoints.push_back(endpoints.empty() ? Endpoint() : endpoints.front());
-    view->trials.push_back(trial_of(pool.name, b.id, endpoints));
+    view->routes.push_back(
+        {endpoints.empty() ? Endpoint() : endpoints.front(), trial_of(pool.name, b.id, endpoints)});
   }
   snapshot->index();
   view->snapshot = std::move(snapshot);
@@ -85,12 +85,11 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     if (!view->tls) view->tls = ClientTls::load(*pool.tls, why);
     if (!view->tls) throw std::runtime_error("pool " + pool.name + ": " + why);
   }
-  for (std::size_t i = 0; i < view->endpoints.size(); ++i) {
-    std::uint64_t key = connection_key(view->endpoints[i], view->tls.get());
-    if (view->trials[i])  // all addresses lead to the same server
-      for (const Endpoint& other : view->trials[i]->all)
-        key = key * 31 + connection_key(other, view->tls.get());
-    view->connection_keys.push_back(key);
+  for (PoolView::Route& route : view->routes) {
+    route.connection_key = connection_key(route.endpoint, view->tls.get());
+    if (!route.trial) continue;
+    for (const Endpoint& other : route.trial->all)  // all addresses lead to the same server
+      route.connection_key = route.connection_key * 31 + connection_key(other, view->tls.get());
   }
   auto& counters = counters_[pool.name];
   if (!counters) counters = std::make_shared<PoolCounters>(workers_);
@@ -109,9 +108,9 @@ std::shared_ptr<const Trial> SnapshotBuilder::trial_of(const std::string& pool, 
     if (old->config.name != pool) continue;
     for (std::size_t i = 0; i < old->config.backends.size(); ++i) {
       if (old->config.backends[i].id != id) continue;
-      const auto& before = old->trials[i];
+      const auto& before = old->routes[i].trial;
       if (before && before->all == endpoints) return before;
-      const Endpoint& in_use = before ? before->all[before->first()] : old->endpoints[i];
+      const Endpoint& in_use = before ? before->all[before->first()] : old->routes[i].endpoint;
       for (std::size_t n = 0; n < endpoints.size(); ++n)
         if (endpoints[n] == in_use) trial->answered(n);
     }

@@ -23,8 +23,7 @@ class Quiet final : public AdminActions {
     members->members.resize(1);
     members->members[0].backend = std::make_shared<Backend>("app", "a");
     pool->snapshot = members;
-    pool->endpoints.resize(1);
-    pool->connection_keys.resize(1);
+    pool->routes.resize(1);
     pool->counters = std::make_shared<PoolCounters>(1);
     pool->affinity = make_affinity(
         test::pool_with(

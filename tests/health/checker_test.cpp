@@ -50,8 +50,7 @@ class Checking : public ::testing::Test {
       m.backend = backend(id);
       m.address = {config::Address::Kind::tcp, "127.0.0.1", port_of(id)};
       members->members.push_back(m);
-      pool->endpoints.push_back(*resolve(m.address));
-      pool->trials.push_back(trial);
+      pool->routes.push_back({*resolve(m.address), trial});
     }
     pool->snapshot = members;
     checker.configure({pool});
