@@ -94,7 +94,7 @@ std::optional<Affinity> read_kind(const Value& v, std::string_view pool, Kinds k
 void check_list(const Value& v, const std::vector<Affinity>& list) {
   for (std::size_t i = 0; i < list.size(); ++i) {
     if (list[i].settings->recognises_everyone && i + 1 < list.size())
-      v.bad(list[i].kind + " recognises every client, so what stands behind it is never asked; put it last");
+      v.bad(list[i].kind + " recognizes every client, so the kinds after it are never used; put it last");
     for (std::size_t j = 0; j < i; ++j)
       if (list[i].kind == list[j].kind && list[i].settings->tells_apart == list[j].settings->tells_apart)
         v.bad("the same kind stands in the list twice");

@@ -93,7 +93,7 @@ void cross_check(const Value& root, Config& config) {
       everything.pool = config.pools.front().name;
       config.routes.push_back(everything);
     } else if (config.pools.size() > 1) {
-      root.bad("`routes` is missing: with several pools, nothing says which one serves what");
+      root.bad("`routes` is missing: with several pools, routes say which pool serves which requests");
     }
   }
 

@@ -142,7 +142,8 @@ void read_verifier(const std::string& name, const Value& v, Jwt& out) {
     });
     map.read_with("on_error", out.revocation_denies_on_error,
                   [](const Value& x, bool& o) { read_choice(x, o, {{"allow", false}, {"deny", true}}); });
-    if (out.revocation_claims.empty()) r->bad("needs `claims: [jti]`, say: whose values are looked for");
+    if (out.revocation_claims.empty())
+      r->bad("needs `claims: [jti]`, say: the claims whose values are looked up");
     if (out.revocation_claims.size() > 4) r->bad("at most 4 claims");
   }
 }

@@ -137,7 +137,7 @@ void read_stripped(const Value& v, std::vector<std::string>& out) {
     if (!text) return;
     const std::string name = text->ends_with('*') ? text->substr(0, text->size() - 1) : *text;
     if (name.empty() || name.find('*') != std::string::npos)
-      return item.bad(quoted(item) + " is no header name (X-Internal, X-Internal-*)");
+      return item.bad(quoted(item) + " is not a header name (X-Internal, X-Internal-*)");
     if (editable_field(item, name)) out.push_back(to_lower(*text));
   });
 }
@@ -199,7 +199,7 @@ void read_cidr(const Value& v, std::vector<Cidr>& out) {
     std::optional<std::uint64_t> bits = most;
     if (slash != std::string::npos) bits = parse_decimal(std::string_view(*text).substr(slash + 1));
     if (!address || !bits || *bits > most)
-      return item.bad(quoted(item) + " is no address block (10.0.0.0/8, fd00::/8), nor unix");
+      return item.bad(quoted(item) + " is not an address block (10.0.0.0/8, fd00::/8), nor unix");
     Cidr c;
     std::memcpy(c.bytes, address->bytes, sizeof c.bytes);
     c.bits = static_cast<std::uint8_t>(*bits + (most == 32 ? 96 : 0));

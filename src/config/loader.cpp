@@ -115,7 +115,7 @@ void read_session_api(const Value& v, std::optional<SessionApi>& out) {
   if (!api.bind.host.empty() && !is_local(api.bind))
     v.bad("it hands out sessions: bind it to a unix socket or loopback");
   else if (!api.bind.host.empty() && !unix_socket && api.token.empty())
-    v.bad("everybody on this machine could ask: give a token ({file: F}), or bind it to a unix socket");
+    v.bad("every local user could connect: set a token ({file: F}), or bind it to a unix socket");
   out = api;
 }
 
@@ -134,7 +134,7 @@ void read_dns_servers(const Value& v, std::vector<std::string>& out) {
     }
     const auto number = parse_decimal(port);
     if (!parse_ip(host) || !number || *number == 0 || *number > 65535)
-      return item.bad(quoted(item) + " is no address of a name server (10.0.0.2, 10.0.0.2:5353)");
+      return item.bad(quoted(item) + " is not the address of a name server (10.0.0.2, 10.0.0.2:5353)");
     out.push_back(host.find(':') != std::string_view::npos
                       ? "[" + std::string(host) + "]:" + std::string(port)
                       : std::string(host) + ":" + std::string(port));

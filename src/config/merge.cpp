@@ -39,7 +39,7 @@ class Merger {
     }
     if (merges.empty() || stopped_) return;
     if (merges.size() > 1)
-      return errors_.add(merges[1].first.Mark(), "", "'<<' stands twice; give it a list: <<: [*one, *other]");
+      return errors_.add(merges[1].first.Mark(), "", "'<<' is given twice; use a list: <<: [*one, *other]");
     merge(node, merges.front());
   }
 

@@ -23,7 +23,7 @@ void read_discovery(const Value& v, Map& m, Backend& out) {
     if (const auto hold = m.get("hold")) hold->bad("belongs to `dns` or `dns_srv`");
     return;
   }
-  if (dns && srv) v.bad("has both dns and dns_srv; one of them");
+  if (dns && srv) v.bad("has both dns and dns_srv; give one of them");
   Discovery found;
   found.srv = srv.has_value();
   if (srv) {
@@ -49,7 +49,7 @@ void read_follow(Map* m, Backend& out) {
   Follow rules;
   const auto refresh = m->get("refresh"), prefer = m->get("prefer");
   for (const auto& key : {refresh, prefer})
-    if (key && !out.follow) key->bad("belongs to a name: this address is asked for nowhere");
+    if (key && !out.follow) key->bad("applies to names only, and this is an address");
   if (refresh) read_positive(*refresh, rules.refresh);
   if (prefer) read_prefer(*prefer, rules.prefer);
   if (out.follow) out.follow = rules;
@@ -67,7 +67,7 @@ void read_backend(const Value& v, Backend& out) {
       v.bad("has no `id` of its own: what DNS answers is named by its addresses");
     if (const auto address = m.get("address")) {
       read_address(*address, out.address);
-      if (out.discovery) v.bad("has both an address and a name to be asked for; one of them");
+      if (out.discovery) v.bad("has both an address and a DNS name; give one of them");
     } else if (!out.discovery) {
       v.bad("needs `address: host:port`, or `dns:` or `dns_srv:` with a name");
     }
@@ -206,7 +206,7 @@ void read_expect(const Value& v, Probe& out) {
     const auto to =
         dash == std::string::npos ? from : parse_decimal(std::string_view(*text).substr(dash + 1));
     if (!from || !to || *from < 100 || *to > 599 || *from > *to)
-      return item.bad(quoted(item) + " is no status or range (200, 200-399)");
+      return item.bad(quoted(item) + " is not a status or a range (200, 200-399)");
     out.expect.emplace_back(static_cast<std::uint16_t>(*from), static_cast<std::uint16_t>(*to));
   });
 }

@@ -67,7 +67,7 @@ Map::Map(const Value& value) : self_(value) {
         pair.second.IsNull() || pair.second.Mark().is_null() ? pair.first.Mark() : pair.second.Mark();
     e.value.errors = value.errors;
     if (!seen.insert(e.key).second) {  // yaml-cpp silently keeps both
-      value.errors->add(pair.first.Mark(), e.value.key, "stands twice");
+      value.errors->add(pair.first.Mark(), e.value.key, "is given twice");
       continue;
     }
     entries_.push_back(std::move(e));
@@ -125,7 +125,7 @@ void read_integer(const Value& v, T& out) {
   if (!text) return;
   const auto n = parse_decimal(*text);
   if (!n)
-    v.bad(quoted(v) + " is no whole number");
+    v.bad(quoted(v) + " is not a whole number");
   else if (*n > std::numeric_limits<T>::max())
     v.bad(quoted(v) + " is too large");
   else
@@ -187,7 +187,7 @@ void read_value(const Value& v, Millis& out) {
   if (const auto d = parse_duration(*text))
     out = *d;
   else
-    v.bad(quoted(v) + " is no duration (250ms, 10s, 5m, 12h, 7d)");
+    v.bad(quoted(v) + " is not a duration (250ms, 10s, 5m, 12h, 7d)");
 }
 
 void read_positive(const Value& v, Millis& out) {
@@ -205,7 +205,7 @@ void read_size(const Value& v, std::size_t& out) {
   if (const auto n = parse_size(*text))
     out = *n;
   else
-    v.bad(quoted(v) + " is no size (512B, 16KiB, 1MiB)");
+    v.bad(quoted(v) + " is not a size (512B, 16KiB, 1MiB)");
 }
 
 void read_address(const Value& v, Address& out) {
@@ -216,7 +216,7 @@ void read_address(const Value& v, Address& out) {
   const std::string& raw = v.node.Scalar();
   const std::string better = raw.empty() || raw.find("${") != std::string::npos ? "" : address_hint(raw);
   const auto wrong = [&](std::string_view hint) {
-    v.bad(quoted(v) + " is no address (host:port, [v6]:port, unix:/path)" +
+    v.bad(quoted(v) + " is not an address (host:port, [v6]:port, unix:/path)" +
           (hint.empty() ? better : std::string(hint)));
   };
   text = plain_address(*text);
@@ -248,7 +248,7 @@ void read_percent(const Value& v, double& out) {
   if (const auto share = parse_share(*text))
     out = *share;
   else
-    v.bad(quoted(v) + " is no share (0% to 100%)");
+    v.bad(quoted(v) + " is not a percentage (0% to 100%)");
 }
 
 void read_positive_number(const Value& v, double& out) {
@@ -257,7 +257,7 @@ void read_positive_number(const Value& v, double& out) {
   char* end = nullptr;
   const double n = std::strtod(text->c_str(), &end);
   if (text->empty() || *end != '\0' || !(n > 0) || n > 1e6)
-    v.bad(quoted(v) + " is no number above 0");
+    v.bad(quoted(v) + " is not a number above 0");
   else
     out = n;
 }

@@ -8,7 +8,7 @@ namespace remora::config {
 
 bool editable_field(const Value& v, const std::string& name) {
   if (!is_token(name)) {
-    v.bad("'" + name + "' is no header name");
+    v.bad("'" + name + "' is not a header name");
     return false;
   }
   static constexpr const char* fixed[] = {
@@ -103,7 +103,7 @@ void read_route_headers(const Value& v, Route& out) {
   Map m(v);
   m.for_each([&](const std::string& name, const Value& item) {
     const auto text = scalar(item);
-    if (!is_token(name)) return item.bad("'" + name + "' is no header name");
+    if (!is_token(name)) return item.bad("'" + name + "' is not a header name");
     if (text) out.headers.emplace_back(name, *text);
   });
 }
@@ -147,7 +147,7 @@ void read_route(const Value& v, Route& out) {
   if (const auto methods = m.get("methods"))
     for_each_item(*methods, true, [&](const Value& item) {
       const auto name = scalar(item);
-      if (name && !is_token(*name)) item.bad("'" + *name + "' is no method");
+      if (name && !is_token(*name)) item.bad("'" + *name + "' is not a method");
       if (name) out.methods.push_back(*name);
     });
   if (const auto headers = m.get("headers")) read_route_headers(*headers, out);
@@ -174,7 +174,7 @@ void read_route(const Value& v, Route& out) {
       const std::string_view protocol = std::string_view(*name).substr(0, name->find('/'));
       if (iequals(protocol, "h2c") || iequals(protocol, "h2"))
         return item.bad("'" + *name + "' would be a tunnel past routes, authentication and limits");
-      if (!is_token(protocol)) return item.bad("'" + *name + "' is no protocol (websocket, say)");
+      if (!is_token(protocol)) return item.bad("'" + *name + "' is not a protocol (for example websocket)");
       out.upgrades.push_back(*name);
     });
   }

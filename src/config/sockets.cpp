@@ -24,7 +24,7 @@ void read_mode(const Value& v, std::uint32_t& out) {
   if (istarts_with(digits, "0o")) digits.remove_prefix(2);
   if (digits.size() == 4 && digits.front() == '0') digits.remove_prefix(1);
   if (digits.size() != 3 || !std::all_of(digits.begin(), digits.end(), octal))
-    return v.bad(quoted(v) + " is no mode (\"0660\", \"0666\")");
+    return v.bad(quoted(v) + " is not a mode (\"0660\", \"0666\")");
   std::uint32_t mode = 0;
   for (const char c : digits) mode = mode << 3 | static_cast<std::uint32_t>(c - '0');
   if ((mode & 0222U) == 0) return v.bad("whoever connects needs the right to write: 0660, say");

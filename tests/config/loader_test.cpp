@@ -113,8 +113,8 @@ TEST(Config, EachMistakeIsSaidWithItsPlace) {
   for (const Bad& b : std::vector<Bad>{
            {"worker: 2", "f:1:1: worker: unknown key (did you mean 'workers'?)"},
            {"workers: 0", "f:1:10: workers: must be auto or 1 to 1024"},
-           {"workers: many", "f:1:10: workers: 'many' is no whole number"},
-           {"shutdown_grace: 10", "f:1:17: shutdown_grace: '10' is no duration (250ms, 10s, 5m, 12h, 7d)"},
+           {"workers: many", "f:1:10: workers: 'many' is not a whole number"},
+           {"shutdown_grace: 10", "f:1:17: shutdown_grace: '10' is not a duration (250ms, 10s, 5m, 12h, 7d)"},
            {"shutdown_grace:", "f:1:1: shutdown_grace: needs a value"},
            {"log: {level: loud}", "f:1:14: log.level: 'loud' is none of trace | debug | info | warn | error"},
            {"log: [1]", "f:1:6: log: must be a map of keys"},
@@ -142,7 +142,7 @@ TEST(Config, EachMistakeIsSaidWithItsPlace) {
             "f:1:53: store.redis: several nodes need `mode: sentinel` or `mode: cluster`"},
            {"store: {kind: redis, index_key: {env: PATH}, redis: {mode: cluster, nodes: [\"redis://x/1\"]}}",
             "f:1:53: store.redis: a cluster has no databases: leave the number out of the nodes"},
-           {"workers: 1\nworkers: 2", "f:2:1: workers: stands twice"},
+           {"workers: 1\nworkers: 2", "f:2:1: workers: is given twice"},
        }) {
     const auto lines = errors(b.text + rest);
     if (*b.line == '\0') continue;
@@ -166,7 +166,7 @@ TEST(Config, TheSessionApiIsForThisMachineAndForPoolsWithState) {
   EXPECT_EQ(said("10.0.0.1:80", "on"),
             "f:1:14: session_api: it hands out sessions: bind it to a unix socket or loopback\n");
   EXPECT_EQ(said("127.0.0.1:80", "on"),
-            "f:1:14: session_api: everybody on this machine could ask: give a token ({file: F}), or bind it "
+            "f:1:14: session_api: every local user could connect: set a token ({file: F}), or bind it "
             "to a unix "
             "socket\n");
   EXPECT_EQ(
@@ -194,25 +194,25 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
     const char* wanted;
   };
   for (const Row& row : std::vector<Row>{
-           {listener("nonsense"), "is no address"},
+           {listener("nonsense"), "is not an address"},
            {listener("127.0.0.1:99999"), "the port must be 0 to 65535"},
            {listener("unix:relative"), "a unix socket needs an absolute path"},
            {listener("127.0.0.1:80, 127.0.0.1:80"), "a second listener"},
            {listener("{bind: 127.0.0.1:80, tls: {}}"), "needs `certificates"},
            {listener("{bind: 127.0.0.1:80, tls: {certificates: [{cert: /no, key: /no}]}}"),
             "the file '/no' cannot be read"},
-           {listener("{bind: 127.0.0.1:80, trusted_proxies: [10.0.0.0/99]}"), "is no address block"},
+           {listener("{bind: 127.0.0.1:80, trusted_proxies: [10.0.0.0/99]}"), "is not an address block"},
            {listener("{bind: 127.0.0.1:80, timeouts: {header: 0s}}"), "must be more than zero"},
            {listener("{bind: 127.0.0.1:80, limits: {header_bytes: 1B}}"), "header_bytes must be"},
            {listener("{bind: 127.0.0.1:80, limits: {body_rate: 0B}}"), "must be at least 1B"},
-           {listener("{bind: 127.0.0.1:80, limits: {body_rate: fast}}"), "is no size"},
+           {listener("{bind: 127.0.0.1:80, limits: {body_rate: fast}}"), "is not a size"},
            {listener("{bind: 127.0.0.1:80, per_client: {burst: 3}}"), "burst needs requests_per_second"},
            {listener("{bind: 127.0.0.1:80, request_id: Host}"), "belongs to the protocol"},
            {pool("balance: fastest, " + backends), "is none of round_robin | least_requests"},
            {pool("backends: []"), "needs at least one backend"},
            {pool("affinity: cookie"), "needs `backends"},
            {pool("backends: [127.0.0.1:1, 127.0.0.1:1]"), "a second backend with id"},
-           {pool("backends: [{dns: app}]"), "is no address"},
+           {pool("backends: [{dns: app}]"), "is not an address"},
            {pool("backends: [{dns: 10.0.0.1:80}]"), "a fixed address belongs under `address`"},
            {pool("backends: [{dns: app:80, id: x}]"), "has no `id` of its own"},
            {pool("backends: [{dns: app:80, address: a:1}]"), "has both an address and a name"},
@@ -251,7 +251,7 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
             "same_site: none needs Secure"},
            {pool("affinity: {kind: cookie, name: __Host-x, path: /a}, " + backends),
             "needs path / and no domain"},
-           {pool("affinity: {kind: ip_hash, bounded_load: some}, " + backends), "is no number above 0"},
+           {pool("affinity: {kind: ip_hash, bounded_load: some}, " + backends), "is not a number above 0"},
            {pool("session: {state: on}, " + backends), "does nothing without an `affinity`"},
            {pool("affinity: url_rewrite, session: {state: on}, " + backends), "refused with url_rewrite"},
            {pool("affinity: ip_hash, session: {state: on}, " + backends), "session.state: cannot be kept"},
@@ -263,15 +263,15 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
             "idle_timeout is longer"},
            {pool("health: {eject: {for: 0s}}, " + backends), "must be more than zero"},
            {pool("health: {eject: {consecutive_failures: 0}}, " + backends), "`eject: off` turns it off"},
-           {pool("health: {eject: {max_share: 2}}, " + backends), "is no share"},
-           {pool("health: {slow_start: fast}, " + backends), "is no duration"},
-           {pool("health: {panic: 200%}, " + backends), "is no share"},
+           {pool("health: {eject: {max_share: 2}}, " + backends), "is not a percentage"},
+           {pool("health: {slow_start: fast}, " + backends), "is not a duration"},
+           {pool("health: {panic: 200%}, " + backends), "is not a percentage"},
            {pool("health: {probe: {path: x}}, " + backends), "begins with '/'"},
-           {pool("health: {probe: {path: /, expect: 99}}, " + backends), "is no status or range"},
+           {pool("health: {probe: {path: /, expect: 99}}, " + backends), "is not a status or a range"},
            {pool("failover: {attempts: 0}, " + backends), "attempts must be 1 to 10"},
            {pool("failover: {retry_on: [500]}, " + backends), "is none of connect"},
-           {pool("failover: {budget: 20}, " + backends), "is no share"},
-           {pool("failover: {suspect_after: soon}, " + backends), "is no duration"},
+           {pool("failover: {budget: 20}, " + backends), "is not a percentage"},
+           {pool("failover: {suspect_after: soon}, " + backends), "is not a duration"},
            {pool("failover: {suspect_after: 0s}, " + backends), "must be more than zero"},
            {pool("headers: {set: {Content-Length: 1}}, " + backends), "belongs to the protocol"},
            {pool("headers: {set: {Remora-X: 1}}, " + backends), "is remora's own"},

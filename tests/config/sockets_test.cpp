@@ -39,7 +39,7 @@ TEST(SocketAccess, IsReadAsChmodTakesIt) {
   EXPECT_EQ(good(with("group: root")).listeners[0].access.group, 0U);
   EXPECT_EQ(good(with("group: 33")).listeners[0].access.group, 33U);
   for (const char* mode : {"rw", "0o", "66", "0888", "07777", "1666", "-660", "''"})
-    EXPECT_NE(said(with(std::string("mode: ") + mode)).find("is no mode"), std::string::npos) << mode;
+    EXPECT_NE(said(with(std::string("mode: ") + mode)).find("is not a mode"), std::string::npos) << mode;
   EXPECT_NE(said(with("mode: 0440")).find("needs the right to write"), std::string::npos);
   EXPECT_NE(said(with("group: nobody-has-this")).find("there is no group 'nobody-has-this'"),
             std::string::npos);
@@ -71,7 +71,7 @@ TEST(TrustedProxies, UnixPeersHaveAName) {
   }
   EXPECT_FALSE(
       contains(good(with("trusted_proxies: [0.0.0.0/0]")).listeners[0].trusted_proxies, ClientAddress{}));
-  EXPECT_NE(said(with("trusted_proxies: [unix:/l]")).find("is no address block"), std::string::npos);
+  EXPECT_NE(said(with("trusted_proxies: [unix:/l]")).find("is not an address block"), std::string::npos);
 }
 
 TEST(TrustedProxies, WhatSaysNothingIsDoubted) {

@@ -83,7 +83,7 @@ TEST(Merge, MistakesHaveTheirPlace) {
                 .find("f:1:10: pools.a.wrong: unknown key"),
             std::string::npos)
       << "at the anchor, where it is to be mended";
-  EXPECT_NE(errors("pools: {a: {<<: {}, <<: {}}}\n" + rest.substr(0, 27)).find("'<<' stands twice"),
+  EXPECT_NE(errors("pools: {a: {<<: {}, <<: {}}}\n" + rest.substr(0, 27)).find("'<<' is given twice"),
             std::string::npos);
   EXPECT_NE(errors("pools: &p {a: {<<: *p}}\nlisteners: [127.0.0.1:80]\n"), "");
   EXPECT_NE(errors("pools: {a: &a {<<: *a}}\nlisteners: [127.0.0.1:80]\n"), "");
