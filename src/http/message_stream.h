@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "http/head.h"
+#include "http/message.h"
 #include "net/stream.h"
 
 namespace remora {
@@ -52,28 +52,6 @@ struct StreamFailure {
   } kind = Kind::none;
   std::uint16_t code = 0;  // malformed requests: the status of the local reply
   const char* why = "";    // static text for the log
-};
-
-/// A head to be sent: fields as edited, in order. The codec adds the fields of its framing.
-struct OutHead {
-  std::string_view method, target;  // requests
-  std::uint16_t status = 0;         // responses
-  std::string_view reason;
-  std::vector<Field> fields;    // views; reused
-  std::string_view raw_fields;  // more fields, each "Name: value\r\n"
-  Framing framing;              // framing of the body that follows
-  bool close = false;           // close the connection after this message
-  std::string_view upgrade;     // value of Upgrade, if requested or granted
-  std::string_view trailers;    // trailer names announced in the head, in addition to those always allowed
-
-  /// Prepares for another head, reusing memory; drops all views.
-  void clear() noexcept {
-    fields.clear();
-    method = target = reason = raw_fields = upgrade = trailers = {};
-    status = 0;
-    framing = {};
-    close = false;
-  }
 };
 
 /// Body bytes that bypass the codec unchanged, because both ends are plain sockets (splice(2)).
@@ -134,6 +112,9 @@ class MessageStream {
   virtual bool is_broken() const noexcept = 0;
   /// Why receiving failed.
   virtual const StreamFailure& failure() const noexcept = 0;
+  /// The connection carries no other message after this one: the peer said so in the head that was read, or
+  /// ours says so. Known once a head was read or put.
+  virtual bool closes() const noexcept = 0;
 };
 
 /// The client's end.

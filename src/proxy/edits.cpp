@@ -16,7 +16,17 @@ namespace remora {
 
 namespace {
 
-constexpr std::string_view via_value = "1.1 remora";
+std::string_view via_value(Version received) noexcept {
+  switch (received) {
+    case Version::http10:
+      return "1.0 remora";
+    case Version::http11:
+      return "1.1 remora";
+    case Version::http2:
+      break;
+  }
+  return "2.0 remora";
+}
 
 /// Fields that a Connection option must not remove, besides Known ones: those that remora reads, that earlier
 /// proxies set, or that apps base decisions on.
@@ -46,7 +56,7 @@ bool end_to_end(std::string_view name) noexcept {
 }
 
 /// The fields that Connection options name (RFC 9110 7.6.1): the sender's own hop-by-hop fields. Collected
-/// once per head. REQUIRES: at most 32 options, which head.cpp enforces for every head.
+/// once per head. REQUIRES: at most 32 options, which validate.h enforces for every head.
 class Nominated {
  public:
   explicit Nominated(const std::vector<Field>& fields) {
@@ -270,9 +280,9 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   out.method = in.head.method_text;
   const Stripped target = target_for(in, arena);
   out.target = target.target;
-  out.framing = in.head.framing;
+  out.body = in.head.body;
   out.close = in.pool.config.idle_connections == 0;
-  out.upgrade = in.head.upgrade ? passed_protocols(in, arena) : std::string_view();
+  out.tunnel = in.head.tunnel ? passed_protocols(in, arena) : std::string_view();
 
   OwnFields own(in, out);
   const bool edits = own.edited();
@@ -280,7 +290,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   const bool sends_x = mode == config::Forwarded::x || mode == config::Forwarded::both;
   const bool sends_forwarded = mode == config::Forwarded::rfc7239 || mode == config::Forwarded::both;
   const Nominated nominated(in.head.fields);
-  const bool trailers = in.head.framing.kind == Framing::Kind::chunked;
+  const bool trailers = in.head.body.kind == BodyLength::Kind::unknown;
   out.trailers = trailers ? passed_trailers(in.head.fields, arena,
                                             [&](std::string_view name) {
                                               const Field f{name, {}};
@@ -345,7 +355,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
   if (asks_for_trailers(in.head.fields)) out.fields.push_back({"TE", "trailers", Known::te});
   add_forwarded(in, target.stripped, arena, own);
-  if (in.pool.config.via) own.add("Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via);
+  if (in.pool.config.via) own.add("Via", via_value(in.head.version), Known::via);
   if (!in.request_id_name.empty() && !in.request_id_from_client) own.add(in.request_id_name, in.request_id);
   if (!in.announcement.empty()) out.fields.push_back({"Remora-Session", in.announcement, Known::remora});
   if (!in.state.empty()) out.fields.push_back({"Remora-State", in.state, Known::remora});
@@ -359,10 +369,9 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   out.clear();
   out.status = in.head.status;
   out.reason = in.head.reason;
-  out.framing = in.head.framing;
+  out.body = in.head.body;
   out.close = in.close;
-  out.upgrade = in.head.upgrade ? upgrade_value(in.head.fields) : std::string_view();
-  out.raw_fields = in.affinity.lines;
+  out.tunnel = in.head.tunnel ? upgrade_value(in.head.fields) : std::string_view();
 
   const config::HeaderEdits& edits = in.route.config.response_headers;
   const Nominated nominated(in.head.fields);
@@ -378,17 +387,23 @@ void edit_response(const ResponseContext& in, OutHead& out) {
     out.fields.push_back(edited(in.affinity.fields, i, f));
   }
   if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
-  if (in.head.status == 205 && in.head.framing.kind == Framing::Kind::length &&
+  // Its end was known without a length: a 205, or any response of HTTP/2.
+  if (in.head.body.kind == BodyLength::Kind::known && in.head.body.bytes == 0 &&
       in.head.find(Known::content_length) == nullptr)
     out.fields.push_back({"Content-Length", "0", Known::content_length});
   const auto keeps = [&](const Field& f) { return edits.empty() || !configured_away(edits, f); };
   const Field date{"Date", in.date, Known::date};
   if (!in.date.empty() && in.head.status >= 200 && keeps(date)) out.fields.push_back(date);
-  const Field via{"Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via};
+  const Field via{"Via", via_value(in.head.version), Known::via};
   if (in.via && keeps(via)) out.fields.push_back(via);
   add_configured(edits, out);
   if (in.affinity.make_private)
     close_to_shared_caches(in.method, in.head.status, out.fields, in.affinity.arena);
+  append_added(in.affinity, out);
+}
+
+void append_added(const ResponseEdits& edits, OutHead& out) {
+  out.fields.insert(out.fields.end(), edits.added.begin(), edits.added.end());
 }
 
 void edit_answer(const RouteView& route, OutHead& out) {

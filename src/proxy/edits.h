@@ -8,7 +8,7 @@
 #pragma once
 
 #include "auth/verifier.h"
-#include "http/head.h"
+#include "http/message.h"
 #include "http/message_stream.h"
 #include "pool/pool_view.h"
 #include "proxy/arrival.h"
@@ -64,6 +64,9 @@ struct ResponseContext {
 
 /// Makes the response head for the client.
 void edit_response(const ResponseContext& in, OutHead& out);
+
+/// Appends the fields that affinity adds; no configuration removes those.
+void append_added(const ResponseEdits& edits, OutHead& out);
 
 /// Applies the route's edits to a local reply.
 void edit_answer(const RouteView& route, OutHead& out);
