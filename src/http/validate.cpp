@@ -42,8 +42,6 @@ struct Survey {
   bool close = false, keep_alive = false, upgrade_option = false;
   bool bad_option = false;
   bool connection_auth = false, keep_alive_field = false;
-  bool proxy_connection = false;
-  bool other_te = false;       // a TE field with more than `trailers`
   std::ptrdiff_t options = 0;  // Connection options
 };
 
@@ -90,12 +88,6 @@ Survey survey(const std::vector<Field>& fields) noexcept {
       case Known::connection:
         read_options(f.value, seen);
         break;
-      case Known::proxy_connection:
-        seen.proxy_connection = true;
-        break;
-      case Known::te:
-        seen.other_te = seen.other_te || !iequals(f.value, "trailers");
-        break;
       default:
         if (f.name.size() == 13 && iequals(f.name, "authorization"))
           seen.connection_auth = seen.connection_auth || is_connection_auth(f.value);
@@ -105,34 +97,26 @@ Survey survey(const std::vector<Field>& fields) noexcept {
   return seen;
 }
 
-/// Fields about the connection: RFC 9110 7.6.1 in HTTP/1, not allowed in HTTP/2 (RFC 9113 8.2.2). Like the
-/// functions below, returns the reason for refusal, or nullptr.
-const char* check_connection(const Survey& seen, Version version) noexcept {
+// The functions below return the reason for refusal, or nullptr.
+
+/// RFC 9110 7.6.1.
+const char* check_options(const Survey& seen) noexcept {
   if (seen.bad_option) return "a Connection option that is no token";
-  if (seen.options > max_options) return "too many Connection options";
-  if (version != Version::http2) return nullptr;
-  if (seen.options > 0 || seen.keep_alive_field || seen.proxy_connection || seen.upgrade > 0 ||
-      seen.transfer_encoding > 0)
-    return "a field about the connection in HTTP/2";
-  return seen.other_te ? "TE other than trailers in HTTP/2" : nullptr;
+  return seen.options > max_options ? "too many Connection options" : nullptr;
 }
 
 const char* read_length(const Survey& seen, BodyLength& body) noexcept {
   if (seen.content_length > 1) return "several Content-Length fields";
-  if (seen.content_length == 0) return nullptr;
-  const auto n = parse_decimal(seen.length_text);
-  if (!n || *n > max_length) return "bad Content-Length";
-  body = {Length::known, *n};
+  if (seen.content_length == 1) {
+    const auto n = parse_decimal(seen.length_text);
+    if (!n || *n > max_length) return "bad Content-Length";
+    body = {Length::known, *n};
+  }
   return nullptr;
 }
 
 /// RFC 9112 6.1 to 6.3, strict: no repairs of ambiguous framing.
 const char* decide_body(const Survey& seen, Head& head, ConnectionFacts& connection) noexcept {
-  if (head.version == Version::http2) {  // RFC 9113 8.1.1: the stream's end must agree with the length
-    const bool ended = head.body.kind == Length::none;
-    const char* const why = read_length(seen, head.body);
-    return why == nullptr && ended && !head.body.is_empty() ? "the body is shorter than Content-Length" : why;
-  }
   head.body = {};
   if (seen.transfer_encoding == 0) return read_length(seen, head.body);
   if (seen.content_length > 0) return "Content-Length beside Transfer-Encoding";
@@ -142,6 +126,49 @@ const char* decide_body(const Survey& seen, Head& head, ConnectionFacts& connect
   head.body.kind = Length::unknown;
   connection.chunked = true;
   return nullptr;
+}
+
+/// RFC 9113 8.1.1: the end of the stream must agree with the length.
+const char* decide_http2_body(const Survey& seen, BodyLength& body) noexcept {
+  const bool ended = body.kind == Length::none;
+  if (const char* why = read_length(seen, body)) return why;
+  return ended && !body.is_empty() ? "the body is shorter than Content-Length" : nullptr;
+}
+
+/// RFC 9113 8.2.2: no fields about the connection.
+const char* check_http2_fields(const std::vector<Field>& fields) noexcept {
+  for (const Field& f : fields) {
+    switch (f.known) {
+      case Known::connection:
+      case Known::keep_alive:
+      case Known::proxy_connection:
+      case Known::transfer_encoding:
+      case Known::upgrade:
+        return "a field about the connection in HTTP/2";
+      case Known::te:
+        if (!iequals(f.value, "trailers")) return "TE other than trailers in HTTP/2";
+        break;
+      default:
+        break;
+    }
+  }
+  return nullptr;
+}
+
+/// RFC 9113 8.3.1: `:authority` and Host agree, and `:path` is a path. Takes the authority from Host if there
+/// is no other.
+const char* check_http2_target(const Survey& seen, RequestHead& head) noexcept {
+  if (!head.target.starts_with('/') && head.target != "*") return "a :path that is no path";
+  if (seen.host > 1) return "several Host fields";
+  if (head.host.empty() && seen.host == 0) return "no authority";
+  if (head.host.empty()) head.host = seen.host_text;
+  return seen.host == 1 && !iequals(seen.host_text, head.host) ? "Host is not :authority" : nullptr;
+}
+
+const char* check_http2_request(const Survey& seen, RequestHead& head) noexcept {
+  const char* why = check_http2_fields(head.fields);
+  if (why == nullptr) why = decide_http2_body(seen, head.body);
+  return why == nullptr ? check_http2_target(seen, head) : why;
 }
 
 /// RFC 9112 6.1: an unknown coding is 501, unless the framing is also ambiguous.
@@ -204,26 +231,6 @@ bool valid_host(std::string_view host) noexcept {
   return colon == std::string_view::npos || valid_port(host.substr(colon + 1));
 }
 
-/// RFC 9112 3.2 and RFC 9113 8.3.1: one Host, which agrees with `:authority`.
-const char* settle_host(const Survey& seen, RequestHead& head) noexcept {
-  if (seen.host > 1) return "several Host fields";
-  if (head.version == Version::http2 && !head.host.empty()) {
-    if (seen.host == 1 && !iequals(seen.host_text, head.host)) return "Host is not :authority";
-  } else {
-    if (seen.host == 0 && head.version != Version::http10) return "no Host";
-    head.host = seen.host_text;
-  }
-  return valid_host(head.host) ? nullptr : "bad Host";
-}
-
-const char* settle_target(const Survey& seen, RequestHead& head) {
-  if (head.version == Version::http2 && !head.target.starts_with('/') && head.target != "*")
-    return "a :path that is no path";  // RFC 9113 8.3.1
-  if (const char* why = take_target_apart(head)) return why;
-  const bool from_target = seen.host == 0 && head.version == Version::http10;
-  return from_target && !valid_host(head.host) ? "a bad authority in the target" : nullptr;
-}
-
 /// RFC 9112 9.3.
 bool may_follow(const Survey& seen, Version version) noexcept {
   return version == Version::http10 ? seen.keep_alive && !seen.close : !seen.close;
@@ -243,13 +250,22 @@ Verdict validate_request(RequestHead& head, std::size_t max_target, ConnectionFa
   if (head.method_text.size() > 32) return {501, "method too long"};
   if (head.target.size() > max_target) return {414, "target too long"};
   const Survey seen = survey(head.fields);
-  if (const char* why = check_connection(seen, head.version)) return {400, why};
-  if (const char* why = decide_body(seen, head, connection)) return {body_code(seen, head.version), why};
-  if (const char* why = settle_host(seen, head)) return {400, why};
+  if (head.version == Version::http2) {
+    if (const char* why = check_http2_request(seen, head)) return {400, why};
+  } else {
+    if (const char* why = check_options(seen)) return {400, why};
+    if (const char* why = decide_body(seen, head, connection)) return {body_code(seen, head.version), why};
+    // RFC 9112 3.2: exactly one Host
+    if (seen.host > 1) return {400, "several Host fields"};
+    if (seen.host == 0 && head.version == Version::http11) return {400, "no Host"};
+    head.host = seen.host_text;
+  }
+  if (!valid_host(head.host)) return {400, "bad Host"};
   if (head.method == Method::connect) return {501, "CONNECT"};
   // TRACE would echo fields added on the way, including credentials (RFC 9110 9.3.8).
   if (head.method == Method::trace) return {501, "TRACE"};
-  if (const char* why = settle_target(seen, head)) return {400, why};
+  if (const char* why = take_target_apart(head)) return {400, why};
+  if (seen.host == 0 && !valid_host(head.host)) return {400, "a bad authority in the target"};
   head.expect_continue = false;
   if (!seen.expect.empty()) {  // RFC 9110 10.1.1
     if (!iequals(seen.expect, "100-continue")) return {417, "unknown expectation"};
@@ -264,20 +280,24 @@ Verdict validate_request(RequestHead& head, std::size_t max_target, ConnectionFa
 Verdict validate_response(ResponseHead& head, Method asked, ConnectionFacts& connection) {
   connection = {};
   if (head.status < 100 || head.status > 599) return {502, "impossible status"};
-  if (head.status == 101 && head.version == Version::http2) return {502, "101 in HTTP/2"};  // RFC 9113 8.6
+  if (head.version == Version::http2) {
+    if (head.status == 101) return {502, "101 in HTTP/2"};  // RFC 9113 8.6
+    if (const char* why = check_http2_fields(head.fields)) return {502, why};
+  }
   const Survey seen = survey(head.fields);
-  if (const char* why = check_connection(seen, head.version)) return {502, why};
+  if (const char* why = check_options(seen)) return {502, why};
   head.drops_length = false;
   bool ends_itself = true;  // where the message ends is known without the end of the connection
   if (ends_with_its_head(asked, head.status)) {
     ends_itself = take_unframed(seen, asked, head);
+  } else if (head.version == Version::http2) {
+    if (const char* why = decide_http2_body(seen, head.body)) return {502, why};
+    if (head.body.kind == Length::none) head.body.kind = Length::known;  // empty
   } else {
     if (const char* why = decide_body(seen, head, connection)) return {502, why};
-    if (head.body.kind == Length::none) {
-      ends_itself = head.version == Version::http2;
-      // RFC 9110 15.3.6: a 205 has no content. Some servers omit the length and leave the connection open.
-      head.body.kind = head.status == 205 || ends_itself ? Length::known : Length::unknown;
-    }
+    ends_itself = head.body.kind != Length::none;
+    // RFC 9110 15.3.6: a 205 has no content. Some servers omit the length and leave the connection open.
+    if (!ends_itself) head.body.kind = head.status == 205 ? Length::known : Length::unknown;
   }
   head.tunnel = head.status == 101;
   connection.keep_alive = ends_itself && may_follow(seen, head.version);

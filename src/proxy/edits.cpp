@@ -16,16 +16,11 @@ namespace remora {
 
 namespace {
 
+/// By Version.
+constexpr std::string_view via_values[] = {"1.0 remora", "1.1 remora", "2.0 remora"};
+
 std::string_view via_value(Version received) noexcept {
-  switch (received) {
-    case Version::http10:
-      return "1.0 remora";
-    case Version::http11:
-      return "1.1 remora";
-    case Version::http2:
-      break;
-  }
-  return "2.0 remora";
+  return via_values[static_cast<std::size_t>(received)];
 }
 
 /// Fields that a Connection option must not remove, besides Known ones: those that remora reads, that earlier
@@ -128,39 +123,6 @@ bool describes_body(const Field& f) noexcept {
          iequals(f.name, "repr-digest");
 }
 
-std::string_view upgrade_value(const std::vector<Field>& fields) noexcept {
-  for (const Field& f : fields)
-    if (f.known == Known::upgrade) return f.value;
-  return {};
-}
-
-/// Protocols read per message; real clients offer fewer.
-constexpr unsigned most_protocols = 16;
-
-/// Calls `f` with each protocol that the request asks for and the route lists.
-template <class F>
-void for_each_passed_protocol(const std::vector<Field>& fields, const config::Route& route, F f) {
-  unsigned left = most_protocols;
-  for (const Field& field : fields) {
-    if (field.known != Known::upgrade) continue;
-    for_each_token(field.value, [&](std::string_view protocol) {
-      if (std::any_of(route.upgrades.begin(), route.upgrades.end(),
-                      [&](const auto& name) { return iequals(name, protocol); }))
-        f(protocol);
-      return --left > 0;
-    });
-    if (left == 0) return;
-  }
-}
-
-std::string_view passed_protocols(const RequestContext& in, TextArena& arena) {
-  std::string_view value;
-  for_each_passed_protocol(in.head.fields, in.route.config, [&](std::string_view protocol) {
-    value = value.empty() ? protocol : arena.join(value, ", ", protocol);
-  });
-  return value;
-}
-
 /// The announced trailer names that may pass, joined. `refused(name)`: the caller's own reason to drop one.
 template <class Refused>
 std::string_view passed_trailers(const std::vector<Field>& fields, TextArena& arena, Refused refused) {
@@ -246,31 +208,6 @@ bool passes_on(const Field& f, const RequestContext& in) noexcept {
 
 }  // namespace
 
-bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route) noexcept {
-  bool any = false;
-  for_each_passed_protocol(fields, route, [&](std::string_view) { any = true; });
-  return any;
-}
-
-bool switches_as_asked(const std::vector<Field>& response, const std::vector<Field>& request,
-                       const config::Route& route) noexcept {
-  const auto name = [](std::string_view protocol) { return protocol.substr(0, protocol.find('/')); };
-  bool any = false, all = true;
-  for (const Field& f : response) {
-    if (f.known != Known::upgrade) continue;
-    for_each_token(f.value, [&](std::string_view taken) {
-      bool asked = false;
-      for_each_passed_protocol(request, route, [&](std::string_view p) {
-        asked = asked || iequals(p, taken) || (name(p) == p && iequals(p, name(taken)));
-      });
-      any = true;
-      all = all && asked;
-      return all;
-    });
-  }
-  return any && all;
-}
-
 void drop_stripped(std::vector<Field>& fields, std::span<const std::string> names) {
   std::erase_if(fields, [&](const Field& f) { return fits_one_of(f.name, names); });
 }
@@ -282,7 +219,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   out.target = target.target;
   out.body = in.head.body;
   out.close = in.pool.config.idle_connections == 0;
-  out.tunnel = in.head.tunnel ? passed_protocols(in, arena) : std::string_view();
+  out.tunnel = in.head.tunnel ? passed_protocols(in.head.fields, in.route.config, arena) : std::string_view();
 
   OwnFields own(in, out);
   const bool edits = own.edited();
@@ -371,7 +308,7 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   out.reason = in.head.reason;
   out.body = in.head.body;
   out.close = in.close;
-  out.tunnel = in.head.tunnel ? upgrade_value(in.head.fields) : std::string_view();
+  out.tunnel = in.head.tunnel ? chosen_protocol(in.head.fields) : std::string_view();
 
   const config::HeaderEdits& edits = in.route.config.response_headers;
   const Nominated nominated(in.head.fields);
@@ -399,7 +336,7 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   add_configured(edits, out);
   if (in.affinity.make_private)
     close_to_shared_caches(in.method, in.head.status, out.fields, in.affinity.arena);
-  append_added(in.affinity, out);
+  if (!in.affinity.added.empty()) append_added(in.affinity, out);
 }
 
 void append_added(const ResponseEdits& edits, OutHead& out) {

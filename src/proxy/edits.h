@@ -13,17 +13,10 @@
 #include "pool/pool_view.h"
 #include "proxy/arrival.h"
 #include "proxy/route.h"
+#include "proxy/upgrades.h"
 #include "util/arena.h"
 
 namespace remora {
-
-/// Whether the request's Upgrade may be forwarded: only for a protocol that the route lists. After an
-/// upgrade, routes, authentication, limits and the log see nothing (h2c smuggling). Without it the request is
-/// forwarded as plain HTTP (RFC 9110 7.8).
-bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route) noexcept;
-/// Whether a 101 response names at least one protocol, and only protocols that were forwarded (RFC 9110 7.8).
-bool switches_as_asked(const std::vector<Field>& response, const std::vector<Field>& request,
-                       const config::Route& route) noexcept;
 
 /// Removes the fields that `strip_client_headers` names, before routes, affinity or verifiers see them. Do
 /// not call it for trusted proxies.

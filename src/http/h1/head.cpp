@@ -22,15 +22,9 @@ Version version_of(unsigned minor) noexcept {
 }
 
 Framing framing_of(const BodyLength& body, const ConnectionFacts& facts) noexcept {
-  switch (body.kind) {
-    case BodyLength::Kind::none:
-      return {Framing::Kind::none, 0};
-    case BodyLength::Kind::known:
-      return {Framing::Kind::length, body.bytes};
-    case BodyLength::Kind::unknown:
-      break;
-  }
-  return {facts.chunked ? Framing::Kind::chunked : Framing::Kind::until_close, 0};
+  using Kind = Framing::Kind;
+  if (body.kind == BodyLength::Kind::unknown) return {facts.chunked ? Kind::chunked : Kind::until_close, 0};
+  return {body.kind == BodyLength::Kind::known ? Kind::length : Kind::none, body.bytes};
 }
 
 /// 505 for HTTP of another version, otherwise 400.
