@@ -57,6 +57,10 @@ struct StreamFailure {
 /// Body bytes that bypass the codec unchanged, because both ends are plain sockets (splice(2)).
 class RawPath {
  public:
+  /// Bodies from this size on are spliced. Of 32 and 48 KiB, spliced bodies cost as much CPU time as copied
+  /// ones (0.9 to 1.1 times, with 1, 8, 32, 64 and 256 connections).
+  static constexpr std::uint64_t worth_splicing = 48 * 1024;
+
   virtual ~RawPath() = default;
   /// body() has bytes: they must be sent first.
   virtual bool holds_body() const noexcept = 0;

@@ -213,10 +213,11 @@ Io Http1ClientStream::read_head(ResponseHead& head, Method asked) {
     constexpr bool from_backend = true;
     reader_.start(message.framing, {}, from_backend);
     // Predict the next response on this connection from this one: a long body is best spliced, so receive
-    // little more than its head.
-    constexpr std::uint64_t worth_splicing = 48 * 1024;
+    // little more than its head. What is left must then still be worth splicing: a short receive alone costs
+    // a fifth more.
     constexpr std::size_t longer_by = 128;
-    const bool long_body = message.framing.kind == Kind::length && message.framing.length >= worth_splicing;
+    const bool long_body =
+        message.framing.kind == Kind::length && message.framing.length >= RawPath::worth_splicing + longer_by;
     next_receive_ = long_body ? head_size + longer_by : 0;
     stream_->receive_at_most(0);
   }
