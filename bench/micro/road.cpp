@@ -6,8 +6,8 @@
 #include "balance/policy.h"
 #include "balance/rendezvous.h"
 #include "http/h1/chunked.h"
+#include "http/h1/head.h"
 #include "http/h1/write.h"
-#include "http/head.h"
 #include "net/loop.h"
 #include "observe/access_log.h"
 #include "proxy/edits.h"
@@ -54,9 +54,10 @@ void parse_request(benchmark::State& state) {
   const std::string& text = request_text(state.range(0));
   HeadScanner scanner;
   RequestHead head;
+  Http1Message message;
   for (auto _ : state) {
     scanner.reset();
-    benchmark::DoNotOptimize(read_request_head(scanner, text, limits, head).status);
+    benchmark::DoNotOptimize(read_request_head(scanner, text, limits, head, message).status);
   }
 }
 BENCHMARK(parse_request)->Name("head/parse_request")->Arg(0)->Arg(1);
@@ -64,9 +65,10 @@ BENCHMARK(parse_request)->Name("head/parse_request")->Arg(0)->Arg(1);
 void parse_response(benchmark::State& state) {
   HeadScanner scanner;
   ResponseHead head;
+  Http1Message message;
   for (auto _ : state) {
     scanner.reset();
-    benchmark::DoNotOptimize(read_response_head(scanner, response, Method::get, head).status);
+    benchmark::DoNotOptimize(read_response_head(scanner, response, Method::get, head, message).status);
   }
 }
 BENCHMARK(parse_response)->Name("head/parse_response");

@@ -60,9 +60,9 @@ enum class Known : std::uint8_t {
 struct Field {
   std::string_view name, value;
   Known known = Known::other;
-  /// The views lie in one line "name: value\r\n", just as remora would write it, so it can be sent together
-  /// with its neighbours.
-  bool whole_line = false;
+  /// A hint from a codec's reader to the same codec's writer; all others ignore it. HTTP/1: the views lie in
+  /// one line "name: value\r\n", just as it would be written, so that adjacent lines are copied as one block.
+  bool verbatim = false;
   /// The name contains more than letters, digits and hyphens: `_`, for example, which CGI treats as a hyphen.
   bool odd_name = false;
 };
@@ -186,7 +186,7 @@ class BodyRewriter {
 struct ResponseEdits {
   explicit ResponseEdits(TextArena& a) : arena(a) {}
   TextArena& arena;
-  std::string lines;  // lines to append, each "Name: value\r\n"
+  std::vector<Field> added;  // fields to append, with texts in the arena; its memory is reused
   std::vector<FieldEdit> fields;
   bool make_private = false;    // the response carries a token: no shared cache may keep it
   bool referrer_stays = false;  // Referrer-Policy is set so that the URL goes to no other origin
@@ -194,11 +194,12 @@ struct ResponseEdits {
   bool no_ranges = false;       // Range was removed from the request: the response must not offer ranges
   std::unique_ptr<BodyRewriter> body;  // null: unchanged
 
-  void add(std::string_view name, std::string_view value) {
-    lines.append(name).append(": ").append(value).append("\r\n");
+  /// Appends a field. Its views must live as long as the exchange: in the arena, or the configuration's.
+  void add(std::string_view name, std::string_view value, Known known = Known::other) {
+    added.push_back({name, value, known});
   }
   void clear() {
-    lines.clear();
+    added.clear();
     fields.clear();
     make_private = referrer_stays = other_body = no_ranges = false;
     body.reset();

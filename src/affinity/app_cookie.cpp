@@ -126,16 +126,14 @@ class AppCookieAffinity final : public Affinity {
     edits.make_private = true;
     Binding b = served.binding;
     b.last_seen = now;
-    const CookieWriter& companion = companions_[names_->for_response(request, response)];
-    companion.begin(edits.lines);
-    sealer_->seal(b, scratch, edits.lines, id);
-    companion.end(request, edits.lines);
+    const TokenText token = sealer_->sealed(b, scratch, id);
+    companions_[names_->for_response(request, response)].set(request, {token.data(), token.size()}, edits);
   }
 
   void clear(const RequestView& request, ResponseEdits& edits) const override {
     if (!sealer_) return;
     edits.make_private = true;
-    companions_[names_->own(request)].clear(request, edits.lines);
+    companions_[names_->own(request)].clear(request, edits);
   }
 
  private:

@@ -63,13 +63,15 @@ bool CookieWriter::secure(const RequestView& request) const noexcept {
   return secure_ == Secure::on || (secure_ == Secure::auto_ && request.secure);
 }
 
-void CookieWriter::end(const RequestView& request, std::string& lines) const {
-  lines.append(attributes_).append(max_age_text_).append(secure(request) ? "; Secure\r\n" : "\r\n");
+void CookieWriter::set(const RequestView& request, std::string_view token, ResponseEdits& edits) const {
+  const std::string_view end = secure(request) ? "; Secure" : "";
+  edits.add("Set-Cookie", edits.arena.join(name_, "=", token, attributes_, max_age_text_, end),
+            Known::set_cookie);
 }
 
-void CookieWriter::clear(const RequestView& request, std::string& lines) const {
-  begin(lines);
-  lines.append(attributes_).append("; Max-Age=0").append(secure(request) ? "; Secure\r\n" : "\r\n");
+void CookieWriter::clear(const RequestView& request, ResponseEdits& edits) const {
+  const std::string_view end = secure(request) ? "; Max-Age=0; Secure" : "; Max-Age=0";
+  edits.add("Set-Cookie", edits.arena.join(name_, "=", attributes_, end), Known::set_cookie);
 }
 
 // Referrer-Policy -----------------------------------------------------------------------------------
@@ -83,7 +85,7 @@ void keep_referrer_inside(const ResponseView& response, ResponseEdits& edits) {
     said = true;
     if (!iequals(f.value, "no-referrer")) edits.fields.push_back({i, "same-origin"});
   }
-  if (!said) edits.lines.append("Referrer-Policy: same-origin\r\n");
+  if (!said) edits.add("Referrer-Policy", "same-origin");
 }
 
 // Settings ------------------------------------------------------------------------------------------

@@ -100,15 +100,13 @@ class CookieAffinity final : public Affinity {
     edits.make_private = true;
     Binding b = served.binding;
     b.last_seen = now;
-    const CookieWriter& cookie = cookies_[names_.for_response(request, response)];
-    cookie.begin(edits.lines);
-    sealer_.seal(b, scratch, edits.lines);
-    cookie.end(request, edits.lines);
+    const TokenText token = sealer_.sealed(b, scratch);
+    cookies_[names_.for_response(request, response)].set(request, {token.data(), token.size()}, edits);
   }
 
   void clear(const RequestView& request, ResponseEdits& edits) const override {
     edits.make_private = true;
-    cookies_[names_.own(request)].clear(request, edits.lines);
+    cookies_[names_.own(request)].clear(request, edits);
   }
 
  private:

@@ -31,16 +31,15 @@ struct CookieAttributes {
 CookieAttributes read_cookie_attributes(Settings& settings, const std::string& name);
 std::string read_token_name(Settings& settings, const char* key, std::string preset);
 
-/// Writes Set-Cookie lines with the attributes of one configuration.
+/// Makes Set-Cookie fields with the attributes of one configuration.
 class CookieWriter {
  public:
   CookieWriter(std::string name, const CookieAttributes& attributes);
   const std::string& name() const noexcept { return name_; }
-  /// Begins the line up to and including `NAME=`. The caller appends the value, then calls end().
-  void begin(std::string& lines) const { lines.append("Set-Cookie: ").append(name_).append("="); }
-  void end(const RequestView&, std::string& lines) const;
-  /// A line that makes the client forget the cookie.
-  void clear(const RequestView&, std::string& lines) const;
+  /// Adds a field that sets the cookie to `token`.
+  void set(const RequestView&, std::string_view token, ResponseEdits&) const;
+  /// Adds a field that makes the client forget the cookie.
+  void clear(const RequestView&, ResponseEdits&) const;
 
   // Max-Age counts from the response that set the cookie (RFC 6265 5.3), so a lasting cookie has to be set
   // again while it is used.

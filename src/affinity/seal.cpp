@@ -202,8 +202,7 @@ std::uint64_t owner_with(std::uint64_t owner, std::string_view bound_to) noexcep
 }
 }  // namespace
 
-void TokenSealer::seal(const Binding& b, CryptoScratch& scratch, std::string& out,
-                       std::string_view bound_to) const {
+TokenText TokenSealer::sealed(const Binding& b, CryptoScratch& scratch, std::string_view bound_to) const {
   const KeyRing::Key& key = keys_->keys().front();
   std::uint8_t plain[plain_size], token[token_size];
   std::uint8_t* at = plain;
@@ -221,7 +220,9 @@ void TokenSealer::seal(const Binding& b, CryptoScratch& scratch, std::string& ou
   random_bytes({token + number_size, nonce_size});
   gcm_seal(key, scratch.ecb_, scratch.gcm_, token + number_size, {associated_data_, bound_to}, plain,
            token + number_size + nonce_size);
-  base64url_append(out, token, token_size);
+  TokenText text;
+  base64url_encode(text.data(), token, token_size);
+  return text;
 }
 
 bool has_token_form(std::string_view text) noexcept {

@@ -29,6 +29,7 @@ namespace remora {
 
 /// Characters of a token.
 inline constexpr std::size_t token_text_size = 128;
+using TokenText = std::array<char, token_text_size>;
 
 class KeyRing {
  public:
@@ -96,10 +97,14 @@ class TokenSealer {
   TokenSealer(std::shared_ptr<const KeyRing> keys, std::string_view pool, std::string_view kind,
               std::string_view name);
 
-  /// Appends the token, 128 characters. `bound_to`: further data without which it cannot be opened (the app's
-  /// id).
+  /// Makes a token. `bound_to`: further data without which it cannot be opened (the app's id).
+  TokenText sealed(const Binding& binding, CryptoScratch& scratch, std::string_view bound_to = {}) const;
+  /// The same, appended to a text.
   void seal(const Binding& binding, CryptoScratch& scratch, std::string& out,
-            std::string_view bound_to = {}) const;
+            std::string_view bound_to = {}) const {
+    const TokenText token = sealed(binding, scratch, bound_to);
+    out.append(token.data(), token.size());
+  }
   struct Outcome {
     Cause cause = Cause::none;  // none: opened
     Binding binding;

@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "http/head.h"
+#include "http/message.h"
 #include "net/stream.h"
 
 namespace remora {
@@ -54,31 +54,13 @@ struct StreamFailure {
   const char* why = "";    // static text for the log
 };
 
-/// A head to be sent: fields as edited, in order. The codec adds the fields of its framing.
-struct OutHead {
-  std::string_view method, target;  // requests
-  std::uint16_t status = 0;         // responses
-  std::string_view reason;
-  std::vector<Field> fields;    // views; reused
-  std::string_view raw_fields;  // more fields, each "Name: value\r\n"
-  Framing framing;              // framing of the body that follows
-  bool close = false;           // close the connection after this message
-  std::string_view upgrade;     // value of Upgrade, if requested or granted
-  std::string_view trailers;    // trailer names announced in the head, in addition to those always allowed
-
-  /// Prepares for another head, reusing memory; drops all views.
-  void clear() noexcept {
-    fields.clear();
-    method = target = reason = raw_fields = upgrade = trailers = {};
-    status = 0;
-    framing = {};
-    close = false;
-  }
-};
-
 /// Body bytes that bypass the codec unchanged, because both ends are plain sockets (splice(2)).
 class RawPath {
  public:
+  /// Bodies from this size on are spliced. Of 32 and 48 KiB, spliced bodies cost as much CPU time as copied
+  /// ones (0.9 to 1.1 times, with 1, 8, 32, 64 and 256 connections).
+  static constexpr std::uint64_t worth_splicing = 48 * 1024;
+
   virtual ~RawPath() = default;
   /// body() has bytes: they must be sent first.
   virtual bool holds_body() const noexcept = 0;
@@ -134,6 +116,9 @@ class MessageStream {
   virtual bool is_broken() const noexcept = 0;
   /// Why receiving failed.
   virtual const StreamFailure& failure() const noexcept = 0;
+  /// The connection carries no other message after this one: the peer said so in the head that was read, or
+  /// ours says so. Known once a head was read or put.
+  virtual bool closes() const noexcept = 0;
 };
 
 /// The client's end.

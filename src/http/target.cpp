@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "http/head.h"
+#include "http/message.h"
 #include "util/find_byte.h"
 #include "util/text.h"
 

@@ -30,7 +30,7 @@ void format_combined(const AccessEntry& e, std::string_view date, std::string& o
   append_escaped_part(out, e.method);
   out += ' ';
   append_escaped_part(out, e.target);
-  fmt::format_to(std::back_inserter(out), " HTTP/1.{}\" {} {} \"", e.minor, e.status, e.bytes);
+  fmt::format_to(std::back_inserter(out), " HTTP/{}\" {} {} \"", e.version, e.status, e.bytes);
   append_escaped(out, e.referer);
   out += "\" \"";
   append_escaped(out, e.user_agent);

@@ -17,7 +17,7 @@ struct AccessEntry {
   ClientAddress client;
   Clock::Wall when;
   std::string_view method, target, host, referer, user_agent, request_id;
-  unsigned minor = 1;
+  std::string_view version = "1.1";
   std::uint16_t status = 0;  // 0: no response was sent
   std::uint64_t bytes = 0;   // size of the response body
   std::string_view listener, pool, backend, affinity;

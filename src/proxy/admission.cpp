@@ -61,8 +61,8 @@ bool Admission::find_route() {
     reply_.status = 404;
     return false;
   }
-  if (request_.head.upgrade)
-    request_.head.upgrade = passes_upgrade(request_.head.fields, request_.route->config);
+  if (request_.head.tunnel)
+    request_.head.tunnel = passes_upgrade(request_.head.fields, request_.route->config);
   return true;
 }
 

@@ -71,16 +71,15 @@ Step Attempts::pump_attempt() {
   }
   const Io io = backend_.read_head(memory_.response, request_.head.method);
   const bool unasked =
-      io == Io::ready && memory_.response.status == 101 &&
-      (!request_.head.upgrade ||
+      io == Io::ready && memory_.response.tunnel &&
+      (!request_.head.tunnel ||
        !switches_as_asked(memory_.response.fields, request_.head.fields, request_.route->config));
   if (io == Io::failed || unasked) {
     const bool malformed = unasked || backend_.failure().kind == StreamFailure::Kind::malformed;
     fail(FailSide::backend, malformed ? Kind::malformed : Kind::reset);
     return Step::backend_failed;
   }
-  if (io == Io::ready && (memory_.response.status >= 200 || memory_.response.status == 101))
-    return Step::done;
+  if (io == Io::ready && (memory_.response.status >= 200 || memory_.response.tunnel)) return Step::done;
   if (io == Io::ready && ++attempt_.interims <= max_interims) return Step::more;
   if (io == Io::ready) {
     fail(FailSide::backend, Kind::malformed);

@@ -30,7 +30,7 @@ bool Attempts::try_again() {
   attempt_.place.free();
   // A handshake ends with its connection: close, so that the client starts over on a new one.
   if (attempt_.leg) {
-    request_.head.keep_alive = false;
+    attempt_.handshake_lost = true;
     return false;
   }
   if (attempt_.failure.kind == Kind::queue_full) {

@@ -4,10 +4,6 @@
 
 namespace remora {
 
-namespace {
-constexpr std::uint64_t worth_splicing = 32 * 1024;
-}
-
 bool BodyPump::pump_request() {
   for (int round = 0; round < rounds_per_turn; ++round) {
     if (backend_.request_sent() || attempt_.request_broken) {
@@ -115,7 +111,7 @@ bool BodyPump::splice_ahead() {
   RawPath* const to = client_.raw_path();
   if (from == nullptr || to == nullptr) return false;
   const std::uint64_t left = from->raw_behind();
-  if (left < worth_splicing || !to->takes_raw_next() || !response_.splice.start(worker_.loop.pipes))
+  if (left < RawPath::worth_splicing || !to->takes_raw_next() || !response_.splice.start(worker_.loop.pipes))
     return false;
   const Splice::Moved moved = response_.splice.take(from->socket(), left);
   from->skip_raw(moved.taken);
@@ -126,7 +122,7 @@ bool BodyPump::splice_ahead() {
 bool BodyPump::may_splice(const RawPath* from, const RawPath* to, Splice& splice) noexcept {
   if (from == nullptr || to == nullptr) return false;
   if (splice.holds_any()) return to->takes_raw() && !from->holds_body();  // bytes already received go first
-  return from->raw_left() >= worth_splicing && to->takes_raw() && splice.start(worker_.loop.pipes);
+  return from->raw_left() >= RawPath::worth_splicing && to->takes_raw() && splice.start(worker_.loop.pipes);
 }
 
 /// One splice step. `backend_failed` means that `from` failed, `client_failed` that `to` did, in either

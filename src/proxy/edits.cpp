@@ -16,7 +16,12 @@ namespace remora {
 
 namespace {
 
-constexpr std::string_view via_value = "1.1 remora";
+/// By Version.
+constexpr std::string_view via_values[] = {"1.0 remora", "1.1 remora", "2.0 remora"};
+
+std::string_view via_value(Version received) noexcept {
+  return via_values[static_cast<std::size_t>(received)];
+}
 
 /// Fields that a Connection option must not remove, besides Known ones: those that remora reads, that earlier
 /// proxies set, or that apps base decisions on.
@@ -46,7 +51,7 @@ bool end_to_end(std::string_view name) noexcept {
 }
 
 /// The fields that Connection options name (RFC 9110 7.6.1): the sender's own hop-by-hop fields. Collected
-/// once per head. REQUIRES: at most 32 options, which head.cpp enforces for every head.
+/// once per head. REQUIRES: at most 32 options, which validate.h enforces for every head.
 class Nominated {
  public:
   explicit Nominated(const std::vector<Field>& fields) {
@@ -116,39 +121,6 @@ bool describes_body(const Field& f) noexcept {
   return f.known == Known::content_length || iequals(f.name, "accept-ranges") ||
          iequals(f.name, "content-md5") || iequals(f.name, "digest") || iequals(f.name, "content-digest") ||
          iequals(f.name, "repr-digest");
-}
-
-std::string_view upgrade_value(const std::vector<Field>& fields) noexcept {
-  for (const Field& f : fields)
-    if (f.known == Known::upgrade) return f.value;
-  return {};
-}
-
-/// Protocols read per message; real clients offer fewer.
-constexpr unsigned most_protocols = 16;
-
-/// Calls `f` with each protocol that the request asks for and the route lists.
-template <class F>
-void for_each_passed_protocol(const std::vector<Field>& fields, const config::Route& route, F f) {
-  unsigned left = most_protocols;
-  for (const Field& field : fields) {
-    if (field.known != Known::upgrade) continue;
-    for_each_token(field.value, [&](std::string_view protocol) {
-      if (std::any_of(route.upgrades.begin(), route.upgrades.end(),
-                      [&](const auto& name) { return iequals(name, protocol); }))
-        f(protocol);
-      return --left > 0;
-    });
-    if (left == 0) return;
-  }
-}
-
-std::string_view passed_protocols(const RequestContext& in, TextArena& arena) {
-  std::string_view value;
-  for_each_passed_protocol(in.head.fields, in.route.config, [&](std::string_view protocol) {
-    value = value.empty() ? protocol : arena.join(value, ", ", protocol);
-  });
-  return value;
 }
 
 /// The announced trailer names that may pass, joined. `refused(name)`: the caller's own reason to drop one.
@@ -236,31 +208,6 @@ bool passes_on(const Field& f, const RequestContext& in) noexcept {
 
 }  // namespace
 
-bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route) noexcept {
-  bool any = false;
-  for_each_passed_protocol(fields, route, [&](std::string_view) { any = true; });
-  return any;
-}
-
-bool switches_as_asked(const std::vector<Field>& response, const std::vector<Field>& request,
-                       const config::Route& route) noexcept {
-  const auto name = [](std::string_view protocol) { return protocol.substr(0, protocol.find('/')); };
-  bool any = false, all = true;
-  for (const Field& f : response) {
-    if (f.known != Known::upgrade) continue;
-    for_each_token(f.value, [&](std::string_view taken) {
-      bool asked = false;
-      for_each_passed_protocol(request, route, [&](std::string_view p) {
-        asked = asked || iequals(p, taken) || (name(p) == p && iequals(p, name(taken)));
-      });
-      any = true;
-      all = all && asked;
-      return all;
-    });
-  }
-  return any && all;
-}
-
 void drop_stripped(std::vector<Field>& fields, std::span<const std::string> names) {
   std::erase_if(fields, [&](const Field& f) { return fits_one_of(f.name, names); });
 }
@@ -270,9 +217,9 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   out.method = in.head.method_text;
   const Stripped target = target_for(in, arena);
   out.target = target.target;
-  out.framing = in.head.framing;
+  out.body = in.head.body;
   out.close = in.pool.config.idle_connections == 0;
-  out.upgrade = in.head.upgrade ? passed_protocols(in, arena) : std::string_view();
+  out.tunnel = in.head.tunnel ? passed_protocols(in.head.fields, in.route.config, arena) : std::string_view();
 
   OwnFields own(in, out);
   const bool edits = own.edited();
@@ -280,7 +227,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   const bool sends_x = mode == config::Forwarded::x || mode == config::Forwarded::both;
   const bool sends_forwarded = mode == config::Forwarded::rfc7239 || mode == config::Forwarded::both;
   const Nominated nominated(in.head.fields);
-  const bool trailers = in.head.framing.kind == Framing::Kind::chunked;
+  const bool trailers = in.head.body.kind == BodyLength::Kind::unknown;
   out.trailers = trailers ? passed_trailers(in.head.fields, arena,
                                             [&](std::string_view name) {
                                               const Field f{name, {}};
@@ -345,7 +292,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
   if (asks_for_trailers(in.head.fields)) out.fields.push_back({"TE", "trailers", Known::te});
   add_forwarded(in, target.stripped, arena, own);
-  if (in.pool.config.via) own.add("Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via);
+  if (in.pool.config.via) own.add("Via", via_value(in.head.version), Known::via);
   if (!in.request_id_name.empty() && !in.request_id_from_client) own.add(in.request_id_name, in.request_id);
   if (!in.announcement.empty()) out.fields.push_back({"Remora-Session", in.announcement, Known::remora});
   if (!in.state.empty()) out.fields.push_back({"Remora-State", in.state, Known::remora});
@@ -359,10 +306,9 @@ void edit_response(const ResponseContext& in, OutHead& out) {
   out.clear();
   out.status = in.head.status;
   out.reason = in.head.reason;
-  out.framing = in.head.framing;
+  out.body = in.head.body;
   out.close = in.close;
-  out.upgrade = in.head.upgrade ? upgrade_value(in.head.fields) : std::string_view();
-  out.raw_fields = in.affinity.lines;
+  out.tunnel = in.head.tunnel ? chosen_protocol(in.head.fields) : std::string_view();
 
   const config::HeaderEdits& edits = in.route.config.response_headers;
   const Nominated nominated(in.head.fields);
@@ -378,17 +324,23 @@ void edit_response(const ResponseContext& in, OutHead& out) {
     out.fields.push_back(edited(in.affinity.fields, i, f));
   }
   if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
-  if (in.head.status == 205 && in.head.framing.kind == Framing::Kind::length &&
+  // Its end was known without a length: a 205, or any response of HTTP/2.
+  if (in.head.body.kind == BodyLength::Kind::known && in.head.body.bytes == 0 &&
       in.head.find(Known::content_length) == nullptr)
     out.fields.push_back({"Content-Length", "0", Known::content_length});
   const auto keeps = [&](const Field& f) { return edits.empty() || !configured_away(edits, f); };
   const Field date{"Date", in.date, Known::date};
   if (!in.date.empty() && in.head.status >= 200 && keeps(date)) out.fields.push_back(date);
-  const Field via{"Via", in.head.minor == 0 ? "1.0 remora" : via_value, Known::via};
+  const Field via{"Via", via_value(in.head.version), Known::via};
   if (in.via && keeps(via)) out.fields.push_back(via);
   add_configured(edits, out);
   if (in.affinity.make_private)
     close_to_shared_caches(in.method, in.head.status, out.fields, in.affinity.arena);
+  if (!in.affinity.added.empty()) append_added(in.affinity, out);
+}
+
+void append_added(const ResponseEdits& edits, OutHead& out) {
+  out.fields.insert(out.fields.end(), edits.added.begin(), edits.added.end());
 }
 
 void edit_answer(const RouteView& route, OutHead& out) {

@@ -8,22 +8,15 @@
 #pragma once
 
 #include "auth/verifier.h"
-#include "http/head.h"
+#include "http/message.h"
 #include "http/message_stream.h"
 #include "pool/pool_view.h"
 #include "proxy/arrival.h"
 #include "proxy/route.h"
+#include "proxy/upgrades.h"
 #include "util/arena.h"
 
 namespace remora {
-
-/// Whether the request's Upgrade may be forwarded: only for a protocol that the route lists. After an
-/// upgrade, routes, authentication, limits and the log see nothing (h2c smuggling). Without it the request is
-/// forwarded as plain HTTP (RFC 9110 7.8).
-bool passes_upgrade(const std::vector<Field>& fields, const config::Route& route) noexcept;
-/// Whether a 101 response names at least one protocol, and only protocols that were forwarded (RFC 9110 7.8).
-bool switches_as_asked(const std::vector<Field>& response, const std::vector<Field>& request,
-                       const config::Route& route) noexcept;
 
 /// Removes the fields that `strip_client_headers` names, before routes, affinity or verifiers see them. Do
 /// not call it for trusted proxies.
@@ -64,6 +57,9 @@ struct ResponseContext {
 
 /// Makes the response head for the client.
 void edit_response(const ResponseContext& in, OutHead& out);
+
+/// Appends the fields that affinity adds; no configuration removes those.
+void append_added(const ResponseEdits& edits, OutHead& out);
 
 /// Applies the route's edits to a local reply.
 void edit_answer(const RouteView& route, OutHead& out);

@@ -99,20 +99,18 @@ void Exchange::put_response() {
                                 response_.closes, request_.pool->config.via, request_.head.method};
   edit_response(context, worker_.out);
   client_.put_head(worker_.out);
-  const bool unframed = memory_.response.framing.kind == Framing::Kind::until_close ||
-                        memory_.response.framing.kind == Framing::Kind::chunked;
-  if (unframed && request_.head.minor == 0) response_.closes = true;
+  response_.closes = response_.closes || client_.closes();
 }
 
 /// True: the whole response was sent without waiting, as most are. No coroutine frame is needed.
 bool Exchange::deliver_at_once() {
   attempt_.last_progress = turn_.now();
-  return memory_.response.status != 101 && pump_.pump_request() && pump_.pump_response() == Step::done;
+  return !memory_.response.tunnel && pump_.pump_request() && pump_.pump_response() == Step::done;
 }
 
 /// Sends the response, head and body, while the rest of the request is still forwarded.
 Task<Exchange::End> Exchange::deliver() {
-  if (memory_.response.status == 101) {
+  if (memory_.response.tunnel) {
     co_await tunnel_.run();
     finish();
     co_return End::close;
@@ -231,16 +229,16 @@ asio::const_buffer Exchange::put_answer() {
     append_decimal(number, reply_.retry_after);
     out.fields.push_back({"Retry-After", memory_.arena.join(number), Known::retry_after});
   }
-  out.raw_fields = memory_.response_edits.lines;
   if (request_.route != nullptr) edit_answer(*request_.route, out);
-  out.framing = {Framing::Kind::length, made.body.size()};
+  append_added(memory_.response_edits, out);
+  out.body = {BodyLength::Kind::known, made.body.size()};
   client_.put_head(out);
   return head_only ? asio::const_buffer() : asio::const_buffer(made.body.data(), made.body.size());
 }
 
 bool Exchange::last_answer() const noexcept {
-  if (!request_.head.keep_alive || worker_.stopping) return true;
-  if (attempt_.leg_due) return !memory_.response.keep_alive;  // a new connection would restart the handshake
+  if (client_.closes() || attempt_.handshake_lost || worker_.stopping) return true;
+  if (attempt_.leg_due) return backend_.closes();  // a new connection would restart the handshake
   return worker_.leaving || connection_.listener->shared->retired.load(std::memory_order_relaxed);
 }
 

@@ -4,7 +4,7 @@
 
 #include "balance/expected_load.h"
 #include "balance/rendezvous.h"
-#include "http/head.h"
+#include "http/h1/head.h"
 #include "proxy/arrival.h"
 #include "proxy/edits.h"
 #include "proxy/preflight.h"

@@ -6,9 +6,7 @@ namespace remora {
 
 bool is_cors_preflight(const RequestHead& request) noexcept {
   if (request.method != Method::options) return false;
-  const bool content = request.framing.kind == Framing::Kind::chunked ||
-                       (request.framing.kind == Framing::Kind::length && request.framing.length > 0);
-  if (content) return false;
+  if (!request.body.is_empty()) return false;
   unsigned origins = 0, methods = 0;
   for (const Field& f : request.fields) {
     if (iequals(f.name, "origin")) {

@@ -1,7 +1,7 @@
 // Recognises CORS preflights. Pure.
 #pragma once
 
-#include "http/head.h"
+#include "http/message.h"
 
 namespace remora {
 

@@ -41,7 +41,7 @@ void Report::log_exchange() {
     e.method = request_.head.method_text;
     e.target = masked(request_.head.target);
     e.host = request_.head.host;
-    e.minor = request_.head.minor;
+    e.version = to_string(request_.head.version);
     for (const Field& f : request_.head.fields) {
       if (f.name.size() == 7 && iequals(f.name, "referer")) e.referer = masked(f.value);
       if (f.name.size() == 10 && iequals(f.name, "user-agent")) e.user_agent = f.value;

@@ -124,6 +124,7 @@ struct AttemptState {
   // this client; `leg`: this request is a later leg of its handshake; `leg_due`: the response asks for
   // another leg.
   bool belongs = false, leg = false, leg_due = false;
+  bool handshake_lost = false;  // its connection is gone: the client must start over on a new one
 
   // Fields of the current attempt.
   TrafficCounts* traffic = nullptr;  // the backend's counters for this worker

@@ -32,7 +32,7 @@ void SessionResponse::settle() {
   response.now =
       std::chrono::duration_cast<std::chrono::seconds>(turn_.wall_now().time_since_epoch()).count();
   response.has_body =
-      memory_.response.framing.kind != Framing::Kind::none && request_.head.method != Method::head;
+      memory_.response.body.kind != BodyLength::Kind::none && request_.head.method != Method::head;
 
   if (token_in_url) keep_referrer_inside(response, memory_.response_edits);
   if (session_.served.reason == Reason::none) return;
@@ -225,8 +225,7 @@ void SessionResponse::mark(const ResponseView& response) {
                    memory_.response_edits);
   }
   if (session_.left_pool != nullptr) clear_tokens(true);
-  if (memory_.response_edits.body)
-    memory_.response.framing = {Framing::Kind::chunked, 0};  // the length is unknown until the end
+  if (memory_.response_edits.body) memory_.response.body = {BodyLength::Kind::unknown, 0};
   const bool heard = session_.served.changed || !response.shared_cacheable;
   const bool by_token =
       any_issued || (session_.recognised.what == What::session && !session_.recognised.learned);

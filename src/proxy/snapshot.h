@@ -10,7 +10,7 @@
 
 #include "affinity/foreign_tokens.h"
 #include "auth/verifier.h"
-#include "http/head.h"
+#include "http/message.h"
 #include "net/tls.h"
 #include "pool/pool_view.h"
 #include "proxy/limits.h"

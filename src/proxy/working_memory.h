@@ -8,7 +8,7 @@
 
 #include "auth/verifier.h"
 #include "http/first_event.h"
-#include "http/head.h"
+#include "http/message.h"
 #include "remora/http_view.h"
 #include "util/arena.h"
 

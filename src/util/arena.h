@@ -12,9 +12,10 @@ namespace remora {
 
 class TextArena {
  public:
-  /// Concatenates the parts; the view is valid until clear().
+  /// Concatenates the parts; the view is valid until clear(). By reference: a std::string is not copied
+  /// first.
   template <class... Parts>
-  std::string_view join(Parts... parts) {
+  std::string_view join(const Parts&... parts) {
     const std::size_t size = (std::string_view(parts).size() + ... + 0);
     char* const start = reserve(size);
     char* at = start;

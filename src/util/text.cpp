@@ -53,24 +53,26 @@ constexpr std::array<std::int8_t, 256> reverse(std::string_view alphabet) {
 constexpr auto plain_reverse = reverse(plain_alphabet);
 constexpr auto url_reverse = reverse(url_alphabet);
 
-void encode(std::string& out, const std::uint8_t* p, std::size_t n, std::string_view alphabet) {
+void encode(char* to, const std::uint8_t* p, std::size_t n, std::string_view alphabet) noexcept {
   std::size_t i = 0;
   for (; i + 3 <= n; i += 3) {
     const std::uint32_t v = static_cast<std::uint32_t>(p[i] << 16 | p[i + 1] << 8 | p[i + 2]);
-    const char four[] = {alphabet[v >> 18], alphabet[(v >> 12) & 63], alphabet[(v >> 6) & 63],
-                         alphabet[v & 63]};
-    out.append(four, 4);
+    *to++ = alphabet[v >> 18];
+    *to++ = alphabet[(v >> 12) & 63];
+    *to++ = alphabet[(v >> 6) & 63];
+    *to++ = alphabet[v & 63];
   }
-  if (n - i == 1) {
-    const std::uint32_t v = static_cast<std::uint32_t>(p[i] << 16);
-    out += alphabet[v >> 18];
-    out += alphabet[(v >> 12) & 63];
-  } else if (n - i == 2) {
-    const std::uint32_t v = static_cast<std::uint32_t>(p[i] << 16 | p[i + 1] << 8);
-    out += alphabet[v >> 18];
-    out += alphabet[(v >> 12) & 63];
-    out += alphabet[(v >> 6) & 63];
-  }
+  if (i == n) return;
+  const std::uint32_t v = static_cast<std::uint32_t>(p[i] << 16 | (n - i == 2 ? p[i + 1] << 8 : 0));
+  *to++ = alphabet[v >> 18];
+  *to++ = alphabet[(v >> 12) & 63];
+  if (n - i == 2) *to++ = alphabet[(v >> 6) & 63];
+}
+
+void encode(std::string& out, const std::uint8_t* p, std::size_t n, std::string_view alphabet) {
+  const std::size_t at = out.size();
+  out.resize(at + n / 3 * 4 + (n % 3 == 0 ? 0 : n % 3 + 1));
+  encode(out.data() + at, p, n, alphabet);
 }
 
 std::optional<std::size_t> decode(std::string_view text, std::uint8_t* out, std::size_t room,
@@ -158,6 +160,10 @@ std::optional<std::string> base64_decode(std::string_view text) {
   if (!n) return std::nullopt;
   out.resize(*n);
   return out;
+}
+
+void base64url_encode(char* to, const std::uint8_t* bytes, std::size_t n) noexcept {
+  encode(to, bytes, n, url_alphabet);
 }
 
 void base64url_append(std::string& out, const std::uint8_t* bytes, std::size_t n) {

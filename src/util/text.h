@@ -75,6 +75,8 @@ bool is_token(std::string_view) noexcept;
 std::string base64_encode(std::string_view bytes);
 std::optional<std::string> base64_decode(std::string_view text);
 void base64url_append(std::string& out, const std::uint8_t* bytes, std::size_t n);
+/// Writes 4 characters for each 3 bytes, and 2 or 3 for the rest.
+void base64url_encode(char* to, const std::uint8_t* bytes, std::size_t n) noexcept;
 /// Returns the number of bytes written to `out` (capacity `room`), or nullopt.
 std::optional<std::size_t> base64url_decode(std::string_view text, std::uint8_t* out,
                                             std::size_t room) noexcept;

@@ -53,7 +53,7 @@ class CookieAffinity : public ::testing::Test {
     response.fields = fields;
     edits_.clear();
     affinity_->mark(view(), served, response, scratch_, now_, edits_);
-    return edits_.lines;
+    return test::added_lines(edits_);
   }
 
   config::Pool pool_;
@@ -179,9 +179,10 @@ TEST_F(CookieAffinity, AttributesFollowTheConfiguration) {
   EXPECT_EQ(line.substr(line.find(';')),
             "; Path=/x; Domain=example.com; HttpOnly; SameSite=None; Partitioned; Max-Age=60; Secure\r\n");
   affinity_->clear(view(), edits_);
-  EXPECT_NE(edits_.lines.find("Set-Cookie: c=; Path=/x; Domain=example.com; HttpOnly; SameSite=None; "
-                              "Partitioned; Max-Age=0; Secure\r\n"),
-            std::string::npos);
+  EXPECT_NE(
+      test::added_lines(edits_).find("Set-Cookie: c=; Path=/x; Domain=example.com; HttpOnly; SameSite=None; "
+                                     "Partitioned; Max-Age=0; Secure\r\n"),
+      std::string::npos);
 }
 
 // RFC 6265bis 5.7: a browser ignores such a cookie whole (home-assistant/frontend #6550,
@@ -202,7 +203,7 @@ TEST_F(CookieAffinity, WhatBrowsersTakeOnlyWithSecureHasIt) {
       EXPECT_NE(mark(served).find("; Secure\r\n"), std::string::npos) << affinity;
       edits_.clear();
       affinity_->clear(view(), edits_);
-      EXPECT_NE(edits_.lines.find("; Secure\r\n"), std::string::npos) << affinity;
+      EXPECT_NE(test::added_lines(edits_).find("; Secure\r\n"), std::string::npos) << affinity;
     }
   }
   for (const char* affinity : {"{kind: cookie, name: c}", "{kind: cookie, name: c, same_site: strict}",

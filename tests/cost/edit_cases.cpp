@@ -1,8 +1,8 @@
 // Heads on their way: hop-by-hop fields, Forwarded, cookies, log lines.
 
 #include "cost/cost.h"
+#include "http/h1/head.h"
 #include "http/h1/write.h"
-#include "http/head.h"
 #include "net/address.h"
 #include "observe/access_log.h"
 #include "proxy/edits.h"

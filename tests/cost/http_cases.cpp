@@ -2,8 +2,8 @@
 
 #include "cost/cost.h"
 #include "http/h1/chunked.h"
+#include "http/h1/head.h"
 #include "http/h1/write.h"
-#include "http/head.h"
 #include "http/target.h"
 #include "net/http_response.h"
 #include "net/proxy_protocol.h"
@@ -33,8 +33,9 @@ std::function<Work(std::size_t)> request(Text text, std::size_t piece = all) {
       const config::ListenerLimits limits = no_limits();
       HeadScanner scanner;
       RequestHead out;
+      Http1Message message;
       for (std::size_t at = std::min(piece, head.size());; at = std::min(at + piece, head.size())) {
-        keep(read_request_head(scanner, std::string_view(head).substr(0, at), limits, out));
+        keep(read_request_head(scanner, std::string_view(head).substr(0, at), limits, out, message));
         if (at == head.size()) return;
       }
     };
@@ -46,8 +47,9 @@ std::function<Work(std::size_t)> response(Text text, std::size_t piece = all) {
     return [head = text(n), piece] {
       HeadScanner scanner;
       ResponseHead out;
+      Http1Message message;
       for (std::size_t at = std::min(piece, head.size());; at = std::min(at + piece, head.size())) {
-        keep(read_response_head(scanner, std::string_view(head).substr(0, at), Method::get, out));
+        keep(read_response_head(scanner, std::string_view(head).substr(0, at), Method::get, out, message));
         if (at == head.size()) return;
       }
     };

@@ -1,6 +1,6 @@
 // Raw requests against the real binary: what is refused (with which status, and never forwarded), and what
 // passes. Sources: RFC 9110, RFC 9112; request smuggling as in PortSwigger "HTTP desync attacks" (2019) and
-// the list in the description of the head parser (src/http/head.h).
+// the list in the description of the head parser (src/http/h1/head.h, src/http/validate.h).
 
 #include <gtest/gtest.h>
 

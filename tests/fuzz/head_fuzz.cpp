@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "http/h1/grammar.h"
-#include "http/head.h"
+#include "http/h1/head.h"
 #include "support/beast_head.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

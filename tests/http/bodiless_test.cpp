@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "http/head.h"
+#include "http/h1/head.h"
 
 namespace remora {
 namespace {
@@ -57,13 +57,14 @@ TEST(BodilessHead, IsTakenWhateverItSaysOfABody) {
         const std::string text =
             std::string(version) + kind.status + "\r\nConnection: keep-alive\r\n" + claim.fields + "\r\n";
         ResponseHead head;
-        ASSERT_EQ(parse_response_head(text, kind.asked, head).status, Status::ok) << text;
-        EXPECT_EQ(head.framing.kind, Framing::Kind::none) << text;
+        Http1Message message;
+        ASSERT_EQ(parse_response_head(text, kind.asked, head, message).status, Status::ok) << text;
+        EXPECT_EQ(head.body.kind, BodyLength::Kind::none) << text;
         const bool says_length = std::string_view(claim.fields).starts_with("Content-Length");
         const bool keeps = kind.tells_of_get && claim.a_length;
         EXPECT_EQ(head.drops_length, says_length && !keeps) << text;
         // A length with HEAD or 304 is no promise: such servers send no body.
-        EXPECT_EQ(head.keep_alive, !claim.promises || keeps) << text;
+        EXPECT_EQ(message.keep_alive, !claim.promises || keeps) << text;
       }
 }
 
@@ -80,19 +81,22 @@ TEST(BodilessHead, OthersAreStillHeldToOneFraming) {
   ResponseHead head;
   EXPECT_EQ(parse_response_head("HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\n", Method::connect, head).status,
             Status::ok);
-  EXPECT_EQ(head.framing.length, 5U);
+  EXPECT_EQ(head.body.bytes, 5U);
 }
 
 // RFC 9110 15.3.6: it has no content, whether it says so or not.
 TEST(BodilessHead, AResetWithoutALengthIsEmptyAndTheLastOnItsConnection) {
   ResponseHead head;
-  ASSERT_EQ(parse_response_head("HTTP/1.1 205 Reset Content\r\n\r\n", Method::post, head).status, Status::ok);
-  EXPECT_EQ(head.framing.kind, Framing::Kind::length);
-  EXPECT_EQ(head.framing.length, 0U);
-  EXPECT_FALSE(head.keep_alive);
-  ASSERT_EQ(parse_response_head("HTTP/1.1 205 X\r\nContent-Length: 0\r\n\r\n", Method::post, head).status,
-            Status::ok);
-  EXPECT_TRUE(head.keep_alive);
+  Http1Message message;
+  const auto read = [&](std::string_view text) {
+    return parse_response_head(text, Method::post, head, message).status;
+  };
+  ASSERT_EQ(read("HTTP/1.1 205 Reset Content\r\n\r\n"), Status::ok);
+  EXPECT_EQ(head.body.kind, BodyLength::Kind::known);
+  EXPECT_EQ(head.body.bytes, 0U);
+  EXPECT_FALSE(message.keep_alive);
+  ASSERT_EQ(read("HTTP/1.1 205 X\r\nContent-Length: 0\r\n\r\n"), Status::ok);
+  EXPECT_TRUE(message.keep_alive);
 }
 
 TEST(BodilessHead, LeavesNothingBehindForTheNextHead) {
@@ -103,7 +107,7 @@ TEST(BodilessHead, LeavesNothingBehindForTheNextHead) {
   ASSERT_EQ(parse_response_head("HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n", Method::get, head).status,
             Status::ok);
   EXPECT_FALSE(head.drops_length);
-  EXPECT_EQ(head.framing.length, 2U);
+  EXPECT_EQ(head.body.bytes, 2U);
 }
 
 }  // namespace

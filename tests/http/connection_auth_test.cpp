@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "http/head.h"
+#include "http/h1/head.h"
 
 namespace remora {
 namespace {

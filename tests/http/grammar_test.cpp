@@ -52,13 +52,13 @@ TEST(Grammar, FieldLines) {
   ASSERT_TRUE(parse_field_lines("Host: a\r\nX:\r\nY:  b c \t\r\ncOOkie:d\r\n", fields));
   ASSERT_EQ(fields.size(), 4U);
   EXPECT_EQ(fields[0].value, "a");
-  EXPECT_TRUE(fields[0].whole_line);
+  EXPECT_TRUE(fields[0].verbatim);
   EXPECT_EQ(fields[1].value, "");
-  EXPECT_FALSE(fields[1].whole_line);
+  EXPECT_FALSE(fields[1].verbatim);
   EXPECT_EQ(fields[2].value, "b c");
-  EXPECT_FALSE(fields[2].whole_line);
+  EXPECT_FALSE(fields[2].verbatim);
   EXPECT_EQ(fields[3].known, Known::cookie);
-  EXPECT_FALSE(fields[3].whole_line);
+  EXPECT_FALSE(fields[3].verbatim);
   for (const char* bad : {": a\r\n", "A : b\r\n", "A\r\n", "A b: c\r\n", "A", "A:", "A: b", "A: b\n",
                           "(A): b\r\n", "\xc3\xa4: b\r\n"})
     EXPECT_FALSE(has_fields(bad)) << bad;

@@ -1,7 +1,7 @@
 // The grammar of heads and the rules of framing, as values. The same bytes over sockets:
 // e2e/requests_test.cpp.
 
-#include "http/head.h"
+#include "http/h1/head.h"
 
 #include <gtest/gtest.h>
 
@@ -90,18 +90,25 @@ TEST(RequestHead, IsAnIndexOfViews) {
   EXPECT_EQ(head.fields[1].value, "z");
   EXPECT_GE(head.fields[1].value.data(), text.data());
   EXPECT_LT(head.fields[1].value.data(), text.data() + text.size());
-  EXPECT_EQ(head.framing.kind, Framing::Kind::length);
-  EXPECT_EQ(head.framing.length, 3U);
-  EXPECT_TRUE(head.keep_alive);
+  EXPECT_EQ(head.body.kind, BodyLength::Kind::known);
+  EXPECT_EQ(head.body.bytes, 3U);
+}
+
+bool keeps_alive(std::string_view text) {
+  RequestHead head;
+  Http1Message message;
+  EXPECT_EQ(parse_request_head(text, limits, head, message).status, Status::ok) << text;
+  return message.keep_alive;
 }
 
 TEST(RequestHead, KeepAliveAndUpgrade) {
-  EXPECT_FALSE(parsed("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\n").keep_alive);
-  EXPECT_FALSE(parsed("GET / HTTP/1.0\r\n\r\n").keep_alive);
-  EXPECT_TRUE(parsed("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").keep_alive);
+  EXPECT_TRUE(keeps_alive("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  EXPECT_FALSE(keeps_alive("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\n"));
+  EXPECT_FALSE(keeps_alive("GET / HTTP/1.0\r\n\r\n"));
+  EXPECT_TRUE(keeps_alive("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"));
   EXPECT_TRUE(
-      parsed("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").upgrade);
-  EXPECT_FALSE(parsed("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n").upgrade);
+      parsed("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").tunnel);
+  EXPECT_FALSE(parsed("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n").tunnel);
 }
 
 TEST(ResponseHead, FramingFollowsTheRequestAndTheStatus) {
@@ -121,9 +128,10 @@ TEST(ResponseHead, FramingFollowsTheRequestAndTheStatus) {
              Framing::Kind::length, false},
         Case{"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", Method::get, Framing::Kind::length, false}}) {
     ResponseHead head;
-    ASSERT_EQ(parse_response_head(c.text, c.asked, head).status, Status::ok) << c.text;
-    EXPECT_EQ(head.framing.kind, c.kind) << c.text;
-    EXPECT_EQ(head.keep_alive, c.keep_alive) << c.text;
+    Http1Message message;
+    ASSERT_EQ(parse_response_head(c.text, c.asked, head, message).status, Status::ok) << c.text;
+    EXPECT_EQ(message.framing.kind, c.kind) << c.text;
+    EXPECT_EQ(message.keep_alive, c.keep_alive) << c.text;
   }
 }
 
@@ -143,7 +151,7 @@ TEST(Write, LinesThatStandSideBySideAreCopiedAsOneAndEditsHold) {
   out.fields.erase(out.fields.begin() + 1);  // A
   const FieldEdit edit{4, "5"};
   out.fields[4] = edited({&edit, 1}, 4, out.fields[4]);  // E
-  out.raw_fields = "G: 7\r\n";
+  out.fields.push_back({"G", "7"});
   EXPECT_EQ(written(out), "Host: a\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nF: 6\r\nG: 7\r\n");
   std::swap(out.fields[0], out.fields[3]);
   EXPECT_EQ(written(out), "D: 4\r\nB: 2\r\nC: 3\r\nHost: a\r\nE: 5\r\nF: 6\r\nG: 7\r\n");

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "http/head.h"
+#include "http/h1/head.h"
 
 namespace remora {
 namespace {
@@ -14,8 +14,9 @@ using std::chrono::seconds;
 std::optional<seconds> promise(const std::string& lines) {
   ResponseHead head;
   const std::string text = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + lines + "\r\n";
-  EXPECT_EQ(parse_response_head(text, Method::get, head).status, Parsed::Status::ok) << lines;
-  return head.idle_promise;
+  Http1Message message;
+  EXPECT_EQ(parse_response_head(text, Method::get, head, message).status, Parsed::Status::ok) << lines;
+  return message.idle_promise;
 }
 
 /// nodejs/node #20256: a request in the last moment meets the server's close. undici and Apache HttpClient
@@ -54,13 +55,14 @@ TEST(KeepAlive, WhatSaysNothingPromisesNothing) {
 
 TEST(KeepAlive, AHeadKeepsNothingOfTheOneBefore) {
   ResponseHead head;
-  EXPECT_EQ(parse_response_head("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n",
-                                Method::get, head)
-                .status,
+  Http1Message message;
+  const auto read = [&](std::string_view text) {
+    return parse_response_head(text, Method::get, head, message).status;
+  };
+  EXPECT_EQ(read("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n"),
             Parsed::Status::ok);
-  EXPECT_EQ(parse_response_head("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Method::get, head).status,
-            Parsed::Status::ok);
-  EXPECT_EQ(head.idle_promise, std::nullopt);
+  EXPECT_EQ(read("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), Parsed::Status::ok);
+  EXPECT_EQ(message.idle_promise, std::nullopt);
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "http/h1/head.h"
+
 namespace remora {
 namespace {
 
@@ -19,7 +21,7 @@ class Edits : public ::testing::Test {
     const Parsed parsed = parse_request_head(text_, limits_, head_);
     if (parsed.status != Parsed::Status::ok) return parsed.why;
     if (!arrival_.trusted) drop_stripped(head_.fields, stripped_);
-    head_.upgrade = head_.upgrade && passes_upgrade(head_.fields, route_.config);
+    head_.tunnel = head_.tunnel && passes_upgrade(head_.fields, route_.config);
     arena_.clear();
     const RequestContext context{head_, arrival_,       pool_, route_, member_,        edits_,  {},
                                  {},    "X-Request-Id", "id",  false,  claim_headers_, passed_, stripped_};
@@ -64,12 +66,12 @@ TEST_F(Edits, OnlyNamedProtocolsAreAskedFor) {
        }) {
     route_.config.upgrades = row.route;
     send("Connection: Upgrade\r\nUpgrade: " + std::string(row.asked) + "\r\n");
-    EXPECT_EQ(out_.upgrade, row.passed) << row.asked;
-    EXPECT_EQ(head_.upgrade, *row.passed != '\0') << row.asked;
+    EXPECT_EQ(out_.tunnel, row.passed) << row.asked;
+    EXPECT_EQ(head_.tunnel, *row.passed != '\0') << row.asked;
   }
   route_.config.upgrades = {"websocket"};
   send("Connection: upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n");
-  EXPECT_EQ(out_.upgrade, "websocket");
+  EXPECT_EQ(out_.tunnel, "websocket");
 }
 
 TEST_F(Edits, Http2SettingsNeverPass) {

@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "http/h1/head.h"
+
 namespace remora {
 namespace {
 

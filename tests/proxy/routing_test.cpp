@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "http/h1/head.h"
 #include "http/readings.h"
 #include "proxy/route.h"
 #include "proxy/snapshot.h"

@@ -22,6 +22,13 @@ inline config::Pool pool_with(const std::string& affinity) {
   return std::get<config::Config>(loaded).pools.front();
 }
 
+/// The fields that affinity adds to a response, each as "Name: value\r\n".
+inline std::string added_lines(const ResponseEdits& edits) {
+  std::string lines;
+  for (const Field& f : edits.added) lines.append(f.name).append(": ").append(f.value).append("\r\n");
+  return lines;
+}
+
 /// Settings of one kind, from strings: for jwt_claim, which in a whole file would also need a verifier.
 class FewSettings final : public Settings {
  public:

@@ -18,18 +18,11 @@ OwnedHead owned(const OutHead& head) {
   out.method = head.method;
   out.target = head.target;
   out.reason = head.reason;
-  out.upgrade = head.upgrade;
+  out.tunnel = head.tunnel;
   out.status = head.status;
-  out.framing = head.framing;
+  out.body = head.body;
   out.close = head.close;
   for (const Field& f : head.fields) out.fields.emplace_back(f.name, f.value);
-  for (std::string_view rest = head.raw_fields; !rest.empty();) {
-    const std::size_t end = rest.find("\r\n");
-    const std::string_view line = rest.substr(0, end);
-    const std::size_t colon = line.find(": ");
-    out.fields.emplace_back(line.substr(0, colon), line.substr(colon + 2));
-    rest.remove_prefix(end + 2);
-  }
   return out;
 }
 
@@ -38,7 +31,7 @@ OwnedHead owned(const OutHead& head) {
 void FakeClient::begin(std::string body, bool whole) {
   body_ = std::move(body);
   whole_ = whole;
-  half_closed_ = send_blocked_ = sending_ended_ = tunnel_ = has_head_ = false;
+  half_closed_ = send_blocked_ = sending_ended_ = tunnel_ = has_head_ = closes_ = false;
   failure_ = {};
   trailer_texts_.clear();
   trailers_.clear();
@@ -144,6 +137,7 @@ void FakeClient::abort() noexcept {
 void FakeClient::put_head(const OutHead& head) {
   if (std::exchange(has_head_, true)) throw std::logic_error("a second head for one response");
   delivered_.head = owned(head);
+  closes_ = head.close;
 }
 
 Io FakeClient::flush() {
@@ -290,7 +284,7 @@ Io FakeBackend::read_head(ResponseHead& head, Method asked) {
   if (!interim && script_.fails == BackendScript::Fails::malformed)
     return fail(StreamFailure::Kind::malformed);
   head_text_ = "HTTP/1.1 " + (interim ? script_.interims[interims_read_++] : script_.head) + "\r\n";
-  const Parsed parsed = parse_response_head(head_text_, asked, head);
+  const Parsed parsed = parse_response_head(head_text_, asked, head, message_);
   if (parsed.status != Parsed::Status::ok)
     throw std::logic_error(std::string("a script's head: ") + parsed.why);
   if (head.status >= 200) head_read_ = true;

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "http/h1/head.h"
 #include "proxy/connector.h"
 #include "support/faults.h"
 
@@ -26,10 +27,10 @@ std::optional<std::string> field(const Fields& fields, std::string_view name);
 
 /// A message head that a stream was given to send.
 struct OwnedHead {
-  std::string method, target, reason, upgrade;
+  std::string method, target, reason, tunnel;
   std::uint16_t status = 0;
   Fields fields;
-  Framing framing;
+  BodyLength body;
   bool close = false;
 };
 OwnedHead owned(const OutHead& head);
@@ -66,6 +67,8 @@ class FakeClient final : public ServerStream {
   void fail(StreamFailure why);
   void set_secure(bool secure) { secure_ = secure; }
   void set_more(bool more) { has_more_ = more; }
+  /// The next request is the last on its connection. Call it after begin().
+  void set_closes(bool closes) { closes_ = closes; }
   const Delivered& delivered() const noexcept { return delivered_; }
   /// After 101: bytes that the client got.
   bool sending_ended() const noexcept { return sending_ended_; }
@@ -85,6 +88,7 @@ class FakeClient final : public ServerStream {
   bool is_open() const noexcept override { return open_; }
   bool is_broken() const noexcept override { return gone_; }
   const StreamFailure& failure() const noexcept override { return failure_; }
+  bool closes() const noexcept override { return closes_; }
 
   Io read_head(RequestHead&) override { return Io::failed; }
   void put_head(const OutHead& head) override;
@@ -107,7 +111,7 @@ class FakeClient final : public ServerStream {
   std::string body_;
   bool whole_ = true, has_more_ = false, secure_ = false, open_ = true, gone_ = false, tunnel_ = false;
   bool reset_unnoticed_ = false, half_closed_ = false, send_blocked_ = false, sending_ended_ = false;
-  bool has_head_ = false;
+  bool has_head_ = false, closes_ = false;
   std::size_t window_ = ~std::size_t{0};
   StreamFailure failure_;
   asio::const_buffer run_;
@@ -186,6 +190,7 @@ class FakeBackend final : public ClientStream {
   bool is_open() const noexcept override { return open_; }
   bool is_broken() const noexcept override { return broken_; }
   const StreamFailure& failure() const noexcept override { return failure_; }
+  bool closes() const noexcept override { return head_read_ && !message_.keep_alive; }
 
   void use(StreamRef, bool) override;  // throws: there are no sockets here
   StreamRef release() override;
@@ -213,6 +218,7 @@ class FakeBackend final : public ClientStream {
   std::vector<SentRequest>* sent_ = nullptr;
   OwnedHead staged_;
   std::string head_text_;
+  Http1Message message_;  // what the script's head says
   std::size_t interims_read_ = 0, body_read_ = 0;
   bool has_connection_ = false, began_ = false, request_sent_ = false, head_read_ = false, went_ = false;
   bool open_ = false, broken_ = false, send_blocked_ = false, tunnel_ = false, sending_ended_ = false;

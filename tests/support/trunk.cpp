@@ -87,10 +87,13 @@ void Trunk::start(const std::string& method, const std::string& target, const Fi
   if (!field(fields, "Host")) head_text_ += "Host: app.test\r\n";
   for (const auto& [name, value] : fields) head_text_ += name + ": " + value + "\r\n";
   head_text_ += "\r\n";
-  const Parsed parsed = parse_request_head(head_text_, connection.listener->config.limits, working.request);
+  Http1Message message;
+  const Parsed parsed =
+      parse_request_head(head_text_, connection.listener->config.limits, working.request, message);
   if (parsed.status != Parsed::Status::ok)
     throw std::runtime_error(std::string("the request: ") + parsed.why);
   client.begin(std::move(body), whole);
+  client.set_closes(!message.keep_alive);
   end_.reset();
   error_ = nullptr;
   exchange_.emplace(Exchange::Surroundings{worker, connection, turn, working, client, backend, connector});

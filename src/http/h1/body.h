@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "http/h1/chunked.h"
-#include "http/head.h"
+#include "http/h1/head.h"
 #include "http/message_stream.h"
 #include "net/stream.h"
 #include "util/out_text.h"

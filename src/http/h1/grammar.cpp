@@ -80,7 +80,7 @@ Line parse_field_line(const char*& at, const char* end, Field& out) noexcept {
   out.name = {at, static_cast<std::size_t>(name_end - at)};
   out.value = {first, static_cast<std::size_t>(last - first)};
   out.known = known_field(out.name);
-  out.whole_line = first == name_end + 2 && name_end[1] == ' ' && last == line_end;
+  out.verbatim = first == name_end + 2 && name_end[1] == ' ' && last == line_end;
   out.odd_name = plain != name_end;
   at = line_end + 2;
   return Line::ok;

@@ -6,6 +6,19 @@ namespace remora {
 
 namespace {
 using Kind = Framing::Kind;
+
+/// How to send a body of that length.
+Kind framing_for(const BodyLength& body, bool decodes_chunks) noexcept {
+  switch (body.kind) {
+    case BodyLength::Kind::none:
+      return Kind::none;
+    case BodyLength::Kind::known:
+      return Kind::length;
+    case BodyLength::Kind::unknown:
+      break;
+  }
+  return decodes_chunks ? Kind::chunked : Kind::until_close;
+}
 }  // namespace
 
 // Client side ---------------------------------------------------------------------------------------
@@ -17,7 +30,7 @@ void Http1ServerStream::use(StreamRef stream, const config::ListenerLimits& limi
   writer_.reset();
   scanner_.reset();
   reader_.start({}, {});
-  responded_ = false;
+  responded_ = closes_ = false;
 }
 
 void Http1ServerStream::attach(Wake& wake, unsigned bit) noexcept {
@@ -30,13 +43,14 @@ void Http1ServerStream::next() {
   writer_.reset();
   reader_.start({}, {});
   failure_ = {};
-  responded_ = false;
+  responded_ = closes_ = false;
 }
 
 Io Http1ServerStream::read_head(RequestHead& head) {
+  Http1Message message;
   for (;;) {
-    const Parsed parsed = read_request_head(scanner_, stream_->unread(), *limits_, head);
-    minor_ = head.minor;
+    const Parsed parsed = read_request_head(scanner_, stream_->unread(), *limits_, head, message);
+    version_ = head.version;
     if (parsed.status == Parsed::Status::ok) break;
     if (parsed.status == Parsed::Status::refused) {
       failure_ = {StreamFailure::Kind::malformed, parsed.code, parsed.why};
@@ -50,12 +64,13 @@ Io Http1ServerStream::read_head(RequestHead& head) {
     if (io == Io::failed) failure_ = {StreamFailure::Kind::reset, 0, "reset"};
     if (io != Io::ready) return io;
   }
-  if (limits_->body_bytes && head.framing.kind == Kind::length &&
-      head.framing.length > *limits_->body_bytes) {
+  closes_ = !message.keep_alive;
+  if (limits_->body_bytes && message.framing.kind == Kind::length &&
+      message.framing.length > *limits_->body_bytes) {
     failure_ = {StreamFailure::Kind::too_large, 413, "body over the limit"};
     return Io::failed;
   }
-  reader_.start(head.framing, limits_->body_bytes);
+  reader_.start(message.framing, limits_->body_bytes);
   stream_->consume_pinned(scanner_.end());
   return Io::ready;
 }
@@ -65,28 +80,27 @@ void Http1ServerStream::put_head(const OutHead& head) {
   OutText& out = writer_.staged();
   write_status_line(head, out);
   write_fields(head, out);
-  Kind kind = head.framing.kind;
-  bool closes = false;
+  Kind kind = Kind::none;
+  closes_ = false;
   if (head.status == 101) {
-    out.append("Connection: upgrade\r\nUpgrade: ").append(head.upgrade).append("\r\n");
-    kind = Kind::none;
+    out.append("Connection: upgrade\r\nUpgrade: ").append(head.tunnel).append("\r\n");
   } else {
-    // A body of unknown length is chunked if the client can decode that; otherwise closing ends it.
-    if (kind == Kind::until_close && minor_ == 1) kind = Kind::chunked;
-    if (kind == Kind::chunked && minor_ == 0) kind = Kind::until_close;
+    const bool decodes_chunks =
+        version_ != Version::http10;  // otherwise closing ends a body of unknown length
+    kind = framing_for(head.body, decodes_chunks);
     if (kind == Kind::chunked) out += "Transfer-Encoding: chunked\r\n";
-    closes = head.close || kind == Kind::until_close;
-    if (closes)
+    closes_ = head.close || kind == Kind::until_close;
+    if (closes_)
       out += "Connection: close\r\n";
-    else if (minor_ == 0)
+    else if (version_ == Version::http10)
       out += "Connection: keep-alive\r\n";
   }
   out += "\r\n";
-  writer_.start(kind, closes, head.trailers);
+  writer_.start(kind, closes_, head.trailers);
 }
 
 void Http1ServerStream::put_interim(const OutHead& head) {
-  if (minor_ == 0) return;  // RFC 9110 15.2: never to an HTTP/1.0 client
+  if (version_ == Version::http10) return;  // RFC 9110 15.2: never to an HTTP/1.0 client
   OutText& out = writer_.staged();
   write_status_line(head, out);
   write_fields(head, out);
@@ -159,19 +173,21 @@ void Http1ClientStream::put_head(const OutHead& head) {
   OutText& out = writer_.staged();
   write_request_line(head, out);
   write_fields(head, out);
-  if (head.framing.kind == Kind::chunked) out += "Transfer-Encoding: chunked\r\n";
-  if (!head.upgrade.empty())
-    out.append("Connection: upgrade\r\nUpgrade: ").append(head.upgrade).append("\r\n");
+  const Kind kind = framing_for(head.body, true);
+  if (kind == Kind::chunked) out += "Transfer-Encoding: chunked\r\n";
+  if (!head.tunnel.empty())
+    out.append("Connection: upgrade\r\nUpgrade: ").append(head.tunnel).append("\r\n");
   else if (head.close)
     out += "Connection: close\r\n";
   out += "\r\n";
-  writer_.start(head.framing.kind, false, head.trailers);
+  writer_.start(kind, false, head.trailers);
 }
 
 Io Http1ClientStream::read_head(ResponseHead& head, Method asked) {
+  Http1Message message;
   for (;;) {
     const std::string_view unread = stream_->unread();
-    const Parsed parsed = read_response_head(scanner_, unread, asked, head);
+    const Parsed parsed = read_response_head(scanner_, unread, asked, head, message);
     if (parsed.status == Parsed::Status::ok) break;
     if (parsed.status == Parsed::Status::refused) {
       failure_ = {StreamFailure::Kind::malformed, 502, parsed.why};
@@ -189,18 +205,19 @@ Io Http1ClientStream::read_head(ResponseHead& head, Method asked) {
   const std::size_t head_size = scanner_.end();
   stream_->consume(head_size);
   scanner_.reset();
-  if (head.status < 200) spoiled_ = spoiled_ || !head.keep_alive;
+  if (head.status < 200) spoiled_ = spoiled_ || !message.keep_alive;
   if (head.status >= 200) {
     have_head_ = true;
-    keep_alive_ = head.keep_alive && !spoiled_;
-    idle_promise_ = head.idle_promise;
+    keep_alive_ = message.keep_alive && !spoiled_;
+    idle_promise_ = message.idle_promise;
     constexpr bool from_backend = true;
-    reader_.start(head.framing, {}, from_backend);
+    reader_.start(message.framing, {}, from_backend);
     // Predict the next response on this connection from this one: a long body is best spliced, so receive
-    // little more than its head.
-    constexpr std::uint64_t worth_splicing = 48 * 1024;
+    // little more than its head. What is left must then still be worth splicing: a short receive alone costs
+    // a fifth more.
     constexpr std::size_t longer_by = 128;
-    const bool long_body = head.framing.kind == Kind::length && head.framing.length >= worth_splicing;
+    const bool long_body =
+        message.framing.kind == Kind::length && message.framing.length >= RawPath::worth_splicing + longer_by;
     next_receive_ = long_body ? head_size + longer_by : 0;
     stream_->receive_at_most(0);
   }

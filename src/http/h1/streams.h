@@ -42,6 +42,7 @@ class Http1ServerStream final : public ServerStream, private RawPath {
   bool request_complete() const noexcept override { return reader_.complete(); }
   bool has_more() const noexcept override { return !stream_->unread().empty(); }
   bool is_secure() const noexcept override { return stream_->is_tls(); }
+  bool closes() const noexcept override { return closes_; }
 
  private:
   bool holds_body() const noexcept override { return reader_.holds_any(); }
@@ -58,8 +59,8 @@ class Http1ServerStream final : public ServerStream, private RawPath {
   BodyReader reader_;
   BodyWriter writer_;
   StreamFailure failure_;
-  unsigned minor_ = 1;
-  bool responded_ = false;
+  Version version_ = Version::http11;  // of the request
+  bool responded_ = false, closes_ = false;
 };
 
 /// HTTP/1 codec of one backend connection, for one exchange.
@@ -90,6 +91,7 @@ class Http1ClientStream final : public ClientStream, private RawPath {
   bool is_open() const noexcept override { return stream_->is_open(); }
   bool is_broken() const noexcept override { return static_cast<bool>(stream_->error()); }
   const StreamFailure& failure() const noexcept override { return failure_; }
+  bool closes() const noexcept override { return have_head_ && !keep_alive_; }
   bool reusable() const noexcept override;
   std::optional<std::chrono::seconds> idle_promise() const noexcept override { return idle_promise_; }
 

@@ -25,17 +25,16 @@ void write_fields(const OutHead& head, OutText& out) {
   char* at = out.extend(size);
   for (std::size_t i = 0; i < head.fields.size();) {
     const Field& first = head.fields[i++];
-    if (!first.whole_line) {
+    if (!first.verbatim) {
       at = OutText::put(OutText::put(at, first.name), ": ");
       at = OutText::put(OutText::put(at, first.value), "\r\n");
       continue;
     }
     const char* end = first.value.data() + first.value.size() + 2;
-    for (; i < head.fields.size() && head.fields[i].whole_line && head.fields[i].name.data() == end; ++i)
+    for (; i < head.fields.size() && head.fields[i].verbatim && head.fields[i].name.data() == end; ++i)
       end = head.fields[i].value.data() + head.fields[i].value.size() + 2;
     at = OutText::put(at, {first.name.data(), static_cast<std::size_t>(end - first.name.data())});
   }
-  out.append(head.raw_fields);
 }
 
 }  // namespace remora

@@ -9,8 +9,8 @@ namespace remora {
 void write_request_line(const OutHead& head, OutText& out);
 /// Always HTTP/1.1. Interim statuses without a reason phrase get the standard one.
 void write_status_line(const OutHead& head, OutText& out);
-/// Writes all fields, then the raw ones; no final empty line. Adjacent lines that are already in our format
-/// (Field::whole_line) are copied as one block.
+/// Writes all fields; no final empty line. Adjacent lines that are already in our format (Field::verbatim)
+/// are copied as one block.
 void write_fields(const OutHead& head, OutText& out);
 
 }  // namespace remora

@@ -1,20 +1,18 @@
-// The head of a request or response as an index of views, and the rules that give it meaning.
+// Reads HTTP/1 heads: bytes to an index of views.
 //
-// h1/grammar.h parses lines and fields. This file refuses heads that are well-formed but not acceptable:
-// ambiguous framing, folded lines, missing or repeated Host, odd targets. Pure: bytes in, values out. Views
-// point into the bytes that were parsed.
+// h1/grammar.h parses lines and fields; this file finds the lines over several receives and refuses what no
+// later step should see; validate.h gives the head its meaning. Pure: bytes in, values out. Views point into
+// the bytes that were parsed.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "http/message.h"
 #include "remora/config.h"
-#include "remora/http_view.h"
 
 namespace remora {
 
@@ -24,37 +22,11 @@ struct Framing {
   std::uint64_t length = 0;
 };
 
-/// Members shared by both heads. Reused for each message, so that parsing allocates nothing.
-struct Head {
-  std::vector<Field> fields;
-  unsigned minor = 1;  // HTTP/1.minor
+/// What a head says that concerns this codec alone.
+struct Http1Message {
   Framing framing;
-  bool keep_alive = true;
-  std::size_t bytes = 0;  // size of the head as received
-  /// The only (or first) field of that kind, or nullptr.
-  const Field* find(Known) const noexcept;
-};
-
-struct RequestHead : Head {
-  std::string_view method_text, target;
-  Method method = Method::other;
-  std::string_view host;   // authority as sent: Host, or the absolute target's
-  std::string_view path;   // up to `?`, as sent
-  std::string_view query;  // after `?`
-  std::string route_path;  // harmless escapes decoded, dot segments removed: the path that routes match
-  std::string rooted;      // owns the target if it came without a path (`http://a?x`)
-  bool upgrade = false;    // Connection: upgrade with an Upgrade field
-  bool expect_continue = false;
-  bool connection_auth = false;  // credentials bound to the connection (connection_auth.h)
-};
-
-struct ResponseHead : Head {
-  std::uint16_t status = 0;
-  std::string_view reason;
-  bool upgrade = false;
-  /// Content-Length is not allowed here, or meaningless: do not forward it.
-  bool drops_length = false;
-  std::optional<std::chrono::seconds> idle_promise;  // see keep_alive.h
+  bool keep_alive = true;                            // another message may follow on the connection
+  std::optional<std::chrono::seconds> idle_promise;  // responses; see keep_alive.h
 };
 
 /// The result of parsing a head.
@@ -95,14 +67,18 @@ class HeadScanner {
   std::size_t end_ = 0, skipped_ = 0;
 };
 
-/// Scans a request's head, and interprets it once it is complete.
+/// Scans a request's head, and once it is complete, checks it (validate.h).
 Parsed read_request_head(HeadScanner&, std::string_view bytes, const config::ListenerLimits& limits,
-                         RequestHead& out);
+                         RequestHead& out, Http1Message& message);
 /// The same for the response to a request with method `asked`. Any refusal becomes a 502 to the client.
-Parsed read_response_head(HeadScanner&, std::string_view bytes, Method asked, ResponseHead& out);
+Parsed read_response_head(HeadScanner&, std::string_view bytes, Method asked, ResponseHead& out,
+                          Http1Message& message);
 
 /// The same for text that holds a whole head: never `incomplete`.
+Parsed parse_request_head(std::string_view text, const config::ListenerLimits& limits, RequestHead& out,
+                          Http1Message& message);
 Parsed parse_request_head(std::string_view text, const config::ListenerLimits& limits, RequestHead& out);
+Parsed parse_response_head(std::string_view text, Method asked, ResponseHead& out, Http1Message& message);
 Parsed parse_response_head(std::string_view text, Method asked, ResponseHead& out);
 
 /// Limits for heads of backends.
