@@ -137,8 +137,8 @@ bool Placement::place_new() {
   if (connection_.first_placed.backend != picked->backend->hash ||
       connection_.first_placed.pool != request_.pool_index)
     connection_.first_placed = {picked->backend->hash, request_.pool_index, request_.began};
-  begin_session(session_.served.begun ? session_.served.binding.id : new_session_id(),
-                over ? Reason::expired : Reason::new_);
+  // A retry begins another session: the backend that failed may have kept something under the former id.
+  begin_session(new_session_id(), over ? Reason::expired : Reason::new_);
   return true;
 }
 
