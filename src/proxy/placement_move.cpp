@@ -31,7 +31,7 @@ bool Placement::should_leave() const noexcept {
 /// Gives the session another backend. The tables decide: of concurrent requests that move it, the first wins
 /// and the others follow. False: no backend can take it, or `on_lost: reject` rejects it (local reply set).
 bool Placement::move_session(Reason why) {
-  session_.bound = false;
+  const bool was_bound = std::exchange(session_.bound, false);
   if (request_.pool->config.session.on_lost == config::OnLost::reject && why != Reason::overload &&
       why != Reason::rebalance) {
     session_.served.reason = why;
@@ -40,7 +40,10 @@ bool Placement::move_session(Reason why) {
   constexpr int most_rounds = 4;
   for (int round = 0; round < most_rounds; ++round) {
     const Member* const to = target_of_move(why);
-    if (to == nullptr) return false;
+    if (to == nullptr) {
+      session_.bound = was_bound && round == 0;  // it has not moved
+      return false;
+    }
     const Binding wanted = moved(session_.served.binding, *to->backend);
     const Binding standing = record_move(wanted, why);
     session_.served.binding = standing;
