@@ -164,8 +164,14 @@ bool Placement::place_successor() {
     to = rendezvous_if(id.hash(), *request_.pool->snapshot,
                        [&](const Member& m) { return !attempt_.tried.contains(m.backend.get()); });
   if (!serve_at(to)) return false;
+  const std::uint32_t failed = session_.served.begun ? session_.served.binding.epoch : 0;
   begin_session(id, Reason::expired);
-  if (went_on) session_.served.binding.epoch = follows ? known->epoch : known->epoch + 1;
+  Binding& b = session_.served.binding;
+  b.epoch = follows ? known->epoch : std::max(failed, went_on ? known->epoch : 0) + 1;
+  // From a backend that failed it has moved: concurrent requests follow.
+  if (!follows && b.epoch > 1)
+    worker_.memory->moves.moved(id, b.epoch, b.backend, Reason::failover, request_.pool->config.session,
+                                turn_.moment());
   return true;
 }
 

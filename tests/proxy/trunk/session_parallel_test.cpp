@@ -197,12 +197,36 @@ TEST(ParallelRequests, OfASuccessorFollowItWhereItWent) {
   late = expired;
   EXPECT_EQ(late.ask(w.two).epoch, 3U);
   // The app ended it: the token begins another one.
-  answer_once(w.one, moved.backend, "Remora-Session-Control: end\r\n");
+  const Told there = browser.ask(w.one);
+  EXPECT_EQ(there.epoch, 3U);
+  answer_once(w.one, there.backend, "Remora-Session-Control: end\r\n");
   browser.ask(w.one);
   late = expired;
   const Told anew = late.ask(w.one);
   EXPECT_NE(anew.id, successor.id);
   EXPECT_EQ(anew.reason, "expired");
+}
+
+TEST(ParallelRequests, OfASuccessorFollowARetryOfIt) {
+  const std::string yaml = app("affinity: cookie, session: {idle_timeout: 1m}", "abc");
+  Workers w(yaml);
+  Trunk instance(yaml);
+  Browser browser = log_in(w.one);
+  w.advance(3min);
+  instance.advance(3min);
+  Browser second = browser, third = browser;
+  const Told choice = third.ask(instance);
+  w.one.connector.script(choice.backend, {.fails = BackendScript::Fails::closes});
+  const Told retried = browser.ask(w.one);
+  EXPECT_EQ(retried.status, 200);
+  EXPECT_EQ(retried.id, choice.id);
+  EXPECT_NE(retried.backend, choice.backend);
+  EXPECT_EQ(retried.epoch, 2U);  // the first backend was told of epoch 1
+  const Told other = second.ask(w.two);
+  EXPECT_EQ(other.id, retried.id);
+  EXPECT_EQ(other.backend, retried.backend);
+  EXPECT_EQ(other.epoch, 2U);
+  EXPECT_EQ(browser.ask(w.two).backend, retried.backend);
 }
 
 }  // namespace
