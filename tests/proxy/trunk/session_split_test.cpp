@@ -239,6 +239,29 @@ TEST(SplitSessions, ThatEndInTheSisterAreNotFoundInTheirFormerPool) {
   }
 }
 
+TEST(SplitSessions, ThatEndAreNotRevivedByAnIdThatTheAppUsesAgain) {
+  for (const bool at_once : {true, false}) {
+    Trunk trunk(split(app_cookie));
+    const User user = user_at(trunk, "a");
+    wish(trunk, "a", Admin::maint);
+    const std::string former = user.ask(trunk).id;
+    const std::string end = "Remora-Session-Control: end\r\n",
+                      same_id = "Set-Cookie: SID=" + user.id + "; Path=/\r\n";
+    answer_once(trunk, "b", at_once ? end + same_id : end);
+    user.ask(trunk);
+    if (!at_once) {
+      answer_once(trunk, "b", same_id);
+      user.ask(trunk);
+    }
+    const Told next = user.ask(trunk);
+    EXPECT_EQ(next.reason, "sticky") << at_once;
+    EXPECT_NE(next.id, former);
+    EXPECT_EQ(next.epoch, 1U);
+    wish(trunk, "a", Admin::ready);
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(user.ask(trunk).id, next.id);
+  }
+}
+
 TEST(SplitSessions, ThatEndOrAreRejectedClearTheTokensOfBothPools) {
   Trunk trunk(split(cookie));
   Browser browser = begin_at(trunk, "a");
