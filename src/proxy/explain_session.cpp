@@ -330,8 +330,10 @@ bool SessionWalk::move_to_sister(const SisterDecision& sister) {
   binding_ = standing_after(moved(binding_, *sister.member->backend));
   const Home home = home_of(request_.snapshot, request_.route, binding_.backend, tried_);
   if (home.member == nullptr) return false;
-  const Recognised found = found_;
+  const bool is_lost = home.pool != index_ && pool_at(home.pool).affinity.empty();
+  const Recognised found = is_lost ? Recognised() : found_;
   settle_in(home.pool, found);
+  out_.cause = found.cause;
   out_.reason = Reason::failover;
   out_.epoch = binding_.epoch;
   return serve(home.member, "it moves (failover) to the rendezvous choice of its id");
