@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <vector>
 
 #include "remora/pool_snapshot.h"
 
@@ -21,6 +22,9 @@ class LoadBalancer {
   /// Never returns a member of `tried`, nor one that accepts no new sessions. Backups are considered only
   /// when no ordinary member is left. nullptr: no member is left.
   virtual const Member* pick(const Tried& tried, Purpose purpose) = 0;
+  /// The members of which the next pick() returns one, whatever was picked before. Changes nothing;
+  /// allocates, so it is for explanations.
+  virtual std::vector<const Member*> candidates(const Tried& tried, Purpose purpose) const = 0;
 
   /// Whether `took` is the time of a response, or a lower bound because none came.
   enum class Took : std::uint8_t { exactly, at_least };

@@ -12,7 +12,12 @@ class First final : public TieredBalancer {
   using TieredBalancer::TieredBalancer;
 
  private:
-  const Member* choose(const Tier& tier, const Tried& tried) override {
+  const Member* choose(const Tier& tier, const Tried& tried) override { return first(tier, tried); }
+  Tier may_choose(const Tier& tier, const Tried& tried, Purpose) const override {
+    const Member* const m = first(tier, tried);
+    return m != nullptr ? Tier{m} : Tier{};
+  }
+  static const Member* first(const Tier& tier, const Tried& tried) noexcept {
     for (const Member* m : tier)
       if (usable(*m, tried)) return m;
     return nullptr;

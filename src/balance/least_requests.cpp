@@ -22,15 +22,36 @@ class LeastRequests final : public TieredBalancer {
   static constexpr int samples = 4;
 
   const Member* choose(const Tier& tier, const Tried& tried) override {
-    return least(tier, tried, [](const Member& m) { return load(m) + 1.0; });
+    return least(tier, tried, [](const Member& m) { return load_of_request(m); });
   }
 
   const Member* choose_for_session(const Tier& tier, const Tried& tried) override {
     const Clock::Steady now = clock_.steady_now();
-    return least(tier, tried, [now](const Member& m) {
-      // Requests in flight complement the forecast: they show which backend has become slow.
-      return (expected_load(*m.backend, now) + 1.0) * (load(m) + in_flight_noise);
-    });
+    return least(tier, tried, [now](const Member& m) { return load_of_session(m, now); });
+  }
+
+  /// All members of the least load: which of them comes first is drawn.
+  Tier may_choose(const Tier& tier, const Tried& tried, Purpose purpose) const override {
+    if (tier.size() > scan_up_to) return TieredBalancer::may_choose(tier, tried, purpose);
+    const Clock::Steady now = clock_.steady_now();
+    Tier all;
+    double least_load = 0;
+    for (const Member* m : tier) {
+      if (!usable(*m, tried)) continue;
+      const double its =
+          (purpose == Purpose::session ? load_of_session(*m, now) : load_of_request(*m)) / m->weight;
+      if (!all.empty() && its > least_load) continue;
+      if (!all.empty() && its < least_load) all.clear();
+      all.push_back(m);
+      least_load = its;
+    }
+    return all;
+  }
+
+  static double load_of_request(const Member& m) noexcept { return load(m) + 1.0; }
+  /// Requests in flight complement the forecast: they show which backend has become slow.
+  static double load_of_session(const Member& m, Clock::Steady now) noexcept {
+    return (expected_load(*m.backend, now) + 1.0) * (load(m) + in_flight_noise);
   }
   /// Damping: a difference of a few requests in flight is noise; dozens are not.
   static constexpr double in_flight_noise = 64;

@@ -19,6 +19,7 @@ class TieredBalancer : public LoadBalancer {
  public:
   explicit TieredBalancer(std::shared_ptr<const PoolSnapshot> pool);
   const Member* pick(const Tried& tried, Purpose purpose) final;
+  std::vector<const Member*> candidates(const Tried& tried, Purpose purpose) const final;
 
  protected:
   using Tier = std::vector<const Member*>;
@@ -28,12 +29,17 @@ class TieredBalancer : public LoadBalancer {
   virtual const Member* choose_for_session(const Tier& tier, const Tried& tried) {
     return choose(tier, tried);
   }
+  /// The members of `tier` that choose() may return. The default: every usable one, because the choice
+  /// depends on chance or on what this worker has picked before.
+  virtual Tier may_choose(const Tier& tier, const Tried& tried, Purpose purpose) const;
   static bool usable(const Member& m, const Tried& tried) noexcept;
   static std::uint32_t load(const Member& m) noexcept {
     return m.backend->in_flight.load(std::memory_order_relaxed);
   }
 
  private:
+  const Member* least_loaded(const Tried& tried) const noexcept;
+
   std::shared_ptr<const PoolSnapshot> pool_;
   Tier ordinary_, backups_;
 };

@@ -19,13 +19,32 @@ const Member* TieredBalancer::pick(const Tried& tried, Purpose purpose) {
         purpose == Purpose::session ? choose_for_session(*tier, tried) : choose(*tier, tried);
     if (m != nullptr) return m;
   }
-  for (const Tier* tier : {&ordinary_, &backups_}) {  // full, or reported for ejection: better than none
+  return least_loaded(tried);
+}
+
+/// For when all are full, or reported for ejection: better than none.
+const Member* TieredBalancer::least_loaded(const Tried& tried) const noexcept {
+  for (const Tier* tier : {&ordinary_, &backups_}) {
     const Member* least = nullptr;
     for (const Member* m : *tier)
       if (!tried.contains(m->backend.get()) && (least == nullptr || load(*m) < load(*least))) least = m;
     if (least != nullptr) return least;
   }
   return nullptr;
+}
+
+std::vector<const Member*> TieredBalancer::candidates(const Tried& tried, Purpose purpose) const {
+  for (const Tier* tier : {&ordinary_, &backups_})
+    if (Tier all = may_choose(*tier, tried, purpose); !all.empty()) return all;
+  const Member* const least = least_loaded(tried);
+  return least != nullptr ? Tier{least} : Tier{};
+}
+
+TieredBalancer::Tier TieredBalancer::may_choose(const Tier& tier, const Tried& tried, Purpose) const {
+  Tier all;
+  for (const Member* m : tier)
+    if (usable(*m, tried)) all.push_back(m);
+  return all;
 }
 
 namespace {

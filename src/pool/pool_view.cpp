@@ -14,6 +14,11 @@ bool RateLimit::allow(double per_second, std::chrono::steady_clock::time_point n
   return false;
 }
 
+bool RateLimit::would_allow(std::chrono::steady_clock::time_point now) const noexcept {
+  const auto at = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
+  return at >= next_ns_.load(std::memory_order_relaxed);
+}
+
 bool TokenBucket::take(std::chrono::steady_clock::time_point now) noexcept {
   const auto at = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
   constexpr std::int64_t second = 1'000'000'000;

@@ -20,6 +20,8 @@ namespace remora {
 class RateLimit {
  public:
   bool allow(double per_second, std::chrono::steady_clock::time_point now) noexcept;
+  /// Whether allow() would return true now. Counts nothing.
+  bool would_allow(std::chrono::steady_clock::time_point now) const noexcept;
 
  private:
   std::atomic<std::int64_t> next_ns_{0};

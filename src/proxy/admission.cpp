@@ -97,12 +97,9 @@ bool Admission::authenticate() {
 bool Admission::redirects() {
   const auto& redirect = request_.route->config.redirect;
   if (!redirect) return false;
-  reply_.status = redirect->status;
-  const bool asterisk = request_.head.path == "*";
-  reply_.location = expand_redirect(redirect->to, request_.arrival.secure ? "https" : "http",
-                                    request_.head.host, asterisk ? "/" : request_.head.target,
-                                    asterisk ? "/" : request_.head.path, request_.head.query);
-  if (reply_.location.empty()) reply_.status = 400;  // the redirect needs a host, and the client named none
+  RedirectReply reply = redirect_reply(*redirect, request_.head, request_.arrival.secure);
+  reply_.status = reply.status;
+  reply_.location = std::move(reply.location);
   return true;
 }
 

@@ -1,6 +1,6 @@
-// Placement: chooses the backend for a request: the one that its session is bound to, the target of a move,
-// or the balancer's pick for a request without a session. If the pool keeps bindings or state in a store, the
-// store confirms each move.
+// Placement: carries out what is decided about the backend of a request (decide.h): serves the session where
+// it is bound, records its move, begins a session, or asks the balancer. If the pool keeps bindings or state
+// in a store, the store confirms each move.
 //
 // If a function returns false, no backend serves the request; the local reply or the attempt's failure is
 // set.
@@ -8,12 +8,14 @@
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
 
+#include "proxy/decide.h"
+#include "proxy/decide_pool.h"
 #include "proxy/session_lookup.h"
 #include "proxy/session_response.h"
 
 namespace remora {
 
-class Placement {
+class Placement final : private DecisionInputs {
  public:
   explicit Placement(ExchangeParts& parts, SessionRecords& records, SessionLookup& lookup)
       : worker_(parts.worker),
@@ -40,28 +42,30 @@ class Placement {
   Task<bool> confirm_move();
 
  private:
+  // DecisionInputs
+  Clock::Wall wall_now() const override { return turn_.wall_now(); }
+  std::optional<Move> find_move(const SessionId& id) override;
+  bool allows_drain() override;
+  std::optional<std::chrono::milliseconds> idle_time(const Binding& binding) override;
+  bool allows_rebalance() override;
+
+  Situation situation() const noexcept;
   bool choose_member(const Failure& before);
+  bool carry_out(const Decision& decision);
   bool serve_at(const Member* member) noexcept;
-  const Member* usable_bound(std::uint64_t backend) const noexcept;
   const Member* place_of_own_connection() const noexcept;
-  bool should_leave() const noexcept;
-  bool choose_for_session(const Failure& before);
-  bool choose_for_unbound();
-  bool place_new();
-  bool place_successor();
+  bool serve_session(const Decision& decision);
+  bool place_session(Reason reason);
   const Member* place_of_first_requests(std::uint64_t client) noexcept;
-  const Member* usable_new(std::uint64_t backend) const noexcept;
-  std::uint64_t first_requests_of() const noexcept;
   bool may_begin_session();
   void begin_session(const SessionId& id, Reason reason);
-  bool move_session(Reason why);
-  const Member* target_of_move(Reason why) const noexcept;
+  bool move_session(const Decision& decision);
   Binding record_move(const Binding& wanted, Reason why);
+  void list_move(const std::string& to, Reason why);
+  void hand_over();
   bool lose_session();
-  double mean_load() const noexcept;
-  bool wants_rebalance();
   bool go_to_sister();
-  bool move_to_sister(std::size_t pool, std::uint64_t key);
+  bool move_to_sister(const SisterDecision& sister);
   Task<Result<SessionStore::Standing>> cas_move(SessionKey key, Record wanted);
   bool begin_anew(const Record& over);
   void adopt_remote_move(const Record& stands);

@@ -1,79 +1,38 @@
-// Session moves: their target, which of several concurrent moves wins, and confirmation by the store.
+// Carries out session moves: records them, lets the store confirm them, and hands the state over.
 
 #include "proxy/placement.h"
 
-#include <algorithm>
-
-#include "balance/expected_load.h"
-#include "balance/rendezvous.h"
-#include "proxy/split.h"
 #include "util/text.h"
 
 namespace remora {
 
 using What = Recognised::What;
 
-namespace {
-std::string backend_name(const PoolSnapshot& pool, std::uint64_t hash) {
-  const Member* const m = pool.find(hash);
-  return m != nullptr ? m->backend->id : "removed";
-}
-}  // namespace
-
-/// True: the backend's drain deadline has passed, so the session moves with this request. Only a bounded
-/// number per second, and only if another backend can take it.
-bool Placement::should_leave() const noexcept {
-  constexpr double moves_per_second = 100;
-  return attempt_.member->leaving && target_of_move(Reason::drain) != nullptr &&
-         request_.pool->counters->drain.allow(moves_per_second, request_.began);
-}
-
-/// Gives the session another backend. The tables decide: of concurrent requests that move it, the first wins
-/// and the others follow. False: no backend can take it, or `on_lost: reject` rejects it (local reply set).
-bool Placement::move_session(Reason why) {
-  session_.bound = false;
-  if (request_.pool->config.session.on_lost == config::OnLost::reject && why != Reason::overload &&
-      why != Reason::rebalance) {
-    session_.served.reason = why;
+/// Gives the session another backend, or rejects it. False: no backend can take it, or the local reply is
+/// set.
+bool Placement::move_session(const Decision& decision) {
+  const bool was_bound = std::exchange(session_.bound, false);
+  if (decision.action == Decision::Action::reject) {
+    session_.served.reason = decision.reason;
     return lose_session();
   }
-  constexpr int most_rounds = 4;
-  for (int round = 0; round < most_rounds; ++round) {
-    const Member* const to = target_of_move(why);
-    if (to == nullptr) return false;
-    const Binding wanted = moved(session_.served.binding, *to->backend);
-    const Binding standing = record_move(wanted, why);
-    session_.served.binding = standing;
-    session_.served.reason = why;
-    session_.served.changed = true;
-    if (standing.epoch == wanted.epoch && standing.backend == wanted.backend) {
-      worker_.memory->recent.add({request_.pool->config.name,
-                                  backend_name(*request_.pool->snapshot, session_.recognised.binding.backend),
-                                  to->backend->id, why, turn_.wall_now()});
-      session_.agree = records_.pool_store() != nullptr;
-      if (records_.keeps_state()) worker_.memory->handed.begin(standing.id, standing.epoch, turn_.moment());
-      return serve_at(to);
-    }
-    if (serve_at(usable_bound(standing.backend))) {
-      session_.agree = records_.keeps_state();
-      return true;
-    }
+  const SettledMove settled =
+      settle_move(session_.served.binding, decision.member, decision.reason, situation(),
+                  [&](const Binding& wanted) { return record_move(wanted, decision.reason); });
+  const bool stood = settled.binding.epoch == session_.served.binding.epoch;
+  session_.served.binding = settled.binding;
+  if (settled.member == nullptr) {
+    session_.bound = was_bound && stood;  // it has not moved
+    return false;
   }
-  return false;
-}
-
-const Member* Placement::target_of_move(Reason why) const noexcept {
-  const std::uint64_t key = move_key(session_.served.binding), from = session_.served.binding.backend;
-  const auto other = [&](const Member& m) {
-    // After a restart the same backend may be chosen again; otherwise not.
-    const bool same = m.backend->hash == from && why != Reason::restart;
-    return !same && !attempt_.tried.contains(m.backend.get());
-  };
-  if (why != Reason::rebalance) return rendezvous_if(key, *request_.pool->snapshot, other);
-  const double mean = mean_load();
-  return rendezvous_if(key, *request_.pool->snapshot, [&](const Member& m) {
-    return other(m) && expected_load(*m.backend, request_.began) / m.weight < mean;
-  });
+  session_.served.reason = decision.reason;
+  session_.served.changed = true;
+  session_.agree = records_.keeps_state();
+  if (settled.own) {
+    list_move(settled.member->backend->id, decision.reason);
+    hand_over();
+  }
+  return serve_at(settled.member);
 }
 
 /// Records the move in the tables. Returns the binding that now holds, which may be another request's move.
@@ -82,18 +41,26 @@ Binding Placement::record_move(const Binding& wanted, Reason why) {
   const config::Session& lifetimes = request_.pool->config.session;
   const Moment at = turn_.moment();
   Binding standing = wanted;
-  if (session_.recognised.learned) {
-    const Standing s = memory.learned.move(session_.recognised.key, wanted.epoch - 1, wanted, why,
-                                           request_.pool->number, lifetimes, at);
-    if (!s.ended && s.binding.id == wanted.id) standing = s.binding;
-  }
-  const Move move = memory.moves.moved(wanted.id, standing.epoch, standing.backend, why, lifetimes, at);
-  if (move.kind == Move::Kind::moved && move.epoch >= standing.epoch) {
-    standing.epoch = move.epoch;
-    standing.backend = move.backend;
-  }
-  if (standing.backend != wanted.backend) standing.generation = 0;
-  return standing;
+  if (session_.recognised.learned)
+    standing =
+        standing_in_table(wanted, memory.learned.move(session_.recognised.key, wanted.epoch - 1, wanted, why,
+                                                      request_.pool->number, lifetimes, at));
+  return standing_in_memory(
+      standing, memory.moves.moved(wanted.id, standing.epoch, standing.backend, why, lifetimes, at));
+}
+
+/// For the list of recent moves. Call it while the session's former pool is the request's.
+void Placement::list_move(const std::string& to, Reason why) {
+  const Member* const from = request_.pool->snapshot->find(session_.recognised.binding.backend);
+  worker_.memory->recent.add({request_.pool->config.name, from != nullptr ? from->backend->id : "removed", to,
+                              why, turn_.wall_now()});
+}
+
+/// This request has moved the session: the store confirms it, and the backend is told and gets the state.
+void Placement::hand_over() {
+  session_.agree = records_.pool_store() != nullptr;
+  if (records_.keeps_state())
+    worker_.memory->handed.begin(session_.served.binding.id, session_.served.binding.epoch, turn_.moment());
 }
 
 /// `on_lost: reject`, `on_unknown: reject`: the app prefers an error to another backend. Ends the session for
@@ -115,81 +82,41 @@ bool Placement::lose_session() {
   return false;
 }
 
-double Placement::mean_load() const noexcept {
-  double load = 0, weights = 0;
-  for (const Member& m : request_.pool->snapshot->members) {
-    if (!m.accepts_new() || m.backup) continue;
-    load += expected_load(*m.backend, request_.began);
-    weights += m.weight;
-  }
-  return weights > 0 ? load / weights : 0;
-}
-
-/// True: rebalancing should move this session. Only if it was idle with no open request, its backend has more
-/// than its share of the load, and the rate limit allows it.
-bool Placement::wants_rebalance() {
-  const auto& rules = request_.pool->config.session.rebalance;
-  if (!rules) return false;
-  const auto idle = worker_.memory->active.begin(session_.served.binding, request_.pool->number,
-                                                 request_.pool->config.session, turn_.moment());
-  session_.open = OpenSession(worker_.memory->active, session_.served.binding.id, turn_.moment());
-  if (!idle || *idle < rules->min_idle || attempt_.member->weight == 0) return false;
-  const double mean = mean_load();
-  if (expected_load(*attempt_.member->backend, request_.began) / attempt_.member->weight <=
-      rules->threshold * mean)
-    return false;
-  return request_.pool->counters->rebalance.allow(rules->moves_per_second, request_.began);
-}
-
 /// No backend of this pool is left: another pool of the split serves the request and its session. Tried once
 /// per request. False: no pool can, or the local reply is set.
 bool Placement::go_to_sister() {
   if (request_.route->targets.size() < 2 || std::exchange(session_.asked_sister, true)) return false;
   const bool bound = session_.recognised.what == What::session;
   const std::uint64_t key = bound ? move_key(session_.served.binding) : worker_.random.next();
-  const auto& pools = request_.snapshot->shared->pools;
-  const auto drawn = draw_target(*request_.route, key, [&](std::size_t pool) {
-    return pool != request_.pool_index && in_service(*pools[pool]->snapshot);
-  });
-  if (!drawn) return false;
-  const std::size_t pool = request_.route->targets[*drawn].pool;
-  if (bound && !pools[pool]->affinity.empty()) return move_to_sister(pool, key);
-  lookup_.settle_in(pool, lookup_.recognise_in(*pools[pool]));
+  const Snapshot& shared = *request_.snapshot->shared;
+  const auto sister = decide_sister(shared, *request_.route, request_.pool_index, bound, key, attempt_.tried);
+  if (!sister) return false;
+  if (sister->member != nullptr) return move_to_sister(*sister);
+  lookup_.settle_in(sister->pool, lookup_.recognise_in(*shared.pools[sister->pool]));
   lookup_.use_timeouts();
   if (!request_.has_sessions()) session_.served = {};
   session_.bound = false;
   return admit_session() && choose_member({});
 }
 
-/// Moves a bound session to `pool`. As with any move, the tables decide which of concurrent moves wins.
-bool Placement::move_to_sister(std::size_t pool, std::uint64_t key) {
-  const auto& pools = request_.snapshot->shared->pools;
-  const auto untried = [&](const Member& m) { return !attempt_.tried.contains(m.backend.get()); };
-  const Member* to = rendezvous_if(key, *pools[pool]->snapshot, untried);
-  if (to == nullptr) return false;
-  session_.served.binding = record_move(moved(session_.served.binding, *to->backend), Reason::failover);
-  session_.served.reason = Reason::failover;
+/// Moves a bound session to another pool. As with any move, the tables decide which of concurrent moves wins.
+bool Placement::move_to_sister(const SisterDecision& sister) {
+  const Snapshot& shared = *request_.snapshot->shared;
+  session_.served.binding =
+      record_move(moved(session_.served.binding, *sister.member->backend), Reason::failover);
   session_.served.changed = true;
-  records_.write_behind(records_.record());
-  const auto home =
-      std::find_if(request_.route->targets.begin(), request_.route->targets.end(), [&](const auto& target) {
-        to = pools[target.pool]->snapshot->find(session_.served.binding.backend);
-        return to != nullptr && to->accepts_bound() && untried(*to);
-      });
-  if (home == request_.route->targets.end())
-    return false;  // another request moved it first, to a backend that cannot serve
-  pool = home->pool;
-  const Member* const from = request_.pool->snapshot->find(session_.recognised.binding.backend);
-  worker_.memory->recent.add({request_.pool->config.name, from != nullptr ? from->backend->id : "removed",
-                              pools[pool]->config.name + "/" + to->backend->id, Reason::failover,
-                              turn_.wall_now()});
-  if (pool != request_.pool_index) lookup_.go_on_in(pool, session_.served.binding, false);
+  Record record = records_.record();
+  record.reason = Reason::failover;
+  records_.write_behind(record);
+  const Home home = home_of(shared, *request_.route, session_.served.binding.backend, attempt_.tried);
+  if (home.member == nullptr) return false;  // another request moved it first, to a backend that cannot serve
+  session_.served.reason = Reason::failover;
+  list_move(shared.pools[home.pool]->config.name + "/" + home.member->backend->id, Reason::failover);
+  if (home.pool != request_.pool_index) lookup_.go_on_in(home.pool, session_.served.binding, false);
   lookup_.use_timeouts();
   session_.bound = false;
-  session_.agree = records_.pool_store() != nullptr;
-  if (records_.keeps_state())
-    worker_.memory->handed.begin(session_.served.binding.id, session_.served.binding.epoch, turn_.moment());
-  return serve_at(to);
+  hand_over();
+  return serve_at(home.member);
 }
 
 Task<bool> Placement::confirm_move() {
@@ -227,7 +154,10 @@ Task<bool> Placement::confirm_move() {
     }
     // Another instance was faster: its choice holds, unless that backend cannot serve.
     adopt_remote_move(stands);
-    if (!serve_at(usable_bound(session_.served.binding.backend)) && !move_session(Reason::failover)) break;
+    const std::uint64_t there = session_.served.binding.backend;
+    if (!serve_at(usable_bound(*request_.pool->snapshot, there, attempt_.tried)) &&
+        !move_session(decide_move(session_.served.binding, Reason::failover, situation())))
+      break;
     session_.agree = false;
   }
   attempt_.failure = {};

@@ -83,4 +83,13 @@ std::string expand_redirect(std::string_view to, std::string_view scheme, std::s
   return out;
 }
 
+RedirectReply redirect_reply(const config::Redirect& redirect, const RequestHead& head, bool secure) {
+  const bool asterisk = head.path == "*";
+  RedirectReply reply{redirect.status,
+                      expand_redirect(redirect.to, secure ? "https" : "http", head.host,
+                                      asterisk ? "/" : head.target, asterisk ? "/" : head.path, head.query)};
+  if (reply.location.empty()) reply.status = 400;
+  return reply;
+}
+
 }  // namespace remora

@@ -4,6 +4,9 @@
 #include <string>
 #include <string_view>
 
+#include "http/head.h"
+#include "remora/config.h"
+
 namespace remora {
 
 /// Fills a template: {scheme} {host} {port} {authority} {uri} {path} {query}. Values are as the client sent
@@ -16,5 +19,13 @@ namespace remora {
 /// Returns an empty string if the template needs a host and the client sent none (HTTP/1.0).
 std::string expand_redirect(std::string_view to, std::string_view scheme, std::string_view host,
                             std::string_view uri, std::string_view path, std::string_view query);
+
+/// The reply of a route with `redirect`: its status and Location; or 400 without a Location, if it leads to a
+/// host and the request names none.
+struct RedirectReply {
+  std::uint16_t status;
+  std::string location;
+};
+RedirectReply redirect_reply(const config::Redirect& redirect, const RequestHead& head, bool secure);
 
 }  // namespace remora

@@ -2,29 +2,16 @@
 
 #include <algorithm>
 
-#include "affinity/kinds.h"
-#include "balance/rendezvous.h"
-#include "proxy/split.h"
-#include "util/text.h"
+#include "proxy/decide.h"
 
 namespace remora {
 
 using What = Recognised::What;
 
 RequestView SessionLookup::view() const noexcept {
-  RequestView v;
-  v.method = request_.head.method;
-  v.target = request_.head.target;
-  v.host = request_.head.host;
-  v.path = request_.head.path;
-  v.fields = request_.head.fields;
-  v.client = request_.arrival.client;
-  v.secure = request_.arrival.secure;
+  RequestView v =
+      view_for_affinity(request_.head, request_.arrival, memory_.passed.empty() ? nullptr : &memory_.passed);
   v.scope = &scope_;
-  v.claims = memory_.passed.empty() ? nullptr : &memory_.passed;
-  if (request_.head.method == Method::options)
-    for (const Field& f : request_.head.fields)
-      if (iequals(f.name, "Access-Control-Request-Method")) v.preflight = true;
   return v;
 }
 

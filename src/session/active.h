@@ -70,6 +70,13 @@ class ActiveSessions {
     });
     return idle;
   }
+  /// What begin() would return now. Changes nothing.
+  std::optional<std::chrono::milliseconds> idle_time(const SessionId& id, Moment now) const {
+    const auto known = table_.peek(id);
+    const std::uint32_t tick = Ticks::at(now.steady);
+    if (!known || known->open != 0 || tick < known->seen) return std::nullopt;
+    return Ticks::duration(tick - known->seen);
+  }
   void finish(const SessionId& id, Moment now) {
     table_.update(id, [&](Active& a) {
       if (a.open > 0) --a.open;

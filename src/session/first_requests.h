@@ -33,6 +33,13 @@ class FirstRequests {
     ++slot.served;
     return slot.backend;
   }
+  /// The same, for explanations: it does not count as one of them.
+  std::optional<std::uint64_t> peek(std::uint64_t client, Clock::Steady now) {
+    Shard& shard = shard_of(client);
+    const std::lock_guard lock(shard.mutex);
+    const Slot& slot = slot_of(shard, client);
+    return slot.serves(client, now) ? std::optional(slot.backend) : std::nullopt;
+  }
   /// Records the backend chosen for one of them. Returns the backend that stands: of two concurrent requests,
   /// the first decides.
   std::uint64_t settle(std::uint64_t client, std::uint64_t backend, Clock::Steady now) {

@@ -165,19 +165,19 @@ std::vector<Row> of_sessions() {
     return session("rebalance: {without_state: on" + x + "}");
   };
   const std::string busy =
-      "e2e/session_moves_test.cpp Rebalance.MovesOnlyIdleSessionsOffABackendWithMoreThanItsShare";
-  const std::string bounded = "e2e/session_moves_test.cpp Rebalance.IsBoundedInItsRateAndOffUnlessAskedFor";
+      "proxy/trunk/session_rebalance_test.cpp "
+      "Rebalance.TakesIdleSessionsOffABackendWithMoreThanItsShareAtABoundedRate";
   return {
       {"pools.*.session",
        "",
        {},
-       "e2e/session_life_test.cpp Lifetime.ASessionThatWasIdleForTooLongBeginsAnewAndSaysWhy"},
+       "proxy/trunk/session_life_test.cpp Lifetimes.ASessionEndsBetweenOneAndOneAndAQuarterIdleTimeouts"},
       {"pools.*.session.idle_timeout", session("idle_timeout: none"),
        [](auto& c) { return !p(c).session.idle_timeout; },
-       "e2e/session_life_test.cpp Lifetime.ASessionThatWasIdleForTooLongBeginsAnewAndSaysWhy"},
+       "proxy/trunk/session_life_test.cpp Lifetimes.ASessionEndsBetweenOneAndOneAndAQuarterIdleTimeouts"},
       {"pools.*.session.max_lifetime", session("max_lifetime: 1h"),
        [](auto& c) { return p(c).session.max_lifetime == hours(1); },
-       "e2e/session_life_test.cpp Lifetime.EndsAtItsMaximumHoweverActive"},
+       "proxy/trunk/session_life_test.cpp Lifetimes.ASessionEndsAtItsMaximumHoweverActive"},
       {"pools.*.session.on_lost", session("on_lost: reject"),
        [](auto& c) { return p(c).session.on_lost == OnLost::reject; },
        "e2e/failover_test.cpp CookieSession.OnLostRejectAnswersAndClears"},
@@ -212,11 +212,11 @@ std::vector<Row> of_sessions() {
        [=](auto& c) { return state(c).on_missing == OnMissing::reject; },
        "e2e/stores_test.cpp HandOffWithoutItsStore.SaysSoOrAnswers503ButNeverPretendsThatTheSessionIsNew"},
       {"pools.*.session.rebalance", rebalance(""), [](auto& c) { return p(c).session.rebalance.has_value(); },
-       bounded},
+       busy},
       {"pools.*.session.rebalance.min_idle", rebalance(", min_idle: 9s"),
        [=](auto& c) { return moves(c).min_idle == seconds(9); }, busy},
       {"pools.*.session.rebalance.moves_per_second", rebalance(", moves_per_second: 3"),
-       [=](auto& c) { return moves(c).moves_per_second < 4; }, bounded},
+       [=](auto& c) { return moves(c).moves_per_second < 4; }, busy},
       {"pools.*.session.rebalance.threshold", rebalance(", threshold: 9"),
        [=](auto& c) { return moves(c).threshold > 8; }, busy},
       {"pools.*.session.rebalance.without_state", rebalance(""),

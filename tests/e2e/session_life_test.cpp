@@ -1,4 +1,4 @@
-// Sessions begin and end, and what operators see of it.
+// Sessions begin, and what operators see of them. Lifetimes: tests/proxy/trunk/session_life_test.cpp.
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -46,69 +46,6 @@ TEST(FirstRequests, ThroughAProxyAreManyPeoples) {
   std::set<std::string> backends;
   for (int i = 0; i < 5; ++i) backends.insert(Browser().get(proxy).field("X-Backend"));
   EXPECT_EQ(backends.size(), 5U);
-}
-
-// Lifetimes -----------------------------------------------------------------------------------------
-
-TEST(Lifetime, ASessionThatWasIdleForTooLongBeginsAnewAndSaysWhy) {
-  Site site(2);
-  for (const std::string affinity : {"cookie", "{kind: app_cookie, name: SID}"}) {
-    Remora remora(
-        site.config("affinity: " + affinity + "\nsession: {idle_timeout: 400ms, max_lifetime: 1h}\n"));
-    auto [browser, home] = begin(remora.port(), "/login");
-    const Reply first = browser.get(remora.port());
-    for (int i = 0; i < 6; ++i) {  // kept alive by its requests, beyond one timeout
-      std::this_thread::sleep_for(150ms);
-      EXPECT_EQ(announced(browser.get(remora.port())).id, announced(first).id);
-    }
-    std::this_thread::sleep_for(700ms);
-    const Reply late = browser.get(remora.port());
-    EXPECT_EQ(announced(late).reason, "expired");
-    EXPECT_EQ(announced(late).epoch, 1);
-    EXPECT_NE(announced(late).id, announced(first).id);
-  }
-}
-
-TEST(Lifetime, EndsAtItsMaximumHoweverActive) {
-  Site site(2);
-  Remora remora(site.config("affinity: cookie\nsession: {idle_timeout: 500ms, max_lifetime: 800ms}\n"));
-  auto [browser, home] = begin(remora.port());
-  std::string reason;
-  for (int i = 0; i < 20 && reason != "expired"; ++i) {
-    std::this_thread::sleep_for(100ms);
-    reason = announced(browser.get(remora.port())).reason;
-  }
-  EXPECT_EQ(reason, "expired");
-}
-
-TEST(Lifetime, AnOpenTunnelIsActivity) {
-  Origin app([](Socket& s) {
-    for (;;) {
-      const std::string head = s.receive_head();
-      if (head.empty()) return;
-      const std::string session = "X-Session: " + field_of(head, "Remora-Session") + "\r\n";
-      if (head.find("Upgrade:") == std::string::npos) {
-        s.send(ok("x", session));
-        continue;
-      }
-      s.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-      s.receive_some();
-      return;
-    }
-  });
-  Remora remora(
-      simple_config({app.address()}, "affinity: cookie\nsession: {idle_timeout: 400ms, max_lifetime: 1h}\n"));
-  Browser browser;
-  const Reply first = browser.get(remora.port());
-  const Browser before = browser;
-  Socket tunnel = remora.connect();
-  Browser opener = browser;
-  opener.more = "Connection: upgrade\r\nUpgrade: websocket\r\n";
-  tunnel.send(opener.request("/ws"));
-  ASSERT_NE(tunnel.receive_head().find("101"), std::string::npos);
-  std::this_thread::sleep_for(1200ms);
-  Browser old = before;
-  EXPECT_EQ(announced(old.get(remora.port())).id, announced(first).id);
 }
 
 // What operators see --------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-// Sessions move: when their backend dies, restarts or goes; when the app says so; when one has more than its
-// share.
+// Sessions move: when their backend dies, restarts or goes; when the app says so. Rebalancing, and responses
+// that come late: tests/proxy/trunk.
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -166,32 +166,6 @@ TEST_P(OneOfTen, BackendsComesOrGoesAndOnlySessionsThatMustMoveDo) {
 INSTANTIATE_TEST_SUITE_P(Kinds, OneOfTen, ::testing::Values("cookie", "{kind: app_cookie, name: SID}"),
                          [](const auto& info) { return "kind" + std::to_string(info.index); });
 
-/// nginx's `sticky learn` lets a slow answer of the old server write the old binding back.
-TEST(Moves, ALateAnswerOfThePreviousBackendHasNoSay) {
-  Site site(3);
-  for (const std::string affinity : {"cookie", "{kind: app_cookie, name: SID}"})
-    for (const std::string word : {"end", "renew", "move", "nothing"}) {
-      Remora remora(site.config("affinity: " + affinity + "\n"));
-      auto [browser, home] = begin(remora.port(), "/login");
-      const std::string id = announced(browser.get(remora.port())).id;
-      Socket slow = remora.connect();
-      slow.send(browser.request("/late/" + word));
-      std::this_thread::sleep_for(150ms);
-      browser.get(remora.port(), "/control/move");
-      const Reply moved = browser.get(remora.port());
-      EXPECT_NE(moved.field("X-Backend"), home);
-      const Reply late = slow.receive_reply();
-      EXPECT_EQ(late.status, 200);
-      EXPECT_EQ(late.field("X-Backend"), home);
-      EXPECT_EQ(late.field("Set-Cookie").find("remora-app"), std::string::npos);
-      const Reply after = browser.get(remora.port());
-      EXPECT_EQ(after.field("X-Backend"), moved.field("X-Backend")) << affinity << " " << word;
-      EXPECT_EQ(announced(after).id, id) << affinity << " " << word;
-      EXPECT_EQ(announced(after).epoch, 2);
-      EXPECT_EQ(announced(after).reason, "sticky");
-    }
-}
-
 /// What the server only wishes waits until somebody can take the session.
 TEST(Moves, AVoluntaryOneWithNobodyToGoToWaits) {
   Site site(1);
@@ -206,55 +180,6 @@ TEST(Moves, AVoluntaryOneWithNobodyToGoToWaits) {
       EXPECT_EQ(announced(r).id, id) << affinity;
       EXPECT_EQ(announced(r).epoch, 1) << affinity;
     }
-  }
-}
-
-// Evenness ------------------------------------------------------------------------------------------
-
-TEST(Rebalance, MovesOnlyIdleSessionsOffABackendWithMoreThanItsShare) {
-  Site site(2);
-  Remora remora(
-      site.config("affinity: cookie\n"
-                  "session: {rebalance: {min_idle: 300ms, moves_per_second: 1000, threshold: 1.25, "
-                  "without_state: on}}\n"));
-  // All users of b go quiet for good; those of a are the load.
-  std::vector<Browser> at_a;
-  for (int i = 0; i < 20; ++i) at_a.push_back(begin_at(remora.port(), "a"));
-  int moved_while_busy = 0;
-  for (int round = 0; round < 20; ++round)
-    for (Browser& b : at_a) moved_while_busy += b.get(remora.port()).field("X-Backend") == "a" ? 0 : 1;
-  EXPECT_EQ(moved_while_busy, 0);
-  std::this_thread::sleep_for(500ms);
-  int moved = 0;
-  for (Browser& b : at_a) {
-    const Reply r = b.get(remora.port());
-    if (r.field("X-Backend") != "b") continue;
-    ++moved;
-    EXPECT_EQ(announced(r).reason, "rebalance");
-    EXPECT_EQ(announced(r).epoch, 2);
-    EXPECT_EQ(announced(b.get(remora.port())).reason, "sticky");
-  }
-  EXPECT_GT(moved, 0);
-}
-
-TEST(Rebalance, IsBoundedInItsRateAndOffUnlessAskedFor) {
-  Site site(2);
-  for (const bool on : {true, false}) {
-    Remora remora(site.config(
-        "affinity: cookie\n" +
-        std::string(on ? "session: {rebalance: {min_idle: 100ms, moves_per_second: 1, without_state: on}}\n"
-                       : "")));
-    std::vector<Browser> at_a;
-    for (int i = 0; i < 20; ++i) at_a.push_back(begin_at(remora.port(), "a"));
-    for (int i = 0; i < 10; ++i)
-      for (Browser& b : at_a) b.get(remora.port());
-    std::this_thread::sleep_for(200ms);
-    const auto from = std::chrono::steady_clock::now();
-    int moved = 0;
-    for (Browser& b : at_a) moved += b.get(remora.port()).field("X-Backend") == "b" ? 1 : 0;
-    const auto took = std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count();
-    EXPECT_LE(moved, on ? 1 + took : 0);
-    EXPECT_GE(moved, on ? 1 : 0);
   }
 }
 

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <thread>
 
 #include "support/site.h"
 
@@ -186,22 +185,6 @@ TEST(Split, ASisterLearnsTheAppsIdThereAndBackAgain) {
                   id + ";epoch=" + std::to_string(epoch) + ";reason=sticky")
             << kind;
     }
-  }
-}
-
-TEST(Split, ALearnedSessionLivesInTheSisterWhileItIsUsed) {
-  Origin a(with_own_ids("a")), b(with_own_ids("b"));
-  Remora remora(
-      config(entry("a", a), entry("b", b), std::string(by_app_cookie) + ", session: {idle_timeout: 2s}"));
-  const OwnId user = own_id_at(remora, "a");
-  wish(remora, "a", "maint");
-  const std::string id = id_in(user.ask(remora));
-  wish(remora, "a", "ready");
-  for (int i = 0; i < 8; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(400));
-    const Reply r = user.ask(remora);
-    EXPECT_EQ(r.field("X-Backend"), "b");
-    EXPECT_EQ(id_in(r), id);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "balance/rendezvous.h"
+#include "proxy/decide.h"
 #include "session/lifecycle.h"
 #include "support/affinity.h"
 
@@ -32,6 +33,7 @@ class Explain : public ::testing::Test {
     auto view = std::make_shared<PoolView>();
     view->config = pool;
     view->affinity = make_affinity(pool, keys_, namer_);
+    view->counters = std::make_shared<PoolCounters>(1);
     auto members = std::make_shared<PoolSnapshot>();
     for (const std::string& id : ids) {
       Member m;
@@ -261,9 +263,76 @@ TEST_F(Explain, ARedirectToTheHostThatNobodyNamedIsRefused) {
   EXPECT_EQ(ask(r).status, 400);
 }
 
-TEST_F(Explain, SaysWhatItDoesNotLookAt) {
+TEST_F(Explain, AnIdleSessionOfABusyBackendIsRebalancedIfTheRateAllows) {
   view_->config.session.rebalance.emplace();
-  EXPECT_TRUE(says(ask("c=" + token(binding("b"))), "rebalance: not looked at"));
+  const Binding b = binding("b");
+  const std::string cookie = "c=" + token(b);
+  EXPECT_EQ(ask(cookie).reason, Reason::sticky);  // nothing is known about its last use
+  Moment before = now_;
+  before.steady -= std::chrono::minutes(2);
+  before.wall -= std::chrono::minutes(2);
+  memory_.active.seen(b, 0, view_->config.session, before);
+  members_->members[1].backend->served = 1000;
+  const Explanation e = ask(cookie);
+  EXPECT_EQ(e.reason, Reason::rebalance);
+  EXPECT_NE(e.backend, "b");
+  EXPECT_EQ(e.epoch, 2U);
+  EXPECT_EQ(ask(cookie).reason, Reason::rebalance);  // it was only explained
+  view_->counters->rebalance.allow(1, now_.steady);
+  EXPECT_EQ(ask(cookie).reason, Reason::sticky);
+  EXPECT_EQ(ask(cookie).backend, "b");
+  EXPECT_TRUE(says(ask(cookie), "the rate of such moves allows none now"));
+}
+
+TEST_F(Explain, NamesTheBackendsOfWhichTheBalancerDrawsOne) {
+  view_->config.balance = config::Balance::round_robin;
+  members_->members[0].health = Health::down;
+  const Explanation some = ask("");
+  EXPECT_EQ(some.candidates, (std::vector<std::string>{"b", "c"}));
+  EXPECT_TRUE(says(some, "the balancer chooses one of b, c (round_robin)"));
+  view_->config.balance = config::Balance::first;
+  EXPECT_TRUE(ask("").candidates.empty());
+  EXPECT_EQ(ask("").backend, "b");
+  view_->config.balance = config::Balance::least_requests;
+  members_->members[1].backend->in_flight = 100;
+  EXPECT_TRUE(ask("").candidates.empty());
+  EXPECT_EQ(ask("").backend, "c");
+}
+
+TEST_F(Explain, FirstRequestsOfOneClientShareABackend) {
+  ExplainRequest r;
+  r.fields = {{"Host", "shop.test"}, {"User-Agent", "x"}};
+  r.client.bytes[15] = 7;
+  RequestHead head;
+  const std::string text = "GET / HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: x\r\n\r\n";
+  ASSERT_EQ(parse_request_head(text, {}, head).status, Parsed::Status::ok);
+  Arrival arrival;
+  arrival.client = r.client;
+  members_->members[0].backend->in_flight = 100;  // the balancer would not choose it
+  memory_.first.settle(first_requests_key(head, arrival, view_->number), backend_hash("a"), now_.steady);
+  EXPECT_EQ(ask(r).backend, "a");
+  r.fields.emplace_back("Via", "1.1 proxy");
+  EXPECT_NE(ask(r).backend, "a");
+}
+
+TEST_F(Explain, OptionsThatNoBrowserSendsAsAPreflightBeginASession) {
+  ExplainRequest r;
+  r.method = "OPTIONS";
+  r.fields = {{"Access-Control-Request-Method", "PUT"}};
+  EXPECT_EQ(ask(r).reason, Reason::new_);
+  r.fields.emplace_back("Origin", "https://shop.test");
+  EXPECT_EQ(ask(r).reason, Reason::none);
+  r.fields.emplace_back("Cookie", "theme=dark");
+  EXPECT_EQ(ask(r).reason, Reason::new_);
+}
+
+TEST_F(Explain, ARejectedSessionSaysWhyItWouldHaveMoved) {
+  members_->members[1].admin = Admin::maint;
+  view_->config.session.on_lost = config::OnLost::reject;
+  const Explanation e = ask("c=" + token(binding("b")));
+  EXPECT_EQ(e.status, 503);
+  EXPECT_EQ(e.reason, Reason::maint);
+  EXPECT_EQ(e.backend, "");
 }
 
 class ExplainSplit : public Explain {

@@ -6,6 +6,8 @@
 
 #include <map>
 
+#include "proxy/decide_pool.h"
+
 namespace remora {
 namespace {
 
@@ -31,6 +33,85 @@ TEST(DrawTarget, SomebodyHasToFit) {
   EXPECT_EQ(draw_target(route, 7, [](std::size_t) { return false; }), std::nullopt);
   EXPECT_EQ(draw_target(route, 7, [](std::size_t pool) { return pool == 11; }),
             std::nullopt);  // of no weight
+}
+
+/// Two pools, of one backend each, and a route that splits between them. The third pool has both backends.
+class DecidePool : public ::testing::Test {
+ protected:
+  DecidePool() {
+    for (const std::vector<const char*>& ids : {std::vector{"a"}, std::vector{"b"}, std::vector{"a", "b"}}) {
+      auto members = std::make_shared<PoolSnapshot>();
+      for (const char* id : ids) {
+        Member m;
+        m.backend = std::make_shared<Backend>("p", id);
+        members->members.push_back(m);
+      }
+      auto view = std::make_shared<PoolView>();
+      view->snapshot = members;
+      snapshot_.pools.push_back(view);
+    }
+    route_.targets = {{0, 1}, {1, 1}, {2, 1}};
+  }
+  Member& first_of(std::size_t pool) {
+    return std::const_pointer_cast<PoolSnapshot>(snapshot_.pools[pool]->snapshot)->members.front();
+  }
+  static Recognised session(const char* backend, std::uint32_t epoch) {
+    Recognised r;
+    r.what = Recognised::What::session;
+    r.binding.backend = backend_hash(backend);
+    r.binding.epoch = epoch;
+    return r;
+  }
+  PoolDecision decide(std::vector<Recognised> found, std::uint64_t key = 0) const {
+    return decide_pool(snapshot_, route_, key, [&](const PoolView& pool) {
+      for (std::size_t i = 0; i < found.size(); ++i)
+        if (snapshot_.pools[i].get() == &pool) return found[i];
+      return Recognised();
+    });
+  }
+
+  Snapshot snapshot_;
+  RouteView route_;
+};
+
+TEST_F(DecidePool, ASessionDecidesElseThePoolIsDrawn) {
+  const PoolDecision none = decide({{}, {}}, 1);
+  EXPECT_TRUE(none.drawn);
+  EXPECT_EQ(none.pool, 1U);
+  const PoolDecision there = decide({{}, session("b", 1)});
+  EXPECT_FALSE(there.drawn);
+  EXPECT_EQ(there.pool, 1U);
+  EXPECT_FALSE(there.left);
+  first_of(1).health = Health::down;
+  EXPECT_EQ(decide({{}, {}}, 1).pool, 2U);  // only pools in service are drawn
+}
+
+TEST_F(DecidePool, OfSeveralSessionsThatHaveMovedAwayTheLatestMoveCounts) {
+  const PoolDecision d = decide({session("b", 2), session("a", 3)});
+  EXPECT_EQ(d.pool, 0U);
+  EXPECT_EQ(d.left, 1U);
+  EXPECT_EQ(d.found.binding.epoch, 3U);
+  EXPECT_EQ(decide({session("b", 3), session("a", 3)}).pool, 1U);  // of equals, the first
+}
+
+TEST_F(DecidePool, TheFirstPoolOfABackendIsItsHome) {
+  Tried tried;
+  const Home home = home_of(snapshot_, route_, backend_hash("b"), tried);
+  EXPECT_EQ(home.pool, 1U);
+  first_of(1).admin = Admin::maint;
+  EXPECT_EQ(home_of(snapshot_, route_, backend_hash("b"), tried).pool, 2U);
+  EXPECT_EQ(home_of(snapshot_, route_, backend_hash("x"), tried).member, nullptr);
+}
+
+TEST_F(DecidePool, ASisterIsAnotherPoolInService) {
+  const auto sister = decide_sister(snapshot_, route_, 0, false, 0, Tried());
+  ASSERT_TRUE(sister.has_value());
+  EXPECT_EQ(sister->pool, 1U);
+  EXPECT_EQ(sister->member, nullptr);
+  first_of(1).health = Health::down;
+  EXPECT_EQ(decide_sister(snapshot_, route_, 0, false, 0, Tried())->pool, 2U);
+  route_.targets.pop_back();
+  EXPECT_FALSE(decide_sister(snapshot_, route_, 0, false, 0, Tried()).has_value());
 }
 
 TEST(InService, IsAPoolWithSomebodyForNewSessions) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "http/h1/grammar.h"
 #include "util/text.h"
 
 namespace remora::test {
@@ -164,7 +165,7 @@ void FakeBackend::connect(BackendScript script, const std::string& backend, std:
   raw_last_ = false;
   failure_ = {};
   trailers_.clear();
-  for (const auto& [name, value] : script_.trailers) trailers_.push_back({name, value, Known::other});
+  for (const auto& [name, value] : script_.trailers) trailers_.push_back({name, value, known_field(name)});
 }
 
 void FakeBackend::go() {

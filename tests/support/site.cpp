@@ -34,13 +34,6 @@ Origin::Script Site::script(const std::string& name, std::shared_ptr<std::atomic
     }
     if (target.rfind("/logout", 0) == 0) fields += "Set-Cookie: SID=; Max-Age=0; Path=/\r\n";
     if (target.rfind("/control/", 0) == 0) fields += "Remora-Session-Control: " + target.substr(9) + "\r\n";
-    if (target.rfind("/late/", 0) == 0) {
-      std::this_thread::sleep_for(600ms);
-      fields += "Remora-Session-Control: " + target.substr(6) + "\r\n";
-      const std::string cookie = field_of(head, "Cookie");
-      if (const auto at = cookie.find("SID="); at != std::string::npos)
-        fields += "Set-Cookie: " + cookie.substr(at, cookie.find(';', at) - at) + "; Path=/\r\n";
-    }
     if (target.rfind("/public", 0) == 0) fields += "Cache-Control: public, max-age=60\r\n";
     if (target.rfind("/redirect/", 0) == 0) {
       const int left = std::stoi(target.substr(10));

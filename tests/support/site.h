@@ -15,9 +15,9 @@ namespace remora::test {
 /// Several backends "a", "b", "c"... of one app.
 ///
 /// Targets: /login gives a session id (Set-Cookie SID and header Sid), /logout clears it, /control/WORD
-/// responds with Remora-Session-Control: WORD, /late/WORD does so after 600 ms and sets the SID that it was
-/// sent, /redirect/N redirects to N - 1, /page has a hundred links. Every response has X-Backend, X-Session,
-/// X-Cookie, X-Target and X-Referer: the backend, and what it received.
+/// responds with Remora-Session-Control: WORD, /redirect/N redirects to N - 1, /page has a hundred links.
+/// Every response has X-Backend, X-Session, X-Cookie, X-Target and X-Referer: the backend, and what it
+/// received.
 class Site {
  public:
   explicit Site(std::size_t backends);

@@ -16,17 +16,23 @@ namespace {
 
 constexpr std::size_t table_size = 10'000;
 
-config::Config parse(std::string yaml) {
+/// `shared_store`: as if the store were one that other instances use too.
+config::Config parse(std::string yaml, bool shared_store) {
   if (yaml.find("listeners:") == std::string::npos) yaml = "listeners: [127.0.0.1:0]\n" + yaml;
   const config::Loaded loaded = config::load_text(yaml, "test", affinity_kinds());
   if (const auto* error = std::get_if<config::LoadError>(&loaded))
     throw std::runtime_error(error->lines.front());
-  return std::get<config::Config>(loaded);
+  config::Config config = std::get<config::Config>(loaded);
+  if (!shared_store) return config;
+  config.store.kind = config::StoreKind::redis;
+  config.store.index_key = std::string(32, 'i');
+  return config;
 }
 
 }  // namespace
 
-Trunk::Trunk(const std::string& yaml, Faults* faults, std::shared_ptr<SessionMemory> shared)
+Trunk::Trunk(const std::string& yaml, Faults* faults, std::shared_ptr<SessionMemory> shared,
+             std::vector<std::string> keys)
     : memory(shared ? std::move(shared) : std::make_shared<SessionMemory>(table_size)),
       worker(0, clock, AccessLog(config::AccessFormat::off, nullptr), memory, 1, Loop::Driver::owner),
       faults_(faults != nullptr ? *faults : no_faults_),
@@ -34,23 +40,17 @@ Trunk::Trunk(const std::string& yaml, Faults* faults, std::shared_ptr<SessionMem
       backend(faults_),
       connector(faults_),
       turn(worker.loop, clock) {
-  const config::Config config = parse(yaml);
-  snapshot_ =
-      builder_.build(config, std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')}));
-  builder_.commit(snapshot_);
-  Ref<WorkerSnapshot> mine(new WorkerSnapshot);
-  mine->shared = snapshot_;
-  for (const auto& pool : snapshot_->pools)
-    mine->balancers.push_back(
-        make_balancer(pool->config.balance, pool->snapshot, worker.random.next(), clock));
-  worker.snapshot = std::move(mine);
+  const config::Config config = parse(yaml, memory->learned.is_copy());
+  activate(config, std::move(keys));
   worker.report_failures = [this](const auto& b, Ejected) { reported_failures.push_back(b->id); };
   worker.report_lost = [this](const auto& b) { reported_lost.push_back(b->id); };
   worker.report_unknown_key = [](const std::string&) {};
   worker.report_doubt = [this](const auto& b, std::chrono::milliseconds) {
     reported_doubts.push_back(b->id);
   };
-  worker.open_store(config.store, {}, nullptr);
+  config::Store in_memory = config.store;
+  in_memory.kind = config::StoreKind::memory;
+  worker.open_store(in_memory, {}, nullptr);
   auto fake = std::make_unique<FakeStore>(memory->values, clock, faults_);
   store = fake.get();
   worker.writer->stop();
@@ -64,6 +64,35 @@ Trunk::Trunk(const std::string& yaml, Faults* faults, std::shared_ptr<SessionMem
 Trunk::~Trunk() {
   worker.close_store();
   settle();
+}
+
+std::shared_ptr<SessionMemory> Trunk::instance_on(std::shared_ptr<MemoryValues> values) {
+  config::Store store;
+  store.kind = config::StoreKind::redis;
+  store.capacity = table_size;
+  auto memory = std::make_shared<SessionMemory>(store);
+  memory->values = std::move(values);
+  return memory;
+}
+
+void Trunk::reload(const std::string& yaml, std::vector<std::string> keys) {
+  activate(parse(yaml, memory->learned.is_copy()), std::move(keys));
+}
+
+void Trunk::activate(const config::Config& config, std::vector<std::string> keys) {
+  snapshot_ = builder_.build(config, std::make_shared<KeyRing>(std::move(keys)));
+  builder_.commit(snapshot_);
+  make_balancers();
+}
+
+void Trunk::make_balancers() {
+  members_changed_ = false;
+  Ref<WorkerSnapshot> mine(new WorkerSnapshot);
+  mine->shared = snapshot_;
+  for (const auto& pool : snapshot_->pools)
+    mine->balancers.push_back(
+        make_balancer(pool->config.balance, pool->snapshot, worker.random.next(), clock));
+  worker.snapshot = std::move(mine);
 }
 
 void Trunk::new_connection() {
@@ -82,6 +111,8 @@ void Trunk::new_connection() {
 
 void Trunk::start(const std::string& method, const std::string& target, const Fields& fields,
                   std::string body, bool whole) {
+  if (members_changed_) make_balancers();
+  turn.begin();  // reads the clock again
   working.clear();
   head_text_ = method + " " + target + " HTTP/1.1\r\n";
   if (!field(fields, "Host")) head_text_ += "Host: app.test\r\n";
@@ -140,7 +171,16 @@ void Trunk::advance(std::chrono::nanoseconds by) {
   if (clock.steady_now() < end) clock.advance(end - clock.steady_now());
 }
 
+void Trunk::rest(std::chrono::nanoseconds by) {
+  settle();
+  for (const Clock::Steady end = clock.steady_now() + by; clock.steady_now() < end; settle()) {
+    clock.advance(std::min<std::chrono::nanoseconds>(DeadlineWheel::tick, end - clock.steady_now()));
+    worker.loop.wheel.run(clock.steady_now());
+  }
+}
+
 Member& Trunk::member(const std::string& backend_id, const std::string& pool) {
+  members_changed_ = true;
   for (const auto& view : snapshot_->pools) {
     if (!pool.empty() && view->config.name != pool) continue;
     for (Member& m : std::const_pointer_cast<PoolSnapshot>(view->snapshot)->members)

@@ -1,16 +1,16 @@
 // Trunk: one client connection whose requests take the whole request path, without a socket, a process or
 // real time: fake streams, a fake connector, a fake store and a manual clock.
 //
-//   Trunk trunk(R"(pools: {app: {backends: [{id: a, address: 127.0.0.1:1}, {id: b, address: 127.0.0.1:2}]}})");
-//   trunk.connector.script("a", {.connect = BackendScript::Connect::refuses});
-//   const Delivered& got = trunk.get("/");
-//   EXPECT_EQ(got.head.status, 200);
+//   Trunk trunk(R"(pools: {app: {backends: [{id: a, address: 127.0.0.1:1}, {id: b, address:
+//   127.0.0.1:2}]}})"); trunk.connector.script("a", {.connect = BackendScript::Connect::refuses}); const
+//   Delivered& got = trunk.get("/"); EXPECT_EQ(got.head.status, 200);
 #pragma once
 
 #include <exception>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "proxy/exchange.h"
 #include "server/builder.h"
@@ -24,11 +24,19 @@ class Trunk {
  public:
   /// `yaml`: a configuration without listeners; `listeners: [127.0.0.1:0]` is added if it has none. `faults`
   /// outlives the object. Throws std::runtime_error with the first error of the configuration.
+  /// `shared`: Trunks with one memory are the workers of one instance. `keys`: the key ring.
   explicit Trunk(const std::string& yaml, Faults* faults = nullptr,
-                 std::shared_ptr<SessionMemory> shared = {});
+                 std::shared_ptr<SessionMemory> shared = {}, std::vector<std::string> keys = default_keys());
   ~Trunk();
   Trunk(const Trunk&) = delete;
   Trunk& operator=(const Trunk&) = delete;
+
+  static std::vector<std::string> default_keys() { return {std::string(32, 'k')}; }
+  /// The memory of an instance whose store is shared: Trunks of several instances are given the same
+  /// `values`.
+  static std::shared_ptr<SessionMemory> instance_on(std::shared_ptr<MemoryValues> values);
+  /// Activates another configuration, or other keys, for the requests to come.
+  void reload(const std::string& yaml, std::vector<std::string> keys = default_keys());
 
   /// Starts a request: "GET / HTTP/1.1" with these fields. `body`: what has arrived of its body; its framing
   /// is in `fields`, as a client sends it. Host is added if it is missing.
@@ -45,6 +53,8 @@ class Trunk {
   void settle();
   /// Lets time pass, step by step.
   void advance(std::chrono::nanoseconds by);
+  /// Lets time pass between two requests: what waits in the background goes on.
+  void rest(std::chrono::nanoseconds by);
   /// The request is over.
   bool done() const noexcept { return end_.has_value(); }
   /// What becomes of the connection. REQUIRES: done().
@@ -55,7 +65,7 @@ class Trunk {
   /// The next request comes on another connection: forgets what belonged to this one.
   void new_connection();
 
-  /// A member of a pool, to be changed between requests (health, admin ...).
+  /// A member of a pool, to be changed between requests (health, admin ...); the balancers see the change.
   Member& member(const std::string& id, const std::string& pool = {});
   config::Pool& pool_config(const std::string& pool = {});
   Backend& backend_of(const std::string& id) { return *member(id).backend; }
@@ -86,10 +96,13 @@ class Trunk {
   std::vector<std::string> reported_failures, reported_lost, reported_doubts;
 
  private:
+  void activate(const config::Config& config, std::vector<std::string> keys);
+  void make_balancers();
   Task<void> serve();
 
   SnapshotBuilder builder_{1};
   std::shared_ptr<const Snapshot> snapshot_;
+  bool members_changed_ = false;
   std::string head_text_;
   std::optional<Exchange> exchange_;
   std::optional<Exchange::End> end_;
