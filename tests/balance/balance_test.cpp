@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -47,6 +48,28 @@ TEST_P(EachPolicy, NeverPicksTheTriedTheDownTheDrainedOrTheWeightless) {
   for (int i = 0; i < 50; ++i) EXPECT_EQ(balancer->pick(tried, Purpose::request)->backend->id, "b4");
   tried.add(pool->members[4].backend.get());
   EXPECT_EQ(balancer->pick(tried, Purpose::request), nullptr);
+}
+
+TEST_P(EachPolicy, PicksOneOfItsCandidatesAndTheOnlyOneIsCertain) {
+  auto pool = pool_of({1, 2, 1, 1, 3});
+  pool->members[0].health = Health::down;
+  pool->members[2].max_in_flight = 1;
+  pool->members[2].backend->in_flight = 1;
+  const auto balancer = make_balancer(GetParam(), pool, 7);
+  for (const Purpose purpose : {Purpose::request, Purpose::session})
+    for (std::uint32_t load = 0; load < 6; ++load) {
+      pool->members[1].backend->in_flight = load;
+      pool->members[3].backend->in_flight = 5 - load;
+      const std::vector<const Member*> all = balancer->candidates(Tried(), purpose);
+      EXPECT_EQ(balancer->candidates(Tried(), purpose), all);
+      for (int i = 0; i < 20; ++i) {
+        const Member* const picked = balancer->pick(Tried(), purpose);
+        EXPECT_NE(std::find(all.begin(), all.end(), picked), all.end()) << picked->backend->id;
+      }
+    }
+  for (Member& m : pool->members) m.backend->in_flight = 9;
+  for (Member& m : pool->members) m.max_in_flight = 1;
+  EXPECT_EQ(balancer->candidates(Tried(), Purpose::request).size(), 1U);  // all are full
 }
 
 TEST_P(EachPolicy, UsesBackupsOnlyWhenNobodyElseIsLeft) {
