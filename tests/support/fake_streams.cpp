@@ -112,7 +112,7 @@ void FakeClient::consume(std::size_t n) {
 }
 
 const std::vector<Field>* FakeClient::trailers() const noexcept {
-  return request_complete() && !trailers_.empty() ? &trailers_ : nullptr;
+  return whole_ && !trailers_.empty() ? &trailers_ : nullptr;
 }
 
 WriteResult FakeClient::send(Body body, const std::vector<Field>* trailers) {
@@ -168,6 +168,7 @@ void FakeBackend::connect(BackendScript script, const std::string& backend, std:
   has_connection_ = open_ = true;
   began_ = request_sent_ = head_read_ = went_ = broken_ = send_blocked_ = tunnel_ = sending_ended_ = false;
   raw_last_ = false;
+  broken_ = script_.dead;
   failure_ = {};
   trailers_.clear();
   for (const auto& [name, value] : script_.trailers) trailers_.push_back({name, value, Known::other});
@@ -177,6 +178,11 @@ void FakeBackend::go() {
   went_ = true;
   send_blocked_ = false;
   script_.window = ~std::size_t{0};
+  wake();
+}
+
+void FakeBackend::send_interim(std::string head) {
+  script_.interims.push_back(std::move(head));
   wake();
 }
 
@@ -224,7 +230,8 @@ void FakeBackend::consume(std::size_t n) {
 }
 
 const std::vector<Field>* FakeBackend::trailers() const noexcept {
-  return trailers_.empty() || body_read_ < script_.body.size() ? nullptr : &trailers_;
+  const bool stalls = script_.stalls_after < script_.body.size() && !went_;
+  return trailers_.empty() || stalls ? nullptr : &trailers_;
 }
 
 WriteResult FakeBackend::send(Body body, const std::vector<Field>* trailers) {
@@ -294,7 +301,10 @@ Io FakeBackend::read_head(ResponseHead& head, Method asked) {
   if (parsed.status != Parsed::Status::ok)
     throw std::logic_error(std::string("a script's head: ") + parsed.why);
   if (head.status >= 200) head_read_ = true;
-  if (asked == Method::head) script_.body.clear();
+  if (asked == Method::head) {
+    script_.body.clear();
+    script_.breaks_after = ~std::size_t{0};
+  }
   return Io::ready;
 }
 

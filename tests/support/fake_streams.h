@@ -64,6 +64,8 @@ class FakeClient final : public ServerStream {
   void half_close();
   /// The next fill() fails for this reason.
   void fail(StreamFailure why);
+  /// After 101 the client may send more; without it, a tunnel's direction ends with the request.
+  void keep_open() { keeps_open_ = true; }
   void set_secure(bool secure) { secure_ = secure; }
   void set_more(bool more) { has_more_ = more; }
   const Delivered& delivered() const noexcept { return delivered_; }
@@ -78,7 +80,10 @@ class FakeClient final : public ServerStream {
   void watch() override {}
   WriteResult send(Body body, const std::vector<Field>* trailers) override;
   bool send_blocked() const noexcept override { return send_blocked_; }
-  void tunnel() override { tunnel_ = true; }
+  void tunnel() override {
+    tunnel_ = true;
+    if (keeps_open_) whole_ = false;
+  }
   void end_sending() noexcept override { sending_ended_ = true; }
   void look_for_end() noexcept override {}
   void abort() noexcept override;
@@ -107,7 +112,7 @@ class FakeClient final : public ServerStream {
   std::string body_;
   bool whole_ = true, has_more_ = false, secure_ = false, open_ = true, gone_ = false, tunnel_ = false;
   bool reset_unnoticed_ = false, half_closed_ = false, send_blocked_ = false, sending_ended_ = false;
-  bool has_head_ = false;
+  bool has_head_ = false, keeps_open_ = false;
   std::size_t window_ = ~std::size_t{0};
   StreamFailure failure_;
   asio::const_buffer run_;
@@ -127,6 +132,7 @@ struct BackendScript {
   } connect = Connect::accepts;
   bool idle = false;      // an idle connection, which carried requests before
   bool reserved = false;  // reserved for this client
+  bool dead = false;      // broken before the first byte of the request
 
   /// When the response begins.
   enum class When { after_request, at_once, on_go, never } when = When::after_request;
@@ -165,6 +171,8 @@ class FakeBackend final : public ClientStream {
   void connect(BackendScript script, const std::string& backend, std::vector<SentRequest>& into);
   /// The response that waits for it (`on_go`), or the stalled part of it, comes.
   void go();
+  /// An interim response comes: its head, as in BackendScript.
+  void send_interim(std::string head);
   /// The backend resets the connection.
   void reset();
   /// After 101: the backend sends these bytes, or ends.
