@@ -262,6 +262,33 @@ TEST(Stop, HardClosesAllNow) {
   EXPECT_EQ(all.trunk.backend_of("a").in_flight.load(), 0U);
 }
 
+TEST(Connection, AnExceptionEndsOnlyItsOwnConnection) {
+  RealConnections all;
+  Accepted other = all.connect(), fails = all.connect();
+  all.ask(other, get);
+  all.trunk.worker.idle.clear();
+  all.server.close();
+  const auto as_before = all.trunk.worker.report_lost;
+  all.trunk.worker.report_lost = [](const auto&) { throw std::bad_alloc(); };
+  EXPECT_TRUE(all.ask(fails, get).empty());
+  EXPECT_TRUE(fails.gone());
+  EXPECT_EQ(all.open(), 1U);
+  EXPECT_EQ(all.trunk.backend_of("a").in_flight.load(), 0U);
+  all.trunk.worker.report_lost = as_before;
+  all.server.open();
+  EXPECT_TRUE(all.ask(other, get).starts_with("HTTP/1.1 200"));
+}
+
+TEST(Connection, OfAListenerThatAReloadRemovedClosesWithItsNextResponse) {
+  RealConnections all;
+  Accepted client = all.connect();
+  all.ask(client, get);
+  all.trunk.snapshot().listeners.front()->shared->retired = true;
+  const std::string got = all.ask(client, get);
+  EXPECT_NE(got.find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(client.ended());
+}
+
 // Over sockets --------------------------------------------------------------------------------------
 
 TEST(Sockets, LongBodiesPassBothWaysWhole) {

@@ -174,6 +174,7 @@ TEST(Timeouts, AHeadThatComesTooLateIs408) {
   ASSERT_EQ(log.size(), 1U);
   EXPECT_EQ(log.front().at("status").as_int64(), 408);
   EXPECT_EQ(log.front().at("failure").as_string(), "client_timeout");
+  EXPECT_EQ(log.front().at("client").as_string(), "192.0.2.1");
 }
 
 }  // namespace
