@@ -102,8 +102,9 @@ Io FakeClient::fill() {
 }
 
 Body FakeClient::body() {
-  run_ = asio::const_buffer(body_.data(), body_.size());
-  return {{&run_, body_.empty() ? 0U : 1U}, whole_ || (tunnel_ && half_closed_)};
+  run_ = asio::const_buffer(body_.data(), std::min(body_.size(), piece_));
+  const bool last = run_.size() == body_.size() && (whole_ || (tunnel_ && half_closed_));
+  return {{&run_, body_.empty() ? 0U : 1U}, last};
 }
 
 void FakeClient::consume(std::size_t n) {
@@ -219,8 +220,10 @@ Io FakeBackend::fill() {
 Body FakeBackend::body() {
   std::size_t end = std::min(script_.body.size(), script_.breaks_after);
   if (!went_) end = std::min(end, script_.stalls_after);
+  if (end - body_read_ > script_.piece) end = body_read_ + script_.piece;
   run_ = asio::const_buffer(script_.body.data() + body_read_, end - body_read_);
-  const bool last = tunnel_ ? raw_last_ : end == script_.body.size() && end < script_.breaks_after;
+  const bool last = tunnel_ ? raw_last_ && end == script_.body.size()
+                            : end == script_.body.size() && end < script_.breaks_after;
   return {{&run_, run_.size() == 0 ? 0U : 1U}, last};
 }
 

@@ -68,6 +68,8 @@ class FakeClient final : public ServerStream {
   void keep_open() { keeps_open_ = true; }
   void set_secure(bool secure) { secure_ = secure; }
   void set_more(bool more) { has_more_ = more; }
+  /// One receive gives so many bytes of the body at most.
+  void set_piece(std::size_t bytes) { piece_ = bytes; }
   const Delivered& delivered() const noexcept { return delivered_; }
   /// After 101: bytes that the client got.
   bool sending_ended() const noexcept { return sending_ended_; }
@@ -113,7 +115,7 @@ class FakeClient final : public ServerStream {
   bool whole_ = true, has_more_ = false, secure_ = false, open_ = true, gone_ = false, tunnel_ = false;
   bool reset_unnoticed_ = false, half_closed_ = false, send_blocked_ = false, sending_ended_ = false;
   bool has_head_ = false, keeps_open_ = false;
-  std::size_t window_ = ~std::size_t{0};
+  std::size_t window_ = ~std::size_t{0}, piece_ = ~std::size_t{0};
   StreamFailure failure_;
   asio::const_buffer run_;
   Fields trailer_texts_;
@@ -147,6 +149,8 @@ struct BackendScript {
   std::string body{};
   /// Bytes of the body after which the connection breaks, or stalls until go().
   std::size_t breaks_after = ~std::size_t{0}, stalls_after = ~std::size_t{0};
+  /// Bytes of the body that one receive gives.
+  std::size_t piece = ~std::size_t{0};
   Fields trailers{};
   bool keep_alive = true;
   std::optional<std::chrono::seconds> idle_promise{};

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "pool/queue.h"
 #include "support/trunk.h"
 
 namespace remora::test {
@@ -124,6 +125,22 @@ TEST(ConnectionAuth, BehindAProxyOnlyARequestWithCredentialsUsesIt) {
     EXPECT_EQ(trunk.connector.requests.back().backend == "b" && trunk.connector.requests.back().reused,
               authenticates);
   }
+}
+
+TEST(ConnectionAuth, ADueLegThatQueuedGoesToItsBackendEvenIfThatWasDrained) {
+  Trunk trunk("pools: {app: {backends: [{id: a, address: 127.0.0.1:1, max_in_flight: 1}]}}\n");
+  const std::shared_ptr<Backend> a = trunk.member("a").backend;
+  trunk.connector.reserve("app", *a, true);
+  trunk.connector.script("a", {.reserved = true});
+  ASSERT_TRUE(a->queue->enter(*a, 1));
+  trunk.start("GET", "/", second_leg);
+  trunk.advance(std::chrono::seconds(1));
+  trunk.member("a").admin = Admin::drain;
+  a->queue->leave(a);
+  trunk.settle();
+  ASSERT_TRUE(trunk.done());
+  EXPECT_EQ(trunk.delivered().head.status, 200);
+  EXPECT_EQ(a->in_flight.load(), 0U);
 }
 
 TEST(ConnectionAuth, ADrainedBackendIsLeftUnlessALegIsDue) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "support/trunk.h"
 
 namespace remora::test {
@@ -149,6 +151,14 @@ TEST(Report, RequestIdsAreMadeUnlessATrustedProxySentOne) {
     EXPECT_EQ(*sent == "given", trusted);
     EXPECT_EQ(text(trunk.take_log().front(), "id"), *sent);
   }
+}
+
+TEST(Report, EachKindOfFailureAndRefusalHasANameOfItsOwn) {
+  std::set<std::string_view> names;
+  for (int kind = 0; kind <= static_cast<int>(Failure::Kind::handshake_lost); ++kind)
+    EXPECT_TRUE(names.insert(to_string(static_cast<Failure::Kind>(kind))).second) << kind;
+  for (int what = 0; what < static_cast<int>(Refusal::count_); ++what)
+    EXPECT_FALSE(to_string(static_cast<Refusal>(what)).empty());
 }
 
 }  // namespace
