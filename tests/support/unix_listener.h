@@ -33,7 +33,7 @@ class Accepted {
   }
   ~Accepted() { close(); }
   explicit operator bool() const noexcept { return fd_ >= 0; }
-  int fd() const noexcept { return fd_; }
+  int descriptor() const noexcept { return fd_; }
   void close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }

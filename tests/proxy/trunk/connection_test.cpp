@@ -98,7 +98,7 @@ TEST(Connection, AHeadThatBreaksOffGetsNoReply) {
   RealConnections all;
   Accepted client = all.connect();
   all.ask(client, "GET / HTT");
-  ::shutdown(client.fd(), SHUT_WR);
+  ::shutdown(client.descriptor(), SHUT_WR);
   all.run();
   EXPECT_TRUE(client.received().empty());
   EXPECT_TRUE(client.ended());
@@ -384,7 +384,7 @@ TEST(Sockets, ATunnelCarriesBytesBothWays) {
   EXPECT_EQ(all.backend_received(), "ping");
   all.send_from_backend("pong");
   EXPECT_EQ(client.received(), "pong");
-  ::shutdown(client.fd(), SHUT_WR);
+  ::shutdown(client.descriptor(), SHUT_WR);
   all.run();
   all.close_backends();
   EXPECT_TRUE(client.ended());
