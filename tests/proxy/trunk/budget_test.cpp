@@ -154,6 +154,22 @@ TEST(Budget, DeniesWhatABackendMayHaveDoneAndNothingElse) {
   }
 }
 
+TEST(Budget, WithoutOneTheAppsOwnErrorIsDelivered) {
+  for (const bool denied : {true, false}) {
+    Trunk trunk(two);
+    use_up_reserve(trunk);
+    if (denied) others_retry(trunk, 1000);
+    trunk.connector.script("a", {.head = "503 Busy\r\nContent-Length: 4\r\nX-App: yes\r\n", .body = "busy"});
+    const Delivered& got = trunk.get("/");
+    EXPECT_EQ(got.head.status, denied ? 503 : 200);
+    EXPECT_EQ(field(got.head.fields, "X-App").has_value(), denied);
+    EXPECT_EQ(got.body, denied ? "busy" : "");
+    EXPECT_EQ(retrying(trunk), denied ? 1000U : 0U);
+    EXPECT_EQ(trunk.connector.kept.size(), 1U);
+    EXPECT_TRUE(denied || trunk.holds_nothing());
+  }
+}
+
 TEST(Budget, ADeadIdleConnectionIsFreeOnceARequest) {
   // The first one costs nothing; the new connection that breaks afterwards does.
   Trunk trunk(two);
