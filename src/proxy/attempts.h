@@ -73,7 +73,8 @@ class Attempts {
   Task<bool> open_connection();
   Connector::Target target() const noexcept { return {*request_.pool, *attempt_.member}; }
   void put_request();
-  bool status_is_failure() const noexcept;
+  bool status_is_failure();
+  bool take_retry();
   Task<bool> forward_interim();
   void keep_backend();
   Clock::Steady next_doubt() const noexcept;

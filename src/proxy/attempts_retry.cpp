@@ -47,16 +47,7 @@ bool Attempts::try_again() {
     return false;
   if (!may_repeat(attempt_.failure, retry_rules(), request_.head.method, !attempt_.replay_overflow))
     return false;
-  if (!attempt_.retry && costs) {
-    std::uint32_t in_flight = 1;  // this request, whose permit was just released
-    for (const Member& m : request_.pool->snapshot->members)
-      in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
-    const std::uint32_t retrying = request_.pool->counters->retrying.load(std::memory_order_relaxed);
-    if (!within_budget(retrying, in_flight, rules.budget) &&
-        !request_.pool->counters->retry_reserve.take(turn_.now()))
-      return false;
-    attempt_.retry = CountedRetry(request_.pool->counters);
-  }
+  if (costs && !take_retry()) return false;
   // A keyed request stays on its backend while that lives. But a backend that refuses connections is not
   // tried twice.
   const bool nobody =
@@ -73,14 +64,29 @@ bool Attempts::try_again() {
   return true;
 }
 
+/// Counts the request in the pool's retry budget, once. False: the budget is used up.
+bool Attempts::take_retry() {
+  if (attempt_.retry) return true;
+  std::uint32_t in_flight = attempt_.place ? 0 : 1;  // this request, if its permit was released
+  for (const Member& m : request_.pool->snapshot->members)
+    in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
+  PoolCounters& counters = *request_.pool->counters;
+  const std::uint32_t retrying = counters.retrying.load(std::memory_order_relaxed);
+  if (!within_budget(retrying, in_flight, request_.pool->config.failover.budget) &&
+      !counters.retry_reserve.take(turn_.now()))
+    return false;
+  attempt_.retry = CountedRetry(request_.pool->counters);
+  return true;
+}
+
 const config::RetryOn& Attempts::retry_rules() const noexcept {
   const config::Failover& rules = request_.pool->config.failover;
   return session_.bound || session_.is_keyed() ? rules.bound_retry_on : rules.retry_on;
 }
 
-/// True: this 502, 503 or 504 is to be retried, and there is a backend to retry on. Otherwise the response is
-/// delivered unchanged.
-bool Attempts::status_is_failure() const noexcept {
+/// True: this 502, 503 or 504 is to be retried, there is a backend to retry on, and the budget allows it.
+/// Otherwise the response is delivered unchanged.
+bool Attempts::status_is_failure() {
   if (memory_.response.status < 502 || memory_.response.status > 504 || attempt_.belongs) return false;
   Failure f;
   f.kind = Kind::status;
@@ -88,7 +94,8 @@ bool Attempts::status_is_failure() const noexcept {
   f.acted = true;
   if (attempt_.count >= request_.pool->config.failover.attempts) return false;
   if (!may_repeat(f, retry_rules(), request_.head.method, !attempt_.replay_overflow)) return false;
-  return ((session_.bound || session_.is_keyed()) && attempt_.same_backend_left > 0) || somebody_else();
+  const bool stays = (session_.bound || session_.is_keyed()) && attempt_.same_backend_left > 0;
+  return (stays || somebody_else()) && !client_.gone() && take_retry();
 }
 
 /// Doubt is repeated after 1, 2, 4... times `suspect_after`: a backend may hang later, while it works on a

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "http/head.h"
+#include "http/message.h"
 #include "remora/config.h"
 
 namespace remora {

@@ -102,22 +102,5 @@ TEST(Endings, AnAnswerOfRemorasOwnKeepsNothingOfTheHeadBefore) {
   EXPECT_EQ(remora.stop(), 0);
 }
 
-/// It can be told who sends garbage only if its address stands beside it.
-TEST(Endings, AMalformedRequestIsLoggedWithItsClient) {
-  Origin a(answering([](const std::string&, const std::string&) { return ok(); }));
-  Remora remora(
-      simple_config({a.address()}, "", "timeouts: {header: 200ms}\n", "log: {access: {format: json}}\n"));
-  EXPECT_EQ(remora.ask("GARBAGE\r\n\r\n").status, 400);
-  EXPECT_EQ(remora.ask("GET / HTTP/1.1\r\nHost: a\r\n").status, 408);
-  EXPECT_EQ(remora.ask(get("/")).status, 200);
-  const auto records = [&] {
-    const std::string log = remora.log(), field = "\"client\":\"127.0.0.1\"";
-    int n = 0;
-    for (auto at = log.find(field); at != std::string::npos; at = log.find(field, at + 1)) ++n;
-    return n;
-  };
-  EXPECT_TRUE(eventually([&] { return records() == 3; })) << remora.log();
-}
-
 }  // namespace
 }  // namespace remora::test

@@ -239,82 +239,6 @@ TEST(Retry, ADeadIdleConnectionOfTheOnlyBackendIsNoFailure) {
   }
 }
 
-TEST(Retry, PutBodiesAreReplayedUpToTheLimit) {
-  Origin bad([](Socket& s) {
-    s.receive_head();
-    s.receive_some(100ms);
-    s.close_with_reset();
-  });
-  std::mutex mutex;
-  std::string got;
-  Origin a(answering([&](const std::string&, const std::string& body) {
-    const std::lock_guard lock(mutex);
-    got = body;
-    return ok("a");
-  }));
-  Remora remora(simple_config({bad.address(), "{address: " + a.address() + ", backup: true}"},
-                              "failover: {replay_body: 1KiB}\n"));
-  const std::string small(1000, 's'), large(5000, 'l');
-  const auto put = [&](const std::string& body) {
-    return remora
-        .ask("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
-             body)
-        .status;
-  };
-  EXPECT_EQ(put(small), 200);
-  {
-    const std::lock_guard lock(mutex);
-    EXPECT_EQ(got, small);
-  }
-  EXPECT_EQ(put(large), 502);
-}
-
-TEST(Retry, StatusesAreRetriedForIdempotentMethodsAndPassedOnAtTheEnd) {
-  std::atomic<int> asked{0};
-  Origin bad(answering([&](const std::string&, const std::string&) {
-    ++asked;
-    return std::string("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
-  }));
-  Origin a(named("a"));
-  Remora both(simple_config({bad.address(), a.address()}, "balance: round_robin\n"));
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(both.ask(get("/")).status, 200);
-  EXPECT_GT(asked.load(), 0);
-  Remora alone(simple_config({bad.address()}));
-  const Reply r = alone.ask(get("/"));
-  EXPECT_EQ(r.status, 503);
-  EXPECT_EQ(r.body, "busy");  // the app's own words, not ours
-}
-
-TEST(Retry, ABoundSessionSeesItsBackendsOwnErrors) {
-  Origin a(answering([](const std::string& head, const std::string&) {
-    return head.find("/fail") != std::string::npos
-               ? std::string("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
-               : ok("a", "X-Backend: a\r\n");
-  }));
-  Origin b(named("b"));
-  Remora remora(simple_config({a.address(), b.address()}, "affinity: cookie\n"));
-  const std::string cookie = cookie_at(remora, "a");
-  EXPECT_EQ(remora.ask(get("/fail", with_cookie(cookie))).body, "busy");
-}
-
-TEST(Retry, TheBudgetBoundsAStorm) {
-  std::atomic<int> asked{0};
-  const auto script = [&](Socket& s) {
-    s.receive_head();
-    ++asked;
-    std::this_thread::sleep_for(200ms);
-    s.close_with_reset();
-  };
-  Origin a(script), b(script);
-  Remora remora(simple_config({a.address(), b.address()}, "failover: {attempts: 3, budget: 0%}\n"));
-  std::vector<std::thread> clients;
-  for (int i = 0; i < 60; ++i) clients.emplace_back([&] { EXPECT_EQ(remora.ask(get("/")).status, 502); });
-  for (auto& t : clients) t.join();
-  EXPECT_GE(asked.load(), 61);
-  EXPECT_LE(asked.load(),
-            90);  // three at a time and ten a second always may; without a budget it would be 120
-}
-
 /// How many of these did not end in 200, so many at a time.
 int failed_of(const Remora& remora, int requests, int at_a_time) {
   std::atomic<int> next{0}, failed{0};
@@ -369,39 +293,6 @@ TEST(Retry, IdleConnectionsThatBreakTogetherCostNoBudget) {
 
 // Timeouts ------------------------------------------------------------------------------------------
 
-TEST(Timeouts, AHungBackendIsA504WithinTheTimeout) {
-  Origin hung([](Socket& s) { s.receive_until("never"); });
-  Remora remora(simple_config({hung.address()}, "timeouts: {response: 300ms}\nfailover: {attempts: 1}\n"));
-  const auto begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(remora.ask(get("/")).status, 504);
-  EXPECT_GE(std::chrono::steady_clock::now() - begin, 290ms);
-}
-
-TEST(Timeouts, AStalledResponseBodyIsVisiblyBroken) {
-  Origin stalls([](Socket& s) {
-    s.receive_head();
-    s.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
-    s.receive_until("never");
-  });
-  Remora remora(simple_config({stalls.address()}, "timeouts: {read: 300ms}\n"));
-  const Reply r = remora.ask(get("/"));
-  EXPECT_EQ(r.status, 200);
-  EXPECT_FALSE(r.complete);
-}
-
-TEST(Timeouts, SlowClientsAreCut) {
-  Origin a(named("a"));
-  Remora remora(simple_config({a.address()}, "", "timeouts: {header: 300ms, body: 300ms, idle: 300ms}\n"));
-  Socket head = remora.connect();
-  head.send("GET / HTTP/1.1\r\nHo");
-  EXPECT_EQ(head.receive_reply().status, 408);
-  Socket body = remora.connect();
-  body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
-  EXPECT_EQ(body.receive_reply().status, 408);
-  Socket idle = remora.connect();
-  EXPECT_TRUE(idle.closed_by_peer());
-}
-
 /// A reset says so. A mere end may be a half-close, whose client waits for the answer (RFC 9112 9.6).
 TEST(Timeouts, AClientThatGoesAwayReleasesItsBackendConnectionAtOnce) {
   std::atomic<bool> released{false};
@@ -440,44 +331,6 @@ TEST(MaxInFlight, OthersWaitInLineAndAreServed) {
   for (auto& t : clients) t.join();
   EXPECT_EQ(served.load(), 20);
   EXPECT_LE(most.load(), 2);
-}
-
-TEST(MaxInFlight, AFullBackendIs503AfterTheQueueTimeoutOrAMove) {
-  std::atomic<bool> hold{true}, held{false};
-  const auto script = [&](const std::string& name) {
-    return [&, name](Socket& s) {
-      for (std::string head; !(head = s.receive_head()).empty();) {
-        if (head.find("/hold") != std::string::npos) {
-          held = true;
-          eventually([&] { return !hold; });
-        }
-        s.send(
-            ok(name, "X-Backend: " + name + "\r\nX-Session: " + field_of(head, "Remora-Session") + "\r\n"));
-      }
-    };
-  };
-  Origin a(script("a")), b(script("b"));
-  for (const std::string on_full : {"reject", "move"}) {
-    hold = true;
-    held = false;
-    Remora remora(
-        simple_config({"{address: " + a.address() + ", max_in_flight: 1}", b.address()},
-                      "affinity: cookie\ntimeouts: {queue: 200ms}\nsession: {on_full: " + on_full + "}\n"));
-    const std::string cookie = cookie_at(remora, "a");
-    Socket holder = remora.connect();
-    holder.send(get("/hold", with_cookie(cookie)));
-    ASSERT_TRUE(eventually([&] { return held.load(); }));
-    const Reply r = remora.ask(get("/", with_cookie(cookie)));
-    if (on_full == "reject") {
-      EXPECT_EQ(r.status, 503);
-      EXPECT_EQ(r.field("Set-Cookie"), "");
-    } else {
-      EXPECT_EQ(r.field("X-Backend"), "b");
-      EXPECT_NE(r.field("X-Session").find("reason=overload"), std::string::npos);
-    }
-    hold = false;
-    EXPECT_EQ(holder.receive_reply().status, 200);
-  }
 }
 
 // Probes --------------------------------------------------------------------------------------------

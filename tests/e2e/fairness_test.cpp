@@ -100,38 +100,6 @@ TEST(Interims, ABackendThatSendsThemWithoutEndIsABadGateway) {
   over = true;
 }
 
-TEST(Interims, AHundredPassAndTheAnswerAfterThem) {
-  Origin hints([](Socket& s) {
-    s.receive_head();
-    for (int i = 0; i < 100; ++i) s.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
-    s.send(ok("whole"));
-  });
-  Remora remora(simple_config({hints.address()}));
-  Socket client = remora.connect();
-  client.send(get("/"));
-  for (int i = 0; i < 100; ++i) ASSERT_NE(client.receive_head().find(" 103 "), std::string::npos);
-  EXPECT_EQ(client.receive_reply().body, "whole");
-}
-
-/// They do not put off the deadline of the answer itself.
-TEST(Interims, TricklingOnesDoNotOutlastTheResponseTimeout) {
-  std::atomic<bool> over{false};
-  Origin drips([&](Socket& s) {
-    s.receive_head();
-    while (!over && s.send("HTTP/1.1 103 Early Hints\r\n\r\n")) std::this_thread::sleep_for(50ms);
-  });
-  Remora remora(simple_config({drips.address()},
-                              "timeouts: {response: 500ms}\nfailover: {attempts: 1}\nhealth: off\n"));
-  Socket client = remora.connect();
-  client.send(get("/"));
-  std::string head = client.receive_head();
-  int interims = 0;
-  for (; head.find(" 103 ") != std::string::npos && interims < 100; ++interims) head = client.receive_head();
-  EXPECT_NE(head.find(" 504 "), std::string::npos) << head;
-  EXPECT_LT(interims, 60);
-  over = true;
-}
-
 /// Who says nothing was not counted, so one address could hold all connections of a listener.
 TEST(PerClient, SilentConnectionsCountFromTheBeginning) {
   Origin a(says("a"));
@@ -168,86 +136,6 @@ TEST(PerClient, ConnectionsWhosePROXYLineDoesNotComeCountAsTheirSenders) {
       5s);
   EXPECT_EQ(closed, 17);
   EXPECT_EQ(remora.ask("PROXY TCP4 9.9.9.9 1.1.1.1 1 2\r\n" + get("/")).status, 200);
-}
-
-/// One byte before each `timeouts.body` ends would hold a request and its backend's place for ever.
-TEST(SlowBody, AClientThatDribblesItsBodyIsCut) {
-  Origin a(answering([](const std::string&, const std::string&) { return ok(); }));
-  Remora remora(simple_config({a.address()}, "", "timeouts: {body: 300ms}\nlimits: {body_rate: 1000B}\n"));
-  Socket client = remora.connect();
-  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
-  std::atomic<bool> over{false};
-  std::thread dribble([&] {
-    for (int i = 0; i < 100 && !over && client.send("x"); ++i) std::this_thread::sleep_for(100ms);
-  });
-  EXPECT_EQ(client.receive_reply().status, 408);
-  over = true;
-  dribble.join();
-}
-
-/// Also when the backend has begun to answer and waits for the rest.
-TEST(SlowBody, AClientThatDribblesAfterTheAnswerBeganIsCut) {
-  Origin a([](Socket& s) {
-    s.receive_head();
-    s.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
-    s.receive_all();
-  });
-  Remora remora(simple_config({a.address()}, "", "timeouts: {body: 300ms}\nlimits: {body_rate: 1000B}\n"));
-  Socket client = remora.connect();
-  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
-  ASSERT_NE(client.receive_head().find(" 200 "), std::string::npos);
-  std::atomic<bool> over{false};
-  std::thread dribble([&] {
-    for (int i = 0; i < 100 && !over && client.send("x"); ++i) std::this_thread::sleep_for(100ms);
-  });
-  EXPECT_TRUE(client.closed_by_peer());
-  over = true;
-  dribble.join();
-}
-
-/// RFC 9110 10.1.1: a client may wait for 100 (Continue), so the time that the backend takes for it is not
-/// the client's.
-TEST(SlowBody, WhoWaitsForTheBackendsContinueIsNotSlow) {
-  Origin a([](Socket& s) {
-    s.receive_head();
-    std::this_thread::sleep_for(600ms);
-    s.send("HTTP/1.1 100 Continue\r\n\r\n");
-    s.send(ok(s.receive_exactly(5)));
-  });
-  Remora remora(simple_config({a.address()}, "", "timeouts: {body: 200ms}\nlimits: {body_rate: 1000B}\n"));
-  Socket client = remora.connect();
-  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
-  ASSERT_NE(client.receive_head().find(" 100 "), std::string::npos);
-  client.send("hello");
-  EXPECT_EQ(client.receive_reply().body, "hello");
-}
-
-/// What comes after a pause counts before the pause is judged.
-TEST(SlowBody, AFastBodyAfterPausesIsServed) {
-  Origin a(
-      answering([](const std::string&, const std::string& body) { return ok(std::to_string(body.size())); }));
-  Remora remora(simple_config({a.address()}, "", "timeouts: {body: 300ms}\nlimits: {body_rate: 1000B}\n"));
-  Socket client = remora.connect();
-  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100002\r\n\r\nx");
-  std::this_thread::sleep_for(250ms);
-  client.send("x");
-  std::this_thread::sleep_for(250ms);
-  client.send(std::string(100'000, 'x'));
-  EXPECT_EQ(client.receive_reply().body, "100002");
-}
-
-/// The same body from a client that sends enough, with pauses, while the backend reads slowly.
-TEST(SlowBody, AClientThatSendsEnoughIsServed) {
-  Origin a(
-      answering([](const std::string&, const std::string& body) { return ok(std::to_string(body.size())); }));
-  Remora remora(simple_config({a.address()}, "", "timeouts: {body: 300ms}\nlimits: {body_rate: 1000B}\n"));
-  Socket client = remora.connect();
-  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
-  for (int i = 0; i < 10; ++i) {
-    client.send(std::string(1000, 'x'));
-    std::this_thread::sleep_for(100ms);
-  }
-  EXPECT_EQ(client.receive_reply().body, "10000");
 }
 
 }  // namespace

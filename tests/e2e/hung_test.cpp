@@ -104,33 +104,6 @@ TEST(HungServer, AllWhoWaitForItAreServedWhateverTheBudget) {
   EXPECT_EQ(served.load(), 40);
 }
 
-TEST(HungServer, NoPostIsSentTwice) {
-  Server a("a"), b("b");
-  Remora remora(
-      simple_config({a.entry("a"), b.entry("b")},
-                    "affinity: cookie\ntimeouts: {response: 1500ms}\n"
-                    "health: {probe: {path: /healthz, interval: 1h, timeout: 200ms}, eject: off}\n"));
-  wait_until_up(remora, {"a", "b"});
-  const std::string cookie = session_at(remora, "a");
-  a.hangs = true;
-  const Reply r =
-      remora.ask("POST /slow HTTP/1.1\r\nHost: a\r\nCookie: " + cookie + "\r\nContent-Length: 2\r\n\r\nhi");
-  EXPECT_EQ(r.status, 504);
-  EXPECT_EQ(a.begun + b.begun, 1);
-}
-
-TEST(HungServer, APutWhoseBodyWasKeptGoesElsewhereWithIt) {
-  Server a("a"), b("b");
-  Remora remora(simple_config({a.entry("a"), b.entry("b")}, hung_pool));
-  wait_until_up(remora, {"a", "b"});
-  const std::string cookie = session_at(remora, "a");
-  a.hangs = true;
-  const Reply r =
-      remora.ask("PUT /slow HTTP/1.1\r\nHost: a\r\nCookie: " + cookie + "\r\nContent-Length: 2\r\n\r\nhi");
-  EXPECT_EQ(r.status, 200);
-  EXPECT_EQ(r.field("X-Backend"), "b");
-}
-
 TEST(HungServer, ItsDefaultFitsAShortResponseTimeout) {
   Server a("a"), b("b");
   Remora remora(simple_config({a.entry("a"), b.entry("b")},
@@ -186,41 +159,6 @@ TEST(SlowPage, ManyWhoWaitShareTheirProbes) {
   EXPECT_EQ(served.load(), 60);
   EXPECT_EQ(a.begun.load(), 60);
   EXPECT_LT(a.probes - before, 30);
-}
-
-/// NatLabRockies/api-umbrella #18, kubernetes/ingress-nginx #4944: a request that takes too long was begun on
-/// one server after the other, and each began the same work.
-TEST(SlowPage, OverTheTimeoutIsBegunOnceAndIsA504) {
-  for (const std::string probe : {"off", "{path: /healthz, interval: 1h}"}) {
-    Server a("a", 5s), b("b", 5s), c("c", 5s);
-    Remora remora(
-        simple_config({a.entry("a"), b.entry("b"), c.entry("c")},
-                      "affinity: cookie\ntimeouts: {response: 1500ms}\nhealth: {probe: " + probe + "}\n"));
-    if (probe != "off") wait_until_up(remora, {"a", "b", "c"});
-    EXPECT_EQ(remora.ask(get("/slow")).status, 504);
-    EXPECT_EQ(a.begun + b.begun + c.begun, 1) << probe;
-    EXPECT_EQ(remora.ask(get("/")).status, 200);
-  }
-}
-
-TEST(SlowPage, TheAppsOwn504IsPassedOn) {
-  std::atomic<int> asked{0};
-  const auto gave_up = answering([&](const std::string&, const std::string&) {
-    ++asked;
-    return std::string("HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 7\r\n\r\ngave up");
-  });
-  Origin a(gave_up), b(gave_up);
-  Remora remora(simple_config({a.address(), b.address()}));
-  EXPECT_EQ(remora.ask(get("/")).body, "gave up");
-  EXPECT_EQ(asked.load(), 1);
-}
-
-TEST(SlowPage, SuspectAfterOffAsksNobody) {
-  Server a("a"), b("b");
-  Remora remora(simple_config({a.entry("a"), b.entry("b")}, pool("suspect_after: off", "10s")));
-  wait_until_up(remora, {"a", "b"});
-  EXPECT_EQ(remora.ask(get("/slow")).status, 200);
-  EXPECT_EQ(a.probes + b.probes, 2);
 }
 
 // Not probed yet ------------------------------------------------------------------------------------

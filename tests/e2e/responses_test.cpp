@@ -476,16 +476,6 @@ TEST(Tunnel, CarriesBytesBothWaysAndHalfCloses) {
   EXPECT_EQ(s.receive_all(), "bye");
 }
 
-TEST(Tunnel, EndsWhenNothingMovesForTheTimeout) {
-  Origin origin(echoing_tunnel());
-  Remora remora(simple_config({origin.address()}, "", "timeouts: {tunnel: 300ms}\n"));
-  Socket s = remora.connect();
-  s.send(upgrade_request);
-  s.receive_head();
-  EXPECT_EQ(s.receive_exactly(5), "first");
-  EXPECT_TRUE(s.closed_by_peer());
-}
-
 /// The end raises no event of its own when it comes together with the last bytes.
 TEST(Tunnel, AnEndThatComesWithTheLastBytesIsPassedOn) {
   Origin a([](Socket& s) {

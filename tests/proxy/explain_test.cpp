@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "balance/rendezvous.h"
+#include "http/h1/head.h"
 #include "proxy/decide.h"
 #include "session/lifecycle.h"
 #include "support/affinity.h"

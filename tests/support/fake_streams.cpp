@@ -96,8 +96,9 @@ Io FakeClient::fill() {
 }
 
 Body FakeClient::body() {
-  run_ = asio::const_buffer(body_.data(), body_.size());
-  return {{&run_, body_.empty() ? 0U : 1U}, whole_ || (tunnel_ && half_closed_)};
+  run_ = asio::const_buffer(body_.data(), std::min(body_.size(), piece_));
+  const bool last = run_.size() == body_.size() && (whole_ || (tunnel_ && half_closed_));
+  return {{&run_, body_.empty() ? 0U : 1U}, last};
 }
 
 void FakeClient::consume(std::size_t n) {
@@ -106,7 +107,7 @@ void FakeClient::consume(std::size_t n) {
 }
 
 const std::vector<Field>* FakeClient::trailers() const noexcept {
-  return request_complete() && !trailers_.empty() ? &trailers_ : nullptr;
+  return whole_ && !trailers_.empty() ? &trailers_ : nullptr;
 }
 
 WriteResult FakeClient::send(Body body, const std::vector<Field>* trailers) {
@@ -138,6 +139,7 @@ void FakeClient::abort() noexcept {
 void FakeClient::put_head(const OutHead& head) {
   if (std::exchange(has_head_, true)) throw std::logic_error("a second head for one response");
   delivered_.head = owned(head);
+  if (delimits_by_closing_ && head.body.kind == BodyLength::Kind::unknown) closes_ = true;
   closes_ = head.close;
 }
 
@@ -163,6 +165,7 @@ void FakeBackend::connect(BackendScript script, const std::string& backend, std:
   has_connection_ = open_ = true;
   began_ = request_sent_ = head_read_ = went_ = broken_ = send_blocked_ = tunnel_ = sending_ended_ = false;
   raw_last_ = false;
+  broken_ = script_.dead;
   failure_ = {};
   trailers_.clear();
   for (const auto& [name, value] : script_.trailers) trailers_.push_back({name, value, known_field(name)});
@@ -172,6 +175,11 @@ void FakeBackend::go() {
   went_ = true;
   send_blocked_ = false;
   script_.window = ~std::size_t{0};
+  wake();
+}
+
+void FakeBackend::send_interim(std::string head) {
+  script_.interims.push_back(std::move(head));
   wake();
 }
 
@@ -208,8 +216,10 @@ Io FakeBackend::fill() {
 Body FakeBackend::body() {
   std::size_t end = std::min(script_.body.size(), script_.breaks_after);
   if (!went_) end = std::min(end, script_.stalls_after);
+  if (end - body_read_ > script_.piece) end = body_read_ + script_.piece;
   run_ = asio::const_buffer(script_.body.data() + body_read_, end - body_read_);
-  const bool last = tunnel_ ? raw_last_ : end == script_.body.size() && end < script_.breaks_after;
+  const bool last = tunnel_ ? raw_last_ && end == script_.body.size()
+                            : end == script_.body.size() && end < script_.breaks_after;
   return {{&run_, run_.size() == 0 ? 0U : 1U}, last};
 }
 
@@ -219,7 +229,8 @@ void FakeBackend::consume(std::size_t n) {
 }
 
 const std::vector<Field>* FakeBackend::trailers() const noexcept {
-  return trailers_.empty() || body_read_ < script_.body.size() ? nullptr : &trailers_;
+  const bool stalls = script_.stalls_after < script_.body.size() && !went_;
+  return trailers_.empty() || stalls ? nullptr : &trailers_;
 }
 
 WriteResult FakeBackend::send(Body body, const std::vector<Field>* trailers) {
@@ -289,7 +300,10 @@ Io FakeBackend::read_head(ResponseHead& head, Method asked) {
   if (parsed.status != Parsed::Status::ok)
     throw std::logic_error(std::string("a script's head: ") + parsed.why);
   if (head.status >= 200) head_read_ = true;
-  if (asked == Method::head) script_.body.clear();
+  if (asked == Method::head) {
+    script_.body.clear();
+    script_.breaks_after = ~std::size_t{0};
+  }
   return Io::ready;
 }
 

@@ -65,10 +65,16 @@ class FakeClient final : public ServerStream {
   void half_close();
   /// The next fill() fails for this reason.
   void fail(StreamFailure why);
+  /// After 101 the client may send more; without it, a tunnel's direction ends with the request.
+  void keep_open() { keeps_open_ = true; }
   void set_secure(bool secure) { secure_ = secure; }
   void set_more(bool more) { has_more_ = more; }
   /// The next request is the last on its connection. Call it after begin().
   void set_closes(bool closes) { closes_ = closes; }
+  /// As with HTTP/1.0: only closing ends a body of unknown length.
+  void set_delimits_by_closing(bool does) { delimits_by_closing_ = does; }
+  /// One receive gives so many bytes of the body at most.
+  void set_piece(std::size_t bytes) { piece_ = bytes; }
   const Delivered& delivered() const noexcept { return delivered_; }
   /// After 101: bytes that the client got.
   bool sending_ended() const noexcept { return sending_ended_; }
@@ -81,7 +87,10 @@ class FakeClient final : public ServerStream {
   void watch() override {}
   WriteResult send(Body body, const std::vector<Field>* trailers) override;
   bool send_blocked() const noexcept override { return send_blocked_; }
-  void tunnel() override { tunnel_ = true; }
+  void tunnel() override {
+    tunnel_ = true;
+    if (keeps_open_) whole_ = false;
+  }
   void end_sending() noexcept override { sending_ended_ = true; }
   void look_for_end() noexcept override {}
   void abort() noexcept override;
@@ -111,8 +120,8 @@ class FakeClient final : public ServerStream {
   std::string body_;
   bool whole_ = true, has_more_ = false, secure_ = false, open_ = true, gone_ = false, tunnel_ = false;
   bool reset_unnoticed_ = false, half_closed_ = false, send_blocked_ = false, sending_ended_ = false;
-  bool has_head_ = false, closes_ = false;
-  std::size_t window_ = ~std::size_t{0};
+  bool has_head_ = false, closes_ = false, keeps_open_ = false, delimits_by_closing_ = false;
+  std::size_t window_ = ~std::size_t{0}, piece_ = ~std::size_t{0};
   StreamFailure failure_;
   asio::const_buffer run_;
   Fields trailer_texts_;
@@ -131,6 +140,7 @@ struct BackendScript {
   } connect = Connect::accepts;
   bool idle = false;      // an idle connection, which carried requests before
   bool reserved = false;  // reserved for this client
+  bool dead = false;      // broken before the first byte of the request
 
   /// When the response begins.
   enum class When { after_request, at_once, on_go, never } when = When::after_request;
@@ -145,6 +155,8 @@ struct BackendScript {
   std::string body{};
   /// Bytes of the body after which the connection breaks, or stalls until go().
   std::size_t breaks_after = ~std::size_t{0}, stalls_after = ~std::size_t{0};
+  /// Bytes of the body that one receive gives.
+  std::size_t piece = ~std::size_t{0};
   Fields trailers{};
   bool keep_alive = true;
   std::optional<std::chrono::seconds> idle_promise{};
@@ -169,6 +181,8 @@ class FakeBackend final : public ClientStream {
   void connect(BackendScript script, const std::string& backend, std::vector<SentRequest>& into);
   /// The response that waits for it (`on_go`), or the stalled part of it, comes.
   void go();
+  /// An interim response comes: its head, as in BackendScript.
+  void send_interim(std::string head);
   /// The backend resets the connection.
   void reset();
   /// After 101: the backend sends these bytes, or ends.

@@ -1,7 +1,13 @@
 #include "support/trunk.h"
 
+#include <unistd.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/json/parse.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 
 #include "affinity/registry.h"
@@ -51,9 +57,9 @@ Trunk::Trunk(const std::string& yaml, Faults* faults, std::shared_ptr<SessionMem
   config::Store in_memory = config.store;
   in_memory.kind = config::StoreKind::memory;
   worker.open_store(in_memory, {}, nullptr);
+  worker.writer->stop();
   auto fake = std::make_unique<FakeStore>(memory->values, clock, faults_);
   store = fake.get();
-  worker.writer->stop();
   worker.store = std::move(fake);
   worker.sessions = std::make_unique<SessionStore>(*worker.store, config.store.prefix, clock);
   worker.writer = std::make_unique<StoreWriter>(worker.loop, *worker.sessions, clock, config.store.timeout,
@@ -61,9 +67,15 @@ Trunk::Trunk(const std::string& yaml, Faults* faults, std::shared_ptr<SessionMem
   new_connection();
 }
 
+void Trunk::members_changed() {
+  make_balancers();
+}
+
 Trunk::~Trunk() {
   worker.close_store();
   settle();
+  log_.reset();
+  if (!log_path_.empty()) std::filesystem::remove(log_path_);
 }
 
 std::shared_ptr<SessionMemory> Trunk::instance_on(std::shared_ptr<MemoryValues> values) {
@@ -114,7 +126,7 @@ void Trunk::start(const std::string& method, const std::string& target, const Fi
   if (members_changed_) make_balancers();
   turn.begin();  // reads the clock again
   working.clear();
-  head_text_ = method + " " + target + " HTTP/1.1\r\n";
+  head_text_ = method + " " + target + " " + version + "\r\n";
   if (!field(fields, "Host")) head_text_ += "Host: app.test\r\n";
   for (const auto& [name, value] : fields) head_text_ += name + ": " + value + "\r\n";
   head_text_ += "\r\n";
@@ -125,16 +137,35 @@ void Trunk::start(const std::string& method, const std::string& target, const Fi
     throw std::runtime_error(std::string("the request: ") + parsed.why);
   client.begin(std::move(body), whole);
   client.set_closes(!message.keep_alive);
+  client.set_delimits_by_closing(version == "HTTP/1.0");
+  serve_now(Serve::head);
+}
+
+const Delivered& Trunk::refuse(bool late, StreamFailure why) {
+  working.clear();
+  working.request = {};
+  client.begin({}, false);
+  client.fail(why);
+  serve_now(late ? Serve::late_head : Serve::bad_head);
+  return delivered();
+}
+
+void Trunk::serve_now(Serve what) {
   end_.reset();
   error_ = nullptr;
+  turn.wake().new_turn();  // the connection has waited for the head
   exchange_.emplace(Exchange::Surroundings{worker, connection, turn, working, client, backend, connector});
-  asio::co_spawn(worker.loop.ctx.get_executor(), serve(), asio::detached);
+  asio::co_spawn(worker.loop.ctx.get_executor(), serve(what), asio::detached);
   settle();
 }
 
-Task<void> Trunk::serve() {
+Task<void> Trunk::serve(Serve what) {
   try {
-    const Exchange::End end = co_await exchange_->run();
+    Exchange::End end = Exchange::End::close;
+    if (what == Serve::head)
+      end = co_await exchange_->run();
+    else
+      end = co_await exchange_->refuse_head(what == Serve::late_head);
     exchange_.reset();
     end_ = end;
   } catch (...) {
@@ -177,6 +208,27 @@ void Trunk::rest(std::chrono::nanoseconds by) {
     clock.advance(std::min<std::chrono::nanoseconds>(DeadlineWheel::tick, end - clock.steady_now()));
     worker.loop.wheel.run(clock.steady_now());
   }
+}
+
+void Trunk::keep_log() {
+  char path[] = "/tmp/remora-log-XXXXXX";
+  const int fd = ::mkstemp(path);
+  if (fd < 0) throw std::runtime_error("no temporary file");
+  ::close(fd);
+  log_path_ = path;
+  log_ = std::make_unique<LogWriter>(log_path_);
+  worker.access_log = AccessLog(config::AccessFormat::json, log_.get());
+}
+
+std::vector<boost::json::object> Trunk::take_log() {
+  worker.access_log.flush();
+  log_.reset();  // the writer's thread writes what it has, and ends
+  std::vector<boost::json::object> lines;
+  std::ifstream file(log_path_);
+  for (std::string line; std::getline(file, line);) lines.push_back(boost::json::parse(line).as_object());
+  std::filesystem::remove(log_path_);
+  keep_log();
+  return lines;
 }
 
 Member& Trunk::member(const std::string& backend_id, const std::string& pool) {

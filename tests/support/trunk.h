@@ -6,12 +6,14 @@
 //   Delivered& got = trunk.get("/"); EXPECT_EQ(got.head.status, 200);
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "observe/log_writer.h"
 #include "proxy/exchange.h"
 #include "server/builder.h"
 #include "support/fake_store.h"
@@ -49,6 +51,8 @@ class Trunk {
   const Delivered& get(const std::string& target, const Fields& fields = {}) {
     return request("GET", target, fields);
   }
+  /// A head that could not be read (`why`), or that came too late, gets its local reply.
+  const Delivered& refuse(bool late, StreamFailure why = {});
   /// Runs what can run now.
   void settle();
   /// Lets time pass, step by step.
@@ -64,9 +68,15 @@ class Trunk {
   Exchange& exchange() { return exchange_.value(); }
   /// The next request comes on another connection: forgets what belonged to this one.
   void new_connection();
+  /// From now on the access log is kept, in JSON. It is off by default.
+  void keep_log();
+  /// Takes the lines of the access log that were written since the last call. REQUIRES: keep_log().
+  std::vector<boost::json::object> take_log();
 
   /// A member of a pool, to be changed between requests (health, admin ...); the balancers see the change.
   Member& member(const std::string& id, const std::string& pool = {});
+  /// Members were changed in a way that balancers must learn of.
+  void members_changed();
   config::Pool& pool_config(const std::string& pool = {});
   Backend& backend_of(const std::string& id) { return *member(id).backend; }
   const Snapshot& snapshot() const noexcept { return *snapshot_; }
@@ -74,12 +84,13 @@ class Trunk {
   bool holds_nothing() const;
   /// The value of the session cookie `name` that the last response set, for the next request ("name=value");
   /// empty: it set none.
-  std::string cookie(const std::string& name = "remora") const;
+  std::string cookie(const std::string& name = "remora-app") const;
 
   ManualClock clock;
   std::shared_ptr<SessionMemory> memory;
   WorkerContext worker;
-  FakeStore* store = nullptr;  // owned by `worker`
+  std::string version = "HTTP/1.1";  // of the requests
+  FakeStore* store = nullptr;        // owned by `worker`
 
  private:
   Faults no_faults_;
@@ -98,7 +109,9 @@ class Trunk {
  private:
   void activate(const config::Config& config, std::vector<std::string> keys);
   void make_balancers();
-  Task<void> serve();
+  enum class Serve { head, late_head, bad_head };
+  Task<void> serve(Serve what);
+  void serve_now(Serve what);
 
   SnapshotBuilder builder_{1};
   std::shared_ptr<const Snapshot> snapshot_;
@@ -107,6 +120,8 @@ class Trunk {
   std::optional<Exchange> exchange_;
   std::optional<Exchange::End> end_;
   std::exception_ptr error_;
+  std::string log_path_;
+  std::unique_ptr<LogWriter> log_;
 };
 
 }  // namespace remora::test

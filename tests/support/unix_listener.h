@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -48,6 +49,11 @@ class Accepted {
       if (n > 0) out.append(some, static_cast<std::size_t>(n));
     }
     return out;
+  }
+  /// The other end is closed or was reset, and all bytes were received.
+  bool gone() const {
+    char c = 0;
+    return ::recv(fd_, &c, 1, MSG_DONTWAIT | MSG_PEEK) == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
   }
   /// The other end is closed, and all bytes were received.
   bool ended() const {
