@@ -139,8 +139,7 @@ void FakeClient::abort() noexcept {
 void FakeClient::put_head(const OutHead& head) {
   if (std::exchange(has_head_, true)) throw std::logic_error("a second head for one response");
   delivered_.head = owned(head);
-  if (delimits_by_closing_ && head.body.kind == BodyLength::Kind::unknown) closes_ = true;
-  closes_ = head.close;
+  closes_ = head.close || (delimits_by_closing_ && head.body.kind == BodyLength::Kind::unknown);
 }
 
 Io FakeClient::flush() {
