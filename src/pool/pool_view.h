@@ -80,7 +80,9 @@ struct PoolView {
   std::shared_ptr<PoolCounters> counters;
 
   const Endpoint& endpoint(const Member& m) const noexcept { return routes[place_of(m)].endpoint; }
-  const std::shared_ptr<const Trial>& trial(const Member& m) const noexcept { return routes[place_of(m)].trial; }
+  const std::shared_ptr<const Trial>& trial(const Member& m) const noexcept {
+    return routes[place_of(m)].trial;
+  }
   std::uint64_t connection_key(const Member& m) const noexcept { return routes[place_of(m)].connection_key; }
 
  private:
