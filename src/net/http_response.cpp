@@ -25,9 +25,9 @@ HttpResponseReader::~HttpResponseReader() = default;
 
 /// Beast assumes (and asserts) that the last chunk's line is followed by its end: "0", CRLF, CRLF. No
 /// chunked body ends with fewer bytes.
-bool HttpResponseReader::may_parse() const {
+bool HttpResponseReader::may_parse(std::size_t left) const {
   constexpr std::size_t shortest_end = 5;
-  return unparsed_.size() >= shortest_end || !parser_->it.is_header_done() || !parser_->it.chunked();
+  return left >= shortest_end || !parser_->it.is_header_done() || !parser_->it.chunked();
 }
 
 void HttpResponseReader::take(std::string_view bytes) {
@@ -43,7 +43,7 @@ void HttpResponseReader::take(std::string_view bytes) {
 /// Beast remembers how far it has searched an unfinished line, so passing it the line again costs little.
 void HttpResponseReader::parse() {
   std::size_t at = 0;
-  while (at < unparsed_.size() && !parser_->it.is_done() && may_parse()) {
+  while (at < unparsed_.size() && !parser_->it.is_done() && may_parse(unparsed_.size() - at)) {
     error_code ec;
     const std::size_t used =
         parser_->it.put(asio::const_buffer(unparsed_.data() + at, unparsed_.size() - at), ec);

@@ -37,7 +37,7 @@ class HttpResponseReader final : public ResponseReader {
  private:
   struct Parser;
   void parse();
-  bool may_parse() const;
+  bool may_parse(std::size_t left) const;
   void fail(std::string why);
   std::unique_ptr<Parser> parser_;
   std::string unparsed_;  // the beginning of a line, or of the head

@@ -40,6 +40,20 @@ std::string in_chunks(std::size_t count) {
   return out + "0\r\n\r\n";
 }
 
+/// Beast asserts that the last chunk's line is not passed alone: so it must be kept until its end has come.
+TEST(HttpResponse, MayBeCutInTwoAnywhere) {
+  for (const std::size_t chunks : {0U, 1U}) {
+    const std::string response = in_chunks(chunks);
+    for (std::size_t cut = 0; cut <= response.size(); ++cut) {
+      HttpResponseReader reader(1000);
+      reader.take(std::string_view(response).substr(0, cut));
+      reader.take(std::string_view(response).substr(cut));
+      ASSERT_TRUE(reader.complete()) << cut;
+      EXPECT_EQ(reader.take_body().size(), chunks * 10) << cut;
+    }
+  }
+}
+
 TEST(HttpResponse, IsTheSameHoweverItComes) {
   const std::string body(100000, 'x');
   const std::string fields = "HTTP/1.1 200 OK\r\nX: " + std::string(20000, 'y') + "\r\n\r\n";
