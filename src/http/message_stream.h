@@ -5,8 +5,9 @@
 // without a change to the exchange. Operations do not suspend: `blocked` means armed, and the stream's Wake
 // bit will be set.
 //
-// Threading: one thread. Lifetime: longer than the exchange; heads and views from `body()` are borrowed from
-// the receive buffer and valid until the next fill() or consume().
+// Threading: one thread. Lifetime: longer than the exchange. A request head is valid until the connection's
+// next request. A response head and views from `body()` are borrowed from the receive buffer, and valid until
+// the next fill() or consume().
 #pragma once
 
 #include <boost/asio/buffer.hpp>

@@ -1,8 +1,8 @@
 // Wake: the event flags that a coroutine of the request path waits on.
 //
-// Each event source (client socket, backend socket, a deadline, a granted permit, a stop) sets a bit; the
-// owner is the only waiter. So "wait for any of these" needs no operator, no frame and no allocation, and an
-// event that arrives while the owner is not waiting is kept as a bit.
+// Each event source (client socket, backend socket, a deadline, a granted permit, a store's reply, a probe's
+// verdict, a stop) sets a bit; the owner is the only waiter. So "wait for any of these" needs no operator, no
+// frame and no allocation, and an event that arrives while the owner is not waiting is kept as a bit.
 //
 //   unsigned bits = wake.take();
 //   if (bits == 0) bits = co_await wake.any();

@@ -16,9 +16,9 @@ using FailSide = Failure::Side;
 
 bool Attempts::try_again() {
   // An attempt that never reached a backend caused no load, so its retry needs no budget.
-  bool costs = attempt_.failure.acted;
+  bool costs = attempt_.failure.acted, connection_was_stale = false;
   if (attempt_.failure.kind == Kind::reset && backend_.has_connection() && backend_.is_reused()) {
-    attempt_.stale = !attempt_.fresh_only;
+    attempt_.stale = connection_was_stale = !attempt_.fresh_only;
     // Free once per request: a backend's restart breaks all its idle connections at once.
     costs = costs && attempt_.fresh_only;
     attempt_.fresh_only = true;
@@ -55,8 +55,8 @@ bool Attempts::try_again() {
   const bool stays =
       (session_.bound || (session_.is_keyed() && !nobody)) && attempt_.failure.kind != Kind::hung;
   if (stays && attempt_.same_backend_left > 0)
-    --attempt_.same_backend_left;  // same backend once more (`bound_same_backend`), then another
-  else
+    --attempt_.same_backend_left;            // same backend once more (`bound_same_backend`), then another
+  else if (!stays || !connection_was_stale)  // a dead idle connection says nothing about its backend
     attempt_.tried.add(attempt_.member->backend.get());
   if (attempt_.failure.kind == Kind::hung) pass_over_the_hung();
   attempt_.replay_at = 0;
@@ -102,8 +102,8 @@ bool Attempts::status_is_failure() {
 /// slow page.
 Clock::Steady Attempts::next_doubt() const noexcept {
   constexpr unsigned most = 20;
-  return attempt_.last_progress +
-         request_.suspect_after * (std::int64_t{1} << std::min(attempt_.doubts, most));
+  if (attempt_.doubts > most) return Clock::Steady::max();
+  return attempt_.last_progress + request_.suspect_after * (std::int64_t{1} << attempt_.doubts);
 }
 
 void Attempts::doubt() {

@@ -86,7 +86,7 @@ Step BodyPump::pump_response() {
     if (io == Io::failed) return Step::backend_failed;
     Body body = io == Io::ready ? backend_.body() : Body{};
     if (response_.watches) marks_.look_at_events(body);
-    if (splice_ahead() || response_.splice.holds_any()) {
+    if ((!response_.watches && splice_ahead()) || response_.splice.holds_any()) {
       body.last = false;
       body.more = true;
     }

@@ -1,8 +1,8 @@
 // What is decided about a request's session and its backend. The request path (Placement) carries a decision
 // out; explain() shows it.
 //
-// Pure but for DecisionInputs, which the caller provides: the tables and rate limits, asked only when a
-// decision depends on them. Threading: any thread.
+// No I/O. Besides DecisionInputs (the caller's tables and rate limits, asked only when a decision depends on
+// them), they read the backends' load counters. Threading: any thread.
 #pragma once
 
 #include <optional>

@@ -67,7 +67,8 @@ Task<Exchange::End> Exchange::run() {
   if (go_on) go_on = placement_.admit_session();
   while (go_on) {
     if (!placement_.choose_backend()) break;
-    if (session_.agree && !co_await placement_.confirm_move()) break;
+    while (go_on && session_.agree) go_on = co_await placement_.confirm_move();
+    if (!go_on) break;
     bool has_place = attempts_.take_place();
     if (!has_place) has_place = co_await attempts_.wait_for_place();
     if (has_place && attempts_.still_serves()) co_await attempts_.send();

@@ -3,7 +3,7 @@
 //
 // It holds the state of one request (request.h) and dies with the response. Objects that outlive a request
 // are borrowed: ConnectionState, Turn, WorkingMemory. Decisions that need no I/O are made elsewhere (route,
-// edits, failure, lifecycle, balance); this class has the order of the phases and the waiting.
+// decide_pool, decide, failure, edits); this class has the order of the phases and the waiting.
 //
 // Threading: its worker's thread. Lifetime: of one request; made and destroyed by the Connection.
 #pragma once

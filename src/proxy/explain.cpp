@@ -73,8 +73,7 @@ class Walk {
     arrival_.secure = in.secure;
     if (listener_ == nullptr) return;
     const config::Listener& rules = listener_->config;
-    if (!in.client.is_unknown() && !rules.trusted_proxies.empty())
-      resolve_arrival(head_.fields, rules.trusted_proxies, arrival_);
+    if (!rules.trusted_proxies.empty()) resolve_arrival(head_.fields, rules.trusted_proxies, arrival_);
     if (arrival_.trusted)
       say("listener " + rules.name + ": a trusted proxy sent it, for the client " + arrival_.client.text());
     const std::size_t before = head_.fields.size();

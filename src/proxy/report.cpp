@@ -33,7 +33,7 @@ void Report::count_exchange() {
 
 void Report::log_exchange() {
   if (!worker_.access_log.on()) return;
-  const bool understood = attempt_.failure.kind != Kind::client_malformed;
+  const bool understood = request_.route != nullptr || attempt_.failure.kind != Kind::client_malformed;
   AccessEntry e;
   e.client = request_.arrival.client;
   e.when = turn_.wall_now();

@@ -116,7 +116,7 @@ struct AttemptState {
   Place place;
   CountedRetry retry;
   unsigned count = 0, same_backend_left = 0;
-  bool stale = false;            // the last attempt used an idle connection that was dead
+  bool stale = false;            // an idle connection was dead, and no new one was tried since
   bool fresh_only = false;       // use no idle connection for this request
   bool left_hung = false;        // a hung backend was left for another
   bool replay_overflow = false;  // the body was not kept, so it cannot be sent again

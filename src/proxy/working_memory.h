@@ -38,6 +38,7 @@ struct WorkingMemory {
     request_edits.clear();
     response_edits.clear();
     passed.clear();
+    first_event.clear();
     replay.clear();
     rewritten.clear();
     announcement.clear();

@@ -205,13 +205,13 @@ WriteResult BodyWriter::send(Stream& stream, Body body, const std::vector<Field>
   if (!tail_.empty()) runs.emplace_back(tail_.data(), tail_.size());
 
   const Stream::Sent sent = stream.send(runs, body.more || (closes_ && body.last && payload == body.size()));
+  if (sent.bytes > 0) began_ = true;  // also before a failure: the first TLS record may have arrived
   if (sent.io == Io::failed) {
     failure = {StreamFailure::Kind::reset, 0, "the connection broke while sending"};
     taken.io = Io::failed;
     return taken;
   }
   taken.io = sent.io;
-  if (sent.bytes > 0) began_ = true;
   std::size_t n = sent.bytes;
   const std::size_t from_staged = std::min(n, staged);
   staged_at_ += from_staged;

@@ -47,6 +47,8 @@ void Http1ServerStream::next() {
 }
 
 Io Http1ServerStream::read_head(RequestHead& head) {
+  // The scanner gave its fields away with the refused head, so reading that again would find none.
+  if (failure_.kind != StreamFailure::Kind::none) return Io::failed;
   Http1Message message;
   for (;;) {
     const Parsed parsed = read_request_head(scanner_, stream_->unread(), *limits_, head, message);

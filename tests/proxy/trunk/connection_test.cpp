@@ -58,6 +58,22 @@ TEST(Connection, PipelinedLocalRepliesLetOthersRun) {
   EXPECT_EQ(count(all.ask(client, many), "HTTP/1.1 503"), 50U);
 }
 
+/// A refused head that is read once more has lost its fields: the request would be forwarded without them.
+TEST(Connection, ABadHeadBehindAGoodRequestIsRefusedForItsOwnReason) {
+  const std::pair<const char*, const char*> heads[] = {
+      {"POST /bad HTTP/1.0\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi", "HTTP/1.1 400"},
+      {"POST /bad HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400"},
+      {"POST /bad HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 501"}};
+  for (const auto& [head, status] : heads) {
+    RealConnections all;
+    Accepted client = all.connect();
+    const std::string got = all.ask(client, get + head);
+    EXPECT_EQ(count(got, "HTTP/1.1 200 OK"), 1U) << head;
+    EXPECT_EQ(count(got, status), 1U) << head << got;
+    EXPECT_EQ(count(got, "/bad"), 0U) << "a backend got it: " << got;
+  }
+}
+
 TEST(Connection, AHeadMayComeByteByByte) {
   RealConnections all;
   Accepted client = all.connect();

@@ -248,6 +248,7 @@ TEST(ClientFailure, BeforeTheResponseGetsTheStatusOfItsKind) {
     const auto log = trunk.take_log();
     ASSERT_EQ(log.size(), 1U);
     EXPECT_EQ(log.front().at("failure").as_string(), way.logged);
+    EXPECT_EQ(log.front().at("method").as_string(), "PUT") << "its head was understood";
   }
 }
 

@@ -312,5 +312,16 @@ TEST(RetryRules, SameBackendZeroMovesASessionAtOnceAndTwoKeepsItTwice) {
   }
 }
 
+TEST(RetryRules, ADeadIdleConnectionDoesNotEndASessionThatMustNotMove) {
+  Trunk trunk(
+      "pools: {app: {balance: first, affinity: cookie, session: {on_lost: reject}, failover: {bound: "
+      "{same_backend: 0}}, backends: [{id: a, address: 127.0.0.1:1}, {id: b, address: 127.0.0.1:2}]}}");
+  trunk.get("/");
+  trunk.connector.connected.clear();
+  trunk.connector.script("a", {.idle = true, .dead = true});
+  EXPECT_EQ(trunk.get("/", {{"Cookie", trunk.cookie()}}).head.status, 200);
+  EXPECT_EQ(trunk.connector.connected, Strings(2, "a"));
+}
+
 }  // namespace
 }  // namespace remora::test

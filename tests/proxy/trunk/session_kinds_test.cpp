@@ -226,6 +226,18 @@ TEST(Kinds, AnAppsIdIsLearnedFromTheUrlOfARedirect) {
   EXPECT_EQ(Browser().ask(trunk, "/home;jsessionid=xyz").id, first.id);
 }
 
+TEST(Kinds, AnEventThatBreaksOffIsNotContinuedByTheNextClientsStream) {
+  Trunk trunk(app("affinity: {kind: app_cookie, name: SID, query_parameter: sid}", "a"));
+  const std::string head = "200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n";
+  trunk.connector.script("a", {.head = head, .body = "event: endpoint\ndata: /messages?sid=e"});
+  Browser().ask(trunk, "/sse");
+  trunk.new_connection();
+  trunk.connector.script("a", {.head = head, .body = "1\n\n"});
+  Browser().ask(trunk, "/sse");
+  answer_with(trunk, "");
+  EXPECT_EQ(Browser().ask(trunk, "/messages?sid=e1", {}, "POST").reason, "new");
+}
+
 TEST(Kinds, AnAppsIdIsLearnedFromTheFirstEventOfAStream) {
   for (const std::string text :
        {"event: endpoint\ndata: /messages?sid=e1\n\n", "event: other\ndata: x\n\n"}) {
