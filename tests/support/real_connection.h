@@ -21,6 +21,7 @@ class RealConnections {
       : trunk("listeners: [{bind: \"127.0.0.1:0\"" + listener + "}]\npools: {app: {" + pool +
               "backends: [{id: a, address: \"unix:" + server.address().host + "\"}]}}\n") {}
   ~RealConnections() {
+    trunk.worker.stopping = true;  // as a worker does: otherwise an idle connection goes on waiting
     Connection::stop_all(trunk.worker, true);
     run();
     trunk.worker.idle.clear();
