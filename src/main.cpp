@@ -58,7 +58,8 @@ int check(const std::string& file) {
     std::cerr << file << ": " << e.what() << '\n';
     return 1;
   }
-  for (const std::string& doubt : config::doubts(config)) std::cerr << file << ": warning: " << doubt << '\n';
+  for (const std::string& warning : config::warnings(config))
+    std::cerr << file << ": warning: " << warning << '\n';
   for (const std::string& line : unresolved_names(config)) std::cerr << file << ": warning: " << line << '\n';
   for (const std::string& line : exposed_secrets(config)) std::cerr << file << ": warning: " << line << '\n';
   std::cout << file << ": fine; " << config.listeners.size() << " listener(s), " << config.pools.size()
@@ -187,7 +188,7 @@ int main(int argc, char** argv) {
     command->add_flag("--json", at.json, "print what the API says");
     return command;
   };
-  auto* status_command = over_admin("status", "pools and backends, their three facts and their sessions");
+  auto* status_command = over_admin("status", "pools and backends: administrative state, health, sessions");
   auto* sessions_command = over_admin("sessions", "sessions by backend, and the last moves");
   auto* explain_command = over_admin("explain", "why a request would go where: explain [curl options] URL");
   std::vector<std::string> words;

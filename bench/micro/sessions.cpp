@@ -8,14 +8,14 @@
 #include "affinity/html_rewriter.h"
 #include "affinity/seal.h"
 #include "session/handover.h"
-#include "session/recognise.h"
+#include "session/recognize.h"
 #include "support/affinity.h"
 #include "util/random.h"
 
 namespace remora {
 namespace {
 
-const Moment now{Clock::Steady(std::chrono::hours(1000)), Clock::Wall(std::chrono::hours(500000))};
+const ClockReading now{Clock::Steady(std::chrono::hours(1000)), Clock::Wall(std::chrono::hours(500000))};
 
 std::shared_ptr<const KeyRing> keys() {
   static const auto ring = std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')});
@@ -91,10 +91,10 @@ struct Scene {
   RequestView request;
 };
 
-void identify(benchmark::State& state, Scene& scene, Recognised::What wanted) {
+void identify(benchmark::State& state, Scene& scene, Recognized::What wanted) {
   for (auto _ : state) {
-    const Recognised r =
-        recognise(scene.kinds, scene.request, scene.memory, scene.pool.session, scene.scratch, now);
+    const Recognized r =
+        recognize(scene.kinds, scene.request, scene.memory, scene.pool.session, scene.scratch, now);
     if (r.what != wanted) state.SkipWithError("not recognised");
     benchmark::DoNotOptimize(r.what);
   }
@@ -103,7 +103,7 @@ void identify(benchmark::State& state, Scene& scene, Recognised::What wanted) {
 void identify_cookie(benchmark::State& state) {
   Scene s("{kind: cookie, name: c}");
   s.field("Cookie", "theme=dark; c=" + token("cookie", "c", s.scratch) + "; lang=en", Known::cookie);
-  identify(state, s, Recognised::What::session);
+  identify(state, s, Recognized::What::session);
 }
 BENCHMARK(identify_cookie)->Name("identify/cookie");
 
@@ -111,7 +111,7 @@ void identify_url_rewrite(benchmark::State& state) {
   Scene s("url_rewrite");
   s.target = "/shop/item;rsid=" + token("url_rewrite", "rsid", s.scratch) + "?id=42";
   s.request.target = s.target;
-  identify(state, s, Recognised::What::session);
+  identify(state, s, Recognized::What::session);
 }
 BENCHMARK(identify_url_rewrite)->Name("identify/url_rewrite");
 
@@ -120,7 +120,7 @@ void identify_app_cookie(benchmark::State& state) {
   s.field("Cookie", "theme=dark; JSESSIONID=AA8E43AA1E5DED921A62A1AE20F24805; lang=en", Known::cookie);
   s.memory.learned.bind(s.namer->name("AA8E43AA1E5DED921A62A1AE20F24805", s.scratch), binding(), 0,
                         s.pool.session, now);
-  identify(state, s, Recognised::What::session);
+  identify(state, s, Recognized::What::session);
 }
 BENCHMARK(identify_app_cookie)->Name("identify/app_cookie");
 
@@ -130,7 +130,7 @@ void identify_companion(benchmark::State& state) {
   s.field("Cookie",
           "JSESSIONID=" + id + "; JSESSIONID-r=" + token("app_cookie", "JSESSIONID-r", s.scratch, id),
           Known::cookie);
-  identify(state, s, Recognised::What::session);
+  identify(state, s, Recognized::What::session);
 }
 BENCHMARK(identify_companion)->Name("identify/app_cookie_carry_token");
 
@@ -139,20 +139,20 @@ void identify_header_learned(benchmark::State& state) {
   s.field("Mcp-Session-Id", "1868a90c-9a5b-4c3f-9a1e-0f1e2d3c4b5a", Known::other);
   s.memory.learned.bind(s.namer->name("1868a90c-9a5b-4c3f-9a1e-0f1e2d3c4b5a", s.scratch), binding(), 0,
                         s.pool.session, now);
-  identify(state, s, Recognised::What::session);
+  identify(state, s, Recognized::What::session);
 }
 BENCHMARK(identify_header_learned)->Name("identify/header_learned");
 
 void identify_header_hashed(benchmark::State& state) {
   Scene s("{kind: header, name: X-Tenant}");
   s.field("X-Tenant", "alice", Known::other);
-  identify(state, s, Recognised::What::derived);
+  identify(state, s, Recognized::What::derived);
 }
 BENCHMARK(identify_header_hashed)->Name("identify/header_hashed");
 
 void identify_ip_hash(benchmark::State& state) {
   Scene s("ip_hash");
-  identify(state, s, Recognised::What::derived);
+  identify(state, s, Recognized::What::derived);
 }
 BENCHMARK(identify_ip_hash)->Name("identify/ip_hash");
 
@@ -169,7 +169,7 @@ void identify_jwt_claim(benchmark::State& state) {
   s.kinds = make_affinity(s.pool, keys(), s.namer);
   const OneClaim claims;
   s.request.claims = &claims;
-  identify(state, s, Recognised::What::derived);
+  identify(state, s, Recognized::What::derived);
 }
 BENCHMARK(identify_jwt_claim)->Name("identify/jwt_claim");
 

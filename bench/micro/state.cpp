@@ -18,7 +18,7 @@ SessionId some_id(std::uint64_t n) {
 /// response a state? With none, and with a thousand sessions on their way.
 void unused(benchmark::State& state) {
   HandedOver handed(1000000);
-  const Moment now{std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
+  const ClockReading now{std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
   for (std::int64_t i = 0; i < state.range(0); ++i)
     handed.begin(some_id(static_cast<std::uint64_t>(i)), 2, now);
   const SessionId mine = some_id(5000);

@@ -1,7 +1,7 @@
 // Affinity: which session does a request belong to? The contracts of the kinds in src/affinity.
 //
-// A kind recognises the session of a request (`identify`), hides its own token from the app (`conceal`) and
-// marks responses so that the next request is recognised (`mark`). It knows nothing of the network.
+// A kind recognizes the session of a request (`identify`), hides its own token from the app (`conceal`) and
+// marks responses so that the next request is recognized (`mark`). It knows nothing of the network.
 // Threading: `const` after construction; one object serves every worker.
 #pragma once
 
@@ -97,7 +97,7 @@ struct HashOn {  // derived: consistent hash
   double bounded_load = 0;  // largest load of a backend, as a factor of the mean; 0: no limit
 };
 /// Several candidates for the session: two cookies of one name (for two paths, or one of them stale), or a
-/// cookie and an id in the URL. The one worth most wins, a living session above all (session/recognise.cpp).
+/// cookie and an id in the URL. The one worth most wins, a living session above all (session/recognize.cpp).
 /// Of equals, the first wins. At least two.
 struct Several {
   static constexpr std::size_t most = 8;
@@ -120,7 +120,7 @@ struct Served {
 };
 
 /// What a response head says about the app's own session id.
-struct Learned {
+struct ObservedId {
   std::optional<SessionKey> key;  // the response carries this id
   bool forgotten = false;         // the app cleared its id
 };
@@ -145,7 +145,7 @@ class Affinity {
   /// Removes our own token from what the backend sees.
   virtual void conceal(const RequestView&, RequestEdits&) const {}
   /// Learned kinds: the id in the final response head, if any.
-  virtual Learned learn(const RequestView&, const ResponseView&, CryptoScratch&) const { return {}; }
+  virtual ObservedId learn(const RequestView&, const ResponseView&, CryptoScratch&) const { return {}; }
   /// Learned kinds: whether the app may give the id in the first event of an event stream
   /// (http/first_event.h).
   virtual bool reads_events() const noexcept { return false; }

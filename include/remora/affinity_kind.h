@@ -51,18 +51,18 @@ class Settings {
   /// One of a set of words. `out` keeps its default if the key is absent.
   template <class E>
   void choice(const char* key, E& out, std::initializer_list<std::pair<const char*, E>> words) {
-    const auto said = text(key);
-    if (!said) return;
-    const auto on = parse_switch(*said);  // on and off, in any spelling of YAML 1.1 and of templates
+    const auto given = text(key);
+    if (!given) return;
+    const auto on = parse_switch(*given);  // on and off, in any spelling of YAML 1.1 and of templates
     std::string all;
     for (const auto& [word, value] : words) {
-      if (iequals(*said, word) || (on && (*on ? std::string_view("on") : std::string_view("off")) == word)) {
+      if (iequals(*given, word) || (on && (*on ? std::string_view("on") : std::string_view("off")) == word)) {
         out = value;
         return;
       }
       all.append(all.empty() ? "" : " | ").append(word);
     }
-    bad(key, "'" + *said + "' is none of " + all);
+    bad(key, "'" + *given + "' is none of " + all);
   }
 };
 

@@ -1,10 +1,10 @@
 // Whether a backend that keeps a request waiting is alive: probe results, shared by all requests that wait.
 //
-// A slow page and a hung server look the same from outside. A request that has waited too long doubts its
-// backend. The first to doubt has it probed at once, outside the schedule. All requests that wait read the
+// A slow page and a hung server look the same from outside. A request that has waited too long suspects its
+// backend. The first to suspect has it probed at once, outside the schedule. All requests that wait read the
 // result here.
 //
-// Threading: the control thread records probes; any thread reads and doubts.
+// Threading: the control thread records probes; any thread reads and suspects.
 #pragma once
 
 #include <atomic>
@@ -19,8 +19,8 @@ class Liveness {
  public:
   /// A request has waited too long. True: no probe is pending, so the caller must ask for one. The prober
   /// calls settled() whatever the result.
-  bool doubt() noexcept { return !doubted_.exchange(true, std::memory_order_relaxed); }
-  void settled() noexcept { doubted_.store(false, std::memory_order_relaxed); }
+  bool suspect() noexcept { return !suspected_.exchange(true, std::memory_order_relaxed); }
+  void settled() noexcept { suspected_.store(false, std::memory_order_relaxed); }
 
   /// Records the result of a probe that began at `began`.
   void probed(bool passed, Clock::Steady began) noexcept {
@@ -42,7 +42,7 @@ class Liveness {
   }
   static constexpr Count never = std::numeric_limits<Count>::min();
   std::atomic<Count> passed_{never}, failed_{never};
-  std::atomic<bool> doubted_{false}, down_{false};
+  std::atomic<bool> suspected_{false}, down_{false};
 };
 
 }  // namespace remora

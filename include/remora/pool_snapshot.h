@@ -70,15 +70,15 @@ struct ExpectedLoad {
   std::chrono::steady_clock::time_point at{};
 };
 
-/// Requests that wait for a free place at a backend with `max_in_flight`; see pool/queue.h.
-class PlaceQueue;
+/// Requests that wait for a free place at a backend with `max_in_flight`; see pool/permit.h.
+class PermitQueue;
 
 /// One app server. Identity is the configured id: it survives reloads and address changes.
 struct Backend {
   /// `workers`: number of request threads, each of which has its own counters. `waiting` may be null if no
-  /// member has `max_in_flight`; make_backend() in pool/queue.h creates both.
+  /// member has `max_in_flight`; make_backend() in pool/permit.h creates both.
   Backend(std::string pool_name, std::string backend_id, std::size_t workers = 1,
-          std::shared_ptr<PlaceQueue> waiting = nullptr);
+          std::shared_ptr<PermitQueue> waiting = nullptr);
   ~Backend();
 
   /// The backend announced a generation. The number only grows.
@@ -111,7 +111,7 @@ struct Backend {
   alignas(64) ExpectedLoad expected;
 
   /// Only touched when `max_in_flight` is set.
-  alignas(64) const std::shared_ptr<PlaceQueue> queue;
+  alignas(64) const std::shared_ptr<PermitQueue> queue;
 };
 
 inline std::uint64_t backend_hash(std::string_view id) noexcept {

@@ -72,7 +72,7 @@ json::object describe_pool(const PoolView& pool, AdminActions& actions) {
   json::array kinds;
   for (const auto& kind : pool.affinity) kinds.emplace_back(kind->name());
   out["affinity"] = std::move(kinds);
-  out["sessions"] = actions.census().in_pool(pool.number);
+  out["sessions"] = actions.session_counter().in_pool(pool.number);
   json::object reasons;
   for (std::size_t i = 0; i < static_cast<std::size_t>(Reason::count_); ++i) {
     std::uint64_t n = 0;
@@ -104,12 +104,12 @@ ApiAnswer sessions(AdminActions& actions) {
   for (const auto& pool : actions.snapshot().pools) {
     json::array backends;
     for (const Member& m : pool->snapshot->members) {
-      const auto count = actions.census().at(pool->number, m.backend->hash);
+      const auto count = actions.session_counter().at(pool->number, m.backend->hash);
       backends.push_back(
           json::object{{"id", m.backend->id}, {"learned", count.learned}, {"issued", count.issued}});
     }
     pools.push_back(json::object{{"name", pool->config.name},
-                                 {"sessions", actions.census().in_pool(pool->number)},
+                                 {"sessions", actions.session_counter().in_pool(pool->number)},
                                  {"complete", counts_are_complete(*pool, actions)},
                                  {"backends", std::move(backends)}});
   }
@@ -272,8 +272,8 @@ ApiAnswer refuse(unsigned status, std::string_view why) {
 json::object describe_backend(const PoolView& pool, std::size_t index, AdminActions& actions) {
   const Member& m = pool.snapshot->members[index];
   const config::Backend& file = pool.config.backends[index];
-  actions.census().refresh(actions.now());
-  const auto count = actions.census().at(pool.number, m.backend->hash);
+  actions.session_counter().refresh(actions.now());
+  const auto count = actions.session_counter().at(pool.number, m.backend->hash);
   const TrafficSum traffic(m.backend->traffic);
   json::object answers;
   for (std::size_t i = 1; i < traffic.answers.size(); ++i)
@@ -314,7 +314,7 @@ json::object describe_backend(const PoolView& pool, std::size_t index, AdminActi
 }
 
 ApiAnswer answer_api(const ApiRequest& request, AdminActions& actions) {
-  actions.census().refresh(actions.now());
+  actions.session_counter().refresh(actions.now());
   std::string_view path = request.target;
   path = path.substr(0, path.find('?'));
   constexpr std::string_view prefix = "/api/v1/";

@@ -19,8 +19,8 @@
 #include <string_view>
 #include <vector>
 
-#include "admin/census.h"
 #include "admin/events.h"
+#include "admin/session_counter.h"
 #include "proxy/snapshot.h"
 
 namespace remora {
@@ -37,9 +37,9 @@ class AdminActions {
   virtual const Snapshot& snapshot() const = 0;
   virtual const config::Config& config() const = 0;
   virtual SessionMemory& memory() = 0;
-  virtual SessionCensus& census() = 0;
+  virtual SessionCounter& session_counter() = 0;
   virtual EventHub& events() = 0;
-  virtual Moment now() const = 0;
+  virtual ClockReading now() const = 0;
   virtual Clock::Steady started() const = 0;
   virtual CryptoScratch& scratch() = 0;
   /// True if new requests are accepted; the status of /readyz.

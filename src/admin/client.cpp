@@ -12,7 +12,7 @@ namespace {
 /// Runs the request on a loop of its own. Returns the error.
 std::string run(OneShotRequest request, ResponseReader* reader, std::chrono::milliseconds limit) {
   Loop loop;
-  Wake wake(loop.wheel);
+  EventFlags wake(loop.wheel);
   wake.until(loop.clock.steady_now() + limit);
   std::string error;
   asio::co_spawn(loop.ctx.get_executor(), one_shot_request(loop, wake, std::move(request), reader),

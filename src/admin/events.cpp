@@ -8,7 +8,7 @@
 namespace remora {
 
 namespace {
-constexpr std::size_t most_pending = 1024;
+constexpr std::size_t max_pending = 1024;
 }
 
 void EventHub::emit(std::string_view type, boost::json::object data, Clock::Wall now) {
@@ -24,14 +24,14 @@ void EventHub::emit(std::string_view type, boost::json::object data, Clock::Wall
   for (const auto& weak : listeners_) {
     const auto listener = weak.lock();
     if (!listener) continue;
-    if (listener->pending.size() < most_pending)
+    if (listener->pending.size() < max_pending)
       listener->pending.push_back(event.wire);
     else
       listener->overrun = true;
     listener->filled.cancel();
   }
   kept_.push_back(std::move(event));
-  if (kept_.size() > most_kept) kept_.pop_front();
+  if (kept_.size() > max_kept) kept_.pop_front();
 }
 
 std::shared_ptr<EventHub::Listener> EventHub::listen(std::uint64_t after) {

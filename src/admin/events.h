@@ -22,9 +22,9 @@ class EventHub {
  public:
   using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                            asio::wait_traits<std::chrono::steady_clock>, Executor>;
-  static constexpr std::size_t most_kept = 256;
+  static constexpr std::size_t max_kept = 256;
 
-  /// One client's queue. `filled` is cancelled when an event arrives.
+  /// One client's queue. `filled` is canceled when an event arrives.
   struct Listener {
     explicit Listener(const Executor& executor) : filled(executor) {}
     std::deque<std::string> pending;  // each one a complete event in wire format

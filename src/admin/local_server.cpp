@@ -186,17 +186,17 @@ bool LocalServer::Shared::make_room() {
 /// Returns true if the connection may carry another request.
 Task<bool> LocalServer::Shared::answer(std::shared_ptr<Shared> self, HttpStream& stream, LocalRequest in,
                                        bool keep, bool head_only) {
-  LocalAnswer said = co_await self->handler(std::move(in));
+  LocalAnswer reply = co_await self->handler(std::move(in));
   Held& held = self->connections.at(&stream);
-  if (said.stream && self->streams() < self->limits.streams) {
+  if (reply.stream && self->streams() < self->limits.streams) {
     held.begin(Held::Doing::streaming, self->clock.steady_now());
     StreamSink sink(stream, self->limits.patience);
-    co_await said.stream(sink);
+    co_await reply.stream(sink);
     co_return false;
   }
-  if (said.stream) said = no_more_streams();
+  if (reply.stream) reply = no_more_streams();
   held.doing = Held::Doing::sending;
-  const Response response = made_of(std::move(said), keep, head_only);
+  const Response response = made_of(std::move(reply), keep, head_only);
   stream.expires_after(self->limits.patience);
   const auto [write_error, sent] = co_await http::async_write(stream, response, use);
   co_return keep && !write_error;

@@ -74,7 +74,7 @@ void add_counters(Families& out, const Snapshot& snapshot, const char* label, Me
 }
 
 void add_sessions(Families& out, AdminActions& actions) {
-  actions.census().refresh(actions.now());
+  actions.session_counter().refresh(actions.now());
   out.begin(
       "remora_sessions",
       "Living sessions per backend: learned ones exactly, issued ones as seen by this instance within their "
@@ -83,7 +83,7 @@ void add_sessions(Families& out, AdminActions& actions) {
   for (const auto& pool : actions.snapshot().pools) {
     if (pool->affinity.empty()) continue;
     for (const Member& m : pool->snapshot->members) {
-      const auto count = actions.census().at(pool->number, m.backend->hash);
+      const auto count = actions.session_counter().at(pool->number, m.backend->hash);
       const auto add = [&](const char* family, std::uint64_t n) {
         out.add({{"pool", pool->config.name}, {"backend", m.backend->id}, {"family", family}},
                 static_cast<double>(n));
@@ -225,7 +225,7 @@ std::string metrics_text(AdminActions& actions) {
             MetricType::Counter);
   add_counters<SessionEvent>(out, snapshot, "event", &SessionCounts::events);
   add_sessions(out, actions);
-  out.begin("remora_jwt_total", "Requests by what a verifier said of their token.", MetricType::Counter);
+  out.begin("remora_jwt_total", "Requests by the verdict on their token.", MetricType::Counter);
   for (const auto& verifier : snapshot.verifiers)
     for (std::size_t i = 0; i < static_cast<std::size_t>(JwtOutcome::count_); ++i) {
       std::uint64_t n = 0;

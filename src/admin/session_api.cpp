@@ -196,9 +196,9 @@ Task<SessionApiAnswer> answer_session_api(SessionApiRequest in, SessionApiContex
       next.state.sealed = keeper.seal(in.body, key, *epoch, version, at.scratch);
     return next;
   };
-  const Result<SessionStore::Standing> said =
+  const Result<SessionStore::Outcome> outcome =
       co_await at.sessions.change(key, std::move(rule), rules, false, call);
-  if (!said) co_return failed(said.error());
+  if (!outcome) co_return failed(outcome.error());
   if (status == 409)
     co_return refuse(409,
                      "the session belongs to another server by now, or is over, or its state was deleted "

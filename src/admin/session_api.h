@@ -37,7 +37,7 @@ struct SessionApiContext {
   CryptoScratch& scratch;
   const Clock& clock;
   std::chrono::milliseconds timeout;
-  Wake& wake;
+  EventFlags& wake;
 };
 
 Task<SessionApiAnswer> answer_session_api(SessionApiRequest request, SessionApiContext context);

@@ -69,26 +69,26 @@ struct SessionServer::Shared {
 
 /// Status 200 means that no error was found yet.
 SessionApiAnswer SessionServer::Shared::refusal(const LocalRequest& request) const {
-  SessionApiAnswer said;
+  SessionApiAnswer reply;
   if (request.refused != 0) {
-    said.status = request.refused;
-    said.body = request.why + "\n";
+    reply.status = request.refused;
+    reply.body = request.why + "\n";
   } else if (!settings.token.empty() && !bears_token(request.field("Authorization"), settings.token)) {
-    said.status = 401;
-    said.body = "a token is needed: Authorization: Bearer TOKEN (session_api.token)\n";
+    reply.status = 401;
+    reply.body = "a token is needed: Authorization: Bearer TOKEN (session_api.token)\n";
   }
-  return said;
+  return reply;
 }
 
 Task<LocalAnswer> SessionServer::Shared::answer(LocalRequest request) {
-  SessionApiAnswer said = refusal(request);
-  if (said.status == 200) {
-    Wake wake(loop.wheel);
+  SessionApiAnswer reply = refusal(request);
+  if (reply.status == 200) {
+    EventFlags wake(loop.wheel);
     SessionApiRequest in = taken_from(std::move(request));
     SessionApiContext context{snapshot, sessions, scratch, clock, timeout, wake};
-    said = co_await answer_session_api(std::move(in), std::move(context));
+    reply = co_await answer_session_api(std::move(in), std::move(context));
   }
-  co_return made_of(std::move(said));
+  co_return made_of(std::move(reply));
 }
 
 SessionServer::SessionServer(const config::SessionApi& settings, const config::Store& store,

@@ -1,7 +1,7 @@
 // Affinity by the app's own session id, in a cookie, a path parameter or a query parameter: a learned kind.
 //
 // `carry: store` looks up the id in the session store, by a MAC. `carry: token` needs no store: a companion
-// cookie (NAME-r), sealed to the app's id, says where the session lives. `route_separator` also honours ids
+// cookie (NAME-r), sealed to the app's id, says where the session lives. `route_separator` also honors ids
 // that name their server (Tomcat's jvmRoute).
 
 #include <algorithm>
@@ -94,10 +94,10 @@ class AppCookieAffinity final : public Affinity {
     if (names_) names_->conceal(request, edits);
   }
 
-  Learned learn(const RequestView& request, const ResponseView& response,
-                CryptoScratch& scratch) const override {
+  ObservedId learn(const RequestView& request, const ResponseView& response,
+                   CryptoScratch& scratch) const override {
     const CookieOutcome answer = read(request, response);
-    Learned learned;
+    ObservedId learned;
     learned.forgotten = answer.cleared;
     if (!answer.id.empty() && !sealer_) learned.key = namer_->name(answer.id, scratch);
     return learned;
@@ -137,7 +137,7 @@ class AppCookieAffinity final : public Affinity {
   }
 
  private:
-  static constexpr int most_tries = 16;  // limit for companions with ids: each try costs a decryption
+  static constexpr int max_tries = 16;  // limit for companions with ids: each try costs a decryption
 
   /// The different ids of a request, in order of precedence when nothing else decides.
   struct Ids {
@@ -208,7 +208,7 @@ class AppCookieAffinity final : public Affinity {
         const std::size_t place = names_->place_of(pair.name);
         if (place == CookieNames::most) return true;
         for (std::size_t i = 0; i < ids.count; ++i) {
-          if (++tries > most_tries) return false;
+          if (++tries > max_tries) return false;
           const auto outcome = sealer_->open(pair.value, scratch, ids.of[i]);
           if (outcome.cause != Cause::none) {
             found.cause = outcome.cause;
@@ -233,7 +233,7 @@ class AppCookieAffinity final : public Affinity {
     return found;
   }
 
-  /// The id by which this request was recognised.
+  /// The id by which this request was recognized.
   std::string_view asked_id(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const {
     const Ids ids = ids_of(request);
     if (ids.count < 2) return ids.count == 0 ? std::string_view() : ids.of[0];

@@ -78,14 +78,14 @@ void CookieWriter::clear(const RequestView& request, ResponseEdits& edits) const
 
 void keep_referrer_inside(const ResponseView& response, ResponseEdits& edits) {
   if (std::exchange(edits.referrer_stays, true)) return;
-  bool said = false;
+  bool seen = false;
   for (std::size_t i = 0; i < response.fields.size(); ++i) {
     const Field& f = response.fields[i];
     if (!iequals(f.name, "referrer-policy")) continue;
-    said = true;
+    seen = true;
     if (!iequals(f.value, "no-referrer")) edits.fields.push_back({i, "same-origin"});
   }
-  if (!said) edits.add("Referrer-Policy", "same-origin");
+  if (!seen) edits.add("Referrer-Policy", "same-origin");
 }
 
 // Settings ------------------------------------------------------------------------------------------
@@ -101,9 +101,9 @@ std::string read_token_name(Settings& settings, const char* key, std::string pre
 CookieAttributes read_cookie_attributes(Settings& settings, const std::string& name) {
   CookieAttributes out;
   const auto clean = [&](const char* key, std::string& value) {
-    const auto said = settings.text(key);
-    if (!said) return;
-    value = *said;
+    const auto given = settings.text(key);
+    if (!given) return;
+    value = *given;
     for (const char c : value)
       if (static_cast<unsigned char>(c) <= ' ' || c == ';' || c == ',' || c == '"' ||
           static_cast<unsigned char>(c) >= 0x7f)
@@ -152,7 +152,7 @@ Carry read_carry(Settings& settings) {
 }
 
 double read_bounded_load(Settings& settings) {
-  if (const auto said = settings.text("bounded_load"); !said || parse_switch(*said) == false) return 0;
+  if (const auto given = settings.text("bounded_load"); !given || parse_switch(*given) == false) return 0;
   const auto factor = settings.number("bounded_load");
   if (factor && *factor <= 1)
     settings.bad("bounded_load", "is a factor of the mean load: above 1 (1.25, say), or off");

@@ -53,7 +53,7 @@ class CookieAffinity final : public Affinity {
       for_each_cookie(field.value, [&](const CookiePair& pair) {
         const std::size_t place = names_.place_of(pair.name);
         if (place == CookieNames::most) return true;
-        if (++looked_at > most_cookies) return false;
+        if (++looked_at > max_cookies) return false;
         const auto outcome = sealer_.open(pair.value, scratch);
         if (outcome.cause != Cause::none) {
           none.cause = outcome.cause;
@@ -115,7 +115,7 @@ class CookieAffinity final : public Affinity {
     opened.ending = cookies_[0].needs_renewal(opened.binding, now);
   }
 
-  static constexpr int most_cookies = 8;  // limit: opening one costs a decryption
+  static constexpr int max_cookies = 8;  // limit: opening one costs a decryption
 
   /// Several tokens, best first: living ones before expired ones, then the highest epoch, then the latest
   /// stamp. Tokens of other sessions follow, in case this session has ended.

@@ -50,8 +50,8 @@ class HeaderAffinity final : public Affinity {
     return lookup;
   }
 
-  Learned learn(const RequestView&, const ResponseView& response, CryptoScratch& scratch) const override {
-    Learned learned;
+  ObservedId learn(const RequestView&, const ResponseView& response, CryptoScratch& scratch) const override {
+    ObservedId learned;
     if (!settings_.learn) return learned;
     if (const std::string_view value = find(response.fields); !value.empty())
       learned.key = namer_->name(value, scratch);

@@ -221,7 +221,7 @@ bool HtmlRewriter::tag(std::string& out) {
     after_tag(whole);
     return true;
   }
-  if (held_.size() - at_ <= most_tag_bytes) return false;
+  if (held_.size() - at_ <= max_tag_bytes) return false;
   mode_ = Mode::long_tag;
   const std::string_view name = html_tag_name(std::string_view(held_).substr(at_));
   const std::string_view guard = held_[at_ + 1] == '/' ? std::string_view() : tags_.guard_unread(name);

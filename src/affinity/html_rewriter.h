@@ -2,7 +2,7 @@
 //
 // Follows the states of the HTML tokenizer that separate tags from everything else (WHATWG HTML 13.2.5):
 // comments, scripts and other raw text, quotes inside tags. Only URLs change, and forms may get a hidden
-// field; every other byte passes unchanged. Memory: one tag. A tag longer than `most_tag_bytes` passes unread
+// field; every other byte passes unchanged. Memory: one tag. A tag longer than `max_tag_bytes` passes unread
 // (see HtmlTags::guard_unread).
 #pragma once
 
@@ -32,7 +32,7 @@ class HtmlRewriter final : public BodyRewriter {
   explicit HtmlRewriter(UrlMarker marker) : tags_(std::move(marker)) {}
   void feed(std::string_view in, bool last, std::string& out) override;
 
-  static constexpr std::size_t most_tag_bytes = 64 * 1024;
+  static constexpr std::size_t max_tag_bytes = 64 * 1024;
 
  private:
   enum class Mode { text, comment, bogus_comment, raw_text, script, long_tag, plain_text };

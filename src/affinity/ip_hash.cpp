@@ -15,12 +15,12 @@ struct IpHashSettings final : AffinitySettings {
 std::shared_ptr<const AffinitySettings> read(Settings& settings, std::string_view) {
   auto out = std::make_shared<IpHashSettings>();
   const auto prefix = [&](const char* key, std::uint8_t& bits, std::uint8_t most) {
-    const auto said = settings.whole_number(key);
-    if (!said) return;
-    if (*said < 1 || *said > most)
+    const auto given = settings.whole_number(key);
+    if (!given) return;
+    if (*given < 1 || *given > most)
       settings.bad(key, "must be 1 to " + std::to_string(most));
     else
-      bits = static_cast<std::uint8_t>(*said);
+      bits = static_cast<std::uint8_t>(*given);
   };
   prefix("ipv4_prefix", out->ipv4_prefix, 32);
   prefix("ipv6_prefix", out->ipv6_prefix, 128);

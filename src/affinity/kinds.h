@@ -64,7 +64,7 @@ void keep_referrer_inside(const ResponseView& response, ResponseEdits& edits);
 
 // Settings of the same form -------------------------------------------------------------------------
 
-/// Where the binding of a recognised session is kept.
+/// Where the binding of a recognized session is kept.
 enum class Carry : std::uint8_t { nothing, store, token };
 
 /// `carry: nothing | store`, for kinds that hash by default.

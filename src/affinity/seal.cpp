@@ -321,7 +321,7 @@ SessionNamer::~SessionNamer() {
 SessionKey SessionNamer::name(std::string_view id, CryptoScratch& scratch) const {
   // OpenSSL 3.0 allocates for each HMAC. With the cache of names, the request path does not.
   CryptoScratch::Named* named = nullptr;
-  if (id.size() <= CryptoScratch::most_named_text) {
+  if (id.size() <= CryptoScratch::max_named_text) {
     if (!scratch.names_) scratch.names_.reset(new CryptoScratch::Named[CryptoScratch::cache_slots]);
     named = &scratch.names_[XXH3_64bits(id.data(), id.size()) % CryptoScratch::cache_slots];
     if (named->owner == owner_ && named->size == id.size() &&

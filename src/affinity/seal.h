@@ -70,11 +70,11 @@ class CryptoScratch {
     Binding binding;
     bool old_key;
   };
-  static constexpr std::size_t most_named_text = 119;
+  static constexpr std::size_t max_named_text = 119;
   struct Named {
     std::uint64_t owner = 0;  // which namer; 0: empty
     std::uint8_t size = 0;
-    std::array<char, most_named_text> text;
+    std::array<char, max_named_text> text;
     SessionKey key;
   };
   static constexpr std::size_t cache_slots = 1024;

@@ -85,14 +85,14 @@ CookieOutcome cookie_outcome(std::span<const Field> response, std::string_view n
     return f.known == Known::set_cookie && trim(f.value.substr(0, f.value.find('='))) == name;
   };
   if (std::none_of(response.begin(), response.end(), sets)) return {};  // most responses
-  constexpr std::size_t most_lines = 16;  // of this name: each is compared with all later ones
-  SetCookie lines[most_lines];
+  constexpr std::size_t max_lines = 16;  // of this name: each is compared with all later ones
+  SetCookie lines[max_lines];
   std::size_t count = 0;
   for (const Field& f : response) {
     if (!sets(f)) continue;
     const SetCookie line = read_set_cookie(f.value, now);
     if (line.name != name) continue;
-    lines[count < most_lines ? count++ : most_lines - 1] = line;
+    lines[count < max_lines ? count++ : max_lines - 1] = line;
   }
   const auto path_of = [&](const SetCookie& c) { return c.path.empty() ? default_path(path) : c.path; };
   CookieOutcome out;

@@ -103,7 +103,7 @@ bool UrlMarker::may_write(std::string_view own_path) noexcept {
   if (own_path.empty() || own_path.front() != '/' || begins_with_host(own_path)) return false;
   if (own_path.size() <= short_path) return true;
   long_paths_ += own_path.size();
-  return long_paths_ <= most_long_paths;
+  return long_paths_ <= max_long_paths;
 }
 
 std::optional<std::string> UrlMarker::own_target() {
@@ -139,7 +139,7 @@ void UrlMarker::learn_directory() {
 }
 
 /// Its cost depends on the length of the reference, not on that of the document's path: the directory is
-/// normalised once, and skipped where routes do not look.
+/// normalized once, and skipped where routes do not look.
 bool UrlMarker::relative_leads_here(std::string_view path) {
   if (!directory_) learn_directory();
   std::size_t kept = ends_.size();  // segments of the directory that no `..` has removed

@@ -53,7 +53,7 @@ class UrlMarker {
  private:
   // A document's own path may be written once for each link to itself, and the client chooses it. Short paths
   // are written freely, long ones up to a total number of bytes.
-  static constexpr std::size_t short_path = 512, most_long_paths = 256 * 1024;
+  static constexpr std::size_t short_path = 512, max_long_paths = 256 * 1024;
 
   bool leads_here(const UrlReference& r);
   bool relative_leads_here(std::string_view path);

@@ -17,7 +17,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t most_token_bytes = 16 * 1024;
+constexpr std::size_t max_token_bytes = 16 * 1024;
 
 std::optional<std::string> decode(std::string_view part) {
   std::string out(part.size(), '\0');
@@ -142,7 +142,7 @@ struct Parsed {
 
 Parsed parse(std::string_view token, const std::vector<JwtAlgorithm>& algorithms) {
   Parsed out;
-  if (token.size() > most_token_bytes || std::count(token.begin(), token.end(), '.') != 2) return out;
+  if (token.size() > max_token_bytes || std::count(token.begin(), token.end(), '.') != 2) return out;
   const auto first = token.find('.'), second = token.rfind('.');
   const auto head_text = decode(token.substr(0, first));
   auto payload = decode(token.substr(first + 1, second - first - 1));
@@ -274,7 +274,7 @@ void ForgedTokens::add(const Digest& digest, std::uint64_t keys_id) {
 
 JwtVerdict JwtCache::verify(std::string_view token, const config::Jwt& rules, const JwtKeySet& keys,
                             std::uint64_t keys_id, Clock::Wall now) {
-  if (token.size() > most_token) return verify_jwt(token, rules, keys, now, &forged_, keys_id);
+  if (token.size() > max_token) return verify_jwt(token, rules, keys, now, &forged_, keys_id);
   if (!slots_) slots_ = std::make_unique<std::array<Slot, slots>>();
   Slot& slot = (*slots_)[(hash_text(token) ^ keys_id) % slots];
   if (slot.claims && slot.keys_id == keys_id && slot.token == token) {

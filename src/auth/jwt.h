@@ -96,7 +96,7 @@ class JwtCache {
                     std::uint64_t keys_id, Clock::Wall now);
 
  private:
-  static constexpr std::size_t slots = 1024, most_token = 4096;
+  static constexpr std::size_t slots = 1024, max_token = 4096;
   struct Slot {
     std::uint64_t keys_id = 0;
     std::string token;

@@ -312,8 +312,8 @@ bool JwtKey::verifies(JwtAlgorithm a, std::string_view part, std::string_view si
 }
 
 std::optional<JwtKeySet> parse_jwks(std::string_view text, std::string& why) {
-  constexpr std::size_t most_bytes = 1024 * 1024, most_keys = 100;
-  const auto set = text.size() <= most_bytes ? parse_strict_object(text) : std::nullopt;
+  constexpr std::size_t max_bytes = 1024 * 1024, max_keys = 100;
+  const auto set = text.size() <= max_bytes ? parse_strict_object(text) : std::nullopt;
   const json::value* list = set ? set->if_contains("keys") : nullptr;
   if (list == nullptr || !list->is_array()) {
     why = "is no JWK Set: {\"keys\": [...]}";
@@ -322,7 +322,7 @@ std::optional<JwtKeySet> parse_jwks(std::string_view text, std::string& why) {
   JwtKeySet out;
   std::string last;
   for (const json::value& item : list->get_array()) {
-    if (!item.is_object() || out.size() >= most_keys) continue;
+    if (!item.is_object() || out.size() >= max_keys) continue;
     const std::string use = json_text(item.get_object(), "use");
     if (!use.empty() && use != "sig") continue;
     if (auto key = JwtKey::from_jwk(json::serialize(item), last)) out.push_back(std::move(*key));

@@ -12,7 +12,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t most_depth = 16;
+constexpr std::size_t max_depth = 16;
 
 /// Only checks that names are unique.
 struct UniqueNames {
@@ -59,7 +59,7 @@ struct UniqueNames {
 
 std::optional<json::object> parse_strict_object(std::string_view text) {
   json::parse_options options;
-  options.max_depth = most_depth;
+  options.max_depth = max_depth;
   json::basic_parser<UniqueNames> watcher(options);
   json::error_code ec;
   const std::size_t used = watcher.write_some(false, text.data(), text.size(), ec);

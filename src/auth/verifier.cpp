@@ -117,8 +117,8 @@ std::optional<std::string_view> PassedVerifiers::find(std::string_view verifier,
 }
 
 bool PassedVerifiers::fits_field(std::string_view text) noexcept {
-  constexpr std::size_t most_bytes = 4096;
-  return text.size() <= most_bytes && std::none_of(text.begin(), text.end(), [](char c) {
+  constexpr std::size_t max_bytes = 4096;
+  return text.size() <= max_bytes && std::none_of(text.begin(), text.end(), [](char c) {
            const auto u = static_cast<unsigned char>(c);
            return (u < ' ' && c != '\t') || u == 0x7f;
          });

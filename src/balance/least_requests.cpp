@@ -6,7 +6,7 @@
 
 #include "balance/expected_load.h"
 #include "balance/policy.h"
-#include "util/fetch_ahead.h"
+#include "util/prefetch.h"
 
 namespace remora {
 
@@ -60,8 +60,8 @@ class LeastRequests final : public TieredBalancer {
   const Member* least(const Tier& tier, const Tried& tried, Load load_of) {
     if (tier.size() > scan_up_to) {
       const Member* drawn[samples];
-      for (const Member*& m : drawn) fetch_ahead(m = tier[random_.below(tier.size())]);
-      for (const Member* m : drawn) fetch_ahead(&m->backend->in_flight);
+      for (const Member*& m : drawn) prefetch_line(m = tier[random_.below(tier.size())]);
+      for (const Member* m : drawn) prefetch_line(&m->backend->in_flight);
       const Member* best = nullptr;
       double best_load = 0;
       for (const Member* m : drawn) consider(*m, tried, load_of, best, best_load);

@@ -129,10 +129,10 @@ int show_status(const CommandTarget& at) {
       each(pool, "backends", [&](const json::object& b) {
         const json::object& answers = json_object(b, "answers");
         const std::uint64_t failed = json_number(answers, "5xx") + json_number(answers, "failed");
-        std::string wish = json_text(b, "admin");
-        if (json_flag(b, "vanished")) wish += " (left DNS)";
-        if (json_flag(b, "deadline_passed")) wish += " (moving sessions)";
-        table.add({json_text(pool, "name"), json_text(b, "id"), json_text(b, "address"), wish,
+        std::string state = json_text(b, "admin");
+        if (json_flag(b, "vanished")) state += " (left DNS)";
+        if (json_flag(b, "deadline_passed")) state += " (moving sessions)";
+        table.add({json_text(pool, "name"), json_text(b, "id"), json_text(b, "address"), state,
                    json_text(b, "health"), traffic_word(json_text(b, "ejected")),
                    std::to_string(json_number(b, "in_flight")),
                    std::to_string(json_number(b, "sessions_left")) + (json_flag(b, "complete") ? "" : "+"),
@@ -210,11 +210,11 @@ namespace {
 struct Left {
   std::uint64_t sessions = 0, in_flight = 0;
   bool complete = true, present = true;
-  std::string other_wish;  // set if another operator has changed the state
+  std::string other_state;  // set if another operator has changed the state
 };
 
 /// Sums the remaining sessions and requests over all instances.
-Left count_left(const CommandTarget& at, const std::string& target, const std::string& wish) {
+Left count_left(const CommandTarget& at, const std::string& target, const std::string& state) {
   Left left;
   bool anywhere = false;
   for (const std::string& admin : at.admins) {
@@ -227,21 +227,21 @@ Left count_left(const CommandTarget& at, const std::string& target, const std::s
     left.sessions += json_number(b, "sessions_left");
     left.in_flight += json_number(b, "in_flight");
     left.complete = left.complete && json_flag(b, "complete");
-    if (json_text(b, "admin") != wish) left.other_wish = json_text(b, "admin");
+    if (json_text(b, "admin") != state) left.other_state = json_text(b, "admin");
   }
   left.present = anywhere;
   return left;
 }
 
 /// Reports how the wait ended: a line for people, or with --json the single result object.
-int say_end(const CommandTarget& at, const std::string& name, const std::string& wish, const char* result,
+int say_end(const CommandTarget& at, const std::string& name, const std::string& state, const char* result,
             const Left& left, const std::string& sentence) {
   if (!at.json) {
     std::cout << name << sentence << '\n';
     return 0;
   }
   const json::object end{{"backend", name},
-                         {"admin", wish},
+                         {"admin", state},
                          {"result", result},
                          {"sessions_left", left.sessions},
                          {"in_flight", left.in_flight},
@@ -251,20 +251,21 @@ int say_end(const CommandTarget& at, const std::string& name, const std::string&
 }
 
 int wait_until_empty(const CommandTarget& at, const std::string& name, const std::string& target,
-                     const std::string& wish, std::optional<std::chrono::steady_clock::time_point> deadline) {
+                     const std::string& state,
+                     std::optional<std::chrono::steady_clock::time_point> deadline) {
   constexpr milliseconds look_every{250};
   std::uint64_t told = ~std::uint64_t{0};
   for (;;) {
-    const Left left = count_left(at, target, wish);
-    if (!left.present) return say_end(at, name, wish, "gone", left, " left the configuration");
-    if (!left.other_wish.empty())
+    const Left left = count_left(at, target, state);
+    if (!left.present) return say_end(at, name, state, "gone", left, " left the configuration");
+    if (!left.other_state.empty())
       throw Stop{refused,
-                 name + ": another operator wants " + left.other_wish + " now; not waiting any longer"};
+                 name + ": another operator wants " + left.other_state + " now; not waiting any longer"};
     if (left.sessions == 0 && left.in_flight == 0 && left.complete) {
-      return say_end(at, name, wish, "empty", left, " is empty");
+      return say_end(at, name, state, "empty", left, " is empty");
     }
     if (deadline && std::chrono::steady_clock::now() >= *deadline) {
-      say_end(at, name, wish, "deadline_passed", left,
+      say_end(at, name, state, "deadline_passed", left,
               ": the deadline has passed with " + std::to_string(left.sessions) + " session(s) and " +
                   std::to_string(left.in_flight) + " request(s) left; they move with their next request");
       return deadline_passed;
@@ -286,7 +287,7 @@ int wait_until_empty(const CommandTarget& at, const std::string& name, const std
 
 }  // namespace
 
-int steer_backend(const CommandTarget& at, const std::string& backend, const std::string& wish,
+int steer_backend(const CommandTarget& at, const std::string& backend, const std::string& state,
                   const SteerOptions& options) {
   const auto slash = backend.find('/');
   if (slash == std::string::npos || slash == 0 || slash + 1 == backend.size()) {
@@ -300,7 +301,7 @@ int steer_backend(const CommandTarget& at, const std::string& backend, const std
   }
   const std::string target = "/api/v1/pools/" + percent_encoded(backend.substr(0, slash)) + "/backends/" +
                              percent_encoded(backend.substr(slash + 1));
-  json::object body{{"admin", wish}};
+  json::object body{{"admin", state}};
   if (limit) body["deadline"] = options.deadline;
   const auto begun = std::chrono::steady_clock::now();
   const int code = over_all(at, [&](const std::string& admin) {
@@ -317,7 +318,7 @@ int steer_backend(const CommandTarget& at, const std::string& backend, const std
   try {
     std::optional<std::chrono::steady_clock::time_point> deadline;
     if (limit) deadline = begun + *limit;
-    return wait_until_empty(at, backend, target, wish, deadline);
+    return wait_until_empty(at, backend, target, state, deadline);
   } catch (const Stop& stop) {
     std::cerr << "remora: " << stop.why << '\n';
     return stop.code;

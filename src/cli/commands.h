@@ -30,8 +30,8 @@ struct SteerOptions {
   std::string deadline;  // for example "30m"; empty: none
   bool wait = false;
 };
-/// `backend`: POOL/BACKEND. `wish`: ready | drain | maint.
-int steer_backend(const CommandTarget& at, const std::string& backend, const std::string& wish,
+/// `backend`: POOL/BACKEND. `state`: ready | drain | maint.
+int steer_backend(const CommandTarget& at, const std::string& backend, const std::string& state,
                   const SteerOptions& options);
 int reload_all(const CommandTarget& at);
 int check_health(const CommandTarget& at);

@@ -243,20 +243,20 @@ class Reader {
 
   void add_cookies() {
     std::string_view host = host_;
-    if (const std::string* said = find("Host")) host = *said;  // curl matches cookies against it
+    if (const std::string* field = find("Host")) host = *field;  // curl matches cookies against it
     host = host.substr(0, host.starts_with('[') ? std::min(host.find(']') + 1, host.size()) : host.find(':'));
     std::string all;
-    for (const std::string& said : cookies_) {
-      std::string pairs = said;
-      if (said.find('=') == std::string::npos) {
-        const auto jar = world_.read_file(said);  // curl treats a missing jar as empty
+    for (const std::string& option : cookies_) {
+      std::string pairs = option;
+      if (option.find('=') == std::string::npos) {
+        const auto jar = world_.read_file(option);  // curl treats a missing jar as empty
         pairs = jar ? cookies_of_jar(*jar, host, out_.target, out_.secure.value_or(true), world_.now) : "";
       }
       if (!pairs.empty()) all.append(all.empty() ? "" : "; ").append(pairs);
     }
     if (all.empty()) return;
-    const std::string* said = find("Cookie");
-    set("Cookie", said != nullptr ? *said + "; " + all : all);
+    const std::string* field = find("Cookie");
+    set("Cookie", field != nullptr ? *field + "; " + all : all);
   }
 
   CurlRequest finish() {

@@ -112,16 +112,16 @@ void read_affinity(const Value& v, std::string_view pool, Kinds kinds, std::vect
   for_each_item(v, false, [&](const Value& item) {
     if (auto kind = read_kind(item, pool, kinds)) out.push_back(std::move(*kind));
   });
-  constexpr std::size_t most_kinds = 4;
+  constexpr std::size_t max_kinds = 4;
   if (v.node.size() == 0) v.bad("needs at least one kind, or none");
-  if (v.node.size() > most_kinds) v.bad("at most 4 kinds");
+  if (v.node.size() > max_kinds) v.bad("at most 4 kinds");
   check_list(v, out);
 }
 
 /// When a request carries two valid cookies of one name, the later one wins. Without the `__Host-` prefix,
 /// any host of the domain can set such a cookie, so a neighboring host could plant its own session in a
 /// user's browser (RFC 6265bis 4.1.3.2).
-void cookie_doubts(const Config& config, std::vector<std::string>& out) {
+void cookie_warnings(const Config& config, std::vector<std::string>& out) {
   const bool tls = std::any_of(config.listeners.begin(), config.listeners.end(),
                                [](const Listener& l) { return l.tls.has_value(); });
   for (const Pool& pool : config.pools)

@@ -159,7 +159,7 @@ void cross_check(const Value& root, Config& config) {
 }
 
 namespace {
-void suspicion_doubts(const Config& config, std::vector<std::string>& out) {
+void suspicion_warnings(const Config& config, std::vector<std::string>& out) {
   for (const Pool& p : config.pools) {
     const auto& after = p.failover.suspect_after;
     if (!after || after->count() == 0) continue;
@@ -172,7 +172,7 @@ void suspicion_doubts(const Config& config, std::vector<std::string>& out) {
 }
 }  // namespace
 
-std::vector<std::string> doubts(const Config& config) {
+std::vector<std::string> warnings(const Config& config) {
   std::vector<std::string> out;
   for (const Listener& l : config.listeners) {
     const bool local = l.bind.kind == Address::Kind::unix_path || is_loopback(l.bind.host);
@@ -185,10 +185,10 @@ std::vector<std::string> doubts(const Config& config) {
           ": proxy_protocol is believed from this machine only, and others are refused: name the senders "
           "(proxy_protocol: {from: [10.0.0.0/8]}, or trusted_proxies)");
   }
-  socket_doubts(config, out);
-  suspicion_doubts(config, out);
-  cookie_doubts(config, out);
-  key_doubts(config, out);
+  socket_warnings(config, out);
+  suspicion_warnings(config, out);
+  cookie_warnings(config, out);
+  key_warnings(config, out);
   idle_keys(config, out);
   return out;
 }

@@ -163,7 +163,7 @@ void read_jwt(const Value& v, std::vector<Jwt>& out) {
   });
 }
 
-void key_doubts(const Config& config, std::vector<std::string>& out) {
+void key_warnings(const Config& config, std::vector<std::string>& out) {
   for (const Jwt& j : config.jwt) {
     const auto same = [&](const std::string& key) {
       return !j.secret.empty() && (j.secret == key || base64_decode(j.secret).value_or("") == key);

@@ -22,7 +22,7 @@ namespace remora::config {
 
 namespace {
 
-constexpr std::size_t most_file_bytes = 4 * 1024 * 1024;
+constexpr std::size_t max_file_bytes = 4 * 1024 * 1024;
 
 void read_log(const Value& v, Log& out) {
   Map m(v);
@@ -278,7 +278,7 @@ Loaded load_file(const std::filesystem::path& file, Kinds kinds) {
     return LoadError{
         {file.string() + ": cannot be read: " + (in.is_open() ? "it is a folder" : std::strerror(errno))}};
   std::string text(std::istreambuf_iterator<char>(in), {});
-  if (text.size() > most_file_bytes)
+  if (text.size() > max_file_bytes)
     return LoadError{{file.string() + ": larger than 4 MiB; is this the right file?"}};
   return load_text(text, file.string(), kinds);
 }

@@ -34,6 +34,6 @@ Loaded load_text(std::string_view text, const std::string& name, Kinds kinds);
 bool needs_key(const Pool& pool);
 
 /// Warnings about valid settings that are probably mistakes. Shown by `remora check` and logged.
-std::vector<std::string> doubts(const Config& config);
+std::vector<std::string> warnings(const Config& config);
 
 }  // namespace remora::config

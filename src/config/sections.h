@@ -22,7 +22,7 @@ bool editable_field(const Value& v, const std::string& name);
 /// Reads the `mode` and `group` keys of a map whose `bind` has been read.
 void read_socket_access(Map& m, const Address& bind, SocketAccess& out);
 /// Warns about listener keys that have no effect because the peers use a Unix socket, or because they do not.
-void socket_doubts(const Config& config, std::vector<std::string>& out);
+void socket_warnings(const Config& config, std::vector<std::string>& out);
 bool readable_file(const Value& v, const std::string& path);
 
 /// Checks across sections: names that must exist, settings that conflict.
@@ -30,9 +30,9 @@ void cross_check(const Value& root, Config& config);
 /// True for `localhost` and literal loopback addresses, not for names that merely start like one.
 bool is_loopback(const std::string& host) noexcept;
 /// Warns about issued cookies that other hosts of the same domain can plant.
-void cookie_doubts(const Config& config, std::vector<std::string>& out);
+void cookie_warnings(const Config& config, std::vector<std::string>& out);
 /// Warns about a secret that is used for two purposes.
-void key_doubts(const Config& config, std::vector<std::string>& out);
+void key_warnings(const Config& config, std::vector<std::string>& out);
 /// Warns about keys that have no effect, as seen from the whole file.
 void idle_keys(const Config& config, std::vector<std::string>& out);
 /// Reports an error for each of these keys that is present.

@@ -72,7 +72,7 @@ void read_socket_access(Map& m, const Address& bind, SocketAccess& out) {
   }
 }
 
-void socket_doubts(const Config& config, std::vector<std::string>& out) {
+void socket_warnings(const Config& config, std::vector<std::string>& out) {
   for (const Listener& l : config.listeners) {
     if (l.bind.kind != Address::Kind::unix_path && names_unix_peers(l))
       out.push_back("listener " + l.name + ": `unix` in trusted_proxies says nothing on a TCP listener");

@@ -37,7 +37,7 @@ BackendNumbers& backend_numbers() {
 }  // namespace
 
 Backend::Backend(std::string pool_name, std::string backend_id, std::size_t workers,
-                 std::shared_ptr<PlaceQueue> waiting)
+                 std::shared_ptr<PermitQueue> waiting)
     : pool(std::move(pool_name)),
       id(std::move(backend_id)),
       hash(backend_hash(id)),

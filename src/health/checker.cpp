@@ -11,19 +11,19 @@ namespace remora {
 
 struct HealthChecker::Target {
   Target(Loop& loop, std::shared_ptr<Backend> b, std::uint16_t rise, std::uint16_t fall, Health initial)
-      : backend(std::move(b)), tracker(rise, fall, initial), wake(loop.wheel), doubt(loop.wheel) {
+      : backend(std::move(b)), tracker(rise, fall, initial), wake(loop.wheel), suspect_wake(loop.wheel) {
     backend->liveness.set_down(initial == Health::down);
   }
   void end() {
     ended = true;
-    wake.set(Wake::stop);
-    doubt.set(Wake::stop);
+    wake.set(EventFlags::stop);
+    suspect_wake.set(EventFlags::stop);
   }
   std::shared_ptr<Backend> backend;
   HealthTracker tracker;
   ProbeTarget what;
   std::shared_ptr<const Trial> trial;  // null: a single address
-  Wake wake, doubt;                    // for scheduled probes; for probes by look_into()
+  EventFlags wake, suspect_wake;       // for scheduled probes; for probes by look_into()
   std::string note;
   bool ended = false;
 
@@ -110,7 +110,7 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
 
 /// Tries the addresses in turn until one responds, starting with the one that responded last. Each gets its
 /// share of the remaining time. The caller owns `t`.
-Task<ProbeVerdict> HealthChecker::probe_addresses(Target& t, Wake& wake, ProbeTarget what,
+Task<ProbeVerdict> HealthChecker::probe_addresses(Target& t, EventFlags& wake, ProbeTarget what,
                                                   HealthChecker& checker) {
   const std::shared_ptr<const Trial> trial = t.trial;
   const std::size_t count = trial ? trial->all.size() : 1;
@@ -164,7 +164,7 @@ Task<bool> HealthChecker::passes(std::shared_ptr<Target> t, std::chrono::millise
   const auto began = checker.loop_.clock.steady_now();
   ProbeTarget what = t->what;
   what.probe.timeout = std::min(what.probe.timeout, within);
-  const ProbeVerdict verdict = co_await probe_addresses(*t, t->doubt, what, checker);
+  const ProbeVerdict verdict = co_await probe_addresses(*t, t->suspect_wake, what, checker);
   if (t->ended) co_return true;
   t->backend->note_generation(verdict.generation);
   t->note = verdict.failure;
@@ -199,7 +199,7 @@ Task<void> HealthChecker::watch(std::shared_ptr<Target> t, HealthChecker& checke
   while (!t->ended) {
     static_cast<void>(t->wake.take());
     t->wake.until(checker.loop_.clock.steady_now() + pause);
-    for (unsigned bits = 0; (bits & Wake::deadline) == 0;) {
+    for (unsigned bits = 0; (bits & EventFlags::deadline) == 0;) {
       bits = co_await t->wake.any();
       if (t->ended) co_return;
     }

@@ -24,7 +24,7 @@ class HealthChecker {
   /// Called when look_into() has finished, on the loop's thread, after `flipped` if the state changed.
   using Settled = std::function<void(const std::shared_ptr<Backend>&)>;
   /// Runs one probe, within its timeout.
-  using Prober = std::function<Task<ProbeVerdict>(Loop&, Wake&, const ProbeTarget&)>;
+  using Prober = std::function<Task<ProbeVerdict>(Loop&, EventFlags&, const ProbeTarget&)>;
   HealthChecker(Loop& loop, Flipped flipped, Settled settled, Prober prober = probe_once);
   ~HealthChecker();
 
@@ -45,7 +45,8 @@ class HealthChecker {
 
  private:
   struct Target;
-  static Task<ProbeVerdict> probe_addresses(Target& t, Wake& wake, ProbeTarget what, HealthChecker& checker);
+  static Task<ProbeVerdict> probe_addresses(Target& t, EventFlags& wake, ProbeTarget what,
+                                            HealthChecker& checker);
   static Task<void> probe(std::shared_ptr<Target> target, HealthChecker& checker);
   static Task<void> watch(std::shared_ptr<Target> target, HealthChecker& checker);
   static Task<void> examine(std::shared_ptr<Target> target, std::chrono::milliseconds within,

@@ -8,9 +8,9 @@
 namespace remora {
 
 namespace {
-// most_line_bytes is for lines of the chunked coding.
-constexpr std::size_t most_head_bytes = 64 * 1024, most_line_bytes = 4096;
-constexpr unsigned most_interims = 100;
+// max_line_bytes is for lines of the chunked coding.
+constexpr std::size_t max_head_bytes = 64 * 1024, max_line_bytes = 4096;
+constexpr unsigned max_interims = 100;
 
 bool is_digit(char c) noexcept {
   return c >= '0' && c <= '9';
@@ -29,8 +29,8 @@ void ProbeAnswer::take(std::string_view bytes) {
     const std::size_t end = bytes.find('\n');
     const std::string_view piece = bytes.substr(0, end);
     if (in_head()) head_bytes_ += piece.size() + 1;
-    if (in_head() && head_bytes_ > most_head_bytes) return give_up("head too long");
-    if (!in_head() && line_.size() + piece.size() > most_line_bytes) return give_up("line too long");
+    if (in_head() && head_bytes_ > max_head_bytes) return give_up("head too long");
+    if (!in_head() && line_.size() + piece.size() > max_line_bytes) return give_up("line too long");
     line_.append(piece);
     if (end == std::string_view::npos) return;
     bytes.remove_prefix(end + 1);
@@ -55,8 +55,8 @@ void ProbeAnswer::take_line(std::string_view line) {
     case At::chunk_size: {
       left_ = 0;
       std::size_t digits = 0;
-      constexpr std::size_t most_digits = 15;
-      for (; digits < line.size() && digits < most_digits && hex_value(line[digits]) >= 0; ++digits)
+      constexpr std::size_t max_digits = 15;
+      for (; digits < line.size() && digits < max_digits && hex_value(line[digits]) >= 0; ++digits)
         left_ = left_ * 16 + static_cast<unsigned>(hex_value(line[digits]));
       at_ = digits == 0 ? At::done : left_ > 0 ? At::chunk : At::trailers;
       return;
@@ -100,7 +100,7 @@ void ProbeAnswer::take_field(std::string_view line) {
 
 void ProbeAnswer::end_head() {
   const bool interim = status_ < 200 && status_ != 101;
-  if (interim && ++interims_ > most_interims) return give_up("too many interim responses");
+  if (interim && ++interims_ > max_interims) return give_up("too many interim responses");
   const auto length = std::exchange(length_, std::nullopt);
   const bool chunked = std::exchange(chunked_, false);
   if (interim) {

@@ -10,7 +10,7 @@ std::optional<ProbeVerdict> judge_answer(std::string_view bytes, const config::P
   return answer.verdict();
 }
 
-Task<ProbeVerdict> probe_once(Loop& loop, Wake& wake, const ProbeTarget& target) {
+Task<ProbeVerdict> probe_once(Loop& loop, EventFlags& wake, const ProbeTarget& target) {
   ProbeAnswer answer(target.probe);
   OneShotRequest request;
   request.endpoint = target.endpoint;

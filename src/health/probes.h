@@ -6,9 +6,9 @@
 #include <string>
 
 #include "health/probe_answer.h"
+#include "net/event_flags.h"
 #include "net/loop.h"
 #include "net/tls.h"
-#include "net/wake.h"
 #include "remora/config.h"
 #include "remora/task.h"
 
@@ -24,7 +24,7 @@ struct ProbeTarget {
 
 /// Probes once, within the probe's timeout. Then closes the connection cleanly, so that the backend logs no
 /// error; this takes at most 1.25 s more.
-Task<ProbeVerdict> probe_once(Loop& loop, Wake& wake, const ProbeTarget& target);
+Task<ProbeVerdict> probe_once(Loop& loop, EventFlags& wake, const ProbeTarget& target);
 
 /// The verdict from the first bytes of a response; nullopt while undecided. Pure.
 std::optional<ProbeVerdict> judge_answer(std::string_view bytes, const config::Probe& probe);

@@ -199,11 +199,11 @@ bool offered_to_shared_caches(Method method, std::uint16_t status, std::span<con
     if (f.known == Known::set_cookie) return false;
   for (const Field& f : fields)
     if (const Target t = target_of(f); t != Target::none && offers(t, f.value)) return true;
-  const Directives said = read_cache_control(fields);
-  if (said.closed()) return false;
-  if (said.is_public || (said.has_shared_age && said.shared_age)) return true;
-  if (said.no_cache) return false;
-  if (said.has_age || said.has_shared_age) return said.lives();
+  const Directives directives = read_cache_control(fields);
+  if (directives.closed()) return false;
+  if (directives.is_public || (directives.has_shared_age && directives.shared_age)) return true;
+  if (directives.no_cache) return false;
+  if (directives.has_age || directives.has_shared_age) return directives.lives();
   return std::any_of(fields.begin(), fields.end(),
                      [&](const Field& f) { return is_expires(f) && in_future(f.value, now); });
 }

@@ -12,7 +12,7 @@ void FirstEvent::clear() {
 
 bool FirstEvent::feed(std::string_view bytes) {
   for (const char c : bytes) {
-    if (++seen_ > most_bytes) {
+    if (++seen_ > max_bytes) {
       data_.clear();
       return true;
     }

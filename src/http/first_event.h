@@ -11,7 +11,7 @@ namespace remora {
 
 class FirstEvent {
  public:
-  static constexpr std::size_t most_bytes = 1024;
+  static constexpr std::size_t max_bytes = 1024;
 
   /// Feeds the next bytes. True: the search is over, and data() is the data of an `endpoint` event, or
   /// empty.

@@ -2,8 +2,8 @@
 //
 // A ServerStream is the client's end: we are the server. A ClientStream is the backend's end: we are the
 // client. HTTP/1 is one implementation (h1/streams.h); another protocol would be another implementation,
-// without a change to the exchange. Operations do not suspend: `blocked` means armed, and the stream's Wake
-// bit will be set.
+// without a change to the exchange. Operations do not suspend: `blocked` means armed, and the stream's
+// EventFlags bit will be set.
 //
 // Threading: one thread. Lifetime: longer than the exchange. A request head is valid until the connection's
 // next request. A response head and views from `body()` are borrowed from the receive buffer, and valid until
@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "http/message.h"
-#include "net/stream.h"
+#include "net/transport.h"
 
 namespace remora {
 
@@ -76,13 +76,13 @@ class RawPath {
   virtual bool takes_raw() const noexcept = 0;
   /// takes_raw() will be true once the staged bytes are sent.
   virtual bool takes_raw_next() const noexcept = 0;
-  virtual Stream& socket() const noexcept = 0;
+  virtual Transport& socket() const noexcept = 0;
 };
 
 class MessageStream {
  public:
   virtual ~MessageStream() = default;
-  virtual void attach(Wake&, unsigned bit) noexcept = 0;
+  virtual void attach(EventFlags&, unsigned bit) noexcept = 0;
 
   /// Gets body bytes, with at most one receive. ready: body() has bytes or is last.
   virtual Io fill() = 0;
@@ -151,9 +151,9 @@ class ServerStream : public MessageStream {
 class ClientStream : public MessageStream {
  public:
   /// Takes a connection, new or idle. The head from put_head() is sent on it.
-  virtual void use(StreamRef connection, bool reused) = 0;
+  virtual void use(TransportRef connection, bool reused) = 0;
   /// Returns the connection; null if it has none.
-  virtual StreamRef release() = 0;
+  virtual TransportRef release() = 0;
   virtual bool has_connection() const noexcept = 0;
   /// The connection carried other requests before.
   virtual bool is_reused() const noexcept = 0;

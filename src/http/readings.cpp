@@ -112,10 +112,10 @@ bool decode_leniently(std::string_view path, Text& out) {
 
 /// Decodes repeatedly, as several servers in a row do.
 bool decode_fully(std::string_view path, Text& out) {
-  constexpr int most_rounds = 8;
+  constexpr int max_rounds = 8;
   Text before(path), next;
   int rounds = 0;
-  while (rounds < most_rounds && decode_once(before, next)) {
+  while (rounds < max_rounds && decode_once(before, next)) {
     ++rounds;
     before.swap(next);
   }
@@ -281,7 +281,7 @@ class Review {
   bool tell(std::string_view path) {
     ++readings_;
     bytes_ += path.size();
-    if (readings_ > most_readings || bytes_ > most_read_bytes) return stop(Reviewed::too_many);
+    if (readings_ > max_readings || bytes_ > max_read_bytes) return stop(Reviewed::too_many);
     Reading reading{path};
     if (reading.path.empty()) reading.path = "/";
     reading.with_dots = path.find("/../") != std::string_view::npos ||

@@ -1,6 +1,6 @@
 // Enumerates the ways in which servers may read one path.
 //
-// remora routes by its own reading (normalise_path) and forwards the path as it came. Behind it, Tomcat
+// remora routes by its own reading (normalize_path) and forwards the path as it came. Behind it, Tomcat
 // removes `;...` from each segment before it resolves `..`, nginx decodes `%2f` and merges `//`, Express and
 // IIS ignore case, IIS drops trailing dots, reads `\` as `/` and knows `%u002f`, ASP.NET removes `/(S(id))`,
 // old decoders accept overlong UTF-8, and two servers in a row decode twice. So some servers read
@@ -39,7 +39,7 @@ Reviewed review(std::string_view path, bool (*each)(void*, const Reading&), void
 }
 
 /// Calls `each(reading)` for each reading of a path as sent (without query), until it returns false. Views
-/// are valid during the call. Work is bounded: `most_readings`, `most_read_bytes`.
+/// are valid during the call. Work is bounded: `max_readings`, `max_read_bytes`.
 template <class F>
 Reviewed for_each_reading(std::string_view path, F&& each) {
   using Plain = std::remove_reference_t<F>;
@@ -48,6 +48,6 @@ Reviewed for_each_reading(std::string_view path, F&& each) {
       const_cast<void*>(static_cast<const void*>(std::addressof(each))));
 }
 
-constexpr std::size_t most_readings = 256, most_read_bytes = 256 * 1024;
+constexpr std::size_t max_readings = 256, max_read_bytes = 256 * 1024;
 
 }  // namespace remora

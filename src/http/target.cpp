@@ -63,7 +63,7 @@ const char* take_target_apart(RequestHead& head) {
   const auto mark = t.find('?');
   head.path = t.substr(0, mark);
   head.query = mark == std::string_view::npos ? std::string_view() : t.substr(mark + 1);
-  normalise_path(head.path, head.route_path);
+  normalize_path(head.path, head.route_path);
   return nullptr;
 }
 
@@ -84,7 +84,7 @@ void decode_harmless(std::string_view path, std::string& out) {
   }
 }
 
-void normalise_path(std::string_view path, std::string& out) {
+void normalize_path(std::string_view path, std::string& out) {
   const std::size_t base = out.size();
   decode_harmless(path, out);  // decode first: `%2e%2e` is a dot segment too
   if (out.find("/.", base) != std::string::npos) remove_dot_segments(out, base);
@@ -140,8 +140,8 @@ std::string_view host_port(std::string_view authority) noexcept {
 bool same_host(std::string_view a, std::string_view b, std::string_view default_port) noexcept {
   if (iequals(a, b)) return true;
   const auto port = [&](std::string_view authority) {
-    const std::string_view said = host_port(authority);
-    return said.empty() ? default_port : said;
+    const std::string_view given = host_port(authority);
+    return given.empty() ? default_port : given;
   };
   return iequals(host_name(a), host_name(b)) && port(a) == port(b);
 }

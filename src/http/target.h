@@ -20,8 +20,8 @@ const char* take_target_apart(RequestHead& head);
 /// and removes dot segments (RFC 3986 6.2.2), so that a disguised path cannot bypass a route. An escaped
 /// slash stays escaped. Appends to `out`, which is for comparison only: it may contain spaces and bytes from
 /// 0x80.
-void normalise_path(std::string_view path, std::string& out);
-/// The two steps of normalise_path. The first appends to `out`; the second works on `out` from `base` on
+void normalize_path(std::string_view path, std::string& out);
+/// The two steps of normalize_path. The first appends to `out`; the second works on `out` from `base` on
 /// (RFC 3986 5.2.4).
 void decode_harmless(std::string_view path, std::string& out);
 void remove_dot_segments(std::string& out, std::size_t base);

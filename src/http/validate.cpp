@@ -116,7 +116,7 @@ const char* read_length(const Survey& seen, BodyLength& body) noexcept {
 }
 
 /// RFC 9112 6.1 to 6.3, strict: no repairs of ambiguous framing.
-const char* decide_body(const Survey& seen, Head& head, ConnectionFacts& connection) noexcept {
+const char* decide_body(const Survey& seen, Head& head, ConnectionTraits& connection) noexcept {
   head.body = {};
   if (seen.transfer_encoding == 0) return read_length(seen, head.body);
   if (seen.content_length > 0) return "Content-Length beside Transfer-Encoding";
@@ -244,7 +244,7 @@ const Field* Head::find(Known k) const noexcept {
   return nullptr;
 }
 
-Verdict validate_request(RequestHead& head, std::size_t max_target, ConnectionFacts& connection) {
+Verdict validate_request(RequestHead& head, std::size_t max_target, ConnectionTraits& connection) {
   connection = {};
   head.method = method_of(head.method_text);
   if (head.method_text.size() > 32) return {501, "method too long"};
@@ -277,7 +277,7 @@ Verdict validate_request(RequestHead& head, std::size_t max_target, ConnectionFa
   return fine;
 }
 
-Verdict validate_response(ResponseHead& head, Method asked, ConnectionFacts& connection) {
+Verdict validate_response(ResponseHead& head, Method asked, ConnectionTraits& connection) {
   connection = {};
   if (head.status < 100 || head.status > 599) return {502, "impossible status"};
   if (head.version == Version::http2) {

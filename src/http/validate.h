@@ -24,7 +24,7 @@ struct Verdict {
 };
 
 /// What the fields say about an HTTP/1 connection, for its codec. HTTP/2 has no such fields.
-struct ConnectionFacts {
+struct ConnectionTraits {
   bool chunked = false;           // the body of unknown length is chunked; else it ends with the connection
   bool keep_alive = true;         // another message may follow (RFC 9112 9.3)
   bool keep_alive_field = false;  // there is a Keep-Alive field (keep_alive.h)
@@ -34,10 +34,10 @@ struct ConnectionFacts {
 /// is `:path`, `host` is `:authority` or empty, and `body` is `none` if the head ended the stream, else
 /// `unknown`; an extended CONNECT is checked as a GET, then the codec sets `tunnel` and adds the protocol as
 /// an Upgrade field. `max_target`: limit for the target's bytes.
-Verdict validate_request(RequestHead& head, std::size_t max_target, ConnectionFacts& connection);
+Verdict validate_request(RequestHead& head, std::size_t max_target, ConnectionTraits& connection);
 
 /// Checks the head of a response to a request with method `asked`. Refusals have the code 502. REQUIRES:
 /// `fields`, `version` and `status` are set. HTTP/2: `body` as above.
-Verdict validate_response(ResponseHead& head, Method asked, ConnectionFacts& connection);
+Verdict validate_response(ResponseHead& head, Method asked, ConnectionTraits& connection);
 
 }  // namespace remora

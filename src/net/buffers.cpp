@@ -25,7 +25,7 @@ void BufferShelf::give_to_kernel(std::size_t lowest) noexcept {
   char* data = std::exchange(*end, nullptr);
   while (data != nullptr) {
     char* const gone = std::exchange(data, below(data));
-    unlock(gone, size);
+    unpoison(gone, size);
     ::munmap(gone, size);
   }
   count_ -= lowest;

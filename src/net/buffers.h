@@ -50,14 +50,14 @@ class BufferShelf {
       return nullptr;
     }
     top_ = below(data);
-    unlock(data, size);
+    unpoison(data, size);
     if (--count_ < unused_) unused_ = count_;
     return data;
   }
   void put(char* data) noexcept {
     below(data) = top_;
     top_ = data;
-    lock(data, size);
+    poison(data, size);
     if (++count_ > keep) see_to_it_later();
   }
   /// Unmaps the buffers that were not needed since the last trim, but leaves `keep` of them.
@@ -70,13 +70,13 @@ class BufferShelf {
   // With AddressSanitizer, free buffers are poisoned: a stale view of one client's bytes would show another
   // client's.
 #ifdef REMORA_ASAN
-  static void lock(char* data, std::size_t bytes) noexcept {
+  static void poison(char* data, std::size_t bytes) noexcept {
     ASAN_POISON_MEMORY_REGION(data + sizeof(char*), bytes - sizeof(char*));
   }
-  static void unlock(char* data, std::size_t bytes) noexcept { ASAN_UNPOISON_MEMORY_REGION(data, bytes); }
+  static void unpoison(char* data, std::size_t bytes) noexcept { ASAN_UNPOISON_MEMORY_REGION(data, bytes); }
 #else
-  static void lock(char*, std::size_t) noexcept {}
-  static void unlock(char*, std::size_t) noexcept {}
+  static void poison(char*, std::size_t) noexcept {}
+  static void unpoison(char*, std::size_t) noexcept {}
 #endif
   void see_to_it_later() noexcept;
   void give_to_kernel(std::size_t lowest) noexcept;

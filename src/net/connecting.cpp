@@ -14,7 +14,7 @@
 namespace remora {
 
 Connecting::Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tls,
-                       const std::string& server_name, Wake& wake, unsigned bit)
+                       const std::string& server_name, EventFlags& wake, unsigned bit)
     : tls_(tls), server_name_(server_name) {
   const auto failed = [&] {
     error_ = error_code(errno, boost::system::system_category());
@@ -31,7 +31,7 @@ Connecting::Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tl
     failed();
     return;
   }
-  stream_ = StreamRef(new Stream(loop, socket.get()));
+  stream_ = TransportRef(new Transport(loop, socket.get()));
   static_cast<void>(socket.release());
   stream_->attach(wake, bit);
 }

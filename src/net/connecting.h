@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "net/stream.h"
 #include "net/tls.h"
+#include "net/transport.h"
 
 namespace remora {
 
@@ -14,13 +14,13 @@ class Connecting {
  public:
   /// Starts connecting. The first step() may already return `ready` (unix sockets, loopback).
   Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tls, const std::string& server_name,
-             Wake& wake, unsigned bit);
+             EventFlags& wake, unsigned bit);
   Connecting(const Connecting&) = delete;
   Connecting& operator=(const Connecting&) = delete;
   ~Connecting();
   Io step();
   /// The connected stream. REQUIRES: step() returned `ready`.
-  StreamRef take() noexcept { return std::move(stream_); }
+  TransportRef take() noexcept { return std::move(stream_); }
   /// Why step() failed: refused, reset and so on.
   const error_code& error() const noexcept { return error_; }
   const std::string& tls_error() const noexcept;
@@ -29,7 +29,7 @@ class Connecting {
 
  private:
   Io connected();
-  StreamRef stream_;
+  TransportRef stream_;
   const ClientTls* tls_;
   const std::string& server_name_;
   error_code error_;

@@ -28,11 +28,11 @@ Descriptor::ReadOp::status Descriptor::ReadOp::perform(reactor_op* base) {
   if (!op.takes) return done;
   try {
     switch (op.descriptor.events_.take_bytes()) {
-      case Events::Taken::nothing:
+      case Events::Drained::nothing:
         return not_done;
-      case Events::Taken::some:
+      case Events::Drained::some:
         return done;
-      case Events::Taken::all:
+      case Events::Drained::all:
         break;
     }
   } catch (const std::bad_alloc&) {

@@ -24,11 +24,11 @@ class Descriptor {
  public:
   class Events {
    public:
-    enum class Taken : std::uint8_t { nothing, some, all };
+    enum class Drained : std::uint8_t { nothing, some, all };
     /// After start_receive: the socket may be readable. Receives with one system call. `all`: the socket is
     /// drained; `some`: there may be more. Errors and end of stream count as something.
-    virtual Taken take_bytes() { return Taken::nothing; }
-    /// take_bytes() returned something, or the wait was cancelled (operation_aborted).
+    virtual Drained take_bytes() { return Drained::nothing; }
+    /// take_bytes() returned something, or the wait was canceled (operation_aborted).
     virtual void received(const error_code&) {}
     /// After start_wait_readable: the socket is readable.
     virtual void readable(const error_code&) = 0;

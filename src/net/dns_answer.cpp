@@ -206,15 +206,15 @@ std::vector<std::string> order_of_trial(const std::vector<DnsRecord>& records, s
 
 std::vector<std::string> search_names(std::string_view name, int ndots,
                                       const std::vector<std::string>& domains) {
-  constexpr std::size_t most_domains = 16, most_name = 253;
+  constexpr std::size_t max_domains = 16, max_name = 253;
   if (name.ends_with('.')) return {std::string(name.substr(0, name.size() - 1))};
   std::vector<std::string> out;
   for (const std::string& domain : domains) {
-    if (out.size() == most_domains) break;
+    if (out.size() == max_domains) break;
     std::string_view suffix = domain;
     while (suffix.starts_with('.')) suffix.remove_prefix(1);
     while (suffix.ends_with('.')) suffix.remove_suffix(1);
-    if (suffix.empty() || name.size() + 1 + suffix.size() > most_name) continue;
+    if (suffix.empty() || name.size() + 1 + suffix.size() > max_name) continue;
     out.push_back(std::string(name) + "." + std::string(suffix));
   }
   const bool as_it_is_first = std::count(name.begin(), name.end(), '.') >= ndots;

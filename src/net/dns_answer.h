@@ -41,7 +41,7 @@ struct DnsAnswer {
   std::vector<Gap> gaps;
   std::string gap_reason;       // empty: no query failed
   std::chrono::seconds ttl{0};  // the minimum of all records
-  bool cut = false;             // truncated: more than `most_records`
+  bool cut = false;             // truncated: more than `max_records`
 };
 
 /// Result for one address family. `none`: the name exists without such addresses (NODATA); `nothing`:

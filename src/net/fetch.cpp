@@ -53,7 +53,7 @@ Fetched judge(HttpResponseReader& response) {
 }
 
 /// Fetches from one address. Errors are returned in `Fetched::error`.
-Task<Fetched> fetch_from(Loop& loop, std::shared_ptr<Wake> wake, OneShotRequest request,
+Task<Fetched> fetch_from(Loop& loop, std::shared_ptr<EventFlags> wake, OneShotRequest request,
                          std::size_t max_bytes) {
   HttpResponseReader response(max_bytes);
   const std::string error = co_await one_shot_request(loop, *wake, std::move(request), &response);
@@ -63,9 +63,9 @@ Task<Fetched> fetch_from(Loop& loop, std::shared_ptr<Wake> wake, OneShotRequest 
 
 }  // namespace
 
-Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, std::vector<Endpoint> endpoints,
-                    std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,
-                    std::size_t max_bytes) {
+Task<Fetched> fetch(Loop& loop, std::shared_ptr<EventFlags> wake, FetchUrl url,
+                    std::vector<Endpoint> endpoints, std::shared_ptr<const ClientTls> tls,
+                    std::chrono::milliseconds limit, std::size_t max_bytes) {
   const Clock::Steady deadline = loop.clock.steady_now() + limit;
   Fetched fetched = failed("the name has no address");
   for (std::size_t i = 0; i < endpoints.size(); ++i) {

@@ -36,8 +36,8 @@ struct Fetched {
 /// `tls`: null for http. `wake`: belongs to `loop`; its `stop` bit ends the fetch at once. `endpoints`:
 /// addresses of the host, in the order to try them; without any the fetch fails. `limit`: for all of them
 /// together.
-Task<Fetched> fetch(Loop& loop, std::shared_ptr<Wake> wake, FetchUrl url, std::vector<Endpoint> endpoints,
-                    std::shared_ptr<const ClientTls> tls, std::chrono::milliseconds limit,
-                    std::size_t max_bytes);
+Task<Fetched> fetch(Loop& loop, std::shared_ptr<EventFlags> wake, FetchUrl url,
+                    std::vector<Endpoint> endpoints, std::shared_ptr<const ClientTls> tls,
+                    std::chrono::milliseconds limit, std::size_t max_bytes);
 
 }  // namespace remora

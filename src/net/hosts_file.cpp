@@ -12,8 +12,8 @@ namespace remora {
 
 namespace {
 
-constexpr std::size_t most_bytes = 16U << 20;  // block lists are long
-constexpr std::size_t most_addresses = 64;
+constexpr std::size_t max_bytes = 16U << 20;  // block lists are long
+constexpr std::size_t max_addresses = 64;
 
 std::string_view next_word(std::string_view& line) {
   constexpr std::string_view blanks = " \t\r\f\v";
@@ -34,7 +34,7 @@ std::string_view without_dot(std::string_view name) {
 std::vector<std::string> find_in_hosts(std::string_view text, std::string_view name) {
   name = without_dot(name);
   std::vector<std::string> out;
-  while (!text.empty() && out.size() < most_addresses) {
+  while (!text.empty() && out.size() < max_addresses) {
     const auto end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
@@ -68,8 +68,8 @@ std::vector<std::string> HostsFile::find(std::string_view name) {
     bool missing = false;
     std::string text;
     // An unreadable file is tried again at the next lookup; until then the previous contents stay in use.
-    const std::string trouble = read_file(path_, most_bytes, text, missing);
-    if (trouble.empty() || missing) {
+    const std::string problem = read_file(path_, max_bytes, text, missing);
+    if (problem.empty() || missing) {
       text_ = std::move(text);
       stamp_ = now;
     }

@@ -7,7 +7,7 @@
 
 namespace remora {
 
-void Complaints::add(const char* what) noexcept {
+void LoggedErrors::add(const char* what) noexcept {
   ++count_;
   const Clock::Steady now = clock_.steady_now();
   if (said_ && now - *said_ < std::chrono::seconds(5)) return;
@@ -20,18 +20,18 @@ void Complaints::add(const char* what) noexcept {
   count_ = 0;
 }
 
-void run_to_end(Loop& loop, std::string_view who, const std::function<void()>& stumbled) {
-  Complaints complaints(who, loop.clock);
+void run_to_end(Loop& loop, std::string_view who, const std::function<void()>& on_exception) {
+  LoggedErrors logged_errors(who, loop.clock);
   for (;;) {
     try {
       loop.ctx.run();
       return;
     } catch (const std::exception& e) {
-      complaints.add(e.what());
+      logged_errors.add(e.what());
     } catch (...) {
-      complaints.add("unknown");
+      logged_errors.add("unknown");
     }
-    if (stumbled) stumbled();
+    if (on_exception) on_exception();
   }
 }
 

@@ -31,15 +31,15 @@ struct Loop {
 
 /// Runs the loop until it has no work left. An exception, std::bad_alloc above all, ends only its handler
 /// and is logged (rate-limited); other handlers keep running. `who`: the thread's name for the log.
-/// `stumbled`: called after each exception; must not throw.
-void run_to_end(Loop& loop, std::string_view who, const std::function<void()>& stumbled = {});
+/// `on_exception`: called after each exception; must not throw.
+void run_to_end(Loop& loop, std::string_view who, const std::function<void()>& on_exception = {});
 
 /// Logs exceptions that ended one operation but not the process: the first at once, then a count at most
 /// once in five seconds. Threading: one thread.
-class Complaints {
+class LoggedErrors {
  public:
   /// `who`: a string literal (not copied).
-  Complaints(std::string_view who, const Clock& clock) : who_(who), clock_(clock) {}
+  LoggedErrors(std::string_view who, const Clock& clock) : who_(who), clock_(clock) {}
   void add(const char* what) noexcept;
 
  private:

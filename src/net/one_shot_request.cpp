@@ -9,17 +9,17 @@ constexpr milliseconds longest_rest{1000}, longest_goodbye{250};
 constexpr std::size_t max_rest_bytes = 4 << 20;
 
 /// Waits for an event. Returns the error; empty: go on.
-Task<std::string> wait(Wake& wake, const char* timeout) {
+Task<std::string> wait(EventFlags& wake, const char* timeout) {
   unsigned bits = wake.take();
   if (bits == 0) bits = co_await wake.any();
-  if (bits & Wake::stop) co_return request_stopped;
-  if (bits & Wake::deadline) co_return timeout;
+  if (bits & EventFlags::stop) co_return request_stopped;
+  if (bits & EventFlags::deadline) co_return timeout;
   co_return "";
 }
 
 /// Reads and drops what comes until the reader is complete (null: never), the end of the stream, or a limit.
 /// Returns true if the reader is complete.
-Task<bool> drain(Stream& stream, Wake& wake, ResponseReader* reader, milliseconds limit) {
+Task<bool> drain(Transport& stream, EventFlags& wake, ResponseReader* reader, milliseconds limit) {
   wake.until(stream.loop().clock.steady_now() + limit);
   std::size_t dropped = 0;
   for (;;) {
@@ -39,7 +39,7 @@ Task<bool> drain(Stream& stream, Wake& wake, ResponseReader* reader, millisecond
 
 /// Ends the connection cleanly, so that the peer never sees a reset. A TLS peer gets close_notify, and may
 /// still have data in flight: session tickets, its own close_notify.
-Task<void> take_leave(Stream& stream, Wake& wake, ResponseReader* reader) {
+Task<void> take_leave(Transport& stream, EventFlags& wake, ResponseReader* reader) {
   if (reader != nullptr && !reader->complete()) {
     const bool complete = co_await drain(stream, wake, reader, longest_rest);
     if (!complete) co_return;
@@ -50,13 +50,13 @@ Task<void> take_leave(Stream& stream, Wake& wake, ResponseReader* reader) {
 }
 
 /// Sends the request and reads until the reader has decided. Returns the error.
-Task<std::string> exchange(Stream& stream, Wake& wake, const OneShotRequest& request,
+Task<std::string> exchange(Transport& stream, EventFlags& wake, const OneShotRequest& request,
                            ResponseReader& reader) {
   std::size_t sent = 0, received = 0;
   for (;;) {
     if (sent < request.text.size()) {
       const asio::const_buffer rest(request.text.data() + sent, request.text.size() - sent);
-      const Stream::Sent s = stream.send({&rest, 1});
+      const Transport::WriteResult s = stream.send({&rest, 1});
       if (s.io == Io::failed) co_return stream.error().message();
       sent += s.bytes;
     }
@@ -94,9 +94,11 @@ std::string request_text(std::string_view method, std::string_view target, std::
   return out;
 }
 
-Task<std::string> one_shot_request(Loop& loop, Wake& wake, OneShotRequest request, ResponseReader* reader) {
+Task<std::string> one_shot_request(Loop& loop, EventFlags& wake, OneShotRequest request,
+                                   ResponseReader* reader) {
   if (request.connect_by) wake.until(*request.connect_by);
-  Connecting connecting(loop, request.endpoint, request.tls.get(), request.server_name, wake, Wake::backend);
+  Connecting connecting(loop, request.endpoint, request.tls.get(), request.server_name, wake,
+                        EventFlags::backend);
   for (;;) {
     const Io io = connecting.step();
     if (io == Io::ready) break;
@@ -107,12 +109,12 @@ Task<std::string> one_shot_request(Loop& loop, Wake& wake, OneShotRequest reques
   }
   if (request.answer_by) {
     wake.until(*request.answer_by);
-    const unsigned others = wake.take() & ~static_cast<unsigned>(Wake::deadline);
+    const unsigned others = wake.take() & ~static_cast<unsigned>(EventFlags::deadline);
     if (others != 0) wake.set(others);  // drop the deadline bit: it was the connect deadline's
   }
-  const StreamRef stream = connecting.take();
+  const TransportRef stream = connecting.take();
   struct Closer {
-    Stream& s;
+    Transport& s;
     ~Closer() { s.close(); }
   } closer{*stream};
   std::string error;

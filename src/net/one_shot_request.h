@@ -55,6 +55,7 @@ std::string request_text(std::string_view method, std::string_view target, std::
 constexpr const char* request_stopped = "stopped";  // the error when the `stop` bit ended the request
 
 /// Returns the error; empty: the reader has decided. `reader` outlives the task; null: only connects.
-Task<std::string> one_shot_request(Loop& loop, Wake& wake, OneShotRequest request, ResponseReader* reader);
+Task<std::string> one_shot_request(Loop& loop, EventFlags& wake, OneShotRequest request,
+                                   ResponseReader* reader);
 
 }  // namespace remora

@@ -66,7 +66,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
     void note_ttl(std::chrono::seconds t) { ttl = ttl ? std::min(*ttl, t) : t; }
     void add(DnsRecord record, const std::string& ip) {
       record.ip = ip;
-      if (answer.records.size() < most_records)
+      if (answer.records.size() < max_records)
         answer.records.push_back(std::move(record));
       else
         answer.cut = true;
@@ -262,7 +262,7 @@ class Resolver::Engine : public std::enable_shared_from_this<Engine> {
     for (const ares_srv_reply* r = list; r != nullptr; r = r->next) {
       const std::string target = r->host;
       if (target.empty() || target == ".") continue;  // RFC 2782: the service is explicitly unavailable here
-      if (++targets > most_targets) {
+      if (++targets > max_targets) {
         q->answer.cut = true;
         break;
       }

@@ -20,7 +20,7 @@ namespace remora {
 
 class Resolver {
  public:
-  static constexpr std::size_t most_records = 512, most_targets = 64;
+  static constexpr std::size_t max_records = 512, max_targets = 64;
   using Heard = std::function<void(const DnsAnswer&)>;
 
   /// `servers`: ip:port; empty: the system's. Throws std::runtime_error when c-ares cannot be initialized.

@@ -51,8 +51,8 @@ std::string common_name(X509* certificate) {
 
 // The choice ----------------------------------------------------------------------------------------
 
-CertificateFacts facts_of(X509* certificate) {
-  CertificateFacts out;
+CertificateInfo info_of(X509* certificate) {
+  CertificateInfo out;
   auto* list =
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   for (int i = 0; i < sk_GENERAL_NAME_num(list); ++i) {
@@ -67,7 +67,7 @@ CertificateFacts facts_of(X509* certificate) {
   return out;
 }
 
-CertificateChoice::CertificateChoice(std::span<const CertificateFacts> certificates) {
+CertificateChoice::CertificateChoice(std::span<const CertificateInfo> certificates) {
   if (certificates.empty()) return;
   const auto holders = [&](std::string_view name) {  // exact, or by a wildcard for the first label
     const auto dot = name.find('.');
@@ -88,7 +88,7 @@ CertificateChoice::CertificateChoice(std::span<const CertificateFacts> certifica
   first.erase(std::remove(first.begin(), first.end(), 0U), first.end());
   first.insert(first.begin(), 0);
   group(certificates, first);
-  for (const CertificateFacts& c : certificates)
+  for (const CertificateInfo& c : certificates)
     for (const std::string& name : c.names) {
       const bool wildcard = name.starts_with("*.");
       auto& known = wildcard ? by_suffix_ : by_name_;
@@ -97,7 +97,7 @@ CertificateChoice::CertificateChoice(std::span<const CertificateFacts> certifica
     }
 }
 
-std::size_t CertificateChoice::group(std::span<const CertificateFacts> certificates,
+std::size_t CertificateChoice::group(std::span<const CertificateInfo> certificates,
                                      std::vector<std::size_t> members) {
   std::vector<int> types;
   std::erase_if(members, [&](std::size_t i) {  // keep the first of each key type
@@ -164,11 +164,11 @@ std::shared_ptr<const ServerTls> ServerTls::load(const config::ListenerTls& c, s
     why = "tls needs a certificate";
     return nullptr;
   }
-  std::vector<CertificateFacts> facts;
+  std::vector<CertificateInfo> facts;
   for (const auto& pair : c.certificates) {
     const SslCtx alone(SSL_CTX_new(TLS_server_method()));
     if (!load_pair(alone.get(), pair.cert, pair.key, why)) return nullptr;
-    facts.push_back(facts_of(SSL_CTX_get0_certificate(alone.get())));
+    facts.push_back(info_of(SSL_CTX_get0_certificate(alone.get())));
   }
   tls->choice_ = CertificateChoice(facts);
   std::vector<SSL_CTX*> contexts;

@@ -13,18 +13,18 @@
 namespace remora {
 
 /// The properties of a certificate that the choice depends on.
-struct CertificateFacts {
+struct CertificateInfo {
   std::vector<std::string> names;  // exact or *.suffix, lower case; IP addresses as text
   int key_type = 0;  // EVP_PKEY_RSA, EVP_PKEY_EC...: a context holds one certificate per key type
 };
-CertificateFacts facts_of(X509* certificate);
+CertificateInfo info_of(X509* certificate);
 
 /// Certificates by SNI name.
 class CertificateChoice {
  public:
   CertificateChoice() = default;
   /// In configuration order: the first certificate of a key type wins.
-  explicit CertificateChoice(std::span<const CertificateFacts> certificates);
+  explicit CertificateChoice(std::span<const CertificateInfo> certificates);
 
   /// Each group is served by one context: indexes into the list, at most one per key type. The first group
   /// serves clients without SNI or with an unknown name.
@@ -33,7 +33,7 @@ class CertificateChoice {
   const std::size_t* find(std::string_view name) const;
 
  private:
-  std::size_t group(std::span<const CertificateFacts> certificates, std::vector<std::size_t> members);
+  std::size_t group(std::span<const CertificateInfo> certificates, std::vector<std::size_t> members);
   std::vector<std::vector<std::size_t>> groups_;
   std::map<std::string, std::size_t, std::less<>> by_name_;    // exact
   std::map<std::string, std::size_t, std::less<>> by_suffix_;  // of *.suffix, with its dot

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "net/pipes.h"
-#include "net/stream.h"
+#include "net/transport.h"
 
 namespace remora {
 
@@ -24,7 +24,7 @@ class Splice {
 
   struct Moved {
     std::uint64_t taken = 0, passed = 0;  // bytes out of `from`, bytes into `to`
-    Io from = Io::ready, to = Io::ready;  // blocked: armed, the Wake bit will be set
+    Io from = Io::ready, to = Io::ready;  // blocked: armed, the EventFlags bit will be set
   };
   /// The pipe holds bytes: write nothing else to `to` before them.
   bool holds_any() const noexcept { return held_ > 0; }
@@ -33,10 +33,10 @@ class Splice {
   /// The first half of move(): splices from `from` into the pipe, `most` bytes at most. REQUIRES: start()
   /// returned true, `from` can be spliced, and !holds_any(): the count of held bytes would be overwritten,
   /// and another client's response would begin with the leftover.
-  Moved take(Stream& from, std::uint64_t most);
+  Moved take(Transport& from, std::uint64_t most);
   /// Splices at most once on each socket, and takes `most` bytes at most. REQUIRES: start() returned true,
   /// and both streams can be spliced.
-  Moved move(Stream& from, Stream& to, std::uint64_t most);
+  Moved move(Transport& from, Transport& to, std::uint64_t most);
   /// Ends the transfer. Discards bytes still in the pipe.
   void end() noexcept;
 

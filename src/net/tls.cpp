@@ -85,18 +85,18 @@ std::shared_ptr<const ClientTls> ClientTls::load(const config::BackendTls& c, st
 
 // One session ---------------------------------------------------------------------------------------
 
-TlsSession::TlsSession(Stream& stream, SSL_CTX* context) : stream_(&stream), ssl_(SSL_new(context)) {
+TlsSession::TlsSession(Transport& stream, SSL_CTX* context) : stream_(&stream), ssl_(SSL_new(context)) {
   BIO* bio = BIO_new(bio_method());
   BIO_set_data(bio, &stream);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_, bio, bio);
 }
 
-TlsSession::TlsSession(Stream& stream, const ServerTls& server) : TlsSession(stream, server.context()) {
+TlsSession::TlsSession(Transport& stream, const ServerTls& server) : TlsSession(stream, server.context()) {
   SSL_set_accept_state(ssl_);
 }
 
-TlsSession::TlsSession(Stream& stream, const ClientTls& client, const std::string& server_name)
+TlsSession::TlsSession(Transport& stream, const ClientTls& client, const std::string& server_name)
     : TlsSession(stream, client.context()) {
   SSL_set_connect_state(ssl_);
   const std::string name(without_final_dot(server_name));
@@ -109,7 +109,7 @@ TlsSession::TlsSession(Stream& stream, const ClientTls& client, const std::strin
     SSL_set1_host(ssl_, name.c_str());
 }
 
-void TlsSession::continue_on(Stream& stream) noexcept {
+void TlsSession::continue_on(Transport& stream) noexcept {
   stream_ = &stream;
   BIO_set_data(SSL_get_rbio(ssl_), &stream);
 }
@@ -130,7 +130,7 @@ BIO_METHOD* TlsSession::bio_method() {
 }
 
 int TlsSession::bio_read(BIO* bio, char* out, int size) {
-  auto& stream = *static_cast<Stream*>(BIO_get_data(bio));
+  auto& stream = *static_cast<Transport*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   auto& raw = stream.tls_->raw_;
   const std::size_t n = std::min(static_cast<std::size_t>(size), raw.end - raw.begin);
@@ -145,7 +145,7 @@ int TlsSession::bio_read(BIO* bio, char* out, int size) {
 }
 
 int TlsSession::bio_write(BIO* bio, const char* data, int size) {
-  auto& stream = *static_cast<Stream*>(BIO_get_data(bio));
+  auto& stream = *static_cast<Transport*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   // TLS 1.3 sends tickets after the handshake, with a flush for each. Nothing waits for them, and the first
   // response follows: MSG_MORE lets them travel with it, or alone at the next ACK or after 200 ms.
@@ -197,7 +197,7 @@ Io TlsSession::handshake() {
 
 Io TlsSession::read() {
   for (;;) {
-    Stream::Input& in = stream_->in_;
+    Transport::Input& in = stream_->in_;
     const std::size_t room = stream_->make_room(in);
     if (room == 0) return Io::blocked;
     ERR_clear_error();
@@ -211,7 +211,7 @@ Io TlsSession::read() {
   }
 }
 
-Stream::Sent TlsSession::write(std::span<const asio::const_buffer> runs) {
+Transport::WriteResult TlsSession::write(std::span<const asio::const_buffer> runs) {
   // Copy head and first body bytes together, so that they leave in one record.
   static thread_local char scratch[record_bytes];
   std::size_t done = 0, run = 0, offset = 0;

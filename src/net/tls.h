@@ -2,7 +2,7 @@
 //
 // Contexts are built on the control thread (they read files) and are immutable afterwards; OpenSSL
 // reference-counts them, so a reload may replace them under running connections. A TlsSession belongs to its
-// Stream: its BIO reads from the stream's pending receive and writes to the socket.
+// Transport: its BIO reads from the stream's pending receive and writes to the socket.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "net/server_tls.h"
-#include "net/stream.h"
 #include "net/tls_tickets.h"
+#include "net/transport.h"
 #include "remora/clock.h"
 #include "remora/config.h"
 #include "remora/result.h"
@@ -73,31 +73,31 @@ class ClientTls {
 
 class TlsSession {
  public:
-  TlsSession(Stream& stream, const ServerTls& server);
-  TlsSession(Stream& stream, const ClientTls& client, const std::string& server_name);
+  TlsSession(Transport& stream, const ServerTls& server);
+  TlsSession(Transport& stream, const ClientTls& client, const std::string& server_name);
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
 
   Io handshake();
   Io read();
-  Stream::Sent write(std::span<const asio::const_buffer> runs);
+  Transport::WriteResult write(std::span<const asio::const_buffer> runs);
   void close_notify() noexcept;
   /// Moves the session to another stream.
-  void continue_on(Stream& stream) noexcept;
+  void continue_on(Transport& stream) noexcept;
 
  private:
-  explicit TlsSession(Stream& stream, SSL_CTX* context);
+  explicit TlsSession(Transport& stream, SSL_CTX* context);
   static BIO_METHOD* bio_method();
   static int bio_read(BIO*, char* out, int size);
   static int bio_write(BIO*, const char* data, int size);
   static long bio_ctrl(BIO*, int command, long, void*);
   Io blocked_on(int result);
 
-  friend class Stream;
-  Stream* stream_;
+  friend class Transport;
+  Transport* stream_;
   SSL* ssl_;
-  Stream::Input raw_;  // bytes as received
+  Transport::Input raw_;  // bytes as received
   std::string error_;
 };
 

@@ -39,7 +39,7 @@ void LogWriter::hand_over(std::string& lines) {
   if (lines.empty()) return;
   {
     const std::lock_guard lock(mutex_);
-    if (queued_.size() + lines.size() > most_queued_bytes)
+    if (queued_.size() + lines.size() > max_queued_bytes)
       dropped_.fetch_add(static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n')),
                          std::memory_order_relaxed);
     else

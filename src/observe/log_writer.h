@@ -29,7 +29,7 @@ class LogWriter {
   std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr std::size_t most_queued_bytes = 8 * 1024 * 1024;
+  static constexpr std::size_t max_queued_bytes = 8 * 1024 * 1024;
   void run();
   void append(const std::string& lines);
   void write_all(std::string_view text);

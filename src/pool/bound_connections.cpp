@@ -5,7 +5,7 @@
 
 namespace remora {
 
-void BoundConnections::Entry::hold(StreamRef s, Loop& loop, Clock::Steady now, Clock::Steady promised) {
+void BoundConnections::Entry::hold(TransportRef s, Loop& loop, Clock::Steady now, Clock::Steady promised) {
   stream = std::move(s);
   since = now;
   until = promised;
@@ -15,14 +15,14 @@ void BoundConnections::Entry::hold(StreamRef s, Loop& loop, Clock::Steady now, C
   arm(loop.wheel, std::min(park_at_, until));
 }
 
-StreamRef BoundConnections::Entry::give() noexcept {
+TransportRef BoundConnections::Entry::give() noexcept {
   disarm();
   if (stream) stream->detach();
   return std::move(stream);
 }
 
 void BoundConnections::Entry::lose() noexcept {
-  const StreamRef ended = give();
+  const TransportRef ended = give();
   if (ended) ended->close();
 }
 
@@ -38,21 +38,21 @@ BoundConnections::~BoundConnections() {
   for (Entry& e : entries_) e.lose();
 }
 
-BoundConnections::Taken BoundConnections::take(const Backend& backend, std::uint64_t key, Clock::Steady now) {
-  Taken taken;
+BoundConnections::Lease BoundConnections::take(const Backend& backend, std::uint64_t key, Clock::Steady now) {
+  Lease lease;
   for (Entry& e : entries_) {
     if (!e.in_use() || e.backend->pool != backend.pool) continue;
-    taken.leg_due = std::exchange(e.leg_due, false) || taken.leg_due;
+    lease.leg_due = std::exchange(e.leg_due, false) || lease.leg_due;
     if (e.backend.get() != &backend || !e.stream) continue;
-    StreamRef stream = e.give();
+    TransportRef stream = e.give();
     const bool stands = e.key == key && now < e.until && stream->is_open() && !stream->peer_closed() &&
                         !stream->error() && stream->unread().empty();
     if (stands && stream->still_open())
-      taken.stream = std::move(stream);
+      lease.stream = std::move(stream);
     else
       stream->close();
   }
-  return taken;
+  return lease;
 }
 
 /// The entry of that backend, otherwise a free one, otherwise the least recently used one.
@@ -65,7 +65,7 @@ BoundConnections::Entry& BoundConnections::place_for(const Backend& backend) noe
                            [&](const Entry& a, const Entry& b) { return rank(a) < rank(b); });
 }
 
-void BoundConnections::put(std::shared_ptr<Backend> backend, std::uint64_t key, StreamRef stream,
+void BoundConnections::put(std::shared_ptr<Backend> backend, std::uint64_t key, TransportRef stream,
                            bool leg_due, Clock::Steady now, Clock::Steady until) {
   Entry& e = place_for(*backend);
   e.lose();

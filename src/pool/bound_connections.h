@@ -14,7 +14,7 @@
 #include <memory>
 #include <string_view>
 
-#include "net/stream.h"
+#include "net/transport.h"
 #include "remora/pool_snapshot.h"
 
 namespace remora {
@@ -27,17 +27,17 @@ class BoundConnections {
   BoundConnections(const BoundConnections&) = delete;
   BoundConnections& operator=(const BoundConnections&) = delete;
 
-  struct Taken {
-    StreamRef stream;  // null: no connection, or it has ended
+  struct Lease {
+    TransportRef stream;  // null: no connection, or it has ended
     /// A handshake in this backend's pool expects the client's next leg. If `stream` is null, its connection
     /// is lost, and no other connection can continue it.
     bool leg_due = false;
   };
   /// Takes the client's connection to this backend. `key` (connection_key()): as for idle connections.
-  Taken take(const Backend& backend, std::uint64_t key, Clock::Steady now);
+  Lease take(const Backend& backend, std::uint64_t key, Clock::Steady now);
   /// Keeps a connection. `until`: how long its server promised to keep it. Beyond `most` connections the
   /// least recently used one is closed.
-  void put(std::shared_ptr<Backend> backend, std::uint64_t key, StreamRef stream, bool leg_due,
+  void put(std::shared_ptr<Backend> backend, std::uint64_t key, TransportRef stream, bool leg_due,
            Clock::Steady now, Clock::Steady until);
   /// The backend in this pool whose connection was used most recently (null: none), and whether a leg is due
   /// there. Requests without a session must be routed there.
@@ -53,17 +53,17 @@ class BoundConnections {
   static constexpr std::size_t most = 4;
 
  private:
-  class Entry final : public StreamWatcher, private DeadlineEntry {
+  class Entry final : public TransportWatcher, private DeadlineEntry {
    public:
-    void hold(StreamRef s, Loop& loop, Clock::Steady now, Clock::Steady promised);
-    StreamRef give() noexcept;
+    void hold(TransportRef s, Loop& loop, Clock::Steady now, Clock::Steady promised);
+    TransportRef give() noexcept;
     void lose() noexcept;
-    void stream_event(Stream&) override { lose(); }
+    void stream_event(Transport&) override { lose(); }
     bool in_use() const noexcept { return stream || leg_due; }
 
     std::shared_ptr<Backend> backend;
     std::uint64_t key = 0;
-    StreamRef stream;
+    TransportRef stream;
     bool leg_due = false;
     Clock::Steady since, until;
 

@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <vector>
 
-#include "util/fetch_ahead.h"
+#include "util/prefetch.h"
 
 namespace remora {
 
 using std::chrono::seconds;
 
-class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry {
+class IdleConnections::Entry final : public TransportWatcher, private DeadlineEntry {
  public:
   explicit Entry(List& l) : list(l) {}
-  void begin(StreamRef s, std::uint64_t connection_key, Loop& loop, Clock::Steady now,
+  void begin(TransportRef s, std::uint64_t connection_key, Loop& loop, Clock::Steady now,
              Clock::Steady promised) {
     stream = std::move(s);
     key = connection_key;
@@ -24,15 +24,15 @@ class IdleConnections::Entry final : public StreamWatcher, private DeadlineEntry
     arm(loop.wheel, std::min(park_at_, until));
   }
   bool promised() const noexcept { return until != no_promise; }
-  StreamRef end() {
+  TransportRef end() {
     disarm();
     stream->detach();
     return std::move(stream);
   }
-  void stream_event(Stream&) override { discard(*this); }
+  void stream_event(Transport&) override { discard(*this); }
 
   List& list;
-  StreamRef stream;
+  TransportRef stream;
   std::uint64_t key = 0;
   Clock::Steady since, until;  // when it became idle; until when the server keeps it
   Entry *newer = nullptr, *older = nullptr;
@@ -72,43 +72,44 @@ void IdleConnections::unlink(Entry& e) {
 }
 
 void IdleConnections::discard(Entry& e) {
-  const StreamRef stream = e.end();
+  const TransportRef stream = e.end();
   unlink(e);
   stream->close();
 }
 
-StreamRef IdleConnections::take(const Backend& backend, std::uint64_t key, bool certain, Clock::Steady now) {
-  if (backend.number >= lists_.size()) return StreamRef();
+TransportRef IdleConnections::take(const Backend& backend, std::uint64_t key, bool certain,
+                                   Clock::Steady now) {
+  if (backend.number >= lists_.size()) return TransportRef();
   List& list = lists_[backend.number];
-  if (list.backend != &backend) return StreamRef();
+  if (list.backend != &backend) return TransportRef();
   while (list.newest != nullptr) {
     Entry& e = *list.newest;
     if (certain && !e.promised() && now - e.since > fresh) {
       // All others are older still. Close one, because a new connection will replace it: the total does not
       // grow.
       discard(*list.oldest);
-      return StreamRef();
+      return TransportRef();
     }
     const bool same = e.key == key && now < e.until;
-    StreamRef stream = e.end();
+    TransportRef stream = e.end();
     unlink(e);
     const bool stands =
         stream->is_open() && !stream->peer_closed() && !stream->error() && stream->unread().empty();
     if (same && stands && (!certain || stream->still_open())) return stream;
     stream->close();  // its address or TLS settings changed, or it has just died
   }
-  return StreamRef();
+  return TransportRef();
 }
 
 void IdleConnections::expect(const Backend& backend) const noexcept {
   if (backend.number >= lists_.size()) return;
   const List& list = lists_[backend.number];
-  fetch_whole_ahead(list.newest);
-  fetch_whole_ahead(list.stream_of_newest);
-  fetch_whole_ahead(list.spare);
+  prefetch_whole(list.newest);
+  prefetch_whole(list.stream_of_newest);
+  prefetch_whole(list.spare);
 }
 
-void IdleConnections::put(const Backend& backend, std::uint64_t key, StreamRef stream, std::uint32_t most,
+void IdleConnections::put(const Backend& backend, std::uint64_t key, TransportRef stream, std::uint32_t most,
                           Clock::Steady now, Clock::Steady until) {
   if (most == 0) {
     stream->close();

@@ -16,7 +16,7 @@
 #include <deque>
 #include <span>
 
-#include "net/stream.h"
+#include "net/transport.h"
 #include "remora/pool_snapshot.h"
 
 namespace remora {
@@ -32,11 +32,11 @@ class IdleConnections {
   /// ask the kernel whether the connection is still open, and use one that was idle for longer than `fresh`
   /// only within the time its server promised. `key` (connection_key()): a connection to another address or
   /// with other TLS settings is closed.
-  StreamRef take(const Backend& backend, std::uint64_t key, bool certain, Clock::Steady now = {});
+  TransportRef take(const Backend& backend, std::uint64_t key, bool certain, Clock::Steady now = {});
   /// Keeps a reusable connection; beyond `most` per backend the oldest is closed. `until`: how long the
   /// server promised to keep it.
-  void put(const Backend& backend, std::uint64_t key, StreamRef stream, std::uint32_t most, Clock::Steady now,
-           Clock::Steady until = no_promise);
+  void put(const Backend& backend, std::uint64_t key, TransportRef stream, std::uint32_t most,
+           Clock::Steady now, Clock::Steady until = no_promise);
   static constexpr Clock::Steady no_promise = Clock::Steady::max();
   /// No server in practice closes a connection that was idle for less.
   static constexpr std::chrono::milliseconds fresh{1000};
@@ -61,7 +61,7 @@ class IdleConnections {
     void close_all();
     Entry* newest = nullptr;
     Entry* oldest = nullptr;
-    Stream* stream_of_newest = nullptr;
+    Transport* stream_of_newest = nullptr;
     Entry* spare = nullptr;  // entries are recycled: no allocation per request
     const Backend* backend = nullptr;
     std::size_t size = 0;

@@ -12,10 +12,10 @@ Active::Active(WorkerContext& worker)
       connector_(worker.loop, worker.idle),
       worker_(worker) {}
 
-void Active::begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
-                   std::unique_ptr<BoundConnections>& own) {
+void Active::begin(TransportRef stream, std::shared_ptr<const ListenerView> listener,
+                   const ClientAddress& peer, std::unique_ptr<BoundConnections>& own) {
   client_.use(std::move(stream), listener->config.limits);
-  client_.attach(turn.wake(), Wake::client);
+  client_.attach(turn.wake(), EventFlags::client);
   state.begin(std::move(listener), peer);
   connector_.begin(own);
   turn.begin();

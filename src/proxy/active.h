@@ -25,7 +25,7 @@ class Active {
   static void operator delete(void* p, std::size_t size) noexcept;
 
   /// Starts serving a connection. `own`: see ConnectionSource::begin().
-  void begin(StreamRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
+  void begin(TransportRef stream, std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
              std::unique_ptr<BoundConnections>& own);
   /// Prepares for the next request: drops what the last one left in the buffers and in the client's stream.
   void clear();

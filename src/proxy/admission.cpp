@@ -137,11 +137,11 @@ Task<JwtOutcome> Admission::look_for_revoked(const JwtVerifier& verifier, const 
       continue;
     }
     const StoreCall call = records_.store_call(worker_.store_timeout);
-    const Result<bool> said = co_await worker_.sessions->revoked(text->second, call);
-    worker_.memory->store.count(outcome_of(said));
-    if (said.has_value()) {
-      worker_.revocations.put(text->second, *said, turn_.now());
-      if (*said) co_return JwtOutcome::revoked;
+    const Result<bool> revoked = co_await worker_.sessions->revoked(text->second, call);
+    worker_.memory->store.count(outcome_of(revoked));
+    if (revoked.has_value()) {
+      worker_.revocations.put(text->second, *revoked, turn_.now());
+      if (*revoked) co_return JwtOutcome::revoked;
     } else if (verifier.rules.revocation_denies_on_error) {
       co_return JwtOutcome::unchecked;
     }

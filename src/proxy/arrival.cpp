@@ -66,7 +66,7 @@ std::string_view forwarded_parameter(std::string_view element, std::string_view 
 }
 
 /// What trusted proxies report besides addresses.
-struct Said {
+struct OuterFields {
   LastElements<32> protos, hosts;
   LastElements<8> ports, schemes, switches;
 
@@ -101,11 +101,11 @@ void resolve_arrival(const std::vector<Field>& fields, std::span<const config::C
   arrival.trusted = contains(trusted, arrival.peer);
   if (!arrival.trusted) return;
   LastElements<32> hops, forwarded;
-  Said said;
+  OuterFields outer;
   for (const Field& f : fields) {
     if (f.known == Known::x_forwarded_for) hops.push_all(f.value);
     if (f.known == Known::forwarded) forwarded.push_all(f.value);
-    said.note(f);
+    outer.note(f);
   }
   const bool x = hops.size() > 0;
   // From the nearest hop outwards; a trusted hop vouches for the one before it. `speaker`: index of the proxy
@@ -124,13 +124,13 @@ void resolve_arrival(const std::vector<Field>& fields, std::span<const config::C
     speaker = i;
     if (!passed_over) break;
   }
-  arrival.host = said.hosts.nearest(speaker);
-  arrival.port = said.ports.nearest(speaker);
-  auto secure = secure_among(said.protos, speaker, hops.size());
+  arrival.host = outer.hosts.nearest(speaker);
+  arrival.port = outer.ports.nearest(speaker);
+  auto secure = secure_among(outer.protos, speaker, hops.size());
   for (std::size_t i = std::min(speaker + 1, forwarded.size()); i > 0 && !secure && !x; --i)
     secure = secure_scheme(forwarded_parameter(forwarded.from_end(i - 1), "proto"));
-  if (!secure) secure = secure_scheme(unquoted(said.schemes.nearest(speaker)));
-  if (!secure) secure = secure_switch(unquoted(said.switches.nearest(speaker)));
+  if (!secure) secure = secure_scheme(unquoted(outer.schemes.nearest(speaker)));
+  if (!secure) secure = secure_switch(unquoted(outer.switches.nearest(speaker)));
   if (secure) arrival.secure = *secure;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "http/connection_auth.h"
-#include "util/fetch_ahead.h"
+#include "util/prefetch.h"
 
 namespace remora {
 
@@ -29,7 +29,7 @@ void Attempts::fail_from_client() noexcept {
 Task<void> Attempts::send() {
   ++attempt_.count;
   attempt_.interims = 0;
-  attempt_.doubts = 0;
+  attempt_.suspicions = 0;
   attempt_.continued = false;
   attempt_.began = attempt_.last_progress = turn_.now();
   attempt_.member->backend->served.fetch_add(1, std::memory_order_relaxed);
@@ -39,22 +39,22 @@ Task<void> Attempts::send() {
   if (!connected && !attempt_.failure) connected = take_idle_connection();
   if (!connected && !attempt_.failure) connected = co_await open_connection();
   if (connected && !attempt_.failure) {
-    backend_.attach(turn_.wake(), Wake::backend);
+    backend_.attach(turn_.wake(), EventFlags::backend);
     for (Step step = pump_attempt(); step == Step::blocked || step == Step::more; step = pump_attempt()) {
       if (step == Step::more && co_await forward_interim()) continue;
       if (step == Step::more) fail(FailSide::client, Kind::gone);
       if (step == Step::more) break;
-      const Patience patient = patience();
-      if (patient.clients_turn && client_is_too_slow()) break;
-      if (attempt_.doubts != 0 && leaves_hung(false)) break;
+      const ResponseDeadline until = response_deadline();
+      if (until.clients_turn && client_is_too_slow()) break;
+      if (attempt_.suspicions != 0 && leaves_hung(false)) break;
       const Clock::Steady since = turn_.now();
-      const bool late = co_await turn_.wait(patient.ask_at);
-      if (patient.clients_turn) request_.body_rate.waited(turn_.now() - since);
-      expect_outcome();
-      if (late && !waits_on(patient)) break;
+      const bool late = co_await turn_.wait(until.ask_at);
+      if (until.clients_turn) request_.body_rate.waited(turn_.now() - since);
+      prefetch_outcome();
+      if (late && !waits_on(until)) break;
     }
   }
-  attempt_.doubter.leave();
+  attempt_.suspect_waiter.leave();
   teach_balancer();
   if (!attempt_.failure) request_.took.first_byte = turn_.now() - request_.began;
   if (!attempt_.failure) note_connection_auth();
@@ -91,7 +91,7 @@ Step Attempts::pump_attempt() {
 }
 
 /// We wait for one of three: the response, room in the backend's socket, or more of the client's body.
-Attempts::Patience Attempts::patience() const noexcept {
+Attempts::ResponseDeadline Attempts::response_deadline() const noexcept {
   // RFC 9110 10.1.1: a client may wait for a 100 before it sends its body. Only the backend may send it, so
   // the wait is the backend's.
   const bool owes_continue =
@@ -106,14 +106,15 @@ Attempts::Patience Attempts::patience() const noexcept {
   const Clock::Steady ask_at = sent && !attempt_.asked_client
                                    ? std::min(deadline, attempt_.last_progress + std::chrono::seconds(1))
                                    : deadline;
-  if (sent && request_.suspect_after.count() != 0) return {deadline, std::min(ask_at, next_doubt()), false};
+  if (sent && request_.suspect_after.count() != 0)
+    return {deadline, std::min(ask_at, next_suspicion()), false};
   return {deadline, ask_at, !sent && !on_backend};
 }
 
 /// The time in `patient.ask_at` has come. False: the attempt has failed.
-bool Attempts::waits_on(const Patience& patient) {
-  if (patient.ask_at < patient.deadline) {
-    if (request_.suspect_after.count() != 0 && turn_.now() >= next_doubt()) doubt();
+bool Attempts::waits_on(const ResponseDeadline& until) {
+  if (until.ask_at < until.deadline) {
+    if (request_.suspect_after.count() != 0 && turn_.now() >= next_suspicion()) suspect();
     if (!attempt_.asked_client && turn_.now() >= attempt_.last_progress + std::chrono::seconds(1)) {
       attempt_.asked_client = true;
       client_.look_for_reset();
@@ -121,8 +122,8 @@ bool Attempts::waits_on(const Patience& patient) {
     return true;
   }
   if (leaves_hung(true)) return false;
-  fail(patient.clients_turn ? FailSide::client : FailSide::backend,
-       patient.clients_turn ? Kind::client_timeout : Kind::timeout);
+  fail(until.clients_turn ? FailSide::client : FailSide::backend,
+       until.clients_turn ? Kind::client_timeout : Kind::timeout);
   return false;
 }
 
@@ -147,10 +148,10 @@ void Attempts::teach_balancer() {
 
 /// A response may have arrived: prefetches what note_outcome() and release_backend() will touch, so that the
 /// loads overlap with reading the head.
-void Attempts::expect_outcome() const noexcept {
+void Attempts::prefetch_outcome() const noexcept {
   const Backend& backend = *attempt_.member->backend;
-  fetch_ahead(&backend.in_flight);
-  fetch_whole_ahead(attempt_.traffic);
+  prefetch_line(&backend.in_flight);
+  prefetch_whole(attempt_.traffic);
   connector_.prefetch(backend);
 }
 

@@ -30,8 +30,8 @@ class Attempts {
         pump_(pump) {}
 
   /// Acquires a permit at the chosen backend; without `max_in_flight` it only counts the request. False: the
-  /// backend is full; call wait_for_place().
-  bool take_place();
+  /// backend is full; call wait_for_permit().
+  bool acquire_permit();
   /// After a failed attempt: whether to try once more. True: choose a backend again; `attempt_.tried` holds
   /// those to avoid. False: the failure stands.
   bool try_again();
@@ -39,7 +39,7 @@ class Attempts {
   void fail_from_client() noexcept;
   /// The backend is full: queues for a permit, for at most `timeouts.queue`. False: the queue timeout passed
   /// or the client left (failure set).
-  Task<bool> wait_for_place();
+  Task<bool> wait_for_permit();
   /// A request that queued chose its backend long ago. False: that backend is down or out of service by now
   /// (failure `out_of_service`). Nothing was sent, so another backend can be chosen.
   bool still_serves();
@@ -55,7 +55,7 @@ class Attempts {
 
  private:
   /// How long to wait for the next step towards a response head, and for whom.
-  struct Patience {
+  struct ResponseDeadline {
     Clock::Steady deadline, ask_at;
     bool clients_turn;  // we wait for bytes from the client, not for the backend
   };
@@ -65,10 +65,10 @@ class Attempts {
   void note_connection_auth();
   bool take_idle_connection();
   Step pump_attempt();
-  Patience patience() const noexcept;
-  bool waits_on(const Patience& patient);
+  ResponseDeadline response_deadline() const noexcept;
+  bool waits_on(const ResponseDeadline& until);
   void teach_balancer();
-  void expect_outcome() const noexcept;
+  void prefetch_outcome() const noexcept;
   void note_outcome();
   Task<bool> open_connection();
   Connector::Target target() const noexcept { return {*request_.pool, *attempt_.member}; }
@@ -77,8 +77,8 @@ class Attempts {
   bool take_retry();
   Task<bool> forward_interim();
   void keep_backend();
-  Clock::Steady next_doubt() const noexcept;
-  void doubt();
+  Clock::Steady next_suspicion() const noexcept;
+  void suspect();
   bool may_leave() const noexcept;
   bool leaves_hung(bool no_time_left);
   void pass_over_the_hung() noexcept;

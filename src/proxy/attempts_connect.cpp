@@ -5,28 +5,28 @@
 #include <algorithm>
 
 #include "http/connection_auth.h"
-#include "util/fetch_ahead.h"
+#include "util/prefetch.h"
 
 namespace remora {
 
 using Kind = Failure::Kind;
 using FailSide = Failure::Side;
 
-bool Attempts::take_place() {
+bool Attempts::acquire_permit() {
   Backend& backend = *attempt_.member->backend;
   if (attempt_.member->max_in_flight == 0) {
     backend.in_flight.fetch_add(1, std::memory_order_relaxed);
-    attempt_.place = Place(attempt_.member->backend, false);
+    attempt_.permit = Permit(attempt_.member->backend, false);
     return true;
   }
   if (!backend.queue->enter(backend, attempt_.member->max_in_flight)) return false;
-  attempt_.place = Place(attempt_.member->backend, true);
+  attempt_.permit = Permit(attempt_.member->backend, true);
   return true;
 }
 
-Task<bool> Attempts::wait_for_place() {
+Task<bool> Attempts::wait_for_permit() {
   const Clock::Steady began = turn_.now();
-  InLine line(attempt_.member->backend, attempt_.member->max_in_flight, worker_.loop.ctx, turn_.wake());
+  QueuedPermit line(attempt_.member->backend, attempt_.member->max_in_flight, worker_.loop.ctx, turn_.wake());
   while (!line.granted()) {
     client_.watch();
     bool late = false;
@@ -41,7 +41,7 @@ Task<bool> Attempts::wait_for_place() {
     request_.took.queue += turn_.now() - began;
     co_return false;
   }
-  attempt_.place = line.take();
+  attempt_.permit = line.take();
   request_.took.queue += turn_.now() - began;
   co_return true;
 }
@@ -62,10 +62,10 @@ bool Attempts::still_serves() {
   const Member* const m = (*newest)->snapshot->find(backend.hash);
   bool serves = m != nullptr && (m->panic || !backend.liveness.down());
   if (serves) {
-    using What = Recognised::What;
-    const bool keyed = session_.recognised.what == What::derived || session_.recognised.what == What::unbound;
+    using What = Recognized::What;
+    const bool keyed = session_.recognized.what == What::derived || session_.recognized.what == What::unbound;
     const bool bound =
-        session_.recognised.what == What::session || session_.recognised.what == What::detached;
+        session_.recognized.what == What::session || session_.recognized.what == What::detached;
     serves = bound ? m->accepts_bound() : keyed ? m->accepts_keyed() : m->accepts_new();
   }
   if (!serves) fail(FailSide::self, Kind::out_of_service);
@@ -122,7 +122,7 @@ Task<bool> Attempts::open_connection() {
 }
 
 void Attempts::release_backend() {
-  attempt_.place.free();
+  attempt_.permit.free();
   if (!backend_.has_connection()) return;
   if (backend_.reusable() && !worker_.stopping)
     keep_backend();

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "http/connection_auth.h"
-#include "util/fetch_ahead.h"
+#include "util/prefetch.h"
 
 namespace remora {
 
@@ -27,7 +27,7 @@ bool Attempts::try_again() {
   if (attempt_.failure.kind == Kind::hung) costs = false;
   backend_.abort();
   backend_.release();
-  attempt_.place.free();
+  attempt_.permit.free();
   // A handshake ends with its connection: close, so that the client starts over on a new one.
   if (attempt_.leg) {
     attempt_.handshake_lost = true;
@@ -67,7 +67,7 @@ bool Attempts::try_again() {
 /// Counts the request in the pool's retry budget, once. False: the budget is used up.
 bool Attempts::take_retry() {
   if (attempt_.retry) return true;
-  std::uint32_t in_flight = attempt_.place ? 0 : 1;  // this request, if its permit was released
+  std::uint32_t in_flight = attempt_.permit ? 0 : 1;  // this request, if its permit was released
   for (const Member& m : request_.pool->snapshot->members)
     in_flight += m.backend->in_flight.load(std::memory_order_relaxed);
   PoolCounters& counters = *request_.pool->counters;
@@ -100,23 +100,23 @@ bool Attempts::status_is_failure() {
 
 /// Doubt is repeated after 1, 2, 4... times `suspect_after`: a backend may hang later, while it works on a
 /// slow page.
-Clock::Steady Attempts::next_doubt() const noexcept {
+Clock::Steady Attempts::next_suspicion() const noexcept {
   constexpr unsigned most = 20;
-  if (attempt_.doubts > most) return Clock::Steady::max();
-  return attempt_.last_progress + request_.suspect_after * (std::int64_t{1} << attempt_.doubts);
+  if (attempt_.suspicions > most) return Clock::Steady::max();
+  return attempt_.last_progress + request_.suspect_after * (std::int64_t{1} << attempt_.suspicions);
 }
 
-void Attempts::doubt() {
-  ++attempt_.doubts;
+void Attempts::suspect() {
+  ++attempt_.suspicions;
   if (!may_leave()) return;
   Liveness& of = attempt_.member->backend->liveness;
   // A recent result counts for all requests: however many pages are slow, they cost a few probes per second.
   if (of.down() || of.alive_at(turn_.now() - request_.suspect_after / 4)) return;
-  worker_.doubters.add(attempt_.doubter, *attempt_.member->backend);
-  if (!of.doubt()) return;
+  worker_.suspect_waiters.add(attempt_.suspect_waiter, *attempt_.member->backend);
+  if (!of.suspect()) return;
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       attempt_.last_progress + request_.timeouts.response - turn_.now());
-  worker_.report_doubt(attempt_.member->backend, std::max(left * 3 / 4, std::chrono::milliseconds(1)));
+  worker_.report_suspect(attempt_.member->backend, std::max(left * 3 / 4, std::chrono::milliseconds(1)));
 }
 
 /// True: a hung backend may be left for another. Only once per request: a request that hangs every backend
@@ -131,7 +131,7 @@ bool Attempts::may_leave() const noexcept {
 /// probes of it have failed and none has passed since. Sets the failure `hung`.
 bool Attempts::leaves_hung(bool no_time_left) {
   const Liveness& of = attempt_.member->backend->liveness;
-  if (attempt_.doubts == 0 || !(of.down() || (no_time_left && of.mute_since(attempt_.last_progress))) ||
+  if (attempt_.suspicions == 0 || !(of.down() || (no_time_left && of.mute_since(attempt_.last_progress))) ||
       !may_leave())
     return false;
   attempt_.left_hung = true;

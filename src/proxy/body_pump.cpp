@@ -86,7 +86,7 @@ Step BodyPump::pump_response() {
     if (io == Io::failed) return Step::backend_failed;
     Body body = io == Io::ready ? backend_.body() : Body{};
     if (response_.watches) marks_.look_at_events(body);
-    if ((!response_.watches && splice_ahead()) || response_.splice.holds_any()) {
+    if ((!response_.watches && prefill_pipe()) || response_.splice.holds_any()) {
       body.last = false;
       body.more = true;
     }
@@ -104,7 +104,7 @@ Step BodyPump::pump_response() {
 
 /// Splices the waiting part of a long body into the pipe before its first bytes are sent, so that those need
 /// no TCP segment of their own. True: the pipe holds bytes.
-bool BodyPump::splice_ahead() {
+bool BodyPump::prefill_pipe() {
   // Only once: the first bytes may still be waiting for the client.
   if (response_.splice.holds_any()) return false;
   RawPath* const from = backend_.raw_path();

@@ -34,7 +34,7 @@ class BodyPump {
 
  private:
   void record_for_replay(Body body, std::size_t taken);
-  bool splice_ahead();
+  bool prefill_pipe();
   bool may_splice(const RawPath* from, const RawPath* to, Splice& splice) noexcept;
   Step splice(RawPath& from, RawPath& to, Splice& splice, std::uint64_t& passed);
   Step pump_rewritten();

@@ -18,9 +18,9 @@ namespace remora {
 using std::chrono::seconds;
 
 namespace {
-constexpr std::size_t most_spare_actives = 64;
+constexpr std::size_t max_spare_actives = 64;
 constexpr auto proxy_line_grace = std::chrono::seconds(1);
-constexpr std::size_t most_lingering_bytes = 256 * 1024;
+constexpr std::size_t max_lingering_bytes = 256 * 1024;
 }  // namespace
 
 WorkerContext::WorkerContext(unsigned number, const Clock& c, AccessLog log,
@@ -31,7 +31,7 @@ WorkerContext::WorkerContext(unsigned number, const Clock& c, AccessLog log,
       memory(std::move(sessions)),
       random(seed),
       access_log(std::move(log)) {
-  spare_actives.reserve(most_spare_actives);  // so that returning one never allocates
+  spare_actives.reserve(max_spare_actives);  // so that returning one never allocates
 }
 
 WorkerContext::~WorkerContext() = default;
@@ -65,7 +65,7 @@ std::string_view WorkerContext::date(Clock::Wall now) {
 
 // Life ----------------------------------------------------------------------------------------------
 
-void Connection::start(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
+void Connection::start(WorkerContext& worker, const ListenerState& listener, TransportRef stream,
                        const ClientAddress& peer) {
   auto* connection = new Connection(worker, listener, std::move(stream), peer);
   const config::Listener& settings = worker.snapshot->shared->listeners[listener.slot]->config;
@@ -110,7 +110,7 @@ void Connection::refuse(Refusal what, const config::Listener& settings, std::str
   listener_.shared->refused.note(what, settings.name, peer_, why);
 }
 
-Connection::Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
+Connection::Connection(WorkerContext& worker, const ListenerState& listener, TransportRef stream,
                        const ClientAddress& peer)
     : worker_(worker),
       listener_(listener),
@@ -147,7 +147,7 @@ void Connection::stop(bool hard) {
     return;
   }
   if (hard) stream_->close();
-  active_->turn.wake().set(Wake::stop);  // an idle one then sees `worker.stopping` and closes
+  active_->turn.wake().set(EventFlags::stop);  // an idle one then sees `worker.stopping` and closes
 }
 
 void Connection::activate() {
@@ -171,7 +171,7 @@ void Connection::activate() {
 /// Gives back everything that an idle connection does not need.
 void Connection::rest() {
   active_->end();
-  if (worker_.spare_actives.size() < most_spare_actives) {
+  if (worker_.spare_actives.size() < max_spare_actives) {
     worker_.spare_actives.push_back(std::move(active_));
   } else {
     active_.reset();
@@ -203,7 +203,7 @@ Task<void> Connection::serve() {
 /// Most likely out of memory: only this connection fails. The state of its Active is unknown, so that is
 /// discarded instead of reused.
 void Connection::give_up(const std::exception& error) noexcept {
-  worker_.complaints.add(error.what());
+  worker_.logged_errors.add(error.what());
   if (stream_) stream_->close_hard();
   if (active_) {
     active_->end();
@@ -214,7 +214,7 @@ void Connection::give_up(const std::exception& error) noexcept {
 
 Task<Connection::End> Connection::converse() {
   view_ = worker_.snapshot->shared->listeners[listener_.slot];
-  stream_->attach(active_->turn.wake(), Wake::client);
+  stream_->attach(active_->turn.wake(), EventFlags::client);
   End end = End::close;
   if (greeted_ || co_await greet()) {
     active_->begin(stream_, view_, peer_, own_);
@@ -281,13 +281,13 @@ Task<Connection::Next> Connection::await_head() {
   }
 }
 
-void Connection::stream_event(Stream&) {
+void Connection::stream_event(Transport&) {
   activate();
 }
 
 /// True: the stream was given up, and only the descriptor remains. A new connection keeps its stream, because
 /// it is about to send something.
-bool Connection::stream_rests(Stream& stream) {
+bool Connection::stream_rests(Transport& stream) {
   if (!greeted_ || !worker_.parking.park(stream.fd(), *this)) return false;
   rest_ = stream.leave();
   stream_.reset();
@@ -296,7 +296,7 @@ bool Connection::stream_rests(Stream& stream) {
 
 void Connection::woken() {
   worker_.parking.leave(rest_.fd, *this);
-  stream_ = StreamRef(new Stream(worker_.loop, std::move(rest_)));
+  stream_ = TransportRef(new Transport(worker_.loop, std::move(rest_)));
   activate();
 }
 
@@ -316,11 +316,12 @@ void Connection::expired() {
 // Greeting ------------------------------------------------------------------------------------------
 
 Task<bool> Connection::wait(Clock::Steady deadline) {
-  Wake& wake = active_->turn.wake();
+  EventFlags& wake = active_->turn.wake();
   wake.until(deadline);
   unsigned bits = wake.take();
   if (bits == 0) bits = co_await wake.any();
-  co_return !stream_->is_open() || ((bits & Wake::deadline) != 0 && worker_.clock.steady_now() >= deadline);
+  co_return !stream_->is_open() ||
+      ((bits & EventFlags::deadline) != 0 && worker_.clock.steady_now() >= deadline);
 }
 
 /// Before the first request: PROXY line, per-client limits, TLS handshake. False: refused or closed.
@@ -397,12 +398,12 @@ Task<bool> Connection::read_proxy_line() {
 /// Closing a socket with unread bytes resets it, and the reset may overtake our last response. So shut down
 /// our side, read what still arrives for up to a second, then close (RFC 9112 9.6).
 Task<void> Connection::linger() {
-  stream_->attach(active_->turn.wake(), Wake::client);
+  stream_->attach(active_->turn.wake(), EventFlags::client);
   stream_->unpin();
   stream_->finish_sending();
   const Clock::Steady deadline = worker_.clock.steady_now() + seconds(1);
   std::size_t drained = 0;
-  while (drained < most_lingering_bytes && stream_->is_open() && !worker_.stopping) {
+  while (drained < max_lingering_bytes && stream_->is_open() && !worker_.stopping) {
     drained += stream_->unread().size();
     stream_->consume(stream_->unread().size());
     const Io io = stream_->fill();

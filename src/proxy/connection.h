@@ -12,7 +12,7 @@
 #include <memory>
 #include <optional>
 
-#include "net/stream.h"
+#include "net/transport.h"
 #include "proxy/active.h"
 #include "proxy/worker_context.h"
 #include "util/slab.h"
@@ -25,21 +25,21 @@ struct ListenerState {
   std::shared_ptr<ListenerShared> shared;
 };
 
-class Connection final : private StreamWatcher,
-                         private Parked,
+class Connection final : private TransportWatcher,
+                         private IdleSocket,
                          private DeadlineEntry,
                          private ConnectionLink {
  public:
   /// Starts serving an accepted socket, or closes it if its limits or PROXY rules refuse it. `peer`: address
   /// of the other end.
-  static void start(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
+  static void start(WorkerContext& worker, const ListenerState& listener, TransportRef stream,
                     const ClientAddress& peer);
 
   /// The worker stops: closes parked connections now and others after their exchange. `hard`: closes all now.
   static void stop_all(WorkerContext& worker, bool hard);
 
  private:
-  Connection(WorkerContext& worker, const ListenerState& listener, StreamRef stream,
+  Connection(WorkerContext& worker, const ListenerState& listener, TransportRef stream,
              const ClientAddress& peer);
   ~Connection() override;
   static void* operator new(std::size_t) { return Slab<Connection>::take(); }
@@ -67,15 +67,15 @@ class Connection final : private StreamWatcher,
   Task<void> linger();
   Task<bool> wait(Clock::Steady deadline);
   void rest();
-  void stream_event(Stream&) override;
-  bool stream_rests(Stream&) override;
+  void stream_event(Transport&) override;
+  bool stream_rests(Transport&) override;
   void woken() override;
   void expired() override;
 
   WorkerContext& worker_;
   const ListenerState listener_;
-  StreamRef stream_;   // null while in the parking lot
-  Stream::Rest rest_;  // the socket while stream_ is null
+  TransportRef stream_;      // null while in the parking lot
+  Transport::Dormant rest_;  // the socket while stream_ is null
   ClientAddress peer_;
   Clock::Steady idle_since_;
   std::unique_ptr<Active> active_;            // null: parked

@@ -13,7 +13,7 @@ namespace {
 class ConnectByAddress final : public PendingConnect {
  public:
   ConnectByAddress(Loop& loop, const Connector::Target& to, Clock::Steady began, Clock::Steady end,
-                   Wake& wake, ClientStream& into)
+                   EventFlags& wake, ClientStream& into)
       : loop_(loop),
         to_(to),
         trial_(to.pool.trial(to.member).get()),
@@ -49,7 +49,7 @@ class ConnectByAddress final : public PendingConnect {
     const auto& tls = to_.pool.config.tls;
     const std::string& name = tls && !tls->server_name.empty() ? tls->server_name : to_.member.address.host;
     const Endpoint& endpoint = trial_ != nullptr ? trial_->all[place()] : to_.pool.endpoint(to_.member);
-    connecting_.emplace(loop_, endpoint, to_.pool.tls.get(), name, wake_, Wake::backend);
+    connecting_.emplace(loop_, endpoint, to_.pool.tls.get(), name, wake_, EventFlags::backend);
   }
 
   Loop& loop_;
@@ -57,7 +57,7 @@ class ConnectByAddress final : public PendingConnect {
   const Trial* const trial_;  // null: one address
   const std::size_t count_, first_;
   const Clock::Steady end_;
-  Wake& wake_;
+  EventFlags& wake_;
   ClientStream& into_;
   std::size_t tried_ = 0;  // addresses that failed
   Clock::Steady deadline_;
@@ -83,7 +83,7 @@ void ConnectionSource::drop_reserved() noexcept {
 Connector::TakenReserved ConnectionSource::take_reserved(const Target& to, ClientStream& into,
                                                          Clock::Steady now) {
   if (!*reserved_) return {};
-  BoundConnections::Taken own =
+  BoundConnections::Lease own =
       (*reserved_)->take(*to.member.backend, to.pool.connection_key(to.member), now);
   const TakenReserved out{static_cast<bool>(own.stream), own.leg_due};
   if (out.taken) into.use(std::move(own.stream), true);
@@ -91,14 +91,14 @@ Connector::TakenReserved ConnectionSource::take_reserved(const Target& to, Clien
 }
 
 bool ConnectionSource::take_idle(const Target& to, bool certain, ClientStream& into, Clock::Steady now) {
-  StreamRef idle = idle_.take(*to.member.backend, to.pool.connection_key(to.member), certain, now);
+  TransportRef idle = idle_.take(*to.member.backend, to.pool.connection_key(to.member), certain, now);
   if (!idle) return false;
   into.use(std::move(idle), true);
   return true;
 }
 
 std::unique_ptr<PendingConnect> ConnectionSource::connect(const Target& to, Clock::Steady began,
-                                                          std::chrono::nanoseconds timeout, Wake& wake,
+                                                          std::chrono::nanoseconds timeout, EventFlags& wake,
                                                           ClientStream& into) {
   return std::make_unique<ConnectByAddress>(loop_, to, began, began + timeout, wake, into);
 }

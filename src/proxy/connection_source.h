@@ -25,7 +25,7 @@ class ConnectionSource final : public Connector {
   TakenReserved take_reserved(const Target&, ClientStream& into, Clock::Steady now) override;
   bool take_idle(const Target&, bool certain, ClientStream& into, Clock::Steady now) override;
   std::unique_ptr<PendingConnect> connect(const Target&, Clock::Steady began,
-                                          std::chrono::nanoseconds timeout, Wake& wake,
+                                          std::chrono::nanoseconds timeout, EventFlags& wake,
                                           ClientStream& into) override;
   void keep(const Target&, ClientStream& from, const Keep& how, Clock::Steady now) override;
   void prefetch(const Backend& backend) const noexcept override { idle_.expect(backend); }

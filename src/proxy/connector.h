@@ -48,7 +48,7 @@ class Connector {
   virtual void drop_reserved() noexcept = 0;
   struct TakenReserved {
     bool taken = false;    // the stream has the connection
-    bool leg_due = false;  // see BoundConnections::Taken
+    bool leg_due = false;  // see BoundConnections::Lease
   };
   virtual TakenReserved take_reserved(const Target&, ClientStream& into, Clock::Steady now) = 0;
 
@@ -59,7 +59,7 @@ class Connector {
   virtual bool take_idle(const Target&, bool certain, ClientStream& into, Clock::Steady now) = 0;
   /// Starts to connect, for at most `timeout` from `began` on. `wake` and `into` outlive the result.
   virtual std::unique_ptr<PendingConnect> connect(const Target&, Clock::Steady began,
-                                                  std::chrono::nanoseconds timeout, Wake& wake,
+                                                  std::chrono::nanoseconds timeout, EventFlags& wake,
                                                   ClientStream& into) = 0;
 
   // Afterwards -------------------------------------------------------------------------------------

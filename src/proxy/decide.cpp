@@ -11,7 +11,7 @@ namespace remora {
 
 namespace {
 
-using What = Recognised::What;
+using What = Recognized::What;
 using Action = Decision::Action;
 using By = Decision::By;
 using Family = Affinity::Family;
@@ -73,7 +73,7 @@ Reason why_to_move(const Member* member, const Binding& b, const Situation& at, 
   return Reason::none;
 }
 
-Decision decide_session(const Recognised& found, const Situation& at, DecisionInputs& in) {
+Decision decide_session(const Recognized& found, const Situation& at, DecisionInputs& in) {
   const Binding& b = found.binding;
   Decision d;
   d.member = at.pool.snapshot->find(b.backend);
@@ -114,7 +114,7 @@ Decision decide_unbound(const Lookup& lookup, const Situation& at) {
 
 /// The request's session has just expired: concurrent requests begin the same successor, on every worker and
 /// replica. Nothing: the successor is over too, or no backend can take it.
-std::optional<Decision> decide_successor(const Recognised& found, const Situation& at, DecisionInputs& in) {
+std::optional<Decision> decide_successor(const Recognized& found, const Situation& at, DecisionInputs& in) {
   const PoolSnapshot& pool = *at.pool.snapshot;
   Decision d;
   d.action = Action::begin;
@@ -144,7 +144,7 @@ std::optional<Decision> decide_successor(const Recognised& found, const Situatio
   return d.member != nullptr ? std::optional(d) : std::nullopt;
 }
 
-Decision decide_new(const Recognised& found, const Situation& at, DecisionInputs& in) {
+Decision decide_new(const Recognized& found, const Situation& at, DecisionInputs& in) {
   Decision d;
   if (!begins_session(at)) return d;
   const bool over = found.cause == Cause::idle || found.cause == Cause::too_old;
@@ -157,7 +157,7 @@ Decision decide_new(const Recognised& found, const Situation& at, DecisionInputs
 
 }  // namespace
 
-Decision decide(const Recognised& found, const Situation& at, DecisionInputs& in) {
+Decision decide(const Recognized& found, const Situation& at, DecisionInputs& in) {
   Decision d;
   switch (found.what) {
     case What::session:
@@ -195,7 +195,7 @@ Decision decide_move(const Binding& binding, Reason why, const Situation& at) {
   return d;
 }
 
-bool is_rejected(const Recognised& found) noexcept {
+bool is_rejected(const Recognized& found) noexcept {
   return found.what == What::lost || (found.what == What::unbound && found.lookup.reject_unknown);
 }
 

@@ -12,7 +12,7 @@
 #include "session/lifecycle.h"
 #include "session/local_table.h"
 #include "session/moves.h"
-#include "session/recognise.h"
+#include "session/recognize.h"
 
 namespace remora {
 
@@ -74,15 +74,15 @@ struct Decision {
   enum class Kept : std::uint8_t { no, nobody_else, rate } kept = Kept::no;
 };
 
-/// The first choice for a request of which this was recognised; with `at.tried`, the next choice of a request
+/// The first choice for a request of which this was recognized; with `at.tried`, the next choice of a request
 /// that is not bound. A bound session's next choice is decide_move().
-Decision decide(const Recognised& found, const Situation& at, DecisionInputs& in);
+Decision decide(const Recognized& found, const Situation& at, DecisionInputs& in);
 
 /// Where a session goes that cannot stay: `move` or `reject`.
 Decision decide_move(const Binding& binding, Reason why, const Situation& at);
 
 /// `on_lost: reject` or `on_unknown: reject`: the request is rejected before a backend is chosen.
-bool is_rejected(const Recognised& found) noexcept;
+bool is_rejected(const Recognized& found) noexcept;
 
 /// A request without a session begins one. Not CORS preflights, nor in pools that only hash.
 bool begins_session(const Situation& at) noexcept;
@@ -99,8 +99,7 @@ struct SettledMove {
 /// Moves a session, first to `to`. The tables decide: `record(wanted)` records a move and returns the binding
 /// that stands. If it is another request's move, to a backend that cannot serve, the session moves on.
 template <class Record>
-SettledMove settle_move(const Binding& from, const Member* to, Reason why, const Situation& at,
-                        Record record);
+SettledMove adopt_move(const Binding& from, const Member* to, Reason why, const Situation& at, Record record);
 
 /// What stands after a move to `wanted` was recorded: first in the table of learned sessions, if the session
 /// is in it, then in the memory of moves, where a later move of another request may stand.
@@ -129,8 +128,8 @@ RequestView view_for_affinity(const RequestHead& head, const Arrival& arrival,
                               const VerifiedClaims* claims) noexcept;
 
 template <class Record>
-SettledMove settle_move(const Binding& from, const Member* to, Reason why, const Situation& at,
-                        Record record) {
+SettledMove adopt_move(const Binding& from, const Member* to, Reason why, const Situation& at,
+                       Record record) {
   SettledMove out{from};
   constexpr int max_rounds = 4;
   for (int round = 0; round < max_rounds && to != nullptr; ++round) {

@@ -7,7 +7,7 @@
 
 namespace remora {
 
-using What = Recognised::What;
+using What = Recognized::What;
 
 std::size_t draw_pool(const Snapshot& snapshot, const RouteView& route, std::uint64_t key) noexcept {
   const auto serves = [&](std::size_t pool) { return in_service(*snapshot.pools[pool]->snapshot); };
@@ -25,7 +25,7 @@ std::optional<std::size_t> pool_with(const Snapshot& snapshot, const RouteView& 
   return std::nullopt;
 }
 
-void carry_over(Recognised& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept {
+void carry_over(Recognized& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept {
   const auto issued = std::find_if(kinds.begin(), kinds.end(), [](const auto& kind) {
     return kind->family() == Affinity::Family::issued;
   });
@@ -36,7 +36,7 @@ void carry_over(Recognised& found, std::span<const std::shared_ptr<const Affinit
   if (found.moved_for == Reason::none) found.moved_for = Reason::failover;
 }
 
-Learning decide_learning(const Recognised& there, const Binding& binding, bool ask_first) noexcept {
+Learning decide_learning(const Recognized& there, const Binding& binding, bool ask_first) noexcept {
   if (!there.learned || !there.lookup.stored) return Learning::none;
   const bool own = there.what != What::unbound && there.binding.id == binding.id;
   if (own ? there.cause == Cause::ended : there.what == What::session) return Learning::none;
@@ -44,15 +44,15 @@ Learning decide_learning(const Recognised& there, const Binding& binding, bool a
   return own ? Learning::adopt : Learning::bind;
 }
 
-std::optional<SisterDecision> decide_sister(const Snapshot& snapshot, const RouteView& route,
-                                            std::size_t pool, bool bound, std::uint64_t key,
-                                            const Tried& tried) noexcept {
+std::optional<OtherPoolDecision> decide_other_pool(const Snapshot& snapshot, const RouteView& route,
+                                                   std::size_t pool, bool bound, std::uint64_t key,
+                                                   const Tried& tried) noexcept {
   if (route.targets.size() < 2) return std::nullopt;
   const auto drawn = draw_target(route, key, [&](std::size_t other) {
     return other != pool && in_service(*snapshot.pools[other]->snapshot);
   });
   if (!drawn) return std::nullopt;
-  SisterDecision d{route.targets[*drawn].pool};
+  OtherPoolDecision d{route.targets[*drawn].pool};
   const PoolView& view = *snapshot.pools[d.pool];
   if (!bound || view.affinity.empty()) return d;
   d.member =

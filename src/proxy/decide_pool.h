@@ -6,29 +6,29 @@
 
 #include "proxy/snapshot.h"
 #include "proxy/split.h"
-#include "session/recognise.h"
+#include "session/recognize.h"
 
 namespace remora {
 
 struct PoolDecision {
   std::size_t pool = 0;             // index into Snapshot::pools
-  Recognised found;                 // what was recognised in `pool`; with `left`, in the pool that was left
+  Recognized found;                 // what was recognized in `pool`; with `left`, in the pool that was left
   std::optional<std::size_t> left;  // the session has moved from there to `pool`
   bool drawn = false;               // no session decides: `pool` was drawn by weight
 };
 
-/// The pool of a split that serves a request. `key` decides a draw. `recognise_in(const PoolView&)` returns
-/// what a pool's affinity recognises.
+/// The pool of a split that serves a request. `key` decides a draw. `recognize_in(const PoolView&)` returns
+/// what a pool's affinity recognizes.
 template <class RecogniseIn>
 PoolDecision decide_pool(const Snapshot& snapshot, const RouteView& route, std::uint64_t key,
-                         RecogniseIn recognise_in);
+                         RecogniseIn recognize_in);
 
 /// The first pool of the route that has this backend, from `pool` if that has it. Nothing: none has.
 std::optional<std::size_t> pool_with(const Snapshot& snapshot, const RouteView& route, std::size_t pool,
                                      std::uint64_t backend) noexcept;
 
-/// A session that was recognised in one pool continues in another, with these kinds (at least one).
-void carry_over(Recognised& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept;
+/// A session that was recognized in one pool continues in another, with these kinds (at least one).
+void carry_over(Recognized& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept;
 
 /// The app's id leads nowhere in the pool in which its session continues: what the table does about it.
 enum class Learning : std::uint8_t {
@@ -37,18 +37,18 @@ enum class Learning : std::uint8_t {
   adopt,      // the session was there before
   bind,       // the id is new there
 };
-/// `there`: what the new pool recognises. `ask_first`: a store that may know more is to be asked.
-Learning decide_learning(const Recognised& there, const Binding& binding, bool ask_first) noexcept;
+/// `there`: what the new pool recognizes. `ask_first`: a store that may know more is to be asked.
+Learning decide_learning(const Recognized& there, const Binding& binding, bool ask_first) noexcept;
 
 /// What happens if `pool` has no backend left for a request.
-struct SisterDecision {
+struct OtherPoolDecision {
   std::size_t pool = 0;            // serves it instead
   const Member* member = nullptr;  // the session moves there; null: the request starts over in `pool`
 };
 /// `bound`: the request has a session. Nothing: no other pool can serve it.
-std::optional<SisterDecision> decide_sister(const Snapshot& snapshot, const RouteView& route,
-                                            std::size_t pool, bool bound, std::uint64_t key,
-                                            const Tried& tried) noexcept;
+std::optional<OtherPoolDecision> decide_other_pool(const Snapshot& snapshot, const RouteView& route,
+                                                   std::size_t pool, bool bound, std::uint64_t key,
+                                                   const Tried& tried) noexcept;
 
 /// Where a session belongs that has moved to `backend`: a backend may be in several pools of the route, and
 /// the first one counts.
@@ -64,14 +64,14 @@ std::size_t draw_pool(const Snapshot& snapshot, const RouteView& route, std::uin
 
 template <class RecogniseIn>
 PoolDecision decide_pool(const Snapshot& snapshot, const RouteView& route, std::uint64_t key,
-                         RecogniseIn recognise_in) {
-  using What = Recognised::What;
+                         RecogniseIn recognize_in) {
+  using What = Recognized::What;
   PoolDecision moved_away;
   PoolDecision drawn;
   drawn.pool = draw_pool(snapshot, route, key);
   drawn.drawn = true;
   for (const auto& target : route.targets) {
-    const Recognised found = recognise_in(*snapshot.pools[target.pool]);
+    const Recognized found = recognize_in(*snapshot.pools[target.pool]);
     if (target.pool == drawn.pool) drawn.found = found;
     if (found.what != What::session) continue;
     const auto home = pool_with(snapshot, route, target.pool, found.binding.backend);
@@ -82,7 +82,7 @@ PoolDecision decide_pool(const Snapshot& snapshot, const RouteView& route, std::
     moved_away = {*home, found, target.pool, false};
   }
   if (!moved_away.left) return drawn;
-  const Recognised there = recognise_in(*snapshot.pools[moved_away.pool]);
+  const Recognized there = recognize_in(*snapshot.pools[moved_away.pool]);
   if (there.learned && there.cause == Cause::ended && there.binding.id == moved_away.found.binding.id)
     return {moved_away.pool, there, std::nullopt, false};
   return moved_away;

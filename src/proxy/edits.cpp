@@ -343,7 +343,7 @@ void append_added(const ResponseEdits& edits, OutHead& out) {
   out.fields.insert(out.fields.end(), edits.added.begin(), edits.added.end());
 }
 
-void edit_answer(const RouteView& route, OutHead& out) {
+void edit_local_reply(const RouteView& route, OutHead& out) {
   const config::HeaderEdits& edits = route.config.response_headers;
   if (edits.empty()) return;
   std::erase_if(out.fields, [&](const Field& f) { return configured_away(edits, f); });

@@ -62,7 +62,7 @@ void edit_response(const ResponseContext& in, OutHead& out);
 void append_added(const ResponseEdits& edits, OutHead& out);
 
 /// Applies the route's edits to a local reply.
-void edit_answer(const RouteView& route, OutHead& out);
+void edit_local_reply(const RouteView& route, OutHead& out);
 
 /// Makes an interim response (1xx) for the client, without hop-by-hop fields.
 void edit_interim(const ResponseHead& head, OutHead& out);

@@ -4,7 +4,7 @@
 //
 //   admit -> find_route -> authenticate -> (check_revocation) -> redirects ->
 //   look_up -> (ask_store) -> accept_session -> admit_session
-//     -> choose_backend -> (confirm_move) -> take_place -> (wait_for_place) -> still_serves -> send
+//     -> choose_backend -> (confirm_move) -> acquire_permit -> (wait_for_permit) -> still_serves -> send
 //        -> (try_again: back to choose_backend)
 //     -> settle -> (keep_session) -> deliver_at_once or deliver -> finish
 //
@@ -16,8 +16,8 @@
 #include <algorithm>
 #include <cassert>
 
-#include "proxy/answers.h"
 #include "proxy/edits.h"
+#include "proxy/local_reply.h"
 #include "util/text.h"
 
 namespace remora {
@@ -62,15 +62,15 @@ Task<Exchange::End> Exchange::run() {
   if (go_on && request_.may_be_revoked) go_on = co_await admission_.check_revocation();
   if (go_on) go_on = !admission_.redirects();
   if (go_on) lookup_.look_up();
-  if (go_on && session_.recognised.stale) co_await lookup_.ask_store();
+  if (go_on && session_.recognized.stale) co_await lookup_.ask_store();
   if (go_on) lookup_.accept_session();
   if (go_on) go_on = placement_.admit_session();
   while (go_on) {
     if (!placement_.choose_backend()) break;
     while (go_on && session_.agree) go_on = co_await placement_.confirm_move();
     if (!go_on) break;
-    bool has_place = attempts_.take_place();
-    if (!has_place) has_place = co_await attempts_.wait_for_place();
+    bool has_place = attempts_.acquire_permit();
+    if (!has_place) has_place = co_await attempts_.wait_for_permit();
     if (has_place && attempts_.still_serves()) co_await attempts_.send();
     go_on = attempt_.failure && attempts_.try_again();
   }
@@ -93,7 +93,7 @@ Task<Exchange::End> Exchange::refuse_head(bool late) {
 }
 
 void Exchange::put_response() {
-  response_.closes = last_answer();
+  response_.closes = is_last_response();
   const std::string_view date =
       memory_.response.find(Known::date) == nullptr ? worker_.date(turn_.wall_now()) : std::string_view();
   const ResponseContext context{memory_.response, *request_.route,           memory_.response_edits, date,
@@ -183,8 +183,8 @@ Task<Exchange::End> Exchange::answer() {
   attempts_.release_backend();
   // The unread rest of a request cannot be distinguished from the next request, so the connection is closed.
   const bool readable = client_.request_complete() && attempt_.failure.side != FailSide::client;
-  response_.closes = !readable || last_answer();
-  const asio::const_buffer whole = put_answer();
+  response_.closes = !readable || is_last_response();
+  const asio::const_buffer whole = put_local_reply();
   std::size_t sent = 0;
   const Clock::Steady deadline = turn_.now() + connection_.timeouts().write;
   for (;;) {
@@ -203,13 +203,13 @@ Task<Exchange::End> Exchange::answer() {
 }
 
 /// Stages the head of the local reply. Returns its body; empty for HEAD.
-asio::const_buffer Exchange::put_answer() {
+asio::const_buffer Exchange::put_local_reply() {
   const bool head_only = request_.head.method == Method::head && attempt_.failure.side != FailSide::client;
   const std::string_view accept = [&] {
     const Field* f = attempt_.failure.side == FailSide::client ? nullptr : request_.head.find(Known::accept);
     return f != nullptr ? f->value : std::string_view();
   }();
-  const Answer made = make_answer(reply_.status, accept, reply_.body, memory_.reply_body);
+  const GeneratedReply made = make_local_reply(reply_.status, accept, reply_.body, memory_.reply_body);
   if (session_.clears_tokens) marks_.clear_tokens(false);
   if (reply_.status == 503 && reply_.retry_after == 0) reply_.retry_after = 1;
   OutHead& out = worker_.out;
@@ -230,14 +230,14 @@ asio::const_buffer Exchange::put_answer() {
     append_decimal(number, reply_.retry_after);
     out.fields.push_back({"Retry-After", memory_.arena.join(number), Known::retry_after});
   }
-  if (request_.route != nullptr) edit_answer(*request_.route, out);
+  if (request_.route != nullptr) edit_local_reply(*request_.route, out);
   append_added(memory_.response_edits, out);
   out.body = {BodyLength::Kind::known, made.body.size()};
   client_.put_head(out);
   return head_only ? asio::const_buffer() : asio::const_buffer(made.body.data(), made.body.size());
 }
 
-bool Exchange::last_answer() const noexcept {
+bool Exchange::is_last_response() const noexcept {
   if (client_.closes() || attempt_.handshake_lost || worker_.stopping) return true;
   if (attempt_.leg_due) return backend_.closes();  // a new connection would restart the handshake
   return worker_.leaving || connection_.listener->shared->retired.load(std::memory_order_relaxed);

@@ -61,11 +61,11 @@ class Exchange final {
   /// After the response: applies a state in the trailers; aborts the client's stream if not `complete`.
   End end_response(bool complete);
   Task<End> answer();
-  asio::const_buffer put_answer();
-  bool last_answer() const noexcept;
+  asio::const_buffer put_local_reply();
+  bool is_last_response() const noexcept;
   End finish();
   /// All permits and counts were given back.
-  bool holds_nothing() const noexcept { return !attempt_.place && !attempt_.retry && !session_.open; }
+  bool holds_nothing() const noexcept { return !attempt_.permit && !attempt_.retry && !session_.open; }
 
   ExchangeParts parts_;
   WorkerContext& worker_;

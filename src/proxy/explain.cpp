@@ -15,7 +15,7 @@ namespace {
 /// Follows the request path for one request; each step adds a line.
 class Walk {
  public:
-  Walk(const Snapshot& snapshot, SessionMemory& memory, CryptoScratch& scratch, Moment now)
+  Walk(const Snapshot& snapshot, SessionMemory& memory, CryptoScratch& scratch, ClockReading now)
       : snapshot_(snapshot), memory_(memory), scratch_(scratch), now_(now) {}
 
   Explanation run(const ExplainRequest& in) {
@@ -144,7 +144,7 @@ class Walk {
   const Snapshot& snapshot_;
   SessionMemory& memory_;
   CryptoScratch& scratch_;
-  const Moment now_;
+  const ClockReading now_;
   const ListenerView* listener_ = nullptr;
   TextArena arena_;
   std::string text_;
@@ -158,7 +158,7 @@ class Walk {
 }  // namespace
 
 Explanation explain(const Snapshot& snapshot, const ExplainRequest& request, SessionMemory& memory,
-                    CryptoScratch& scratch, Moment now) {
+                    CryptoScratch& scratch, ClockReading now) {
   return Walk(snapshot, memory, scratch, now).run(request);
 }
 

@@ -39,6 +39,6 @@ struct Explanation {
 
 /// Never fails: a request that remora would refuse is explained with the status of its refusal.
 Explanation explain(const Snapshot& snapshot, const ExplainRequest& request, SessionMemory& memory,
-                    CryptoScratch& scratch, Moment now);
+                    CryptoScratch& scratch, ClockReading now);
 
 }  // namespace remora

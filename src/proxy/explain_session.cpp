@@ -11,11 +11,11 @@ namespace remora {
 
 namespace {
 
-using What = Recognised::What;
+using What = Recognized::What;
 using Action = Decision::Action;
 using By = Decision::By;
 
-std::string facts(const Member& m) {
+std::string status_text(const Member& m) {
   std::string out = m.backend->id;
   out.append(" (").append(to_string(m.admin)).append(", ").append(to_string(m.health)).append(", weight ");
   append_decimal(out, m.weight);
@@ -52,12 +52,12 @@ const char* why_there(By by) noexcept {
 /// The moment that is explained, as a clock for a balancer.
 class StoppedClock final : public Clock {
  public:
-  explicit StoppedClock(Moment at) : at_(at) {}
+  explicit StoppedClock(ClockReading at) : at_(at) {}
   Steady steady_now() const noexcept override { return at_.steady; }
   Wall wall_now() const noexcept override { return at_.wall; }
 
  private:
-  const Moment at_;
+  const ClockReading at_;
 };
 
 std::string_view name_of(config::Balance policy) noexcept {
@@ -90,7 +90,7 @@ void SessionWalk::run() {
   find_session();
   say_session();
   if (out_.status != 0 || choose() || out_.status != 0) return;
-  if (go_to_sister() || out_.status != 0) return;
+  if (go_to_other_pool() || out_.status != 0) return;
   out_.status = 503;
   say("backend: none can serve it");
 }
@@ -100,13 +100,13 @@ void SessionWalk::reject(const std::string& why) {
   say("rejected: " + why);
 }
 
-Recognised SessionWalk::recognise_in(const PoolView& pool) {
+Recognized SessionWalk::recognize_in(const PoolView& pool) {
   if (pool.affinity.empty() || !request_.route.config.affinity) return {};
   const RequestView view = view_for_affinity(request_.head, request_.arrival, request_.claims);
-  return recognise(pool.affinity, view, memory_, pool.config.session, scratch_, now_, false);
+  return recognize(pool.affinity, view, memory_, pool.config.session, scratch_, now_, false);
 }
 
-void SessionWalk::settle_in(std::size_t pool, const Recognised& found) {
+void SessionWalk::settle_in(std::size_t pool, const Recognized& found) {
   index_ = pool;
   pool_ = request_.snapshot.pools[pool].get();
   found_ = found;
@@ -118,9 +118,9 @@ void SessionWalk::settle_in(std::size_t pool, const Recognised& found) {
 void SessionWalk::find_session() {
   const auto& targets = request_.route.targets;
   const std::size_t first = targets.front().pool;
-  if (targets.size() == 1) return settle_in(first, recognise_in(pool_at(first)));
+  if (targets.size() == 1) return settle_in(first, recognize_in(pool_at(first)));
   const PoolDecision d = decide_pool(request_.snapshot, request_.route, request_.draw,
-                                     [this](const PoolView& pool) { return recognise_in(pool); });
+                                     [this](const PoolView& pool) { return recognize_in(pool); });
   if (d.drawn)
     say(std::string("pool: drawn by weight of those with somebody in service, since no session says "
                     "otherwise; this shows ") +
@@ -135,7 +135,7 @@ void SessionWalk::go_on_in(std::size_t pool) {
   if (pool_at(pool).affinity.empty()) return settle_in(pool, {});
   const std::string kind = kind_;
   const bool was_learned = found_.learned;
-  Recognised found = found_;
+  Recognized found = found_;
   carry_over(found, pool_at(pool).affinity);
   settle_in(pool, found);
   kind_ = kind;
@@ -144,7 +144,7 @@ void SessionWalk::go_on_in(std::size_t pool) {
 }
 
 void SessionWalk::learn_in_new_pool() {
-  const Recognised there = recognise_in(*pool_);
+  const Recognized there = recognize_in(*pool_);
   const Learning learning = decide_learning(there, found_.binding, true);
   if (learning == Learning::none) return;
   found_.stale = learning == Learning::ask_store;
@@ -162,7 +162,7 @@ void SessionWalk::learn_in_new_pool() {
 }
 
 void SessionWalk::say_session() {
-  const Recognised& r = found_;
+  const Recognized& r = found_;
   out_.cause = r.cause;
   if (pool_->affinity.empty()) return say("affinity: none");
   if (!request_.route.config.affinity) return say("affinity: off on this route");
@@ -223,7 +223,7 @@ bool SessionWalk::choose() {
 }
 
 bool SessionWalk::stay(const Decision& decision) {
-  say("bound to: " + facts(*decision.member));
+  say("bound to: " + status_text(*decision.member));
   out_.reason = decision.reason;
   std::string why = "it stays";
   if (decision.kept != Decision::Kept::no) why += ": it is to move " + quoted_reason(decision.wanted);
@@ -235,14 +235,15 @@ bool SessionWalk::stay(const Decision& decision) {
 bool SessionWalk::move(const Decision& decision) {
   binding_ = found_.binding;
   const Member* const from = pool_->snapshot->find(binding_.backend);
-  say("bound to: " + (from != nullptr ? facts(*from) : std::string("a backend that left the configuration")));
+  say("bound to: " +
+      (from != nullptr ? status_text(*from) : std::string("a backend that left the configuration")));
   if (decision.action == Action::reject) {
     out_.reason = decision.reason;
     reject("on_lost: reject; it would move because of " + std::string(to_string(decision.reason)));
     return false;
   }
-  const SettledMove settled = settle_move(binding_, decision.member, decision.reason, situation(),
-                                          [this](const Binding& wanted) { return standing_after(wanted); });
+  const SettledMove settled = adopt_move(binding_, decision.member, decision.reason, situation(),
+                                         [this](const Binding& wanted) { return standing_after(wanted); });
   binding_ = settled.binding;
   if (settled.member == nullptr) {
     say("it is to move " + quoted_reason(decision.reason) + ", but nobody of this pool can take it");
@@ -294,7 +295,7 @@ bool SessionWalk::place(Reason reason) {
 /// The balancer's choice. What depends on chance, or on what a worker has picked before, is not known here.
 bool SessionWalk::balance(Purpose purpose) {
   for (const Member& m : pool_->snapshot->members)
-    say("candidate: " + facts(m) + (m.accepts_new() ? "" : ": takes nothing new"));
+    say("candidate: " + status_text(m) + (m.accepts_new() ? "" : ": takes nothing new"));
   const StoppedClock clock(now_);
   const auto balancer = make_balancer(pool_->config.balance, pool_->snapshot, 0, clock);
   const std::vector<const Member*> all = balancer->candidates(tried_, purpose);
@@ -310,28 +311,28 @@ bool SessionWalk::balance(Purpose purpose) {
 }
 
 /// No backend of this pool is left. False: no other pool can serve the request, or it was rejected.
-bool SessionWalk::go_to_sister() {
+bool SessionWalk::go_to_other_pool() {
   const bool bound = found_.what == What::session;
   const std::uint64_t key = bound ? move_key(binding_) : request_.draw;
-  const auto sister = decide_sister(request_.snapshot, request_.route, index_, bound, key, tried_);
-  if (!sister) return false;
-  if (sister->member != nullptr) {
+  const auto other_pool = decide_other_pool(request_.snapshot, request_.route, index_, bound, key, tried_);
+  if (!other_pool) return false;
+  if (other_pool->member != nullptr) {
     say("pool: " + out_.pool + " has nobody left: another one of the split serves the session, and keeps it");
-    return move_to_sister(*sister);
+    return move_to_other_pool(*other_pool);
   }
   say("pool: " + out_.pool + " has nobody left: another one of the split serves the request");
   out_.epoch = 0;
-  settle_in(sister->pool, recognise_in(pool_at(sister->pool)));
+  settle_in(other_pool->pool, recognize_in(pool_at(other_pool->pool)));
   say_session();
   return out_.status == 0 && choose();
 }
 
-bool SessionWalk::move_to_sister(const SisterDecision& sister) {
-  binding_ = standing_after(moved(binding_, *sister.member->backend));
+bool SessionWalk::move_to_other_pool(const OtherPoolDecision& other_pool) {
+  binding_ = standing_after(moved(binding_, *other_pool.member->backend));
   const Home home = home_of(request_.snapshot, request_.route, binding_.backend, tried_);
   if (home.member == nullptr) return false;
   const bool is_lost = home.pool != index_ && pool_at(home.pool).affinity.empty();
-  const Recognised found = is_lost ? Recognised() : found_;
+  const Recognized found = is_lost ? Recognized() : found_;
   settle_in(home.pool, found);
   out_.cause = found.cause;
   out_.reason = Reason::failover;

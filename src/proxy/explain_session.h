@@ -23,7 +23,7 @@ struct RoutedRequest {
 
 class SessionWalk final : private DecisionInputs {
  public:
-  SessionWalk(const RoutedRequest& request, SessionMemory& memory, CryptoScratch& scratch, Moment now,
+  SessionWalk(const RoutedRequest& request, SessionMemory& memory, CryptoScratch& scratch, ClockReading now,
               Explanation& out)
       : request_(request), memory_(memory), scratch_(scratch), now_(now), out_(out) {}
 
@@ -46,8 +46,8 @@ class SessionWalk final : private DecisionInputs {
   Situation situation() const { return {*pool_, request_.route, request_.head, tried_, now_.steady}; }
 
   void find_session();
-  Recognised recognise_in(const PoolView& pool);
-  void settle_in(std::size_t pool, const Recognised& found);
+  Recognized recognize_in(const PoolView& pool);
+  void settle_in(std::size_t pool, const Recognized& found);
   void go_on_in(std::size_t pool);
   void learn_in_new_pool();
   void say_session();
@@ -57,20 +57,20 @@ class SessionWalk final : private DecisionInputs {
   Binding standing_after(const Binding& wanted);
   bool place(Reason reason);
   bool balance(Purpose purpose);
-  bool go_to_sister();
-  bool move_to_sister(const SisterDecision& sister);
+  bool go_to_other_pool();
+  bool move_to_other_pool(const OtherPoolDecision& other_pool);
   bool serve(const Member* member, const std::string& why);
 
   const RoutedRequest request_;
   SessionMemory& memory_;
   CryptoScratch& scratch_;
-  const Moment now_;
+  const ClockReading now_;
   Explanation& out_;
   const Tried tried_;
   const PoolView* pool_ = nullptr;
   std::size_t index_ = 0;  // of pool_, into Snapshot::pools
-  Recognised found_;
-  std::string kind_;  // name of the affinity kind that recognised the session
+  Recognized found_;
+  std::string kind_;  // name of the affinity kind that recognized the session
   Binding binding_;   // of the session, as it would stand
   // What the tables would hold about the session after the moves explained so far.
   std::optional<Standing> in_table_;

@@ -36,11 +36,11 @@ ClientLimits::Entry& ClientLimits::entry(Shard& s, const Key& key, Clock::Steady
   constexpr auto between_sweeps = std::chrono::milliseconds(500);
   const auto known = s.entries.find(key);
   if (known != s.entries.end()) return known->second;
-  if (s.entries.size() >= most_per_shard && (s.swept == Clock::Steady{} || now - s.swept >= between_sweeps)) {
+  if (s.entries.size() >= max_per_shard && (s.swept == Clock::Steady{} || now - s.swept >= between_sweeps)) {
     s.swept = now;
     boost::unordered::erase_if(s.entries, [&](auto& e) { return says_nothing(e.second, now); });
   }
-  return s.entries.size() < most_per_shard ? s.entries[key] : s.shared;
+  return s.entries.size() < max_per_shard ? s.entries[key] : s.shared;
 }
 
 std::size_t ClientLimits::size() {

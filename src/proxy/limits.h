@@ -37,9 +37,9 @@ class ClientLimits {
   /// 0: allowed; else the seconds to wait (Retry-After).
   std::uint32_t request(const ClientAddress&, Clock::Steady now);
   std::uint32_t new_session(const ClientAddress&, Clock::Steady now);
-  /// Clients in the table; at most shard_count * most_per_shard.
+  /// Clients in the table; at most shard_count * max_per_shard.
   std::size_t size();
-  static constexpr std::size_t shard_count = 16, most_per_shard = 16384;
+  static constexpr std::size_t shard_count = 16, max_per_shard = 16384;
 
  private:
   struct Key {

@@ -37,8 +37,8 @@ std::optional<bool> secure_switch(std::string_view value) noexcept {
 std::string_view agreeing(SchemeField form, std::string_view value, bool secure) noexcept {
   if (form == SchemeField::none) return value;
   const bool name = form == SchemeField::name;
-  const auto said = name ? secure_scheme(value) : secure_switch(value);
-  if (said == secure && (!name || iequals(value, secure ? "https" : "http"))) return value;
+  const auto scheme_secure = name ? secure_scheme(value) : secure_switch(value);
+  if (scheme_secure == secure && (!name || iequals(value, secure ? "https" : "http"))) return value;
   if (name) return secure ? "https" : "http";
   return secure ? "on" : "off";
 }

@@ -4,7 +4,7 @@ namespace remora {
 
 using Kind = Failure::Kind;
 using FailSide = Failure::Side;
-using What = Recognised::What;
+using What = Recognized::What;
 using Action = Decision::Action;
 
 bool Placement::choose_backend() {
@@ -20,7 +20,7 @@ bool Placement::choose_backend() {
     attempt_.tried.clear();
     if (choose_member(before)) return true;
   }
-  if (before.kind != Kind::queue_full && go_to_sister()) return true;
+  if (before.kind != Kind::queue_full && go_to_other_pool()) return true;
   if (reply_.status != 0) return false;
   attempt_.fail(FailSide::self, Kind::no_backend);
   if (before) attempt_.failure = before;
@@ -28,7 +28,7 @@ bool Placement::choose_backend() {
 }
 
 std::optional<Move> Placement::find_move(const SessionId& id) {
-  return worker_.memory->moves.find(id, turn_.moment());
+  return worker_.memory->moves.find(id, turn_.clock_reading());
 }
 
 /// After a drain's deadline, the remaining sessions move, but only a bounded number per second.
@@ -40,8 +40,8 @@ bool Placement::allows_drain() {
 /// Also counts this request as open.
 std::optional<std::chrono::milliseconds> Placement::idle_time(const Binding& binding) {
   const auto idle = worker_.memory->active.begin(binding, request_.pool->number,
-                                                 request_.pool->config.session, turn_.moment());
-  session_.open = OpenSession(worker_.memory->active, binding.id, turn_.moment());
+                                                 request_.pool->config.session, turn_.clock_reading());
+  session_.open = OpenSession(worker_.memory->active, binding.id, turn_.clock_reading());
   return idle;
 }
 
@@ -56,8 +56,8 @@ Situation Placement::situation() const noexcept {
 }
 
 bool Placement::choose_member(const Failure& before) {
-  if (!before || session_.recognised.what != What::session)
-    return carry_out(decide(session_.recognised, situation(), *this));
+  if (!before || session_.recognized.what != What::session)
+    return carry_out(decide(session_.recognized, situation(), *this));
   if (session_.bound && !attempt_.tried.contains(attempt_.member->backend.get())) return true;
   const Reason why = before.kind == Kind::queue_full ? Reason::overload : Reason::failover;
   return move_session(decide_move(session_.served.binding, why, situation()));
@@ -76,7 +76,7 @@ bool Placement::carry_out(const Decision& decision) {
       // From a backend that failed it has moved: concurrent requests follow.
       if (decision.epoch > 1 && decision.by != Decision::By::moved_successor)
         worker_.memory->moves.moved(decision.id, decision.epoch, decision.member->backend->hash,
-                                    Reason::failover, request_.pool->config.session, turn_.moment());
+                                    Reason::failover, request_.pool->config.session, turn_.clock_reading());
       return true;
     case Action::place:
       return place_session(decision.reason);
@@ -107,10 +107,10 @@ const Member* Placement::place_of_own_connection() const noexcept {
 
 /// The first choice for a request with a session.
 bool Placement::serve_session(const Decision& decision) {
-  session_.served.binding = session_.recognised.binding;
-  session_.served.refresh = session_.recognised.old_key || session_.recognised.stamp_is_old;
-  session_.served.changed = session_.recognised.behind || session_.recognised.stamp_is_late;
-  session_.served.came_by_cookie = session_.recognised.came_by_cookie;
+  session_.served.binding = session_.recognized.binding;
+  session_.served.refresh = session_.recognized.old_key || session_.recognized.stamp_is_old;
+  session_.served.changed = session_.recognized.behind || session_.recognized.stamp_is_late;
+  session_.served.came_by_cookie = session_.recognized.came_by_cookie;
   if (decision.action != Action::stay) return move_session(decision);
   session_.served.reason = decision.reason;
   // Another request moved the session here, and the backend may not have been told yet.
@@ -181,13 +181,13 @@ void Placement::begin_session(const SessionId& id, Reason reason) {
 
 bool Placement::admit_session() {
   if (!request_.has_sessions()) return true;
-  lookup_.counts().count(session_.recognised.cause);
-  if (is_rejected(session_.recognised)) return lose_session();
-  if (session_.recognised.learned && session_.recognised.what == What::session)
-    session_.bound_key = session_.recognised.key;
+  lookup_.counts().count(session_.recognized.cause);
+  if (is_rejected(session_.recognized)) return lose_session();
+  if (session_.recognized.learned && session_.recognized.what == What::session)
+    session_.bound_key = session_.recognized.key;
   // A session that expired by our clock is gone, even if the app still has it.
-  if (session_.recognised.what == What::nothing && session_.recognised.learned)
-    worker_.memory->learned.forget(session_.recognised.key, session_.recognised.binding.id);
+  if (session_.recognized.what == What::nothing && session_.recognized.learned)
+    worker_.memory->learned.forget(session_.recognized.key, session_.recognized.binding.id);
   return true;
 }
 

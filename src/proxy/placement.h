@@ -64,9 +64,9 @@ class Placement final : private DecisionInputs {
   void list_move(const std::string& to, Reason why);
   void hand_over();
   bool lose_session();
-  bool go_to_sister();
-  bool move_to_sister(const SisterDecision& sister);
-  Task<Result<SessionStore::Standing>> cas_move(SessionKey key, Record wanted);
+  bool go_to_other_pool();
+  bool move_to_other_pool(const OtherPoolDecision& other_pool);
+  Task<Result<SessionStore::Outcome>> cas_move(SessionKey key, Record wanted);
   bool begin_anew(const Record& over);
   void adopt_remote_move(const Record& stands);
   void take_state(const Record& stands, bool lost = false);

@@ -6,7 +6,7 @@
 
 namespace remora {
 
-using What = Recognised::What;
+using What = Recognized::What;
 
 /// Gives the session another backend, or rejects it. False: no backend can take it, or the local reply is
 /// set.
@@ -17,8 +17,8 @@ bool Placement::move_session(const Decision& decision) {
     return lose_session();
   }
   const SettledMove settled =
-      settle_move(session_.served.binding, decision.member, decision.reason, situation(),
-                  [&](const Binding& wanted) { return record_move(wanted, decision.reason); });
+      adopt_move(session_.served.binding, decision.member, decision.reason, situation(),
+                 [&](const Binding& wanted) { return record_move(wanted, decision.reason); });
   const bool stood = settled.binding.epoch == session_.served.binding.epoch;
   session_.served.binding = settled.binding;
   if (settled.member == nullptr) {
@@ -39,11 +39,11 @@ bool Placement::move_session(const Decision& decision) {
 Binding Placement::record_move(const Binding& wanted, Reason why) {
   SessionMemory& memory = *worker_.memory;
   const config::Session& lifetimes = request_.pool->config.session;
-  const Moment at = turn_.moment();
+  const ClockReading at = turn_.clock_reading();
   Binding standing = wanted;
-  if (session_.recognised.learned)
+  if (session_.recognized.learned)
     standing =
-        standing_in_table(wanted, memory.learned.move(session_.recognised.key, wanted.epoch - 1, wanted, why,
+        standing_in_table(wanted, memory.learned.move(session_.recognized.key, wanted.epoch - 1, wanted, why,
                                                       request_.pool->number, lifetimes, at));
   return standing_in_memory(
       standing, memory.moves.moved(wanted.id, standing.epoch, standing.backend, why, lifetimes, at));
@@ -51,7 +51,7 @@ Binding Placement::record_move(const Binding& wanted, Reason why) {
 
 /// For the list of recent moves. Call it while the session's former pool is the request's.
 void Placement::list_move(const std::string& to, Reason why) {
-  const Member* const from = request_.pool->snapshot->find(session_.recognised.binding.backend);
+  const Member* const from = request_.pool->snapshot->find(session_.recognized.binding.backend);
   worker_.memory->recent.add({request_.pool->config.name, from != nullptr ? from->backend->id : "removed", to,
                               why, turn_.wall_now()});
 }
@@ -60,20 +60,21 @@ void Placement::list_move(const std::string& to, Reason why) {
 void Placement::hand_over() {
   session_.agree = records_.pool_store() != nullptr;
   if (records_.keeps_state())
-    worker_.memory->handed.begin(session_.served.binding.id, session_.served.binding.epoch, turn_.moment());
+    worker_.memory->handed.begin(session_.served.binding.id, session_.served.binding.epoch,
+                                 turn_.clock_reading());
 }
 
 /// `on_lost: reject`, `on_unknown: reject`: the app prefers an error to another backend. Ends the session for
 /// good, clears the client's token and sets the local reply. Always false.
 bool Placement::lose_session() {
-  if (session_.recognised.what == What::session) {
+  if (session_.recognized.what == What::session) {
     const Binding& b = session_.served.binding;
     worker_.memory->moves.ended(b.id, b.epoch, session_.served.reason, request_.pool->config.session,
-                                turn_.moment());
-    if (session_.recognised.learned) worker_.memory->learned.end(session_.recognised.key, b.id);
+                                turn_.clock_reading());
+    if (session_.recognized.learned) worker_.memory->learned.end(session_.recognized.key, b.id);
     worker_.memory->active.gone(b.id);
     records_.mark_ended(b);
-    lookup_.end_in_sisters(b);
+    lookup_.end_in_other_pools(b);
   }
   lookup_.counts().count(SessionEvent::lost);
   reply_.status = request_.pool->config.session.reject_status;
@@ -84,15 +85,16 @@ bool Placement::lose_session() {
 
 /// No backend of this pool is left: another pool of the split serves the request and its session. Tried once
 /// per request. False: no pool can, or the local reply is set.
-bool Placement::go_to_sister() {
-  if (request_.route->targets.size() < 2 || std::exchange(session_.asked_sister, true)) return false;
-  const bool bound = session_.recognised.what == What::session;
+bool Placement::go_to_other_pool() {
+  if (request_.route->targets.size() < 2 || std::exchange(session_.tried_other_pool, true)) return false;
+  const bool bound = session_.recognized.what == What::session;
   const std::uint64_t key = bound ? move_key(session_.served.binding) : worker_.random.next();
   const Snapshot& shared = *request_.snapshot->shared;
-  const auto sister = decide_sister(shared, *request_.route, request_.pool_index, bound, key, attempt_.tried);
-  if (!sister) return false;
-  if (sister->member != nullptr) return move_to_sister(*sister);
-  lookup_.settle_in(sister->pool, lookup_.recognise_in(*shared.pools[sister->pool]));
+  const auto other_pool =
+      decide_other_pool(shared, *request_.route, request_.pool_index, bound, key, attempt_.tried);
+  if (!other_pool) return false;
+  if (other_pool->member != nullptr) return move_to_other_pool(*other_pool);
+  lookup_.settle_in(other_pool->pool, lookup_.recognize_in(*shared.pools[other_pool->pool]));
   lookup_.use_timeouts();
   if (!request_.has_sessions()) session_.served = {};
   session_.bound = false;
@@ -100,10 +102,10 @@ bool Placement::go_to_sister() {
 }
 
 /// Moves a bound session to another pool. As with any move, the tables decide which of concurrent moves wins.
-bool Placement::move_to_sister(const SisterDecision& sister) {
+bool Placement::move_to_other_pool(const OtherPoolDecision& other_pool) {
   const Snapshot& shared = *request_.snapshot->shared;
   session_.served.binding =
-      record_move(moved(session_.served.binding, *sister.member->backend), Reason::failover);
+      record_move(moved(session_.served.binding, *other_pool.member->backend), Reason::failover);
   session_.served.changed = true;
   Record record = records_.record();
   record.reason = Reason::failover;
@@ -125,26 +127,26 @@ Task<bool> Placement::confirm_move() {
   session_.state_note.clear();
   const bool arrives = session_.left_pool != nullptr;  // the session comes from another pool of the split
   Copied brought = Copied::done;
-  if (arrives && records_.keeps_state()) brought = co_await records_.bring_state();
+  if (arrives && records_.keeps_state()) brought = co_await records_.copy_state();
   if (brought == Copied::failed) {
     records_.write_behind(records_.record());
     co_return go_on_without_state();
   }
   const bool lost = brought == Copied::unreadable;
-  constexpr int most_rounds = 4;
-  for (int round = 0; round < most_rounds; ++round) {
+  constexpr int max_rounds = 4;
+  for (int round = 0; round < max_rounds; ++round) {
     const Record wanted = records_.record();
     const SessionKey key = records_.is_named() ? records_.name_of_session() : records_.own_record();
-    const Result<SessionStore::Standing> said = co_await cas_move(key, wanted);
-    if (!said) {
+    const Result<SessionStore::Outcome> outcome = co_await cas_move(key, wanted);
+    if (!outcome) {
       records_.write_behind(wanted);
       co_return go_on_without_state();
     }
-    const Record stands = *said->record;
+    const Record stands = *outcome->record;
     if (stands.ended) co_return begin_anew(stands);
     if (stands.binding.epoch == wanted.binding.epoch && stands.binding.backend == wanted.binding.backend) {
       if (records_.is_named() && records_.keeps_state()) {
-        const Result<SessionStore::Standing> kept = co_await cas_move(records_.own_record(), wanted);
+        const Result<SessionStore::Outcome> kept = co_await cas_move(records_.own_record(), wanted);
         if (!kept) co_return go_on_without_state();
         take_state(*kept->record, lost);
       } else {
@@ -165,7 +167,7 @@ Task<bool> Placement::confirm_move() {
   co_return false;
 }
 
-Task<Result<SessionStore::Standing>> Placement::cas_move(SessionKey key, Record wanted) {
+Task<Result<SessionStore::Outcome>> Placement::cas_move(SessionKey key, Record wanted) {
   const config::Session& rules = request_.pool->config.session;
   // In the pool where the session just arrived, its key may hold the record of an ended session.
   const bool arrives = session_.left_pool != nullptr;
@@ -175,21 +177,22 @@ Task<Result<SessionStore::Standing>> Placement::cas_move(SessionKey key, Record 
   };
   const StoreCall call =
       records_.store_call(rules.state ? rules.state->fetch_timeout : worker_.store_timeout);
-  Result<SessionStore::Standing> said =
+  Result<SessionStore::Outcome> outcome =
       co_await worker_.sessions->change(key, std::move(rule), rules, false, call);
-  worker_.memory->store.count(outcome_of(said));
-  co_return said;
+  worker_.memory->store.count(outcome_of(outcome));
+  co_return outcome;
 }
 
 /// Another instance ended the session meanwhile: this request is placed like one without a session.
 bool Placement::begin_anew(const Record& over) {
   SessionMemory& memory = *worker_.memory;
   const SessionId id = session_.served.binding.id;
-  memory.moves.ended(id, over.binding.epoch, Reason::none, request_.pool->config.session, turn_.moment());
-  if (session_.recognised.learned) memory.learned.end(session_.recognised.key, id);
-  lookup_.end_in_sisters(session_.served.binding);
-  session_.recognised.what = What::nothing;
-  session_.recognised.cause = Cause::ended;
+  memory.moves.ended(id, over.binding.epoch, Reason::none, request_.pool->config.session,
+                     turn_.clock_reading());
+  if (session_.recognized.learned) memory.learned.end(session_.recognized.key, id);
+  lookup_.end_in_other_pools(session_.served.binding);
+  session_.recognized.what = What::nothing;
+  session_.recognized.cause = Cause::ended;
   session_.bound = false;
   session_.served = {};
   return choose_backend();
@@ -201,11 +204,13 @@ void Placement::adopt_remote_move(const Record& stands) {
   const config::Session& rules = request_.pool->config.session;
   session_.served.binding = stands.binding;
   session_.served.changed = true;
-  if (session_.recognised.learned)
-    memory.learned.adopt(session_.recognised.key, stands, request_.pool->number, rules, turn_.moment());
+  if (session_.recognized.learned)
+    memory.learned.adopt(session_.recognized.key, stands, request_.pool->number, rules,
+                         turn_.clock_reading());
   memory.moves.moved(stands.binding.id, stands.binding.epoch, stands.binding.backend, stands.reason, rules,
-                     turn_.moment());
-  if (records_.keeps_state()) memory.handed.begin(stands.binding.id, stands.binding.epoch, turn_.moment());
+                     turn_.clock_reading());
+  if (records_.keeps_state())
+    memory.handed.begin(stands.binding.id, stands.binding.epoch, turn_.clock_reading());
 }
 
 /// Opens the stored state for the backend. Remora-Session gets `state=none` if there is no state, and

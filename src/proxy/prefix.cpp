@@ -11,7 +11,7 @@ namespace remora {
 
 namespace {
 
-/// Appends the path with dot segments resolved as in normalise_path(), and all other segments as they were
+/// Appends the path with dot segments resolved as in normalize_path(), and all other segments as they were
 /// sent.
 void resolve_dots(std::string_view path, std::string& out) {
   for (std::size_t at = 0; at < path.size();) {

@@ -1,4 +1,4 @@
-// Recognises CORS preflights. Pure.
+// Recognizes CORS preflights. Pure.
 #pragma once
 
 #include "http/message.h"

@@ -10,11 +10,11 @@ std::string_view Report::masked(std::string_view url) {
   return masked_url(*request_.snapshot->shared, url, memory_.arena);
 }
 
-/// Name of the affinity kind that recognised the session, else of the pool's first kind.
+/// Name of the affinity kind that recognized the session, else of the pool's first kind.
 std::string_view Report::verdict_kind() const noexcept {
   const auto& kinds = request_.pool->affinity;
   if (kinds.empty()) return "none";
-  return kinds[session_.recognised.kind < kinds.size() ? session_.recognised.kind : 0]->name();
+  return kinds[session_.recognized.kind < kinds.size() ? session_.recognized.kind : 0]->name();
 }
 
 /// The status that the client saw; 499: the client left before the response was complete.
@@ -58,7 +58,7 @@ void Report::log_exchange() {
   if (attempt_.member != nullptr) e.backend = attempt_.member->backend->id;
   e.reason = session_.served.reason;
   e.epoch = session_.served.reason == Reason::none ? 0 : session_.served.binding.epoch;
-  e.cause = session_.recognised.cause;
+  e.cause = session_.recognized.cause;
   e.attempts = attempt_.count;
   if (attempt_.failure) e.failure = to_string(attempt_.failure.kind);
   e.queue = request_.took.queue;

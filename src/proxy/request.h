@@ -13,18 +13,18 @@
 #include "http/message_stream.h"
 #include "net/splice.h"
 #include "pool/counted_retry.h"
-#include "pool/queue.h"
+#include "pool/permit.h"
 #include "proxy/body_rate.h"
 #include "proxy/connection_state.h"
 #include "proxy/connector.h"
-#include "proxy/doubters.h"
 #include "proxy/failure.h"
+#include "proxy/suspect_waiters.h"
 #include "proxy/turn.h"
 #include "proxy/worker_context.h"
 #include "proxy/working_memory.h"
 #include "session/lifecycle.h"
 #include "session/open_session.h"
-#include "session/recognise.h"
+#include "session/recognize.h"
 #include "session/store_writer.h"
 
 namespace remora {
@@ -56,7 +56,7 @@ struct Request {
   const PoolView* pool = nullptr;
   std::size_t pool_index = 0;  // into Snapshot::pools
   config::PoolTimeouts timeouts;
-  std::chrono::milliseconds suspect_after{0};  // a backend silent for this long may hang; 0: never doubt it
+  std::chrono::milliseconds suspect_after{0};  // a backend silent for this long may hang; 0: never suspect it
   bool may_be_revoked = false;                 // a verified token may have been revoked
   BodyRate body_rate;
   struct {
@@ -76,10 +76,10 @@ struct ToKeep {
 struct SessionState {
   /// The backend follows from a hash. Retries follow the rules for bound sessions (`bound_retry_on`).
   bool is_keyed() const noexcept {
-    return recognised.what == Recognised::What::derived || recognised.what == Recognised::What::unbound;
+    return recognized.what == Recognized::What::derived || recognized.what == Recognized::What::unbound;
   }
 
-  Recognised recognised;
+  Recognized recognized;
   bool bound = false;  // the session stays on its backend, which is the attempt's
   Served served;
   bool agree = false;                   // the session moved, and the store must confirm it
@@ -89,7 +89,7 @@ struct SessionState {
   std::optional<SessionKey> bound_key;  // key of the session in the table of learned ids
   OpenSession open;                     // open-request count for `rebalance`
   Clock::Steady touched;                // when the tables were last told that the session is in use
-  bool asked_sister = false;            // another pool of the split was tried
+  bool tried_other_pool = false;        // another pool of the split was tried
   const PoolView* left_pool = nullptr;  // the former pool, if the session moved to another pool of the split
   bool clears_tokens = false;           // the reply clears the client's tokens
 
@@ -99,7 +99,7 @@ struct SessionState {
 
 /// The attempts: the current one, and what must be known about earlier ones.
 struct AttemptState {
-  explicit AttemptState(Wake& wake) : doubter(wake) {}
+  explicit AttemptState(EventFlags& wake) : suspect_waiter(wake) {}
 
   /// Sets the failure. `acted`: the backend may have acted on the request.
   void fail(Failure::Side side, Failure::Kind kind, std::uint16_t status = 0, bool acted = false) noexcept {
@@ -113,7 +113,7 @@ struct AttemptState {
   const Member* member = nullptr;
   Failure failure;
   Tried tried;
-  Place place;
+  Permit permit;
   CountedRetry retry;
   unsigned count = 0, same_backend_left = 0;
   bool stale = false;            // an idle connection was dead, and no new one was tried since
@@ -130,11 +130,11 @@ struct AttemptState {
   TrafficCounts* traffic = nullptr;  // the backend's counters for this worker
   Clock::Steady began, last_progress;
   std::size_t replay_at = 0;
-  unsigned interims = 0, doubts = 0;
+  unsigned interims = 0, suspicions = 0;
   bool continued = false;       // the backend sent 100
   bool request_broken = false;  // sending the request to the backend failed
   bool asked_client = false;    // the kernel was asked whether the client is still there
-  Doubter doubter;
+  SuspectWaiter suspect_waiter;
   Splice request_splice;
 };
 

@@ -33,7 +33,7 @@ std::vector<std::string> route_labels(const std::vector<config::Route>& routes);
 /// One route, prepared for matching.
 struct RouteView {
   config::Route config;
-  std::string path;       // the configured path in the form of normalised request paths
+  std::string path;       // the configured path in the form of normalized request paths
   std::size_t index = 0;  // position in the file, for logs
   struct Target {
     std::size_t pool;  // index into the snapshot's pools

@@ -15,7 +15,7 @@ bool RoutedScope::leads_here(std::string_view path) const {
 
 std::string RoutedScope::as_routed(std::string_view path) const {
   std::string normal;
-  normalise_path(path, normal);
+  normalize_path(path, normal);
   TextArena arena;
   return std::string(routed_path(*request_.snapshot->shared, path, normal, arena));
 }

@@ -6,7 +6,7 @@
 
 namespace remora {
 
-using What = Recognised::What;
+using What = Recognized::What;
 
 RequestView SessionLookup::view() const noexcept {
   RequestView v =
@@ -15,16 +15,16 @@ RequestView SessionLookup::view() const noexcept {
   return v;
 }
 
-Recognised SessionLookup::recognise_in(const PoolView& pool) {
+Recognized SessionLookup::recognize_in(const PoolView& pool) {
   if (pool.affinity.empty() || !request_.route->config.affinity) return {};
-  return recognise(pool.affinity, view(), *worker_.memory, pool.config.session, worker_.scratch,
-                   turn_.moment());
+  return recognize(pool.affinity, view(), *worker_.memory, pool.config.session, worker_.scratch,
+                   turn_.clock_reading());
 }
 
 void SessionLookup::look_up(bool asked_store) {
   if (request_.route->targets.size() > 1) return find_session_in_split(asked_store);
   const std::size_t pool = request_.route->targets.front().pool;
-  settle_in(pool, recognise_in(*request_.snapshot->shared->pools[pool]));
+  settle_in(pool, recognize_in(*request_.snapshot->shared->pools[pool]));
 }
 
 void SessionLookup::use_timeouts() {
@@ -50,7 +50,7 @@ void SessionLookup::accept_session() {
   // Only a response that may be rewritten must come whole and uncompressed.
   if (memory_.request_edits.identity_coding)
     memory_.request_edits.identity_coding =
-        request_.has_sessions() && may_be_issued(session_.recognised, request_.pool->affinity);
+        request_.has_sessions() && may_be_issued(session_.recognized, request_.pool->affinity);
   memory_.response_edits.no_ranges = memory_.request_edits.identity_coding;
   use_timeouts();
 }
@@ -64,26 +64,26 @@ Task<void> SessionLookup::ask_store() {
   SessionMemory& memory = *worker_.memory;
   for (const auto& target : request_.route->targets) {
     const PoolView& pool = *shared.pools[target.pool];
-    const Recognised found = recognise_in(pool);
+    const Recognized found = recognize_in(pool);
     if (!found.stale) continue;
     StoreCounts::add(memory.store.lookups);
     const StoreCall call = records_.store_call(worker_.store_timeout);
-    Result<std::optional<Record>> said = co_await worker_.sessions->find(found.key, call);
-    memory.store.count(outcome_of(said));
-    for (std::size_t i = 0; i < found.also_count && said && !*said; ++i) {
+    Result<std::optional<Record>> stored = co_await worker_.sessions->find(found.key, call);
+    memory.store.count(outcome_of(stored));
+    for (std::size_t i = 0; i < found.also_count && stored && !*stored; ++i) {
       const StoreCall next = records_.store_call(worker_.store_timeout);
       const Result<std::optional<Record>> other = co_await worker_.sessions->find(found.also[i], next);
       memory.store.count(outcome_of(other));
       if (other && *other)
-        memory.learned.adopt(found.also[i], **other, pool.number, pool.config.session, turn_.moment());
+        memory.learned.adopt(found.also[i], **other, pool.number, pool.config.session, turn_.clock_reading());
       if (!other || *other) break;
     }
-    if (said && *said) {
-      memory.learned.adopt(found.key, **said, pool.number, pool.config.session, turn_.moment());
+    if (stored && *stored) {
+      memory.learned.adopt(found.key, **stored, pool.number, pool.config.session, turn_.clock_reading());
       continue;
     }
-    memory.learned.trust(found.key, turn_.moment());
-    if (!said || found.what != What::session) continue;
+    memory.learned.trust(found.key, turn_.clock_reading());
+    if (!stored || found.what != What::session) continue;
     // The store has lost a session that is alive here (it restarted empty, for example): write it again.
     StoreWriter::Job job;
     job.key = found.key;

@@ -22,8 +22,8 @@ class SessionLookup {
   /// The request as affinity kinds see it; valid while the request is.
   RequestView view() const noexcept;
   /// Asks a pool's affinity kinds and this instance's tables. Empty if pool or route uses no affinity.
-  Recognised recognise_in(const PoolView& pool);
-  /// Sets `session_.recognised` and the pool; in a split, the session's pool. Does not wait. `asked_store`:
+  Recognized recognize_in(const PoolView& pool);
+  /// Sets `session_.recognized` and the pool; in a split, the session's pool. Does not wait. `asked_store`:
   /// the store's records for this request have been adopted already.
   void look_up(bool asked_store = false);
   /// Sets timeouts and retry counts of the request: the route's timeouts, else the pool's.
@@ -32,23 +32,23 @@ class SessionLookup {
   void accept_session();
   /// The pool's session counters for this worker.
   SessionCounts& counts() const noexcept;
-  /// Sets the pool and what was recognised in it.
-  void settle_in(std::size_t pool, const Recognised& found);
+  /// Sets the pool and what was recognized in it.
+  void settle_in(std::size_t pool, const Recognized& found);
   /// The session continues in another pool of the split. The client gets that pool's token and loses the
   /// former one, or the app's id is bound there. `ask_first`: if the store may have a newer record, set
   /// `stale` instead of binding, so that it is asked first.
   void go_on_in(std::size_t pool, const Binding& binding, bool ask_first);
   /// Ends a session in the split's other pools, which may know it from before a move. Without `leaves_mark`,
   /// the app's id may name another session at once.
-  void end_in_sisters(const Binding& over, bool leaves_mark = true);
-  /// Call it if `recognised.stale`: the app's id is new here, or its record has not been confirmed for a
+  void end_in_other_pools(const Binding& over, bool leaves_mark = true);
+  /// Call it if `recognized.stale`: the app's id is new here, or its record has not been confirmed for a
   /// while. Adopts the store's records, then looks up again. If the store does not answer, this instance's
   /// own record is used.
   Task<void> ask_store();
 
  private:
   void find_session_in_split(bool asked_store);
-  void learn_in_new_pool(const Recognised& there, const Binding& binding, bool ask_first);
+  void learn_in_new_pool(const Recognized& there, const Binding& binding, bool ask_first);
 
   AttemptState& attempt_;
   WorkingMemory& memory_;

@@ -8,18 +8,18 @@ namespace remora {
 
 using Family = Affinity::Family;
 
-void SessionLookup::settle_in(std::size_t pool, const Recognised& found) {
+void SessionLookup::settle_in(std::size_t pool, const Recognized& found) {
   session_.bound_key.reset();
   request_.pool_index = pool;
   request_.pool = request_.snapshot->shared->pools[pool].get();
-  session_.recognised = found;
+  session_.recognized = found;
   session_.left_pool = nullptr;
 }
 
 void SessionLookup::find_session_in_split(bool asked_store) {
   const Snapshot& shared = *request_.snapshot->shared;
   const PoolDecision d = decide_pool(shared, *request_.route, worker_.random.next(),
-                                     [this](const PoolView& pool) { return recognise_in(pool); });
+                                     [this](const PoolView& pool) { return recognize_in(pool); });
   settle_in(d.left.value_or(d.pool), d.found);
   if (!d.left) return;
   go_on_in(d.pool, d.found.binding, !asked_store);
@@ -27,29 +27,29 @@ void SessionLookup::find_session_in_split(bool asked_store) {
   Record found;
   found.binding = d.found.binding;
   found.binding.last_seen = turn_.wall_now();
-  found.reason = session_.recognised.moved_for;
+  found.reason = session_.recognized.moved_for;
   records_.write_behind(found);
 }
 
 void SessionLookup::go_on_in(std::size_t pool, const Binding& binding, bool ask_first) {
-  const bool was_learned = session_.recognised.learned;
+  const bool was_learned = session_.recognized.learned;
   session_.bound_key.reset();  // a key of the former pool
   session_.left_pool = request_.pool;
   request_.pool_index = pool;
   request_.pool = request_.snapshot->shared->pools[pool].get();
   const auto& kinds = request_.pool->affinity;
   if (kinds.empty()) return settle_in(pool, {});  // a reload removed them
-  carry_over(session_.recognised, kinds);
-  const bool has_issued = kinds[session_.recognised.kind]->family() == Family::issued;
-  if (was_learned || !has_issued) learn_in_new_pool(recognise_in(*request_.pool), binding, ask_first);
+  carry_over(session_.recognized, kinds);
+  const bool has_issued = kinds[session_.recognized.kind]->family() == Family::issued;
+  if (was_learned || !has_issued) learn_in_new_pool(recognize_in(*request_.pool), binding, ask_first);
 }
 
 /// Binds the app's id in the new pool too, so that its requests find the session there and keep it alive.
-void SessionLookup::learn_in_new_pool(const Recognised& there, const Binding& binding, bool ask_first) {
+void SessionLookup::learn_in_new_pool(const Recognized& there, const Binding& binding, bool ask_first) {
   const Learning learning = decide_learning(there, binding, ask_first);
   if (learning == Learning::none) return;
   if (learning == Learning::ask_store) {
-    session_.recognised.stale = true;
+    session_.recognized.stale = true;
     return;
   }
   LocalTable& table = worker_.memory->learned;
@@ -57,27 +57,28 @@ void SessionLookup::learn_in_new_pool(const Recognised& there, const Binding& bi
   Record present;
   present.binding = binding;
   present.binding.last_seen = turn_.wall_now();
-  present.reason = session_.recognised.moved_for;
+  present.reason = session_.recognized.moved_for;
   if (learning == Learning::adopt) {
-    table.adopt(there.key, present, request_.pool->number, rules, turn_.moment());
+    table.adopt(there.key, present, request_.pool->number, rules, turn_.clock_reading());
   } else {
-    const Standing stands = table.bind(there.key, binding, request_.pool->number, rules, turn_.moment());
+    const Standing stands =
+        table.bind(there.key, binding, request_.pool->number, rules, turn_.clock_reading());
     if (!(stands.binding.id == binding.id)) return;  // another request was faster, with another session
   }
-  session_.recognised.kind = there.kind;
-  session_.recognised.learned = true;
-  session_.recognised.key = there.key;
-  session_.recognised.lookup = there.lookup;
+  session_.recognized.kind = there.kind;
+  session_.recognized.learned = true;
+  session_.recognized.key = there.key;
+  session_.recognized.lookup = there.lookup;
   session_.bound_key = there.key;
 }
 
-void SessionLookup::end_in_sisters(const Binding& over, bool leaves_mark) {
+void SessionLookup::end_in_other_pools(const Binding& over, bool leaves_mark) {
   if (request_.route->targets.size() < 2) return;
   const Snapshot& shared = *request_.snapshot->shared;
   for (const auto& target : request_.route->targets) {
     if (target.pool == request_.pool_index) continue;
     const PoolView& pool = *shared.pools[target.pool];
-    const Recognised there = recognise_in(pool);
+    const Recognized there = recognize_in(pool);
     const bool named = there.learned && there.lookup.stored;
     if (named && leaves_mark) worker_.memory->learned.end(there.key, over.id);
     if (named && !leaves_mark) worker_.memory->learned.forget(there.key, over.id);

@@ -109,17 +109,17 @@ std::optional<SessionProof::Owner> SessionProof::check(std::string_view field, c
   if (at == std::string_view::npos) return std::nullopt;
   field.remove_prefix(at + before.size());
   const std::size_t end = field.find('"');
-  Proof said{};
+  Proof given{};
   const auto n = end == std::string_view::npos
                      ? std::nullopt
-                     : base64url_decode(field.substr(0, end), said.data(), said.size());
-  if (!n || *n != said.size()) return std::nullopt;
+                     : base64url_decode(field.substr(0, end), given.data(), given.size());
+  if (!n || *n != given.size()) return std::nullopt;
   std::uint64_t backend = 0;
-  for (std::size_t i = 0; i < 8; ++i) backend = backend << 8 | said[i];
+  for (std::size_t i = 0; i < 8; ++i) backend = backend << 8 | given[i];
   bool fits = false;
   for (const KeyedHash& key : keys_) {  // tries all keys, so that timing reveals nothing
     const Proof right = proof_of(key, id, epoch, backend);
-    fits = (CRYPTO_memcmp(said.data(), right.data(), right.size()) == 0) || fits;
+    fits = (CRYPTO_memcmp(given.data(), right.data(), right.size()) == 0) || fits;
   }
   if (!fits) return std::nullopt;
   return Owner{epoch, backend};

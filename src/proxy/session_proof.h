@@ -44,7 +44,7 @@ class SessionProof {
   /// REQUIRES: at least one key.
   SessionProof(const KeyRing& keys, std::string_view pool);
   /// Appends ;at=MS;mac="..." to a Remora-Session value. `sent`: when the backend is told; by it the session
-  /// API recognises a write that began before a deletion. Zero: no `at`.
+  /// API recognizes a write that began before a deletion. Zero: no `at`.
   void append(const Binding& binding, Clock::Wall sent, std::string& out) const;
   /// The owner that the field names; nothing: its proof is missing or invalid.
   std::optional<Owner> check(std::string_view field, const SessionId& id, std::uint32_t epoch) const;

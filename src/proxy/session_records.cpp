@@ -14,11 +14,11 @@ bool SessionRecords::keeps_state() const noexcept {
 }
 
 bool SessionRecords::is_named() const noexcept {
-  return (session_.bound_key || session_.recognised.learned) && pool_store()->keeps_bindings();
+  return (session_.bound_key || session_.recognized.learned) && pool_store()->keeps_bindings();
 }
 
 SessionKey SessionRecords::name_of_session() const noexcept {
-  return session_.bound_key ? *session_.bound_key : session_.recognised.key;
+  return session_.bound_key ? *session_.bound_key : session_.recognized.key;
 }
 
 SessionKey SessionRecords::own_record() const {
@@ -67,13 +67,13 @@ void SessionRecords::mark_ended(const Binding& over) {
   write_behind(mark);
 }
 
-void SessionRecords::on_state_header(const SessionFields& said, bool may_wait) {
-  if (said.state_fields == 0 || !keeps_state()) return;
+void SessionRecords::on_state_header(const SessionFields& fields, bool may_wait) {
+  if (fields.state_fields == 0 || !keeps_state()) return;
   const config::State& rules = *request_.pool->config.session.state;
   StoreCounts& counts = worker_.memory->store;
-  if (said.state_fields > 1) return counts.count(StateEvent::malformed);
-  if (said.state.size() > (rules.max_bytes + 2) / 3 * 4) return counts.count(StateEvent::too_large);
-  auto plain = base64_decode(said.state);
+  if (fields.state_fields > 1) return counts.count(StateEvent::malformed);
+  if (fields.state.size() > (rules.max_bytes + 2) / 3 * 4) return counts.count(StateEvent::too_large);
+  auto plain = base64_decode(fields.state);
   if (!plain) return counts.count(StateEvent::malformed);
   if (plain->size() > rules.max_bytes) return counts.count(StateEvent::too_large);
   StoreWriter::Job job;
@@ -84,7 +84,7 @@ void SessionRecords::on_state_header(const SessionFields& said, bool may_wait) {
   job.returning = !session_.served.begun;
   StoreWriter::Save save;
   save.bytes = plain->size();
-  save.seen = said.state_version;
+  save.seen = fields.state_version;
   save.times = {session_.announced_at, turn_.wall_now()};
   save.deletes = plain->empty();
   save.seal = [keeper = request_.snapshot->shared->pool_stores[request_.pool_index],
@@ -113,20 +113,20 @@ Task<void> SessionRecords::keep_name() {
     return renames ? rename_rule(now, fresh) : bind_rule(now, fresh);
   };
   const StoreCall call = store_call(worker_.store_timeout);
-  const Result<SessionStore::Standing> said =
+  const Result<SessionStore::Outcome> outcome =
       co_await worker_.sessions->change(key, std::move(rule), rules, !renames, call);
-  worker_.memory->store.count(outcome_of(said));
+  worker_.memory->store.count(outcome_of(outcome));
   StoreWriter::Job job;
   job.lifetimes = rules;
   job.pool = request_.pool->number;
   job.returning = !session_.served.begun;
   job.record = fresh;
-  if (!said) {
+  if (!outcome) {
     job.key = key;
     worker_.writer->later(job);
-  } else if (!said->changed && session_.bound_key) {
-    worker_.memory->learned.adopt(*session_.bound_key, *said->record, request_.pool->number, rules,
-                                  turn_.moment());
+  } else if (!outcome->changed && session_.bound_key) {
+    worker_.memory->learned.adopt(*session_.bound_key, *outcome->record, request_.pool->number, rules,
+                                  turn_.clock_reading());
   }
   if (!session_.kept().former_name) co_return;
   // Requests that still carry the former id are served at the same backend.
@@ -158,10 +158,10 @@ Task<Copied> SessionRecords::copy_state(const PoolStore& keeper, SessionKey from
     return bring_rule(now, fresh, writer);
   };
   const StoreCall writing = store_call(worker_.store_timeout);
-  const Result<SessionStore::Standing> said =
+  const Result<SessionStore::Outcome> outcome =
       co_await worker_.sessions->change(to, std::move(rule), rules, true, writing);
-  worker_.memory->store.count(outcome_of(said));
-  if (said) co_return Copied::done;
+  worker_.memory->store.count(outcome_of(outcome));
+  if (outcome) co_return Copied::done;
   worker_.memory->store.count(StateEvent::unsaved);
   co_return Copied::failed;
 }
@@ -181,7 +181,7 @@ Task<void> SessionRecords::move_state(SessionId former) {
   worker_.writer->later(std::move(job));
 }
 
-Task<Copied> SessionRecords::bring_state() {
+Task<Copied> SessionRecords::copy_state() {
   const Snapshot& shared = *request_.snapshot->shared;
   for (const auto& target : request_.route->targets) {
     const PoolStore* const keeper = shared.pool_stores[target.pool].get();
@@ -203,10 +203,10 @@ Task<void> SessionRecords::keep_state() {
     return apply(job, now, saved);
   };
   const StoreCall call = store_call(worker_.store_timeout);
-  const Result<SessionStore::Standing> said =
+  const Result<SessionStore::Outcome> outcome =
       co_await worker_.sessions->change(job.key, std::move(rule), request_.pool->config.session, false, call);
-  counts.count(outcome_of(said));
-  if (!said) {
+  counts.count(outcome_of(outcome));
+  if (!outcome) {
     worker_.writer->later(std::move(*session_.kept().save));
     co_return;
   }

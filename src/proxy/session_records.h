@@ -45,13 +45,13 @@ class SessionRecords {
   void mark_ended(const Binding& over);
   /// Saves or deletes the app's state as the response head or trailers ask. `may_wait`: with `save: sync`,
   /// keep_session() saves it before the head is sent; otherwise the write is queued.
-  void on_state_header(const SessionFields& said, bool may_wait);
+  void on_state_header(const SessionFields& fields, bool may_wait);
   /// Call it if `session_.keep`, before sending the head. Another instance must be able to find a session
   /// that the response begins, and with `save: sync` the state must be stored. If the store does not answer,
   /// the writes are queued.
   Task<void> keep_session();
   /// The session comes from another pool of the split: copies its state from that pool's record.
-  Task<Copied> bring_state();
+  Task<Copied> copy_state();
 
  private:
   Task<void> keep_name();

@@ -8,12 +8,12 @@
 
 namespace remora {
 
-using What = Recognised::What;
+using What = Recognized::What;
 using Family = Affinity::Family;
 
 void SessionResponse::settle() {
-  const SessionFields said = read_session_fields(memory_.response.fields);
-  attempt_.member->backend->note_generation(said.generation);
+  const SessionFields fields = read_session_fields(memory_.response.fields);
+  attempt_.member->backend->note_generation(fields.generation);
   const bool token_in_url = !memory_.request_edits.target.empty();
   if (session_.served.reason == Reason::none && !token_in_url) return;
 
@@ -39,16 +39,16 @@ void SessionResponse::settle() {
   if (is_outdated()) return;  // ignore late responses of a previous backend
   if (!session_.state_note.empty())
     worker_.memory->handed.answered(session_.served.binding.id, session_.served.binding.epoch);
-  if (apply_control(said.control, response)) return;
+  if (apply_control(fields.control, response)) return;
   learn(response);
   mark(response);
   watch_events(response);
-  records_.on_state_header(said, true);
+  records_.on_state_header(fields, true);
 }
 
 bool SessionResponse::is_outdated() const {
   const Binding& b = session_.served.binding;
-  if (const auto known = worker_.memory->moves.find(b.id, turn_.moment()); known) {
+  if (const auto known = worker_.memory->moves.find(b.id, turn_.clock_reading()); known) {
     if (known->epoch > b.epoch) return true;
     if (known->kind == Move::Kind::ended || known->kind == Move::Kind::renewed) return true;
   }
@@ -64,33 +64,34 @@ bool SessionResponse::apply_control(Control control, const ResponseView& respons
     case Control::none:
       return false;
     case Control::end:
-      memory.moves.ended(b.id, b.epoch, Reason::none, lifetimes, turn_.moment());
-      if (session_.recognised.learned) memory.learned.end(session_.recognised.key, b.id);
+      memory.moves.ended(b.id, b.epoch, Reason::none, lifetimes, turn_.clock_reading());
+      if (session_.recognized.learned) memory.learned.end(session_.recognized.key, b.id);
       memory.active.gone(b.id);
       records_.mark_ended(b);
-      lookup_.end_in_sisters(b);
+      lookup_.end_in_other_pools(b);
       lookup_.counts().count(SessionEvent::ended);
       clear_tokens(false);
       // An id in this response begins a new session; it does not revive this one.
       b = born(new_session_id(), *attempt_.member->backend, turn_.wall_now());
-      session_.recognised.learned = false;
+      session_.recognized.learned = false;
       learn(response);
       return true;
     case Control::renew: {
       const SessionId old = b.id;
-      memory.moves.renewed(old, b.epoch, b.backend, lifetimes, turn_.moment());
+      memory.moves.renewed(old, b.epoch, b.backend, lifetimes, turn_.clock_reading());
       memory.active.gone(old);
-      lookup_.end_in_sisters(b);
+      lookup_.end_in_other_pools(b);
       if (records_.pool_store() != nullptr)
         session_.kept().bind = session_.kept().renames = records_.is_named();
       if (records_.keeps_state()) session_.kept().renewed = old;
       b.id = new_session_id();
       // The app knows the session by its former id, so the first request with the new id brings the state
       // along.
-      if (records_.keeps_state()) memory.handed.begin(b.id, b.epoch, turn_.moment());
-      if (session_.recognised.learned) {
-        memory.learned.forget(session_.recognised.key, old);
-        memory.learned.bind(session_.recognised.key, b, request_.pool->number, lifetimes, turn_.moment());
+      if (records_.keeps_state()) memory.handed.begin(b.id, b.epoch, turn_.clock_reading());
+      if (session_.recognized.learned) {
+        memory.learned.forget(session_.recognized.key, old);
+        memory.learned.bind(session_.recognized.key, b, request_.pool->number, lifetimes,
+                            turn_.clock_reading());
       }
       session_.served.changed = true;
       lookup_.counts().count(SessionEvent::renewed);
@@ -98,11 +99,11 @@ bool SessionResponse::apply_control(Control control, const ResponseView& respons
     }
     case Control::move:
       b.leave = true;
-      memory.moves.active(b, lifetimes, turn_.moment());
-      if (session_.recognised.learned)
-        memory.learned.refresh(session_.recognised.key, b, lifetimes, turn_.moment());
+      memory.moves.active(b, lifetimes, turn_.clock_reading());
+      if (session_.recognized.learned)
+        memory.learned.refresh(session_.recognized.key, b, lifetimes, turn_.clock_reading());
       session_.served.changed = true;
-      records_.write_behind(records_.record(), !session_.recognised.learned);
+      records_.write_behind(records_.record(), !session_.recognized.learned);
       return false;
   }
   return false;
@@ -114,26 +115,26 @@ void SessionResponse::learn(const ResponseView& response) {
   LocalTable& table = worker_.memory->learned;
   const config::Session& lifetimes = request_.pool->config.session;
   const Binding& b = session_.served.binding;
-  const bool known = session_.recognised.learned && session_.recognised.what == What::session;
+  const bool known = session_.recognized.learned && session_.recognized.what == What::session;
   std::optional<SessionKey> key;
-  if (session_.recognised.learned && session_.recognised.what == What::unbound &&
-      session_.recognised.lookup.adopt)
-    key = session_.recognised.key;
+  if (session_.recognized.learned && session_.recognized.what == What::unbound &&
+      session_.recognized.lookup.adopt)
+    key = session_.recognized.key;
   for (const auto& kind : request_.pool->affinity) {
     if (kind->family() != Family::learned) continue;
-    const Learned learned = kind->learn(lookup_.view(), response, worker_.scratch);
-    if (learned.forgotten && session_.recognised.learned) {
-      table.forget(session_.recognised.key, b.id);
+    const ObservedId learned = kind->learn(lookup_.view(), response, worker_.scratch);
+    if (learned.forgotten && session_.recognized.learned) {
+      table.forget(session_.recognized.key, b.id);
       records_.mark_ended(b);
-      lookup_.end_in_sisters(b, false);
+      lookup_.end_in_other_pools(b, false);
       lookup_.counts().count(SessionEvent::cleared);
       return;
     }
     if (learned.key) key = learned.key;
   }
-  if (!key || (known && *key == session_.recognised.key)) {
-    if (known && (session_.served.refresh || session_.recognised.stamp_is_old)) {
-      table.refresh(session_.recognised.key, b, lifetimes, turn_.moment());
+  if (!key || (known && *key == session_.recognized.key)) {
+    if (known && (session_.served.refresh || session_.recognized.stamp_is_old)) {
+      table.refresh(session_.recognized.key, b, lifetimes, turn_.clock_reading());
       records_.write_behind(records_.record());
     }
     return;
@@ -141,16 +142,16 @@ void SessionResponse::learn(const ResponseView& response) {
   if (const PoolStore* keeper = records_.pool_store(); keeper != nullptr && keeper->keeps_bindings()) {
     session_.kept().bind = true;
     session_.kept().renames = false;
-    if (known) session_.kept().former_name = session_.recognised.key;
+    if (known) session_.kept().former_name = session_.recognized.key;
   }
   bind_learned(*key);
-  if (known) table.mark_replaced(session_.recognised.key, b.id);  // a login gives the same session a new id
+  if (known) table.mark_replaced(session_.recognized.key, b.id);  // a login gives the same session a new id
   lookup_.counts().count(known ? SessionEvent::replaced : SessionEvent::bound);
 }
 
 void SessionResponse::bind_learned(const SessionKey& key) {
   worker_.memory->learned.bind(key, session_.served.binding, request_.pool->number,
-                               request_.pool->config.session, turn_.moment());
+                               request_.pool->config.session, turn_.clock_reading());
   session_.bound_key = key;
   worker_.memory->active.gone(session_.served.binding.id);  // the table counts it from now on
 }
@@ -192,7 +193,7 @@ void SessionResponse::look_at_events(const Body& body) {
 /// new token would overwrite it.
 bool SessionResponse::is_kept_back() const noexcept {
   return session_.served.begun &&
-         (session_.recognised.cause == Cause::absent || session_.recognised.cause == Cause::unbound) &&
+         (session_.recognized.cause == Cause::absent || session_.recognized.cause == Cause::unbound) &&
          posted_by_another_site(lookup_.view());
 }
 
@@ -200,14 +201,14 @@ bool SessionResponse::is_kept_back() const noexcept {
 /// its link could hold its sender's session, and the reader would stay in it (session fixation). A just
 /// renewed id is known to the reader alone.
 bool SessionResponse::may_get_cookie() const noexcept {
-  if (!(session_.served.binding.id == session_.recognised.binding.id)) return true;
+  if (!(session_.served.binding.id == session_.recognized.binding.id)) return true;
   return !may_be_led_by_another(lookup_.view());
 }
 
 void SessionResponse::mark(const ResponseView& response) {
   const auto& kinds = request_.pool->affinity;
-  const bool by_issued = session_.recognised.what == What::session &&
-                         kinds[session_.recognised.kind]->family() == Family::issued;
+  const bool by_issued = session_.recognized.what == What::session &&
+                         kinds[session_.recognized.kind]->family() == Family::issued;
   const bool issued = by_issued || session_.served.begun;
   bool any_issued = false;
   const bool kept_back = is_kept_back();
@@ -217,7 +218,7 @@ void SessionResponse::mark(const ResponseView& response) {
     any_issued = any_issued || kinds[i]->family() == Family::issued;
     Served served = session_.served;
     // The session came in a URL: also set this kind's token, until the client returns it.
-    if (by_issued && i != session_.recognised.kind && !session_.recognised.came_by_cookie) {
+    if (by_issued && i != session_.recognized.kind && !session_.recognized.came_by_cookie) {
       if (!may_get_cookie()) continue;
       served.begun = true;
     }
@@ -228,10 +229,10 @@ void SessionResponse::mark(const ResponseView& response) {
   if (memory_.response_edits.body) memory_.response.body = {BodyLength::Kind::unknown, 0};
   const bool heard = session_.served.changed || !response.shared_cacheable;
   const bool by_token =
-      any_issued || (session_.recognised.what == What::session && !session_.recognised.learned);
+      any_issued || (session_.recognized.what == What::session && !session_.recognized.learned);
   if (by_token && heard && (session_.served.begun || session_.served.changed || session_.served.refresh))
     worker_.memory->active.seen(session_.served.binding, request_.pool->number, request_.pool->config.session,
-                                turn_.moment());
+                                turn_.clock_reading());
   if (any_issued && !session_.bound_key && session_.served.refresh && records_.keeps_state())
     records_.write_behind(records_.record(), true);
 }
@@ -241,9 +242,10 @@ void SessionResponse::touch_session() {
   if (session_.served.reason == Reason::none) return;
   if (session_.bound_key)
     worker_.memory->learned.refresh(*session_.bound_key, session_.served.binding,
-                                    request_.pool->config.session, turn_.moment());
+                                    request_.pool->config.session, turn_.clock_reading());
   else
-    worker_.memory->moves.active(session_.served.binding, request_.pool->config.session, turn_.moment());
+    worker_.memory->moves.active(session_.served.binding, request_.pool->config.session,
+                                 turn_.clock_reading());
   if (session_.bound_key || records_.keeps_state())
     records_.write_behind(records_.record(), !session_.bound_key);
 }
@@ -257,7 +259,7 @@ Clock::Steady SessionResponse::next_touch() const noexcept {
 void SessionResponse::finish_session() {
   if (request_.pool == nullptr) return;
   if (request_.has_sessions()) lookup_.counts().count(session_.served.reason);
-  if (session_.open) session_.open.finish(turn_.moment());
+  if (session_.open) session_.open.finish(turn_.clock_reading());
   if (turn_.now() >= next_touch()) touch_session();
 }
 

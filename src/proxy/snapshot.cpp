@@ -19,9 +19,9 @@ std::string_view without_tokens(const Snapshot& snapshot, std::string_view path,
   return path;
 }
 
-std::string_view normalised(std::string_view path, TextArena& arena) {
+std::string_view normalized(std::string_view path, TextArena& arena) {
   std::string& room = arena.scratch();
-  normalise_path(path, room);
+  normalize_path(path, room);
   return arena.join(room);
 }
 
@@ -62,7 +62,7 @@ std::size_t traps(std::string_view path) noexcept {
 std::string_view routed_path(const Snapshot& snapshot, std::string_view path, std::string_view normal,
                              TextArena& arena) {
   const std::string_view bare = without_tokens(snapshot, path, arena);
-  return bare.size() == path.size() ? normal : normalised(bare, arena);
+  return bare.size() == path.size() ? normal : normalized(bare, arena);
 }
 
 Routed choose_route(const Snapshot& snapshot, const RequestHead& head, TextArena& arena) {
@@ -74,7 +74,7 @@ Routed choose_route(const Snapshot& snapshot, const RequestHead& head, TextArena
   // Nor may a token hide such a character: an id of the app, or one that is not ours, is forwarded.
   if (had_token && traps(sent) < traps(head.path))
     return {nullptr, "the session id in the path could be read as segments of it"};
-  const std::string_view path = had_token ? normalised(sent, arena) : std::string_view(head.route_path);
+  const std::string_view path = had_token ? normalized(sent, arena) : std::string_view(head.route_path);
   const RouteView* const route = snapshot.router->match(head.host, path, head.method_text, head.fields);
   if (route == nullptr || route->config.redirect || sent == "*") return {route, nullptr};
   if (!snapshot.router->all_agree(*route, head.host, sent, head.method_text, head.fields))

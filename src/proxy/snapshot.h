@@ -58,7 +58,7 @@ struct Snapshot {
   std::vector<std::string> claim_headers;  // fields that verifiers add; clients must not send them
 };
 
-/// The path that routes match: session parameters removed first, then normalised. `normal`: `path` normalised
+/// The path that routes match: session parameters removed first, then normalized. `normal`: `path` normalized
 /// as it is.
 std::string_view routed_path(const Snapshot& snapshot, std::string_view path, std::string_view normal,
                              TextArena& arena);

@@ -1,8 +1,8 @@
 // Turn: how the coroutine of a client connection waits, and how long it may run.
 //
-// It waits for any event of its connection (sockets, deadlines, permits, store replies) on one `Wake`. It
-// serves a bounded number of requests, then lets the worker's other connections run: a client that pipelines
-// many requests must not starve the others, even if all get a reply without waiting (404, 401, 429,
+// It waits for any event of its connection (sockets, deadlines, permits, store replies) on one `EventFlags`.
+// It serves a bounded number of requests, then lets the worker's other connections run: a client that
+// pipelines many requests must not starve the others, even if all get a reply without waiting (404, 401, 429,
 // redirects). The clocks are read at most once between two waits.
 //
 // Threading: its worker's thread. Lifetime: that of its Active, which successive connections borrow
@@ -11,10 +11,10 @@
 
 #include <boost/asio/post.hpp>
 
+#include "net/event_flags.h"
 #include "net/loop.h"
-#include "net/wake.h"
 #include "remora/clock.h"
-#include "session/moment.h"
+#include "session/clock_reading.h"
 
 namespace remora {
 
@@ -22,7 +22,7 @@ class Turn {
  public:
   Turn(Loop& loop, const Clock& clock) : loop_(loop), clock_(clock), wake_(loop.wheel) {}
 
-  Wake& wake() noexcept { return wake_; }
+  EventFlags& wake() noexcept { return wake_; }
 
   /// Another connection starts to use it: discards events of the last one.
   void begin() noexcept {
@@ -81,7 +81,7 @@ class Turn {
     return wall_;
   }
   /// Both clocks.
-  Moment moment() const noexcept {
+  ClockReading clock_reading() const noexcept {
     const Clock::Steady steady = now();
     return {steady, wall_now()};
   }
@@ -90,7 +90,7 @@ class Turn {
   template <class Handler>
   void begin_wait(Clock::Steady until, Handler handler) {
     auto resume = [this, until, handler = std::move(handler)](unsigned bits) mutable {
-      std::move(handler)((bits & Wake::deadline) != 0 && now() >= until);
+      std::move(handler)((bits & EventFlags::deadline) != 0 && now() >= until);
     };
     const bool only_yields = std::exchange(pauses_, false);
     if (!only_yields) wake_.until(until);
@@ -106,7 +106,7 @@ class Turn {
 
   Loop& loop_;
   const Clock& clock_;
-  Wake wake_;
+  EventFlags wake_;
   bool pauses_ = false;
   unsigned turn_ = 0, requests_ = 0;  // last seen turn of `wake_`; requests begun in it
   mutable Clock::Steady steady_;

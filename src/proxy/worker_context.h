@@ -11,13 +11,13 @@
 
 #include "affinity/seal.h"
 #include "http/message_stream.h"
+#include "net/idle_sockets.h"
 #include "net/loop.h"
-#include "net/parking.h"
 #include "observe/access_log.h"
 #include "pool/idle.h"
-#include "proxy/doubters.h"
 #include "proxy/limits.h"
 #include "proxy/snapshot.h"
+#include "proxy/suspect_waiters.h"
 #include "remora/clock.h"
 #include "session/memory.h"
 #include "session/revocation_cache.h"
@@ -40,7 +40,7 @@ using ReportUnknownKey = std::function<void(const std::string& url)>;
 
 /// Asks for a probe of a backend that keeps a request waiting. `within`: timeout of the first probe. Any
 /// thread; posts.
-using ReportDoubt = std::function<void(const std::shared_ptr<Backend>&, std::chrono::milliseconds within)>;
+using ReportSuspect = std::function<void(const std::shared_ptr<Backend>&, std::chrono::milliseconds within)>;
 
 /// Flushes a worker's buffered log lines when its deadline expires.
 class LogFlush final : public DeadlineEntry {
@@ -71,7 +71,7 @@ struct WorkerContext {
   Loop loop;
   const std::shared_ptr<SessionMemory> memory;  // shared by all workers
   IdleConnections idle{loop};
-  ParkingLot parking{loop};
+  IdleSockets parking{loop};
   CryptoScratch scratch;
   OutHead out;  // the head being written, for every exchange: one buffer that stays in the CPU caches
   /// Where sessions are kept besides the local tables.
@@ -93,9 +93,9 @@ struct WorkerContext {
   ReportFailures report_failures;
   ReportLost report_lost;
   ReportUnknownKey report_unknown_key;
-  ReportDoubt report_doubt;
-  Doubters doubters;
-  Complaints complaints{"worker", clock};
+  ReportSuspect report_suspect;
+  SuspectWaiters suspect_waiters;
+  LoggedErrors logged_errors{"worker", clock};
   bool stopping = false;  // finish requests in progress, then close every connection
   bool leaving = false;   // clients should leave: each response closes its connection, idle connections stay
 

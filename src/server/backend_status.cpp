@@ -48,7 +48,7 @@ void BackendStatus::configure() {
 }
 
 void BackendStatus::republish() {
-  const Moment at = now();
+  const ClockReading at = now();
   refresh(at);
   announce_passed_deadlines(at.wall);
   reports_.publish();
@@ -127,7 +127,7 @@ void BackendStatus::look_into(const std::shared_ptr<Backend>& backend, milliseco
 }
 
 void BackendStatus::await_change() {
-  const Moment at = now();
+  const ClockReading at = now();
   std::optional<Clock::Steady> next = ejector_.next_end();
   const auto sooner = [&](Clock::Steady t) { next = next ? std::min(*next, t) : t; };
   constexpr milliseconds slow_start_step{200};

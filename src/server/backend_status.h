@@ -80,8 +80,8 @@ class BackendStatus {
   void adopt_overrides(const std::string& text) { overrides_.from_text(text); }
 
  private:
-  Moment now() const { return {around_.clock.steady_now(), around_.clock.wall_now()}; }
-  void refresh(Moment at) { around_.builder.with_status(checker_, ejector_, overrides_, at); }
+  ClockReading now() const { return {around_.clock.steady_now(), around_.clock.wall_now()}; }
+  void refresh(ClockReading at) { around_.builder.with_status(checker_, ejector_, overrides_, at); }
   void flipped(const std::shared_ptr<Backend>& backend, Health now, const std::string& why);
   void eject(const std::shared_ptr<Backend>& backend, Ejected how);
   void announce_passed_deadlines(Clock::Wall until);

@@ -14,7 +14,7 @@
 
 #include "affinity/registry.h"
 #include "config/loader.h"
-#include "pool/queue.h"
+#include "pool/permit.h"
 #include "util/files.h"
 #include "util/text.h"
 
@@ -263,8 +263,9 @@ std::uint64_t SnapshotBuilder::refused(Cause cause) const noexcept {
 
 std::shared_ptr<const Snapshot> SnapshotBuilder::with_status(const HealthChecker& checker,
                                                              const Ejector& ejector,
-                                                             const AdminOverrides& overrides, Moment moment) {
-  const Clock::Steady now = moment.steady;
+                                                             const AdminOverrides& overrides,
+                                                             ClockReading clock_reading) {
+  const Clock::Steady now = clock_reading.steady;
   auto snapshot = std::make_shared<Snapshot>(*last_);
   warming_up_ = false;
   for (auto& pool : snapshot->pools) {
@@ -279,7 +280,7 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::with_status(const HealthChecker
       const AdminOverride* const wanted = overrides.find(pool->config.name, m.backend->id);
       m.admin = wanted != nullptr ? wanted->admin : file.admin;
       if (file.leaving) m.admin = std::max(m.admin, Admin::drain);
-      m.leaving = wanted != nullptr && wanted->deadline && *wanted->deadline <= moment.wall;
+      m.leaving = wanted != nullptr && wanted->deadline && *wanted->deadline <= clock_reading.wall;
       m.health = m.nowhere ? Health::down : checker.state(*m.backend);
       m.ejected = ejector.state(*m.backend);
       returns_.see(m, began, probed, now);
@@ -331,15 +332,15 @@ constexpr const char* advice = "; make it writable, set another state_dir, or gi
 std::string read_or_make_key(const std::string& dir) {
   const std::string path = dir + "/token.key";
   if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) refuse(dir, std::strerror(errno));
-  constexpr std::size_t most_bytes = 4096;
+  constexpr std::size_t max_bytes = 4096;
   std::string text;
   bool missing = false;
-  std::string trouble = read_file(path, most_bytes, text, missing);
+  std::string problem = read_file(path, max_bytes, text, missing);
   if (missing) {  // of several processes starting at once, one creates the file and all read it
-    trouble = create_file(path, generate_key() + "\n");
-    if (trouble.empty()) trouble = read_file(path, most_bytes, text, missing);
+    problem = create_file(path, generate_key() + "\n");
+    if (problem.empty()) problem = read_file(path, max_bytes, text, missing);
   }
-  if (!trouble.empty()) throw std::runtime_error("state_dir: " + trouble + advice);
+  if (!problem.empty()) throw std::runtime_error("state_dir: " + problem + advice);
   auto key = base64_decode(text.substr(0, text.find('\n')));
   if (!key || key->size() != 32)
     refuse(path, "holds no key (32 bytes in base64); remove it to have a new one made");

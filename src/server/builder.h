@@ -13,7 +13,7 @@
 #include "proxy/snapshot.h"
 #include "remora/config.h"
 #include "server/admin_overrides.h"
-#include "session/moment.h"
+#include "session/clock_reading.h"
 
 namespace remora {
 
@@ -49,7 +49,7 @@ class SnapshotBuilder {
 
   /// Updates the active snapshot with the current status from probes, live traffic and operators.
   std::shared_ptr<const Snapshot> with_status(const HealthChecker& checker, const Ejector& ejector,
-                                              const AdminOverrides& overrides, Moment now);
+                                              const AdminOverrides& overrides, ClockReading now);
   /// True during a backend's slow start: call with_status again soon.
   bool warming_up() const noexcept { return warming_up_; }
 

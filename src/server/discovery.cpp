@@ -144,7 +144,7 @@ void Discovery::log_failure(WatchedName& watched, const DnsAnswer& answer) {
   watched.error = error;
   if (answer.cut)
     spdlog::warn("pool {}: {} has too many records; using the first {}", watched.pool, watched.name,
-                 Resolver::most_records);
+                 Resolver::max_records);
 }
 
 /// Returns true if something has changed.

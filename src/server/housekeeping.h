@@ -33,7 +33,7 @@ class Housekeeping {
   Housekeeping(const Clock& clock, Sessions sessions, std::unique_ptr<Alarm> alarm, Tasks tasks);
   void start() { run(); }
   /// Notes that an event of the loop ended with an exception.
-  void stumbled() noexcept { stumbled_ = true; }
+  void on_exception() noexcept { stumbled_ = true; }
   void stop() { alarm_->cancel(); }
 
  private:

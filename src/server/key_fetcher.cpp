@@ -17,12 +17,12 @@ constexpr std::size_t max_bytes = 1024 * 1024;
 StartFetch fetch_over(Loop& loop) {
   return [&loop](FetchUrl from, std::vector<Endpoint> endpoints, std::shared_ptr<const ClientTls> tls,
                  std::function<void(const Fetched&)> done) {
-    auto wake = std::make_shared<Wake>(loop.wheel);
+    auto wake = std::make_shared<EventFlags>(loop.wheel);
     asio::co_spawn(
         loop.ctx.get_executor(),
         fetch(loop, wake, std::move(from), std::move(endpoints), std::move(tls), time_limit, max_bytes),
         [done = std::move(done)](const std::exception_ptr&, const Fetched& result) { done(result); });
-    return [wake] { wake->set(Wake::stop); };
+    return [wake] { wake->set(EventFlags::stop); };
   };
 }
 

@@ -20,7 +20,7 @@ namespace remora {
 namespace {
 
 constexpr int backlog = 4096;
-constexpr int most_in_a_row = 32;
+constexpr int max_in_a_row = 32;
 
 [[noreturn]] void refuse(const config::Listener& l, const std::string& what) {
   throw std::runtime_error("listener " + l.bind.text() + ": " + what);
@@ -179,7 +179,7 @@ void Acceptor::retire() {
 
 bool Acceptor::serve(UniqueFd socket, const sockaddr_storage& peer) {
   try {
-    const StreamRef stream(new Stream(worker_.loop, socket.get()));
+    const TransportRef stream(new Transport(worker_.loop, socket.get()));
     static_cast<void>(socket.release());
     Connection::start(worker_, state_, stream, client_address(peer));
     return true;
@@ -196,10 +196,10 @@ void Acceptor::complain(const char* what, const char* advice) {
 }
 
 void Acceptor::accept_some() {
-  const std::uint32_t most_connections =
+  const std::uint32_t max_connections =
       worker_.snapshot->shared->listeners[state_.slot]->config.limits.connections;
   for (int i = 0; i < in_a_row_; ++i) {
-    if (state_.shared->open.load(std::memory_order_relaxed) >= most_connections) {
+    if (state_.shared->open.load(std::memory_order_relaxed) >= max_connections) {
       pause_.arm(worker_.loop.wheel, worker_.clock.steady_now() + std::chrono::milliseconds(20));
       return;  // they stay in the kernel's queue until a connection closes
     }
@@ -225,7 +225,7 @@ void Acceptor::accept_some() {
   }
   constexpr int rows_before_more = 8;
   if (++full_rows_ == rows_before_more) {
-    in_a_row_ = std::min(in_a_row_ * 2, most_in_a_row);
+    in_a_row_ = std::min(in_a_row_ * 2, max_in_a_row);
     full_rows_ = 0;
   }
   wait(false);

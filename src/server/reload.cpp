@@ -19,7 +19,8 @@ std::vector<std::string> restart_required_for(const config::Config& active, cons
   };
   if (fresh.workers != active.workers)
     refuse("workers", "closing one of several sockets on a port would reset the connections that wait in it");
-  if (fresh.state_dir != active.state_dir) refuse("state_dir", "keys and wishes were read from the old one");
+  if (fresh.state_dir != active.state_dir)
+    refuse("state_dir", "keys and administrative states were read from the old one");
   if (!(fresh.session_api == active.session_api)) refuse("session_api", "it is opened at the start");
   if (!(fresh.store == active.store))
     refuse("store", "the table is made and the store is connected to at the start");
@@ -74,7 +75,7 @@ void Reload::refused(const std::vector<std::string>& why) {
 
 void Reload::installed() {
   refresh_log(around_.active.log);  // the level may have changed
-  for (const std::string& doubt : config::doubts(around_.active)) spdlog::warn("{}", doubt);
+  for (const std::string& warning : config::warnings(around_.active)) spdlog::warn("{}", warning);
   spdlog::info("reloaded {}", file_);
   around_.events.emit("reload", {{"config_hash", around_.active.hash}}, around_.clock.wall_now());
 }

@@ -13,7 +13,7 @@
 
 #include "admin/local_socket.h"
 #include "config/loader.h"
-#include "pool/queue.h"
+#include "pool/permit.h"
 #include "server/exposed.h"
 #include "server/restart_state.h"
 #include "server/systemd.h"
@@ -50,7 +50,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
       access_writer_(open_access_log(config_.log)),
       worker_count_(config_.workers.value_or(usable_cpus())),
       memory_(std::make_shared<SessionMemory>(config_.store)),
-      census_(*memory_, clock_),
+      session_counter_(*memory_, clock_),
       events_(loop_.ctx.get_executor()),
       builder_(worker_count_),
       names_(loop_.ctx, config_.dns_servers),
@@ -73,7 +73,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   prepare_process();
   for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) signals_.add(s);
   status_.load_overrides();
-  for (const std::string& doubt : config::doubts(config_)) spdlog::warn("{}", doubt);
+  for (const std::string& warning : config::warnings(config_)) spdlog::warn("{}", warning);
   inherited_ = InheritedState::receive(*memory_, clock_);
   std::vector<std::shared_ptr<Backend>> adopted_backends;  // keeps them until the first snapshot does
   if (inherited_) adopted_backends = adopt_restart_state(inherited_->state(), builder_, status_, discovery_);
@@ -151,7 +151,7 @@ int Server::run() {
   housekeeping_.start();
   if (inherited_) inherited_->report_ready(loop_);  // lets the previous process go
   notify_systemd("READY=1\nMAINPID=" + std::to_string(::getpid()));
-  run_to_end(loop_, "control thread", [this] { housekeeping_.stumbled(); });
+  run_to_end(loop_, "control thread", [this] { housekeeping_.on_exception(); });
   for (auto& worker : workers_) worker->join();
   spdlog::info("stopped");
   return 0;

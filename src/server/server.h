@@ -78,9 +78,9 @@ class Server final : private AdminActions {
   const Snapshot& snapshot() const override { return *builder_.last(); }
   const config::Config& config() const override { return config_; }
   SessionMemory& memory() override { return *memory_; }
-  SessionCensus& census() override { return census_; }
+  SessionCounter& session_counter() override { return session_counter_; }
   EventHub& events() override { return events_; }
-  Moment now() const override { return {clock_.steady_now(), clock_.wall_now()}; }
+  ClockReading now() const override { return {clock_.steady_now(), clock_.wall_now()}; }
   Clock::Steady started() const override { return started_; }
   CryptoScratch& scratch() override { return scratch_; }
   bool ready() const override { return phase_ == Phase::serving; }
@@ -97,7 +97,7 @@ class Server final : private AdminActions {
   std::unique_ptr<LogWriter> access_writer_;
   const unsigned worker_count_;
   std::shared_ptr<SessionMemory> memory_;
-  SessionCensus census_;
+  SessionCounter session_counter_;
   EventHub events_;
   CryptoScratch scratch_;
   SnapshotBuilder builder_;

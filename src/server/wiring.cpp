@@ -86,7 +86,7 @@ Worker::Reports Server::worker_reports() {
   reports.unknown_key = [this](const std::string& url) {
     asio::post(loop_.ctx, [this, url] { keys_.unknown_key(url); });
   };
-  reports.doubt = [this](const std::shared_ptr<Backend>& backend, std::chrono::milliseconds within) {
+  reports.suspect = [this](const std::shared_ptr<Backend>& backend, std::chrono::milliseconds within) {
     asio::post(loop_.ctx, [this, backend, within] { status_.look_into(backend, within); });
   };
   return reports;

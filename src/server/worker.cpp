@@ -24,7 +24,7 @@ void Worker::start(std::shared_ptr<const Snapshot> snapshot, Reports reports) {
   context_.report_failures = std::move(reports.failures);
   context_.report_lost = std::move(reports.lost);
   context_.report_unknown_key = std::move(reports.unknown_key);
-  context_.report_doubt = std::move(reports.doubt);
+  context_.report_suspect = std::move(reports.suspect);
   install(std::move(snapshot));
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), ("worker-" + std::to_string(index_)).c_str());
@@ -54,7 +54,7 @@ void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
 
 void Worker::settled(std::shared_ptr<const Backend> backend) {
   asio::post(context_.loop.ctx,
-             [this, backend = std::move(backend)] { context_.doubters.settled(*backend); });
+             [this, backend = std::move(backend)] { context_.suspect_waiters.settled(*backend); });
 }
 
 void Worker::listen(Socket socket) {
@@ -76,7 +76,7 @@ void Worker::retire(std::size_t slot) {
 
 void Worker::ask_about_store(std::function<void(bool, std::string)> tell) {
   asio::post(context_.loop.ctx, [this, tell = std::move(tell)] {
-    if (!ending_) tell(context_.store->available(), context_.store->trouble());
+    if (!ending_) tell(context_.store->available(), context_.store->problem());
   });
 }
 
@@ -126,8 +126,8 @@ void Worker::check_end() {
     return;
   }
   const Clock::Steady now = context_.clock.steady_now();
-  constexpr std::chrono::seconds most_for_store{1};
-  store_until_ = std::min(store_until_, now + most_for_store);
+  constexpr std::chrono::seconds max_for_store{1};
+  store_until_ = std::min(store_until_, now + max_for_store);
   if (context_.writer && !context_.writer->idle() && now < store_until_ && context_.store->available()) {
     end_check_.arm(context_.loop.wheel, now + std::chrono::milliseconds(20));
     return;

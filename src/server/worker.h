@@ -24,7 +24,7 @@ class Worker {
   Worker(unsigned index, const Clock& clock, AccessLog log, std::shared_ptr<SessionMemory> memory);
   /// Any thread. Calls `tell` on the worker's thread with the store's availability and its error, unless the
   /// worker is ending.
-  void ask_about_store(std::function<void(bool available, std::string trouble)> tell);
+  void ask_about_store(std::function<void(bool available, std::string problem)> tell);
   /// Sets up the session store. Call before start().
   void open_store(const config::Store& settings, const std::vector<std::string>& dns_servers,
                   std::shared_ptr<const ClientTls> tls) {
@@ -37,7 +37,7 @@ class Worker {
     ReportFailures failures;
     ReportLost lost;
     ReportUnknownKey unknown_key;
-    ReportDoubt doubt;
+    ReportSuspect suspect;
   };
   void start(std::shared_ptr<const Snapshot> snapshot, Reports reports);
   /// Any thread. Requests in progress keep the snapshot they started with.

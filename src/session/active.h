@@ -36,7 +36,7 @@ class ActiveSessions {
   explicit ActiveSessions(std::size_t capacity) : table_(capacity) {}
 
   /// Records that the session is at `b.backend`.
-  void seen(const Binding& b, std::uint16_t pool, const config::Session& lifetimes, Moment now) {
+  void seen(const Binding& b, std::uint16_t pool, const config::Session& lifetimes, ClockReading now) {
     Active a;
     a.backend = b.backend;
     a.pool = pool;
@@ -54,7 +54,7 @@ class ActiveSessions {
   /// With `rebalance`: an exchange begins. Returns how long the session had been idle; nothing if that is
   /// unknown or another exchange is open.
   std::optional<std::chrono::milliseconds> begin(const Binding& b, std::uint16_t pool,
-                                                 const config::Session& lifetimes, Moment now) {
+                                                 const config::Session& lifetimes, ClockReading now) {
     std::optional<std::chrono::milliseconds> idle;
     Active a;
     a.backend = b.backend;
@@ -71,13 +71,13 @@ class ActiveSessions {
     return idle;
   }
   /// What begin() would return now. Changes nothing.
-  std::optional<std::chrono::milliseconds> idle_time(const SessionId& id, Moment now) const {
+  std::optional<std::chrono::milliseconds> idle_time(const SessionId& id, ClockReading now) const {
     const auto known = table_.peek(id);
     const std::uint32_t tick = Ticks::at(now.steady);
     if (!known || known->open != 0 || tick < known->seen) return std::nullopt;
     return Ticks::duration(tick - known->seen);
   }
-  void finish(const SessionId& id, Moment now) {
+  void finish(const SessionId& id, ClockReading now) {
     table_.update(id, [&](Active& a) {
       if (a.open > 0) --a.open;
       a.seen = Ticks::at(now.steady);
@@ -86,7 +86,7 @@ class ActiveSessions {
 
   /// Calls `f(pool, backend hash)` for each entry. Drops expired entries that have no open exchange.
   template <class F>
-  void count(Moment now, F f) {
+  void count(ClockReading now, F f) {
     const std::uint32_t tick = Ticks::at(now.steady);
     table_.sweep([&](const SessionId&, const Active& a) {
       if (a.expires <= tick && a.open == 0) return false;

@@ -24,7 +24,7 @@
 #include <vector>
 
 #include "remora/affinity.h"
-#include "session/moment.h"
+#include "session/clock_reading.h"
 
 namespace remora {
 

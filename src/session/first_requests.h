@@ -4,7 +4,7 @@
 // them starts at a backend, the others should find there. So the first requests of one client (same address
 // and User-Agent) within one second share a backend, but never a session id.
 //
-// Bounded: a fixed number of slots, where a new client overwrites an old one. A slot serves `most_shared`
+// Bounded: a fixed number of slots, where a new client overwrites an old one. A slot serves `max_shared`
 // requests, so that many people behind one address are still spread over the backends. Threading: any thread;
 // shared by all workers.
 #pragma once
@@ -21,7 +21,7 @@ namespace remora {
 
 class FirstRequests {
  public:
-  static constexpr std::uint32_t most_shared = 16;
+  static constexpr std::uint32_t max_shared = 16;
   static constexpr auto together = std::chrono::seconds(1);
 
   /// The backend that this client's first requests share now. `client`: a hash that also covers the pool.
@@ -63,7 +63,7 @@ class FirstRequests {
     Clock::Steady since{};
     std::uint32_t served = 0;
     bool serves(std::uint64_t who, Clock::Steady now) const noexcept {
-      return served > 0 && served < most_shared && client == who && now < since + together;
+      return served > 0 && served < max_shared && client == who && now < since + together;
     }
   };
   static constexpr std::size_t shard_count = 16, slots_per_shard = 256;

@@ -76,15 +76,15 @@ SessionFields read_session_fields(std::span<const Field> fields) noexcept {
     if (f.known != Known::remora) continue;
     const std::string_view name = f.name.substr(7);
     if (f.name[6] == '-' && iequals(name, "session-control")) {
-      const Control said = iequals(f.value, "end")     ? Control::end
-                           : iequals(f.value, "renew") ? Control::renew
-                           : iequals(f.value, "move")  ? Control::move
-                                                       : Control::none;
-      out.control = !control_seen || out.control == said ? said : Control::none;
+      const Control value = iequals(f.value, "end")     ? Control::end
+                            : iequals(f.value, "renew") ? Control::renew
+                            : iequals(f.value, "move")  ? Control::move
+                                                        : Control::none;
+      out.control = !control_seen || out.control == value ? value : Control::none;
       control_seen = true;
     } else if (f.name[6] == '-' && iequals(name, "generation")) {
-      const std::uint64_t said = parse_decimal(f.value).value_or(0);
-      out.generation = !generation_seen || out.generation == said ? said : 0;
+      const std::uint64_t value = parse_decimal(f.value).value_or(0);
+      out.generation = !generation_seen || out.generation == value ? value : 0;
       generation_seen = true;
     } else if (f.name[6] == '-' && iequals(name, "state")) {
       ++out.state_fields;

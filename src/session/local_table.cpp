@@ -11,7 +11,7 @@ std::uint32_t expiry_tick(std::uint32_t created, std::uint32_t seen, const confi
 }
 
 LocalTable::Kept LocalTable::keep(const Binding& b, Reason reason, std::uint16_t pool,
-                                  const config::Session& lifetimes, Moment now) {
+                                  const config::Session& lifetimes, ClockReading now) {
   Kept k{};
   k.id = b.id;
   k.backend = b.backend;
@@ -28,7 +28,7 @@ LocalTable::Kept LocalTable::keep(const Binding& b, Reason reason, std::uint16_t
   return k;
 }
 
-Standing LocalTable::standing(const Kept& k, Moment now) const {
+Standing LocalTable::standing(const Kept& k, ClockReading now) const {
   // Ages are measured on the steady clock, so a jump of the wall clock ends no session.
   const std::uint32_t tick = Ticks::at(now.steady);
   const auto ago = [&](std::uint32_t then) {
@@ -48,14 +48,14 @@ Standing LocalTable::standing(const Kept& k, Moment now) const {
   return s;
 }
 
-std::optional<Standing> LocalTable::find_now(const SessionKey& key, Moment now, bool trace) {
+std::optional<Standing> LocalTable::find_now(const SessionKey& key, ClockReading now, bool trace) {
   const auto kept = trace ? table_.find(key) : table_.peek(key);
   if (!kept) return std::nullopt;
   return standing(*kept, now);
 }
 
 Standing LocalTable::bind(const SessionKey& key, const Binding& b, std::uint16_t pool,
-                          const config::Session& lifetimes, Moment now) {
+                          const config::Session& lifetimes, ClockReading now) {
   const Kept fresh = keep(b, Reason::none, pool, lifetimes, now);
   return standing(table_.put(key, fresh,
                              [&](Kept& k) {
@@ -66,7 +66,7 @@ Standing LocalTable::bind(const SessionKey& key, const Binding& b, std::uint16_t
 }
 
 Standing LocalTable::move(const SessionKey& key, std::uint32_t from_epoch, const Binding& to, Reason reason,
-                          std::uint16_t pool, const config::Session& lifetimes, Moment now) {
+                          std::uint16_t pool, const config::Session& lifetimes, ClockReading now) {
   const Kept fresh = keep(to, reason, pool, lifetimes, now);
   return standing(table_.put(key, fresh,
                              [&](Kept& k) {
@@ -79,7 +79,7 @@ Standing LocalTable::move(const SessionKey& key, std::uint32_t from_epoch, const
 }
 
 void LocalTable::refresh(const SessionKey& key, const Binding& b, const config::Session& lifetimes,
-                         Moment now) {
+                         ClockReading now) {
   table_.update(key, [&](Kept& k) {
     if (k.ended || k.epoch != b.epoch || k.backend != b.backend) return;
     k.seen = Ticks::at(now.steady);
@@ -90,7 +90,7 @@ void LocalTable::refresh(const SessionKey& key, const Binding& b, const config::
 }
 
 void LocalTable::adopt(const SessionKey& key, const Record& r, std::uint16_t pool,
-                       const config::Session& lifetimes, Moment now) {
+                       const config::Session& lifetimes, ClockReading now) {
   Kept fresh = keep(r.binding, r.reason, pool, lifetimes, now);
   const auto idle = std::max(Clock::Wall::duration(0), now.wall - r.binding.last_seen);
   fresh.seen -= std::min(fresh.seen, Ticks::of(idle));
@@ -111,7 +111,7 @@ void LocalTable::adopt(const SessionKey& key, const Record& r, std::uint16_t poo
   });
 }
 
-void LocalTable::trust(const SessionKey& key, Moment now) {
+void LocalTable::trust(const SessionKey& key, ClockReading now) {
   table_.update(key, [&](Kept& k) { k.checked = Ticks::at(now.steady); });
 }
 

@@ -9,7 +9,7 @@
 
 #include "remora/affinity.h"
 #include "remora/config.h"
-#include "session/moment.h"
+#include "session/clock_reading.h"
 #include "session/record.h"
 #include "session/sharded_table.h"
 
@@ -33,21 +33,22 @@ class LocalTable {
   bool is_copy() const noexcept { return trusted_for_.has_value(); }
   /// Adopts the store's record, unless the local entry is newer.
   void adopt(const SessionKey& key, const Record& record, std::uint16_t pool,
-             const config::Session& lifetimes, Moment now);
+             const config::Session& lifetimes, ClockReading now);
   /// The store was unreachable or has no record: trusts the local entry for another `trusted_for`.
-  void trust(const SessionKey& key, Moment now);
+  void trust(const SessionKey& key, ClockReading now);
 
   /// `trace`: the lookup counts as a use, which protects from eviction; false for explanations.
-  std::optional<Standing> find_now(const SessionKey& key, Moment now, bool trace = true);
+  std::optional<Standing> find_now(const SessionKey& key, ClockReading now, bool trace = true);
   /// Binds unless already bound. Returns what now stands: of two racing first responses, one wins.
   Standing bind(const SessionKey& key, const Binding& binding, std::uint16_t pool,
-                const config::Session& lifetimes, Moment now);
+                const config::Session& lifetimes, ClockReading now);
   /// Replaces the binding if its epoch is still `from_epoch`; returns what now stands.
   Standing move(const SessionKey& key, std::uint32_t from_epoch, const Binding& to, Reason reason,
-                std::uint16_t pool, const config::Session& lifetimes, Moment now);
+                std::uint16_t pool, const config::Session& lifetimes, ClockReading now);
   /// The session was used: extends its life, adopts its generation and a request to leave. Ignored if the
   /// entry has another epoch or backend.
-  void refresh(const SessionKey& key, const Binding& binding, const config::Session& lifetimes, Moment now);
+  void refresh(const SessionKey& key, const Binding& binding, const config::Session& lifetimes,
+               ClockReading now);
   /// The app cleared its id, or the session expired: erases the entry without leaving a mark, unless the key
   /// names another session by now.
   void forget(const SessionKey& key, const SessionId& id);
@@ -56,7 +57,7 @@ class LocalTable {
 
   /// Calls `f(pool, backend hash)` for each living session and drops expired entries. A few ms per 100,000.
   template <class F>
-  void count(Moment now, F f) {
+  void count(ClockReading now, F f) {
     const std::uint32_t tick = Ticks::at(now.steady);
     table_.sweep([&](const SessionKey&, const Kept& k) {
       if (k.expires <= tick) return false;
@@ -92,8 +93,8 @@ class LocalTable {
   }
 
  private:
-  static Kept keep(const Binding&, Reason, std::uint16_t pool, const config::Session&, Moment now);
-  Standing standing(const Kept&, Moment now) const;
+  static Kept keep(const Binding&, Reason, std::uint16_t pool, const config::Session&, ClockReading now);
+  Standing standing(const Kept&, ClockReading now) const;
   Entries table_;
   const std::optional<std::chrono::milliseconds> trusted_for_;
 };

@@ -44,11 +44,11 @@ bool MemcachedStore::available() const noexcept {
          std::any_of(nodes_.begin(), nodes_.end(), [](const auto& n) { return n->available(); });
 }
 
-std::string MemcachedStore::trouble() const {
+std::string MemcachedStore::problem() const {
   std::string all;
   for (const auto& node : nodes_)
-    if (!node->up() && !node->trouble().empty())
-      all += (all.empty() ? "" : "; ") + node->node().address.text() + ": " + node->trouble();
+    if (!node->up() && !node->problem().empty())
+      all += (all.empty() ? "" : "; ") + node->node().address.text() + ": " + node->problem();
   return all;
 }
 

@@ -18,7 +18,7 @@ class MemcachedStore final : public Store {
   Task<Result<Swapped>> swap(std::string key, std::uint64_t expected, std::string value,
                              std::chrono::milliseconds ttl, StoreCall call) override;
   bool available() const noexcept override;
-  std::string trouble() const override;
+  std::string problem() const override;
   void stop() noexcept override;
 
  private:

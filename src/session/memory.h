@@ -16,7 +16,7 @@ namespace remora {
 class HandedOver {
  public:
   explicit HandedOver(std::size_t capacity) : table_(capacity) {}
-  void begin(const SessionId& id, std::uint32_t epoch, Moment now) {
+  void begin(const SessionId& id, std::uint32_t epoch, ClockReading now) {
     const Entry fresh{epoch, Ticks::at(now.steady) + Ticks::of(std::chrono::minutes(10))};
     table_.put(id, fresh, [&](Entry& e) {
       if (e.epoch <= epoch) e = fresh;
@@ -30,7 +30,7 @@ class HandedOver {
   void answered(const SessionId& id, std::uint32_t epoch) {
     if (table_.size() > 0) table_.erase_if(id, [&](const Entry& e) { return e.epoch <= epoch; });
   }
-  void sweep(Moment now) {
+  void sweep(ClockReading now) {
     if (table_.size() > 0)
       table_.sweep([&](const SessionId&, const Entry& e) { return e.expires > Ticks::at(now.steady); });
   }
@@ -64,7 +64,7 @@ struct SessionMemory {
   StoreCounts store;
 
   /// Drops expired entries. Called by the control thread from time to time.
-  void sweep(Moment now) {
+  void sweep(ClockReading now) {
     learned.count(now, [](std::uint16_t, std::uint64_t) {});
     moves.sweep(now);
     active.count(now, [](std::uint16_t, std::uint64_t) {});

@@ -30,7 +30,7 @@ struct StoreUse {
 
 class MemoryValues {
  public:
-  explicit MemoryValues(std::size_t most_bytes) : per_shard_(most_bytes / shard_count) {}
+  explicit MemoryValues(std::size_t max_bytes) : per_shard_(max_bytes / shard_count) {}
 
   using Use = StoreUse;
   std::optional<Store::Found> get(const std::string& key, Clock::Steady now, Use use = {});
@@ -104,7 +104,7 @@ class MemoryStore final : public Store {
   Task<Result<Swapped>> swap(std::string key, std::uint64_t expected, std::string value,
                              std::chrono::milliseconds ttl, StoreCall call) override;
   bool available() const noexcept override { return true; }
-  std::string trouble() const override { return {}; }
+  std::string problem() const override { return {}; }
   void stop() noexcept override {}
 
  private:

@@ -15,7 +15,7 @@ class MetaReader final : public ReplyReader {
       at_ = 0;
     }
     buffer_.append(bytes);
-    if (buffer_.size() > most_bytes) broken_ = true;
+    if (buffer_.size() > max_bytes) broken_ = true;
   }
 
   std::optional<Reply> next() override {
@@ -23,10 +23,10 @@ class MetaReader final : public ReplyReader {
     const std::string_view rest = std::string_view(buffer_).substr(at_);
     const std::size_t end = rest.find("\r\n");
     if (end == std::string_view::npos) {
-      if (rest.size() > most_line) broken_ = true;
+      if (rest.size() > max_line) broken_ = true;
       return std::nullopt;
     }
-    if (end > most_line || end < 2) {
+    if (end > max_line || end < 2) {
       broken_ = true;
       return std::nullopt;
     }
@@ -40,7 +40,7 @@ class MetaReader final : public ReplyReader {
     if (reply.text.rfind("VA ", 0) == 0) {
       const std::string_view after = std::string_view(reply.text).substr(3);
       const auto size = parse_decimal(after.substr(0, after.find(' ')));
-      if (!size || *size > most_bytes) {
+      if (!size || *size > max_bytes) {
         broken_ = true;
         return std::nullopt;
       }
@@ -61,7 +61,7 @@ class MetaReader final : public ReplyReader {
   bool broken() const noexcept override { return broken_; }
 
  private:
-  static constexpr std::size_t most_line = 2048;  // Memcached's own limit for command lines
+  static constexpr std::size_t max_line = 2048;  // Memcached's own limit for command lines
   std::string buffer_;
   std::size_t at_ = 0;
   bool broken_ = false;

@@ -32,7 +32,7 @@ class MoveMemory {
  public:
   explicit MoveMemory(std::size_t capacity) : table_(capacity), over_(capacity), spill_(capacity) {}
 
-  std::optional<Move> find(const SessionId& id, Moment now, bool trace = true) {
+  std::optional<Move> find(const SessionId& id, ClockReading now, bool trace = true) {
     if (auto over = find_over(id, now)) return over;
     if (table_.size() == 0) return std::nullopt;
     auto found = trace ? table_.find(id) : table_.peek(id);
@@ -41,7 +41,7 @@ class MoveMemory {
   }
   /// Records a move unless a later move, or the end, is known. Returns what now stands.
   Move moved(const SessionId& id, std::uint32_t epoch, std::uint64_t backend, Reason reason,
-             const config::Session& lifetimes, Moment now) {
+             const config::Session& lifetimes, ClockReading now) {
     if (const auto over = find_over(id, now)) return *over;
     Move m = make(Move::Kind::moved, lifetimes, now);
     m.epoch = epoch;
@@ -53,14 +53,14 @@ class MoveMemory {
   }
   /// `reason`: none if the app ended the session, else why it was lost.
   void ended(const SessionId& id, std::uint32_t epoch, Reason reason, const config::Session& lifetimes,
-             Moment now) {
+             ClockReading now) {
     Move m = make(Move::Kind::ended, lifetimes, now);
     m.reason = reason;
     m.epoch = epoch;
     mark(id, m, [&](Move& old) { old = m; });
   }
   void renewed(const SessionId& id, std::uint32_t epoch, std::uint64_t backend,
-               const config::Session& lifetimes, Moment now) {
+               const config::Session& lifetimes, ClockReading now) {
     Move m = make(Move::Kind::renewed, lifetimes, now);
     m.epoch = epoch;
     m.backend = backend;
@@ -70,7 +70,7 @@ class MoveMemory {
   }
   /// A long exchange counts as activity even while its token ages. `b.leave`: the app asked the session to
   /// leave.
-  void active(const Binding& b, const config::Session& lifetimes, Moment now) {
+  void active(const Binding& b, const config::Session& lifetimes, ClockReading now) {
     if (find_over(b.id, now)) return;
     Move m = make(Move::Kind::active, lifetimes, now);
     m.epoch = b.epoch;
@@ -87,7 +87,7 @@ class MoveMemory {
     });
   }
   /// Drops expired entries.
-  void sweep(Moment now) {
+  void sweep(ClockReading now) {
     const std::uint32_t tick = Ticks::at(now.steady);
     const auto lives = [tick](const SessionId&, const Move& m) { return m.expires > tick; };
     if (table_.size() > 0) table_.sweep(lives);
@@ -118,7 +118,7 @@ class MoveMemory {
   std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
  private:
-  static Move make(Move::Kind kind, const config::Session& lifetimes, Moment now) noexcept {
+  static Move make(Move::Kind kind, const config::Session& lifetimes, ClockReading now) noexcept {
     Move m;
     m.kind = kind;
     m.seen = Ticks::at(now.steady);
@@ -129,7 +129,7 @@ class MoveMemory {
   static bool is_over(const Move& m) noexcept {
     return m.kind == Move::Kind::ended || m.kind == Move::Kind::renewed;
   }
-  std::optional<Move> find_over(const SessionId& id, Moment now) {
+  std::optional<Move> find_over(const SessionId& id, ClockReading now) {
     const std::uint32_t tick = Ticks::at(now.steady);
     if (over_.size() > 0)
       if (const auto m = over_.peek(id); m && m->expires > tick) return m;

@@ -18,7 +18,7 @@ class OpenSession {
   OpenSession() = default;
   /// `begun`: when the request began. It is the last activity of the session unless finish() gives a later
   /// time.
-  OpenSession(ActiveSessions& table, const SessionId& id, Moment begun) noexcept
+  OpenSession(ActiveSessions& table, const SessionId& id, ClockReading begun) noexcept
       : table_(&table), id_(id), begun_(begun) {}
   OpenSession(OpenSession&& other) noexcept { *this = std::move(other); }
   OpenSession& operator=(OpenSession&& other) noexcept {
@@ -31,7 +31,7 @@ class OpenSession {
   }
   ~OpenSession() { finish(begun_); }
 
-  void finish(Moment now) noexcept {
+  void finish(ClockReading now) noexcept {
     ActiveSessions* const table = std::exchange(table_, nullptr);
     if (table == nullptr) return;
     try {
@@ -44,7 +44,7 @@ class OpenSession {
  private:
   ActiveSessions* table_ = nullptr;
   SessionId id_{};
-  Moment begun_{};
+  ClockReading begun_{};
 };
 
 }  // namespace remora

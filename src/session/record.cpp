@@ -179,7 +179,7 @@ std::optional<Record> save_rule(const std::optional<Record>& standing, const Rec
   const Binding& mine = writer.binding;
   if (next.ended || !(now.id == mine.id) || now.epoch > mine.epoch ||
       (now.epoch == mine.epoch && now.backend != 0 && now.backend != mine.backend) ||
-      next.state.was_deleted_since(times.sent, times.said))
+      next.state.was_deleted_since(times.sent, times.answered))
     return std::nullopt;
   if (seen != 0 && seen != next.state.version) {
     outcome = Saved::conflict;
@@ -194,7 +194,8 @@ std::optional<Record> save_rule(const std::optional<Record>& standing, const Rec
   next.state.epoch = mine.epoch;
   ++next.state.version;
   next.state.sealed = seal(mine.epoch, next.state.version);
-  if (next.state.sealed.empty() && times.said != Clock::Wall()) next.state.remove(times.said, times.sent);
+  if (next.state.sealed.empty() && times.answered != Clock::Wall())
+    next.state.remove(times.answered, times.sent);
   outcome = Saved::saved;
   return next;
 }

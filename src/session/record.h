@@ -68,7 +68,7 @@ std::optional<Record> end_rule(const std::optional<Record>& standing, const Reco
 using Seal = std::function<std::string(std::uint32_t epoch, std::uint64_t version)>;
 /// When the app received the request that it answers with a state, and when it answered. Zero: unknown.
 struct SaveTimes {
-  Clock::Wall sent{}, said{};
+  Clock::Wall sent{}, answered{};
 };
 enum class Saved : std::uint8_t { saved, outdated, conflict };
 /// Compare-and-set on (epoch, owner): a late response of a previous owner loses. `seen`: the version that the

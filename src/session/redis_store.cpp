@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/crc.hpp>
 #include <cstring>
 
 #include "session/redis_error.h"
@@ -96,20 +97,16 @@ std::uint16_t redis_slot(std::string_view key) noexcept {
     const std::size_t close = key.find('}', open + 1);
     if (close != std::string_view::npos && close > open + 1) key = key.substr(open + 1, close - open - 1);
   }
-  std::uint16_t crc = 0;
-  for (const char c : key) {
-    crc = static_cast<std::uint16_t>(crc ^ (static_cast<std::uint8_t>(c) << 8));
-    for (int bit = 0; bit < 8; ++bit)
-      crc = static_cast<std::uint16_t>((crc & 0x8000) != 0 ? (crc << 1) ^ 0x1021 : crc << 1);
-  }
-  return crc % 16384;
+  boost::crc_xmodem_t crc;
+  crc.process_bytes(key.data(), key.size());
+  return static_cast<std::uint16_t>(crc.checksum() % 16384);
 }
 
 /// State of the coroutine that finds servers. It outlives the store by at most its last wake-up.
 struct RedisStore::Watcher {
   Watcher(RedisStore& s, DeadlineWheel& wheel) : store(&s), wake(wheel) {}
   RedisStore* store;  // null: the store is gone
-  Wake wake;
+  EventFlags wake;
 };
 
 RedisStore::RedisStore(std::shared_ptr<StoreSurroundings> around)
@@ -132,7 +129,7 @@ void RedisStore::stop() noexcept {
   around_->stopping = true;
   if (watcher_) {
     watcher_->store = nullptr;
-    std::exchange(watcher_, nullptr)->wake.set(Wake::stop);
+    std::exchange(watcher_, nullptr)->wake.set(EventFlags::stop);
   }
   for (const auto* all : {&connections_, &sentinels_})
     for (const auto& [address, connection] : *all) connection->stop();
@@ -172,14 +169,14 @@ bool RedisStore::available() const noexcept {
   return std::any_of(nodes_.begin(), nodes_.end(), [](const auto& c) { return c->available(); });
 }
 
-std::string RedisStore::trouble() const {
+std::string RedisStore::problem() const {
   std::string all;
   const bool two_sides = settings_.redis_mode == config::RedisMode::sentinel;
   const auto add = [&](const char* side, const auto& connections) {
     for (const auto& [address, connection] : connections)
-      if (!connection->up() && !connection->trouble().empty())
+      if (!connection->up() && !connection->problem().empty())
         all += (all.empty() ? "" : "; ") + std::string(two_sides ? side : "") + address + ": " +
-               connection->trouble();
+               connection->problem();
   };
   add("sentinel ", sentinels_);
   add("master ", connections_);
@@ -188,14 +185,14 @@ std::string RedisStore::trouble() const {
 }
 
 void RedisStore::look_again() noexcept {
-  if (watcher_) watcher_->wake.set(Wake::granted);
+  if (watcher_) watcher_->wake.set(EventFlags::granted);
 }
 
 Task<Result<Reply>> RedisStore::call(std::string key, std::string command, StoreCall call) {
   Connection to = owner(key);
   bool asking = false;
-  constexpr int most_rounds = 5;
-  for (int round = 0; round < most_rounds && to; ++round) {
+  constexpr int max_rounds = 5;
+  for (int round = 0; round < max_rounds && to; ++round) {
     std::string text = asking ? resp({"ASKING"}) + command : command;
     const unsigned before = asking ? 1 : 0;
     Result<Reply> reply = co_await to->ask(std::move(text), call, before);
@@ -272,7 +269,7 @@ Task<Result<Store::Swapped>> RedisStore::swap(std::string key, std::uint64_t exp
 
 Task<void> RedisStore::watch(std::shared_ptr<Watcher> watcher) {
   constexpr std::chrono::milliseconds calm{5000}, worried{500}, at_first{50}, least{100};
-  Wake& wake = watcher->wake;
+  EventFlags& wake = watcher->wake;
   int tries = 0;
   while (watcher->store != nullptr) {
     RedisStore& store = *watcher->store;
@@ -293,14 +290,14 @@ Task<void> RedisStore::watch(std::shared_ptr<Watcher> watcher) {
       unsigned bits = wake.take();
       if (bits == 0) bits = co_await wake.any();
       // A request to look again waits `least` at least.
-      if (bits & Wake::granted) wake.until(std::min(now + pause, clock.steady_now() + least));
-      again = (bits & Wake::deadline) != 0;
+      if (bits & EventFlags::granted) wake.until(std::min(now + pause, clock.steady_now() + least));
+      again = (bits & EventFlags::deadline) != 0;
     }
   }
   wake.no_deadline();
 }
 
-Task<void> RedisStore::ask_sentinels(Wake& wake) {
+Task<void> RedisStore::ask_sentinels(EventFlags& wake) {
   const auto watcher = watcher_;
   const std::string question = resp({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", settings_.redis_master});
   const auto sentinels = sentinels_;
@@ -323,7 +320,7 @@ Task<void> RedisStore::ask_sentinels(Wake& wake) {
   }
 }
 
-Task<void> RedisStore::read_slots(Wake& wake) {
+Task<void> RedisStore::read_slots(EventFlags& wake) {
   const auto watcher = watcher_;
   std::vector<Connection> known;
   for (const auto& [name, connection] : connections_)

@@ -23,7 +23,7 @@ class RedisStore final : public Store {
                              std::chrono::milliseconds ttl, StoreCall call) override;
   bool available() const noexcept override;
   bool may_hold(std::string_view) const noexcept override { return true; }  // Redis keys are binary-safe
-  std::string trouble() const override;
+  std::string problem() const override;
   void stop() noexcept override;
 
  private:
@@ -36,8 +36,8 @@ class RedisStore final : public Store {
   Connection owner(std::string_view key);
   Task<Result<Reply>> call(std::string key, std::string command, StoreCall call);
   static Task<void> watch(std::shared_ptr<Watcher> watcher);
-  Task<void> ask_sentinels(Wake& wake);
-  Task<void> read_slots(Wake& wake);
+  Task<void> ask_sentinels(EventFlags& wake);
+  Task<void> read_slots(EventFlags& wake);
   bool adopt_slots(const Reply& reply, const config::Address& said_by);
   void forget_former_nodes();
   /// Something is not where it was expected: look up the servers now.

@@ -28,11 +28,11 @@ void* create_string(const redisReadTask* task, char* text, std::size_t size) {
 
 template <class Count>  // int in hiredis 0.14, size_t since 1.0
 void* create_array(const redisReadTask* task, Count count) {
-  if (static_cast<std::uint64_t>(count) > ReplyReader::most_elements) return nullptr;
+  if (static_cast<std::uint64_t>(count) > ReplyReader::max_elements) return nullptr;
   Reply* const r = place(task);
   if (r == nullptr) return nullptr;
   r->kind = Reply::Kind::list;
-  r->list.reserve(static_cast<std::size_t>(count));  // bounded by most_elements
+  r->list.reserve(static_cast<std::size_t>(count));  // bounded by max_elements
   return r;
 }
 
@@ -86,7 +86,7 @@ class RespReader final : public ReplyReader {
   void feed(std::string_view bytes) override {
     if (broken_) return;
     unread_ += bytes.size();
-    if (unread_ > most_bytes || redisReaderFeed(reader_, bytes.data(), bytes.size()) != REDIS_OK)
+    if (unread_ > max_bytes || redisReaderFeed(reader_, bytes.data(), bytes.size()) != REDIS_OK)
       broken_ = true;
   }
   std::optional<Reply> next() override {

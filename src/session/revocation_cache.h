@@ -25,9 +25,9 @@ class RevocationCache {
   }
 
  private:
-  static constexpr std::size_t most = 10000, most_bytes = 200;
+  static constexpr std::size_t most = 10000, max_bytes = 200;
   static bool is_short(const std::string& value) noexcept {
-    return value.size() <= most_bytes && !value.starts_with(hashed_revocation);
+    return value.size() <= max_bytes && !value.starts_with(hashed_revocation);
   }
   struct Entry {
     bool revoked = false;

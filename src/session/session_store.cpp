@@ -30,9 +30,8 @@ Task<Result<std::optional<Record>>> SessionStore::find(SessionKey key, StoreCall
   co_return decode((*found)->value);
 }
 
-Task<Result<SessionStore::Standing>> SessionStore::change(SessionKey key, Rule rule,
-                                                          config::Session lifetimes, bool fresh,
-                                                          StoreCall call) {
+Task<Result<SessionStore::Outcome>> SessionStore::change(SessionKey key, Rule rule, config::Session lifetimes,
+                                                         bool fresh, StoreCall call) {
   const std::string at = name(key);
   std::optional<Store::Found> found;
   if (!fresh) {
@@ -40,13 +39,13 @@ Task<Result<SessionStore::Standing>> SessionStore::change(SessionKey key, Rule r
     if (!got) co_return got.error();
     found = std::move(*got);
   }
-  constexpr int most_rounds = 16;
-  for (int round = 0; round < most_rounds; ++round) {
+  constexpr int max_rounds = 16;
+  for (int round = 0; round < max_rounds; ++round) {
     std::optional<Record> standing;
     if (found) standing = decode(found->value);
     std::optional<Record> wanted = rule(standing);
     if (!wanted) {
-      Standing result;
+      Outcome result;
       result.record = std::move(standing);
       co_return result;
     }
@@ -56,7 +55,7 @@ Task<Result<SessionStore::Standing>> SessionStore::change(SessionKey key, Rule r
     Result<Store::Swapped> swapped = co_await store_.swap(at, expected, std::move(bytes), ttl, call);
     if (!swapped) co_return swapped.error();
     if (swapped->done) {
-      Standing result;
+      Outcome result;
       result.record = std::move(wanted);
       result.changed = true;
       co_return result;

@@ -17,15 +17,15 @@ class SessionStore {
       : store_(store), prefix_(std::move(prefix)), clock_(clock) {}
 
   using Rule = std::function<std::optional<Record>(const std::optional<Record>& standing)>;
-  struct Standing {
+  struct Outcome {
     std::optional<Record> record;  // what stands now
     bool changed = false;          // by this call
   };
   Task<Result<std::optional<Record>>> find(SessionKey key, StoreCall call);
   /// Applies `rule` in one atomic step. `fresh`: there is probably no record, so the first read is skipped
   /// and one round trip is enough.
-  Task<Result<Standing>> change(SessionKey key, Rule rule, config::Session lifetimes, bool fresh,
-                                StoreCall call);
+  Task<Result<Outcome>> change(SessionKey key, Rule rule, config::Session lifetimes, bool fresh,
+                               StoreCall call);
   /// Whether the value's key, or the value itself as a key, is in the store (session/revocation.h).
   Task<Result<bool>> revoked(std::string value, StoreCall call);
 

@@ -19,7 +19,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/wake.h"
+#include "net/event_flags.h"
 #include "remora/clock.h"
 #include "remora/result.h"
 #include "remora/task.h"
@@ -32,7 +32,7 @@ error_code make_error_code(StoreErrc) noexcept;
 /// How one operation waits: on the caller's `wake`, on which nothing else may wait meanwhile. Other event
 /// bits are kept.
 struct StoreCall {
-  Wake& wake;
+  EventFlags& wake;
   Clock::Steady deadline;
   std::uint16_t pool = 0;  // pool of the session; pools share what is bounded
   bool returning = false;  // the client came back with the session: worth more than a first visit
@@ -65,7 +65,7 @@ class Store {
   /// An operation started now would not fail at once.
   virtual bool available() const noexcept = 0;
   /// For people: the current problem; empty: none.
-  virtual std::string trouble() const = 0;
+  virtual std::string problem() const = 0;
   /// Stops background work. Calls fail from now on.
   virtual void stop() noexcept = 0;
 };

@@ -10,28 +10,28 @@ namespace remora {
 
 namespace {
 constexpr std::chrono::milliseconds first_pause{50}, longest_pause{2000}, patience{1000}, name_patience{5000};
-constexpr std::size_t most_waiting_bytes = 16U << 20;
-constexpr unsigned most_late = 3;
+constexpr std::size_t max_waiting_bytes = 16U << 20;
+constexpr unsigned max_late = 3;
 
 struct Closer {
-  Stream& stream;
+  Transport& stream;
   ~Closer() { stream.close(); }
 };
 }  // namespace
 
-Task<std::vector<Endpoint>> find_node(StoreSurroundings& around, config::Address address, Wake& wake,
-                                      std::string& trouble) {
+Task<std::vector<Endpoint>> find_node(StoreSurroundings& around, config::Address address, EventFlags& wake,
+                                      std::string& problem) {
   std::vector<Endpoint> out;
   if (address.kind == config::Address::Kind::unix_path || parse_ip(address.host)) {
     const auto endpoint = resolve(address);
     if (endpoint)
       out.push_back(*endpoint);
     else
-      trouble = endpoint.error().message();
+      problem = endpoint.error().message();
     co_return out;
   }
   struct Heard {
-    Wake* wake;
+    EventFlags* wake;
     bool done = false;
     DnsAnswer answer;
   };
@@ -45,16 +45,16 @@ Task<std::vector<Endpoint>> find_node(StoreSurroundings& around, config::Address
   around.resolver->ask(address.host, false, [heard](const DnsAnswer& answer) {
     heard->answer = answer;
     heard->done = true;
-    if (heard->wake != nullptr) heard->wake->set(Wake::granted);
+    if (heard->wake != nullptr) heard->wake->set(EventFlags::granted);
   });
   while (!heard->done) {
     unsigned bits = wake.take();
     if (bits == 0) bits = co_await wake.any();
-    if (bits & Wake::stop) co_return out;
-    if (bits & Wake::deadline) break;
+    if (bits & EventFlags::stop) co_return out;
+    if (bits & EventFlags::deadline) break;
   }
   std::vector<std::string> ips = order_of_trial(heard->answer.records);
-  if (ips.empty()) trouble = heard->answer.error.empty() ? "no address" : heard->answer.error;
+  if (ips.empty()) problem = heard->answer.error.empty() ? "no address" : heard->answer.error;
   // Start at a random address, so that connections spread over all of them.
   if (!ips.empty())
     std::rotate(ips.begin(), ips.begin() + static_cast<std::ptrdiff_t>(around.random.below(ips.size())),
@@ -84,17 +84,17 @@ void StoreConnection::start() {
 
 void StoreConnection::stop() noexcept {
   stopping_ = true;
-  wake_.set(Wake::stop);
+  wake_.set(EventFlags::stop);
 }
 
 void StoreConnection::reset(std::string why) {
-  trouble_ = std::move(why);
+  problem_ = std::move(why);
   broken_ = true;
-  wake_.set(Wake::granted);
+  wake_.set(EventFlags::granted);
 }
 
 Task<Result<Reply>> StoreConnection::ask(std::string command, StoreCall call, unsigned before) {
-  if (!available() || stopping_ || out_.size() - sent_ + command.size() > most_waiting_bytes)
+  if (!available() || stopping_ || out_.size() - sent_ + command.size() > max_waiting_bytes)
     co_return error_code(StoreErrc::unavailable);
   const auto self = shared_from_this();
   const auto pending = std::make_shared<Pending>();
@@ -109,20 +109,20 @@ Task<Result<Reply>> StoreConnection::ask(std::string command, StoreCall call, un
   }
   out_ += command;
   waiting_.push_back(pending);
-  wake_.set(Wake::granted);
+  wake_.set(EventFlags::granted);
   unsigned others = 0;
   call.wake.until(call.deadline);
   while (!pending->done) {
     unsigned bits = call.wake.take();
     if (bits == 0) bits = co_await call.wake.any();
-    others |= bits & ~static_cast<unsigned>(Wake::replied | Wake::deadline);
+    others |= bits & ~static_cast<unsigned>(EventFlags::replied | EventFlags::deadline);
     if (pending->done || around_->clock.steady_now() < call.deadline) continue;
     pending->done = true;
     pending->error = StoreErrc::timeout;
-    if (++late_ >= most_late) reset("it does not answer in time");
+    if (++late_ >= max_late) reset("it does not answer in time");
   }
   call.wake.no_deadline();
-  others |= call.wake.take() & ~static_cast<unsigned>(Wake::replied | Wake::deadline);
+  others |= call.wake.take() & ~static_cast<unsigned>(EventFlags::replied | EventFlags::deadline);
   if (others != 0) call.wake.set(others);
   if (pending->error) co_return pending->error;
   co_return std::move(pending->reply);
@@ -136,7 +136,7 @@ Task<void> StoreConnection::run(std::shared_ptr<StoreConnection> self) {
     const bool served = self->state_ == State::up &&
                         self->around_->clock.steady_now() - self->up_since_ >= std::chrono::seconds(1);
     self->state_ = State::down;
-    self->trouble_ = std::move(why);
+    self->problem_ = std::move(why);
     self->broken_ = false;
     self->fail_all(StoreErrc::unavailable);
     if (self->stopping_) break;
@@ -159,21 +159,21 @@ Task<unsigned> StoreConnection::event() {
   co_return bits;
 }
 
-/// Connects to one address. Null: `trouble` says why.
-Task<StreamRef> StoreConnection::connect_to(Endpoint endpoint, std::string& trouble) {
+/// Connects to one address. Null: `problem` says why.
+Task<TransportRef> StoreConnection::connect_to(Endpoint endpoint, std::string& problem) {
   const auto& tls = around_->settings.tls;
   const std::string& name = tls && !tls->server_name.empty() ? tls->server_name : node_.address.host;
   wake_.until(around_->clock.steady_now() + patience);
   Connecting connecting(around_->loop, endpoint, node_.tls ? around_->tls.get() : nullptr, name, wake_,
-                        Wake::backend);
+                        EventFlags::backend);
   for (;;) {
     const Io io = connecting.step();
     if (io == Io::ready) break;
-    trouble = connecting.tls_error().empty() ? connecting.error().message() : connecting.tls_error();
-    if (io == Io::failed) co_return StreamRef();
+    problem = connecting.tls_error().empty() ? connecting.error().message() : connecting.tls_error();
+    if (io == Io::failed) co_return TransportRef();
     const unsigned bits = co_await event();
-    trouble = stopping_ ? "stopped" : "connect timeout";
-    if (stopping_ || (bits & Wake::deadline) != 0) co_return StreamRef();
+    problem = stopping_ ? "stopped" : "connect timeout";
+    if (stopping_ || (bits & EventFlags::deadline) != 0) co_return TransportRef();
   }
   co_return connecting.take();
 }
@@ -181,31 +181,31 @@ Task<StreamRef> StoreConnection::connect_to(Endpoint endpoint, std::string& trou
 /// Runs one connection from connect to close. Returns why it ended.
 Task<std::string> StoreConnection::serve() {
   wake_.until(around_->clock.steady_now() + name_patience);
-  std::string trouble = "stopped";
-  const std::vector<Endpoint> endpoints = co_await find_node(*around_, node_.address, wake_, trouble);
-  StreamRef stream;
+  std::string problem = "stopped";
+  const std::vector<Endpoint> endpoints = co_await find_node(*around_, node_.address, wake_, problem);
+  TransportRef stream;
   for (std::size_t i = 0; i < endpoints.size() && !stream && !stopping_; ++i)
-    stream = co_await connect_to(endpoints[i], trouble);
-  if (!stream) co_return trouble;
+    stream = co_await connect_to(endpoints[i], problem);
+  if (!stream) co_return problem;
   const Closer closer{*stream};
   const auto reader = make_reader_();
-  stream->attach(wake_, Wake::backend);
-  trouble = co_await greet(*stream, *reader);
-  if (!trouble.empty()) co_return trouble;
+  stream->attach(wake_, EventFlags::backend);
+  problem = co_await greet(*stream, *reader);
+  if (!problem.empty()) co_return problem;
   wake_.no_deadline();
   state_ = State::up;
   up_since_ = around_->clock.steady_now();
-  trouble_.clear();
+  problem_.clear();
   late_ = 0;
   for (;;) {
-    trouble = send_some(*stream, out_, sent_);
-    if (!trouble.empty()) co_return trouble;
+    problem = send_some(*stream, out_, sent_);
+    if (!problem.empty()) co_return problem;
     reader->feed(stream->unread());
     stream->consume(stream->unread().size());
-    trouble = take_replies(*reader);
-    if (!trouble.empty()) co_return trouble;
+    problem = take_replies(*reader);
+    if (!problem.empty()) co_return problem;
     if (stopping_) co_return "stopped";
-    if (broken_) co_return trouble_;
+    if (broken_) co_return problem_;
     if (stream->peer_closed()) co_return "closed by the store";
     if (sent_ < out_.size() && !stream->send_blocked()) continue;  // more commands were queued
     const Io io = stream->fill();
@@ -214,13 +214,13 @@ Task<std::string> StoreConnection::serve() {
   }
 }
 
-Task<std::string> StoreConnection::greet(Stream& stream, ReplyReader& reader) {
+Task<std::string> StoreConnection::greet(Transport& stream, ReplyReader& reader) {
   std::string text = greeting_.text;
   std::size_t sent = 0;
   std::vector<Reply> replies;
   while (replies.size() < greeting_.replies) {
-    std::string trouble = send_some(stream, text, sent);
-    if (!trouble.empty()) co_return trouble;
+    std::string problem = send_some(stream, text, sent);
+    if (!problem.empty()) co_return problem;
     reader.feed(stream.unread());
     stream.consume(stream.unread().size());
     while (auto reply = reader.next()) replies.push_back(std::move(*reply));
@@ -232,16 +232,16 @@ Task<std::string> StoreConnection::greet(Stream& stream, ReplyReader& reader) {
     if (io == Io::ready) continue;
     const unsigned bits = co_await event();
     if (stopping_) co_return "stopped";
-    if (bits & Wake::deadline) co_return "it accepts connections but does not answer";
+    if (bits & EventFlags::deadline) co_return "it accepts connections but does not answer";
   }
   if (replies.size() > greeting_.replies) co_return "it answers what nobody asked";
   co_return greeting_.check(replies);
 }
 
-std::string StoreConnection::send_some(Stream& stream, std::string& text, std::size_t& sent) {
+std::string StoreConnection::send_some(Transport& stream, std::string& text, std::size_t& sent) {
   if (sent == text.size() || stream.send_blocked()) return {};
   const asio::const_buffer rest(text.data() + sent, text.size() - sent);
-  const Stream::Sent s = stream.send({&rest, 1});
+  const Transport::WriteResult s = stream.send({&rest, 1});
   if (s.io == Io::failed) return stream.error().message();
   sent += s.bytes;
   if (sent == text.size()) {
@@ -260,7 +260,7 @@ std::string StoreConnection::take_replies(ReplyReader& reader) {
     if (pending->done) continue;  // timed out, or not wanted
     pending->done = true;
     pending->reply = std::move(*reply);
-    if (pending->wake != nullptr) pending->wake->set(Wake::replied);
+    if (pending->wake != nullptr) pending->wake->set(EventFlags::replied);
   }
   return reader.broken() ? "it does not speak the store's protocol" : "";
 }
@@ -275,7 +275,7 @@ void StoreConnection::fail_all(StoreErrc why) {
     if (pending->done) continue;
     pending->done = true;
     pending->error = why;
-    if (pending->wake != nullptr) pending->wake->set(Wake::replied);
+    if (pending->wake != nullptr) pending->wake->set(EventFlags::replied);
   }
 }
 

@@ -14,7 +14,7 @@
 #include <string>
 
 #include "net/resolver.h"
-#include "net/stream.h"
+#include "net/transport.h"
 #include "remora/config.h"
 #include "session/store.h"
 #include "session/store_reply.h"
@@ -35,9 +35,9 @@ struct StoreSurroundings {
 };
 
 /// Resolves a node to its addresses, each to be tried. Names are resolved off this thread. Empty result:
-/// `trouble` says why.
-Task<std::vector<Endpoint>> find_node(StoreSurroundings& around, config::Address address, Wake& wake,
-                                      std::string& trouble);
+/// `problem` says why.
+Task<std::vector<Endpoint>> find_node(StoreSurroundings& around, config::Address address, EventFlags& wake,
+                                      std::string& problem);
 
 class StoreConnection final : public std::enable_shared_from_this<StoreConnection> {
  public:
@@ -64,13 +64,13 @@ class StoreConnection final : public std::enable_shared_from_this<StoreConnectio
   bool up() const noexcept { return state_ == State::up; }
   const config::StoreNode& node() const noexcept { return node_; }
   /// Why the connection is down; empty: no problem.
-  const std::string& trouble() const noexcept { return trouble_; }
+  const std::string& problem() const noexcept { return problem_; }
   /// Ends the connection as if it had broken, because the server behind it is not the expected one.
   void reset(std::string why);
 
  private:
   struct Pending {
-    Wake* wake = nullptr;  // null: nobody waits any more
+    EventFlags* wake = nullptr;  // null: nobody waits any more
     bool done = false;
     error_code error;
     Reply reply;
@@ -79,11 +79,11 @@ class StoreConnection final : public std::enable_shared_from_this<StoreConnectio
 
   static Task<void> run(std::shared_ptr<StoreConnection> self);
   Task<std::string> serve();
-  Task<StreamRef> connect_to(Endpoint endpoint, std::string& trouble);
-  Task<std::string> greet(Stream& stream, ReplyReader& reader);
+  Task<TransportRef> connect_to(Endpoint endpoint, std::string& problem);
+  Task<std::string> greet(Transport& stream, ReplyReader& reader);
   Task<unsigned> event();
   /// Returns the error; empty: none.
-  std::string send_some(Stream& stream, std::string& text, std::size_t& sent);
+  std::string send_some(Transport& stream, std::string& text, std::size_t& sent);
   std::string take_replies(ReplyReader& reader);
   void fail_all(StoreErrc why);
 
@@ -91,10 +91,10 @@ class StoreConnection final : public std::enable_shared_from_this<StoreConnectio
   const config::StoreNode node_;
   const Greeting greeting_;
   std::unique_ptr<ReplyReader> (*const make_reader_)();
-  Wake wake_;
+  EventFlags wake_;
   State state_ = State::hopeful;
   Clock::Steady up_since_{};
-  std::string trouble_;
+  std::string problem_;
   std::string out_;
   std::size_t sent_ = 0;
   std::deque<std::shared_ptr<Pending>> waiting_;

@@ -1,6 +1,6 @@
 // Replies of a store, and the readers that parse them: RESP (Redis) and the meta protocol (Memcached).
 //
-// Readers take input in pieces of any size and are bounded: more than `most_bytes` of unread input, too many
+// Readers take input in pieces of any size and are bounded: more than `max_bytes` of unread input, too many
 // elements, or a malformed reply breaks the reader, and then its connection.
 // Threading: one thread.
 #pragma once
@@ -25,8 +25,8 @@ struct Reply {
 
 class ReplyReader {
  public:
-  static constexpr std::size_t most_bytes = 8U << 20;
-  static constexpr std::size_t most_elements = 1U << 14;
+  static constexpr std::size_t max_bytes = 8U << 20;
+  static constexpr std::size_t max_elements = 1U << 14;
   virtual ~ReplyReader() = default;
   virtual void feed(std::string_view bytes) = 0;
   /// The next complete reply. Nothing: more bytes are needed, or the reader is broken.

@@ -6,7 +6,7 @@
 namespace remora {
 
 namespace {
-constexpr unsigned most_lanes = 4;
+constexpr unsigned max_lanes = 4;
 }  // namespace
 
 StoreOutcome outcome_of(const error_code& ec) noexcept {
@@ -54,7 +54,7 @@ struct StoreWriter::Shared {
   WriteQueue queue;
   unsigned lanes = 0;
   bool stopping = false;
-  std::vector<Wake*> waiting;
+  std::vector<EventFlags*> waiting;
 
   bool outlived(const Job& job) const {
     return clock.wall_now() - job.record.binding.created >= job.lifetimes.max_lifetime;
@@ -72,7 +72,7 @@ StoreWriter::~StoreWriter() {
 void StoreWriter::stop() noexcept {
   shared_->stopping = true;
   const auto waiting = shared_->waiting;
-  for (Wake* wake : waiting) wake->set(Wake::stop);
+  for (EventFlags* wake : waiting) wake->set(EventFlags::stop);
 }
 
 bool StoreWriter::idle() const noexcept {
@@ -83,17 +83,17 @@ void StoreWriter::later(Job job) {
   Shared& s = *shared_;
   if (s.stopping) return;
   s.queue.put(std::move(job));
-  if (s.lanes >= most_lanes || s.lanes >= s.queue.size()) return;
+  if (s.lanes >= max_lanes || s.lanes >= s.queue.size()) return;
   ++s.lanes;
   asio::co_spawn(s.loop.ctx.get_executor(), run(shared_), asio::detached);
 }
 
 Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
-  Wake wake(s->loop.wheel);
+  EventFlags wake(s->loop.wheel);
   s->waiting.push_back(&wake);
   struct Leave {
     Shared& s;
-    Wake* wake;
+    EventFlags* wake;
     ~Leave() {
       std::erase(s.waiting, wake);
       --s.lanes;
@@ -107,7 +107,7 @@ Task<void> StoreWriter::run(std::shared_ptr<Shared> s) {
       return apply(*job, standing, saved);
     };
     const StoreCall call{wake, s->clock.steady_now() + s->timeout, job->pool, job->returning};
-    Result<SessionStore::Standing> standing =
+    Result<SessionStore::Outcome> standing =
         co_await s->store.change(job->key, std::move(rule), job->lifetimes, false, call);
     s->queue.done(job->key);
     const StoreOutcome outcome = outcome_of(standing);

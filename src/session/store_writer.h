@@ -17,8 +17,8 @@ namespace remora {
 
 StoreOutcome outcome_of(const error_code& ec) noexcept;
 template <class T>
-StoreOutcome outcome_of(const Result<T>& said) noexcept {
-  return said.has_value() ? StoreOutcome::done : outcome_of(said.error());
+StoreOutcome outcome_of(const Result<T>& result) noexcept {
+  return result.has_value() ? StoreOutcome::done : outcome_of(result.error());
 }
 StateEvent event_of(Saved) noexcept;
 

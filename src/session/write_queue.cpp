@@ -17,7 +17,7 @@ StoreJob merged(StoreJob older, StoreJob newer) {
       older.record.binding.id == newer.record.binding.id && (older.record.ended || newer.record.ended);
   const bool outran = older.save && newer.save && older.save->deletes &&
                       newer.save->times.sent != Clock::Wall() &&
-                      newer.save->times.sent < older.save->times.said;
+                      newer.save->times.sent < older.save->times.answered;
   if ((!newer.save && !newer.record.ended) || outran) newer.save = older.save;
   newer.only_if_there = newer.only_if_there && older.only_if_there;
   newer.late = newer.late || older.late;

@@ -99,23 +99,23 @@ std::string create_file(const std::string& path, std::string_view content) {
   return "";
 }
 
-std::string read_file(const std::string& path, std::size_t most_bytes, std::string& out, bool& missing) {
+std::string read_file(const std::string& path, std::size_t max_bytes, std::string& out, bool& missing) {
   out.clear();
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   missing = !file && errno == ENOENT;
   if (!file) return why(path, errno);
   struct stat info{};
-  std::string trouble;
-  if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) trouble = path + ": is no regular file";
-  for (char block[16 * 1024]; trouble.empty();) {
+  std::string problem;
+  if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) problem = path + ": is no regular file";
+  for (char block[16 * 1024]; problem.empty();) {
     const ssize_t n = ::read(file.get(), block, sizeof block);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) trouble = why(path, errno);
+    if (n < 0) problem = why(path, errno);
     if (n <= 0) break;
     out.append(block, static_cast<std::size_t>(n));
-    if (out.size() > most_bytes) trouble = path + ": is too large";
+    if (out.size() > max_bytes) problem = path + ": is too large";
   }
-  return trouble;
+  return problem;
 }
 
 std::string exposed_file(const std::string& path, Privacy wanted) {

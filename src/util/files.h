@@ -18,7 +18,7 @@ std::string replace_file(const std::string& path, std::string_view content);
 /// together one wins.
 std::string create_file(const std::string& path, std::string_view content);
 /// Reads regular files only: other kinds could block forever. `missing`: the file does not exist.
-std::string read_file(const std::string& path, std::size_t most_bytes, std::string& out, bool& missing);
+std::string read_file(const std::string& path, std::size_t max_bytes, std::string& out, bool& missing);
 
 /// Who may read a private file.
 enum class Privacy { owner, group };

@@ -243,7 +243,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Html, ATagLongerThanTheLimitPassesUntouchedAndHoldsNoMemory) {
   const std::string page =
-      "<a title='" + std::string(HtmlRewriter::most_tag_bytes * 2, '>') + "' href='/x'><a href='/y'>";
+      "<a title='" + std::string(HtmlRewriter::max_tag_bytes * 2, '>') + "' href='/x'><a href='/y'>";
   const std::string out = rewrite(page, 1000, 1000);
   EXPECT_NE(out.find("' href='/x'><a href='/y;s=T'>"), std::string::npos);
   EXPECT_EQ(out.size(), page.size() + 4);

@@ -1,4 +1,4 @@
-// Every kind but the cookie, each as a table: what it recognises, what it hides, what it learns, what it
+// Every kind but the cookie, each as a table: what it recognizes, what it hides, what it learns, what it
 // marks.
 
 #include <gtest/gtest.h>
@@ -59,7 +59,7 @@ class Kinds : public ::testing::Test {
                                         : Known::other;
   }
   Hint identify() { return affinity_->identify(view_, scratch_, now_); }
-  Learned learn() { return affinity_->learn(view_, answer_, scratch_); }
+  ObservedId learn() { return affinity_->learn(view_, answer_, scratch_); }
   void mark(const Served& served) {
     edits_.clear();
     affinity_->mark(view_, served, answer_, scratch_, now_, edits_);
@@ -252,7 +252,7 @@ TEST_F(Kinds, AppCookieLearnsFromSetCookieAndOwnRedirects) {
            {{}, "", false},
        }) {
     response(row.fields);
-    const Learned learned = learn();
+    const ObservedId learned = learn();
     EXPECT_EQ(learned.forgotten, row.forgotten) << (row.fields.empty() ? "" : row.fields[0].second);
     EXPECT_EQ(learned.key.has_value(), *row.id != '\0') << (row.fields.empty() ? "" : row.fields[0].second);
     if (learned.key && *row.id != '\0') {

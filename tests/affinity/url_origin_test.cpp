@@ -256,7 +256,7 @@ TEST(Origin, ABaseElsewhereTakesNoToken) {
 TEST(Origin, ABaseThatIsTooLongToReadTakesNoToken) {
   const Page page{"/dir/page", UrlStyle::path};
   const std::string base =
-      "<base title='" + std::string(2 * HtmlRewriter::most_tag_bytes, 'x') + "' href='//evil.example/'>";
+      "<base title='" + std::string(2 * HtmlRewriter::max_tag_bytes, 'x') + "' href='//evil.example/'>";
   const auto in_pieces = [&](const std::string& html) {
     HtmlRewriter rewriter(page.marker());
     std::string out;

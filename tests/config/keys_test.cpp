@@ -145,7 +145,7 @@ std::string said(const std::string& yaml) {
   if (const auto* e = std::get_if<LoadError>(&loaded))
     for (const std::string& line : e->lines) all += line + "\n";
   else
-    for (const std::string& line : doubts(std::get<Config>(loaded))) all += "warning: " + line + "\n";
+    for (const std::string& line : warnings(std::get<Config>(loaded))) all += "warning: " + line + "\n";
   return all;
 }
 

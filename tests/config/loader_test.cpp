@@ -33,8 +33,8 @@ Config good(const std::string& text) {
 // RFC 6265bis 4.1.3.2: without the prefix any host of the domain can plant the cookie.
 TEST(Config, ACookieThatNeighboursCanPlantIsDoubted) {
   const auto count = [](const std::string& affinity, const std::string& session) {
-    return doubts(good("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1], affinity: " +
-                       affinity + session + "}}\n"))
+    return warnings(good("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1], affinity: " +
+                         affinity + session + "}}\n"))
         .size();
   };
   EXPECT_EQ(count("cookie", ""), 0U);
@@ -43,13 +43,13 @@ TEST(Config, ACookieThatNeighboursCanPlantIsDoubted) {
   EXPECT_EQ(count("[{kind: app_cookie, name: SID, carry: token}]", ", session: {state: on}"), 0U);
   Config c = good("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1], affinity: cookie}}\n");
   c.listeners.front().tls.emplace();
-  ASSERT_EQ(doubts(c).size(), 1U);
-  EXPECT_NE(doubts(c).front().find("__Host-remora-a"), std::string::npos);
+  ASSERT_EQ(warnings(c).size(), 1U);
+  EXPECT_NE(warnings(c).front().find("__Host-remora-a"), std::string::npos);
 }
 
 TEST(Config, APublicListenerWhosePROXYLinesOnlyThisMachineMaySendIsDoubted) {
   const auto count = [](const std::string& listener) {
-    return doubts(good("listeners: [{" + listener + "}]\npools: {a: {backends: [127.0.0.1:1]}}\n")).size();
+    return warnings(good("listeners: [{" + listener + "}]\npools: {a: {backends: [127.0.0.1:1]}}\n")).size();
   };
   EXPECT_EQ(count("bind: 0.0.0.0:80, proxy_protocol: on"), 1U);
   EXPECT_EQ(count("bind: 127.0.0.1:80, proxy_protocol: on"), 0U);
@@ -97,11 +97,11 @@ TEST(Config, WhatARequestThatWaitsLongDoesIsSaidInItsPool) {
     EXPECT_EQ(after(std::string("suspect_after: ") + off), Millis(0)) << off;
   EXPECT_EQ(after("suspect_after: Auto"), std::nullopt);
   EXPECT_EQ(after("suspect_after: 250ms"), Millis(250));
-  EXPECT_EQ(doubts(config("suspect_after: 250ms")).size(), 0U);
-  EXPECT_EQ(doubts(config("suspect_after: off", "")).size(), 0U);
-  EXPECT_EQ(doubts(config("", "")).size(), 0U);
-  EXPECT_EQ(doubts(config("suspect_after: 250ms", "")).size(), 1U);
-  EXPECT_EQ(doubts(config("suspect_after: 60s")).size(), 1U);
+  EXPECT_EQ(warnings(config("suspect_after: 250ms")).size(), 0U);
+  EXPECT_EQ(warnings(config("suspect_after: off", "")).size(), 0U);
+  EXPECT_EQ(warnings(config("", "")).size(), 0U);
+  EXPECT_EQ(warnings(config("suspect_after: 250ms", "")).size(), 1U);
+  EXPECT_EQ(warnings(config("suspect_after: 60s")).size(), 1U);
 }
 
 struct Bad {

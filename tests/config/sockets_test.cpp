@@ -75,7 +75,7 @@ TEST(TrustedProxies, UnixPeersHaveAName) {
 }
 
 TEST(TrustedProxies, WhatSaysNothingIsDoubted) {
-  const auto count = [](const std::string& text) { return doubts(good(text)).size(); };
+  const auto count = [](const std::string& text) { return warnings(good(text)).size(); };
   EXPECT_EQ(count(with("trusted_proxies: [unix]")), 0U);
   EXPECT_EQ(count(with("per_client: {requests_per_second: 5}")), 1U);
   EXPECT_EQ(count(with("trusted_proxies: [unix], per_client: {requests_per_second: 5}")), 0U);
@@ -103,7 +103,8 @@ TEST(Forwarding, AnExampleShowsItsKeys) {
   EXPECT_EQ(c->listeners[0].access.mode, 0660U);
   EXPECT_EQ(c->listeners[0].strip_client_headers.size(), 1U);
   EXPECT_FALSE(c->pools[0].via);
-  for (const std::string& doubt : doubts(*c)) EXPECT_EQ(doubt.find("listener"), std::string::npos) << doubt;
+  for (const std::string& warning : warnings(*c))
+    EXPECT_EQ(warning.find("listener"), std::string::npos) << warning;
 }
 
 TEST(Forwarding, HasItsSwitchesAndWords) {

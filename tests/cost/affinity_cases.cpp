@@ -53,13 +53,13 @@ struct Asked {
   std::vector<Field> request_fields, response_fields;
 };
 
-/// As an exchange does it: paths are normalised, then their beginnings are looked at.
+/// As an exchange does it: paths are normalized, then their beginnings are looked at.
 class OwnUrls final : public UrlScope {
  public:
   bool leads_here(std::string_view path) const { return !as_routed(path).starts_with("/other"); }
   std::string as_routed(std::string_view path) const {
     std::string out;
-    normalise_path(path, out);
+    normalize_path(path, out);
     return out;
   }
   std::size_t deciding_bytes() const noexcept { return 6; }

@@ -1,4 +1,4 @@
-// What input of twice the size costs: instructions, counted by callgrind, so that no clock and no neighbour
+// What input of twice the size costs: instructions, counted by callgrind, so that no clock and no neighbor
 // counts.
 //
 // A case makes an input of a size and returns the work on it. It runs once unmeasured, so that memory which

@@ -64,7 +64,7 @@ std::function<Work(std::size_t)> path(const std::string& piece) {
   return [piece](std::size_t n) -> Work {
     return [path = "/" + times(n, piece)] {
       std::string out;
-      normalise_path(path, out);
+      normalize_path(path, out);
       keep(out);
     };
   };

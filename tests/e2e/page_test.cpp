@@ -269,7 +269,7 @@ TEST_F(Page, SaysWhenNobodyAnswers) {
   EXPECT_EQ(fact("a", "admin"), "ready");
 }
 
-/// Not a test of behaviour: `./dev screenshot` makes the README's picture with it.
+/// Not a test of behavior: `./dev screenshot` makes the README's picture with it.
 TEST_F(Page, Picture) {
   const char* file = std::getenv("REMORA_SCREENSHOT");
   if (file == nullptr) GTEST_SKIP() << "REMORA_SCREENSHOT names no file";

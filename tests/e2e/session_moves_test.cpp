@@ -316,7 +316,7 @@ TEST(LearnedSession, WithoutAStoreTheCompanionIsNeverSeenByTheApp) {
   EXPECT_TRUE(browser.cookies.empty());
 }
 
-/// RFC-like behaviour that the MCP specification asks for: a session that is gone answers 404, so that the
+/// RFC-like behavior that the MCP specification asks for: a session that is gone answers 404, so that the
 /// client initialises anew; never another server that knows nothing of it.
 TEST(McpSession, ThatIsLostAnswers404UntilTheClientBeginsAnew) {
   const auto server = [](const std::string& name) {

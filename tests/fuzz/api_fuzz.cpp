@@ -47,9 +47,9 @@ class Quiet final : public AdminActions {
   const Snapshot& snapshot() const override { return snapshot_; }
   const config::Config& config() const override { return config_; }
   SessionMemory& memory() override { return memory_; }
-  SessionCensus& census() override { return census_; }
+  SessionCounter& session_counter() override { return session_counter_; }
   EventHub& events() override { return events_; }
-  Moment now() const override { return {}; }
+  ClockReading now() const override { return {}; }
   Clock::Steady started() const override { return {}; }
   CryptoScratch& scratch() override { return scratch_; }
   bool ready() const override { return true; }
@@ -82,7 +82,7 @@ class Quiet final : public AdminActions {
   Snapshot snapshot_;
   config::Config config_;
   SessionMemory memory_{1000};
-  SessionCensus census_{memory_, real_clock()};
+  SessionCounter session_counter_{memory_, real_clock()};
   asio::io_context ctx_;
   EventHub events_{ctx_.get_executor()};
   CryptoScratch scratch_;

@@ -11,7 +11,7 @@
 
 #include "http/h1/body.h"
 #include "net/loop.h"
-#include "net/stream.h"
+#include "net/transport.h"
 
 using namespace remora;
 
@@ -24,14 +24,14 @@ struct HeldPipe {
   explicit HeldPipe(Loop& loop) {
     int fds[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) != 0) std::abort();
-    stream = StreamRef(new Stream(loop, fds[0]));
+    stream = TransportRef(new Transport(loop, fds[0]));
     hand = fds[1];
   }
   ~HeldPipe() {
     stream->close();
     if (hand >= 0) ::close(hand);
   }
-  StreamRef stream;
+  TransportRef stream;
   int hand;
 };
 

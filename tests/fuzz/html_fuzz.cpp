@@ -75,13 +75,13 @@ std::optional<std::string> link_value(std::string_view page, std::size_t begin, 
 /// Each link with a token, where there is one way to read it, stays on its origin.
 void judge(const std::string& page, const test::WebUrl& base) {
   if (test::web_lower(page).find("<base") != std::string::npos) return;  // by tables: url_origin_test
-  constexpr int most_looks = 2000;
+  constexpr int max_looks = 2000;
   int looks = 0;
   for (auto at = page.find("TOKEN"); at != std::string::npos; at = page.find("TOKEN", at + 1)) {
     std::vector<std::string> readings;
-    for (auto open = page.find('<'); open < at && ++looks < most_looks; open = page.find('<', open + 1))
+    for (auto open = page.find('<'); open < at && ++looks < max_looks; open = page.find('<', open + 1))
       if (const auto value = link_value(page, open, at)) readings.push_back(*value);
-    if (readings.size() != 1 || looks >= most_looks) continue;
+    if (readings.size() != 1 || looks >= max_looks) continue;
     auto to = test::web_resolve(readings.front(), base);
     if (to && to->host.ends_with('.')) to->host.pop_back();  // the same name (RFC 3986 3.2.2)
     if (!to || to->origin() != base.origin()) std::abort();

@@ -82,7 +82,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const char c : path)
     if (c <= ' ' || c == 0x7f || c == '?' || c == '#') return 0;  // such targets are refused before
   std::string ours;
-  normalise_path(path, ours);
+  normalize_path(path, ours);
   const RouteView* route = router.match("h", ours, "GET", {});
   if (route == nullptr || !router.all_agree(*route, "h", path, "GET", {})) return 0;
   for (const auto read : {tomcat, nginx, iis, twice})

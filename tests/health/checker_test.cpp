@@ -65,7 +65,7 @@ class Checking : public ::testing::Test {
     return known;
   }
   Health state(const std::string& id) { return checker.state(*backend(id)); }
-  Task<ProbeVerdict> answer(Wake& wake, ProbeTarget target) {
+  Task<ProbeVerdict> answer(EventFlags& wake, ProbeTarget target) {
     const std::string id(1, id_of(target));
     probes[id].push_back({loop.now(), target.probe.timeout, target.endpoint});
     ProbeVerdict verdict;
@@ -73,7 +73,7 @@ class Checking : public ::testing::Test {
     if (mood == Mood::mute) {
       wake.until(loop.now() + target.probe.timeout);
       unsigned bits = 0;
-      while ((bits & (Wake::deadline | Wake::stop)) == 0) bits = co_await wake.any();
+      while ((bits & (EventFlags::deadline | EventFlags::stop)) == 0) bits = co_await wake.any();
     }
     if (mood != Mood::good) verdict.failure = mood == Mood::bad ? "status 500" : "timeout";
     verdict.answered = mood != Mood::mute;
@@ -113,7 +113,7 @@ class Checking : public ::testing::Test {
         flips.push_back({b->id, now});
       },
       [this](const std::shared_ptr<Backend>& b) { settled.push_back(b->id); },
-      [this](Loop&, Wake& wake, const ProbeTarget& target) { return answer(wake, target); }};
+      [this](Loop&, EventFlags& wake, const ProbeTarget& target) { return answer(wake, target); }};
 };
 
 // The schedule --------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ TEST_F(Checking, AfterAnUnexpectedResultProbesComeFourTimesAsOften) {
   ASSERT_TRUE(loop.advance_until([&] { return state("a") == Health::down; }, 10s));
   EXPECT_EQ(gaps("a"), std::vector<milliseconds>(2, 500ms));
   EXPECT_EQ(flips, (std::vector<Flip>{{"a", Health::down}}));
-  EXPECT_EQ(settled, std::vector<std::string>{"a"});  // whoever doubted it knows now
+  EXPECT_EQ(settled, std::vector<std::string>{"a"});  // whoever suspected it knows now
   probes.clear();
   loop.advance(6s);
   EXPECT_EQ(gaps("a"), std::vector<milliseconds>(2, 2s));
@@ -320,7 +320,7 @@ class Probing : public ::testing::Test {
     target.host = "backend.test";
   }
   ~Probing() override {
-    wake.set(Wake::stop);
+    wake.set(EventFlags::stop);
     loop.settle();
   }
   void begin() {
@@ -330,7 +330,7 @@ class Probing : public ::testing::Test {
   }
   test::ManualLoop loop;
   test::UnixListener server;
-  Wake wake{loop.wheel};
+  EventFlags wake{loop.wheel};
   ProbeTarget target;
   std::optional<ProbeVerdict> verdict;
 };

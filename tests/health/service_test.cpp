@@ -291,10 +291,10 @@ TEST(Untested, GetNothingNewWhileAnotherOfTheirKindIsUp) {
 
 TEST(Liveness, OneOfManyWhoDoubtAsks) {
   Liveness l;
-  EXPECT_TRUE(l.doubt());
-  EXPECT_FALSE(l.doubt());
+  EXPECT_TRUE(l.suspect());
+  EXPECT_FALSE(l.suspect());
   l.settled();
-  EXPECT_TRUE(l.doubt());
+  EXPECT_TRUE(l.suspect());
 }
 
 TEST(Liveness, OnlyProbesThatBeganLaterSayAnything) {

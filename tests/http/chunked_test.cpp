@@ -70,7 +70,7 @@ TEST(ChunkDecoder, TakesPaddedSizesOnlyWhereItMay) {
         " \r\n", "0x5\r\n", "+5\r\n", "5\n", "5\r\nhello \r\n", "5\r\nhello\r\n 0\r\n\r\n"})
     for (std::size_t cut = 0; cut <= text.size(); ++cut)
       ASSERT_EQ(decode(text, cut, nullptr, nullptr, true), "bad") << text << cut;
-  const std::string padding(ChunkDecoder::most_extension_bytes + 1, ' ');
+  const std::string padding(ChunkDecoder::max_extension_bytes + 1, ' ');
   EXPECT_EQ(decode("5" + padding + "\r\nhello\r\n0\r\n\r\n", 1, nullptr, nullptr, true), "bad");
 }
 

@@ -176,7 +176,7 @@ TEST(Write, StartLines) {
 TEST(Target, DisguisedPathsAreSeenThrough) {
   const auto normal = [](std::string_view path) {
     std::string out;
-    normalise_path(path, out);
+    normalize_path(path, out);
     return out;
   };
   EXPECT_EQ(normal("/a/b"), "/a/b");

@@ -87,8 +87,8 @@ TEST(Readings, WorkIsBounded) {
     return true;
   };
   EXPECT_EQ(for_each_reading(hostile, each), Reviewed::too_many);
-  EXPECT_LE(count, most_readings);
-  EXPECT_LE(bytes, most_read_bytes);
+  EXPECT_LE(count, max_readings);
+  EXPECT_LE(bytes, max_read_bytes);
   EXPECT_EQ(for_each_reading("/a%20b/%e4%bd%a0%e5%a5%bd/c;d=e//f.", each), Reviewed::all);
   EXPECT_EQ(for_each_reading("/a//b", [](const Reading&) { return false; }), Reviewed::stopped);
 }

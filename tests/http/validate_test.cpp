@@ -59,7 +59,7 @@ class Rules : public ::testing::Test {
   Request given_;
   RequestHead head_;
   ResponseHead answer_;
-  ConnectionFacts facts_;
+  ConnectionTraits facts_;
 
  private:
   static void fill(const Fields& fields, Head& head) {

@@ -18,10 +18,10 @@ using Places = std::vector<std::size_t>;
 
 // haproxy/haproxy #2392, nghttp2/nghttp2 #792: an RSA and an ECDSA certificate for one name.
 TEST(CertificateChoice, OfOneNameHasOneOfEachKeyTypeInTheFilesOrder) {
-  const std::vector<CertificateFacts> list = {{{"a.test"}, EVP_PKEY_EC},
-                                              {{"a.test"}, EVP_PKEY_RSA},
-                                              {{"a.test"}, EVP_PKEY_EC},
-                                              {{"a.test"}, EVP_PKEY_ED25519}};
+  const std::vector<CertificateInfo> list = {{{"a.test"}, EVP_PKEY_EC},
+                                             {{"a.test"}, EVP_PKEY_RSA},
+                                             {{"a.test"}, EVP_PKEY_EC},
+                                             {{"a.test"}, EVP_PKEY_ED25519}};
   const CertificateChoice choice(list);
   EXPECT_EQ(choice.groups(), (Groups{{0, 1, 3}}));
   EXPECT_EQ(chosen(choice, "A.test."), (Places{0, 1, 3}));
@@ -29,7 +29,7 @@ TEST(CertificateChoice, OfOneNameHasOneOfEachKeyTypeInTheFilesOrder) {
 }
 
 TEST(CertificateChoice, GivesNobodyACertificateForAnotherName) {
-  const std::vector<CertificateFacts> list = {
+  const std::vector<CertificateInfo> list = {
       {{"a.test", "b.test"}, EVP_PKEY_RSA}, {{"a.test"}, EVP_PKEY_EC}, {{"c.test"}, EVP_PKEY_EC}};
   const CertificateChoice choice(list);
   EXPECT_EQ(choice.groups().front(), (Places{0, 1}));  // also without a name: what goes with the first
@@ -39,15 +39,15 @@ TEST(CertificateChoice, GivesNobodyACertificateForAnotherName) {
 }
 
 TEST(CertificateChoice, TheFirstOfTheFileAnswersThoseWithoutAName) {
-  const std::vector<CertificateFacts> list = {{{"a.test"}, EVP_PKEY_RSA}, {{"b.test"}, EVP_PKEY_EC}};
+  const std::vector<CertificateInfo> list = {{{"a.test"}, EVP_PKEY_RSA}, {{"b.test"}, EVP_PKEY_EC}};
   EXPECT_EQ(CertificateChoice(list).groups().front(), Places{0});
-  const std::vector<CertificateFacts> nameless = {{{}, EVP_PKEY_RSA}, {{"b.test"}, EVP_PKEY_EC}};
+  const std::vector<CertificateInfo> nameless = {{{}, EVP_PKEY_RSA}, {{"b.test"}, EVP_PKEY_EC}};
   EXPECT_EQ(CertificateChoice(nameless).groups().front(), Places{0});
 }
 
 TEST(CertificateChoice, WildcardsStandForOneLabelAndGoWithExactNames) {
-  const std::vector<CertificateFacts> list = {{{"*.a.test", "a.test"}, EVP_PKEY_RSA},
-                                              {{"www.a.test"}, EVP_PKEY_EC}};
+  const std::vector<CertificateInfo> list = {{{"*.a.test", "a.test"}, EVP_PKEY_RSA},
+                                             {{"www.a.test"}, EVP_PKEY_EC}};
   const CertificateChoice choice(list);
   EXPECT_EQ(chosen(choice, "www.a.test"), (Places{0, 1}));
   EXPECT_EQ(chosen(choice, "x.a.test"), Places{0});

@@ -148,9 +148,9 @@ TEST_F(Wheel, OneThatThrowsCostsNobodyElseTheirs) {
 /// Runs the wheel when it wants it, a moment late, as its timer does.
 class WheelTicks : public ::testing::Test {
  protected:
-  static constexpr std::chrono::microseconds moment{60};
+  static constexpr std::chrono::microseconds clock_reading{60};
   void tick() {
-    loop.manual_clock.advance(wheel.next_run() - loop.now() + moment);
+    loop.manual_clock.advance(wheel.next_run() - loop.now() + clock_reading);
     wheel.run(loop.now());
     ++ticks;
   }
@@ -182,13 +182,14 @@ TEST_F(WheelTicks, ANearDeadlineIsLateByTwoTicksAtMost) {
   for (int phase = 0; phase < 50; ++phase)
     for (const auto limit : {0ms, 1ms, 9ms, 10ms, 11ms, 50ms, 85ms, 250ms, 899ms}) {
       loop.manual_clock.advance(777us);
-      EXPECT_LE(lateness(limit), 2 * DeadlineWheel::tick + moment) << limit.count() << " ms, " << phase;
+      EXPECT_LE(lateness(limit), 2 * DeadlineWheel::tick + clock_reading)
+          << limit.count() << " ms, " << phase;
     }
 }
 
 TEST_F(WheelTicks, AFarDeadlineCostsTenTicksASecondAndIsLateByATenthAtMost) {
   for (const milliseconds limit : {1000ms, 5000ms, 30000ms}) {
-    EXPECT_LE(lateness(limit), 110ms + moment);
+    EXPECT_LE(lateness(limit), 110ms + clock_reading);
     EXPECT_LE(ticks, limit / 100ms + 2);
   }
 }

@@ -48,7 +48,7 @@ using namespace std::chrono_literals;
 class Fetching : public ::testing::Test {
  protected:
   ~Fetching() override {
-    wake->set(Wake::stop);
+    wake->set(EventFlags::stop);
     loop.settle();
   }
   void fetch_from(std::vector<Endpoint> endpoints, std::chrono::milliseconds limit,
@@ -66,7 +66,7 @@ class Fetching : public ::testing::Test {
 
   test::ManualLoop loop;
   test::UnixListener server, other;
-  std::shared_ptr<Wake> wake = std::make_shared<Wake>(loop.wheel);
+  std::shared_ptr<EventFlags> wake = std::make_shared<EventFlags>(loop.wheel);
   std::optional<Fetched> fetched;
 };
 
@@ -162,7 +162,7 @@ TEST_F(Fetching, AHandshakeHasItsShareOfTheTime) {
 
 TEST_F(Fetching, IsStoppedAtOnce) {
   fetch_from({server.endpoint()}, 4s);
-  wake->set(Wake::stop);
+  wake->set(EventFlags::stop);
   loop.settle();
   EXPECT_TRUE(failed());
 }

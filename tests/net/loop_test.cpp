@@ -14,7 +14,7 @@ namespace {
 
 TEST(Loop, GoesOnAfterWhatAHandlerThrows) {
   Loop loop;
-  int ran = 0, stumbled = 0;
+  int ran = 0, on_exception = 0;
   for (int i = 0; i < 3; ++i) {
     asio::post(loop.ctx, [&] { ++ran; });
     asio::post(loop.ctx, [] { throw std::bad_alloc(); });
@@ -22,9 +22,9 @@ TEST(Loop, GoesOnAfterWhatAHandlerThrows) {
     asio::post(loop.ctx, [] { throw 1; });
   }
   asio::post(loop.ctx, [&] { ++ran; });
-  run_to_end(loop, "test", [&] { ++stumbled; });
+  run_to_end(loop, "test", [&] { ++on_exception; });
   EXPECT_EQ(ran, 4);
-  EXPECT_EQ(stumbled, 9);
+  EXPECT_EQ(on_exception, 9);
 }
 
 class Entry final : public DeadlineEntry {

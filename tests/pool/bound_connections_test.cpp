@@ -19,7 +19,7 @@ struct Pair {
   explicit Pair(Loop& loop) {
     int fds[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) != 0) std::abort();
-    stream = StreamRef(new Stream(loop, fds[0]));
+    stream = TransportRef(new Transport(loop, fds[0]));
     other = fds[1];
   }
   ~Pair() { hang_up(); }
@@ -32,7 +32,7 @@ struct Pair {
     char c = 0;
     return ::recv(other, &c, 1, MSG_DONTWAIT) == 0;
   }
-  StreamRef stream;
+  TransportRef stream;
   int other = -1;
 };
 
@@ -46,7 +46,7 @@ class Bound : public testing::Test {
   void put(const std::shared_ptr<Backend>& b, Pair& pair, bool leg_due = false) {
     bound.put(b, key, pair.stream, leg_due, now += 1ms, for_ever);
   }
-  BoundConnections::Taken take(const std::shared_ptr<Backend>& b) { return bound.take(*b, key, now); }
+  BoundConnections::Lease take(const std::shared_ptr<Backend>& b) { return bound.take(*b, key, now); }
 
   ClientAddress client;
   test::ManualLoop loop;

@@ -20,7 +20,7 @@ struct Pair {
   explicit Pair(Loop& loop) {
     int fds[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) != 0) std::abort();
-    stream = StreamRef(new Stream(loop, fds[0]));
+    stream = TransportRef(new Transport(loop, fds[0]));
     other = fds[1];
   }
   ~Pair() { hang_up(); }
@@ -34,7 +34,7 @@ struct Pair {
     char c = 0;
     return ::recv(other, &c, 1, MSG_DONTWAIT) == 0;
   }
-  StreamRef stream;
+  TransportRef stream;
   int other = -1;
 };
 
@@ -44,7 +44,7 @@ class Idle : public testing::Test {
   void put(const Backend& backend, Pair& pair, std::uint64_t with = key, std::uint32_t most = 8) {
     idle.put(backend, with, pair.stream, most, loop.now());
   }
-  Stream* take(const Backend& backend, std::uint64_t with = key) {
+  Transport* take(const Backend& backend, std::uint64_t with = key) {
     taken = idle.take(backend, with, false);
     return taken.get();
   }
@@ -55,7 +55,7 @@ class Idle : public testing::Test {
   }
   test::ManualLoop loop;
   IdleConnections idle{loop};
-  StreamRef taken;
+  TransportRef taken;
 };
 
 TEST_F(Idle, TheNewestIsUsedAgainFirst) {
@@ -167,23 +167,23 @@ TEST_F(Idle, APromiseThatIsOverClosesTheConnection) {
 /// Takes a connection when its own deadline comes, as a retry does.
 class TakesAtADeadline final : public DeadlineEntry {
  public:
-  TakesAtADeadline(Idle& test, const Backend& backend, Wake& wake, Clock::Steady at);
+  TakesAtADeadline(Idle& test, const Backend& backend, EventFlags& wake, Clock::Steady at);
   void expired() override;
 
  private:
   Idle& test_;
   const Backend& backend_;
-  Wake& wake_;
+  EventFlags& wake_;
 };
 
 /// One run of the wheel expires all that is due: a retry's deadline may come right after the one that parks
-/// the connection which the retry then takes. Its pending receive is cancelled by then, and nobody heard of
+/// the connection which the retry then takes. Its pending receive is canceled by then, and nobody heard of
 /// what came.
 TEST_F(Idle, OneThatIsTakenWhileItIsBeingParkedStillHearsOfWhatComes) {
   const Backend a("p", "a");
   for (const bool park_first : {true, false}) {
     Pair one(loop);
-    Wake wake(loop.wheel);
+    EventFlags wake(loop.wheel);
     const auto due = loop.now() + std::chrono::seconds(1);
     std::unique_ptr<TakesAtADeadline> retry;
     if (!park_first) retry = std::make_unique<TakesAtADeadline>(*this, a, wake, due);
@@ -194,7 +194,7 @@ TEST_F(Idle, OneThatIsTakenWhileItIsBeingParkedStillHearsOfWhatComes) {
     EXPECT_EQ(taken->fill(), Io::blocked);
     ASSERT_EQ(::write(one.other, "hello", 5), 5);
     loop.settle();
-    EXPECT_NE(wake.take() & Wake::backend, 0U);
+    EXPECT_NE(wake.take() & EventFlags::backend, 0U);
     EXPECT_EQ(taken->unread(), "hello");
     taken.reset();
     one.stream->close();
@@ -202,7 +202,7 @@ TEST_F(Idle, OneThatIsTakenWhileItIsBeingParkedStillHearsOfWhatComes) {
   }
 }
 
-/// It may even lie among the idle ones again before the cancelled receive is through.
+/// It may even lie among the idle ones again before the canceled receive is through.
 TEST_F(Idle, OneThatIsPutBackWhileItIsBeingParkedStays) {
   const Backend a("p", "a");
   Pair one(loop);
@@ -235,14 +235,14 @@ TEST_F(Idle, WhoTakesOverAPlaceInTheTableGetsNoneOfItsConnections) {
   EXPECT_EQ(take(heir), fresh.stream.get());
 }
 
-TakesAtADeadline::TakesAtADeadline(Idle& test, const Backend& backend, Wake& wake, Clock::Steady at)
+TakesAtADeadline::TakesAtADeadline(Idle& test, const Backend& backend, EventFlags& wake, Clock::Steady at)
     : test_(test), backend_(backend), wake_(wake) {
   arm(test.loop.wheel, at);
 }
 
 void TakesAtADeadline::expired() {
   test_.take(backend_);
-  if (test_.taken) test_.taken->attach(wake_, Wake::backend);
+  if (test_.taken) test_.taken->attach(wake_, EventFlags::backend);
 }
 
 TEST(BackendNumber, IsNoOtherLivingOnes) {

@@ -4,9 +4,9 @@
 
 #include "net/address.h"
 #include "net/proxy_protocol.h"
-#include "proxy/answers.h"
 #include "proxy/edits.h"
 #include "proxy/failure.h"
+#include "proxy/local_reply.h"
 
 namespace remora {
 namespace {
@@ -184,12 +184,12 @@ TEST(ProxyLine, Version1And2) {
 
 TEST(Answers, ByAccept) {
   std::string room;
-  EXPECT_EQ(make_answer(404, "", "", room).content_type, "text/html; charset=utf-8");
-  EXPECT_EQ(make_answer(404, "application/json", "", room).body,
+  EXPECT_EQ(make_local_reply(404, "", "", room).content_type, "text/html; charset=utf-8");
+  EXPECT_EQ(make_local_reply(404, "application/json", "", room).body,
             "{\"status\":404,\"error\":\"Not Found\"}\n");
-  EXPECT_EQ(make_answer(404, "text/html, application/json;q=0.9", "", room).content_type,
+  EXPECT_EQ(make_local_reply(404, "text/html, application/json;q=0.9", "", room).content_type,
             "text/html; charset=utf-8");
-  EXPECT_EQ(make_answer(503, "", "configured", room).body, "configured");
+  EXPECT_EQ(make_local_reply(503, "", "configured", room).body, "configured");
 }
 
 }  // namespace

@@ -81,7 +81,7 @@ class Explain : public ::testing::Test {
   Snapshot snapshot_;
   SessionMemory memory_{1000};
   CryptoScratch scratch_;
-  Moment now_{Clock::Steady(std::chrono::hours(1000)), Clock::Wall(std::chrono::hours(500000))};
+  ClockReading now_{Clock::Steady(std::chrono::hours(1000)), Clock::Wall(std::chrono::hours(500000))};
 };
 
 TEST_F(Explain, ASessionThatStays) {
@@ -269,7 +269,7 @@ TEST_F(Explain, AnIdleSessionOfABusyBackendIsRebalancedIfTheRateAllows) {
   const Binding b = binding("b");
   const std::string cookie = "c=" + token(b);
   EXPECT_EQ(ask(cookie).reason, Reason::sticky);  // nothing is known about its last use
-  Moment before = now_;
+  ClockReading before = now_;
   before.steady -= std::chrono::minutes(2);
   before.wall -= std::chrono::minutes(2);
   memory_.active.seen(b, 0, view_->config.session, before);

@@ -18,7 +18,7 @@ ClientAddress numbered(std::uint32_t i) {
   return a;
 }
 
-constexpr std::uint32_t more_than_room = 2 * ClientLimits::shard_count * ClientLimits::most_per_shard;
+constexpr std::uint32_t more_than_room = 2 * ClientLimits::shard_count * ClientLimits::max_per_shard;
 
 TEST(ClientLimits, ATokenBucketRefillsWithTime) {
   ClientLimits limits({std::nullopt, 2.0, 4});
@@ -43,7 +43,7 @@ TEST(ClientLimits, TheTableIsBounded) {
     for (std::size_t k = 0; k < 4; ++k) a.bytes[12 + k] = static_cast<std::uint8_t>(i >> (8 * k));
     limits.request(a, now);
   }
-  EXPECT_LE(limits.size(), ClientLimits::shard_count * ClientLimits::most_per_shard);
+  EXPECT_LE(limits.size(), ClientLimits::shard_count * ClientLimits::max_per_shard);
   EXPECT_GT(limits.size(), 0U);
 }
 
@@ -72,7 +72,7 @@ TEST(ClientLimits, AFullTableLiftsNoLimitThatIsInForce) {
   EXPECT_NE(limits.request(victim, now), 0U);
   for (std::uint32_t i = 0; i < more_than_room; ++i) limits.request(numbered(i), now);
   EXPECT_NE(limits.request(victim, now), 0U);
-  EXPECT_LE(limits.size(), ClientLimits::shard_count * ClientLimits::most_per_shard);
+  EXPECT_LE(limits.size(), ClientLimits::shard_count * ClientLimits::max_per_shard);
 }
 
 TEST(ClientLimits, WhoFindsNoRoomSharesAnEntry) {
@@ -97,8 +97,8 @@ TEST(ClientLimits, ConnectionsWithoutRoomAreCountedAndForgotten) {
   std::vector<std::uint32_t> open;
   for (std::uint32_t i = 0; i < more_than_room; ++i)
     if (limits.connected(numbered(i), now)) open.push_back(i);
-  EXPECT_LE(limits.size(), ClientLimits::shard_count * ClientLimits::most_per_shard);
-  EXPECT_LE(open.size(), ClientLimits::shard_count * (ClientLimits::most_per_shard + 1));
+  EXPECT_LE(limits.size(), ClientLimits::shard_count * ClientLimits::max_per_shard);
+  EXPECT_LE(open.size(), ClientLimits::shard_count * (ClientLimits::max_per_shard + 1));
   EXPECT_FALSE(limits.connected(numbered(open.front()), now));
   for (const std::uint32_t i : open) limits.disconnected(numbered(i));
   EXPECT_EQ(limits.size(), 0U);

@@ -98,13 +98,13 @@ TEST(StripPrefix, AgreesWithTheNormalFormOfPaths) {
     std::string path = "/";
     for (std::size_t k = 0, rest = n; k < 4; ++k, rest /= count) path += pieces[rest % count];
     std::string normal;
-    normalise_path(path, normal);
+    normalize_path(path, normal);
     TextArena arena;
     const Stripped s = without_prefix(path, "/beta", arena);
     ASSERT_EQ(s.stripped, path_covers("/beta", normal)) << path << " " << normal;
     if (!s.stripped) continue;
     std::string left;
-    normalise_path(s.target, left);
+    normalize_path(s.target, left);
     std::string wanted = normal.substr(5);
     while (wanted.starts_with("//")) wanted.erase(0, 1);
     ASSERT_EQ(left, wanted.empty() ? "/" : wanted) << path;

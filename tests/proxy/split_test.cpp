@@ -55,18 +55,18 @@ class DecidePool : public ::testing::Test {
   Member& first_of(std::size_t pool) {
     return std::const_pointer_cast<PoolSnapshot>(snapshot_.pools[pool]->snapshot)->members.front();
   }
-  static Recognised session(const char* backend, std::uint32_t epoch) {
-    Recognised r;
-    r.what = Recognised::What::session;
+  static Recognized session(const char* backend, std::uint32_t epoch) {
+    Recognized r;
+    r.what = Recognized::What::session;
     r.binding.backend = backend_hash(backend);
     r.binding.epoch = epoch;
     return r;
   }
-  PoolDecision decide(std::vector<Recognised> found, std::uint64_t key = 0) const {
+  PoolDecision decide(std::vector<Recognized> found, std::uint64_t key = 0) const {
     return decide_pool(snapshot_, route_, key, [&](const PoolView& pool) {
       for (std::size_t i = 0; i < found.size(); ++i)
         if (snapshot_.pools[i].get() == &pool) return found[i];
-      return Recognised();
+      return Recognized();
     });
   }
 
@@ -104,14 +104,14 @@ TEST_F(DecidePool, TheFirstPoolOfABackendIsItsHome) {
 }
 
 TEST_F(DecidePool, ASisterIsAnotherPoolInService) {
-  const auto sister = decide_sister(snapshot_, route_, 0, false, 0, Tried());
-  ASSERT_TRUE(sister.has_value());
-  EXPECT_EQ(sister->pool, 1U);
-  EXPECT_EQ(sister->member, nullptr);
+  const auto other_pool = decide_other_pool(snapshot_, route_, 0, false, 0, Tried());
+  ASSERT_TRUE(other_pool.has_value());
+  EXPECT_EQ(other_pool->pool, 1U);
+  EXPECT_EQ(other_pool->member, nullptr);
   first_of(1).health = Health::down;
-  EXPECT_EQ(decide_sister(snapshot_, route_, 0, false, 0, Tried())->pool, 2U);
+  EXPECT_EQ(decide_other_pool(snapshot_, route_, 0, false, 0, Tried())->pool, 2U);
   route_.targets.pop_back();
-  EXPECT_FALSE(decide_sister(snapshot_, route_, 0, false, 0, Tried()).has_value());
+  EXPECT_FALSE(decide_other_pool(snapshot_, route_, 0, false, 0, Tried()).has_value());
 }
 
 TEST(InService, IsAPoolWithSomebodyForNewSessions) {

@@ -43,9 +43,9 @@ TEST(AdminOverrides, ComeBackAsTheyWere) {
     EXPECT_EQ(overrides.set("app", "b \"x\"", maint), "");
   }
   AdminOverrides overrides(folder);
-  std::string trouble;
-  overrides.load(trouble);
-  EXPECT_EQ(trouble, "");
+  std::string problem;
+  overrides.load(problem);
+  EXPECT_EQ(problem, "");
   ASSERT_NE(overrides.find("app", "a"), nullptr);
   EXPECT_EQ(overrides.find("app", "a")->deadline, Clock::Wall(std::chrono::milliseconds(123456)));
   ASSERT_NE(overrides.find("app", "b \"x\""), nullptr);
@@ -104,9 +104,9 @@ TEST(AdminOverrides, CutOrForeignFilesAreSaidAndIgnored) {
                            "\"deadline_ms\":\"x\"}]"}) {
     std::ofstream(folder + "/wishes.json") << text;
     AdminOverrides overrides(folder);
-    std::string trouble;
-    overrides.load(trouble);
-    EXPECT_NE(trouble, "") << text;
+    std::string problem;
+    overrides.load(problem);
+    EXPECT_NE(problem, "") << text;
     EXPECT_EQ(overrides.find("app", "a"), nullptr);
   }
   std::filesystem::remove_all(folder);

@@ -61,7 +61,7 @@ TEST_F(HousekeepingTest, GoesOnAfterARoundThatThrew) {
 TEST_F(HousekeepingTest, WhatAnExceptionCutShortIsRecoveredOnce) {
   housekeeping.start();
   EXPECT_EQ(recovered, 0);
-  housekeeping.stumbled();
+  housekeeping.on_exception();
   ring(alarm, clock);
   ring(alarm, clock);
   EXPECT_EQ(recovered, 1);

@@ -29,7 +29,7 @@ TEST_F(FirstOfAClient, ShareABackendForASecond) {
 
 TEST_F(FirstOfAClient, ManyPeopleBehindOneAddressAreSpread) {
   first_.settle(7, 1, now_);
-  for (std::uint32_t i = 1; i < FirstRequests::most_shared; ++i) EXPECT_EQ(first_.find(7, now_), 1U);
+  for (std::uint32_t i = 1; i < FirstRequests::max_shared; ++i) EXPECT_EQ(first_.find(7, now_), 1U);
   EXPECT_FALSE(first_.find(7, now_));
   EXPECT_EQ(first_.settle(7, 2, now_), 2U);
 }

@@ -35,7 +35,7 @@ class Handover : public ::testing::Test {
     return take_over_sessions(records, memory, now.steady);
   }
   config::Session lifetimes;
-  Moment now{Clock::Steady(seconds(5000)), Clock::Wall(seconds(1000))};
+  ClockReading now{Clock::Steady(seconds(5000)), Clock::Wall(seconds(1000))};
   SessionMemory old_one{1000}, new_one{1000};
 };
 
@@ -150,7 +150,7 @@ TEST_F(Handover, OpenExchangesOfTheOldProcessAreNotOpenHere) {
   old_one.active.begin(binding(1, 7), 0, lifetimes, now);
   SessionFeed feed(old_one);
   ASSERT_TRUE(take_over(feed.everything(), new_one));
-  const Moment later{now.steady + seconds(30), now.wall + seconds(30)};
+  const ClockReading later{now.steady + seconds(30), now.wall + seconds(30)};
   EXPECT_TRUE(new_one.active.begin(binding(1, 7), 0, lifetimes, later));  // it is idle, so far
 }
 

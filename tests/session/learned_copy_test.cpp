@@ -41,7 +41,7 @@ class LearnedCopy : public ::testing::Test {
   LocalTable table_{1000, 2s};
   config::Session lifetimes_;
   SessionKey key_;
-  Moment now_{Clock::Steady(1000h), Clock::Wall(500000h)};
+  ClockReading now_{Clock::Steady(1000h), Clock::Wall(500000h)};
 };
 
 TEST_F(LearnedCopy, IsStaleOnceItWasTrustedForItsTime) {

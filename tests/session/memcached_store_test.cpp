@@ -41,10 +41,10 @@ TEST_F(MemcachedStoreTest, AServerWithoutMetaCommandsIsSaidToBeTooOld) {
   peer_.old = true;
   StoreClient& at = open();
   EXPECT_FALSE(at.store->available());
-  EXPECT_NE(at.store->trouble().find("1.6"), std::string::npos) << at.store->trouble();
+  EXPECT_NE(at.store->problem().find("1.6"), std::string::npos) << at.store->problem();
   peer_.old = false;
   EXPECT_TRUE(comes_back());
-  EXPECT_EQ(at.store->trouble(), "");
+  EXPECT_EQ(at.store->problem(), "");
 }
 
 TEST_F(MemcachedStoreTest, LifetimesAreWholeSecondsAndAtMostThirtyDays) {
@@ -104,7 +104,7 @@ TEST_F(MemcachedStoreTest, FlagsBehindTheTokenAreNoPartOfIt) {
 
 TEST_F(MemcachedStoreTest, AValueThatIsTooLargeIsRefusedAndTheNextReplyIsTheNextOnes) {
   StoreClient& at = open();
-  peer_.most_value = 1000;
+  peer_.max_value = 1000;
   ASSERT_TRUE(at.write("k", "small"));
   EXPECT_EQ(at.swap("other", 0, std::string(2000, 'x'))->error(), StoreErrc::full);
   EXPECT_EQ(at.read("k"), "small");
@@ -150,7 +150,7 @@ TEST_F(MemcachedStoreTest, AServerThatWasAwayIsUsedAgain) {
   peer_.values->clear();
   world_.advance(1min);
   EXPECT_FALSE(at.store->available());
-  EXPECT_NE(at.store->trouble().find(peer_.address().text()), std::string::npos);
+  EXPECT_NE(at.store->problem().find(peer_.address().text()), std::string::npos);
   EXPECT_EQ(at.get("k")->error(), StoreErrc::unavailable);
   peer_.open();
   EXPECT_TRUE(comes_back());
@@ -177,11 +177,11 @@ TEST_F(MemcachedStoreTest, TheKeysOfAServerThatIsDownDoNotMoveToAnother) {
     EXPECT_EQ(at.write(key, key), here);
   }
   EXPECT_TRUE(at.store->available());
-  EXPECT_NE(at.store->trouble().find(second.address().text()), std::string::npos);
+  EXPECT_NE(at.store->problem().find(second.address().text()), std::string::npos);
   peer_.close();
   world_.run();
   EXPECT_FALSE(at.store->available());
-  EXPECT_NE(at.store->trouble().find("; "), std::string::npos);
+  EXPECT_NE(at.store->problem().find("; "), std::string::npos);
 }
 
 TEST_F(MemcachedStoreTest, TwoInstancesAgreeWhichServerHasAKeyWhateverTheOrderOfTheirServers) {

@@ -159,14 +159,14 @@ TEST(SessionMemoryTest, HasValuesOfItsOwnOnlyWithoutASharedStore) {
 TEST(SessionMemoryTest, ASweepDropsWhatHasExpiredEverywhere) {
   test::ManualClock clock;
   SessionMemory memory(100);
-  const auto moment = [&] { return Moment{clock.steady_now(), clock.wall_now()}; };
+  const auto clock_reading = [&] { return ClockReading{clock.steady_now(), clock.wall_now()}; };
   memory.values->swap("k", 0, "value", 1s, clock.steady_now());
   SessionId id;
   id.bytes.fill(1);
-  memory.handed.begin(id, 2, moment());
+  memory.handed.begin(id, 2, clock_reading());
   EXPECT_TRUE(memory.handed.pending(id, 2));
   clock.advance(11min);
-  memory.sweep(moment());
+  memory.sweep(clock_reading());
   EXPECT_FALSE(memory.handed.pending(id, 2));
   EXPECT_EQ(memory.values->bytes(), 0U);
   EXPECT_EQ(memory.evicted(), 0U);
@@ -176,7 +176,7 @@ TEST(HandedOverTest, ASessionIsPendingUntilItsNewBackendHasAnsweredAtThatEpoch) 
   HandedOver handed(100);
   SessionId id;
   id.bytes.fill(1);
-  const Moment now{Clock::Steady(1h), Clock::Wall(1000h)};
+  const ClockReading now{Clock::Steady(1h), Clock::Wall(1000h)};
   EXPECT_FALSE(handed.pending(id, 2));
   handed.answered(id, 2);
   handed.begin(id, 2, now);

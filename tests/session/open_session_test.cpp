@@ -30,7 +30,7 @@ class OpenSessions : public ::testing::Test {
   ActiveSessions active_{1000};
   config::Session lifetimes_;
   Binding binding_;
-  Moment now_{Clock::Steady(1000h), Clock::Wall(500000h)};
+  ClockReading now_{Clock::Steady(1000h), Clock::Wall(500000h)};
 };
 
 TEST_F(OpenSessions, ARequestThatEndsAnyhowClosesItsSession) {
@@ -144,7 +144,7 @@ class RestoredMoves : public ::testing::Test {
   MoveMemory moves_{1000};
   config::Session lifetimes_;
   SessionId id_;
-  Moment now_{Clock::Steady(1000h), Clock::Wall(500000h)};
+  ClockReading now_{Clock::Steady(1000h), Clock::Wall(500000h)};
 };
 
 TEST_F(RestoredMoves, GiveWayToLaterOnesHere) {

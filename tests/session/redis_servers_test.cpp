@@ -96,7 +96,7 @@ TEST_F(RedisClusterTest, IsNotAvailableBeforeItsSlotsAreKnown) {
   StoreClient& at = open(test::redis_at(low_, config::RedisMode::cluster));
   world_.advance(1s);
   EXPECT_FALSE(at.store->available());
-  EXPECT_NE(at.store->trouble(), "");
+  EXPECT_NE(at.store->problem(), "");
   EXPECT_EQ(at.get("k")->error(), StoreErrc::unavailable);
   low_.script = nullptr;
   EXPECT_TRUE(works("k"));
@@ -175,7 +175,7 @@ TEST_F(RedisClusterTest, WhileOneNodeIsDownTheKeysOfTheOtherAreThere) {
   ASSERT_TRUE(world_.wait_until([&] { return at.get(key(false))->error() == StoreErrc::unavailable; }));
   EXPECT_EQ(at.read(key(true)), "low");
   EXPECT_TRUE(at.store->available());
-  EXPECT_NE(at.store->trouble().find(std::to_string(high_.port())), std::string::npos);
+  EXPECT_NE(at.store->problem().find(std::to_string(high_.port())), std::string::npos);
   high_.open();
   EXPECT_TRUE(works(key(false)));
 }
@@ -201,7 +201,7 @@ TEST_F(RedisClusterTest, ANodeThatLeftTheClusterIsForgotten) {
   };
   high_.close();
   EXPECT_TRUE(works(key(false)));
-  EXPECT_TRUE(comes([&] { return at.store->trouble().empty(); }));
+  EXPECT_TRUE(comes([&] { return at.store->problem().empty(); }));
   high_.open();
   world_.advance(10s);
   EXPECT_EQ(high_.connections(), 0U);
@@ -262,7 +262,7 @@ TEST_F(RedisSentinelTest, TheMasterThatTheyNameIsUsed) {
   EXPECT_TRUE(available());
   EXPECT_TRUE(at.write("k", "v"));
   EXPECT_TRUE(master_.values->contains("0/k"));
-  EXPECT_EQ(at.store->trouble(), "");
+  EXPECT_EQ(at.store->problem(), "");
 }
 
 TEST_F(RedisSentinelTest, ASentinelThatIsDownIsPassedOver) {
@@ -270,8 +270,8 @@ TEST_F(RedisSentinelTest, ASentinelThatIsDownIsPassedOver) {
     down->close();
     open(settings());
     EXPECT_TRUE(works("k"));
-    EXPECT_NE(client_->store->trouble().find("sentinel " + down->address().text()), std::string::npos)
-        << client_->store->trouble();
+    EXPECT_NE(client_->store->problem().find("sentinel " + down->address().text()), std::string::npos)
+        << client_->store->problem();
     down->open();
   }
 }
@@ -295,7 +295,7 @@ TEST_F(RedisSentinelTest, AnAnswerThatNamesNoServerIsPassedOver) {
       }
       world_.advance(1s);
       EXPECT_FALSE(client_->store->available()) << nonsense;
-      EXPECT_NE(client_->store->trouble(), "");
+      EXPECT_NE(client_->store->problem(), "");
     }
   }
 }
@@ -329,7 +329,7 @@ TEST_F(RedisSentinelTest, AMasterThatWasDemotedIsLeft) {
 TEST_F(RedisSentinelTest, AMasterThatIsNoneIsNotUsed) {
   master_.master = false;
   StoreClient& at = open(settings());
-  EXPECT_TRUE(world_.wait_until([&] { return !at.store->available() && !at.store->trouble().empty(); }));
+  EXPECT_TRUE(world_.wait_until([&] { return !at.store->available() && !at.store->problem().empty(); }));
   world_.advance(1s);
   EXPECT_FALSE(at.store->available());
   EXPECT_EQ(master_.count("GET"), 0U);
@@ -380,9 +380,9 @@ TEST_F(RedisSentinelTest, AWrongPasswordNamesItsSideAndNotItself) {
   config::Store s = settings();
   s.redis_master_password = "hunter2";
   StoreClient& at = open(s);
-  EXPECT_TRUE(world_.wait_until([&] { return at.store->trouble().find("WRONGPASS") != std::string::npos; }));
-  EXPECT_NE(at.store->trouble().find("master 127.0.0.1"), std::string::npos) << at.store->trouble();
-  EXPECT_EQ(at.store->trouble().find("hunter2"), std::string::npos);
+  EXPECT_TRUE(world_.wait_until([&] { return at.store->problem().find("WRONGPASS") != std::string::npos; }));
+  EXPECT_NE(at.store->problem().find("master 127.0.0.1"), std::string::npos) << at.store->problem();
+  EXPECT_EQ(at.store->problem().find("hunter2"), std::string::npos);
 }
 
 }  // namespace

@@ -139,21 +139,21 @@ TEST_F(RedisStoreTest, AServerThatIsNotTheRightOneIsLeftAndAskedAgain) {
     reply_to("EVALSHA", "-" + std::string(error) + "\r\n");
     EXPECT_EQ(at.swap("k", 0, "v")->error(), StoreErrc::unavailable) << error;
     EXPECT_FALSE(at.store->available()) << error;
-    EXPECT_NE(at.store->trouble().find(std::string(error).substr(0, 8)), std::string::npos)
-        << at.store->trouble();
-    EXPECT_NE(at.store->trouble().find(peer_.address().text()), std::string::npos);
+    EXPECT_NE(at.store->problem().find(std::string(error).substr(0, 8)), std::string::npos)
+        << at.store->problem();
+    EXPECT_NE(at.store->problem().find(peer_.address().text()), std::string::npos);
     EXPECT_EQ(at.get("k")->error(), StoreErrc::unavailable);  // at once, and nothing is asked
     peer_.script = nullptr;
     EXPECT_TRUE(comes_back());
     EXPECT_TRUE(at.write("k", "v"));
     world_.advance(2s);
   }
-  EXPECT_EQ(at.store->trouble(), "");
+  EXPECT_EQ(at.store->problem(), "");
 }
 
 TEST_F(RedisStoreTest, AFullServerIsSaidToBeFull) {
   StoreClient& at = open();
-  peer_.most_value = 100;
+  peer_.max_value = 100;
   EXPECT_EQ(at.swap("k", 0, std::string(200, 'x'))->error(), StoreErrc::full);
   EXPECT_TRUE(at.write("k", "small"));
 }
@@ -179,9 +179,9 @@ TEST_F(RedisStoreTest, AWrongPasswordIsSaidWithoutSayingIt) {
     settings.nodes.front().password = wrong;
     StoreClient& at = open(settings);
     EXPECT_FALSE(at.store->available());
-    EXPECT_NE(at.store->trouble().find(*wrong != '\0' ? "WRONGPASS" : "NOAUTH"), std::string::npos)
-        << at.store->trouble();
-    EXPECT_EQ(at.store->trouble().find("hunter2"), std::string::npos);
+    EXPECT_NE(at.store->problem().find(*wrong != '\0' ? "WRONGPASS" : "NOAUTH"), std::string::npos)
+        << at.store->problem();
+    EXPECT_EQ(at.store->problem().find("hunter2"), std::string::npos);
     EXPECT_EQ(at.read("k"), error_code(StoreErrc::unavailable).message());
   }
   settings.nodes.front().password = "the right one";
@@ -259,7 +259,7 @@ TEST_F(RedisStoreTest, AServerThatWasAwayIsUsedAgainThoughItLostItsScripts) {
   peer_.values->clear();
   world_.advance(1min);
   EXPECT_EQ(at.read("k"), error_code(StoreErrc::unavailable).message());
-  EXPECT_NE(at.store->trouble(), "");
+  EXPECT_NE(at.store->problem(), "");
   peer_.open();
   EXPECT_TRUE(comes_back());
   EXPECT_EQ(at.read("k"), "(none)");
@@ -297,7 +297,7 @@ TEST_F(RedisStoreTest, WhatTalksNonsenseIsNoStore) {
     StoreClient& at = open();
     if (!nonsense.ends_with("\n")) world_.advance(1s);  // the rest might come
     EXPECT_FALSE(at.store->available()) << nonsense;
-    EXPECT_NE(at.store->trouble(), "") << nonsense;
+    EXPECT_NE(at.store->problem(), "") << nonsense;
     EXPECT_EQ(at.get("k")->error(), StoreErrc::unavailable) << nonsense;
   }
 }

@@ -37,7 +37,7 @@ class ScriptedStore final : public Store {
   }
   bool may_hold(std::string_view key) const noexcept override { return holds_all || Store::may_hold(key); }
   bool available() const noexcept override { return true; }
-  std::string trouble() const override { return {}; }
+  std::string problem() const override { return {}; }
   void stop() noexcept override {}
 
   std::deque<Result<std::optional<Found>>> gets;
@@ -61,7 +61,7 @@ class SessionStoreTest : public ::testing::Test {
     loop_.settle();
     return std::move(result.value());
   }
-  Result<SessionStore::Standing> change(const SessionStore::Rule& rule, bool fresh = false) {
+  Result<SessionStore::Outcome> change(const SessionStore::Rule& rule, bool fresh = false) {
     return wait(sessions_.change(key_, rule, lifetimes_, fresh, call()));
   }
   StoreCall call() { return {wake_, loop_.now() + 50ms}; }
@@ -77,7 +77,7 @@ class SessionStoreTest : public ::testing::Test {
   Store::Swapped lost_to(std::uint32_t epoch) const { return {false, stored(epoch)}; }
 
   test::ManualLoop loop_;
-  Wake wake_{loop_.wheel};
+  EventFlags wake_{loop_.wheel};
   ScriptedStore store_;
   SessionStore sessions_{store_, "app", loop_.clock};
   SessionKey key_;

@@ -20,7 +20,7 @@ using test::Accepted;
 /// One command on its way, and its caller.
 struct Call {
   explicit Call(DeadlineWheel& wheel) : wake(wheel) {}
-  Wake wake;
+  EventFlags wake;
   std::optional<Result<Reply>> result;
   bool ended() const { return result.has_value(); }
   error_code error() const { return ended() && !result->has_value() ? result->error() : error_code(); }
@@ -103,7 +103,7 @@ TEST_F(StoreConnecting, AWrongAnswerToTheGreetingEndsIt) {
   accepted.send("+NO\r\n");
   loop.settle();
   EXPECT_FALSE(connection->available());
-  EXPECT_EQ(connection->trouble(), "not a store");
+  EXPECT_EQ(connection->problem(), "not a store");
   EXPECT_TRUE(accepted.received() == "PING\r\n" && accepted.ended());
 }
 
@@ -156,7 +156,7 @@ TEST_F(StoreConnecting, AServerThatWasAwayForLongIsFoundWithinThePause) {
   server.close();
   loop.advance(1h);
   EXPECT_FALSE(connection->available());
-  EXPECT_FALSE(connection->trouble().empty());
+  EXPECT_FALSE(connection->problem().empty());
   server.open();
   EXPECT_TRUE(loop.advance_until([&] { return static_cast<bool>(serve()); }, 2600ms));
 }
@@ -247,12 +247,12 @@ TEST_F(StoreConnecting, WhoWaitsForAReplyHearsAtOnceThatTheConnectionBroke) {
 TEST_F(StoreConnecting, WhatElseTheCallerWaitsForIsKept) {
   Accepted accepted = serve();
   const auto call = ask(50ms);
-  call->wake.set(Wake::client);
+  call->wake.set(EventFlags::client);
   EXPECT_FALSE(call->ended());
   accepted.send("+one\r\n");
   loop.settle();
   EXPECT_EQ(call->text(), "one");
-  EXPECT_EQ(call->wake.take(), static_cast<unsigned>(Wake::client));
+  EXPECT_EQ(call->wake.take(), static_cast<unsigned>(EventFlags::client));
   loop.advance(1s);
   EXPECT_EQ(call->wake.take(), 0U);  // no deadline is left behind
 }

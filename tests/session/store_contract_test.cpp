@@ -67,16 +67,16 @@ class StoreContract : public ::testing::TestWithParam<Kind> {
     r.binding.created = r.binding.last_seen = world_.loop.clock.wall_now();
     return r;
   }
-  static SessionStore::Standing bind(StoreClient& at, const SessionKey& key, const Record& r,
-                                     bool fresh = true) {
+  static SessionStore::Outcome bind(StoreClient& at, const SessionKey& key, const Record& r,
+                                    bool fresh = true) {
     const auto changed = at.change(key, [r](const auto& now) { return bind_rule(now, r); }, fresh);
     EXPECT_FALSE(changed->error()) << changed->error().message();
-    return changed->error() ? SessionStore::Standing() : changed->value();
+    return changed->error() ? SessionStore::Outcome() : changed->value();
   }
-  static SessionStore::Standing move(StoreClient& at, const SessionKey& key, const Record& r) {
+  static SessionStore::Outcome move(StoreClient& at, const SessionKey& key, const Record& r) {
     const auto changed = at.change(key, [r](const auto& now) { return move_rule(now, r); });
     EXPECT_FALSE(changed->error()) << changed->error().message();
-    return changed->error() ? SessionStore::Standing() : changed->value();
+    return changed->error() ? SessionStore::Outcome() : changed->value();
   }
   static std::optional<Record> find(StoreClient& at, const SessionKey& key) {
     const auto found = at.find(key);
@@ -93,7 +93,7 @@ TEST_P(StoreContract, WhatOneInstanceWritesTheOtherReads) {
   EXPECT_EQ(two_->read("k"), "(none)");
   EXPECT_TRUE(one_->write("k", "value"));
   EXPECT_EQ(two_->read("k"), "value");
-  EXPECT_EQ(two_->store->trouble(), "");
+  EXPECT_EQ(two_->store->problem(), "");
 }
 
 TEST_P(StoreContract, AddingFailsIfTheKeyExistsAndNamesTheValueThatStands) {
@@ -189,7 +189,7 @@ TEST_P(StoreContract, OfTwoWritersWhoBothReadNothingOneWins) {
   const SessionKey key = key_of(1);
   const auto start = [&](StoreClient& at, std::uint64_t backend) {
     const Record r = record_at(backend);
-    return world_.start<SessionStore::Standing>(
+    return world_.start<SessionStore::Outcome>(
         [&](StoreCall call) {
           return at.sessions.change(
               key, [r](const auto& now) { return bind_rule(now, r); }, at.lifetimes, false, call);

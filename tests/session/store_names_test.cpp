@@ -65,7 +65,7 @@ TEST_F(NamedStore, EveryAddressIsTried) {
 TEST_F(NamedStore, ANameThatDoesNotExistIsDownAndFoundOnceItDoes) {
   StoreClient& at = open("redis.store.test");
   EXPECT_TRUE(is_down());
-  EXPECT_NE(at.store->trouble().find("redis.store.test"), std::string::npos) << at.store->trouble();
+  EXPECT_NE(at.store->problem().find("redis.store.test"), std::string::npos) << at.store->problem();
   names_.set("redis.store.test", {{Type::a, "127.0.0.1"}});
   EXPECT_TRUE(comes_up());
 }
@@ -78,7 +78,7 @@ TEST_F(NamedStore, ANameServerThatSaysNothingCostsFiveSeconds) {
   EXPECT_TRUE(at.store->available());
   world_.loop.jump(200ms);
   EXPECT_FALSE(at.store->available());
-  EXPECT_NE(at.store->trouble(), "");
+  EXPECT_NE(at.store->problem(), "");
 }
 
 TEST_F(NamedStore, StoppedWhileItsNameIsAskedForItEnds) {
@@ -97,7 +97,7 @@ TEST(UnixStore, APathThatIsTooLongIsSaid) {
   const StoreClient at(world, settings);
   world.run();
   EXPECT_FALSE(at.store->available());
-  EXPECT_NE(at.store->trouble(), "");
+  EXPECT_NE(at.store->problem(), "");
 }
 
 }  // namespace

@@ -81,12 +81,12 @@ class Instance {
   void ready() {
     run_until(
         [&] { return store->available() && wait(sessions->find(SessionKey{}, call(500ms))).has_value(); });
-    ASSERT_TRUE(store->available()) << store->trouble();
+    ASSERT_TRUE(store->available()) << store->problem();
   }
 
   SystemClock clock;
   Loop loop;
-  Wake wake{loop.wheel};
+  EventFlags wake{loop.wheel};
   std::shared_ptr<StoreSurroundings> around;
   std::unique_ptr<Store> store;
   std::unique_ptr<SessionStore> sessions;
@@ -182,16 +182,16 @@ class Contract : public testing::TestWithParam<Kind> {
     one_->ready();
     two_->ready();
   }
-  SessionStore::Standing change(Instance& at, const SessionKey& key, SessionStore::Rule rule,
-                                bool fresh = false) {
+  SessionStore::Outcome change(Instance& at, const SessionKey& key, SessionStore::Rule rule,
+                               bool fresh = false) {
     auto standing = at.wait(at.sessions->change(key, std::move(rule), lifetimes_, fresh, at.call()));
-    EXPECT_TRUE(standing.has_value()) << standing.error().message() << " " << at.store->trouble();
-    return standing ? *standing : SessionStore::Standing{};
+    EXPECT_TRUE(standing.has_value()) << standing.error().message() << " " << at.store->problem();
+    return standing ? *standing : SessionStore::Outcome{};
   }
-  SessionStore::Standing bind(Instance& at, const SessionKey& key, const Record& r) {
+  SessionStore::Outcome bind(Instance& at, const SessionKey& key, const Record& r) {
     return change(at, key, [r](const auto& now) { return bind_rule(now, r); }, true);
   }
-  SessionStore::Standing move(Instance& at, const SessionKey& key, const Record& r) {
+  SessionStore::Outcome move(Instance& at, const SessionKey& key, const Record& r) {
     return change(at, key, [r](const auto& now) { return move_rule(now, r); });
   }
   Saved save(Instance& at, const SessionKey& key, const Record& r, const std::string& state,
@@ -391,7 +391,7 @@ TEST_P(Contract, SessionsGoOnWhenAMasterDiesInTheMiddle) {
     }
     one_->run_until([] { return false; }, 20ms);
   }
-  EXPECT_EQ(moved, static_cast<int>(keys.size())) << one_->store->trouble();
+  EXPECT_EQ(moved, static_cast<int>(keys.size())) << one_->store->problem();
   for (const auto& key : keys) {
     std::optional<Record> found;
     two_->run_until([&] {
@@ -446,7 +446,7 @@ TEST(DeadStore, ThatWasKilledAndStartedEmptyIsUsedAgainWithItsScript) {
   server.kill();
   at.run_until([&] { return !at.store->available(); });
   EXPECT_EQ(bind().error(), StoreErrc::unavailable);
-  EXPECT_FALSE(at.store->trouble().empty());
+  EXPECT_FALSE(at.store->problem().empty());
   server.start();
   at.run_until([&] { return at.store->available(); });
   const auto again = bind();
@@ -460,8 +460,8 @@ TEST(DeadStore, WithAWrongPasswordSaysSoWithoutSayingIt) {
   settings.nodes.front().password = "hunter2";
   Instance at(settings);
   at.run_until([&] { return !at.store->available(); });
-  EXPECT_NE(at.store->trouble().find("WRONGPASS"), std::string::npos) << at.store->trouble();
-  EXPECT_EQ(at.store->trouble().find("hunter2"), std::string::npos);
+  EXPECT_NE(at.store->problem().find("WRONGPASS"), std::string::npos) << at.store->problem();
+  EXPECT_EQ(at.store->problem().find("hunter2"), std::string::npos);
   settings.nodes.front().password = "the right one";
   Instance right(settings);
   right.ready();
@@ -519,9 +519,9 @@ TEST(RedisAccess, OverTlsWhoseCertificateIsVerified) {
       return trusting ? at.store->available() && at.wait(at.sessions->find({}, at.call())).has_value()
                       : !at.store->available();
     });
-    EXPECT_EQ(at.wait(at.sessions->find({}, at.call())).has_value(), trusting) << at.store->trouble();
+    EXPECT_EQ(at.wait(at.sessions->find({}, at.call())).has_value(), trusting) << at.store->problem();
     if (!trusting) {
-      EXPECT_NE(at.store->trouble().find("certificate"), std::string::npos) << at.store->trouble();
+      EXPECT_NE(at.store->problem().find("certificate"), std::string::npos) << at.store->problem();
     }
   }
   std::filesystem::remove_all(folder);
@@ -545,8 +545,8 @@ TEST(RedisAccess, OverTlsByTheServerNameOfTheConfiguration) {
     settings.tls->server_name = name;
     Instance at(settings);
     const bool fits = name == "redis.internal";
-    at.run_until([&] { return at.store->available() == fits && (fits || !at.store->trouble().empty()); });
-    EXPECT_EQ(at.wait(at.sessions->find({}, at.call())).has_value(), fits) << name << at.store->trouble();
+    at.run_until([&] { return at.store->available() == fits && (fits || !at.store->problem().empty()); });
+    EXPECT_EQ(at.wait(at.sessions->find({}, at.call())).has_value(), fits) << name << at.store->problem();
   }
   std::filesystem::remove_all(folder);
 }
@@ -604,16 +604,16 @@ TEST(RedisAccess, SentinelsAndTheServersBehindThemHavePasswordsOfTheirOwn) {
   const SentinelWithLogins servers("s3ntinel", "m4ster");
   Instance wrong_master(servers.settings("s3ntinel", false, "hunter2", false));
   wrong_master.run_until(
-      [&] { return wrong_master.store->trouble().find("WRONGPASS") != std::string::npos; });
-  EXPECT_NE(wrong_master.store->trouble().find("master 127.0.0.1"), std::string::npos)
-      << wrong_master.store->trouble();
+      [&] { return wrong_master.store->problem().find("WRONGPASS") != std::string::npos; });
+  EXPECT_NE(wrong_master.store->problem().find("master 127.0.0.1"), std::string::npos)
+      << wrong_master.store->problem();
   Instance wrong_sentinel(servers.settings("hunter2", false, "m4ster", false));
   wrong_sentinel.run_until(
-      [&] { return wrong_sentinel.store->trouble().find("WRONGPASS") != std::string::npos; });
-  EXPECT_NE(wrong_sentinel.store->trouble().find("sentinel 127.0.0.1"), std::string::npos)
-      << wrong_sentinel.store->trouble();
+      [&] { return wrong_sentinel.store->problem().find("WRONGPASS") != std::string::npos; });
+  EXPECT_NE(wrong_sentinel.store->problem().find("sentinel 127.0.0.1"), std::string::npos)
+      << wrong_sentinel.store->problem();
   for (const Instance* at : {&wrong_master, &wrong_sentinel})
-    EXPECT_EQ(at->store->trouble().find("hunter2"), std::string::npos);
+    EXPECT_EQ(at->store->problem().find("hunter2"), std::string::npos);
 }
 
 /// A name behind which the servers change: connections of before `demote` lead to a replica from then on.

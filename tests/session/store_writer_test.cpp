@@ -29,7 +29,7 @@ class MoodyStore final : public Store {
       while (clock_.steady_now() < call.deadline && !stopped_) {
         unsigned bits = call.wake.take();
         if (bits == 0) bits = co_await call.wake.any();
-        stopped_ = stopped_ || (bits & Wake::stop) != 0;
+        stopped_ = stopped_ || (bits & EventFlags::stop) != 0;
       }
       co_return error_code(StoreErrc::timeout);
     }
@@ -43,7 +43,7 @@ class MoodyStore final : public Store {
     co_return swapped;
   }
   bool available() const noexcept override { return true; }
-  std::string trouble() const override { return {}; }
+  std::string problem() const override { return {}; }
   void stop() noexcept override {}
 
   std::optional<StoreErrc> failure;
@@ -74,7 +74,7 @@ class Writing : public ::testing::Test {
     return j;
   }
   std::optional<Record> kept(std::uint8_t session) {
-    Wake wake(loop.wheel);
+    EventFlags wake(loop.wheel);
     std::optional<Record> found;
     const StoreCall call{wake, loop.now() + 1s};
     asio::co_spawn(

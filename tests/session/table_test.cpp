@@ -134,7 +134,7 @@ TEST(ShardedTable, HoldsUnderConcurrentWriters) {
 
 // Learned sessions ----------------------------------------------------------------------------------
 
-class Learned : public ::testing::Test {
+class ObservedId : public ::testing::Test {
  protected:
   static SessionKey key(int n) {
     SessionKey k;
@@ -157,17 +157,17 @@ class Learned : public ::testing::Test {
 
   LocalTable table_{1000};
   config::Session session_;
-  Moment now_{Clock::Steady(std::chrono::hours(1000)), Clock::Wall(std::chrono::hours(500000))};
+  ClockReading now_{Clock::Steady(std::chrono::hours(1000)), Clock::Wall(std::chrono::hours(500000))};
 };
 
-TEST_F(Learned, OfTwoRacingFirstResponsesOneWins) {
+TEST_F(ObservedId, OfTwoRacingFirstResponsesOneWins) {
   const Binding a = binding(1), b = binding(2);
   EXPECT_EQ(table_.bind(key(1), a, 0, session_, now_).binding.id, a.id);
   EXPECT_EQ(table_.bind(key(1), b, 0, session_, now_).binding.id, a.id);
   EXPECT_EQ(find(1)->binding.backend, 1U);
 }
 
-TEST_F(Learned, OfTwoRacingMovesOneWinsAndBothHearOfIt) {
+TEST_F(ObservedId, OfTwoRacingMovesOneWinsAndBothHearOfIt) {
   Binding b = binding(1);
   table_.bind(key(1), b, 0, session_, now_);
   Binding first = b, second = b;
@@ -180,7 +180,7 @@ TEST_F(Learned, OfTwoRacingMovesOneWinsAndBothHearOfIt) {
   EXPECT_EQ(s.binding.epoch, 2U);
 }
 
-TEST_F(Learned, ALateAnswerOfThePreviousBackendTakesNothingBack) {
+TEST_F(ObservedId, ALateAnswerOfThePreviousBackendTakesNothingBack) {
   const Binding old = binding(1);
   table_.bind(key(1), old, 0, session_, now_);
   Binding moved = old;
@@ -193,7 +193,7 @@ TEST_F(Learned, ALateAnswerOfThePreviousBackendTakesNothingBack) {
   EXPECT_EQ(find(1)->binding.epoch, 2U);
 }
 
-TEST_F(Learned, AnEndedSessionIsNotRevivedByALateAnswerButTheIdCanBeginAnew) {
+TEST_F(ObservedId, AnEndedSessionIsNotRevivedByALateAnswerButTheIdCanBeginAnew) {
   const Binding b = binding(1);
   table_.bind(key(1), b, 0, session_, now_);
   table_.end(key(1), b.id);
@@ -205,7 +205,7 @@ TEST_F(Learned, AnEndedSessionIsNotRevivedByALateAnswerButTheIdCanBeginAnew) {
   EXPECT_EQ(find(1)->binding.id, fresh.id);
 }
 
-TEST_F(Learned, ForgettingNamesTheSessionSoThatAnothersIsLeftAlone) {
+TEST_F(ObservedId, ForgettingNamesTheSessionSoThatAnothersIsLeftAlone) {
   const Binding b = binding(1);
   table_.bind(key(1), b, 0, session_, now_);
   table_.forget(key(1), new_session_id());
@@ -214,7 +214,7 @@ TEST_F(Learned, ForgettingNamesTheSessionSoThatAnothersIsLeftAlone) {
   EXPECT_FALSE(find(1));
 }
 
-TEST_F(Learned, AgesByTheSteadyClockSoThatAWallClockThatJumpsEndsNothing) {
+TEST_F(ObservedId, AgesByTheSteadyClockSoThatAWallClockThatJumpsEndsNothing) {
   table_.bind(key(1), binding(1), 0, session_, now_);
   pass(20min);
   now_.wall -= 1min;
@@ -223,7 +223,7 @@ TEST_F(Learned, AgesByTheSteadyClockSoThatAWallClockThatJumpsEndsNothing) {
   EXPECT_EQ(judge_lifetime(find(1)->binding, session_, now_.wall), Cause::none);
 }
 
-TEST_F(Learned, EndsBetweenOneAndOneAndAQuarterIdleTimeouts) {
+TEST_F(ObservedId, EndsBetweenOneAndOneAndAQuarterIdleTimeouts) {
   Binding b = binding(1);
   table_.bind(key(1), b, 0, session_, now_);
   pass(30min);
@@ -235,7 +235,7 @@ TEST_F(Learned, EndsBetweenOneAndOneAndAQuarterIdleTimeouts) {
   EXPECT_EQ(judge_lifetime(find(1)->binding, session_, now_.wall), Cause::idle);
 }
 
-TEST_F(Learned, CountsTheLivingPerBackendAndDropsTheRest) {
+TEST_F(ObservedId, CountsTheLivingPerBackendAndDropsTheRest) {
   for (int i = 0; i < 10; ++i) table_.bind(key(i), binding(i < 4 ? 1 : 2), 7, session_, now_);
   const Binding replaced = binding(1), ended = binding(1);
   table_.bind(key(20), replaced, 7, session_, now_);
@@ -261,7 +261,7 @@ TEST_F(Learned, CountsTheLivingPerBackendAndDropsTheRest) {
 
 // The memory of moves -------------------------------------------------------------------------------
 
-class Moves : public Learned {
+class Moves : public ObservedId {
  protected:
   MoveMemory moves_{1000};
   const SessionId id_ = new_session_id();
@@ -361,7 +361,7 @@ SessionKey spread_key(std::uint64_t n) {
   return k;
 }
 
-TEST_F(Learned, IdsOfOnePoolThatAreUsedTwiceTakeNothingFromAnother) {
+TEST_F(ObservedId, IdsOfOnePoolThatAreUsedTwiceTakeNothingFromAnother) {
   LocalTable table(640);
   for (unsigned i = 0; i < 30; ++i) {
     table.bind(spread_key(i), binding(1), 0, session_, now_);
@@ -375,7 +375,7 @@ TEST_F(Learned, IdsOfOnePoolThatAreUsedTwiceTakeNothingFromAnother) {
   for (unsigned i = 0; i < 30; ++i) EXPECT_TRUE(table.find_now(spread_key(i), now_, false)) << i;
 }
 
-TEST_F(Learned, AFullPoolMakesRoomForAnother) {
+TEST_F(ObservedId, AFullPoolMakesRoomForAnother) {
   LocalTable table(640);
   for (unsigned i = 0; i < 2000; ++i) {
     table.bind(spread_key(i), binding(1), 0, session_, now_);
@@ -391,7 +391,7 @@ TEST_F(Learned, AFullPoolMakesRoomForAnother) {
   EXPECT_LE(table.size(), 640U);
 }
 
-class States : public Learned {
+class States : public ObservedId {
  protected:
   void save(const std::string& name, MemoryValues::Use use) {
     const auto found = values_.get(name, now_.steady, use);
@@ -427,7 +427,7 @@ TEST_F(States, OfOnePoolTakeNothingFromAnothersShare) {
 
 // Active sessions -----------------------------------------------------------------------------------
 
-TEST_F(Learned, OnlyASessionWithNothingOpenIsIdle) {
+TEST_F(ObservedId, OnlyASessionWithNothingOpenIsIdle) {
   ActiveSessions active(1000);
   const Binding b = binding(1);
   EXPECT_FALSE(active.begin(b, 0, session_, now_));  // never seen: who knows

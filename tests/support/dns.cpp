@@ -43,7 +43,7 @@ std::string read_name(const std::string& message, std::size_t& at) {
   return out;
 }
 
-constexpr std::size_t most_udp = 512;
+constexpr std::size_t max_udp = 512;
 
 }  // namespace
 
@@ -147,7 +147,7 @@ std::string NameServer::answer(const std::string& question, bool tcp) {
     put16(records, static_cast<unsigned>(data.size()));
     records += data;
   }
-  const bool cut = !tcp && (mood == Mood::truncates || end + records.size() > most_udp);
+  const bool cut = !tcp && (mood == Mood::truncates || end + records.size() > max_udp);
   std::string out = question.substr(0, 2);
   put16(out, 0x8180 | (cut ? 0x200 : 0) | code);
   put16(out, 1);

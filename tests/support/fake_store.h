@@ -34,7 +34,7 @@ class FakeStore final : public Store {
     co_return done;
   }
   bool available() const noexcept override { return !away; }
-  std::string trouble() const override { return away ? "away" : ""; }
+  std::string problem() const override { return away ? "away" : ""; }
   void stop() noexcept override {}
 
  private:
@@ -45,7 +45,7 @@ class FakeStore final : public Store {
     if (!silent) co_return error_code();
     unsigned others = 0;
     call.wake.until(call.deadline);
-    for (unsigned bits = call.wake.take(); (bits & Wake::deadline) == 0;) {
+    for (unsigned bits = call.wake.take(); (bits & EventFlags::deadline) == 0;) {
       others |= bits;
       bits = co_await call.wake.any();
     }

@@ -76,7 +76,7 @@ void FakeClient::fail(StreamFailure why) {
   wake();
 }
 
-void FakeClient::attach(Wake& wake, unsigned bit) noexcept {
+void FakeClient::attach(EventFlags& wake, unsigned bit) noexcept {
   wake_ = &wake;
   bit_ = bit;
 }
@@ -193,7 +193,7 @@ void FakeBackend::send_raw(std::string_view bytes, bool last) {
   wake();
 }
 
-void FakeBackend::attach(Wake& wake, unsigned bit) noexcept {
+void FakeBackend::attach(EventFlags& wake, unsigned bit) noexcept {
   wake_ = &wake;
   bit_ = bit;
 }
@@ -264,11 +264,11 @@ WriteResult FakeBackend::send(Body body, const std::vector<Field>* trailers) {
   return out;
 }
 
-void FakeBackend::use(StreamRef, bool) {
+void FakeBackend::use(TransportRef, bool) {
   throw std::logic_error("a fake stream was given a socket");
 }
 
-StreamRef FakeBackend::release() {
+TransportRef FakeBackend::release() {
   has_connection_ = false;
   return {};
 }
@@ -406,7 +406,7 @@ bool FakeConnector::take_idle(const Target& to, bool, ClientStream& into, Clock:
 }
 
 std::unique_ptr<PendingConnect> FakeConnector::connect(const Target& to, Clock::Steady began,
-                                                       std::chrono::nanoseconds timeout, Wake&,
+                                                       std::chrono::nanoseconds timeout, EventFlags&,
                                                        ClientStream& into) {
   const std::string& name = to.member.backend->id;
   BackendScript script = take_script(name);

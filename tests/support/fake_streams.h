@@ -79,7 +79,7 @@ class FakeClient final : public ServerStream {
   /// After 101: bytes that the client got.
   bool sending_ended() const noexcept { return sending_ended_; }
 
-  void attach(Wake& wake, unsigned bit) noexcept override;
+  void attach(EventFlags& wake, unsigned bit) noexcept override;
   Io fill() override;
   Body body() override;
   void consume(std::size_t n) override;
@@ -115,7 +115,7 @@ class FakeClient final : public ServerStream {
     if (wake_ != nullptr) wake_->set(bit_);
   }
   Faults* faults_;
-  Wake* wake_ = nullptr;
+  EventFlags* wake_ = nullptr;
   unsigned bit_ = 0;
   std::string body_;
   bool whole_ = true, has_more_ = false, secure_ = false, open_ = true, gone_ = false, tunnel_ = false;
@@ -189,7 +189,7 @@ class FakeBackend final : public ClientStream {
   void send_raw(std::string_view bytes, bool last = false);
   const BackendScript& script() const noexcept { return script_; }
 
-  void attach(Wake& wake, unsigned bit) noexcept override;
+  void attach(EventFlags& wake, unsigned bit) noexcept override;
   Io fill() override;
   Body body() override;
   void consume(std::size_t n) override;
@@ -206,8 +206,8 @@ class FakeBackend final : public ClientStream {
   const StreamFailure& failure() const noexcept override { return failure_; }
   bool closes() const noexcept override { return head_read_ && !message_.keep_alive; }
 
-  void use(StreamRef, bool) override;  // throws: there are no sockets here
-  StreamRef release() override;
+  void use(TransportRef, bool) override;  // throws: there are no sockets here
+  TransportRef release() override;
   bool has_connection() const noexcept override { return has_connection_; }
   bool is_reused() const noexcept override { return script_.idle || script_.reserved; }
   void put_head(const OutHead& head) override { staged_ = owned(head); }
@@ -226,7 +226,7 @@ class FakeBackend final : public ClientStream {
   Io fail(StreamFailure::Kind kind) noexcept;
 
   Faults* faults_;
-  Wake* wake_ = nullptr;
+  EventFlags* wake_ = nullptr;
   unsigned bit_ = 0;
   BackendScript script_;
   std::vector<SentRequest>* sent_ = nullptr;
@@ -268,7 +268,7 @@ class FakeConnector final : public Connector {
   TakenReserved take_reserved(const Target&, ClientStream& into, Clock::Steady now) override;
   bool take_idle(const Target&, bool certain, ClientStream& into, Clock::Steady now) override;
   std::unique_ptr<PendingConnect> connect(const Target&, Clock::Steady began,
-                                          std::chrono::nanoseconds timeout, Wake& wake,
+                                          std::chrono::nanoseconds timeout, EventFlags& wake,
                                           ClientStream& into) override;
   void keep(const Target&, ClientStream& from, const Keep& how, Clock::Steady now) override;
   void prefetch(const Backend&) const noexcept override {}

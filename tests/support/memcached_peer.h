@@ -11,8 +11,8 @@ class MemcachedPeer final : public StorePeer {
  public:
   explicit MemcachedPeer(const Clock& clock, Over over = Over::unix_socket) : StorePeer(clock, over) {}
 
-  std::size_t most_value = 1U << 20;  // `-I`
-  bool old = false;                   // before 1.6: no meta commands
+  std::size_t max_value = 1U << 20;  // `-I`
+  bool old = false;                  // before 1.6: no meta commands
 
  protected:
   /// The words of the line, followed by the value for `ms`.
@@ -60,7 +60,7 @@ class MemcachedPeer final : public StorePeer {
       if (words[i] == "ME") add = true;
       if (words[i].front() == 'C') compare = std::stoull(words[i].substr(1));
     }
-    if (words.back().size() > most_value) return "SERVER_ERROR object too large for cache\r\n";
+    if (words.back().size() > max_value) return "SERVER_ERROR object too large for cache\r\n";
     if (add && kept != nullptr) return "NS\r\n";
     if (compare && kept == nullptr) return "NF\r\n";
     if (compare && kept->token != *compare) return "EX\r\n";

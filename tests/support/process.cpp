@@ -58,8 +58,8 @@ bool Process::ended() const {
 }
 
 bool Process::wait_for_port(int port) const {
-  constexpr int most_waits = 6000;  // a minute: a JVM starts slowly on a busy machine
-  for (int i = 0; i < most_waits && !ended(); ++i) {
+  constexpr int max_waits = 6000;  // a minute: a JVM starts slowly on a busy machine
+  for (int i = 0; i < max_waits && !ended(); ++i) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const sockaddr_in a = loopback(port);
     const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0;

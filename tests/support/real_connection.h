@@ -35,7 +35,7 @@ class RealConnections {
     ::fcntl(fds[0], F_SETFL, O_NONBLOCK);
     const auto& view = trunk.snapshot().listeners[trunk.snapshot().serving.front()];
     const ListenerState listener{view->slot, view->shared};
-    Connection::start(trunk.worker, listener, StreamRef(new Stream(trunk.worker.loop, fds[0])),
+    Connection::start(trunk.worker, listener, TransportRef(new Transport(trunk.worker.loop, fds[0])),
                       from.empty() ? ClientAddress() : *parse_ip(from));
     return Accepted(fds[1]);
   }

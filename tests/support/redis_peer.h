@@ -23,7 +23,7 @@ class RedisPeer final : public StorePeer {
   /// The replies to CLUSTER SLOTS and to SENTINEL GET-MASTER-ADDR-BY-NAME.
   std::function<std::string()> slots, master_address;
   /// Larger values are refused, as with `maxmemory`.
-  std::size_t most_value = SIZE_MAX;
+  std::size_t max_value = SIZE_MAX;
 
   static std::string bulk(std::string_view text) {
     return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
@@ -123,7 +123,7 @@ class RedisPeer final : public StorePeer {
     if (kept != nullptr) token = (kept->value + std::string(8, '\0')).substr(0, 8);
     if (token == std::string(8, '\0')) token.clear();
     if (token != wanted) return "*2\r\n:0\r\n" + value_at(key);
-    if (next.size() > most_value) return "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+    if (next.size() > max_value) return "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
     put(key, next, std::chrono::milliseconds(ttl));
     return "*1\r\n:1\r\n";
   }

@@ -17,7 +17,7 @@ namespace remora::test {
 template <class T>
 struct Operation {
   Operation(DeadlineWheel& wheel, Clock::Steady from) : wake(wheel), began(from) {}
-  Wake wake;
+  EventFlags wake;
   Clock::Steady began;
   std::optional<Result<T>> result;
   bool ended() const noexcept { return result.has_value(); }
@@ -173,10 +173,10 @@ class StoreClient {
         world.start<std::optional<Record>>([&](StoreCall call) { return sessions.find(key, call); }, limit),
         limit);
   }
-  Running<SessionStore::Standing> change(const SessionKey& key, const SessionStore::Rule& rule,
-                                         bool fresh = false) {
+  Running<SessionStore::Outcome> change(const SessionKey& key, const SessionStore::Rule& rule,
+                                        bool fresh = false) {
     return world.finish(
-        world.start<SessionStore::Standing>(
+        world.start<SessionStore::Outcome>(
             [&](StoreCall call) { return sessions.change(key, rule, lifetimes, fresh, call); }, limit),
         limit);
   }

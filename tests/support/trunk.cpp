@@ -51,8 +51,8 @@ Trunk::Trunk(const std::string& yaml, Faults* faults, std::shared_ptr<SessionMem
   worker.report_failures = [this](const auto& b, Ejected) { reported_failures.push_back(b->id); };
   worker.report_lost = [this](const auto& b) { reported_lost.push_back(b->id); };
   worker.report_unknown_key = [](const std::string&) {};
-  worker.report_doubt = [this](const auto& b, std::chrono::milliseconds) {
-    reported_doubts.push_back(b->id);
+  worker.report_suspect = [this](const auto& b, std::chrono::milliseconds) {
+    reported_suspects.push_back(b->id);
   };
   config::Store in_memory = config.store;
   in_memory.kind = config::StoreKind::memory;
@@ -122,7 +122,7 @@ void Trunk::new_connection() {
   client = FakeClient(faults_);
   connection.begin(snapshot_->listeners[snapshot_->serving.front()], peer);
   connector.drop_reserved();
-  client.attach(turn.wake(), Wake::client);
+  client.attach(turn.wake(), EventFlags::client);
   turn.begin();
 }
 

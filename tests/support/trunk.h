@@ -104,7 +104,7 @@ class Trunk {
   ConnectionState connection;
   WorkingMemory working;
   /// Backends that requests reported: as failing, lost, or doubtful.
-  std::vector<std::string> reported_failures, reported_lost, reported_doubts;
+  std::vector<std::string> reported_failures, reported_lost, reported_suspects;
 
  private:
   void activate(const config::Config& config, std::vector<std::string> keys);

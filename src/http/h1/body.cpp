@@ -25,7 +25,7 @@ void BodyReader::start(Framing framing, std::optional<std::uint64_t> limit, bool
   chunks_.reset(from_backend);
 }
 
-Io BodyReader::fill(Stream& stream, StreamFailure& failure) {
+Io BodyReader::fill(Transport& stream, StreamFailure& failure) {
   for (;;) {
     if (run_count_ > 0 || ended_) return Io::ready;
     if (!decode(stream, failure)) return Io::failed;
@@ -45,7 +45,7 @@ Io BodyReader::fill(Stream& stream, StreamFailure& failure) {
   }
 }
 
-bool BodyReader::decode(Stream& stream, StreamFailure& failure) {
+bool BodyReader::decode(Transport& stream, StreamFailure& failure) {
   if (framing_.kind == Kind::chunked) return decode_chunks(stream, failure);
   std::size_t n = stream.unread().size() - decoded_;
   if (framing_.kind == Kind::length) {
@@ -57,8 +57,8 @@ bool BodyReader::decode(Stream& stream, StreamFailure& failure) {
   return true;
 }
 
-bool BodyReader::decode_chunks(Stream& stream, StreamFailure& failure) {
-  while (run_count_ < most_runs && !ended_) {
+bool BodyReader::decode_chunks(Transport& stream, StreamFailure& failure) {
+  while (run_count_ < max_runs && !ended_) {
     const std::string_view rest = stream.unread().substr(decoded_);
     const ChunkDecoder::Step step = chunks_.step(rest);
     switch (step.got) {
@@ -93,7 +93,7 @@ void BodyReader::push(std::size_t skip, std::size_t size) noexcept {
   decoded_ += skip + size;
 }
 
-bool BodyReader::lacks_bytes(const Stream& stream) const {
+bool BodyReader::lacks_bytes(const Transport& stream) const {
   if (ended_ || framing_.kind == Kind::until_close) return false;
   std::string_view rest = stream.unread().substr(decoded_);
   if (framing_.kind == Kind::length) return rest.size() < left_;
@@ -105,7 +105,7 @@ bool BodyReader::lacks_bytes(const Stream& stream) const {
   }
 }
 
-Body BodyReader::body(Stream& stream) {
+Body BodyReader::body(Transport& stream) {
   const char* at = stream.unread().data();
   for (std::size_t i = 0; i < run_count_; ++i) {
     at += runs_[i].skip;
@@ -115,7 +115,7 @@ Body BodyReader::body(Stream& stream) {
   return {{views_.data(), run_count_}, ended_};
 }
 
-void BodyReader::consume(Stream& stream, std::size_t n) {
+void BodyReader::consume(Transport& stream, std::size_t n) {
   std::size_t gone = 0;
   while (n > 0 && gone < run_count_) {
     Run& run = runs_[gone];
@@ -136,11 +136,11 @@ void BodyReader::consume(Stream& stream, std::size_t n) {
   }
 }
 
-std::uint64_t BodyReader::raw_left(const Stream& stream) const noexcept {
+std::uint64_t BodyReader::raw_left(const Transport& stream) const noexcept {
   return run_count_ > 0 || decoded_ > 0 || !stream.can_splice_from() ? 0 : raw_behind(stream);
 }
 
-std::uint64_t BodyReader::raw_behind(const Stream& stream) const noexcept {
+std::uint64_t BodyReader::raw_behind(const Transport& stream) const noexcept {
   if (ended_ || !stream.can_splice_behind()) return 0;
   if (framing_.kind == Kind::until_close) return std::numeric_limits<std::uint64_t>::max();
   return framing_.kind == Kind::length ? left_ : 0;
@@ -170,7 +170,7 @@ void BodyWriter::reset() noexcept {
   start(Kind::none);
 }
 
-WriteResult BodyWriter::send(Stream& stream, Body body, const std::vector<Field>* trailers,
+WriteResult BodyWriter::send(Transport& stream, Body body, const std::vector<Field>* trailers,
                              StreamFailure& failure) {
   WriteResult taken;
   std::size_t payload = end_staged_ ? 0 : body.size();
@@ -204,7 +204,8 @@ WriteResult BodyWriter::send(Stream& stream, Body body, const std::vector<Field>
   }
   if (!tail_.empty()) runs.emplace_back(tail_.data(), tail_.size());
 
-  const Stream::Sent sent = stream.send(runs, body.more || (closes_ && body.last && payload == body.size()));
+  const Transport::WriteResult sent =
+      stream.send(runs, body.more || (closes_ && body.last && payload == body.size()));
   if (sent.bytes > 0) began_ = true;  // also before a failure: the first TLS record may have arrived
   if (sent.io == Io::failed) {
     failure = {StreamFailure::Kind::reset, 0, "the connection broke while sending"};

@@ -56,7 +56,7 @@ ChunkDecoder::Step ChunkDecoder::step(std::string_view bytes) {
         }
         break;
       case State::padding:
-        if (++extension_bytes_ > most_extension_bytes) return bad();
+        if (++extension_bytes_ > max_extension_bytes) return bad();
         if (c == '\r')
           state_ = State::size_lf;
         else if (c == ';')
@@ -67,7 +67,7 @@ ChunkDecoder::Step ChunkDecoder::step(std::string_view bytes) {
       case State::extension:
       case State::quoted:
       case State::quoted_pair:
-        if (++extension_bytes_ > most_extension_bytes) return bad();
+        if (++extension_bytes_ > max_extension_bytes) return bad();
         if (state_ == State::extension && c == '\r') {
           state_ = State::size_lf;
         } else if (is_control(c)) {
@@ -102,7 +102,7 @@ ChunkDecoder::Step ChunkDecoder::step(std::string_view bytes) {
         break;
       case State::trailer: {
         trailer_text_ += c;
-        if (trailer_text_.size() > most_trailer_bytes) return bad();
+        if (trailer_text_.size() > max_trailer_bytes) return bad();
         if (c != '\n') break;
         const std::size_t n = trailer_text_.size();
         if (n < 2 || trailer_text_[n - 2] != '\r') return bad();

@@ -36,8 +36,8 @@ class ChunkDecoder {
   /// was returned.
   const std::vector<Field>& trailers() const noexcept { return trailers_; }
 
-  static constexpr std::size_t most_extension_bytes = 256;
-  static constexpr std::size_t most_trailer_bytes = 8192;
+  static constexpr std::size_t max_extension_bytes = 256;
+  static constexpr std::size_t max_trailer_bytes = 8192;
 
  private:
   enum class State : std::uint8_t {

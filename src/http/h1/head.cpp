@@ -21,7 +21,7 @@ Version version_of(unsigned minor) noexcept {
   return minor == 0 ? Version::http10 : Version::http11;
 }
 
-Framing framing_of(const BodyLength& body, const ConnectionFacts& facts) noexcept {
+Framing framing_of(const BodyLength& body, const ConnectionTraits& facts) noexcept {
   using Kind = Framing::Kind;
   if (body.kind == BodyLength::Kind::unknown) return {facts.chunked ? Kind::chunked : Kind::until_close, 0};
   return {body.kind == BodyLength::Kind::known ? Kind::length : Kind::none, body.bytes};
@@ -71,8 +71,8 @@ void HeadScanner::reset() noexcept {
 }
 
 void HeadScanner::begin(std::string_view bytes, bool request) noexcept {
-  constexpr std::size_t most_skipped = 16;
-  while (request && skipped_ < most_skipped && bytes.substr(skipped_, 2) == "\r\n") skipped_ += 2;
+  constexpr std::size_t max_skipped = 16;
+  while (request && skipped_ < max_skipped && bytes.substr(skipped_, 2) == "\r\n") skipped_ += 2;
   if (bytes.data() != base_) looked_ = 0;
   base_ = bytes.data();
   line_ = skipped_;
@@ -139,7 +139,7 @@ Parsed read_request_head(HeadScanner& scanner, std::string_view bytes, const con
   out.version = version_of(line.minor);
   out.method_text = line.method;
   out.target = line.target;
-  ConnectionFacts facts;
+  ConnectionTraits facts;
   const Verdict verdict = validate_request(out, limits.target_bytes, facts);
   if (verdict.refused()) return refuse(verdict.code, verdict.why);
   message.framing = framing_of(out.body, facts);
@@ -158,7 +158,7 @@ Parsed read_response_head(HeadScanner& scanner, std::string_view bytes, Method a
   out.version = version_of(line.minor);
   out.status = line.status;
   out.reason = line.reason;
-  ConnectionFacts facts;
+  ConnectionTraits facts;
   const Verdict verdict = validate_response(out, asked, facts);
   if (verdict.refused()) return refuse(verdict.code, verdict.why);
   message.framing = framing_of(out.body, facts);

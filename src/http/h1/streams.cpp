@@ -23,7 +23,7 @@ Kind framing_for(const BodyLength& body, bool decodes_chunks) noexcept {
 
 // Client side ---------------------------------------------------------------------------------------
 
-void Http1ServerStream::use(StreamRef stream, const config::ListenerLimits& limits) {
+void Http1ServerStream::use(TransportRef stream, const config::ListenerLimits& limits) {
   stream_ = std::move(stream);
   limits_ = &limits;
   failure_ = {};
@@ -33,7 +33,7 @@ void Http1ServerStream::use(StreamRef stream, const config::ListenerLimits& limi
   responded_ = closes_ = false;
 }
 
-void Http1ServerStream::attach(Wake& wake, unsigned bit) noexcept {
+void Http1ServerStream::attach(EventFlags& wake, unsigned bit) noexcept {
   stream_->attach(wake, bit);
 }
 
@@ -150,7 +150,7 @@ bool Http1ServerStream::cut_short() {
 
 // Backend side --------------------------------------------------------------------------------------
 
-void Http1ClientStream::use(StreamRef stream, bool reused) {
+void Http1ClientStream::use(TransportRef stream, bool reused) {
   stream_ = std::move(stream);
   reused_ = reused;
   have_head_ = keep_alive_ = tunnel_ = spoiled_ = false;
@@ -161,12 +161,12 @@ void Http1ClientStream::use(StreamRef stream, bool reused) {
   reader_.start({}, {});
 }
 
-StreamRef Http1ClientStream::release() {
+TransportRef Http1ClientStream::release() {
   if (stream_) stream_->receive_at_most(next_receive_);
-  return std::exchange(stream_, StreamRef());
+  return std::exchange(stream_, TransportRef());
 }
 
-void Http1ClientStream::attach(Wake& wake, unsigned bit) noexcept {
+void Http1ClientStream::attach(EventFlags& wake, unsigned bit) noexcept {
   stream_->attach(wake, bit);
 }
 

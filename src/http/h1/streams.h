@@ -11,12 +11,12 @@ namespace remora {
 class Http1ServerStream final : public ServerStream, private RawPath {
  public:
   explicit Http1ServerStream(const config::ListenerLimits& limits) : limits_(&limits) {}
-  void use(StreamRef stream, const config::ListenerLimits& limits);
+  void use(TransportRef stream, const config::ListenerLimits& limits);
   void release() noexcept { stream_.reset(); }
   /// Resets for the next request. REQUIRES: the last one is complete.
   void next();
 
-  void attach(Wake&, unsigned bit) noexcept override;
+  void attach(EventFlags&, unsigned bit) noexcept override;
   Io read_head(RequestHead&) override;
   Io fill() override;
   Body body() override { return reader_.body(*stream_); }
@@ -51,9 +51,9 @@ class Http1ServerStream final : public ServerStream, private RawPath {
   void skip_raw(std::uint64_t n) noexcept override { reader_.skip_raw(n); }
   bool takes_raw() const noexcept override { return writer_.takes_raw() && stream_->can_splice_to(); }
   bool takes_raw_next() const noexcept override { return !writer_.chunks() && stream_->can_splice_to(); }
-  Stream& socket() const noexcept override { return *stream_; }
+  Transport& socket() const noexcept override { return *stream_; }
 
-  StreamRef stream_;
+  TransportRef stream_;
   const config::ListenerLimits* limits_;
   HeadScanner scanner_;
   BodyReader reader_;
@@ -66,12 +66,12 @@ class Http1ServerStream final : public ServerStream, private RawPath {
 /// HTTP/1 codec of one backend connection, for one exchange.
 class Http1ClientStream final : public ClientStream, private RawPath {
  public:
-  void use(StreamRef connection, bool reused) override;
-  StreamRef release() override;
+  void use(TransportRef connection, bool reused) override;
+  TransportRef release() override;
   bool has_connection() const noexcept override { return static_cast<bool>(stream_); }
   bool is_reused() const noexcept override { return reused_; }
 
-  void attach(Wake&, unsigned bit) noexcept override;
+  void attach(EventFlags&, unsigned bit) noexcept override;
   void put_head(const OutHead&) override;
   WriteResult send(Body body, const std::vector<Field>* trailers) override;
   bool send_blocked() const noexcept override { return stream_->send_blocked(); }
@@ -105,9 +105,9 @@ class Http1ClientStream final : public ClientStream, private RawPath {
   }
   bool takes_raw() const noexcept override { return writer_.takes_raw() && stream_->can_splice_to(); }
   bool takes_raw_next() const noexcept override { return !writer_.chunks() && stream_->can_splice_to(); }
-  Stream& socket() const noexcept override { return *stream_; }
+  Transport& socket() const noexcept override { return *stream_; }
 
-  StreamRef stream_;
+  TransportRef stream_;
   HeadScanner scanner_;
   BodyReader reader_;
   BodyWriter writer_;

@@ -122,7 +122,7 @@ class World {
   T pick(std::initializer_list<T> values) {
     return values.begin()[random_.below(values.size())];
   }
-  Moment now() const { return {trunk_.clock.steady_now(), trunk_.clock.wall_now()}; }
+  ClockReading now() const { return {trunk_.clock.steady_now(), trunk_.clock.wall_now()}; }
   Explanation ask(ExplainRequest in, std::uint64_t draw) {
     in.draw = draw;
     return explain(trunk_.snapshot(), in, *trunk_.memory, scratch_, now());

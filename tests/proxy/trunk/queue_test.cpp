@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "pool/queue.h"
+#include "pool/permit.h"
 #include "support/trunk.h"
 
 namespace remora::test {

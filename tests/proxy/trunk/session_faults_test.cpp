@@ -78,9 +78,9 @@ class Scenario {
 using Story = std::function<void(Scenario&)>;
 
 void each_operation_fails(const std::string& yaml, bool shared_store, const Story& story) {
-  constexpr unsigned most_operations = 600;
+  constexpr unsigned max_operations = 600;
   unsigned nth = 1;
-  for (; nth < most_operations; ++nth) {
+  for (; nth < max_operations; ++nth) {
     SCOPED_TRACE("operation " + std::to_string(nth));
     Scenario s(yaml, nth,
                shared_store ? Trunk::instance_on(std::make_shared<MemoryValues>(64U << 20)) : nullptr);
@@ -90,7 +90,7 @@ void each_operation_fails(const std::string& yaml, bool shared_store, const Stor
     if (!happened) break;
   }
   EXPECT_GT(nth, 5U);
-  EXPECT_LT(nth, most_operations);
+  EXPECT_LT(nth, max_operations);
 }
 
 constexpr const char* kinds[] = {"affinity: cookie", "affinity: {kind: app_cookie, name: SID}",

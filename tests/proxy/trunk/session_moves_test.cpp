@@ -5,7 +5,7 @@
 #include <functional>
 #include <set>
 
-#include "pool/queue.h"
+#include "pool/permit.h"
 #include "proxy/trunk/sessions.h"
 
 namespace remora::test {

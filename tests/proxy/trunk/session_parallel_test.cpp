@@ -83,7 +83,7 @@ TEST(ParallelRequests, MoveASessionOnIfItsNewBackendIsDownForThem) {
     const std::string home = browser.ask(w.one).backend;
     w.both([&](Trunk& t) { t.connector.always(home, {.connect = Connect::silent}); });
     Browser second = browser;
-    second.begin(w.two);  // recognised before the first moves it
+    second.begin(w.two);  // recognized before the first moves it
     w.one.member(home).health = Health::down;
     const Told first = browser.ask(w.one);
     w.two.member(first.backend).health = Health::down;

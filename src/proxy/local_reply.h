@@ -7,13 +7,13 @@
 
 namespace remora {
 
-struct Answer {
+struct GeneratedReply {
   std::string_view reason, content_type, body;  // `body` is a view of `room` or of `configured`
 };
 
 /// `configured`: a body from the configuration, sent unchanged; empty: a body is generated into `room`. JSON
 /// only if `accept` asks for JSON and not for HTML.
-Answer make_answer(std::uint16_t status, std::string_view accept, std::string_view configured,
-                   std::string& room);
+GeneratedReply make_local_reply(std::uint16_t status, std::string_view accept, std::string_view configured,
+                                std::string& room);
 
 }  // namespace remora

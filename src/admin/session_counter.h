@@ -12,16 +12,16 @@
 
 namespace remora {
 
-class SessionCensus {
+class SessionCounter {
  public:
   struct Count {
     std::uint64_t learned = 0, issued = 0;
     std::uint64_t all() const noexcept { return learned + issued; }
   };
 
-  SessionCensus(SessionMemory& memory, const Clock& clock) : memory_(memory), clock_(clock) {}
+  SessionCounter(SessionMemory& memory, const Clock& clock) : memory_(memory), clock_(clock) {}
   /// Counts again, unless the last count is too recent for what it cost.
-  void refresh(Moment now);
+  void refresh(ClockReading now);
   Count at(std::uint16_t pool, std::uint64_t backend) const;
   std::uint64_t in_pool(std::uint16_t pool) const;
 

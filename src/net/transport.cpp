@@ -1,4 +1,4 @@
-#include "net/stream.h"
+#include "net/transport.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -48,54 +48,54 @@ ssize_t send_once(int fd, iovec* iov, std::size_t count, std::size_t total, int 
 constexpr std::size_t worthwhile_room = 2048;
 }  // namespace
 
-Stream::Stream(Loop& loop, int fd) : loop_(loop), descriptor_(loop.ctx, fd, *this) {}
+Transport::Transport(Loop& loop, int fd) : loop_(loop), descriptor_(loop.ctx, fd, *this) {}
 
-Stream::Stream(Loop& loop, Rest rest) : Stream(loop, rest.fd) {
+Transport::Transport(Loop& loop, Transport::Dormant rest) : Transport(loop, rest.fd) {
   tls_ = std::move(rest.tls);
   if (tls_) tls_->continue_on(*this);
 }
 
-Stream::~Stream() = default;
+Transport::~Transport() = default;
 
-void Stream::attach(Wake& wake, unsigned bit) noexcept {
+void Transport::attach(EventFlags& wake, unsigned bit) noexcept {
   wake_ = &wake;
   bit_ = bit;
   watcher_ = nullptr;
   parked_ = was_short_ = false;
 }
 
-void Stream::watch(StreamWatcher& watcher) noexcept {
+void Transport::watch(TransportWatcher& watcher) noexcept {
   watcher_ = &watcher;
   wake_ = nullptr;
   parked_ = false;
 }
 
-void Stream::detach() noexcept {
+void Transport::detach() noexcept {
   wake_ = nullptr;
   watcher_ = nullptr;
   parked_ = false;
 }
 
-void Stream::notify() {
+void Transport::notify() {
   if (watcher_ != nullptr)
     watcher_->stream_event(*this);
   else if (wake_ != nullptr)
     wake_->set(bit_);
 }
 
-Io Stream::fail(const error_code& ec) noexcept {
+Io Transport::fail(const error_code& ec) noexcept {
   if (!error_) error_ = ec;
   return Io::failed;
 }
 
-Io Stream::fail_send(const error_code& ec) noexcept {
+Io Transport::fail_send(const error_code& ec) noexcept {
   if (!send_error_) send_error_ = ec;
   return Io::failed;
 }
 
 // Receiving -----------------------------------------------------------------------------------------
 
-Io Stream::fill() {
+Io Transport::fill() {
   if (error_) return Io::failed;
   if (ended_) return Io::ready;
   if (tls_) return tls_->read();
@@ -104,7 +104,7 @@ Io Stream::fill() {
   return io;
 }
 
-void Stream::arm() {
+void Transport::arm() {
   if (reading_ || error_ || closed_) return;
   if (wire_ended_) return watch_for_reset();
   // Back-pressure for TLS: nothing else limits the encrypted backlog, so stop receiving until it is
@@ -116,18 +116,18 @@ void Stream::arm() {
 }
 
 /// Returns the buffer unless it holds unread bytes. A pinned head keeps its memory.
-void Stream::lay_down(Input& in) noexcept {
+void Transport::lay_down(Input& in) noexcept {
   if (!in.empty() || (in.floor == 0 && in.buffer.size() > BufferPool::small)) return;
   if (in.floor > 0) pinned_ = std::move(in.buffer);
   in = Input{};
 }
 
-std::size_t Stream::room_behind(const Input& in) const noexcept {
+std::size_t Transport::room_behind(const Input& in) const noexcept {
   const std::size_t room = in.buffer.size() - in.end;
   return most_ > 0 ? std::min(most_, room) : room;
 }
 
-std::size_t Stream::make_room(Input& in) {
+std::size_t Transport::make_room(Input& in) {
   if (!in.buffer) {
     in.buffer = loop_.buffers.take(BufferPool::small);
     in.begin = in.end = in.floor = 0;
@@ -151,7 +151,7 @@ std::size_t Stream::make_room(Input& in) {
   return in.buffer.size() - in.end;
 }
 
-Io Stream::receive(Input& in) {
+Io Transport::receive(Input& in) {
   const bool insists = std::exchange(insists_, false) && !by_events_;
   if (reading_ && !insists) return Io::blocked;
   if (wire_ended_) return Io::ready;
@@ -186,13 +186,13 @@ Io Stream::receive(Input& in) {
   return Io::blocked;
 }
 
-void Stream::assume_drained() noexcept {
+void Transport::assume_drained() noexcept {
   exhausted_ = true;
   was_short_ = wake_ != nullptr;
   if (was_short_) short_turn_ = wake_->turn();
 }
 
-bool Stream::still_open() noexcept {
+bool Transport::still_open() noexcept {
   if (closed_ || error_ || wire_ended_) return false;
   char peeked = 0;
   const ssize_t n = ::recv(fd(), &peeked, 1, MSG_PEEK);
@@ -208,7 +208,7 @@ bool Stream::still_open() noexcept {
   return n > 0;
 }
 
-bool Stream::was_reset() noexcept {
+bool Transport::was_reset() noexcept {
   if (closed_ || error_) return true;
   pollfd asked{fd(), 0, 0};  // POLLERR and POLLHUP are always reported
   if (::poll(&asked, 1, 0) != 1) return false;
@@ -219,7 +219,7 @@ bool Stream::was_reset() noexcept {
 /// The peer has ended its stream but may still be reading. If that was the first half of a close, a reset
 /// follows whatever is sent to it. Until something is sent, TCP keep-alive probes detect within a minute or
 /// two that the other end is gone.
-void Stream::watch_for_reset() {
+void Transport::watch_for_reset() {
   if (was_reset()) {
     if (wake_ != nullptr) wake_->set(bit_);
     return;
@@ -234,18 +234,18 @@ void Stream::watch_for_reset() {
   wait_readable(true);
 }
 
-void Stream::start_read(bool drained) {
+void Transport::start_read(bool drained) {
   Input& in = wire();
   lay_down(in);
   if (tls_) lay_down(in_);
   if (in.buffer && make_room(in) == 0) return;  // no room behind a pinned head: the owner must consume first
   fresh_ = was_short_ = false;
   reading_ = true;
-  while_reading_ = Ref<Stream>(this);
+  while_reading_ = Ref<Transport>(this);
   descriptor_.start_receive(drained);
 }
 
-Stream::Taken Stream::take_bytes() {
+Transport::Drained Transport::take_bytes() {
   Input& in = wire();
   // Views of unread bytes may exist, so do not move them.
   const std::size_t room = in.buffer ? room_behind(in) : make_room(in);
@@ -253,13 +253,13 @@ Stream::Taken Stream::take_bytes() {
   // of stream.
   if (room == 0) {
     exhausted_ = false;
-    return Taken::some;
+    return Drained::some;
   }
   const ssize_t n = receive_from(fd(), in.buffer.data() + in.end, room);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
     lay_down(in);
     unasked_ = false;
-    return Taken::nothing;
+    return Drained::nothing;
   }
   if (n < 0) {
     fail(last_error());
@@ -269,13 +269,13 @@ Stream::Taken Stream::take_bytes() {
   } else {
     in.end += static_cast<std::size_t>(n);
     exhausted_ = static_cast<std::size_t>(n) < room;
-    if (!exhausted_) return Taken::some;
+    if (!exhausted_) return Drained::some;
   }
-  return Taken::all;
+  return Drained::all;
 }
 
-void Stream::received(const error_code& ec) {
-  const Ref<Stream> self = std::move(while_reading_);
+void Transport::received(const error_code& ec) {
+  const Ref<Transport> self = std::move(while_reading_);
   reading_ = false;
   if (closed_) return;
   if (ec == asio::error::operation_aborted) {
@@ -290,7 +290,7 @@ void Stream::received(const error_code& ec) {
   notify();
 }
 
-void Stream::consume_pinned(std::size_t n) {
+void Transport::consume_pinned(std::size_t n) {
   in_.begin += n;
   if (in_.buffer.size() - in_.end < worthwhile_room && !reading_) {
     Buffer fresh = loop_.buffers.take(BufferPool::small);
@@ -306,18 +306,18 @@ void Stream::consume_pinned(std::size_t n) {
   in_.floor = in_.begin;
 }
 
-void Stream::unpin() noexcept {
+void Transport::unpin() noexcept {
   in_.floor = 0;
   pinned_.reset();
 }
 
 // Sending -------------------------------------------------------------------------------------------
 
-int Stream::send_flags() const noexcept {
+int Transport::send_flags() const noexcept {
   return more_follows_ ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
 }
 
-Stream::Sent Stream::send(std::span<const asio::const_buffer> runs, bool more_follows) {
+Transport::WriteResult Transport::send(std::span<const asio::const_buffer> runs, bool more_follows) {
   more_follows_ = more_follows;
   if (error_ || send_error_) return {0, Io::failed};
   if (closed_) return {0, fail(asio::error::bad_descriptor)};
@@ -325,7 +325,7 @@ Stream::Sent Stream::send(std::span<const asio::const_buffer> runs, bool more_fo
   return tls_ ? tls_->write(runs) : send_plain(runs);
 }
 
-Stream::Sent Stream::send_plain(std::span<const asio::const_buffer> runs) {
+Transport::WriteResult Transport::send_plain(std::span<const asio::const_buffer> runs) {
   constexpr std::size_t most = 32;
   iovec iov[most];
   std::size_t count = 0, total = 0;
@@ -345,20 +345,20 @@ Stream::Sent Stream::send_plain(std::span<const asio::const_buffer> runs) {
   return {sent, Io::blocked};
 }
 
-void Stream::arm_write() {
+void Transport::arm_write() {
   if (write_waiting_) return;
   write_waiting_ = true;
-  while_writing_ = Ref<Stream>(this);
+  while_writing_ = Ref<Transport>(this);
   descriptor_.start_wait_writable();
 }
 
-void Stream::writable(const error_code& ec) {
-  const Ref<Stream> self = std::move(while_writing_);
+void Transport::writable(const error_code& ec) {
+  const Ref<Transport> self = std::move(while_writing_);
   write_waiting_ = false;
   if (!closed_ && ec != asio::error::operation_aborted) notify();
 }
 
-void Stream::finish_sending() noexcept {
+void Transport::finish_sending() noexcept {
   if (closed_) return;
   if (tls_ && !error_ && !send_error_) tls_->close_notify();
   ::shutdown(fd(), SHUT_WR);
@@ -375,7 +375,7 @@ ssize_t splice_some(int from, int to, std::size_t most) {
 }
 }  // namespace
 
-Stream::Sent Stream::splice_to_pipe(int pipe, std::size_t most) {
+Transport::WriteResult Transport::splice_to_pipe(int pipe, std::size_t most) {
   const ssize_t n = splice_some(fd(), pipe, most);
   if (n > 0) return {static_cast<std::size_t>(n), Io::ready};
   if (n == 0) {
@@ -387,7 +387,7 @@ Stream::Sent Stream::splice_to_pipe(int pipe, std::size_t most) {
   return {0, Io::blocked};
 }
 
-Stream::Sent Stream::splice_from_pipe(int pipe, std::size_t bytes) {
+Transport::WriteResult Transport::splice_from_pipe(int pipe, std::size_t bytes) {
   if (send_error_) return {0, Io::failed};
   if (write_waiting_) return {0, Io::blocked};
   const ssize_t n = splice_some(pipe, fd(), bytes);
@@ -400,31 +400,31 @@ Stream::Sent Stream::splice_from_pipe(int pipe, std::size_t bytes) {
 
 // Whole ---------------------------------------------------------------------------------------------
 
-Stream::Input& Stream::wire() noexcept {
+Transport::Input& Transport::wire() noexcept {
   return tls_ ? tls_->raw_ : in_;
 }
 
-const std::string& Stream::tls_error() const noexcept {
+const std::string& Transport::tls_error() const noexcept {
   static const std::string none;
   return tls_ ? tls_->error_ : none;
 }
 
-void Stream::start_tls(const ServerTls& server) {
+void Transport::start_tls(const ServerTls& server) {
   tls_ = std::make_unique<TlsSession>(*this, server);
   tls_->raw_ = std::exchange(in_, Input{});  // bytes behind a PROXY header are TLS already
 }
 
-void Stream::start_tls(const ClientTls& client, const std::string& server_name) {
+void Transport::start_tls(const ClientTls& client, const std::string& server_name) {
   tls_ = std::make_unique<TlsSession>(*this, client, server_name);
 }
 
-Io Stream::handshake() {
+Io Transport::handshake() {
   if (error_) return Io::failed;
   return tls_ ? tls_->handshake() : Io::ready;
 }
 
-void Stream::park(StreamWatcher& watcher) {
-  const Ref<Stream> self(this);
+void Transport::park(TransportWatcher& watcher) {
+  const Ref<Transport> self(this);
   watch(watcher);
   parked_ = true;
   if (reading_) {
@@ -434,31 +434,31 @@ void Stream::park(StreamWatcher& watcher) {
   }
 }
 
-void Stream::begin_park() {
+void Transport::begin_park() {
   in_ = Input{};
   pinned_.reset();
   if (tls_ && tls_->raw_.empty()) tls_->raw_ = Input{};
   if (write_waiting_ || !watcher_->stream_rests(*this)) wait_readable(fresh_);
 }
 
-Stream::Rest Stream::leave() {
+Transport::Dormant Transport::leave() {
   closed_ = true;
   detach();
-  Rest rest;
+  Transport::Dormant rest;
   rest.fd = descriptor_.release();
   rest.tls = std::move(tls_);
   return rest;
 }
 
-void Stream::wait_readable(bool noticed) {
+void Transport::wait_readable(bool noticed) {
   fresh_ = unasked_ = false;
   reading_ = true;
-  while_reading_ = Ref<Stream>(this);
+  while_reading_ = Ref<Transport>(this);
   descriptor_.start_wait_readable(noticed);
 }
 
-void Stream::readable(const error_code& ec) {
-  const Ref<Stream> self = std::move(while_reading_);
+void Transport::readable(const error_code& ec) {
+  const Ref<Transport> self = std::move(while_reading_);
   reading_ = false;
   if (closed_ || ec == asio::error::operation_aborted) return;
   parked_ = false;
@@ -468,19 +468,19 @@ void Stream::readable(const error_code& ec) {
   notify();
 }
 
-void Stream::end() noexcept {
+void Transport::end() noexcept {
   if (tls_ && !closed_ && !error_ && !send_error_) tls_->close_notify();
   close();
 }
 
-void Stream::close() noexcept {
+void Transport::close() noexcept {
   if (closed_) return;
   closed_ = true;
   detach();
   descriptor_.close();
 }
 
-void Stream::close_hard() noexcept {
+void Transport::close_hard() noexcept {
   if (closed_) return;
   const linger reset{1, 0};
   ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);

@@ -1,13 +1,13 @@
-#include "proxy/answers.h"
+#include "proxy/local_reply.h"
 
 #include "http/reason.h"
 #include "util/text.h"
 
 namespace remora {
 
-Answer make_answer(std::uint16_t status, std::string_view accept, std::string_view configured,
-                   std::string& room) {
-  Answer a;
+GeneratedReply make_local_reply(std::uint16_t status, std::string_view accept, std::string_view configured,
+                                std::string& room) {
+  GeneratedReply a;
   a.reason = reason_phrase(status);
   bool json = false, html = false;
   for_each_token(accept, [&](std::string_view range) {

@@ -8,7 +8,7 @@
 
 namespace remora {
 
-struct Moment {
+struct ClockReading {
   Clock::Steady steady;
   Clock::Wall wall;
 };

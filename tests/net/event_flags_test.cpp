@@ -1,6 +1,6 @@
-// Wake, and the buffers of a loop, by a manual clock.
+// EventFlags, and the buffers of a loop, by a manual clock.
 
-#include "net/wake.h"
+#include "net/event_flags.h"
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using test::ManualLoop;
 
-Task<void> collect(Wake& wake, std::vector<unsigned>& got, int n) {
+Task<void> collect(EventFlags& wake, std::vector<unsigned>& got, int n) {
   while (n-- > 0) {
     unsigned bits = wake.take();
     if (bits == 0) bits = co_await wake.any();
@@ -23,28 +23,28 @@ Task<void> collect(Wake& wake, std::vector<unsigned>& got, int n) {
   }
 }
 
-TEST(Wake, BitsSetWhileNobodyWaitsAreKept) {
+TEST(EventFlags, BitsSetWhileNobodyWaitsAreKept) {
   ManualLoop loop;
-  Wake wake(loop.wheel);
+  EventFlags wake(loop.wheel);
   std::vector<unsigned> got;
-  wake.set(Wake::client);
-  wake.set(Wake::backend);
+  wake.set(EventFlags::client);
+  wake.set(EventFlags::backend);
   asio::co_spawn(loop.ctx.get_executor(), collect(wake, got, 2), asio::detached);
-  asio::post(loop.ctx, [&] { wake.set(Wake::stop); });
+  asio::post(loop.ctx, [&] { wake.set(EventFlags::stop); });
   loop.settle();
-  EXPECT_EQ(got, (std::vector<unsigned>{Wake::client | Wake::backend, Wake::stop}));
+  EXPECT_EQ(got, (std::vector<unsigned>{EventFlags::client | EventFlags::backend, EventFlags::stop}));
 }
 
-TEST(Wake, TheDeadlineIsABit) {
+TEST(EventFlags, TheDeadlineIsABit) {
   ManualLoop loop;
-  Wake wake(loop.wheel);
+  EventFlags wake(loop.wheel);
   std::vector<unsigned> got;
   wake.until(loop.now() + 20ms);
   asio::co_spawn(loop.ctx.get_executor(), collect(wake, got, 1), asio::detached);
   loop.advance(10ms);
   EXPECT_TRUE(got.empty());
   loop.advance(10ms);
-  EXPECT_EQ(got, (std::vector<unsigned>{Wake::deadline}));
+  EXPECT_EQ(got, (std::vector<unsigned>{EventFlags::deadline}));
 }
 
 TEST(BufferPool, LendsOneSizeForHeadsAndOneForBodiesAndWhateverElseIsAsked) {

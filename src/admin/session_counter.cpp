@@ -1,11 +1,11 @@
-#include "admin/census.h"
+#include "admin/session_counter.h"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <chrono>
 
 namespace remora {
 
-void SessionCensus::refresh(Moment now) {
+void SessionCounter::refresh(ClockReading now) {
   constexpr int share = 20;
   const Clock::Steady begin = clock_.steady_now();
   if (counted_ && now.steady - counted_at_ < cost_ * share) return;
@@ -25,12 +25,12 @@ void SessionCensus::refresh(Moment now) {
   cost_ = clock_.steady_now() - begin;
 }
 
-SessionCensus::Count SessionCensus::at(std::uint16_t pool, std::uint64_t backend) const {
+SessionCounter::Count SessionCounter::at(std::uint16_t pool, std::uint64_t backend) const {
   const auto it = counts_.find({pool, backend});
   return it == counts_.end() ? Count{} : it->second;
 }
 
-std::uint64_t SessionCensus::in_pool(std::uint16_t pool) const {
+std::uint64_t SessionCounter::in_pool(std::uint16_t pool) const {
   std::uint64_t n = 0;
   for (auto it = counts_.lower_bound({pool, 0}); it != counts_.end() && it->first.first == pool; ++it)
     n += it->second.all();

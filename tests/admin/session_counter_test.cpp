@@ -1,7 +1,7 @@
 // Counting sessions may cost a twentieth of the time, not more: by a clock on which a count takes what the
 // test says.
 
-#include "admin/census.h"
+#include "admin/session_counter.h"
 
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ class SlowClock final : public Clock {
   mutable Steady now{1000h};
 };
 
-class Census : public ::testing::Test {
+class SessionCounterTest : public ::testing::Test {
  protected:
   void bind(std::uint8_t session) {
     SessionKey key;
@@ -29,35 +29,35 @@ class Census : public ::testing::Test {
     b.backend = 7;
     b.epoch = 1;
     b.created = b.last_seen = clock.wall_now();
-    memory.learned.bind(key, b, 3, lifetimes, moment());
+    memory.learned.bind(key, b, 3, lifetimes, clock_reading());
   }
-  Moment moment() const { return {clock.now, clock.wall_now()}; }
+  ClockReading clock_reading() const { return {clock.now, clock.wall_now()}; }
   std::uint64_t count() {
-    census.refresh(moment());
-    return census.at(3, 7).all();
+    counter.refresh(clock_reading());
+    return counter.at(3, 7).all();
   }
   config::Session lifetimes;
   SessionMemory memory{1000};
   SlowClock clock;
-  SessionCensus census{memory, clock};
+  SessionCounter counter{memory, clock};
 };
 
-TEST_F(Census, CountsSessionsByPoolAndBackend) {
+TEST_F(SessionCounterTest, CountsSessionsByPoolAndBackend) {
   bind(1);
   bind(2);
   EXPECT_EQ(count(), 2U);
-  EXPECT_EQ(census.in_pool(3), 2U);
-  EXPECT_EQ(census.in_pool(4), 0U);
-  EXPECT_EQ(census.at(3, 8).all(), 0U);
+  EXPECT_EQ(counter.in_pool(3), 2U);
+  EXPECT_EQ(counter.in_pool(4), 0U);
+  EXPECT_EQ(counter.at(3, 8).all(), 0U);
 }
 
-TEST_F(Census, WhatCostNothingIsCountedEachTime) {
+TEST_F(SessionCounterTest, WhatCostNothingIsCountedEachTime) {
   EXPECT_EQ(count(), 0U);
   bind(1);
   EXPECT_EQ(count(), 1U);
 }
 
-TEST_F(Census, ACountStandsForTwentyTimesWhatItCost) {
+TEST_F(SessionCounterTest, ACountStandsForTwentyTimesWhatItCost) {
   clock.each = 10ms;
   const Clock::Steady from = clock.now;
   bind(1);

@@ -1,4 +1,4 @@
-#include "pool/queue.h"
+#include "pool/permit.h"
 
 #include <gtest/gtest.h>
 
@@ -9,37 +9,37 @@
 namespace remora {
 namespace {
 
-TEST(PlaceQueue, GrantsInOrderAcrossLoops) {
+TEST(PermitQueue, GrantsInOrderAcrossLoops) {
   Loop one, two;
-  Wake a(one.wheel), b(two.wheel);
+  EventFlags a(one.wheel), b(two.wheel);
   const auto backend = make_backend("p", "b");
   ASSERT_TRUE(backend->queue->enter(*backend, 1));
-  Place place(backend, true);
+  Permit place(backend, true);
   EXPECT_FALSE(backend->queue->enter(*backend, 1));
-  const auto first = backend->queue->line_up(*backend, 1, one.ctx, a);
-  const auto second = backend->queue->line_up(*backend, 1, two.ctx, b);
+  const auto first = backend->queue->enqueue(*backend, 1, one.ctx, a);
+  const auto second = backend->queue->enqueue(*backend, 1, two.ctx, b);
   EXPECT_FALSE(first->granted);
   place.free();
   one.ctx.run();
   EXPECT_TRUE(first->granted);
   EXPECT_FALSE(second->granted);
   EXPECT_EQ(backend->in_flight, 1U);  // handed over, never free in between
-  EXPECT_EQ(a.take(), Wake::granted);
-  Place(backend, true).free();
+  EXPECT_EQ(a.take(), EventFlags::granted);
+  Permit(backend, true).free();
   two.ctx.run();
   EXPECT_TRUE(second->granted);
-  Place(backend, true).free();
+  Permit(backend, true).free();
   EXPECT_EQ(backend->in_flight, 0U);
 }
 
-TEST(PlaceQueue, AHigherLimitLetsInAsManyAsItAllows) {
+TEST(PermitQueue, AHigherLimitLetsInAsManyAsItAllows) {
   Loop loop;
-  Wake a(loop.wheel), b(loop.wheel), c(loop.wheel);
+  EventFlags a(loop.wheel), b(loop.wheel), c(loop.wheel);
   const auto backend = make_backend("p", "b");
   ASSERT_TRUE(backend->queue->enter(*backend, 1));
-  const auto first = backend->queue->line_up(*backend, 1, loop.ctx, a);
-  const auto second = backend->queue->line_up(*backend, 1, loop.ctx, b);
-  const auto third = backend->queue->line_up(*backend, 1, loop.ctx, c);
+  const auto first = backend->queue->enqueue(*backend, 1, loop.ctx, a);
+  const auto second = backend->queue->enqueue(*backend, 1, loop.ctx, b);
+  const auto third = backend->queue->enqueue(*backend, 1, loop.ctx, c);
   backend->queue->admit(backend, 1);
   EXPECT_EQ(backend->in_flight, 1U);
   backend->queue->admit(backend, 2);
@@ -48,52 +48,52 @@ TEST(PlaceQueue, AHigherLimitLetsInAsManyAsItAllows) {
   EXPECT_EQ(backend->in_flight, 4U);
   loop.ctx.run();
   for (const auto& waiter : {first, second, third}) EXPECT_TRUE(waiter->granted);
-  for (int i = 0; i < 4; ++i) Place(backend, true).free();
+  for (int i = 0; i < 4; ++i) Permit(backend, true).free();
   EXPECT_EQ(backend->in_flight, 0U);
 }
 
-TEST(PlaceQueue, WhoLinesUpUnderAHigherLimitTakesThoseBeforeAlong) {
+TEST(PermitQueue, WhoLinesUpUnderAHigherLimitTakesThoseBeforeAlong) {
   Loop loop;
-  Wake a(loop.wheel), b(loop.wheel);
+  EventFlags a(loop.wheel), b(loop.wheel);
   const auto backend = make_backend("p", "b");
   ASSERT_TRUE(backend->queue->enter(*backend, 1));
-  InLine before(backend, 1, loop.ctx, a);
-  InLine behind(backend, 3, loop.ctx, b);
+  QueuedPermit before(backend, 1, loop.ctx, a);
+  QueuedPermit behind(backend, 3, loop.ctx, b);
   loop.ctx.run();
   EXPECT_TRUE(before.granted());
   EXPECT_TRUE(behind.granted());
   before.take().free();
   behind.take().free();
-  Place(backend, true).free();
+  Permit(backend, true).free();
   EXPECT_EQ(backend->in_flight, 0U);
 }
 
-TEST(PlaceQueue, WhoGivesUpPassesThePlaceOn) {
+TEST(PermitQueue, WhoGivesUpPassesThePlaceOn) {
   Loop loop;
-  Wake a(loop.wheel), b(loop.wheel);
+  EventFlags a(loop.wheel), b(loop.wheel);
   const auto backend = make_backend("p", "b");
   ASSERT_TRUE(backend->queue->enter(*backend, 1));
-  const auto gives_up = backend->queue->line_up(*backend, 1, loop.ctx, a);
-  const auto waits = backend->queue->line_up(*backend, 1, loop.ctx, b);
-  Place(backend, true).free();  // the grant for `gives_up` is posted, not yet run
+  const auto gives_up = backend->queue->enqueue(*backend, 1, loop.ctx, a);
+  const auto waits = backend->queue->enqueue(*backend, 1, loop.ctx, b);
+  Permit(backend, true).free();  // the grant for `gives_up` is posted, not yet run
   backend->queue->give_up(backend, gives_up);
   loop.ctx.run();
   loop.ctx.restart();
   loop.ctx.run();
   EXPECT_TRUE(waits->granted);
   EXPECT_EQ(backend->in_flight, 1U);
-  Place(backend, true).free();
+  Permit(backend, true).free();
   EXPECT_EQ(backend->in_flight, 0U);
 }
 
-TEST(PlaceQueue, WhoLeavesTheLineWithoutAWordGivesUpItsTurn) {
+TEST(PermitQueue, WhoLeavesTheLineWithoutAWordGivesUpItsTurn) {
   Loop loop;
-  Wake a(loop.wheel), b(loop.wheel);
+  EventFlags a(loop.wheel), b(loop.wheel);
   const auto backend = make_backend("p", "b");
   ASSERT_TRUE(backend->queue->enter(*backend, 1));
-  auto leaves = std::make_unique<InLine>(backend, 1, loop.ctx, a);
-  InLine waits(backend, 1, loop.ctx, b);
-  Place(backend, true).free();
+  auto leaves = std::make_unique<QueuedPermit>(backend, 1, loop.ctx, a);
+  QueuedPermit waits(backend, 1, loop.ctx, b);
+  Permit(backend, true).free();
   leaves.reset();  // by an exception, say; its grant is posted
   loop.ctx.run();
   ASSERT_TRUE(waits.granted());
@@ -102,12 +102,12 @@ TEST(PlaceQueue, WhoLeavesTheLineWithoutAWordGivesUpItsTurn) {
   EXPECT_EQ(backend->in_flight, 0U);
 }
 
-TEST(PlaceQueue, APlaceThatWasGrantedAndNotTakenGoesBack) {
+TEST(PermitQueue, APlaceThatWasGrantedAndNotTakenGoesBack) {
   Loop loop;
-  Wake a(loop.wheel);
+  EventFlags a(loop.wheel);
   const auto backend = make_backend("p", "b");
   {
-    InLine at_once(backend, 1, loop.ctx, a);
+    QueuedPermit at_once(backend, 1, loop.ctx, a);
     EXPECT_TRUE(at_once.granted());
     EXPECT_EQ(backend->in_flight, 1U);
   }

@@ -1,4 +1,4 @@
-#include "pool/queue.h"
+#include "pool/permit.h"
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -7,18 +7,18 @@
 namespace remora {
 
 std::shared_ptr<Backend> make_backend(std::string pool, std::string id, std::size_t workers) {
-  return std::make_shared<Backend>(std::move(pool), std::move(id), workers, std::make_shared<PlaceQueue>());
+  return std::make_shared<Backend>(std::move(pool), std::move(id), workers, std::make_shared<PermitQueue>());
 }
 
-bool PlaceQueue::enter(Backend& backend, std::uint32_t limit) {
+bool PermitQueue::enter(Backend& backend, std::uint32_t limit) {
   const std::lock_guard lock(mutex_);
   if (!line_.empty() || backend.in_flight.load(std::memory_order_relaxed) >= limit) return false;
   backend.in_flight.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
-std::shared_ptr<Waiter> PlaceQueue::line_up(Backend& backend, std::uint32_t limit, asio::io_context& ctx,
-                                            Wake& wake) {
+std::shared_ptr<Waiter> PermitQueue::enqueue(Backend& backend, std::uint32_t limit, asio::io_context& ctx,
+                                             EventFlags& wake) {
   auto waiter = std::make_shared<Waiter>(ctx, wake);
   const std::lock_guard lock(mutex_);
   if (line_.empty() && backend.in_flight.load(std::memory_order_relaxed) < limit) {
@@ -30,7 +30,7 @@ std::shared_ptr<Waiter> PlaceQueue::line_up(Backend& backend, std::uint32_t limi
   return waiter;
 }
 
-void PlaceQueue::give_up(const std::shared_ptr<Backend>& backend, const std::shared_ptr<Waiter>& waiter) {
+void PermitQueue::give_up(const std::shared_ptr<Backend>& backend, const std::shared_ptr<Waiter>& waiter) {
   waiter->wake = nullptr;
   if (waiter->granted) {
     leave(backend);
@@ -42,7 +42,7 @@ void PlaceQueue::give_up(const std::shared_ptr<Backend>& backend, const std::sha
   std::erase(line_, waiter);
 }
 
-void PlaceQueue::leave(const std::shared_ptr<Backend>& backend) {
+void PermitQueue::leave(const std::shared_ptr<Backend>& backend) {
   std::shared_ptr<Waiter> next;
   {
     const std::lock_guard lock(mutex_);
@@ -56,7 +56,7 @@ void PlaceQueue::leave(const std::shared_ptr<Backend>& backend) {
   grant(backend, std::move(next));
 }
 
-void PlaceQueue::admit(const std::shared_ptr<Backend>& backend, std::uint32_t limit) {
+void PermitQueue::admit(const std::shared_ptr<Backend>& backend, std::uint32_t limit) {
   for (;;) {
     std::shared_ptr<Waiter> next;
     {
@@ -71,7 +71,7 @@ void PlaceQueue::admit(const std::shared_ptr<Backend>& backend, std::uint32_t li
   }
 }
 
-void PlaceQueue::grant(const std::shared_ptr<Backend>& backend, std::shared_ptr<Waiter> next) {
+void PermitQueue::grant(const std::shared_ptr<Backend>& backend, std::shared_ptr<Waiter> next) {
   auto& ctx = next->ctx;
   try {
     asio::post(ctx, [backend, next = std::move(next)] {
@@ -80,7 +80,7 @@ void PlaceQueue::grant(const std::shared_ptr<Backend>& backend, std::shared_ptr<
         return;
       }
       next->granted = true;
-      next->wake->set(Wake::granted);
+      next->wake->set(EventFlags::granted);
     });
   } catch (const std::bad_alloc&) {
     // The grant is lost: that waiter runs into its queue timeout.
@@ -88,7 +88,7 @@ void PlaceQueue::grant(const std::shared_ptr<Backend>& backend, std::shared_ptr<
   }
 }
 
-void Place::free() noexcept {
+void Permit::free() noexcept {
   const auto* const backend = std::exchange(backend_, nullptr);
   if (backend == nullptr) return;
   if (limited_)

@@ -1,4 +1,4 @@
-// Wake: the event flags that a coroutine of the request path waits on.
+// EventFlags: the event flags that a coroutine of the request path waits on.
 //
 // Each event source (client socket, backend socket, a deadline, a granted permit, a store's reply, a probe's
 // verdict, a stop) sets a bit; the owner is the only waiter. So "wait for any of these" needs no operator, no
@@ -22,7 +22,7 @@
 
 namespace remora {
 
-class Wake final : private DeadlineEntry {
+class EventFlags final : private DeadlineEntry {
  public:
   enum Bit : unsigned {
     client = 1,
@@ -34,8 +34,8 @@ class Wake final : private DeadlineEntry {
     verdict = 64
   };
 
-  explicit Wake(DeadlineWheel& wheel) : wheel_(wheel) {}
-  ~Wake() override {
+  explicit EventFlags(DeadlineWheel& wheel) : wheel_(wheel) {}
+  ~EventFlags() override {
     if (waiting()) destroy_(room_);
   }
 

@@ -1,6 +1,6 @@
 // Streams over socket pairs: what their owner and a pending receive do to each other.
 
-#include "net/stream.h"
+#include "net/transport.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -14,13 +14,13 @@ namespace {
 // Found by a TLS upload whose bytes came while the backend connection was opening: the owner's own receive
 // had filled the buffer when the event of the pending one came, and a receive of no bytes looked like the
 // end.
-TEST(Stream, AFullBufferIsNotTheEndOfWhatThePeerSends) {
+TEST(Transport, AFullBufferIsNotTheEndOfWhatThePeerSends) {
   test::ManualLoop loop;
   int fds[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-  const StreamRef stream(new Stream(loop, fds[0]));
-  Wake wake(loop.wheel);
-  stream->attach(wake, Wake::client);
+  const TransportRef stream(new Transport(loop, fds[0]));
+  EventFlags wake(loop.wheel);
+  stream->attach(wake, EventFlags::client);
   ASSERT_EQ(::send(fds[1], "head", 4, 0), 4);
   ASSERT_EQ(stream->fill(), Io::ready);
   stream->consume(4);

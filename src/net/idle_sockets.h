@@ -1,6 +1,6 @@
-// ParkingLot: idle connections reduced to a descriptor.
+// IdleSockets: idle connections reduced to a descriptor.
 //
-// Why: a Stream and the reactor's record of its descriptor take more than half a kilobyte, which an idle
+// Why: a Transport and the reactor's record of its descriptor take more than half a kilobyte, which an idle
 // connection does not need. A second epoll instance watches the parked descriptors, and the event loop
 // watches that instance as a single descriptor; only a pointer to the owner is kept. Parking and waking cost
 // two system calls each, once per idle period of a connection.
@@ -19,27 +19,27 @@
 namespace remora {
 
 /// The owner of a parked descriptor.
-class Parked {
+class IdleSocket {
  public:
   /// The descriptor is readable, closed by its peer, or broken. The owner must call leave(); it may destroy
   /// itself.
   virtual void woken() = 0;
 
  protected:
-  ~Parked() = default;
+  ~IdleSocket() = default;
 };
 
-class ParkingLot final : private Descriptor::Events {
+class IdleSockets final : private Descriptor::Events {
  public:
-  explicit ParkingLot(Loop& loop) : loop_(loop) {}
-  ~ParkingLot();
-  ParkingLot(const ParkingLot&) = delete;
-  ParkingLot& operator=(const ParkingLot&) = delete;
+  explicit IdleSockets(Loop& loop) : loop_(loop) {}
+  ~IdleSockets();
+  IdleSockets(const IdleSockets&) = delete;
+  IdleSockets& operator=(const IdleSockets&) = delete;
 
   /// Watches `fd`, which the caller still owns. False: the kernel is out of memory or descriptors.
-  bool park(int fd, Parked& owner) noexcept;
+  bool park(int fd, IdleSocket& owner) noexcept;
   /// REQUIRES: `fd` is parked. Call it before `fd` is closed.
-  void leave(int fd, const Parked& owner) noexcept;
+  void leave(int fd, const IdleSocket& owner) noexcept;
 
  private:
   bool open() noexcept;

@@ -1,4 +1,4 @@
-#include "net/parking.h"
+#include "net/idle_sockets.h"
 
 #include <array>
 #include <boost/asio/error.hpp>
@@ -7,9 +7,9 @@
 
 namespace remora {
 
-ParkingLot::~ParkingLot() = default;
+IdleSockets::~IdleSockets() = default;
 
-bool ParkingLot::open() noexcept {
+bool IdleSockets::open() noexcept {
   if (descriptor_) return true;
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return false;
@@ -18,7 +18,7 @@ bool ParkingLot::open() noexcept {
   return true;
 }
 
-bool ParkingLot::park(int fd, Parked& owner) noexcept {
+bool IdleSockets::park(int fd, IdleSocket& owner) noexcept {
   if (!open()) return false;
   epoll_event event{};
   event.events = EPOLLIN | EPOLLRDHUP;
@@ -29,7 +29,7 @@ bool ParkingLot::park(int fd, Parked& owner) noexcept {
   return true;
 }
 
-void ParkingLot::leave(int fd, const Parked& owner) noexcept {
+void IdleSockets::leave(int fd, const IdleSocket& owner) noexcept {
   epoll_event ignored{};
   ::epoll_ctl(descriptor_->fd(), EPOLL_CTL_DEL, fd, &ignored);
   for (epoll_event& event : woken_)
@@ -38,19 +38,19 @@ void ParkingLot::leave(int fd, const Parked& owner) noexcept {
   if (--parked_ == 0 && waiting_) descriptor_->cancel();
 }
 
-void ParkingLot::wait() {
+void IdleSockets::wait() {
   waiting_ = true;
   // Re-arm, so that the kernel reports events that came in the meantime.
   descriptor_->start_wait_readable(false);
 }
 
-void ParkingLot::readable(const error_code&) {
+void IdleSockets::readable(const error_code&) {
   waiting_ = false;
   std::array<epoll_event, 64> events;
   const int count = ::epoll_wait(descriptor_->fd(), events.data(), static_cast<int>(events.size()), 0);
   woken_ = {events.data(), count > 0 ? static_cast<std::size_t>(count) : 0};
   while (!woken_.empty()) {
-    auto* const owner = static_cast<Parked*>(woken_.front().data.ptr);
+    auto* const owner = static_cast<IdleSocket*>(woken_.front().data.ptr);
     woken_ = woken_.subspan(1);
     if (owner != nullptr) owner->woken();
   }

@@ -1,6 +1,6 @@
 // Whose session: the kinds in order, against what this instance remembers. With real kinds and real tables.
 
-#include "session/recognise.h"
+#include "session/recognize.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@ namespace remora {
 namespace {
 
 using namespace std::chrono_literals;
-using What = Recognised::What;
+using What = Recognized::What;
 
 class Recognise : public ::testing::Test {
  protected:
@@ -39,7 +39,7 @@ class Recognise : public ::testing::Test {
     TokenSealer(keys_, "app", "url_rewrite", "rsid").seal(b, scratch_, out);
     return out;
   }
-  Recognised ask(const std::string& cookies = "", const std::string& target = "/",
+  Recognized ask(const std::string& cookies = "", const std::string& target = "/",
                  const std::string& sid = "") {
     cookies_ = cookies;
     target_ = target;
@@ -48,7 +48,7 @@ class Recognise : public ::testing::Test {
     RequestView v;
     v.fields = fields_;
     v.target = target_;
-    return recognise(kinds_, v, memory_, pool_.session, scratch_, now_);
+    return recognize(kinds_, v, memory_, pool_.session, scratch_, now_);
   }
   void bind(const std::string& sid, const Binding& b) {
     memory_.learned.bind(namer_->name(sid, scratch_), b, 0, pool_.session, now_);
@@ -65,7 +65,7 @@ class Recognise : public ::testing::Test {
   std::vector<std::shared_ptr<const Affinity>> kinds_;
   CryptoScratch scratch_;
   SessionMemory memory_{1000};
-  Moment now_{Clock::Steady(std::chrono::hours(1000)), Clock::Wall(std::chrono::hours(500000))};
+  ClockReading now_{Clock::Steady(std::chrono::hours(1000)), Clock::Wall(std::chrono::hours(500000))};
   std::string cookies_, target_, sid_;
   std::vector<Field> fields_;
 };
@@ -74,7 +74,7 @@ TEST_F(Recognise, AnOldTokenGoesToThePresentOwner) {
   kinds("{kind: cookie, name: c}");
   const Binding b = binding();
   memory_.moves.moved(b.id, 2, 9, Reason::failover, pool_.session, now_);
-  const Recognised r = ask(cookie(b));
+  const Recognized r = ask(cookie(b));
   EXPECT_EQ(r.what, What::session);
   EXPECT_EQ(r.binding.backend, 9U);
   EXPECT_EQ(r.binding.epoch, 2U);
@@ -111,7 +111,7 @@ TEST_F(Recognise, ARenewedIdIsServedWhereItsSessionLivesAndIsNotTheSession) {
   kinds("{kind: cookie, name: c}");
   const Binding b = binding();
   memory_.moves.renewed(b.id, 1, b.backend, pool_.session, now_);
-  const Recognised r = ask(cookie(b));
+  const Recognized r = ask(cookie(b));
   EXPECT_EQ(r.what, What::detached);
   EXPECT_EQ(r.binding.backend, b.backend);
 }
@@ -147,7 +147,7 @@ TEST_F(Recognise, TheFirstOfAListThatRecognisesDecides) {
   EXPECT_TRUE(ask(cookie(by_cookie), "/", "x").learned);
   EXPECT_EQ(ask(cookie(by_cookie), "/", "unknown").binding.id, by_cookie.id);
   EXPECT_EQ(ask(cookie(by_cookie)).binding.id, by_cookie.id);
-  const Recognised unknown = ask("", "/", "unknown");
+  const Recognized unknown = ask("", "/", "unknown");
   EXPECT_EQ(unknown.what, What::unbound);
   EXPECT_EQ(unknown.kind, 0U);
   EXPECT_EQ(ask("c=x", "/").cause,
@@ -172,7 +172,7 @@ TEST_F(Recognise, AnExplanationLeavesNoTrace) {
   fields_ = {{"Sid", "x", Known::other}};
   RequestView v;
   v.fields = fields_;
-  EXPECT_EQ(recognise(kinds_, v, tiny, pool_.session, scratch_, now_, false).what, What::session);
+  EXPECT_EQ(recognize(kinds_, v, tiny, pool_.session, scratch_, now_, false).what, What::session);
   // Had it been "used", a flood of one-time sessions would spare it.
   for (int i = 0; i < 5000; ++i)
     tiny.learned.bind(namer_->name(std::to_string(i), scratch_), binding(), 0, pool_.session, now_);
@@ -223,7 +223,7 @@ TEST_F(Recognise, AStampThatIsHalfOfTheIdleTimeoutOldCannotWait) {
 TEST_F(Recognise, TokensMayGoOnUrlsOnlyForWhoNeedsThem) {
   kinds("[{kind: app_cookie, name: SID}, {kind: cookie, name: c}, url_rewrite]");
   const Binding b = binding();
-  const auto may = [&](const Recognised& r) { return may_be_issued(r, kinds_); };
+  const auto may = [&](const Recognized& r) { return may_be_issued(r, kinds_); };
   EXPECT_TRUE(may(ask())) << "who they are is not known yet";
   EXPECT_TRUE(may(ask("", url(b))));
   EXPECT_FALSE(may(ask(cookie(b))));
@@ -246,7 +246,7 @@ TEST_F(Recognise, OfTwoIdsOfTheAppTheOneThatLivesDecides) {
            {"SID=stale", "/x?sid=live"},
            {"SID=live", "/x?sid=stale"},
        }) {
-    const Recognised r = ask(cookies, target);
+    const Recognized r = ask(cookies, target);
     EXPECT_EQ(r.what, What::session) << cookies << target;
     EXPECT_EQ(r.binding.id, b.id) << cookies << target;
     EXPECT_EQ(r.key, namer_->name("live", scratch_));

@@ -1,4 +1,4 @@
-#include "session/recognise.h"
+#include "session/recognize.h"
 
 #include <algorithm>
 
@@ -6,11 +6,11 @@ namespace remora {
 
 namespace {
 
-using What = Recognised::What;
+using What = Recognized::What;
 
 /// Checks an authentic token against what this instance remembers.
-void settle(const Opened& opened, SessionMemory& memory, const config::Session& session, Moment now,
-            bool trace, Recognised& out) {
+void settle(const Opened& opened, SessionMemory& memory, const config::Session& session, ClockReading now,
+            bool trace, Recognized& out) {
   out.what = What::session;
   out.cause = opened.expired;
   out.binding = opened.binding;
@@ -52,8 +52,8 @@ void settle(const Opened& opened, SessionMemory& memory, const config::Session& 
 }
 
 /// Looks up the app's id in the local table.
-void settle(const Lookup& lookup, SessionMemory& memory, const config::Session& session, Moment now,
-            bool trace, Recognised& out) {
+void settle(const Lookup& lookup, SessionMemory& memory, const config::Session& session, ClockReading now,
+            bool trace, Recognized& out) {
   out.learned = true;
   out.key = lookup.key;
   out.lookup = lookup;
@@ -77,7 +77,7 @@ void settle(const Lookup& lookup, SessionMemory& memory, const config::Session& 
 
 /// Rank among several candidates of one kind: living sessions first, then unknown ids, then sessions that are
 /// over.
-int worth(const Recognised& r) noexcept {
+int worth(const Recognized& r) noexcept {
   switch (r.what) {
     case What::session:
     case What::derived:
@@ -94,13 +94,13 @@ int worth(const Recognised& r) noexcept {
   return 0;
 }
 
-void settle(const Several& several, SessionMemory& memory, const config::Session& session, Moment now,
-            bool trace, Recognised& out) {
-  const Recognised blank = out;
+void settle(const Several& several, SessionMemory& memory, const config::Session& session, ClockReading now,
+            bool trace, Recognized& out) {
+  const Recognized blank = out;
   std::array<SessionKey, Several::most> unknown;
   std::size_t unknown_count = 0;
   for (std::size_t i = 0; i < several.count; ++i) {
-    Recognised one = blank;
+    Recognized one = blank;
     std::visit([&](const auto& hint) { settle(hint, memory, session, now, trace, one); }, several.of[i]);
     if (one.stale && one.what == What::unbound) unknown[unknown_count++] = one.key;
     if (i == 0 || worth(one) > worth(out)) out = one;
@@ -129,10 +129,10 @@ int rank(What what) noexcept {
 
 }  // namespace
 
-Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, const RequestView& request,
+Recognized recognize(std::span<const std::shared_ptr<const Affinity>> kinds, const RequestView& request,
                      SessionMemory& memory, const config::Session& session, CryptoScratch& scratch,
-                     Moment now, bool trace) {
-  Recognised best;
+                     ClockReading now, bool trace) {
+  Recognized best;
   best.kind = kinds.size();
   bool by_cookie = false;
   std::optional<SessionId> aging;  // the session whose cookie must be set again
@@ -140,7 +140,7 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
   for (std::size_t i = 0; i < kinds.size(); ++i) {
     if (rank(best.what) == 3 && kinds[i]->family() != Affinity::Family::issued) continue;
     const Hint hint = kinds[i]->identify(request, scratch, now.wall);
-    Recognised found;
+    Recognized found;
     found.kind = i;
     if (const auto* opened = std::get_if<Opened>(&hint)) {
       settle(*opened, memory, session, now, trace, found);
@@ -161,7 +161,7 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
     } else {
       found.cause = std::get<NoHint>(hint).cause;
     }
-    // The first kind that recognises a session decides. If none does, the first with a more telling cause
+    // The first kind that recognizes a session decides. If none does, the first with a more telling cause
     // than `absent` explains why.
     const bool says_more = rank(found.what) == 0 && rank(best.what) == 0 && best.cause == Cause::absent &&
                            found.cause != Cause::absent;
@@ -175,7 +175,7 @@ Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, con
   return best;
 }
 
-bool may_be_issued(const Recognised& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept {
+bool may_be_issued(const Recognized& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept {
   switch (found.what) {
     case What::nothing:
     case What::unbound:

@@ -11,7 +11,7 @@
 
 namespace remora {
 
-struct Recognised {
+struct Recognized {
   enum class What : std::uint8_t {
     nothing,   // no session; `cause` says why
     session,   // `binding` is current
@@ -39,12 +39,12 @@ struct Recognised {
 };
 
 /// `trace`: false leaves the tables' recency unchanged (explanations).
-Recognised recognise(std::span<const std::shared_ptr<const Affinity>> kinds, const RequestView& request,
+Recognized recognize(std::span<const std::shared_ptr<const Affinity>> kinds, const RequestView& request,
                      SessionMemory& memory, const config::Session& session, CryptoScratch& scratch,
-                     Moment now, bool trace = true);
+                     ClockReading now, bool trace = true);
 
 /// Whether the response's URLs may carry our tokens. Not if the client holds our cookie, or if the session is
-/// recognised by something other than our token.
-bool may_be_issued(const Recognised& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept;
+/// recognized by something other than our token.
+bool may_be_issued(const Recognized& found, std::span<const std::shared_ptr<const Affinity>> kinds) noexcept;
 
 }  // namespace remora

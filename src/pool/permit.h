@@ -14,25 +14,26 @@
 #include <string>
 #include <utility>
 
+#include "net/event_flags.h"
 #include "net/loop.h"
-#include "net/wake.h"
 #include "remora/pool_snapshot.h"
 
 namespace remora {
 
 struct Waiter {
-  Waiter(asio::io_context& c, Wake& w) : ctx(c), wake(&w) {}
+  Waiter(asio::io_context& c, EventFlags& w) : ctx(c), wake(&w) {}
   asio::io_context& ctx;
-  Wake* wake;            // used on its worker's thread only; null: the exchange gave up
+  EventFlags* wake;      // used on its worker's thread only; null: the exchange gave up
   bool granted = false;  // used on its worker's thread only
 };
 
-class PlaceQueue {
+class PermitQueue {
  public:
   /// Acquires a permit if one is free and nobody is queued.
   bool enter(Backend& backend, std::uint32_t limit);
   /// Acquires a permit, or enqueues: then `granted` and the wake's `granted` bit are set later.
-  std::shared_ptr<Waiter> line_up(Backend& backend, std::uint32_t limit, asio::io_context& ctx, Wake& wake);
+  std::shared_ptr<Waiter> enqueue(Backend& backend, std::uint32_t limit, asio::io_context& ctx,
+                                  EventFlags& wake);
   /// Cancels a waiter, and releases a permit already granted. Call it on the waiter's own worker.
   void give_up(const std::shared_ptr<Backend>& backend, const std::shared_ptr<Waiter>& waiter);
   /// Call after the limit was raised or removed (0): grants permits to the longest waiters, up to the limit.
@@ -54,13 +55,13 @@ std::shared_ptr<Backend> make_backend(std::string pool, std::string id, std::siz
 /// One request's permit at a backend, released on destruction. Without a limit it only counts. Holds no
 /// reference count of its own, to save the atomic operations: `backend` belongs to the snapshot, which the
 /// request keeps for longer.
-class Place {
+class Permit {
  public:
-  Place() = default;
-  Place(const std::shared_ptr<Backend>& backend, bool limited) : backend_(&backend), limited_(limited) {}
-  Place(std::shared_ptr<Backend>&&, bool) = delete;
-  Place(Place&& o) noexcept : backend_(std::exchange(o.backend_, nullptr)), limited_(o.limited_) {}
-  Place& operator=(Place&& o) noexcept {
+  Permit() = default;
+  Permit(const std::shared_ptr<Backend>& backend, bool limited) : backend_(&backend), limited_(limited) {}
+  Permit(std::shared_ptr<Backend>&&, bool) = delete;
+  Permit(Permit&& o) noexcept : backend_(std::exchange(o.backend_, nullptr)), limited_(o.limited_) {}
+  Permit& operator=(Permit&& o) noexcept {
     if (this != &o) {
       free();
       backend_ = std::exchange(o.backend_, nullptr);
@@ -68,7 +69,7 @@ class Place {
     }
     return *this;
   }
-  ~Place() { free(); }
+  ~Permit() { free(); }
   void free() noexcept;
   explicit operator bool() const noexcept { return backend_ != nullptr; }
 
@@ -79,25 +80,26 @@ class Place {
 
 /// One queued request. The destructor leaves the queue, or releases a permit that was granted but not taken.
 /// Lifetime: `backend` belongs to the snapshot, which the request keeps for longer.
-class InLine {
+class QueuedPermit {
  public:
-  InLine(const std::shared_ptr<Backend>& backend, std::uint32_t limit, asio::io_context& ctx, Wake& wake)
-      : backend_(backend), waiter_(backend->queue->line_up(*backend, limit, ctx, wake)) {
+  QueuedPermit(const std::shared_ptr<Backend>& backend, std::uint32_t limit, asio::io_context& ctx,
+               EventFlags& wake)
+      : backend_(backend), waiter_(backend->queue->enqueue(*backend, limit, ctx, wake)) {
     // Earlier waiters may have been enqueued under a lower limit.
     if (!waiter_->granted) backend->queue->admit(backend, limit);
   }
-  ~InLine() {
+  ~QueuedPermit() {
     if (waiter_) backend_->queue->give_up(backend_, waiter_);
   }
-  InLine(const InLine&) = delete;
-  InLine& operator=(const InLine&) = delete;
+  QueuedPermit(const QueuedPermit&) = delete;
+  QueuedPermit& operator=(const QueuedPermit&) = delete;
 
   bool granted() const noexcept { return waiter_->granted; }
   /// REQUIRES: granted().
-  Place take() noexcept {
+  Permit take() noexcept {
     waiter_->wake = nullptr;
     waiter_.reset();
-    return Place(backend_, true);
+    return Permit(backend_, true);
   }
 
  private:

@@ -1,7 +1,7 @@
-// Stream: one end of a byte stream: TCP or unix, plain or TLS. Operations never suspend.
+// Transport: one end of a byte stream: TCP or unix, plain or TLS. Operations never suspend.
 //
-// The pattern of the request path: an operation returns `ready`, `blocked` (armed: the owner's Wake bit will
-// be set) or `failed`. One receive is kept pending, and after a short receive the socket is not probed
+// The pattern of the request path: an operation returns `ready`, `blocked` (armed: the owner's EventFlags bit
+// will be set) or `failed`. One receive is kept pending, and after a short receive the socket is not probed
 // again, so a small keep-alive request costs one receive and one send on each side and nothing else. Writes
 // go straight to the kernel and wait only when they would block.
 //
@@ -12,7 +12,7 @@
 // buffers. Always decrypt before waiting: decrypted bytes may be available without any event.
 //
 // Threading: one thread. Lifetime: reference-counted, because pending I/O refers to the stream until it has
-// completed or was cancelled.
+// completed or was canceled.
 #pragma once
 
 #include <sys/socket.h>
@@ -25,8 +25,8 @@
 
 #include "net/address.h"
 #include "net/descriptor.h"
+#include "net/event_flags.h"
 #include "net/loop.h"
-#include "net/wake.h"
 #include "remora/result.h"
 #include "util/ref.h"
 #include "util/slab.h"
@@ -35,35 +35,35 @@ namespace remora {
 
 enum class Io : std::uint8_t { ready, blocked, failed };
 
-class Stream;
+class Transport;
 class TlsSession;
 class ServerTls;
 class ClientTls;
 
 /// Receives the events of a stream that no coroutine waits on: an idle connection was closed, or has a new
 /// request.
-class StreamWatcher {
+class TransportWatcher {
  public:
-  virtual void stream_event(Stream&) = 0;
+  virtual void stream_event(Transport&) = 0;
   /// park() is complete: no operation is pending. Return true after taking the descriptor with leave().
-  virtual bool stream_rests(Stream&) { return false; }
+  virtual bool stream_rests(Transport&) { return false; }
 
  protected:
-  ~StreamWatcher() = default;
+  ~TransportWatcher() = default;
 };
 
-class Stream final : public RefCounted<Stream>, private Descriptor::Events {
+class Transport final : public RefCounted<Transport>, private Descriptor::Events {
  public:
   /// Takes ownership of a connected, non-blocking descriptor.
-  Stream(Loop& loop, int fd);
-  static void* operator new(std::size_t) { return Slab<Stream>::take(); }
-  static void operator delete(void* p) noexcept { Slab<Stream>::give_back(p); }
-  ~Stream();
+  Transport(Loop& loop, int fd);
+  static void* operator new(std::size_t) { return Slab<Transport>::take(); }
+  static void operator delete(void* p) noexcept { Slab<Transport>::give_back(p); }
+  ~Transport();
 
   /// Sets who receives events: a waiting coroutine (attach), or a watcher while idle (watch). Each replaces
   /// the other.
-  void attach(Wake& wake, unsigned bit) noexcept;
-  void watch(StreamWatcher& watcher) noexcept;
+  void attach(EventFlags& wake, unsigned bit) noexcept;
+  void watch(TransportWatcher& watcher) noexcept;
   void detach() noexcept;
 
   // Receiving ------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   bool was_reset() noexcept;
 
   // Sending --------------------------------------------------------------------------------------
-  struct Sent {
+  struct WriteResult {
     std::size_t bytes = 0;
     Io io = Io::ready;
   };
@@ -114,7 +114,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   /// `blocked` on TLS the next call must begin with the same bytes.
   /// `more_follows`: spliced bytes or the end of the stream follow at once, so the kernel holds back the
   /// last segment and sends it with them.
-  Sent send(std::span<const asio::const_buffer> runs, bool more_follows = false);
+  WriteResult send(std::span<const asio::const_buffer> runs, bool more_follows = false);
   bool send_blocked() const noexcept { return write_waiting_; }
   /// Sets the bit when the socket becomes writable (a connect in progress is then decided).
   void wait_writable() { arm_write(); }
@@ -128,8 +128,8 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   bool can_splice_behind() const noexcept { return !tls_ && !reading_ && !ended_ && !closed_ && !error_; }
   bool can_splice_to() const noexcept { return !tls_ && !closed_; }
   /// blocked: no data; the bit is set when some arrives. ready with no bytes: peer_closed().
-  Sent splice_to_pipe(int pipe, std::size_t most);
-  Sent splice_from_pipe(int pipe, std::size_t bytes);
+  WriteResult splice_to_pipe(int pipe, std::size_t most);
+  WriteResult splice_from_pipe(int pipe, std::size_t bytes);
 
   // Whole ----------------------------------------------------------------------------------------
   void start_tls(const ServerTls&);
@@ -138,16 +138,17 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   bool is_tls() const noexcept { return tls_ != nullptr; }
   Io handshake();
   /// Returns all buffers and waits with minimal state; then notifies `watcher`. REQUIRES: nothing unread.
-  void park(StreamWatcher& watcher);
-  /// What remains of a stream while only its descriptor waits (net/parking.h), and from which it is rebuilt.
-  struct Rest {
+  void park(TransportWatcher& watcher);
+  /// What remains of a stream while only its descriptor waits (net/idle_sockets.h), and from which it is
+  /// rebuilt.
+  struct Dormant {
     int fd = -1;
     std::unique_ptr<TlsSession> tls;
   };
-  Stream(Loop& loop, Rest rest);
+  Transport(Loop& loop, Dormant rest);
   /// Gives up the descriptor and the TLS session; the stream is closed afterwards. REQUIRES: called within
   /// stream_rests().
-  Rest leave();
+  Dormant leave();
   void close() noexcept;
   /// close(), after close_notify to a TLS peer.
   void end() noexcept;
@@ -176,7 +177,7 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   std::size_t make_room(Input& in);
   void start_read(bool drained);
   void lay_down(Input& in) noexcept;
-  Taken take_bytes() override;
+  Drained take_bytes() override;
   void received(const error_code& ec) override;
   void readable(const error_code& ec) override;
   void writable(const error_code& ec) override;
@@ -187,13 +188,13 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   void notify();
   Io fail(const error_code& ec) noexcept;
   Io fail_send(const error_code& ec) noexcept;
-  Sent send_plain(std::span<const asio::const_buffer> runs);
+  WriteResult send_plain(std::span<const asio::const_buffer> runs);
   Input& wire() noexcept;  // where bytes arrive: the encrypted input under TLS
 
   Loop& loop_;
   Descriptor descriptor_;
-  Wake* wake_ = nullptr;
-  StreamWatcher* watcher_ = nullptr;
+  EventFlags* wake_ = nullptr;
+  TransportWatcher* watcher_ = nullptr;
   unsigned bit_ = 0;
   bool reading_ = false, write_waiting_ = false, parked_ = false, closed_ = false;
   bool fresh_ = true;        // no wait was started yet: no event can have been missed
@@ -208,13 +209,13 @@ class Stream final : public RefCounted<Stream>, private Descriptor::Events {
   unsigned short_turn_ = 0;
   std::size_t most_ = 0;  // limit of each receive; 0: none
   // References to this object that keep it alive while an operation is pending.
-  Ref<Stream> while_reading_, while_writing_;
+  Ref<Transport> while_reading_, while_writing_;
   error_code error_, send_error_;
   Input in_;
   Buffer pinned_;  // a pinned head that was moved aside to make room for its body
   std::unique_ptr<TlsSession> tls_;
 };
 
-using StreamRef = Ref<Stream>;
+using TransportRef = Ref<Transport>;
 
 }  // namespace remora

@@ -13,16 +13,16 @@ namespace remora {
 constexpr std::size_t cache_line = 64;
 
 /// `p` may be any value, even null: it is not dereferenced.
-inline void fetch_ahead(const void* p) noexcept {
+inline void prefetch_line(const void* p) noexcept {
   __builtin_prefetch(p);
 }
 
 /// All cache lines of an object; `p` may be null.
 template <class T>
-void fetch_whole_ahead(const T* p) noexcept {
+void prefetch_whole(const T* p) noexcept {
   const auto begin = reinterpret_cast<std::uintptr_t>(p);
   for (std::size_t at = 0; at < sizeof(T); at += cache_line)
-    fetch_ahead(reinterpret_cast<const void*>(begin + at));
+    prefetch_line(reinterpret_cast<const void*>(begin + at));
 }
 
 }  // namespace remora

@@ -1,4 +1,4 @@
-// A backend that keeps a request waiting is doubted and probed: when doubts are reported, what a probe's
+// A backend that keeps a request waiting is suspected and probed: when suspicions are reported, what a probe's
 // result does, and which requests leave a hung backend.
 
 #include <gtest/gtest.h>
@@ -36,7 +36,7 @@ void probed(Trunk& trunk, const std::string& id, bool passed) {
   backend.liveness.probed(passed, trunk.clock.steady_now());
   backend.liveness.set_down(!passed);
   backend.liveness.settled();
-  trunk.worker.doubters.settled(backend);
+  trunk.worker.suspect_waiters.settled(backend);
   trunk.settle();
 }
 
@@ -44,11 +44,11 @@ TEST(Doubt, IsReportedOnceAfterTheTimeAndNoSooner) {
   Trunk trunk(two);
   wait_at_a(trunk);
   trunk.advance(490ms);
-  EXPECT_TRUE(trunk.reported_doubts.empty());
+  EXPECT_TRUE(trunk.reported_suspects.empty());
   trunk.advance(20ms);
-  EXPECT_EQ(trunk.reported_doubts, Strings{"a"});
+  EXPECT_EQ(trunk.reported_suspects, Strings{"a"});
   trunk.advance(10s);
-  EXPECT_EQ(trunk.reported_doubts, Strings{"a"}) << "the probe is pending";
+  EXPECT_EQ(trunk.reported_suspects, Strings{"a"}) << "the probe is pending";
   EXPECT_FALSE(trunk.done());
   trunk.client.reset();
   trunk.settle();
@@ -61,8 +61,8 @@ TEST(Doubt, IsRepeatedAfterOneTwoFourTimesTheTime) {
   std::size_t seen = 0;
   for (int tenth = 1; tenth < 90; ++tenth) {
     trunk.advance(100ms);
-    if (trunk.reported_doubts.size() == seen) continue;
-    seen = trunk.reported_doubts.size();
+    if (trunk.reported_suspects.size() == seen) continue;
+    seen = trunk.reported_suspects.size();
     at.push_back(tenth);
     probed(trunk, "a", true);
   }
@@ -96,17 +96,17 @@ TEST(Doubt, ARecentResultCountsForAll) {
   trunk.advance(450ms);
   trunk.backend_of("a").liveness.probed(true, trunk.clock.steady_now());
   trunk.advance(100ms);
-  EXPECT_TRUE(trunk.reported_doubts.empty());
+  EXPECT_TRUE(trunk.reported_suspects.empty());
   trunk.client.reset();
   trunk.settle();
 }
 
 TEST(Doubt, OfAnotherRequestIsNotAskedAgain) {
   Trunk trunk(two);
-  EXPECT_TRUE(trunk.backend_of("a").liveness.doubt());
+  EXPECT_TRUE(trunk.backend_of("a").liveness.suspect());
   wait_at_a(trunk);
   trunk.advance(2s);
-  EXPECT_TRUE(trunk.reported_doubts.empty());
+  EXPECT_TRUE(trunk.reported_suspects.empty());
   probed(trunk, "a", false);  // but this one hears of it too
   ASSERT_TRUE(trunk.done());
   EXPECT_EQ(trunk.delivered().head.status, 200);
@@ -133,7 +133,7 @@ TEST(Hung, NoPostIsSentTwice) {
   Trunk trunk(two);
   wait_at_a(trunk, "POST", "hello");
   trunk.advance(600ms);
-  EXPECT_TRUE(trunk.reported_doubts.empty()) << "it could not leave anyway";
+  EXPECT_TRUE(trunk.reported_suspects.empty()) << "it could not leave anyway";
   probed(trunk, "a", false);
   trunk.advance(29s);
   EXPECT_FALSE(trunk.done());
@@ -236,7 +236,7 @@ TEST(Hung, NobodyElseInServiceNobodyIsDoubted) {
   trunk.member("b").health = Health::down;
   wait_at_a(trunk);
   trunk.advance(2s);
-  EXPECT_TRUE(trunk.reported_doubts.empty());
+  EXPECT_TRUE(trunk.reported_suspects.empty());
   trunk.client.reset();
   trunk.settle();
 }
@@ -248,7 +248,7 @@ TEST(Hung, TheLastAttemptAndPanicDoubtNobody) {
     if (!panic) trunk.pool_config().failover.attempts = 1;
     wait_at_a(trunk);
     trunk.advance(2s);
-    EXPECT_TRUE(trunk.reported_doubts.empty());
+    EXPECT_TRUE(trunk.reported_suspects.empty());
     trunk.client.reset();
     trunk.settle();
   }
@@ -297,12 +297,12 @@ TEST(Doubt, DefaultsToAThirdOfTheTimeoutOrASecondAndOffIsOff) {
     wait_at_a(trunk);
     if (each.after.count() == 0) {
       trunk.advance(10s);
-      EXPECT_TRUE(trunk.reported_doubts.empty());
+      EXPECT_TRUE(trunk.reported_suspects.empty());
     } else {
       trunk.advance(each.after - 20ms);
-      EXPECT_TRUE(trunk.reported_doubts.empty());
+      EXPECT_TRUE(trunk.reported_suspects.empty());
       trunk.advance(40ms);
-      EXPECT_EQ(trunk.reported_doubts, Strings{"a"});
+      EXPECT_EQ(trunk.reported_suspects, Strings{"a"});
     }
     trunk.client.reset();
     trunk.settle();
