@@ -95,7 +95,7 @@ void identify(benchmark::State& state, Scene& scene, Recognized::What wanted) {
   for (auto _ : state) {
     const Recognized r =
         recognize(scene.kinds, scene.request, scene.memory, scene.pool.session, scene.scratch, now);
-    if (r.what != wanted) state.SkipWithError("not recognised");
+    if (r.what != wanted) state.SkipWithError("not recognized");
     benchmark::DoNotOptimize(r.what);
   }
 }

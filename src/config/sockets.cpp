@@ -89,7 +89,7 @@ void socket_warnings(const Config& config, std::vector<std::string>& out) {
     if (std::any_of(pool.affinity.begin(), pool.affinity.end(),
                     [](const Affinity& a) { return a.kind == "ip_hash"; }))
       out.push_back("pool " + pool.name +
-                    ": ip_hash recognises nobody: all listeners are unix sockets whose peers are not trusted "
+                    ": ip_hash recognizes nobody: all listeners are unix sockets whose peers are not trusted "
                     "(trusted_proxies: [unix])");
 }
 

@@ -56,7 +56,7 @@ class ServerTls {
   SessionContext session_context_{};
 };
 
-/// A pool's TLS settings towards its backends.
+/// A pool's TLS settings toward its backends.
 class ClientTls {
  public:
   static std::shared_ptr<const ClientTls> load(const config::BackendTls&, std::string& why);

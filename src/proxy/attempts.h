@@ -54,7 +54,7 @@ class Attempts {
   void release_backend();
 
  private:
-  /// How long to wait for the next step towards a response head, and for whom.
+  /// How long to wait for the next step toward a response head, and for whom.
   struct ResponseDeadline {
     Clock::Steady deadline, ask_at;
     bool clients_turn;  // we wait for bytes from the client, not for the backend

@@ -19,9 +19,9 @@ struct PoolDecision {
 
 /// The pool of a split that serves a request. `key` decides a draw. `recognize_in(const PoolView&)` returns
 /// what a pool's affinity recognizes.
-template <class RecogniseIn>
+template <class RecognizeIn>
 PoolDecision decide_pool(const Snapshot& snapshot, const RouteView& route, std::uint64_t key,
-                         RecogniseIn recognize_in);
+                         RecognizeIn recognize_in);
 
 /// The first pool of the route that has this backend, from `pool` if that has it. Nothing: none has.
 std::optional<std::size_t> pool_with(const Snapshot& snapshot, const RouteView& route, std::size_t pool,
@@ -62,9 +62,9 @@ Home home_of(const Snapshot& snapshot, const RouteView& route, std::uint64_t bac
 /// Draws a pool of a split by weight, of those with a backend in service; if there is none, of all.
 std::size_t draw_pool(const Snapshot& snapshot, const RouteView& route, std::uint64_t key) noexcept;
 
-template <class RecogniseIn>
+template <class RecognizeIn>
 PoolDecision decide_pool(const Snapshot& snapshot, const RouteView& route, std::uint64_t key,
-                         RecogniseIn recognize_in) {
+                         RecognizeIn recognize_in) {
   using What = Recognized::What;
   PoolDecision moved_away;
   PoolDecision drawn;

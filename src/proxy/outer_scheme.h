@@ -1,4 +1,4 @@
-// The scheme that the client used towards the first proxy, as proxies report it: in one of a dozen fields, in
+// The scheme that the client used toward the first proxy, as proxies report it: in one of a dozen fields, in
 // two forms. Pure.
 //
 // X-Forwarded-Proto and `Forwarded: proto=` hold a scheme; Traefik writes `ws` or `wss` for a WebSocket

@@ -1,7 +1,7 @@
 // SessionProof: proves which backend owns a session at which epoch, so that the session API need not trust
 // its callers.
 //
-// With `session_api`, Remora-Session towards backends carries the parameters at=MS, the time it was sent, and
+// With `session_api`, Remora-Session toward backends carries the parameters at=MS, the time it was sent, and
 // mac="...": 32 base64url characters of the backend hash (8 bytes) and an HMAC-SHA256, cut to 128 bits, over
 // session id, epoch and backend. HMAC keys are derived from the key ring for each pool (HKDF, RFC 5869). The
 // first key makes proofs; all keys are accepted, so that keys can be rotated.

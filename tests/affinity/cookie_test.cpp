@@ -69,7 +69,7 @@ class CookieAffinity : public ::testing::Test {
   bool secure_ = false;
 };
 
-TEST_F(CookieAffinity, RecognisesItsToken) {
+TEST_F(CookieAffinity, RecognizesItsToken) {
   const Binding b = begun();
   const Hint hint = identify("x=1; c=" + token(b) + "; y=2");
   ASSERT_TRUE(std::holds_alternative<Opened>(hint));

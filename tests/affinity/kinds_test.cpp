@@ -261,7 +261,7 @@ TEST_F(Kinds, AppCookieLearnsFromSetCookieAndOwnRedirects) {
   }
 }
 
-TEST_F(Kinds, AppCookieHonoursTheServerThatAnIdNames) {
+TEST_F(Kinds, AppCookieHonorsTheServerThatAnIdNames) {
   use("{kind: app_cookie, route_separator: '.'}");
   request("/", {{"Cookie", "JSESSIONID=AB.CD.tomcat2"}});
   EXPECT_EQ(std::get<Lookup>(identify()).route, backend_hash("tomcat2"));
@@ -402,7 +402,7 @@ class UrlRewrite : public Kinds {
   }
 };
 
-TEST_F(UrlRewrite, RecognisesItsTokenAndHidesIt) {
+TEST_F(UrlRewrite, RecognizesItsTokenAndHidesIt) {
   const Served served = begun();
   const std::string t = token(served);
   ASSERT_EQ(t.size(), 128U);

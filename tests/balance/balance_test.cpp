@@ -178,7 +178,7 @@ TEST(PeakEwma, WhatNeverAnsweredIsNotQuick) {
   std::chrono::steady_clock::time_point now{};
   balancer->observe(*pool->members[0].backend, 500ms, now);
   balancer->observe(*pool->members[1].backend, 50ms, now);
-  // Clients that leave at once, and errors, would have made it the favourite.
+  // Clients that leave at once, and errors, would have made it the favorite.
   for (int i = 0; i < 20; ++i) balancer->observe(*pool->members[0].backend, 1ms, now += 10s, Took::at_least);
   EXPECT_EQ(picks(*balancer, 50).count("b0"), 0U);
   balancer->observe(*pool->members[1].backend, 900ms, now, Took::at_least);  // and it takes longer still

@@ -162,7 +162,7 @@ class Chaos:
                 self.faults.append(f"[{self.phase}] a process ended after {time.monotonic() - self.begin:.0f} s: {self.proxy.ended}")
                 self.end = 0
 
-    # The judgement
+    # The judgment
 
     async def becomes(self, what, test, limit=15):
         end = time.monotonic() + limit
@@ -209,7 +209,7 @@ class Chaos:
 
     async def judge(self):
         """With everything calm again: nothing is left over, and everything works."""
-        self.phase = "judgement"
+        self.phase = "judgment"
         self.proxy.follow()
         for b in self.backends:
             await b.feel("fine")

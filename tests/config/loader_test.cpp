@@ -31,7 +31,7 @@ Config good(const std::string& text) {
 }
 
 // RFC 6265bis 4.1.3.2: without the prefix any host of the domain can plant the cookie.
-TEST(Config, ACookieThatNeighboursCanPlantIsDoubted) {
+TEST(Config, ACookieThatNeighborsCanPlantIsDoubted) {
   const auto count = [](const std::string& affinity, const std::string& session) {
     return warnings(good("listeners: [127.0.0.1:80]\npools: {a: {backends: [127.0.0.1:1], affinity: " +
                          affinity + session + "}}\n"))

@@ -102,7 +102,7 @@ TEST(Merge, TheTopHasRoomForAnchors) {
   EXPECT_NE(errors("pools: {a: {x-mine: 1, backends: [127.0.0.1:1]}}\nlisteners: [127.0.0.1:80]\n")
                 .find("unknown key"),
             std::string::npos)
-      << "only there: elsewhere a misspelt key is an error";
+      << "only there: elsewhere a misspelled key is an error";
   const Config c = good("x-secret: {note: visible-nowhere}\n" + rest);
   EXPECT_EQ(c.shown.find("visible-nowhere"), std::string::npos);
 }

@@ -26,7 +26,7 @@ void add_text_cases(std::vector<CostCase>&);
 /// `text`, `n` times.
 std::string times(std::size_t n, const std::string& text);
 
-/// The optimiser believes that it is used.
+/// The optimizer believes that it is used.
 template <class T>
 void keep(const T& value) {
   asm volatile("" : : "g"(&value) : "memory");

@@ -317,7 +317,7 @@ TEST(LearnedSession, WithoutAStoreTheCompanionIsNeverSeenByTheApp) {
 }
 
 /// RFC-like behavior that the MCP specification asks for: a session that is gone answers 404, so that the
-/// client initialises anew; never another server that knows nothing of it.
+/// client initializes anew; never another server that knows nothing of it.
 TEST(McpSession, ThatIsLostAnswers404UntilTheClientBeginsAnew) {
   const auto server = [](const std::string& name) {
     return answering([name, ids = std::make_shared<std::set<std::string>>()](const std::string& head,

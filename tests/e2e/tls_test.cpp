@@ -405,7 +405,7 @@ TEST(Tls, LongResponsesFollowEachOtherOnOneConnection) {
   }
 }
 
-// Towards backends: remora itself is the TLS server there. ------------------------------------------
+// Toward backends: remora itself is the TLS server there. ------------------------------------------
 
 TEST(BackendTls, IsVerifiedByDefault) {
   Origin a(mirror());

@@ -14,7 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 using What = Recognized::What;
 
-class Recognise : public ::testing::Test {
+class Recognize : public ::testing::Test {
  protected:
   void kinds(const std::string& affinity) {
     const config::Session session = pool_.session;
@@ -70,7 +70,7 @@ class Recognise : public ::testing::Test {
   std::vector<Field> fields_;
 };
 
-TEST_F(Recognise, AnOldTokenGoesToThePresentOwner) {
+TEST_F(Recognize, AnOldTokenGoesToThePresentOwner) {
   kinds("{kind: cookie, name: c}");
   const Binding b = binding();
   memory_.moves.moved(b.id, 2, 9, Reason::failover, pool_.session, now_);
@@ -87,7 +87,7 @@ TEST_F(Recognise, AnOldTokenGoesToThePresentOwner) {
   EXPECT_FALSE(ask(cookie(newer)).behind);
 }
 
-TEST_F(Recognise, ATokenOfAnEndedSessionIsNone) {
+TEST_F(Recognize, ATokenOfAnEndedSessionIsNone) {
   kinds("{kind: cookie, name: c}");
   const Binding b = binding();
   memory_.moves.ended(b.id, 1, Reason::none, pool_.session, now_);
@@ -95,7 +95,7 @@ TEST_F(Recognise, ATokenOfAnEndedSessionIsNone) {
   EXPECT_EQ(ask(cookie(b)).cause, Cause::ended);
 }
 
-TEST_F(Recognise, ALostSessionStaysLostWhereTheAppWantsAnError) {
+TEST_F(Recognize, ALostSessionStaysLostWhereTheAppWantsAnError) {
   kinds("[{kind: cookie, name: c}, {kind: header, name: Sid, learn: true}]");
   pool_.session.on_lost = config::OnLost::reject;
   const Binding b = binding();
@@ -107,7 +107,7 @@ TEST_F(Recognise, ALostSessionStaysLostWhereTheAppWantsAnError) {
   EXPECT_EQ(ask("", "/", "x").what, What::lost);
 }
 
-TEST_F(Recognise, ARenewedIdIsServedWhereItsSessionLivesAndIsNotTheSession) {
+TEST_F(Recognize, ARenewedIdIsServedWhereItsSessionLivesAndIsNotTheSession) {
   kinds("{kind: cookie, name: c}");
   const Binding b = binding();
   memory_.moves.renewed(b.id, 1, b.backend, pool_.session, now_);
@@ -116,7 +116,7 @@ TEST_F(Recognise, ARenewedIdIsServedWhereItsSessionLivesAndIsNotTheSession) {
   EXPECT_EQ(r.binding.backend, b.backend);
 }
 
-TEST_F(Recognise, ATokenPastItsLifetimeIsNoneUnlessALongExchangeKeptItAlive) {
+TEST_F(Recognize, ATokenPastItsLifetimeIsNoneUnlessALongExchangeKeptItAlive) {
   kinds("{kind: cookie, name: c}");
   const Binding b = binding();
   const std::string c = cookie(b);
@@ -130,7 +130,7 @@ TEST_F(Recognise, ATokenPastItsLifetimeIsNoneUnlessALongExchangeKeptItAlive) {
   EXPECT_EQ(ask(c).cause, Cause::idle);
 }
 
-TEST_F(Recognise, AClockThatJumpsBackByAMinuteChangesNothing) {
+TEST_F(Recognize, AClockThatJumpsBackByAMinuteChangesNothing) {
   kinds("[{kind: cookie, name: c}, {kind: header, name: Sid, learn: true}]");
   const Binding b = binding();
   bind("x", binding());
@@ -139,7 +139,7 @@ TEST_F(Recognise, AClockThatJumpsBackByAMinuteChangesNothing) {
   EXPECT_EQ(ask("", "/", "x").what, What::session);
 }
 
-TEST_F(Recognise, TheFirstOfAListThatRecognisesDecides) {
+TEST_F(Recognize, TheFirstOfAListThatRecognizesDecides) {
   kinds("[{kind: header, name: Sid, learn: true}, {kind: cookie, name: c}]");
   const Binding by_id = binding(), by_cookie = binding();
   bind("x", by_id);
@@ -155,7 +155,7 @@ TEST_F(Recognise, TheFirstOfAListThatRecognisesDecides) {
   EXPECT_EQ(ask().cause, Cause::absent);
 }
 
-TEST_F(Recognise, SeesWhetherACookieCameBackWhoeverDecides) {
+TEST_F(Recognize, SeesWhetherACookieCameBackWhoeverDecides) {
   kinds("[url_rewrite, {kind: cookie, name: c}]");
   const Binding b = binding();
   EXPECT_FALSE(ask("", url(b)).came_by_cookie);
@@ -164,7 +164,7 @@ TEST_F(Recognise, SeesWhetherACookieCameBackWhoeverDecides) {
   EXPECT_EQ(ask(cookie(b)).kind, 1U);
 }
 
-TEST_F(Recognise, AnExplanationLeavesNoTrace) {
+TEST_F(Recognize, AnExplanationLeavesNoTrace) {
   kinds("{kind: header, name: Sid, learn: true}");
   SessionMemory tiny(64);
   const SessionKey key = namer_->name("x", scratch_);
@@ -180,7 +180,7 @@ TEST_F(Recognise, AnExplanationLeavesNoTrace) {
 }
 
 // kubernetes/ingress-nginx #9154: the session goes on, so the cookie has to.
-TEST_F(Recognise, ACookieThatLastsWantsToBeSetAgainWhicheverTokenCameFirst) {
+TEST_F(Recognize, ACookieThatLastsWantsToBeSetAgainWhicheverTokenCameFirst) {
   pool_.session.idle_timeout.reset();
   for (const char* affinity :
        {"{kind: cookie, name: c, max_age: 1h}", "[url_rewrite, {kind: cookie, name: c, max_age: 1h}]"}) {
@@ -210,7 +210,7 @@ TEST_F(Recognise, ACookieThatLastsWantsToBeSetAgainWhicheverTokenCameFirst) {
 }
 
 // An app whose every answer is offered to shared caches must not cost its users their sessions.
-TEST_F(Recognise, AStampThatIsHalfOfTheIdleTimeoutOldCannotWait) {
+TEST_F(Recognize, AStampThatIsHalfOfTheIdleTimeoutOldCannotWait) {
   kinds("{kind: cookie, name: c}");
   const std::string c = cookie(binding());
   pass(15min - 1ms);
@@ -220,7 +220,7 @@ TEST_F(Recognise, AStampThatIsHalfOfTheIdleTimeoutOldCannotWait) {
   EXPECT_TRUE(ask(c).stamp_is_late);
 }
 
-TEST_F(Recognise, TokensMayGoOnUrlsOnlyForWhoNeedsThem) {
+TEST_F(Recognize, TokensMayGoOnUrlsOnlyForWhoNeedsThem) {
   kinds("[{kind: app_cookie, name: SID}, {kind: cookie, name: c}, url_rewrite]");
   const Binding b = binding();
   const auto may = [&](const Recognized& r) { return may_be_issued(r, kinds_); };
@@ -235,7 +235,7 @@ TEST_F(Recognise, TokensMayGoOnUrlsOnlyForWhoNeedsThem) {
 }
 
 // jetty/jetty.project #5853, RFC 6265 4.2.2: the order of cookies of one name means nothing.
-TEST_F(Recognise, OfTwoIdsOfTheAppTheOneThatLivesDecides) {
+TEST_F(Recognize, OfTwoIdsOfTheAppTheOneThatLivesDecides) {
   kinds("{kind: app_cookie, name: SID, query_parameter: sid}");
   const Binding b = binding();
   bind("live", b);
@@ -255,7 +255,7 @@ TEST_F(Recognise, OfTwoIdsOfTheAppTheOneThatLivesDecides) {
   EXPECT_EQ(ask("SID=x; SID=y").key, namer_->name("x", scratch_));
 }
 
-TEST_F(Recognise, AnIdThatHasEndedDoesNotHideALivingOne) {
+TEST_F(Recognize, AnIdThatHasEndedDoesNotHideALivingOne) {
   kinds("{kind: app_cookie, name: SID}");
   pool_.session.on_lost = config::OnLost::reject;
   const Binding over = binding(), lives = binding();
@@ -267,12 +267,12 @@ TEST_F(Recognise, AnIdThatHasEndedDoesNotHideALivingOne) {
   EXPECT_EQ(ask("SID=over; SID=lives").binding.id, lives.id);
 }
 
-TEST_F(Recognise, AnIdThatNamesItsServerCountsMoreThanOneThatDoesNot) {
+TEST_F(Recognize, AnIdThatNamesItsServerCountsMoreThanOneThatDoesNot) {
   kinds("{kind: app_cookie, name: SID, route_separator: '.'}");
   EXPECT_EQ(ask("SID=stale; SID=live.app2").lookup.route, backend_hash("app2"));
 }
 
-TEST_F(Recognise, OfTwoTokensTheOneWhoseSessionHasNotEndedDecides) {
+TEST_F(Recognize, OfTwoTokensTheOneWhoseSessionHasNotEndedDecides) {
   kinds("{kind: cookie, name: c}");
   Binding a = binding(), b = binding();
   a.epoch = 3;
