@@ -41,6 +41,18 @@ TEST(Layering, YamlStaysInConfigAndBeastInFewFiles) {
   EXPECT_LE(beast.size(), 7U);
 }
 
+/// The exchange and its phases know no version of HTTP. Only where a connection's codec is chosen may name
+/// one.
+TEST(Layering, OnlyTheChoiceOfACodecNamesAProtocol) {
+  const std::set<std::string> choose{"active.h"};
+  for (const auto& path : sources()) {
+    if (path.parent_path().filename() != "proxy" || choose.contains(path.filename())) continue;
+    const std::string text = read(path);
+    EXPECT_EQ(text.find("http/h1/"), std::string::npos) << path;
+    EXPECT_EQ(text.find("Http1"), std::string::npos) << path;
+  }
+}
+
 /// A test moves the time by hand; whoever asks the machine for it does not notice.
 TEST(Layering, TheTimeComesFromAClock) {
   const std::regex asks_the_machine(R"(clock::now\()");

@@ -1,6 +1,5 @@
 // Active: what a client connection needs only while it serves requests: streams, buffers, the current
-// Exchange. Besides explain.cpp, the only file of src/proxy that names a
-// protocol (HTTP/1).
+// Exchange. The only file of src/proxy that names a protocol (HTTP/1).
 //
 // Threading: its worker's thread. Lifetime: lent to a Connection from its first byte until it is parked or
 // closed. The worker keeps spare ones for reuse.

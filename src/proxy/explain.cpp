@@ -1,6 +1,6 @@
 #include "proxy/explain.h"
 
-#include "http/h1/head.h"
+#include "http/given_request.h"
 #include "proxy/arrival.h"
 #include "proxy/edits.h"
 #include "proxy/explain_session.h"
@@ -44,26 +44,12 @@ class Walk {
   }
 
   bool parse(const ExplainRequest& in) {
-    text_ = in.method + " " + in.target + " HTTP/1.1\r\n";
-    bool host = false;
-    for (const auto& [name, value] : in.fields) {
-      if (name.find_first_of("\r\n:") != std::string::npos ||
-          value.find_first_of("\r\n") != std::string::npos) {
-        out_.status = 400;
-        say("request: refused: a field that is several lines");
-        return false;
-      }
-      text_.append(name).append(": ").append(value).append("\r\n");
-      host = host || iequals(name, "host");
-    }
-    if (!host) text_ += "Host: localhost\r\n";
-    text_ += "\r\n";
     const config::ListenerLimits limits =
         listener_ != nullptr ? listener_->config.limits : config::ListenerLimits();
-    const Parsed parsed = parse_request_head(text_, limits, head_);
-    if (parsed.status == Parsed::Status::ok) return true;
-    out_.status = parsed.code;
-    say(std::string("request: refused: ") + parsed.why);
+    const Verdict verdict = read_given_request(in.method, in.target, in.fields, limits, text_, head_);
+    if (!verdict.refused()) return true;
+    out_.status = verdict.code;
+    say(std::string("request: refused: ") + verdict.why);
     return false;
   }
 
