@@ -1,5 +1,5 @@
-// A backend that keeps a request waiting is suspected and probed: when suspicions are reported, what a probe's
-// result does, and which requests leave a hung backend.
+// A backend that keeps a request waiting is suspected and probed: when suspicions are reported, what a
+// probe's result does, and which requests leave a hung backend.
 
 #include <gtest/gtest.h>
 
