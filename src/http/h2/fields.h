@@ -19,6 +19,16 @@
 
 namespace remora {
 
+/// How a response is to be scheduled (RFC 9218).
+struct StreamPriority {
+  std::uint8_t urgency = 3;
+  bool incremental = false;
+  bool operator==(const StreamPriority&) const = default;
+};
+/// Reads a Priority field or the value of a PRIORITY_UPDATE frame; members that are missing or malformed have
+/// their defaults.
+StreamPriority read_priority(std::string_view value) noexcept;
+
 /// The pseudo-header fields of a request or a response (RFC 9113 8.3, RFC 8441 4).
 enum class Pseudo : std::uint8_t { method, scheme, authority, path, protocol, status, count_ };
 
@@ -26,6 +36,8 @@ enum class Pseudo : std::uint8_t { method, scheme, authority, path, protocol, st
 class HeadBlock {
  public:
   std::string_view pseudo(Pseudo which) const noexcept;
+  /// What its Priority field says.
+  StreamPriority priority() const noexcept;
   /// Replaces `out` by the block's fields.
   void read(std::vector<Field>& out) const;
   explicit operator bool() const noexcept { return static_cast<bool>(block_); }
@@ -41,8 +53,11 @@ class HeadBlock {
   static constexpr std::size_t pseudos = static_cast<std::size_t>(Pseudo::count_);
   struct Prefix {
     std::uint32_t pseudo_at[pseudos] = {}, pseudo_size[pseudos] = {};
-    std::uint32_t fields = 0, text = 0;  // offset of the first field line in the text
+    std::uint32_t fields = 0, text = 0;  // count; offset of the first field line in the text
+    StreamPriority priority;
   };
+  const Prefix& prefix() const noexcept;
+  const Entry* entries() const noexcept;
   // Prefix, entries, text: "name: value\r\n" for each field.
   Block block_;
 };
@@ -69,15 +84,5 @@ class HeadCollector {
   std::size_t size_ = 0, max_size_ = 0, max_fields_ = 0;
   bool oversized_ = false, has_cookie_ = false;
 };
-
-/// How a response is to be scheduled (RFC 9218).
-struct StreamPriority {
-  std::uint8_t urgency = 3;
-  bool incremental = false;
-  bool operator==(const StreamPriority&) const = default;
-};
-/// Reads a Priority field or the value of a PRIORITY_UPDATE frame; members that are missing or malformed have
-/// their defaults.
-StreamPriority read_priority(std::string_view value) noexcept;
 
 }  // namespace remora

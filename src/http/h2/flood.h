@@ -37,6 +37,8 @@ class FloodGuard {
   void data_sent(std::size_t bytes) noexcept { give_back(3 + static_cast<std::int32_t>(bytes / 512)); }
   void data_received(std::size_t bytes) noexcept { give_back(static_cast<std::int32_t>(bytes / 512)); }
 
+  /// The preface, a frame's header, or a header block has begun and is not complete.
+  bool mid_head() const noexcept;
   bool floods() const noexcept { return floods_; }
   /// What the peer sent when the allowance was used up: static text for the log.
   const char* what() const noexcept { return what_; }
@@ -55,7 +57,9 @@ class FloodGuard {
   const char* what_ = "";
   std::size_t skip_;  // bytes before the next frame header
   std::uint8_t header_[header_bytes] = {};
-  std::size_t have_ = 0;  // bytes of the header so far
+  std::size_t have_ = 0;      // bytes of the header so far
+  std::uint8_t type_ = 0xff;  // of the last frame
+  bool in_block_;             // CONTINUATION follows, or the preface is not complete
 };
 
 }  // namespace remora

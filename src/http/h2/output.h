@@ -25,8 +25,8 @@ class Http2Output {
   void append(std::string_view bytes);
   /// Appends a reference. REQUIRES: `bytes` stay as they are until the next write(), which must follow before
   /// the caller returns; can_lend().
-  void lend_payload(asio::const_buffer bytes);
-  bool can_lend() const noexcept { return count_ + 3 < runs_.size(); }
+  void lend_payload(asio::const_buffer bytes) noexcept;
+  bool can_lend() const noexcept { return count_ + 3 < max_runs; }
   /// One gathered write of everything. blocked: the transport's event follows when there is room.
   Io write(Transport& transport);
   /// Drops everything.
@@ -35,7 +35,16 @@ class Http2Output {
   std::uint64_t written() const noexcept { return written_; }
 
  private:
-  void close_run();
+  static constexpr std::size_t max_runs = 24;
+  struct Run {
+    const char* lent = nullptr;  // null: copied bytes
+    std::size_t offset = 0;      // of copied bytes in the buffer, which may move
+    std::size_t size = 0;
+  };
+  const char* at(const Run& run) const noexcept {
+    return run.lent != nullptr ? run.lent : buffer_.data() + run.offset;
+  }
+  void close_run() noexcept;
   void reserve(std::size_t more);
   void keep_unwritten(std::size_t written);
 
@@ -43,8 +52,7 @@ class Http2Output {
   Buffer buffer_;
   std::size_t begin_ = 0, end_ = 0;  // of the copied bytes
   std::size_t run_begin_ = 0;        // copied bytes from here on are in no run yet
-  // With lent payload: everything in order, and where copied runs lie in the buffer.
-  std::array<asio::const_buffer, 24> runs_{};
+  std::array<Run, max_runs> runs_;   // everything before `run_begin_`, in order
   std::size_t count_ = 0, lent_bytes_ = 0;
   std::uint64_t written_ = 0;
 };
