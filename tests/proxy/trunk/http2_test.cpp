@@ -94,9 +94,8 @@ TEST(Http2Requests, APrefaceMayComeByteByByte) {
   RealConnections all(h2c);
   Peer client(all);
   const std::int32_t stream = client.begin("GET", "/");
-  for (const char c : client.output()) all.ask(client.socket(), {&c, 1});
-  EXPECT_EQ(client.finish(stream).status, 0) << "its response was thrown away above";
-  EXPECT_EQ(client.get("/again").status, 200);
+  for (const char c : client.output()) client.feed(all.ask(client.socket(), {&c, 1}));
+  EXPECT_EQ(client.finish(stream).status, 200);
 }
 
 TEST(Http2Requests, AreForwardedWithTheirVersion) {
@@ -129,7 +128,8 @@ TEST(Http2Requests, UploadsAndTheirTrailersPass) {
   client.run();
   client.send_trailers(stream, {{"x-sum", "5"}});
   client.run();
-  const std::string got = all.backend_received();
+  std::string got;
+  for (const std::string& part : all.requests) got += part;
   EXPECT_NE(got.find("hello"), std::string::npos) << got;
   EXPECT_NE(got.find("x-sum: 5\r\n"), std::string::npos) << got;
   all.send_from_backend("HTTP/1.1 204 No Content\r\n\r\n");
@@ -218,12 +218,16 @@ TEST(Http2Connection, ThatNeverSendsAWholeHeadIsClosed) {
 TEST(Http2Connection, WhoseClientDoesNotReadIsClosed) {
   RealConnections all(h2c + ", timeouts: {write: 3s}");
   all.respond = [](const std::string&) {
-    return "HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + std::string(4'000'000, 'x');
+    return std::string("HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n");
   };
   Peer client(all, {.window = 8 << 20});
   client.begin("GET", "/");
   client.socket().send(client.output());
   all.run();
+  client.feed(client.socket().received());
+  client.socket().send(client.output());
+  // More than the client's socket holds, less than all sockets on the way.
+  for (int i = 0; i < 7; ++i) all.send_from_backend(std::string(50'000, 'x'));
   all.advance(2900ms);
   EXPECT_EQ(all.open(), 1U);
   all.advance(200ms);
