@@ -1,6 +1,8 @@
 // HTTP/2 from clients, end to end: curl and a client on nghttp2 against the real binary.
 
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <signal.h>
 
 #include <array>
@@ -226,6 +228,41 @@ TEST(Http2Bodies, AnEarlyResponseEndsTheUploadGently) {
   EXPECT_EQ(got.body, "no");
   EXPECT_EQ(got.reset.value_or(0), 0U);
   EXPECT_TRUE(client.goaways().empty()) << "the connection goes on";
+}
+
+/// RFC 6455 4.2.2
+std::string accept_for(const std::string& key) {
+  const std::string text = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+  unsigned char digest[SHA_DIGEST_LENGTH], encoded[4 * SHA_DIGEST_LENGTH / 3 + 4];
+  ::SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
+  const int size = ::EVP_EncodeBlock(encoded, digest, sizeof digest);
+  return {reinterpret_cast<const char*>(encoded), static_cast<std::size_t>(size)};
+}
+
+// RFC 8441
+TEST(Http2Bodies, AWebSocketReachesAnHttp1Backend) {
+  Origin a([](Socket& s) {
+    const std::string head = s.receive_head();
+    if (!head.starts_with("GET /chat HTTP/1.1\r\n") || field_of(head, "Upgrade") != "websocket") return;
+    s.send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
+        "websocket\r\nSec-WebSocket-Accept: " +
+        accept_for(field_of(head, "Sec-WebSocket-Key")) + "\r\n\r\n");
+    for (std::string m = s.receive_exactly(5); m.size() == 5; m = s.receive_exactly(5)) s.send("<" + m + ">");
+  });
+  Remora remora(simple_config({a.address()}, "", h2c()));
+  Http2Client client(remora.port());
+  const std::int32_t stream =
+      client.begin("CONNECT", "/chat", {{":protocol", "websocket"}, {"sec-websocket-version", "13"}}, false);
+  ASSERT_TRUE(client.until([&] { return client.of(stream).has_head; }));
+  EXPECT_EQ(client.of(stream).status, 200);
+  client.send_data(stream, "hello", false);
+  EXPECT_TRUE(client.until([&] { return client.of(stream).body == "<hello>"; }));
+  client.send_data(stream, "again", false);
+  EXPECT_TRUE(client.until([&] { return client.of(stream).body == "<hello><again>"; }));
+  client.send_data(stream, "", true);
+  EXPECT_TRUE(client.finish(stream).ended);
+  EXPECT_TRUE(client.goaways().empty());
 }
 
 // Sessions ------------------------------------------------------------------------------------------
