@@ -44,12 +44,12 @@ TEST(Layering, YamlStaysInConfigAndBeastInFewFiles) {
 /// The exchange and its phases know no version of HTTP. Only where a connection's codec is chosen may name
 /// one.
 TEST(Layering, OnlyTheChoiceOfACodecNamesAProtocol) {
-  const std::set<std::string> choose{"active.h"};
+  const std::set<std::string> choose{"active.h", "workspace.h", "http2_connection.h"};
   for (const auto& path : sources()) {
     if (path.parent_path().filename() != "proxy" || choose.contains(path.filename())) continue;
     const std::string text = read(path);
-    EXPECT_EQ(text.find("http/h1/"), std::string::npos) << path;
-    EXPECT_EQ(text.find("Http1"), std::string::npos) << path;
+    for (const char* protocol : {"http/h1/", "http/h2/", "Http1", "Http2Server", "Http2Client"})
+      EXPECT_EQ(text.find(protocol), std::string::npos) << path;
   }
 }
 
