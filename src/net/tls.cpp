@@ -252,6 +252,18 @@ Transport::WriteResult TlsSession::write(std::span<const asio::const_buffer> run
   }
 }
 
+std::string_view TlsSession::alpn() const noexcept {
+  const unsigned char* chosen = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl_, &chosen, &size);
+  return {reinterpret_cast<const char*>(chosen), size};
+}
+
+std::string_view TlsSession::server_name() const noexcept {
+  const char* const name = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
+  return name == nullptr ? std::string_view() : std::string_view(name);
+}
+
 void TlsSession::close_notify() noexcept {
   ERR_clear_error();
   if (SSL_is_init_finished(ssl_)) SSL_shutdown(ssl_);

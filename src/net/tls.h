@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "net/server_tls.h"
@@ -48,6 +49,7 @@ class ServerTls {
                                                const ServerTls* previous, const Clock& clock,
                                                std::string& why);
   SSL_CTX* context() const noexcept { return contexts_.front().get(); }
+  const CertificateChoice& choice() const noexcept { return choice_; }
 
  private:
   static int choose_certificate(SSL*, int*, void*);
@@ -83,6 +85,10 @@ class TlsSession {
   Io read();
   Transport::WriteResult write(std::span<const asio::const_buffer> runs);
   void close_notify() noexcept;
+  /// After the handshake: the protocol that was chosen by ALPN, and the name that the client asked for (SNI).
+  /// Empty: none.
+  std::string_view alpn() const noexcept;
+  std::string_view server_name() const noexcept;
   /// Moves the session to another stream.
   void continue_on(Transport& stream) noexcept;
 

@@ -1,0 +1,436 @@
+#include "http/h2/session.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/post.hpp>
+
+#include "http/h2/callbacks.h"
+
+namespace remora {
+
+namespace {
+
+/// Bodies up to this size are copied, so that they leave together with those of other streams.
+constexpr std::size_t worth_lending = 16 * 1024;
+/// Bytes that are serialized before they are written: copied ones, and with lent payload.
+constexpr std::size_t max_copied = 32 * 1024, max_lent = 64 * 1024;
+/// Lent runs below this are copied.
+constexpr std::size_t min_lent_run = 1024;
+constexpr auto goaway_delay = std::chrono::seconds(1);
+constexpr std::uint8_t shutdown_ping[8] = {'r', 'e', 'm', 'o', 'r', 'a', 0, 1};
+
+const nghttp2_option* options() {
+  static const nghttp2_option* const made = [] {
+    nghttp2_option* o = nullptr;
+    if (nghttp2_option_new(&o) != 0) throw std::bad_alloc();
+    nghttp2_option_set_no_auto_window_update(o, 1);
+    nghttp2_option_set_no_closed_streams(o, 1);
+    nghttp2_option_set_server_fallback_rfc7540_priorities(o, 0);
+    nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
+    nghttp2_option_set_max_continuations(o, 8);
+    nghttp2_option_set_max_outbound_ack(o, 200);
+    nghttp2_option_set_max_send_header_block_length(o, 256 * 1024);
+    // FloodGuard counts resets, on our clock. This limit must only not be stricter.
+    nghttp2_option_set_stream_reset_rate_limit(o, 10'000, 10'000);
+    return o;
+  }();
+  return made;
+}
+
+}  // namespace
+
+/// A posted turn outlives the session if that is destroyed first.
+class Http2Session::Posted : public RefCounted<Posted> {
+ public:
+  Http2Session* session = nullptr;
+};
+
+Http2Session::Http2Session(Loop& loop, End end, const Http2Settings& settings, std::size_t header_bytes,
+                           std::size_t headers)
+    : loop_(loop),
+      header_bytes_(header_bytes),
+      headers_(headers),
+      end_(end),
+      posted_(new Posted),
+      output_(loop.buffers),
+      flood_(loop.clock, end == End::server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
+  const auto make = end == End::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
+  if (make(&session_, Http2Callbacks::all(), this, options()) != 0) throw std::bad_alloc();
+  posted_->session = this;
+  std::array<nghttp2_settings_entry, 5> entries{{
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(header_bytes)},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings.max_concurrent_streams},
+      {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
+  }};
+  std::size_t count = entries.size();
+  if (end == End::client) {
+    entries[3] = {NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
+    --count;
+  }
+  if (nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries.data(), count) != 0 ||
+      nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
+                                            static_cast<std::int32_t>(settings.connection_window)) != 0) {
+    nghttp2_session_del(session_);
+    throw std::bad_alloc();
+  }
+}
+
+Http2Session::~Http2Session() {
+  posted_->session = nullptr;
+  nghttp2_session_del(session_);
+}
+
+// Transport -----------------------------------------------------------------------------------------
+
+void Http2Session::use(TransportRef transport, EventFlags& wake, unsigned bit) {
+  transport_ = std::move(transport);
+  wake_ = &wake;
+  bit_ = bit;
+  transport_->attach(wake, bit);
+}
+
+TransportRef Http2Session::release() {
+  wake_ = nullptr;
+  return std::exchange(transport_, TransportRef());
+}
+
+Io Http2Session::receive() {
+  if (over_ || !transport_) return Io::failed;
+  if (transport_->unread().empty()) {
+    const Io io = transport_->fill();
+    if (io == Io::blocked) return Io::blocked;
+    if (io == Io::failed || transport_->unread().empty()) lose();  // empty: the peer has ended
+  }
+  if (!over_) {
+    const std::string_view bytes = transport_->unread();
+    process(bytes);
+    transport_->consume(bytes.size());
+  }
+  turn();
+  // After a short receive there is nothing more for now: wait, without asking the kernel first. (TLS: there
+  // may be more to decrypt.)
+  if (!over_ && !transport_->is_tls() && !transport_->peer_closed()) transport_->arm();
+  return over_ ? Io::failed : Io::ready;
+}
+
+void Http2Session::process(std::string_view bytes) {
+  if (!flood_.feed(bytes)) return flooded(flood_.what());
+  const ssize_t n =
+      nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  if (n >= 0 && !flood_.floods()) return;
+  if (n >= 0) return flooded(flood_.what());
+  if (flood_of_fields_ != nullptr) return flooded(flood_of_fields_);
+  if (n == NGHTTP2_ERR_FLOODED || n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+    return flooded("frames beyond nghttp2's limits");
+  if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC) return lose();
+  terminate(Http2Error::internal_error);
+}
+
+void Http2Session::flooded(const char* what) {
+  terminate(Http2Error::enhance_your_calm);
+  tell_flood(what);
+}
+
+void Http2Session::flush() {
+  turn();
+}
+
+void Http2Session::flush_soon() {
+  if (in_turn_ || post_pending_ || over_) return;
+  post_pending_ = true;
+  asio::post(loop_.ctx.get_executor(), [posted = posted_] {
+    if (posted->session != nullptr) posted->session->posted_turn();
+  });
+}
+
+void Http2Session::posted_turn() {
+  post_pending_ = false;
+  turn();
+  if (over_ && wake_ != nullptr) wake_->set(bit_);  // the owner may destroy the session now
+}
+
+// Turns ---------------------------------------------------------------------------------------------
+
+/// Everything that wakes streams happens here.
+void Http2Session::turn() {
+  struct InTurn {
+    bool& flag;
+    explicit InTurn(bool& f) : flag(f) { flag = true; }
+    ~InTurn() { flag = false; }
+  };
+  if (in_turn_) return;
+  {
+    const InTurn guard(in_turn_);
+    tell_marked();
+    send_due();
+    if (std::exchange(may_resume_, false) && !stalled_.empty()) {
+      wake_stalled();
+      send_due();
+    }
+    end_if_over();
+    if (over_) tell_marked();
+  }
+  if (!marked_.empty() || may_resume_) flush_soon();
+}
+
+void Http2Session::tell_marked() {
+  while (!marked_.empty()) {
+    Http2Stream& stream = marked_.front();
+    marked_.pop_front();
+    if (!stream.done_) tell(stream);
+  }
+}
+
+/// Serializes and writes until nothing is left or the socket is blocked.
+void Http2Session::send_due() {
+  if (!transport_ || over_) return;
+  if (socket_blocked_ && !transport_->send_blocked()) {
+    socket_blocked_ = false;
+    may_resume_ = true;
+  }
+  while (!socket_blocked_ && !over_) {
+    if (!pull()) return;
+    if (output_.pending() == 0) return;
+    write_out();
+  }
+}
+
+/// Serializes frames while there is room. False: the connection is lost.
+bool Http2Session::pull() noexcept {
+  while (has_room()) {
+    const std::uint8_t* bytes = nullptr;
+    const ssize_t n = nghttp2_session_mem_send(session_, &bytes);
+    if (n == 0) return true;
+    if (n < 0) {
+      lose();
+      return false;
+    }
+    try {
+      output_.append({reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(n)});
+    } catch (const std::bad_alloc&) {
+      lose();
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Http2Session::has_room() const noexcept {
+  return output_.pending() < (loan_.direct ? max_lent : max_copied);
+}
+
+/// Writes what was serialized. False: the socket takes no more, or the connection is lost.
+bool Http2Session::write_out() noexcept {
+  try {
+    const Io io = output_.write(*transport_);
+    if (io == Io::ready) return true;
+    socket_blocked_ = io == Io::blocked;
+    if (io == Io::failed) lose();
+  } catch (const std::bad_alloc&) {
+    lose();
+  }
+  return false;
+}
+
+/// Wakes stalled streams whose windows are open, as long as the socket takes what they send.
+void Http2Session::wake_stalled() {
+  using Stalled = Http2Stream::List<StalledTag>;
+  Stalled ready;
+  for (auto it = stalled_.begin(); it != stalled_.end();) {
+    Http2Stream& stream = *it++;
+    if (nghttp2_session_get_stream_remote_window_size(session_, stream.id_) <= 0) continue;
+    stalled_.erase(stalled_.iterator_to(stream));
+    ready.push_back(stream);
+  }
+  // The order of RFC 9218 10. Incremental streams stall again behind those that still wait.
+  const auto goes_first = [](const Http2Stream& a, const Http2Stream& b) {
+    if (a.priority_.urgency != b.priority_.urgency) return a.priority_.urgency < b.priority_.urgency;
+    if (a.priority_.incremental != b.priority_.incremental) return b.priority_.incremental;
+    return !a.priority_.incremental && a.id_ < b.id_;
+  };
+  while (!ready.empty() && !socket_blocked_ && !over_ &&
+         nghttp2_session_get_remote_window_size(session_) > 0) {
+    const auto first = std::min_element(ready.begin(), ready.end(), goes_first);
+    Http2Stream& stream = *first;
+    ready.erase(first);
+    tell(stream);
+  }
+  stalled_.splice(stalled_.begin(), ready);
+}
+
+// Streams -------------------------------------------------------------------------------------------
+
+void Http2Session::clear() noexcept {
+  over_ = true;
+  while (!streams_.empty()) drop(streams_.front());
+}
+
+void Http2Session::mark(Http2Stream& stream) noexcept {
+  auto& hook = static_cast<Http2Hook<MarkedTag>&>(stream);
+  if (!hook.is_linked()) marked_.push_back(stream);
+}
+
+void Http2Session::stall(Http2Stream& stream) noexcept {
+  if (!stream.is_stalled()) stalled_.push_back(stream);
+}
+
+WriteResult Http2Session::send(Http2Stream& stream, const Body& body, const std::vector<Field>* trailers) {
+  WriteResult result;
+  if (stream.is_lost() || stream.aborted_ || over_) {
+    result.io = Io::failed;
+    return result;
+  }
+  if (stream.end_sent_) {
+    flush_soon();
+    result.finished = true;
+    return result;
+  }
+  const std::size_t size = body.size();
+  if (size == 0 && !body.last) {
+    flush_soon();  // the head
+    return result;
+  }
+  static_cast<Http2Hook<StalledTag>&>(stream).unlink();
+  loan_ = {&stream, body.runs, 0, size, 0, body.last, size > worth_lending, trailers};
+  if (!transport_ || socket_blocked_ || transport_->send_blocked()) {
+    socket_blocked_ = true;
+  } else {
+    if (std::exchange(stream.deferred_, false)) nghttp2_session_resume_data(session_, stream.id_);
+    send_loan();
+  }
+  result.bytes = loan_.taken;
+  loan_ = {};
+  flush_soon();
+  result.finished = stream.end_sent_;
+  if (over_) {
+    result.io = Io::failed;
+  } else if (!stream.end_sent_ && (result.bytes < size || body.last)) {
+    result.io = Io::blocked;
+    stall(stream);
+  }
+  return result;
+}
+
+/// Serializes what is on loan. Large bodies are written at once, and small ones if there is no room for more.
+void Http2Session::send_loan() noexcept {
+  if (loan_.direct && output_.pending() > 0 && !write_out()) return;
+  for (;;) {
+    const std::size_t before = loan_.taken;
+    if (!pull()) return;
+    const bool full = !has_room();
+    if ((loan_.direct || full) && !write_out()) return;
+    if (loan_.stream->end_sent_ || (loan_.taken == before && !full)) return;
+    if (loan_.left == 0 && !loan_.last) return;
+  }
+}
+
+/// nghttp2 has made a DATA frame of the next `bytes` on loan.
+void Http2Session::pass_loan(std::size_t bytes) {
+  loan_.taken += bytes;
+  loan_.left -= bytes;
+  while (bytes > 0) {
+    const asio::const_buffer run = loan_.runs.front() + loan_.offset;
+    const std::size_t n = std::min(bytes, run.size());
+    const asio::const_buffer piece(run.data(), n);
+    if (loan_.direct && n >= min_lent_run && output_.can_lend())
+      output_.lend_payload(piece);
+    else if (n > 0)
+      output_.append({static_cast<const char*>(piece.data()), n});
+    bytes -= n;
+    loan_.offset += n;
+    if (n == run.size()) {
+      loan_.runs = loan_.runs.subspan(1);
+      loan_.offset = 0;
+    }
+  }
+}
+
+void Http2Session::consume(std::int32_t id, std::size_t n) noexcept {
+  if (n == 0 || over_) return;
+  if (nghttp2_session_consume(session_, id, n) != 0) return lose();
+  if (nghttp2_session_want_write(session_) != 0) flush_soon();
+}
+
+void Http2Session::release_memory(Http2Stream& stream) noexcept {
+  consume(stream.id_, stream.queue_.size());
+  stream.queue_.clear();
+  stream.trailers_.reset();
+  static_cast<Http2Hook<StalledTag>&>(stream).unlink();
+  static_cast<Http2Hook<MarkedTag>&>(stream).unlink();
+}
+
+void Http2Session::reset_stream(std::int32_t id, Http2Error code) noexcept {
+  if (over_) return;
+  if (nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, static_cast<std::uint32_t>(code)) != 0)
+    lose();
+  flush_soon();
+}
+
+// The end -------------------------------------------------------------------------------------------
+
+void Http2Session::lose() noexcept {
+  if (std::exchange(over_, true)) return;
+  output_.clear();
+  for (Http2Stream& stream : streams_) {
+    stream.lost_ = true;
+    if (!stream.done_) mark(stream);
+  }
+}
+
+void Http2Session::end_if_over() noexcept {
+  if (over_ || !transport_ || output_.pending() > 0) return;
+  if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) lose();
+}
+
+void Http2Session::shutdown() {
+  if (shutdown_ != Shutdown::none || over_) return;
+  shutdown_ = Shutdown::noticed;
+  if (nghttp2_submit_shutdown_notice(session_) != 0 ||
+      nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, shutdown_ping) != 0)
+    return lose();
+  arm(loop_.wheel, loop_.wheel.now() + goaway_delay);
+  flush_soon();
+}
+
+void Http2Session::expired() {
+  say_goaway();
+  flush_soon();
+}
+
+/// The second step of shutdown(): the client has heard of the first, or had time to.
+void Http2Session::say_goaway() noexcept {
+  if (shutdown_ != Shutdown::noticed || over_) return;
+  shutdown_ = Shutdown::said;
+  disarm();
+  if (nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                            NGHTTP2_NO_ERROR, nullptr, 0) != 0)
+    lose();
+}
+
+void Http2Session::terminate(Http2Error code) {
+  if (over_) return;
+  nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(code));
+  if (transport_ && pull()) write_out();
+  lose();
+  flush_soon();
+}
+
+void Http2Session::look_for_end() noexcept {
+  if (over_ || !transport_ || transport_->still_open() || !transport_->unread().empty()) return;
+  lose();
+  flush_soon();
+}
+
+bool Http2Session::is_idle() const noexcept {
+  return streams_.empty() && output_.pending() == 0 && !over_ && shutdown_ == Shutdown::none &&
+         nghttp2_session_want_write(session_) == 0 && !flood_.mid_head() &&
+         (!transport_ || transport_->unread().empty());
+}
+
+bool Http2Session::send_blocked() const noexcept {
+  return output_.pending() > 0 && transport_ && transport_->send_blocked();
+}
+
+}  // namespace remora

@@ -1,0 +1,39 @@
+#include "http/h2/stream.h"
+
+#include "http/h2/session.h"
+
+namespace remora {
+
+Io Http2Stream::fill_body() {
+  if (failure_.kind != StreamFailure::Kind::none) return Io::failed;
+  if (lost_ || (closed_ && !end_received_)) {
+    failure_ = {StreamFailure::Kind::reset, 0, "the stream was reset"};
+    return Io::failed;
+  }
+  return end_received_ || !queue_.empty() ? Io::ready : Io::blocked;
+}
+
+Body Http2Stream::received_body() noexcept {
+  Body body{queue_.runs(), false};
+  body.last = end_received_ && body.size() == queue_.size();
+  return body;
+}
+
+void Http2Stream::consume_body(std::size_t n) {
+  queue_.pop(n);
+  session_.consume(id_, n);
+}
+
+WriteResult Http2Stream::send_body(const Body& body, const std::vector<Field>* trailers) {
+  return session_.send(*this, body, trailers);
+}
+
+void Http2Stream::reset() noexcept {
+  if (aborted_ || closed_ || lost_ || end_sent_) return;
+  aborted_ = true;
+  session_.reset_stream(id_, head_sent_ ? Http2Error::internal_error : Http2Error::cancel);
+  session_.consume(id_, queue_.size());
+  queue_.clear();
+}
+
+}  // namespace remora

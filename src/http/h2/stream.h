@@ -1,0 +1,96 @@
+// Http2Stream: what the streams of both ends have in common: received body, sending, place in the session's
+// lists, and what has become of them. A ServerStream (server.h) adds the meaning of its messages.
+//
+// Threading: one thread. Lifetime: its session owns it; see there.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "http/h2/body_queue.h"
+#include "http/h2/fields.h"
+#include "http/message_stream.h"
+
+namespace remora {
+
+class Http2Session;
+
+/// A place in one of the session's lists; leaves it when destroyed.
+template <class Tag>
+using Http2Hook =
+    boost::intrusive::list_base_hook<boost::intrusive::tag<Tag>,
+                                     boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+struct AnyTag;      // all streams
+struct MarkedTag;   // something has happened that its owner is to be told
+struct StalledTag;  // waits until it can send
+
+class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, public Http2Hook<StalledTag> {
+ public:
+  std::int32_t id() const noexcept { return id_; }
+
+ protected:
+  template <class Tag>
+  using List = boost::intrusive::list<Http2Stream, boost::intrusive::base_hook<Http2Hook<Tag>>,
+                                      boost::intrusive::constant_time_size<false>>;
+  /// Trailers, as long as their stream.
+  struct Trailers {
+    HeadBlock block;
+    std::vector<Field> fields;
+  };
+
+  Http2Stream(Http2Session& session, std::int32_t id) noexcept : session_(session), id_(id) {}
+  virtual ~Http2Stream() = default;
+  Http2Stream(const Http2Stream&) = delete;
+  Http2Stream& operator=(const Http2Stream&) = delete;
+
+  /// Something has happened.
+  void notify() noexcept {
+    if (wake_ != nullptr) wake_->set(bit_);
+  }
+
+  // The parts of MessageStream that both ends share.
+  void attach_to(EventFlags& wake, unsigned bit) noexcept {
+    wake_ = &wake;
+    bit_ = bit;
+  }
+  Io fill_body();
+  Body received_body() noexcept;
+  void consume_body(std::size_t n);
+  const std::vector<Field>* received_trailers() const noexcept {
+    return trailers_ ? &trailers_->fields : nullptr;
+  }
+  WriteResult send_body(const Body& body, const std::vector<Field>* trailers);
+  void reset() noexcept;
+  bool is_stalled() const noexcept { return Http2Hook<StalledTag>::is_linked(); }
+  /// The connection is lost, or the stream was reset before our message was sent.
+  bool is_lost() const noexcept { return lost_ || (closed_ && !end_sent_); }
+
+  Http2Session& session_;
+  EventFlags* wake_ = nullptr;
+  unsigned bit_ = 0;
+  const std::int32_t id_;
+  BodyQueue queue_;
+  std::unique_ptr<Trailers> trailers_;
+  std::string announced_;  // trailers that our head announced
+  StreamFailure failure_;
+  std::optional<std::uint64_t> body_limit_;
+  std::uint64_t received_ = 0;  // bytes of the body
+  StreamPriority priority_;
+  bool head_received_ = false, end_received_ = false;
+  bool head_sent_ = false, end_sent_ = false;  // nghttp2 has serialized, or owns a copy
+  bool deferred_ = false;                      // nghttp2 waits for nghttp2_session_resume_data()
+  bool opened_ = false, done_ = false;         // its owner was told of it; has done with it
+  bool aborted_ = false;                       // by us
+  bool closed_ = false;                        // nghttp2 has forgotten it
+  bool lost_ = false;                          // with the connection
+
+ private:
+  friend class Http2Session;
+  friend struct Http2Callbacks;
+};
+
+}  // namespace remora

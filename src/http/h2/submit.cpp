@@ -1,0 +1,70 @@
+// Heads and trailers to nghttp2, which copies them and writes names in lower case.
+
+#include <vector>
+
+#include "http/h2/callbacks.h"
+#include "http/trailers.h"
+#include "util/text.h"
+
+namespace remora {
+
+namespace {
+
+nghttp2_nv pair(std::string_view name, std::string_view value) noexcept {
+  // nghttp2 does not write to them.
+  return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
+          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NONE};
+}
+
+/// RFC 9113 8.2.2.
+bool concerns_connection(Known known) noexcept {
+  switch (known) {
+    case Known::connection:
+    case Known::keep_alive:
+    case Known::proxy_connection:
+    case Known::transfer_encoding:
+    case Known::upgrade:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// A reused array.
+std::vector<nghttp2_nv>& pairs() {
+  static thread_local std::vector<nghttp2_nv> reused;
+  reused.clear();
+  return reused;
+}
+
+}  // namespace
+
+void Http2Session::submit_response(Http2Stream& stream, const OutHead& head, std::uint16_t status,
+                                   Follows follows) {
+  const char digits[3] = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
+                          static_cast<char>('0' + status % 10)};
+  std::vector<nghttp2_nv>& fields = pairs();
+  fields.push_back(pair(":status", {digits, sizeof digits}));
+  for (const Field& f : head.fields)
+    if (!concerns_connection(f.known)) fields.push_back(pair(f.name, f.value));
+  nghttp2_data_provider body{};
+  body.source.ptr = &stream;
+  body.read_callback = Http2Callbacks::read;
+  const int rc = follows == Follows::another_head
+                     ? nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, fields.data(),
+                                              fields.size(), nullptr)
+                     : nghttp2_submit_response(session_, stream.id_, fields.data(), fields.size(),
+                                               follows == Follows::body ? &body : nullptr);
+  if (rc < 0) lose();
+}
+
+bool submit_trailers(nghttp2_session* session, std::int32_t id, const std::vector<Field>& trailers,
+                     std::string_view announced) {
+  std::vector<nghttp2_nv>& fields = pairs();
+  for (const Field& f : trailers)
+    if (may_be_trailer(f, announced)) fields.push_back(pair(f.name, f.value));
+  return !fields.empty() && nghttp2_submit_trailer(session, id, fields.data(), fields.size()) == 0;
+}
+
+}  // namespace remora
