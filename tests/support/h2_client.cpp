@@ -7,8 +7,6 @@
 namespace remora::test::h2 {
 
 namespace {
-using ::testing::AssertionFailure;
-using ::testing::AssertionSuccess;
 
 std::uint32_t number(std::string_view bytes) {
   std::uint32_t n = 0;
@@ -63,7 +61,7 @@ Client::~Client() = default;
 Client::Check Client::start(const Settings& ours) {
   apply(ours);
   send(std::string(preface) + settings(ours));
-  if (wait([this] { return has_settings_ && settings_acks_ > 0; })) return AssertionSuccess();
+  if (wait([this] { return has_settings_ && settings_acks_ > 0; })) return ::testing::AssertionSuccess();
   return failed("SETTINGS and their acknowledgment");
 }
 
@@ -81,7 +79,7 @@ Client::Check Client::change(const Settings& ours) {
   send(settings(ours));
   const bool acknowledged = wait([&] { return settings_acks_ > before; });
   apply(ours);
-  return acknowledged ? AssertionSuccess() : failed("an acknowledgment of SETTINGS");
+  return acknowledged ? ::testing::AssertionSuccess() : failed("an acknowledgment of SETTINGS");
 }
 
 bool Client::send(std::string_view bytes, std::chrono::milliseconds limit) {
@@ -90,8 +88,7 @@ bool Client::send(std::string_view bytes, std::chrono::milliseconds limit) {
   while (!out_.empty()) {
     const Wire::Io written = wire_.write(out_);
     if (written == Wire::Io::ended) {
-      while (pump(0ms)) {  // what came before the end, GOAWAY above all
-      }
+      poll();  // what came before the end, GOAWAY above all
       closed_ = true;
       out_.clear();
       return false;
@@ -118,6 +115,11 @@ bool Client::pump(std::chrono::milliseconds limit) {
   return received == Wire::Io::done;
 }
 
+void Client::poll() {
+  while (pump(0ms)) {
+  }
+}
+
 bool Client::wait(const std::function<bool()>& is_true, std::chrono::milliseconds limit) {
   const auto end = std::chrono::steady_clock::now() + limit;
   while (!is_true()) {
@@ -134,6 +136,17 @@ bool Client::sync() {
   return wait([&] { return std::find(pongs_.begin(), pongs_.end(), payload) != pongs_.end(); });
 }
 
+bool Client::send_data(std::uint32_t id, std::string_view bytes, unsigned flags) {
+  send_window_ -= static_cast<std::int64_t>(bytes.size());
+  opened(id).send_window -= static_cast<std::int64_t>(bytes.size());
+  return send(data(id, bytes, flags));
+}
+
+void Client::give_window(std::uint32_t id, std::uint32_t increment) {
+  (id == 0 ? receive_window_ : opened(id).receive_window) += increment;
+  send(window_update(id, increment));
+}
+
 bool Client::send_body(std::uint32_t id, std::string_view bytes) {
   Stream& s = opened(id);
   do {
@@ -144,9 +157,7 @@ bool Client::send_body(std::uint32_t id, std::string_view bytes) {
         static_cast<std::size_t>(std::max<std::int64_t>(0, std::min(send_window_, s.send_window)));
     const std::string_view part = bytes.substr(0, std::min(window, max_frame_payload));
     bytes.remove_prefix(part.size());
-    send_window_ -= static_cast<std::int64_t>(part.size());
-    s.send_window -= static_cast<std::int64_t>(part.size());
-    if (!send(data(id, part, bytes.empty() ? end_stream : 0))) return false;
+    if (!send_data(id, part, bytes.empty() ? end_stream : 0)) return false;
   } while (!bytes.empty());
   return true;
 }
@@ -160,72 +171,6 @@ std::uint32_t Client::ask(const Fields& fields) {
   opened(id);
   send(headers(id, block(fields)));
   return id;
-}
-
-// Waits ---------------------------------------------------------------------------------------------
-
-std::string Client::story() const {
-  std::string out = closed_ ? "the connection is closed" : "the connection is open";
-  if (goaway_) out += ", GOAWAY(" + name_of(*goaway_) + ")";
-  for (const auto& [id, s] : streams_) {
-    out += "; stream " + std::to_string(id) + ": status " + std::to_string(s.status());
-    out += s.ended ? ", ended" : "";
-    if (s.reset) out += ", reset(" + name_of(static_cast<Error>(*s.reset)) + ")";
-  }
-  return out + (violation_.empty() ? "" : "; violation: " + violation_);
-}
-
-Client::Check Client::failed(const std::string& wanted) const {
-  return AssertionFailure() << "wanted " << wanted << "; " << story().substr(0, 2000);
-}
-
-Client::Check Client::ends_with_one_of(std::initializer_list<Error> codes) {
-  wait([] { return false; });
-  const bool right = closed_ && goaway_ && std::find(codes.begin(), codes.end(), *goaway_) != codes.end();
-  return right ? AssertionSuccess() : failed("GOAWAY(" + name_of(*codes.begin()) + ") and the end");
-}
-
-Client::Check Client::closes(std::chrono::milliseconds limit) {
-  wait([] { return false; }, limit);
-  return closed_ ? AssertionSuccess() : failed("the connection's end");
-}
-
-Client::Check Client::resets_with_one_of(std::uint32_t id, std::initializer_list<Error> codes) {
-  Stream& s = opened(id);
-  wait([&] { return s.reset.has_value(); });
-  const bool right =
-      s.reset && std::find(codes.begin(), codes.end(), static_cast<Error>(*s.reset)) != codes.end();
-  return right ? AssertionSuccess() : failed("RST_STREAM(" + name_of(*codes.begin()) + ")");
-}
-
-Client::Check Client::resets_or_ends(std::uint32_t id, std::initializer_list<Error> codes) {
-  Stream& s = opened(id);
-  wait([&] { return s.reset.has_value(); });
-  return closed_ ? ends_with_one_of(codes) : resets_with_one_of(id, codes);
-}
-
-Client::Check Client::responds(std::uint32_t id, int status) {
-  Stream& s = opened(id);
-  wait([&] { return s.over(); });
-  return s.ended && s.status() == status
-             ? AssertionSuccess()
-             : failed("status " + std::to_string(status) + " on stream " + std::to_string(id));
-}
-
-Client::Check Client::refuses(std::uint32_t id, int status) {
-  Stream& s = opened(id);
-  wait([&] { return s.over(); });
-  const bool reset = s.reset && static_cast<Error>(*s.reset) == Error::protocol_error;
-  const bool right = reset || s.status() == status;
-  return right ? AssertionSuccess() : failed("RST_STREAM(PROTOCOL_ERROR) or " + std::to_string(status));
-}
-
-Client::Check Client::alive() {
-  if (!sync()) return failed("a PING's acknowledgment");
-  const std::uint32_t id = std::exchange(next_alive_, next_alive_ + 2);
-  opened(id);
-  send(headers(id, get_block("/alive")));
-  return responds(id);
 }
 
 std::optional<std::uint32_t> Client::setting(Setting key) const {

@@ -51,6 +51,10 @@ class Client {
   Check start(const Settings& ours = {});
   /// False: the connection has ended, or the server did not read within the limit.
   bool send(std::string_view bytes, std::chrono::milliseconds limit = patience);
+  /// Sends DATA, whatever the windows are.
+  bool send_data(std::uint32_t stream, std::string_view bytes, unsigned flags = 0);
+  /// Sends WINDOW_UPDATE: the server may send so much more. Stream 0: the connection.
+  void give_window(std::uint32_t stream, std::uint32_t increment);
   /// Sends a body in DATA frames within the windows that the server gives, with END_STREAM on the last one.
   bool send_body(std::uint32_t stream, std::string_view bytes);
   /// Sends a SETTINGS frame, and waits until it is acknowledged.
@@ -63,6 +67,8 @@ class Client {
 
   // Waits -------------------------------------------------------------------------------------------
 
+  /// Takes what has arrived.
+  void poll();
   /// Reads until `is_true()`, the connection's end, or the limit.
   bool wait(const std::function<bool()>& is_true, std::chrono::milliseconds limit = patience);
   /// Sends a PING and reads until its acknowledgment: the server has seen all that was sent before. False:
