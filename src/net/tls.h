@@ -80,6 +80,8 @@ class TlsSession {
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
+  /// The session of a transport; null: it has no TLS.
+  static const TlsSession* of(const Transport& transport) noexcept { return transport.tls_.get(); }
 
   Io handshake();
   Io read();

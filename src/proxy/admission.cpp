@@ -76,6 +76,7 @@ bool Admission::extends_connect() {
     reply_.status = 501;
     return false;
   }
+  if (!iequals(chosen_protocol(request_.head.fields), "websocket")) return true;
   const std::uint64_t high = worker_.random.next(), low = worker_.random.next();
   request_.websocket_accept = give_websocket_key(request_.head.fields, high, low, memory_.arena);
   return true;

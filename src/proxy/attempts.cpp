@@ -76,7 +76,7 @@ Step Attempts::pump_attempt() {
       io == Io::ready && memory_.response.tunnel &&
       (!request_.head.tunnel ||
        !switches_as_asked(memory_.response.fields, request_.head.fields, request_.route->config));
-  if (io == Io::ready && !unasked && !request_.websocket_accept.empty() && !answers_extended_connect()) {
+  if (io == Io::ready && !unasked && is_extended_connect() && !answers_extended_connect()) {
     fail(FailSide::backend, Kind::malformed);
     return Step::backend_failed;
   }
@@ -100,8 +100,8 @@ Step Attempts::pump_attempt() {
 /// without the proof that the backend has understood.
 bool Attempts::answers_extended_connect() {
   if (!memory_.response.tunnel) return memory_.response.status < 200 || memory_.response.status >= 300;
-  const bool proved = take_websocket_accept(memory_.response.fields, request_.websocket_accept);
-  return proved || !iequals(chosen_protocol(memory_.response.fields), "websocket");
+  return request_.websocket_accept.empty() ||
+         take_websocket_accept(memory_.response.fields, request_.websocket_accept);
 }
 
 /// We wait for one of three: the response, room in the backend's socket, or more of the client's body.

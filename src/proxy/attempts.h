@@ -62,6 +62,9 @@ class Attempts {
   const config::RetryOn& retry_rules() const noexcept;
   void fail(Failure::Side side, Failure::Kind kind, std::uint16_t status = 0) noexcept;
   bool take_reserved_connection();
+  bool is_extended_connect() const noexcept {
+    return request_.head.tunnel && request_.head.version == Version::http2;
+  }
   bool answers_extended_connect();
   void note_connection_auth();
   bool take_idle_connection();

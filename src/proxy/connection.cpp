@@ -116,10 +116,15 @@ void Connection::tell_leaving() {
     wake_up();
 }
 
-/// A parked connection becomes active without an event of its socket.
+/// A parked connection becomes active without an event of its socket. May destroy it.
 void Connection::wake_up() {
-  if (!stream_) return woken();
-  activate();
+  WorkerContext& worker = worker_;
+  try {
+    if (!stream_) return woken();
+    activate();
+  } catch (const std::exception& error) {  // out of memory: others must still be told
+    worker.logged_errors.add(error.what());
+  }
 }
 
 void Connection::activate() {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "net/proxy_protocol.h"
+#include "net/tls.h"
 #include "proxy/connection.h"
 
 namespace remora {
@@ -23,7 +24,7 @@ Task<bool> Connection::greet() {
   bool http2 = false;
   if (view_->tls) {
     if (!co_await shake_hands(deadline)) co_return false;
-    http2 = stream_->alpn() == "h2";
+    http2 = TlsSession::of(*stream_)->alpn() == "h2";
   } else if (view_->config.h2c) {
     http2 = co_await sees_preface(deadline);
   }
@@ -74,7 +75,9 @@ bool Connection::may_begin_preface() const noexcept {
 }
 
 void Connection::begin_http2() {
-  http2_ = std::make_unique<Http2Connection>(worker_, *view_, stream_->server_name());
+  const TlsSession* const tls = TlsSession::of(*stream_);
+  const std::string_view name = tls != nullptr ? tls->server_name() : std::string_view();
+  http2_ = std::make_unique<Http2Connection>(worker_, *view_, name);
 }
 
 /// Proxies send the line at once. A peer that keeps us waiting counts as a client itself until its line

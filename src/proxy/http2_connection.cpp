@@ -38,7 +38,14 @@ Task<ConnectionEnd> Http2Connection::serve(TransportRef transport, ConnectionSta
   session_.use(transport_, turn.wake(), EventFlags::client);
   ConnectionEnd end = ConnectionEnd::linger;
   for (;;) {
-    const bool more = advance();
+    bool more = false;
+    try {
+      more = advance();
+    } catch (const std::exception& error) {
+      worker_.logged_errors.add(error.what());
+      session_.terminate(Http2Error::internal_error);
+      more = true;
+    }
     const Clock::Steady now = turn.now();
     note_progress(now);
     if (!session_.is_over() && is_late(now)) continue;
@@ -62,7 +69,7 @@ bool Http2Connection::advance() {
   for (unsigned n = 0; n < receives_per_turn && io == Io::ready && !session_.is_over(); ++n)
     io = session_.receive();
   start_opened();
-  if (!session_.is_over()) session_.flush();
+  session_.flush();
   return !opened_.empty() || (io == Io::ready && !session_.is_over());
 }
 

@@ -45,11 +45,11 @@ void MemoryTrim::expired() {
 
 std::string_view WorkerContext::date(Clock::Wall now) {
   const std::int64_t second = std::chrono::duration_cast<seconds>(now.time_since_epoch()).count();
-  if (second != date_second_) {
-    date_second_ = second;
-    format_utc(date_, second, "%a, %d %b %Y %H:%M:%S GMT");
+  if (second != date_.second) {
+    date_.second = second;
+    format_utc(date_.text, second, "%a, %d %b %Y %H:%M:%S GMT");
   }
-  return date_;
+  return date_.text;
 }
 
 }  // namespace remora

@@ -113,8 +113,10 @@ struct WorkerContext {
   std::string_view date(Clock::Wall now);
 
  private:
-  std::int64_t date_second_ = -1;
-  std::string date_;
+  struct DateText {
+    std::int64_t second = -1;
+    std::string text;
+  } date_;
 };
 
 }  // namespace remora

@@ -66,9 +66,6 @@ struct Http2PeerCallbacks {
       case NGHTTP2_RST_STREAM:
         r.reset = frame->rst_stream.error_code;
         break;
-      case NGHTTP2_GOAWAY:
-        peer.goaways_.push_back({frame->goaway.last_stream_id, frame->goaway.error_code});
-        break;
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) ++peer.pongs_;
         break;
@@ -203,7 +200,25 @@ std::string Http2Peer::output() {
   }
 }
 
+/// nghttp2 reports no GOAWAY after one that left it nothing to do.
+void Http2Peer::look_for_goaways(std::string_view bytes) {
+  constexpr std::size_t header = 9;
+  constexpr char goaway = 7;
+  const auto number = [&](std::size_t at, std::size_t size) {
+    std::uint32_t n = 0;
+    for (std::size_t i = 0; i < size; ++i) n = n << 8 | static_cast<unsigned char>(scanned_[at + i]);
+    return n;
+  };
+  scanned_ += bytes;
+  while (scanned_.size() >= header && scanned_.size() >= header + number(0, 3)) {
+    if (scanned_[3] == goaway)
+      goaways_.push_back({static_cast<std::int32_t>(number(header, 4) & 0x7fffffffU), number(header + 4, 4)});
+    scanned_.erase(0, header + number(0, 3));
+  }
+}
+
 void Http2Peer::feed(std::string_view bytes) {
+  look_for_goaways(bytes);
   const ssize_t n =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   if (n < 0 && violation_.empty()) violation_ = nghttp2_strerror(static_cast<int>(n));

@@ -79,6 +79,7 @@ class Http2Peer {
     Pairs trailers;
   };
   friend struct Http2PeerCallbacks;
+  void look_for_goaways(std::string_view bytes);
   nghttp2_session* session_ = nullptr;
   std::map<std::int32_t, Response> responses_;
   std::map<std::int32_t, Outgoing> outgoing_;
@@ -87,6 +88,7 @@ class Http2Peer {
   std::size_t pongs_ = 0;
   bool reads_ = true;
   std::string violation_;
+  std::string scanned_;  // received bytes of an incomplete frame
   std::string authority_ = "app.test";
 };
 

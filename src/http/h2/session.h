@@ -44,6 +44,7 @@ enum class Http2Error : std::uint32_t {
   refused_stream = 7,
   cancel = 8,
   enhance_your_calm = 11,
+  http_1_1_required = 13,
 };
 
 class Http2Session : private DeadlineEntry {
