@@ -3,6 +3,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <deque>
 
 namespace remora::test::h2 {
 
@@ -52,6 +53,8 @@ struct Client::Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
   nghttp2_hd_inflater* inflater = nullptr;
+  /// Our settings, which apply from their acknowledgment on: the size of the table, and the windows.
+  std::deque<Settings> unacknowledged;
 };
 
 Client::Client(int port) : wire_(port), inflater_(std::make_unique<Inflater>()) {}
@@ -59,7 +62,7 @@ Client::Client(int port, const TlsOptions& tls) : wire_(port, tls), inflater_(st
 Client::~Client() = default;
 
 Client::Check Client::start(const Settings& ours) {
-  apply(ours);
+  inflater_->unacknowledged.push_back(ours);
   send(std::string(preface) + settings(ours));
   if (wait([this] { return has_settings_ && settings_acks_ > 0; })) return ::testing::AssertionSuccess();
   return failed("SETTINGS and their acknowledgment");
@@ -76,10 +79,10 @@ void Client::apply(const Settings& ours) {
 
 Client::Check Client::change(const Settings& ours) {
   const int before = settings_acks_;
+  inflater_->unacknowledged.push_back(ours);
   send(settings(ours));
-  const bool acknowledged = wait([&] { return settings_acks_ > before; });
-  apply(ours);
-  return acknowledged ? ::testing::AssertionSuccess() : failed("an acknowledgment of SETTINGS");
+  if (wait([&] { return settings_acks_ > before; })) return ::testing::AssertionSuccess();
+  return failed("an acknowledgment of SETTINGS");
 }
 
 bool Client::send(std::string_view bytes, std::chrono::milliseconds limit) {
@@ -316,6 +319,10 @@ void Client::decode(std::uint32_t id, std::string_view block, bool ends) {
 void Client::on_settings(unsigned flags, std::string_view payload) {
   if ((flags & ack) != 0) {
     ++settings_acks_;
+    auto& waiting = inflater_->unacknowledged;
+    if (waiting.empty()) return;  // they were sent as bytes
+    apply(waiting.front());
+    waiting.pop_front();
     return;
   }
   for (; payload.size() >= 6; payload.remove_prefix(6)) {
