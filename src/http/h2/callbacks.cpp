@@ -30,6 +30,14 @@ int guarded(F f) noexcept {
   }
 }
 
+/// RFC 9113 6.3: PRIORITY on stream 0 is a connection error. nghttp2 passes over PRIORITY frames where the
+/// priorities of RFC 7540 are off.
+int frame_begins(nghttp2_session* session, const nghttp2_frame_hd* head, void*) {
+  if (head->type != NGHTTP2_PRIORITY || head->stream_id != 0) return 0;
+  const bool ends = nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR) == 0;
+  return ends ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 /// By default nghttp2 would drop the field and go on; RFC 9113 8.1.1: the message is malformed.
 int invalid_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*, std::size_t,
                    const std::uint8_t*, std::size_t, std::uint8_t, void*) {
@@ -95,6 +103,8 @@ int Http2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame
         break;
       case NGHTTP2_PRIORITY_UPDATE: {
         const auto* update = static_cast<const nghttp2_ext_priority_update*>(frame->ext.payload);
+        if (update->stream_id == 0)  // RFC 9218 7.1; nghttp2 lets it pass
+          return nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
         if (Http2Stream* st = stream_of(session, update->stream_id))
           st->priority_ = read_priority(view(update->field_value, update->field_value_len));
         break;
@@ -224,6 +234,7 @@ const nghttp2_session_callbacks* Http2Callbacks::all() {
   static const nghttp2_session_callbacks* const made = [] {
     nghttp2_session_callbacks* c = nullptr;
     if (nghttp2_session_callbacks_new(&c) != 0) throw std::bad_alloc();
+    nghttp2_session_callbacks_set_on_begin_frame_callback(c, frame_begins);
     nghttp2_session_callbacks_set_on_begin_headers_callback(c, begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(c, header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(c, invalid_header);
