@@ -1,7 +1,5 @@
 #include "http/h2/server.h"
 
-#include <cstring>
-
 #include "http/validate.h"
 #include "util/text.h"
 
@@ -10,19 +8,6 @@ namespace remora {
 namespace {
 
 using Kind = StreamFailure::Kind;
-
-/// 16 bytes in base64, as RFC 6455 4.1 asks for. They need not be secret: they only tell handshakes apart.
-std::string make_websocket_key(std::uint64_t seed) {
-  char bytes[16];
-  for (std::size_t i = 0; i < sizeof bytes; i += sizeof seed) {  // splitmix64
-    std::uint64_t z = seed += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    z ^= z >> 31;
-    std::memcpy(bytes + i, &z, sizeof z);
-  }
-  return base64_encode({bytes, sizeof bytes});
-}
 
 }  // namespace
 
@@ -83,13 +68,6 @@ Io Http2ServerStream::read_tunnel(RequestHead& head, std::string_view protocol) 
   head.body = {};
   std::erase_if(head.fields, [](const Field& f) { return f.known == Known::content_length; });
   head.fields.push_back({"Upgrade", protocol, Known::upgrade});
-  if (!iequals(protocol, "websocket")) return Io::ready;
-  // RFC 8441 5: HTTP/2 has no Sec-WebSocket-Key; a server that speaks HTTP/1.1 wants one.
-  std::erase_if(head.fields, [](const Field& f) { return iequals(f.name, "sec-websocket-key"); });
-  const auto now = static_cast<std::uint64_t>(server().loop_.clock.steady_now().time_since_epoch().count());
-  websocket_key_ =
-      make_websocket_key(now ^ reinterpret_cast<std::uintptr_t>(this) ^ static_cast<std::uint64_t>(id_));
-  head.fields.push_back({"Sec-WebSocket-Key", websocket_key_});
   return Io::ready;
 }
 

@@ -79,7 +79,6 @@ class Http2ServerStream final : public ServerStream, public Http2Stream {
   Io read_tunnel(RequestHead& head, std::string_view protocol);
 
   HeadBlock head_;
-  std::string websocket_key_;
   bool oversized_ = false;  // the head exceeded the limits and was dropped
   bool ended_by_head_ = false;
   bool head_read_ = false;    // the owner began to serve it

@@ -194,7 +194,6 @@ TEST(Http2Requests, AnExtendedConnectReadsAsAnUpgrade) {
   EXPECT_EQ(head.method_text, "GET");
   EXPECT_TRUE(head.tunnel);
   EXPECT_EQ(field(head, "Upgrade"), "websocket");
-  EXPECT_EQ(field(head, "Sec-WebSocket-Key").size(), 24U);
   EXPECT_TRUE(head.body.is_empty());
   EXPECT_TRUE(server.last().request_complete());
   EXPECT_EQ(server.last().fill(), Io::ready);
