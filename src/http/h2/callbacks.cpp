@@ -225,7 +225,7 @@ int Http2Callbacks::send_data(nghttp2_session*, nghttp2_frame*, const std::uint8
   return guarded([&]() -> int {
     s.output_.append(view(header, header_bytes));
     s.pass_loan(size);
-    s.flood_.data_sent(size);
+    s.flood_.data_sent(size, s.loan_.left == 0);
     return s.has_room() ? 0 : NGHTTP2_ERR_PAUSE;
   });
 }

@@ -33,9 +33,14 @@ class FloodGuard {
   /// A stream ended by a reset before its response: the peer's (CVE-2023-44487), or ours that the peer
   /// provoked (CVE-2025-8671).
   void stream_reset() noexcept { take(reset_cost, "resets of streams"); }
-  /// A response was sent completely, or a DATA frame with `bytes` was sent or received.
+  /// A response was sent completely.
   void response_sent() noexcept { give_back(3); }
-  void data_sent(std::size_t bytes) noexcept { give_back(3 + static_cast<std::int32_t>(bytes / 512)); }
+  /// A DATA frame was sent. `whole`: with all bytes that there were. A frame that the peer's window cut short
+  /// gives back only what its bytes are worth: windows of one byte each cost a frame in both directions
+  /// (CVE-2019-9511).
+  void data_sent(std::size_t bytes, bool whole) noexcept {
+    give_back((whole ? 3 : 0) + static_cast<std::int32_t>(bytes / 512));
+  }
   void data_received(std::size_t bytes) noexcept { give_back(static_cast<std::int32_t>(bytes / 512)); }
 
   /// The preface, a frame's header, or a header block has begun and is not complete.
