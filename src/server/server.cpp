@@ -149,8 +149,9 @@ void Server::open_session_server(std::shared_ptr<const ClientTls> store_tls) {
 int Server::run() {
   await_signal();
   housekeeping_.start();
-  if (inherited_) inherited_->report_ready(loop_);  // lets the previous process go
+  // First: systemd takes the service for ended if the main process that it knows ends.
   notify_systemd("READY=1\nMAINPID=" + std::to_string(::getpid()));
+  if (inherited_) inherited_->report_ready(loop_);  // lets the previous process go
   run_to_end(loop_, "control thread", [this] { housekeeping_.on_exception(); });
   for (auto& worker : workers_) worker->join();
   spdlog::info("stopped");

@@ -156,8 +156,8 @@ class Chaos:
         """Ends the run as soon as the process does."""
         while self.going():
             await asyncio.sleep(0.1)
-            self.proxy.follow()
             self.proxy.reap()
+            self.proxy.follow()  # afterwards: the one that took over said so before the former one ended
             if self.proxy.pid not in self.proxy.alive or any(code != 0 for code in self.proxy.ended.values()):
                 self.faults.append(f"[{self.phase}] a process ended after {time.monotonic() - self.begin:.0f} s: {self.proxy.ended}")
                 self.end = 0

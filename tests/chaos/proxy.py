@@ -5,11 +5,12 @@ import ctypes
 import os
 import re
 import signal
+import socket
 import subprocess
 
 PR_SET_CHILD_SUBREAPER = 36
 SIGNS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "ThreadSanitizer:", "terminate called", "Assertion")
-RESTARTED = re.compile(r"upgrade: process (\d+) serves; finishing")
+MAIN_PID = re.compile(rb"^MAINPID=(\d+)$", re.MULTILINE)  # sd_notify(3)
 
 
 class Proxy:
@@ -19,7 +20,10 @@ class Proxy:
         self.alive, self.ended = set(), {}  # pids; pid -> exit status
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # the processes that take over become ours
         self.write(yaml)
+        self.notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.notes.bind(os.path.join(folder, "notify"))
         environment = dict(os.environ)
+        environment["NOTIFY_SOCKET"] = os.path.join(folder, "notify")
         environment["REMORA_CHAOS_KEY"] = subprocess.run([binary, "keygen"], check=True, capture_output=True, text=True).stdout.strip()
         environment["ASAN_OPTIONS"] = "detect_leaks=1:abort_on_error=0:exitcode=77:detect_stack_use_after_return=1"
         environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
@@ -56,11 +60,18 @@ class Proxy:
         raise RuntimeError("remora did not start:\n" + self.log())
 
     def follow(self):
-        """After a hot restart another process is the one."""
-        for number in RESTARTED.findall(self.log())[self.restarts :]:
-            self.restarts += 1
-            self.pid = int(number)
-            self.alive.add(self.pid)
+        """After a hot restart another process is the one; it tells systemd so when it has taken over."""
+        while True:
+            try:
+                note = self.notes.recv(4096)
+            except BlockingIOError:
+                return
+            for number in MAIN_PID.findall(note):
+                if self.pid != int(number):
+                    self.restarts += 1
+                self.pid = int(number)
+                if self.pid not in self.ended:
+                    self.alive.add(self.pid)
 
     def reap(self):
         """Processes that have ended; those that took over and failed are among them."""
