@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "net/server_tls.h"
@@ -59,7 +60,10 @@ class ServerTls {
 /// A pool's TLS settings towards its backends.
 class ClientTls {
  public:
-  static std::shared_ptr<const ClientTls> load(const config::BackendTls&, std::string& why);
+  /// `protocol`: what to offer by ALPN.
+  static std::shared_ptr<const ClientTls> load(
+      const config::BackendTls&, std::string& why,
+      config::BackendProtocol protocol = config::BackendProtocol::http1);
   SSL_CTX* context() const noexcept { return context_.get(); }
   bool verifies() const noexcept { return verify_; }
   /// Unique in this process.
@@ -74,7 +78,8 @@ class ClientTls {
 class TlsSession {
  public:
   TlsSession(Transport& stream, const ServerTls& server);
-  TlsSession(Transport& stream, const ClientTls& client, const std::string& server_name);
+  /// `http1_only`: offers nothing else by ALPN, whatever the context does.
+  TlsSession(Transport& stream, const ClientTls& client, const std::string& server_name, bool http1_only);
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
@@ -83,6 +88,10 @@ class TlsSession {
   Io read();
   Transport::WriteResult write(std::span<const asio::const_buffer> runs);
   void close_notify() noexcept;
+  /// After the handshake: the protocol that was chosen by ALPN, and the name that the client asked for (SNI).
+  /// Empty: none.
+  std::string_view alpn() const noexcept;
+  std::string_view server_name() const noexcept;
   /// Moves the session to another stream.
   void continue_on(Transport& stream) noexcept;
 

@@ -414,13 +414,21 @@ void Transport::start_tls(const ServerTls& server) {
   tls_->raw_ = std::exchange(in_, Input{});  // bytes behind a PROXY header are TLS already
 }
 
-void Transport::start_tls(const ClientTls& client, const std::string& server_name) {
-  tls_ = std::make_unique<TlsSession>(*this, client, server_name);
+void Transport::start_tls(const ClientTls& client, const std::string& server_name, bool http1_only) {
+  tls_ = std::make_unique<TlsSession>(*this, client, server_name, http1_only);
 }
 
 Io Transport::handshake() {
   if (error_) return Io::failed;
   return tls_ ? tls_->handshake() : Io::ready;
+}
+
+std::string_view Transport::alpn() const noexcept {
+  return tls_ ? tls_->alpn() : std::string_view();
+}
+
+std::string_view Transport::server_name() const noexcept {
+  return tls_ ? tls_->server_name() : std::string_view();
 }
 
 void Transport::park(TransportWatcher& watcher) {

@@ -9,7 +9,7 @@ namespace remora {
 Active::Active(WorkerContext& worker)
     : turn(worker.loop, worker.clock),
       client_(response_limits()),
-      connector_(worker.loop, worker.idle),
+      connector_(worker.loop, worker.idle, worker.shared),
       worker_(worker) {}
 
 void Active::begin(TransportRef stream, std::shared_ptr<const ListenerView> listener,
@@ -34,7 +34,7 @@ Exchange& Active::make_exchange() {
 void Active::end() noexcept {
   turn.wake().no_deadline();
   exchange.reset();
-  backend_.abort();
+  backend_->abort();
   backend_.release();
   client_.release();
   state.listener.reset();

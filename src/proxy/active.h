@@ -43,7 +43,8 @@ class Active {
 
  private:
   Http1ServerStream client_;
-  Http1ClientStream backend_;
+  Http1ClientStream http1_;
+  BackendStream backend_{http1_};
   ConnectionSource connector_;
   WorkerContext& worker_;
 };

@@ -50,6 +50,7 @@ void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
   for (const auto& pool : context_.snapshot->shared->pools)
     for (const Member& m : pool->snapshot->members) living.push_back(m.backend.get());
   context_.idle.retain(living);
+  context_.shared.retain(living);
 }
 
 void Worker::settled(std::shared_ptr<const Backend> backend) {
@@ -103,6 +104,7 @@ void Worker::stop() {
     for (auto& acceptor : acceptors_) acceptor->close();
     for_each_connection(false);
     context_.idle.clear();
+    context_.shared.clear();
     check_end();
   });
 }
@@ -135,6 +137,7 @@ void Worker::check_end() {
   context_.close_store();
   context_.access_log.flush();
   context_.idle.clear();
+  context_.shared.clear();
   context_.loop.wheel.stop();
   work_.reset();
 }

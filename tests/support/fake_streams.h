@@ -210,7 +210,7 @@ class FakeBackend final : public ClientStream {
   TransportRef release() override;
   bool has_connection() const noexcept override { return has_connection_; }
   bool is_reused() const noexcept override { return script_.idle || script_.reserved; }
-  void put_head(const OutHead& head) override { staged_ = owned(head); }
+  void put_head(const OutHead& head) override { sent_->back().head = owned(head); }
   Io read_head(ResponseHead& head, Method asked) override;
   bool began() const noexcept override { return began_; }
   bool request_sent() const noexcept override { return request_sent_; }
@@ -230,7 +230,6 @@ class FakeBackend final : public ClientStream {
   unsigned bit_ = 0;
   BackendScript script_;
   std::vector<SentRequest>* sent_ = nullptr;
-  OwnedHead staged_;
   std::string head_text_;
   Http1Message message_;  // what the script's head says
   std::size_t interims_read_ = 0, body_read_ = 0;
@@ -265,12 +264,12 @@ class FakeConnector final : public Connector {
   Reserved reserved_in(std::string_view pool) const noexcept override;
   bool reserved_for(const ClientAddress&) const noexcept override { return true; }
   void drop_reserved() noexcept override { has_reserved_ = false; }
-  TakenReserved take_reserved(const Target&, ClientStream& into, Clock::Steady now) override;
-  bool take_idle(const Target&, bool certain, ClientStream& into, Clock::Steady now) override;
+  TakenReserved take_reserved(const Target&, BackendStream& into, Clock::Steady now) override;
+  bool take_idle(const Target&, bool certain, BackendStream& into, Clock::Steady now) override;
   std::unique_ptr<PendingConnect> connect(const Target&, Clock::Steady began,
                                           std::chrono::nanoseconds timeout, EventFlags& wake,
-                                          ClientStream& into) override;
-  void keep(const Target&, ClientStream& from, const Keep& how, Clock::Steady now) override;
+                                          BackendStream& into) override;
+  void keep(const Target&, BackendStream& from, const Keep& how, Clock::Steady now) override;
   void prefetch(const Backend&) const noexcept override {}
 
  private:
