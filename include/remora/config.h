@@ -73,12 +73,24 @@ struct Certificate {
 
 enum class ClientAuth : std::uint8_t { off, optional, required };
 
+/// A version of HTTP that clients choose by ALPN.
+enum class Alpn : std::uint8_t { h2, http11 };
+
 struct ListenerTls {
   std::vector<Certificate> certificates;  // the first one serves clients without a matching SNI
   int min_version = 12;                   // 12 or 13
   std::string client_ca;
   ClientAuth client_auth = ClientAuth::off;
   bool tickets = true;
+  std::vector<Alpn> alpn = {Alpn::h2, Alpn::http11};  // in order of preference; never empty
+};
+
+/// HTTP/2 from clients.
+struct Http2 {
+  std::uint32_t max_concurrent_streams = 128;
+  std::size_t stream_window = 256 * 1024;       // bytes that a client may send ahead on a stream
+  std::size_t connection_window = 1024 * 1024;  // and on all streams of a connection
+  bool operator==(const Http2&) const = default;
 };
 
 struct ListenerTimeouts {
@@ -114,6 +126,8 @@ struct Listener {
   SocketAccess access;   // if `bind` is a unix socket
   bool v6_only = false;  // for [::]: another listener has IPv4 on this port; false: takes both
   std::optional<ListenerTls> tls;
+  bool h2c = false;  // HTTP/2 without TLS, by prior knowledge
+  Http2 h2;
   bool proxy_protocol = false;
   /// Peers whose PROXY line is accepted; connections from others are refused. As written, else
   /// trusted_proxies, else loopback. Peers over a unix socket are always accepted.
@@ -126,6 +140,9 @@ struct Listener {
   ListenerLimits limits;
   PerClient per_client;
   std::string request_id = "X-Request-Id";  // empty: off
+
+  /// Whether clients can choose this version of HTTP here.
+  bool speaks(Alpn version) const noexcept;
 };
 
 struct HeaderEdits {

@@ -113,6 +113,19 @@ void add_listeners(Families& out, const Snapshot& snapshot) {
   each([&](const ListenerView& l) { out.add({{"listener", l.config.name}}, TrafficSum(l.shared->traffic)); });
   out.begin("remora_connections", "Open connections of clients.", MetricType::Gauge);
   each([&](const ListenerView& l) { out.add({{"listener", l.config.name}}, l.shared->open.load()); });
+  const auto http2 = [&](const char* name, const char* help, Counter Http2Counts::* counter) {
+    out.begin(name, help, MetricType::Counter);
+    each([&](const ListenerView& l) {
+      if (!l.config.speaks(config::Alpn::h2)) return;
+      std::uint64_t n = 0;
+      for (const Http2Counts& c : l.shared->http2) n += (c.*counter).value();
+      out.add({{"listener", l.config.name}}, static_cast<double>(n));
+    });
+  };
+  http2("remora_http2_requests_total", "Requests that came by HTTP/2; remora_requests_total counts them too.",
+        &Http2Counts::requests);
+  http2("remora_http2_connections_total", "Connections of clients that began to speak HTTP/2.",
+        &Http2Counts::connections);
   out.begin("remora_proxy_lines_refused_total", "Connections of peers whose PROXY line is not believed.",
             MetricType::Counter);
   each([&](const ListenerView& l) {
@@ -122,7 +135,7 @@ void add_listeners(Families& out, const Snapshot& snapshot) {
   out.begin(
       "remora_refused_total",
       "What listeners turned away: connections, requests and new sessions beyond per_client, PROXY lines, "
-      "TLS handshakes, request heads. log.level debug says why.",
+      "TLS handshakes, request heads, HTTP/2 connections that flooded. log.level debug says why.",
       MetricType::Counter);
   each([&](const ListenerView& l) {
     for (std::size_t i = 0; i < static_cast<std::size_t>(Refusal::count_); ++i) {

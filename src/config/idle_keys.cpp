@@ -96,6 +96,10 @@ void idle_keys(const Config& c, Out& out) {
   for (std::size_t i = 0; i < c.routes.size(); ++i) of_route(c, c.routes[i], i, out);
   const bool sessions = std::any_of(c.pools.begin(), c.pools.end(), keeps_sessions);
   for (const Listener& l : c.listeners)
+    if (l.h2 != Http2() && !l.speaks(Alpn::h2))
+      out.push_back("listener " + l.name + ": h2 does nothing: it speaks HTTP/1.1 only" +
+                    (l.tls ? " (tls.alpn)" : " (h2c: off)"));
+  for (const Listener& l : c.listeners)
     if (l.per_client.new_sessions_per_second && !sessions)
       out.push_back("listener " + l.name +
                     ": per_client.new_sessions_per_second does nothing: no pool keeps sessions");

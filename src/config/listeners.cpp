@@ -11,6 +11,41 @@ namespace remora::config {
 
 namespace {
 
+/// In order of preference.
+void read_alpn(const Value& v, std::vector<Alpn>& out) {
+  std::vector<Alpn> names;
+  const std::size_t before = v.errors->count();
+  for_each_item(v, true, [&](const Value& item) {
+    Alpn name{};
+    const std::size_t so_far = v.errors->count();
+    read_choice(item, name, {{"h2", Alpn::h2}, {"http/1.1", Alpn::http11}});
+    if (v.errors->count() != so_far) return;
+    if (std::find(names.begin(), names.end(), name) != names.end())
+      return item.bad(quoted(item) + " is given twice");
+    names.push_back(name);
+  });
+  if (v.errors->count() != before) return;
+  if (names.empty()) return v.bad("needs at least one of h2 | http/1.1");
+  out = std::move(names);
+}
+
+void read_h2(const Value& v, Http2& out) {
+  constexpr std::uint32_t max_streams = 10000;
+  constexpr std::size_t min_stream = 16 * 1024, min_connection = 64 * 1024, max_window = 64 * 1024 * 1024;
+  Map m(v);
+  m.read("max_concurrent_streams", out.max_concurrent_streams);
+  m.read_with("stream_window", out.stream_window, read_size);
+  m.read_with("connection_window", out.connection_window, read_size);
+  if (out.max_concurrent_streams == 0 || out.max_concurrent_streams > max_streams)
+    v.bad("max_concurrent_streams must be 1 to 10000");
+  if (out.stream_window < min_stream || out.stream_window > max_window)
+    v.bad("stream_window must be 16KiB to 64MiB");
+  if (out.connection_window < min_connection || out.connection_window > max_window)
+    v.bad("connection_window must be 64KiB to 64MiB");
+  if (out.stream_window > out.connection_window)
+    v.bad("stream_window must not exceed connection_window, which all streams share");
+}
+
 void read_tls(const Value& v, std::optional<ListenerTls>& out) {
   if (v.is_null()) return;
   ListenerTls tls;
@@ -29,14 +64,7 @@ void read_tls(const Value& v, std::optional<ListenerTls>& out) {
   }
   m.read_with("min_version", tls.min_version,
               [](const Value& x, int& o) { read_choice(x, o, {{"1.2", 12}, {"1.3", 13}}); });
-  if (const auto alpn = m.get("alpn")) {
-    if (alpn->is_list() && alpn->node.size() == 0) alpn->bad("needs http/1.1: nothing else is spoken");
-    for_each_item(*alpn, true, [](const Value& item) {
-      const auto name = scalar(item);
-      if (name && *name == "h2") item.errors->add(item.mark, "", "not supported yet: " + item.key + ": h2");
-      if (name && *name != "h2" && *name != "http/1.1") item.bad(quoted(item) + " is none of http/1.1 | h2");
-    });
-  }
+  m.read_with("alpn", tls.alpn, read_alpn);
   m.read("client_ca", tls.client_ca);
   m.read_with("client_auth", tls.client_auth, [](const Value& x, ClientAuth& o) {
     read_choice(
@@ -154,6 +182,12 @@ void read_listener(const Value& v, Listener& out) {
       v.bad("needs `bind: host:port`");
     read_socket_access(m, out.bind, out.access);
     m.read_with("tls", out.tls, read_tls);
+    if (const auto h2c = m.get("h2c")) {
+      read_value(*h2c, out.h2c);
+      if (out.h2c && out.tls)
+        h2c->bad("is for listeners without tls; with tls, clients choose h2 by ALPN (tls.alpn)");
+    }
+    m.read_with("h2", out.h2, read_h2);
     if (const auto line = m.get("proxy_protocol")) read_proxy_protocol(*line, out);
     m.read_with("trusted_proxies", out.trusted_proxies, read_cidr);
     m.read_with("strip_client_headers", out.strip_client_headers, read_stripped);

@@ -147,6 +147,9 @@ class ServerStream : public MessageStream {
   virtual bool has_more() const noexcept = 0;
   /// Over TLS.
   virtual bool is_secure() const noexcept = 0;
+  /// HTTP/2: ends this message without a response. The client is to repeat the request by HTTP/1.1 (RFC 9113
+  /// 7, HTTP_1_1_REQUIRED).
+  virtual void require_http1() noexcept {}
 };
 
 /// The backend's end of one attempt after the other (of one, if its connection is shared).

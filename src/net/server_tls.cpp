@@ -15,13 +15,24 @@ namespace {
 // TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325 4.2). TLS 1.3 has nothing else.
 constexpr const char* server_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
-// Select only what remora speaks. RFC 7301 3.2: no overlap is fatal.
+/// The protocols of a listener, preferred first, as ALPN has them (RFC 7301 3.1). Static: running connections
+/// outlive the configuration that their contexts were made from.
+const std::string& alpn_list(const std::vector<config::Alpn>& protocols) {
+  static const std::string h2 = "\x02h2", http11 = "\x08http/1.1", h2_first = h2 + http11,
+                           http11_first = http11 + h2;
+  const bool starts_with_h2 = protocols.front() == config::Alpn::h2;
+  if (protocols.size() == 1) return starts_with_h2 ? h2 : http11;
+  return starts_with_h2 ? h2_first : http11_first;
+}
+
+// Select only what the listener offers, in its order. RFC 7301 3.2: no overlap is fatal.
 int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
-                unsigned offered_size, void*) {
-  static constexpr unsigned char ours[] = "\x08http/1.1";
+                unsigned offered_size, void* list) {
+  const std::string& ours = *static_cast<const std::string*>(list);
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, ours, sizeof ours - 1, offered, offered_size) !=
-      OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(ours.data()),
+                            static_cast<unsigned>(ours.size()), offered,
+                            offered_size) != OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
@@ -123,6 +134,16 @@ const std::size_t* CertificateChoice::find(std::string_view given) const {
   return wildcard == by_suffix_.end() ? nullptr : &wildcard->second;
 }
 
+bool CertificateChoice::share_one(std::string_view one, std::string_view other) const {
+  if (groups_.size() < 2) return true;
+  const std::size_t* const b = find(other);
+  if (b == nullptr) return true;
+  const std::size_t* const a = one.empty() ? nullptr : find(one);
+  const std::vector<std::size_t>& shown = groups_[a == nullptr ? 0 : *a];
+  const std::vector<std::size_t>& wanted = groups_[*b];
+  return std::find_first_of(shown.begin(), shown.end(), wanted.begin(), wanted.end()) != shown.end();
+}
+
 // Contexts ------------------------------------------------------------------------------------------
 
 namespace {
@@ -133,7 +154,7 @@ SslCtx make_context(const config::ListenerTls& c, const Clock& clock, std::strin
   common_options(context.get());
   SSL_CTX_set_min_proto_version(context.get(), c.min_version == 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
   SSL_CTX_set_cipher_list(context.get(), server_ciphers);
-  SSL_CTX_set_alpn_select_cb(context.get(), choose_alpn, nullptr);
+  SSL_CTX_set_alpn_select_cb(context.get(), choose_alpn, const_cast<std::string*>(&alpn_list(c.alpn)));
   bound_tickets(context.get(), clock);
   if (!c.tickets) {
     SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);

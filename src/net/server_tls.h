@@ -31,6 +31,9 @@ class CertificateChoice {
   const std::vector<std::vector<std::size_t>>& groups() const noexcept { return groups_; }
   /// The group for a name; nullptr if none matches. Case and a trailing dot are ignored.
   const std::size_t* find(std::string_view name) const;
+  /// Whether a client that was shown a certificate for the name `one` (empty: without SNI) may use the
+  /// connection for the name `other`: one certificate serves both, or none is for `other`.
+  bool share_one(std::string_view one, std::string_view other) const;
 
  private:
   std::size_t group(std::span<const CertificateInfo> certificates, std::vector<std::size_t> members);

@@ -49,6 +49,7 @@ class ServerTls {
                                                const ServerTls* previous, const Clock& clock,
                                                std::string& why);
   SSL_CTX* context() const noexcept { return contexts_.front().get(); }
+  const CertificateChoice& choice() const noexcept { return choice_; }
 
  private:
   static int choose_certificate(SSL*, int*, void*);
@@ -83,6 +84,8 @@ class TlsSession {
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
+  /// The session of a transport; null: it has no TLS.
+  static const TlsSession* of(const Transport& transport) noexcept { return transport.tls_.get(); }
 
   Io handshake();
   Io read();

@@ -423,14 +423,6 @@ Io Transport::handshake() {
   return tls_ ? tls_->handshake() : Io::ready;
 }
 
-std::string_view Transport::alpn() const noexcept {
-  return tls_ ? tls_->alpn() : std::string_view();
-}
-
-std::string_view Transport::server_name() const noexcept {
-  return tls_ ? tls_->server_name() : std::string_view();
-}
-
 void Transport::park(TransportWatcher& watcher) {
   const Ref<Transport> self(this);
   watch(watcher);

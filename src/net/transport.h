@@ -137,10 +137,6 @@ class Transport final : public RefCounted<Transport>, private Descriptor::Events
   void start_tls(const ClientTls&, const std::string& server_name, bool http1_only = false);
   bool is_tls() const noexcept { return tls_ != nullptr; }
   Io handshake();
-  /// After the handshake: the protocol chosen by ALPN and the SNI name, as views of the TLS session; empty:
-  /// none.
-  std::string_view alpn() const noexcept;
-  std::string_view server_name() const noexcept;
   /// Returns all buffers and waits with minimal state; then notifies `watcher`. REQUIRES: nothing unread.
   void park(TransportWatcher& watcher);
   /// What remains of a stream while only its descriptor waits (net/idle_sockets.h), and from which it is

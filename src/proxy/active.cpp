@@ -6,40 +6,28 @@
 
 namespace remora {
 
-Active::Active(WorkerContext& worker)
-    : turn(worker.loop, worker.clock),
-      client_(response_limits()),
-      connector_(worker.loop, worker.idle, worker.shared),
-      worker_(worker) {}
+Active::Active(WorkerContext& worker) : work(worker), client_(response_limits()) {}
 
-void Active::begin(TransportRef stream, std::shared_ptr<const ListenerView> listener,
-                   const ClientAddress& peer, std::unique_ptr<BoundConnections>& own) {
-  client_.use(std::move(stream), listener->config.limits);
-  client_.attach(turn.wake(), EventFlags::client);
+void Active::begin(std::shared_ptr<const ListenerView> listener, const ClientAddress& peer,
+                   std::unique_ptr<BoundConnections>& own) {
   state.begin(std::move(listener), peer);
-  connector_.begin(own);
-  turn.begin();
+  work.begin(own);
+}
+
+void Active::begin_http1(TransportRef stream) {
+  client_.use(std::move(stream), state.listener->config.limits);
+  client_.attach(work.turn.wake(), EventFlags::client);
 }
 
 void Active::clear() {
-  memory.clear();
+  work.memory.clear();
   client_.next();
 }
 
-Exchange& Active::make_exchange() {
-  return exchange.emplace(
-      Exchange::Surroundings{worker_, state, turn, memory, client_, backend_, connector_});
-}
-
 void Active::end() noexcept {
-  turn.wake().no_deadline();
-  exchange.reset();
-  backend_->abort();
-  backend_.release();
+  work.end();
   client_.release();
   state.listener.reset();
-  memory.clear();
-  memory.trim();
 }
 
 void* Active::operator new(std::size_t size) {

@@ -3,6 +3,7 @@
 #include "proxy/edits.h"
 #include "proxy/preflight.h"
 #include "proxy/redirect.h"
+#include "proxy/websocket_key.h"
 #include "util/text.h"
 
 namespace remora {
@@ -23,6 +24,7 @@ bool Admission::admit() {
     if (!connector_.reserved_for(request_.arrival.client) || (by_proxy && !request_.head.connection_auth))
       connector_.drop_reserved();
   }
+  const bool fits = request_.head.version != Version::http2 || fits_connection();
   const std::vector<std::string>& stripped = connection_.listener->config.strip_client_headers;
   if (!stripped.empty() && !request_.arrival.trusted) drop_stripped(request_.head.fields, stripped);
 
@@ -38,6 +40,7 @@ bool Admission::admit() {
       request_.id.text = {request_.id.made, sizeof request_.id.made};
     }
   }
+  if (!fits) return false;
   if (!connection_.listener->config.per_client.requests_per_second || request_.arrival.client.is_unknown())
     return true;
   reply_.retry_after = connection_.listener->shared->limits.request(request_.arrival.client, request_.began);
@@ -61,9 +64,34 @@ bool Admission::find_route() {
     reply_.status = 404;
     return false;
   }
-  if (request_.head.tunnel)
-    request_.head.tunnel = passes_upgrade(request_.head.fields, request_.route->config);
+  if (!request_.head.tunnel) return true;
+  request_.head.tunnel = passes_upgrade(request_.head.fields, request_.route->config);
+  return request_.head.version != Version::http2 || extends_connect();
+}
+
+/// An extended CONNECT (RFC 8441). False: its protocol may not pass. Unlike an Upgrade it cannot be served as
+/// a plain request, because its client takes every 2xx for the tunnel.
+bool Admission::extends_connect() {
+  if (!request_.head.tunnel) {
+    reply_.status = 501;
+    return false;
+  }
+  if (!iequals(chosen_protocol(request_.head.fields), "websocket")) return true;
+  const std::uint64_t high = worker_.random.next(), low = worker_.random.next();
+  request_.websocket_accept = give_websocket_key(request_.head.fields, high, low, memory_.arena);
   return true;
+}
+
+/// What HTTP/2 alone can get wrong. False: refused.
+bool Admission::fits_connection() {
+  if (!connection_.serves(request_.head.host)) {
+    reply_.status = 421;
+    return false;
+  }
+  if (!request_.head.connection_auth || !connection_.listener->config.speaks(config::Alpn::http11))
+    return true;
+  attempt_.fail(FailSide::client, Kind::http1_required);
+  return false;
 }
 
 bool Admission::authenticate() {

@@ -31,9 +31,10 @@ class Admission {
         records_(records) {}
 
   /// Finds out the client's address (trusted proxies), removes `strip_client_headers`, sets the request id,
-  /// and applies the client's rate limit. False: 429, `reply_.retry_after` in seconds.
+  /// and applies the client's rate limit. False: 429, `reply_.retry_after` in seconds; or with HTTP/2 421 or
+  /// the failure `http1_required`.
   bool admit();
-  /// Chooses the route. False: 404, or the failure `ambiguous_target` (400).
+  /// Chooses the route. False: 404, 501, or the failure `ambiguous_target` (400).
   bool find_route();
   /// Verifies the JWTs that the route, or the affinity of its pools, asks for. Claims count only if their
   /// token passed. False: the route's own verifier refuses the request; status and challenge are set.
@@ -46,6 +47,8 @@ class Admission {
   Task<bool> check_revocation();
 
  private:
+  bool fits_connection();
+  bool extends_connect();
   Task<JwtOutcome> look_for_revoked(const JwtVerifier& verifier, const JwtClaims& claims);
 
   WorkerContext& worker_;

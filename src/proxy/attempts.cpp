@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "http/connection_auth.h"
+#include "proxy/websocket_key.h"
 #include "util/prefetch.h"
+#include "util/text.h"
 
 namespace remora {
 
@@ -90,6 +92,10 @@ Step Attempts::pump_attempt() {
       io == Io::ready && memory_.response.tunnel &&
       (!request_.head.tunnel ||
        !switches_as_asked(memory_.response.fields, request_.head.fields, request_.route->config));
+  if (io == Io::ready && !unasked && is_extended_connect() && !answers_extended_connect()) {
+    fail(FailSide::backend, Kind::malformed);
+    return Step::backend_failed;
+  }
   if (io == Io::failed || unasked) {
     if (unasked)
       fail(FailSide::backend, Kind::malformed);
@@ -106,6 +112,14 @@ Step Attempts::pump_attempt() {
   if (!client_.gone()) return Step::blocked;
   fail(FailSide::client, Kind::gone);
   return Step::client_failed;
+}
+
+/// False: the response would make an HTTP/2 client believe in a tunnel that there is not: a 2xx, or a 101
+/// without the proof that the backend has understood.
+bool Attempts::answers_extended_connect() {
+  if (!memory_.response.tunnel) return memory_.response.status < 200 || memory_.response.status >= 300;
+  return request_.websocket_accept.empty() ||
+         take_websocket_accept(memory_.response.fields, request_.websocket_accept);
 }
 
 /// We wait for one of three: the response, room in the backend's socket, or more of the client's body.

@@ -63,6 +63,10 @@ class Attempts {
   void fail(Failure::Side side, Failure::Kind kind, std::uint16_t status = 0) noexcept;
   void fail_from_backend() noexcept;
   bool take_reserved_connection();
+  bool is_extended_connect() const noexcept {
+    return request_.head.tunnel && request_.head.version == Version::http2;
+  }
+  bool answers_extended_connect();
   void note_connection_auth();
   bool take_idle_connection();
   Step pump_attempt();

@@ -84,12 +84,16 @@ bool Attempts::take_reserved_connection() {
 }
 
 /// After the response head: notes whether the backend treats this connection as authenticated for one user,
-/// so that it must be reserved for this client.
+/// so that it must be reserved for this client. An HTTP/2 connection has no one user: browsers repeat the
+/// request by HTTP/1.1.
 void Attempts::note_connection_auth() {
   if (backend_.is_shared()) return;  // nothing is authenticated there but single requests
   const bool may_ask = memory_.response.status == 401 || memory_.response.status == 407;
   if (!may_ask && !request_.head.connection_auth) return;
   const ConnectionAuth asked = asked_connection_auth(memory_.response.status, memory_.response.fields);
+  if (asked != ConnectionAuth::none && request_.head.version == Version::http2 &&
+      connection_.listener->config.speaks(config::Alpn::http11))
+    return fail(FailSide::client, Kind::http1_required);
   attempt_.belongs = attempt_.belongs || request_.head.connection_auth || asked != ConnectionAuth::none;
   attempt_.leg_due = request_.head.connection_auth && asked == ConnectionAuth::continued;
 }

@@ -2,18 +2,21 @@
 //
 // While it serves requests it is active: a coroutine runs, with an Active borrowed from the worker. After
 // half a second without a request it is parked: the coroutine has returned, the Active and the stream were
-// given back, and only this object and a descriptor in the parking lot remain. (A waiting coroutine would
-// hold its frames: 740 bytes and more.)
+// given back, and only this object and a descriptor in the parking lot remain, with HTTP/2 its session too.
+// (A waiting coroutine would hold its frames: 740 bytes and more.)
+//
+// connection.cpp: its life. greeting.cpp: what comes before the first request. connection_http1.cpp and
+// http2_connection.h: the requests.
 //
 // Threading: its worker's thread. Lifetime: owned by the worker's list; deletes itself at its end.
 #pragma once
 
 #include <exception>
 #include <memory>
-#include <optional>
 
 #include "net/transport.h"
 #include "proxy/active.h"
+#include "proxy/http2_connection.h"
 #include "proxy/worker_context.h"
 #include "util/slab.h"
 
@@ -37,6 +40,9 @@ class Connection final : private TransportWatcher,
 
   /// The worker stops: closes parked connections now and others after their exchange. `hard`: closes all now.
   static void stop_all(WorkerContext& worker, bool hard);
+  /// The worker is leaving, or a listener was retired: tells the clients that can be told at any time
+  /// (HTTP/2).
+  static void tell_leaving(WorkerContext& worker);
 
  private:
   Connection(WorkerContext& worker, const ListenerState& listener, TransportRef stream,
@@ -46,16 +52,14 @@ class Connection final : private TransportWatcher,
   static void operator delete(void* p) noexcept { Slab<Connection>::give_back(p); }
 
   void stop(bool hard);
+  void tell_leaving();
+  void wake_up();
   bool is_welcome(const config::Listener& settings);
   bool count_client(const config::Listener& settings);
   void refuse(Refusal what, const config::Listener& settings, std::string_view why) const;
   void activate();
   Task<void> serve();
-  enum class End : std::uint8_t {
-    close,
-    linger,  // close, but first let the client read what was sent
-    park,    // idle: wait without holding memory
-  };
+  using End = ConnectionEnd;
   Task<End> converse();
   Task<End> serve_requests();
   enum class Next : std::uint8_t { request, refused, late, close, park };
@@ -63,7 +67,11 @@ class Connection final : private TransportWatcher,
   Task<Next> await_head();
   void give_up(const std::exception& error) noexcept;
   Task<bool> greet();
+  Task<bool> shake_hands(Clock::Steady deadline);
   Task<bool> read_proxy_line();
+  Task<bool> sees_preface(Clock::Steady deadline);
+  bool may_begin_preface() const noexcept;
+  void begin_http2();
   Task<void> linger();
   Task<bool> wait(Clock::Steady deadline);
   void rest();
@@ -71,6 +79,8 @@ class Connection final : private TransportWatcher,
   bool stream_rests(Transport&) override;
   void woken() override;
   void expired() override;
+
+  static constexpr auto proxy_line_grace = std::chrono::seconds(1);
 
   WorkerContext& worker_;
   const ListenerState listener_;
@@ -80,6 +90,7 @@ class Connection final : private TransportWatcher,
   Clock::Steady idle_since_;
   std::unique_ptr<Active> active_;            // null: parked
   std::shared_ptr<const ListenerView> view_;  // while active
+  std::unique_ptr<Http2Connection> http2_;    // null: HTTP/1, or not known yet
   std::unique_ptr<BoundConnections> own_;  // backend connections reserved for this client (NTLM and the like)
   bool greeted_ = false, counted_ = false;
 };

@@ -19,9 +19,13 @@ struct ConnectionState {
     arrival.peer = arrival.client = peer;
     arrival.peer_text_size = peer.format(arrival.peer_text);
     first_placed = {};
+    server_name = {};
   }
 
   const config::ListenerTimeouts& timeouts() const noexcept { return listener->config.timeouts; }
+  /// Whether requests to `host` may come on this connection. HTTP/2 clients reuse it for other names of the
+  /// certificate that they were shown, but not for names of another one (RFC 9110 7.4).
+  bool serves(std::string_view host) const;
   /// Counts a refusal, and logs it at level debug. `why` is needed only during the call.
   void refuse(Refusal what, const ClientAddress& client, std::string_view why) const {
     listener->shared->refused.note(what, listener->config.name, client, why);
@@ -29,6 +33,8 @@ struct ConnectionState {
 
   std::shared_ptr<const ListenerView> listener;  // from the newest snapshot that one of its requests has used
   Arrival arrival;  // as far as the connection itself shows; each request copies it
+  /// HTTP/2 over TLS: the name that the client asked for (SNI), which chose the certificate. Else empty.
+  std::string_view server_name;
   /// Where, and since when, this connection places new sessions: concurrent first requests follow
   /// (Placement).
   struct {

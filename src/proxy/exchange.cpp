@@ -176,13 +176,16 @@ Task<bool> Exchange::relay() {
 Task<Exchange::End> Exchange::answer() {
   if (reply_.status == 0) reply_.status = status_for(attempt_.failure);
   if (reply_.status == 0) {  // the client is gone: nobody to reply to
+    if (attempt_.failure.kind == Kind::http1_required) client_.require_http1();
     client_.abort();
     co_return finish();
   }
   backend_->abort();
   attempts_.release_backend();
   // The unread rest of a request cannot be distinguished from the next request, so the connection is closed.
-  const bool readable = client_.request_complete() && attempt_.failure.side != FailSide::client;
+  // With HTTP/2 only the stream ends.
+  const bool readable = request_.head.version == Version::http2 ||
+                        (client_.request_complete() && attempt_.failure.side != FailSide::client);
   response_.closes = !readable || is_last_response();
   const asio::const_buffer whole = put_local_reply();
   std::size_t sent = 0;

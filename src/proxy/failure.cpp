@@ -42,6 +42,8 @@ std::string_view to_string(Kind k) noexcept {
       return "out_of_service";
     case Kind::handshake_lost:
       return "handshake_lost";
+    case Kind::http1_required:
+      return "http1_required";
   }
   return "none";
 }
@@ -75,6 +77,7 @@ std::uint16_t status_for(const Failure& f) noexcept {
   switch (f.kind) {
     case Kind::none:
     case Kind::gone:
+    case Kind::http1_required:
       return 0;
     case Kind::refused:
     case Kind::reset:

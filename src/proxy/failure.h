@@ -35,6 +35,7 @@ struct Failure {
     queue_full,
     out_of_service,  // the backend went out of service while the request was queued: nothing was sent
     handshake_lost,  // the next leg of an authentication came, but its connection is gone
+    http1_required,  // authentication of the connection, which HTTP/2 cannot have
   } kind = Kind::none;
   bool acted = false;        // bytes of the request were sent: the backend may have acted on it
   std::uint16_t status = 0;  // Kind::status: the backend's status; client_malformed: the status to reply with
@@ -52,7 +53,8 @@ bool listed(const Failure&, const config::RetryOn&) noexcept;
 /// start.
 bool may_repeat(const Failure&, const config::RetryOn&, Method, bool body_left) noexcept;
 
-/// The status of the local reply when no attempt is left; 0: no reply, because the client is gone.
+/// The status of the local reply when no attempt is left; 0: no reply, because the client is gone or is to
+/// repeat it.
 std::uint16_t status_for(const Failure&) noexcept;
 
 }  // namespace remora

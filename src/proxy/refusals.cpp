@@ -7,8 +7,8 @@
 namespace remora {
 
 std::string_view to_string(Refusal r) noexcept {
-  constexpr std::string_view names[] = {"connections", "requests",  "new_sessions",
-                                        "proxy_line",  "handshake", "head"};
+  constexpr std::string_view names[] = {"connections", "requests", "new_sessions", "proxy_line",
+                                        "handshake",   "head",     "flood"};
   static_assert(std::size(names) == static_cast<std::size_t>(Refusal::count_));
   return names[static_cast<std::size_t>(r)];
 }

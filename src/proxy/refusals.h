@@ -20,6 +20,7 @@ enum class Refusal : std::uint8_t {
   proxy_line,    // missing, malformed or late, or the peer is not trusted to send it
   handshake,     // failed or late TLS handshake
   head,          // invalid, too large, late or ambiguous request head
+  flood,         // HTTP/2 connections closed because of frames that cost work but carry nothing
   count_
 };
 /// The label in metrics and logs.

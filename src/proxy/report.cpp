@@ -19,14 +19,17 @@ std::string_view Report::verdict_kind() const noexcept {
 
 /// The status that the client saw; 499: the client left before the response was complete.
 std::uint16_t Report::final_status() const noexcept {
-  return reply_.status != 0                    ? reply_.status
-         : attempt_.failure.kind == Kind::gone ? 499
-                                               : memory_.response.status;
+  if (reply_.status != 0) return reply_.status;
+  const bool unanswered =
+      attempt_.failure.kind == Kind::gone || attempt_.failure.kind == Kind::http1_required;
+  return unanswered ? 499 : memory_.response.status;
 }
 
 void Report::count_exchange() {
   const auto took = turn_.now() - request_.began;
-  connection_.listener->shared->traffic[worker_.index].count(final_status(), took);
+  ListenerShared& shared = *connection_.listener->shared;
+  shared.traffic[worker_.index].count(final_status(), took);
+  if (request_.head.version == Version::http2) shared.http2[worker_.index].requests.add();
   if (request_.route != nullptr && request_.route->traffic)
     request_.route->traffic->by_worker[worker_.index].count(final_status(), took);
 }

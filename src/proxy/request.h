@@ -59,6 +59,8 @@ struct Request {
   std::chrono::milliseconds suspect_after{0};  // a backend silent for this long may hang; 0: never suspect it
   bool may_be_revoked = false;                 // a verified token may have been revoked
   BodyRate body_rate;
+  /// The Sec-WebSocket-Accept that an HTTP/1.1 backend must send to an HTTP/2 client's WebSocket. Else empty.
+  std::string_view websocket_accept;
   struct {
     std::chrono::nanoseconds queue{0}, connect{0}, first_byte{0};
   } took;

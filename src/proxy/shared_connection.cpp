@@ -102,8 +102,8 @@ void SharedConnections::Connection::connect(Clock::Steady now) {
   if (io == Io::failed) return lose(connecting_->timed_out());
   TransportRef transport = connecting_->take();
   connecting_.reset();
-  const bool by_alpn = transport->is_tls();
-  if (!by_alpn || transport->alpn() == "h2") return begin_http2(std::move(transport));
+  const TlsSession* const tls = TlsSession::of(*transport);
+  if (tls == nullptr || tls->alpn() == "h2") return begin_http2(std::move(transport));
   if (group_.protocol == config::BackendProtocol::h2) {
     transport->close();
     return lose(false);

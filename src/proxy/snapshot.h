@@ -18,21 +18,28 @@
 #include "proxy/refusals.h"
 #include "proxy/route.h"
 #include "remora/affinity_kind.h"
+#include "remora/counter.h"
 #include "remora/load_balancer.h"
 #include "util/arena.h"
 #include "util/ref.h"
 
 namespace remora {
 
+/// What came to a listener by HTTP/2. Written by one worker, summed when read.
+struct alignas(64) Http2Counts {
+  Counter requests, connections;
+};
+
 /// State of a listener that survives reloads; shared by all workers.
 struct ListenerShared {
-  explicit ListenerShared(std::size_t workers) : traffic(workers) {}
+  explicit ListenerShared(std::size_t workers) : traffic(workers), http2(workers) {}
   std::atomic<std::uint32_t> open{0};       // connections
   std::atomic<std::uint64_t> strangers{0};  // connections refused because the peer may not send a PROXY line
   RefusalCounts refused;
   ClientLimits limits;
   std::atomic<bool> retired{false};    // removed by a reload: connections close after their next response
   std::vector<TrafficCounts> traffic;  // responses to clients and their total time; one entry per worker
+  std::vector<Http2Counts> http2;      // one entry per worker
 };
 
 /// A listener as of one snapshot.

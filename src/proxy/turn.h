@@ -28,6 +28,7 @@ class Turn {
   void begin() noexcept {
     static_cast<void>(wake_.take());
     wake_.new_turn();
+    requests_ = 0;
   }
 
   // Waiting ----------------------------------------------------------------------------------------
@@ -61,6 +62,8 @@ class Turn {
   }
   /// This request was so expensive that it uses up the turn.
   void spend() noexcept { requests_ = max_requests; }
+  /// spend() was called since begin().
+  bool was_expensive() const noexcept { return requests_ >= max_requests; }
 
   // Clocks -----------------------------------------------------------------------------------------
 

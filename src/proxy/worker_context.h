@@ -28,6 +28,7 @@
 namespace remora {
 
 class Active;
+class StreamTask;
 
 /// Reports to the control thread that a backend failed several times in a row. Any thread; posts.
 using ReportFailures = std::function<void(const std::shared_ptr<Backend>&, Ejected how)>;
@@ -106,13 +107,18 @@ struct WorkerContext {
   std::uint64_t conversations = 0;  // how often a connection has become active
   /// Spare Actives, kept for the next connection that becomes active.
   std::vector<std::unique_ptr<Active>> spare_actives;
+  /// Spare tasks for HTTP/2 streams. Their waiting coroutines keep the loop running: clear it at the end.
+  std::vector<std::unique_ptr<StreamTask>> spare_tasks;
+  static constexpr std::size_t max_spare_actives = 64, max_spare_tasks = 128;
 
   /// The value of Date for `now`; a view until the next call.
   std::string_view date(Clock::Wall now);
 
  private:
-  std::int64_t date_second_ = -1;
-  std::string date_;
+  struct DateText {
+    std::int64_t second = -1;
+    std::string text;
+  } date_;
 };
 
 }  // namespace remora

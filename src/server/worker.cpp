@@ -72,6 +72,7 @@ void Worker::retire(std::size_t slot) {
       retired_.push_back(std::move(acceptor));
     }
     std::erase(acceptors_, nullptr);
+    Connection::tell_leaving(context_);
   });
 }
 
@@ -88,7 +89,10 @@ void Worker::hold() {
 }
 
 void Worker::leave() {
-  asio::post(context_.loop.ctx, [this] { context_.leaving = true; });
+  asio::post(context_.loop.ctx, [this] {
+    context_.leaving = true;
+    Connection::tell_leaving(context_);
+  });
 }
 
 void Worker::end_when_empty() {
@@ -135,6 +139,7 @@ void Worker::check_end() {
     return;
   }
   context_.close_store();
+  context_.spare_tasks.clear();
   context_.access_log.flush();
   context_.idle.clear();
   context_.shared.clear();

@@ -182,6 +182,17 @@ TEST_F(Keys, ThatDoNothingInTheirPlaceAreRefusedThere) {
   refused(tls(", client_ca: " + file), "listeners[0].tls");
   refused(tls(", client_auth: off, client_ca: " + file), "listeners[0].tls");
   refused(tls(", alpn: []"), "listeners[0].tls.alpn");
+  refused(tls(", alpn: [h3]"), "listeners[0].tls.alpn[0]");
+  refused(tls(", alpn: [h2, h2]"), "listeners[0].tls.alpn[1]");
+  EXPECT_EQ(said(tls(", alpn: [http/1.1, h2]")), "");
+  refused(whole("", "tls: {certificates: [{cert: " + file + ", key: " + file + "}]}, h2c: on", "", "", ""),
+          "listeners[0].h2c");
+  refused(listener("h2c: on, h2: {max_concurrent_streams: 0}"), "listeners[0].h2");
+  refused(listener("h2c: on, h2: {max_concurrent_streams: 10001}"), "listeners[0].h2");
+  refused(listener("h2c: on, h2: {stream_window: 1KiB}"), "listeners[0].h2");
+  refused(listener("h2c: on, h2: {stream_window: 2MiB}"), "listeners[0].h2");
+  refused(listener("h2c: on, h2: {connection_window: 32KiB}"), "listeners[0].h2");
+  refused(listener("h2c: on, h2: {windows: 1MiB}"), "listeners[0].h2.windows");
   refused(top("admin: {bind: off, read_only: on}"), "admin.read_only");
   refused(top("log: {access: {format: off, output: /x}}"), "log.access.output");
   refused(pool("failover: {bound: {same_backend: 2}}"), "pools.a.failover.bound");
@@ -218,6 +229,12 @@ TEST_F(Keys, ThatDoNothingBesideTheRestOfTheFileAreWarnedOf) {
   warned(pool("tls: {verify: off, ca: " + file + "}"), "pools.a.tls.ca");
   warned(backend("backup: true"), "pools.a.backends");
   warned(listener("per_client: {new_sessions_per_second: 3}"), "new_sessions_per_second");
+  warned(listener("h2: {max_concurrent_streams: 3}"), "h2 does nothing");
+  warned(whole("",
+               "tls: {certificates: [{cert: " + file + ", key: " + file +
+                   "}], alpn: http/1.1}, h2: {stream_window: 64KiB}",
+               "", "", ""),
+         "h2 does nothing");
   warned(top("jwt: {v: {algorithms: [HS256], keys: {secret: {env: KEYS_TEST_TEXT}}}}"), "jwt.v:");
   warned(redis("prefix: x"), "store:");
   warned(top("store: {memory_bytes: 2MiB}"), "store.memory_bytes");

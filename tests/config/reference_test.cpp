@@ -209,7 +209,7 @@ std::vector<Commented> commented() {
        {"prefix: remora"}},
       {"listeners.tls",
        listener("tls: {certificates: [" + pair + "]@}"),
-       {"min_version: \"1.2\"", "alpn: [http/1.1]", "tickets: on"}},
+       {"min_version: \"1.2\"", "alpn: [h2, http/1.1]", "tickets: on"}},
       {"jwt.*.keys",
        top("jwt: {v: {algorithms: [RS256], keys: {jwks_url: \"https://x/\"@}}}"),
        {"refresh: 10m"}},

@@ -246,12 +246,21 @@ TEST(Tls, MinimumVersionAndAlpn) {
   Remora remora(simple_config({a.address()}, "", tls(", min_version: \"1.3\"")));
   EXPECT_FALSE(TlsClient(remora.port(), {"one.test", "", "", TLS1_2_VERSION}).connected);
   EXPECT_TRUE(TlsClient(remora.port(), {}).connected);
-  TlsClient both(remora.port(), {"one.test", "", std::string("\x02h2\x08http/1.1")});
-  const unsigned char* chosen = nullptr;
-  unsigned size = 0;
-  SSL_get0_alpn_selected(both.get(), &chosen, &size);
-  EXPECT_EQ(std::string(reinterpret_cast<const char*>(chosen), size), "http/1.1");
-  EXPECT_FALSE(TlsClient(remora.port(), {"one.test", "", std::string("\x02h2")}).connected);
+  const auto chosen = [](const Remora& by, const std::string& offered) {
+    const TlsClient client(by.port(), {"one.test", "", offered});
+    const unsigned char* name = nullptr;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(client.get(), &name, &size);
+    return client.connected ? std::string(reinterpret_cast<const char*>(name), size) : "refused";
+  };
+  const std::string h2("\x02h2"), http11("\x08http/1.1");
+  EXPECT_EQ(chosen(remora, http11 + h2), "h2");
+  EXPECT_EQ(chosen(remora, http11), "http/1.1");
+  EXPECT_EQ(chosen(remora, ""), "");
+  EXPECT_EQ(chosen(remora, "\x02h3"), "refused");
+  const Remora old(simple_config({a.address()}, "", tls(", alpn: [http/1.1]")));
+  EXPECT_EQ(chosen(old, h2 + http11), "http/1.1");
+  EXPECT_EQ(chosen(old, h2), "refused");
 }
 
 TEST(Tls, ClientCertificates) {

@@ -57,5 +57,20 @@ TEST(CertificateChoice, WildcardsStandForOneLabelAndGoWithExactNames) {
   EXPECT_EQ(choice.find(""), nullptr);
 }
 
+// RFC 9113 9.1.1: a client reuses its connection for other names of the certificate that it was shown.
+TEST(CertificateChoice, SaysWhetherAConnectionServesAnotherName) {
+  const std::vector<CertificateInfo> list = {
+      {{"a.test", "b.test"}, EVP_PKEY_RSA}, {{"b.test"}, EVP_PKEY_EC}, {{"c.test"}, EVP_PKEY_EC}};
+  const CertificateChoice choice(list);
+  EXPECT_TRUE(choice.share_one("a.test", "b.test"));
+  EXPECT_TRUE(choice.share_one("c.test", "C.test."));
+  EXPECT_FALSE(choice.share_one("a.test", "c.test"));
+  EXPECT_FALSE(choice.share_one("c.test", "b.test"));
+  EXPECT_FALSE(choice.share_one("", "c.test")) << "without SNI it was shown the first one";
+  EXPECT_TRUE(choice.share_one("", "b.test"));
+  EXPECT_TRUE(choice.share_one("c.test", "unknown.test")) << "no certificate would be better";
+  EXPECT_TRUE(CertificateChoice(std::span(list).first(1)).share_one("a.test", "c.test"));
+}
+
 }  // namespace
 }  // namespace remora

@@ -46,6 +46,7 @@ enum class Http2Error : std::uint32_t {
   refused_stream = 7,
   cancel = 8,
   enhance_your_calm = 11,
+  http_1_1_required = 13,
 };
 
 /// A pseudo-header field (RFC 9113 8.3): name and value.

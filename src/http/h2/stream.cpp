@@ -29,9 +29,13 @@ WriteResult Http2Stream::send_body(const Body& body, const std::vector<Field>* t
 }
 
 void Http2Stream::reset() noexcept {
+  reset(head_sent_ ? Http2Error::internal_error : Http2Error::cancel);
+}
+
+void Http2Stream::reset(Http2Error code) noexcept {
   if (aborted_ || closed_ || lost_ || end_sent_) return;
   aborted_ = true;
-  session_.reset_stream(id_, head_sent_ ? Http2Error::internal_error : Http2Error::cancel);
+  session_.reset_stream(id_, code);
   session_.consume(id_, queue_.size());
   queue_.clear();
 }

@@ -18,6 +18,7 @@
 namespace remora {
 
 class Http2Session;
+enum class Http2Error : std::uint32_t;
 
 /// A place in one of the session's lists; leaves it when destroyed.
 template <class Tag>
@@ -65,6 +66,7 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
   }
   WriteResult send_body(const Body& body, const std::vector<Field>* trailers);
   void reset() noexcept;
+  void reset(Http2Error code) noexcept;
   bool is_stalled() const noexcept { return Http2Hook<StalledTag>::is_linked(); }
   /// The connection is lost, or the stream was reset before our message was sent.
   bool is_lost() const noexcept { return lost_ || (closed_ && !end_sent_); }
