@@ -152,9 +152,8 @@ TEST(Http2ClientEnds, ATunnelIsAnExtendedConnect) {
   c.greet({{8, 1}});
   EXPECT_TRUE(c.session->allows_tunnels());
   Http2ClientStream& s = c.stream();
-  OutHead head = ClientEnd::head("GET", "/chat",
-                                 {{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
-                                  {"Sec-WebSocket-Version", "13"}});
+  OutHead head = ClientEnd::head(
+      "GET", "/chat", {{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}, {"Sec-WebSocket-Version", "13"}});
   head.tunnel = "websocket";
   s.put_head(head);
   EXPECT_TRUE(s.request_sent());

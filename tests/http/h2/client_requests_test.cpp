@@ -39,9 +39,10 @@ TEST(Http2Client, SendsAGetInOneFrame) {
   ClientEnd c;
   c.greet();
   Http2ClientStream& s = c.stream();
-  s.put_head(ClientEnd::head("GET", "/a?b", {{"Accept", "*/*", Known::accept},
-                                             {"Connection", "close", Known::connection},
-                                             {"Keep-Alive", "timeout=5", Known::keep_alive}}));
+  s.put_head(ClientEnd::head("GET", "/a?b",
+                             {{"Accept", "*/*", Known::accept},
+                              {"Connection", "close", Known::connection},
+                              {"Keep-Alive", "timeout=5", Known::keep_alive}}));
   const auto sent = c.frames(headers_frame);
   ASSERT_EQ(sent.size(), 1U);
   EXPECT_TRUE(sent[0].ends());
@@ -187,11 +188,14 @@ TEST(Http2Client, InterimResponsesWithoutEndAreMalformed) {
 }
 
 TEST(Http2Client, RefusesWhatIsNoResponse) {
-  const std::vector<Pairs> heads{
-      {{":status", "200"}, {"connection", "close"}}, {{":status", "200"}, {"transfer-encoding", "chunked"}},
-      {{":status", "101"}},                          {{":status", "99"}},
-      {{":status", "200"}, {"upgrade", "x"}},        {{"server", "x"}},
-      {{":status", "200"}, {":path", "/"}},          {{":status", "200"}, {"content-length", "5"}}};
+  const std::vector<Pairs> heads{{{":status", "200"}, {"connection", "close"}},
+                                 {{":status", "200"}, {"transfer-encoding", "chunked"}},
+                                 {{":status", "101"}},
+                                 {{":status", "99"}},
+                                 {{":status", "200"}, {"upgrade", "x"}},
+                                 {{"server", "x"}},
+                                 {{":status", "200"}, {":path", "/"}},
+                                 {{":status", "200"}, {"content-length", "5"}}};
   for (const Pairs& head : heads) {
     ClientEnd c;
     c.greet();
