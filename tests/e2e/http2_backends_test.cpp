@@ -184,7 +184,7 @@ TEST(Http2Backends, AWebSocketFromHttp1IsATunnel) {
 TEST(Http2Backends, ProbesSpeakHttp2Too) {
   App a("a");
   Remora remora(simple_config(
-      {a.entry()}, "protocol: h2\nhealth: {probe: {path: /healthz, every: 100ms, fall: 1, rise: 1}}\n"));
+      {a.entry()}, "protocol: h2\nhealth: {probe: {path: /healthz, interval: 100ms, fall: 1, rise: 1}}\n"));
   EXPECT_TRUE(remora.goes("a", "up"));
   a.kill();
   EXPECT_TRUE(remora.goes("a", "down"));

@@ -292,6 +292,9 @@ Io FakeBackend::read_head(ResponseHead& head, Method asked) {
   const bool interim = interims_read_ < script_.interims.size();
   if (!interim && !responds()) return Io::blocked;
   if (!interim && script_.fails == BackendScript::Fails::closes) return fail(StreamFailure::Kind::ended);
+  if (!interim && script_.fails == BackendScript::Fails::refuses) return fail(StreamFailure::Kind::refused);
+  if (!interim && script_.fails == BackendScript::Fails::requires_http1)
+    return fail(StreamFailure::Kind::http1_required);
   if (!interim && script_.fails == BackendScript::Fails::malformed)
     return fail(StreamFailure::Kind::malformed);
   head_text_ = "HTTP/1.1 " + (interim ? script_.interims[interims_read_++] : script_.head) + "\r\n";
@@ -409,6 +412,7 @@ std::unique_ptr<PendingConnect> FakeConnector::connect(const Target& to, Clock::
                                                        std::chrono::nanoseconds timeout, EventFlags&,
                                                        BackendStream& into) {
   const std::string& name = to.member.backend->id;
+  needs.push_back(to.needs);
   BackendScript script = take_script(name);
   script.idle = false;
   return std::make_unique<FakeConnect>(std::move(script), name, began + timeout,

@@ -149,7 +149,13 @@ struct BackendScript {
   /// Bytes of the request's body that it accepts without go().
   std::size_t window = ~std::size_t{0};
   /// Instead of a response head.
-  enum class Fails { no, closes, malformed } fails = Fails::no;
+  enum class Fails {
+    no,
+    closes,
+    malformed,
+    refuses,        // it says that it did not act on the request
+    requires_http1  // likewise, and that it wants to be asked by HTTP/1.1
+  } fails = Fails::no;
   std::vector<std::string> interims{};  // heads, as in `head`
   std::string head{};                   // "200 OK\r\nName: value\r\n"; empty: 200 with Content-Length
   std::string body{};
@@ -257,6 +263,7 @@ class FakeConnector final : public Connector {
   void reserve(const std::string& pool, const Backend& backend, bool leg_due);
 
   std::vector<SentRequest> requests;   // that backends got, in order
+  std::vector<Needs> needs;            // of each new connection
   std::vector<std::string> connected;  // backends to which a connection was tried or taken, in order
   std::vector<std::string> kept;       // backends whose connection came back for reuse
   std::vector<std::string> kept_reserved;

@@ -106,7 +106,7 @@ Io Http2ClientStream::read_head(ResponseHead& head, Method asked) {
   if (oversized_) return fail(Kind::malformed, "response head too large");
   if (!interims_.empty()) {
     shown_ = std::move(interims_.front());
-    interims_.pop_front();
+    interims_.erase(interims_.begin());
     return read_block(head, asked, false);
   }
   if (head_received_) {

@@ -13,8 +13,8 @@
 // Threading and who is resumed when: see session.h.
 #pragma once
 
-#include <deque>
 #include <string>
+#include <vector>
 
 #include "http/h2/session.h"
 #include "http/message_stream.h"
@@ -77,10 +77,10 @@ class Http2ClientStream final : public ClientStream, public Http2Stream {
   Io read_granted(ResponseHead& head);
   void remember_websocket(const OutHead& head);
 
-  HeadBlock head_, shown_;          // the final head; the one that was read last
-  std::deque<HeadBlock> interims_;  // not read yet
-  std::uint64_t begins_at_ = 0;     // bytes of the session before the request
-  std::string protocol_, accept_;   // of a tunnel: what it speaks; its Sec-WebSocket-Accept
+  HeadBlock head_, shown_;           // the final head; the one that was read last
+  std::vector<HeadBlock> interims_;  // not read yet
+  std::uint64_t begins_at_ = 0;      // bytes of the session before the request
+  std::string protocol_, accept_;    // of a tunnel: what it speaks; its Sec-WebSocket-Accept
   const bool reused_;
   bool oversized_ = false;      // a head exceeded the limits
   bool ended_by_head_ = false;  // the response is its head alone
