@@ -79,8 +79,7 @@ std::unique_ptr<PendingConnect> SharedConnections::connect(const Connector::Targ
 
 /// Makes as many connections as those who wait will need.
 void SharedConnections::dial(Group& group) {
-  std::size_t waiting = 0;
-  for (auto it = group.waiters.begin(); it != group.waiters.end(); ++it) ++waiting;
+  const std::size_t waiting = group.waiters.size();
   std::size_t coming = 0;
   for (const auto& c : group.connections) coming += c->is_new() ? group.streams_each : 0;
   while (coming < waiting) {
