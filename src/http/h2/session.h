@@ -193,6 +193,7 @@ class Http2Session : private DeadlineEntry {
   Http2Stream::List<StalledTag> stalled_;
   Loan loan_;
   Shutdown shutdown_ = Shutdown::none;
+  bool ping_due_ = false;  // behind the first GOAWAY
   const char* flood_of_fields_ = nullptr;
   bool in_turn_ = false, post_pending_ = false;
   bool socket_blocked_ = false;  // at the last write

@@ -6,7 +6,7 @@ namespace remora {
 
 Io Http2Stream::fill_body() {
   if (failure_.kind != StreamFailure::Kind::none) return Io::failed;
-  if (lost_ || (closed_ && !end_received_)) {
+  if (is_lost() || (closed_ && !end_received_)) {
     failure_ = {StreamFailure::Kind::reset, 0, "the stream was reset"};
     return Io::failed;
   }

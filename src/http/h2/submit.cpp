@@ -31,6 +31,11 @@ bool concerns_connection(Known known) noexcept {
   }
 }
 
+/// RFC 8441 5: what HTTP/1.1 says besides when it grants a WebSocket.
+bool concerns_handshake(const Field& f) noexcept {
+  return f.known == Known::content_length || iequals(f.name, "sec-websocket-accept");
+}
+
 /// A reused array.
 std::vector<nghttp2_nv>& pairs() {
   static thread_local std::vector<nghttp2_nv> reused;
@@ -46,8 +51,11 @@ void Http2Session::submit_response(Http2Stream& stream, const OutHead& head, std
                           static_cast<char>('0' + status % 10)};
   std::vector<nghttp2_nv>& fields = pairs();
   fields.push_back(pair(":status", {digits, sizeof digits}));
-  for (const Field& f : head.fields)
-    if (!concerns_connection(f.known)) fields.push_back(pair(f.name, f.value));
+  const bool tunnel = !head.tunnel.empty();
+  for (const Field& f : head.fields) {
+    if (concerns_connection(f.known) || (tunnel && concerns_handshake(f))) continue;
+    fields.push_back(pair(f.name, f.value));
+  }
   nghttp2_data_provider body{};
   body.source.ptr = &stream;
   body.read_callback = Http2Callbacks::read;
