@@ -115,7 +115,7 @@ void SharedConnections::Connection::connect(Clock::Steady now) {
 
 void SharedConnections::Connection::begin_http2(TransportRef transport) {
   const bool secure = transport->is_tls();
-  session_.emplace(all_.loop_, settings, secure, *this);
+  session_.emplace(all_.loop_, settings, secure, static_cast<Http2ClientSession::Owner&>(*this));
   session_->use(std::move(transport), wake_, EventFlags::backend);
   state_ = State::greeting;
   wake_.until(connect_by_);
