@@ -58,7 +58,8 @@ class HeadBlock {
   };
   const Prefix& prefix() const noexcept;
   const Entry* entries() const noexcept;
-  // Prefix, entries, text: "name: value\r\n" for each field.
+  // Prefix, entries, text: "name: value\r\n" for each field, so that HTTP/1 copies adjacent ones as one block
+  // (Field::verbatim).
   Block block_;
 };
 

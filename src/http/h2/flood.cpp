@@ -18,7 +18,7 @@ enum Type : std::uint8_t {
   continuation = 9,
   priority_update = 16
 };
-constexpr std::uint8_t end_stream = 1, end_headers = 4, padded = 8;
+constexpr std::uint8_t end_stream = 1, ack = 1, end_headers = 4, padded = 8;
 /// A padded frame of up to this size may be nothing but padding.
 constexpr std::size_t longest_padding = 256;
 }  // namespace
@@ -61,7 +61,7 @@ void FloodGuard::frame() noexcept {
     case continuation:
       return take(1, "CONTINUATION frames");
     case settings:
-      return take(settings_cost, "SETTINGS frames");
+      return take((flags & ack) != 0 ? 1 : settings_cost, "SETTINGS frames");
     case ping:
       return take(1, "PING frames");
     case rst_stream:

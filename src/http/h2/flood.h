@@ -18,8 +18,9 @@ namespace remora {
 
 class FloodGuard {
  public:
-  /// Frames that may arrive at once, and how many a second after that.
-  static constexpr std::int32_t allowance = 1000, per_second = 100;
+  /// Frames that may arrive at once, and how many a second after that. Enough for a page that is left while
+  /// 128 of its requests are open.
+  static constexpr std::int32_t allowance = 2000, per_second = 200;
   /// What costs more than one frame: a request that is reset (an exchange was started for nothing), and
   /// SETTINGS (they may change every stream's window).
   static constexpr std::int32_t reset_cost = 10, settings_cost = 10;

@@ -86,6 +86,7 @@ void Http2Session::use(TransportRef transport, EventFlags& wake, unsigned bit) {
 
 TransportRef Http2Session::release() {
   wake_ = nullptr;
+  collector_ = HeadCollector();  // a parked connection keeps little memory
   return std::exchange(transport_, TransportRef());
 }
 
