@@ -2,6 +2,7 @@
 // Answers say who answered (X-Backend), over which version, and on which of its connections (X-Connection).
 const fs = require('fs');
 const http2 = require('http2');
+const https = require('https');
 
 const [port, name, mode, cert, key] = process.argv.slice(2);
 const settings = {enableConnectProtocol: true, maxConcurrentStreams: 50};
@@ -49,19 +50,21 @@ function serve(stream, headers) {
   else answer();
 }
 
+function serveHttp1(req, res) {
+  if (req.httpVersion !== '1.1') return;
+  for (const [n, v] of Object.entries(about(null, req.headers))) res.setHeader(n, v);
+  res.end(req.url);
+}
+
 let server;
 if (mode === 'h2c') {
   server = http2.createServer({settings});
 } else {
-  server = http2.createSecureServer({
-    settings, cert: fs.readFileSync(cert), key: fs.readFileSync(key), allowHTTP1: true,
-    ALPNProtocols: mode === 'tls-http1' ? ['http/1.1'] : ['h2', 'http/1.1'],
-  });
-  server.on('request', (req, res) => {
-    if (req.httpVersion !== '1.1') return;
-    for (const [n, v] of Object.entries(about(null, req.headers))) res.setHeader(n, v);
-    res.end(req.url);
-  });
+  const pair = {cert: fs.readFileSync(cert), key: fs.readFileSync(key)};
+  server = mode === 'tls-http1' ? https.createServer(pair)
+                                : http2.createSecureServer({settings, allowHTTP1: true, ...pair});
+  server.on('request', serveHttp1);
+  server.removeAllListeners('stream');  // of Node's HTTP/1 API for HTTP/2
 }
 server.on('session', (session) => {
   session.number = ++connections;
