@@ -65,14 +65,14 @@ std::vector<Reply> at_once(const Remora& remora, const std::string& request, int
 
 TEST(Http2Backends, RequestsShareFewConnections) {
   App a("a");
-  Remora remora(simple_config({a.entry()}, "protocol: h2\n", "", "workers: 1\n"));
+  Remora remora(simple_config({a.entry()}, "protocol: h2\n"));
   std::set<std::string> used;
   for (const Reply& r : at_once(remora, get("/slow"), 20)) {
     EXPECT_EQ(r.status, 200);
     EXPECT_EQ(r.field("X-Version"), "2.0");
     used.insert(r.field("X-Connection"));
   }
-  EXPECT_EQ(used.size(), 1U);
+  EXPECT_LE(used.size(), 2U);  // one of each worker
 }
 
 TEST(Http2Backends, BodiesAndTrailersPassBothWays) {
@@ -110,7 +110,7 @@ TEST(Http2Backends, OverTlsTheProtocolIsAgreedByAlpn) {
 
 TEST(Http2Backends, NoRequestIsLostWhenConnectionsSayGoodbye) {
   App a("a");
-  Remora remora(simple_config({a.entry()}, "protocol: h2\n", "", "workers: 1\n"));
+  Remora remora(simple_config({a.entry()}, "protocol: h2\n"));
   int failed = 0;
   for (int round = 0; round < 20; ++round) {
     std::vector<std::thread> threads;
@@ -130,7 +130,7 @@ TEST(Http2Backends, NoRequestIsLostWhenConnectionsSayGoodbye) {
 
 TEST(Http2Backends, ARefusedPostIsSentAgain) {
   App a("a");
-  Remora remora(simple_config({a.entry()}, "protocol: h2\n", "", "workers: 1\n"));
+  Remora remora(simple_config({a.entry()}, "protocol: h2\n"));
   const Reply r = remora.ask(post("/refuse", "body"));
   EXPECT_EQ(r.status, 200);
   EXPECT_EQ(r.field("X-Method"), "POST");

@@ -31,7 +31,7 @@ TEST(Unprocessed, AnyMethodIsSentAgainToTheSameBackendFirst) {
 }
 
 TEST(Unprocessed, NoListNeedsToNameIt) {
-  Trunk trunk(one("failover: {retry_on: [], bound: {retry_on: []}}, "));
+  Trunk trunk(one("failover: {retry_on: []}, "));
   trunk.connector.script("a", refuses);
   EXPECT_EQ(trunk.request("POST", "/").head.status, 200);
 }
