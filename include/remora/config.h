@@ -307,6 +307,13 @@ struct Backend {
   AdminState admin = AdminState::ready;
 };
 
+/// The version of HTTP towards backends.
+enum class BackendProtocol : std::uint8_t {
+  http1,
+  h2,         // by ALPN, or without TLS by prior knowledge
+  automatic,  // what the backend chooses by ALPN; HTTP/1.1 without TLS
+};
+
 struct BackendTls {
   std::string ca;  // empty: the system's
   bool verify = true;
@@ -323,6 +330,7 @@ struct Pool {
   std::string name;
   std::vector<Backend> backends;
   std::optional<BackendTls> tls;
+  BackendProtocol protocol = BackendProtocol::http1;
   Balance balance = Balance::least_requests;
   std::vector<Affinity> affinity;  // tried in order; empty: none
   Session session;

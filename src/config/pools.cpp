@@ -336,14 +336,12 @@ void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) 
   } else {
     v.bad("needs `backends: [host:port]`");
   }
-  if (const auto protocol = m.get("protocol")) {
-    std::string text;
-    read_value(*protocol, text);
-    if (text == "h2" || text == "auto")
-      protocol->errors->add(protocol->mark, "", "not supported yet: " + protocol->key + ": " + text);
-    else if (text != "http1")
-      protocol->bad(quoted(*protocol) + " is none of http1 | h2 | auto");
-  }
+  m.read_with("protocol", out.protocol, [](const Value& x, BackendProtocol& o) {
+    read_choice(x, o,
+                {{"http1", BackendProtocol::http1},
+                 {"h2", BackendProtocol::h2},
+                 {"auto", BackendProtocol::automatic}});
+  });
   m.read_with("tls", out.tls, read_backend_tls);
   m.read_with("balance", out.balance, [](const Value& x, Balance& o) {
     read_choice(x, o,

@@ -29,8 +29,8 @@ struct HealthChecker::Target {
 
   bool probes_the_same(const Target& other) const {
     return what.probe == other.what.probe && what.tls == other.what.tls && what.host == other.what.host &&
-           what.server_name == other.what.server_name && what.endpoint == other.what.endpoint &&
-           trial == other.trial;
+           what.server_name == other.what.server_name && what.protocol == other.what.protocol &&
+           what.endpoint == other.what.endpoint && trial == other.trial;
   }
 };
 
@@ -87,6 +87,7 @@ void HealthChecker::configure(const std::vector<std::shared_ptr<const PoolView>>
       target->what.endpoint = pool->endpoint(m);
       target->trial = pool->trial(m);
       target->what.tls = pool->tls;
+      target->what.protocol = pool->config.protocol;
       target->what.host = !probe.host.empty()                                  ? probe.host
                           : m.address.kind == config::Address::Kind::unix_path ? "localhost"
                                                                                : m.address.text();

@@ -1,5 +1,9 @@
 #include "health/probes.h"
 
+#include <utility>
+#include <vector>
+
+#include "net/http2_reader.h"
 #include "net/one_shot_request.h"
 
 namespace remora {
@@ -17,12 +21,24 @@ Task<ProbeVerdict> probe_once(Loop& loop, EventFlags& wake, const ProbeTarget& t
   request.tls = target.tls;
   request.server_name = target.server_name;
   const bool connect_only = target.probe.kind != config::ProbeKind::http;
-  if (!connect_only)
+  const bool http2 = !connect_only && target.protocol == config::BackendProtocol::h2;
+  request.http1_only = !http2 && target.protocol == config::BackendProtocol::automatic;
+  const std::vector<std::pair<std::string_view, std::string_view>> fields{{"user-agent", "remora-probe"},
+                                                                          {"accept", "*/*"}};
+  std::unique_ptr<Http2Reader> translated;
+  if (http2) {
+    translated =
+        std::make_unique<Http2Reader>(target.probe.path, target.host, target.tls != nullptr, fields, answer);
+    request.text = translated->text();
+  } else if (!connect_only) {
     request.text = request_text("GET", target.probe.path, target.host,
                                 {{"User-Agent", "remora-probe"}, {"Accept", "*/*"}});
+  }
   static_cast<void>(wake.take());
   wake.until(loop.clock.steady_now() + target.probe.timeout);
-  ResponseReader* const reader = connect_only ? nullptr : &answer;
+  ResponseReader* reader = &answer;
+  if (connect_only) reader = nullptr;
+  if (http2) reader = translated.get();
   std::string error = co_await one_shot_request(loop, wake, std::move(request), reader);
   ProbeVerdict verdict = answer.verdict().value_or(ProbeVerdict());
   verdict.answered = error.empty();

@@ -46,10 +46,12 @@ struct WriteResult {
 struct StreamFailure {
   enum class Kind : std::uint8_t {
     none,
-    ended,      // closed by the peer in mid-message
-    reset,      // connection error
-    malformed,  // invalid or disallowed HTTP
-    too_large,  // exceeds a limit
+    ended,           // closed by the peer in mid-message
+    reset,           // connection error
+    malformed,       // invalid or disallowed HTTP
+    too_large,       // exceeds a limit
+    refused,         // the backend says that it did not act on the request
+    http1_required,  // likewise: it wants to be asked by HTTP/1.1
   } kind = Kind::none;
   std::uint16_t code = 0;  // malformed requests: the status of the local reply
   const char* why = "";    // static text for the log
@@ -150,12 +152,13 @@ class ServerStream : public MessageStream {
   virtual void require_http1() noexcept {}
 };
 
-/// The backend's end. It outlives the attempts of a request: each attempt gives it a connection.
+/// The backend's end of one attempt after the other (of one, if its connection is shared).
 class ClientStream : public MessageStream {
  public:
-  /// Takes a connection, new or idle. The head from put_head() is sent on it.
+  /// Takes a connection, new or idle. Not for a stream of a connection that several requests share.
   virtual void use(TransportRef connection, bool reused) = 0;
-  /// Returns the connection; null if it has none.
+  /// The attempt is over. Returns the connection; null if it has none, or if it is shared, and then the
+  /// stream may not be used any longer.
   virtual TransportRef release() = 0;
   virtual bool has_connection() const noexcept = 0;
   /// The connection carried other requests before.

@@ -14,8 +14,8 @@
 namespace remora {
 
 Connecting::Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tls,
-                       const std::string& server_name, EventFlags& wake, unsigned bit)
-    : tls_(tls), server_name_(server_name) {
+                       const std::string& server_name, EventFlags& wake, unsigned bit, bool http1_only)
+    : tls_(tls), server_name_(server_name), http1_only_(http1_only) {
   const auto failed = [&] {
     error_ = error_code(errno, boost::system::system_category());
     state_ = State::failed;
@@ -58,7 +58,7 @@ Io Connecting::connected() {
     state_ = State::done;
     return Io::ready;
   }
-  stream_->start_tls(*tls_, server_name_);
+  stream_->start_tls(*tls_, server_name_, http1_only_);
   state_ = State::handshaking;
   return step();
 }

@@ -12,9 +12,10 @@ namespace remora {
 /// A connection attempt. Non-blocking: call step() each time the bit of `wake` is set.
 class Connecting {
  public:
-  /// Starts connecting. The first step() may already return `ready` (unix sockets, loopback).
+  /// `http1_only`: offers nothing else by ALPN. Starts connecting. The first step() may already return
+  /// `ready` (unix sockets, loopback).
   Connecting(Loop& loop, const Endpoint& endpoint, const ClientTls* tls, const std::string& server_name,
-             EventFlags& wake, unsigned bit);
+             EventFlags& wake, unsigned bit, bool http1_only = false);
   Connecting(const Connecting&) = delete;
   Connecting& operator=(const Connecting&) = delete;
   ~Connecting();
@@ -32,6 +33,7 @@ class Connecting {
   TransportRef stream_;
   const ClientTls* tls_;
   const std::string& server_name_;
+  const bool http1_only_;
   error_code error_;
   enum class State : std::uint8_t { connecting, handshaking, done, failed } state_ = State::connecting;
 };

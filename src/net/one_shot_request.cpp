@@ -98,7 +98,7 @@ Task<std::string> one_shot_request(Loop& loop, EventFlags& wake, OneShotRequest 
                                    ResponseReader* reader) {
   if (request.connect_by) wake.until(*request.connect_by);
   Connecting connecting(loop, request.endpoint, request.tls.get(), request.server_name, wake,
-                        EventFlags::backend);
+                        EventFlags::backend, request.http1_only);
   for (;;) {
     const Io io = connecting.step();
     if (io == Io::ready) break;

@@ -40,6 +40,7 @@ struct OneShotRequest {
   Endpoint endpoint;
   std::shared_ptr<const ClientTls> tls;  // null: plain
   std::string server_name;
+  bool http1_only = false;  // offers nothing else by ALPN
   /// Replace the deadline that the caller has armed on `wake`: `connect_by` while connecting, `answer_by`
   /// once connected.
   std::optional<Clock::Steady> connect_by, answer_by;

@@ -16,6 +16,25 @@
 namespace remora {
 
 namespace {
+// Lists as ALPN has them (RFC 7301 3.1).
+constexpr std::string_view alpn_http1 = "\x08http/1.1", alpn_h2 = "\x02h2", alpn_both = "\x02h2\x08http/1.1";
+
+std::string_view alpn_for(config::BackendProtocol protocol) noexcept {
+  switch (protocol) {
+    case config::BackendProtocol::http1:
+      break;
+    case config::BackendProtocol::h2:
+      return alpn_h2;
+    case config::BackendProtocol::automatic:
+      return alpn_both;
+  }
+  return alpn_http1;
+}
+
+const unsigned char* bytes(std::string_view text) noexcept {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+
 constexpr std::size_t record_bytes = 16 * 1024;  // RFC 8446 5.1: the maximum plaintext of a record
 }  // namespace
 
@@ -59,7 +78,8 @@ std::string_view without_final_dot(std::string_view name) noexcept {
 
 // Contexts ------------------------------------------------------------------------------------------
 
-std::shared_ptr<const ClientTls> ClientTls::load(const config::BackendTls& c, std::string& why) {
+std::shared_ptr<const ClientTls> ClientTls::load(const config::BackendTls& c, std::string& why,
+                                                 config::BackendProtocol protocol) {
   auto tls = std::make_shared<ClientTls>();
   tls->context_.reset(SSL_CTX_new(TLS_client_method()));
   static std::atomic<std::uint64_t> last{0};
@@ -78,8 +98,8 @@ std::shared_ptr<const ClientTls> ClientTls::load(const config::BackendTls& c, st
     }
   }
   if (!c.cert.empty() && !load_pair(context, c.cert, c.key, why)) return nullptr;
-  static constexpr unsigned char http1[] = "\x08http/1.1";
-  SSL_CTX_set_alpn_protos(context, http1, sizeof http1 - 1);
+  const std::string_view alpn = alpn_for(protocol);
+  SSL_CTX_set_alpn_protos(context, bytes(alpn), static_cast<unsigned>(alpn.size()));
   return tls;
 }
 
@@ -96,9 +116,11 @@ TlsSession::TlsSession(Transport& stream, const ServerTls& server) : TlsSession(
   SSL_set_accept_state(ssl_);
 }
 
-TlsSession::TlsSession(Transport& stream, const ClientTls& client, const std::string& server_name)
+TlsSession::TlsSession(Transport& stream, const ClientTls& client, const std::string& server_name,
+                       bool http1_only)
     : TlsSession(stream, client.context()) {
   SSL_set_connect_state(ssl_);
+  if (http1_only) SSL_set_alpn_protos(ssl_, bytes(alpn_http1), static_cast<unsigned>(alpn_http1.size()));
   const std::string name(without_final_dot(server_name));
   const bool is_address = parse_ip(name).has_value();
   if (!is_address) SSL_set_tlsext_host_name(ssl_, name.c_str());  // RFC 6066 3: no literal addresses

@@ -61,7 +61,10 @@ class ServerTls {
 /// A pool's TLS settings toward its backends.
 class ClientTls {
  public:
-  static std::shared_ptr<const ClientTls> load(const config::BackendTls&, std::string& why);
+  /// `protocol`: what to offer by ALPN.
+  static std::shared_ptr<const ClientTls> load(
+      const config::BackendTls&, std::string& why,
+      config::BackendProtocol protocol = config::BackendProtocol::http1);
   SSL_CTX* context() const noexcept { return context_.get(); }
   bool verifies() const noexcept { return verify_; }
   /// Unique in this process.
@@ -76,7 +79,8 @@ class ClientTls {
 class TlsSession {
  public:
   TlsSession(Transport& stream, const ServerTls& server);
-  TlsSession(Transport& stream, const ClientTls& client, const std::string& server_name);
+  /// `http1_only`: offers nothing else by ALPN, whatever the context does.
+  TlsSession(Transport& stream, const ClientTls& client, const std::string& server_name, bool http1_only);
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;

@@ -414,8 +414,8 @@ void Transport::start_tls(const ServerTls& server) {
   tls_->raw_ = std::exchange(in_, Input{});  // bytes behind a PROXY header are TLS already
 }
 
-void Transport::start_tls(const ClientTls& client, const std::string& server_name) {
-  tls_ = std::make_unique<TlsSession>(*this, client, server_name);
+void Transport::start_tls(const ClientTls& client, const std::string& server_name, bool http1_only) {
+  tls_ = std::make_unique<TlsSession>(*this, client, server_name, http1_only);
 }
 
 Io Transport::handshake() {

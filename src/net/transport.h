@@ -133,8 +133,8 @@ class Transport final : public RefCounted<Transport>, private Descriptor::Events
 
   // Whole ----------------------------------------------------------------------------------------
   void start_tls(const ServerTls&);
-  /// Does not throw: a name that cannot be set fails the handshake.
-  void start_tls(const ClientTls&, const std::string& server_name);
+  /// Does not throw: a name that cannot be set fails the handshake. `http1_only`: see TlsSession.
+  void start_tls(const ClientTls&, const std::string& server_name, bool http1_only = false);
   bool is_tls() const noexcept { return tls_ != nullptr; }
   Io handshake();
   /// Returns all buffers and waits with minimal state; then notifies `watcher`. REQUIRES: nothing unread.

@@ -30,10 +30,12 @@ bool TokenBucket::take(std::chrono::steady_clock::time_point now) noexcept {
   }
 }
 
-std::uint64_t connection_key(const Endpoint& endpoint, const ClientTls* tls) noexcept {
+std::uint64_t connection_key(const Endpoint& endpoint, const ClientTls* tls,
+                             config::BackendProtocol protocol) noexcept {
   std::string made_of(reinterpret_cast<const char*>(&endpoint.storage), endpoint.size);
   const std::uint64_t number = tls != nullptr ? tls->number() : 0;
   made_of.append(reinterpret_cast<const char*>(&number), sizeof number);
+  made_of += static_cast<char>(protocol);
   return hash_text(made_of);
 }
 

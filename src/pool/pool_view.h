@@ -91,8 +91,8 @@ struct PoolView {
   }
 };
 
-/// A hash of address and TLS settings. Connections with the same key are interchangeable.
-std::uint64_t connection_key(const Endpoint&, const ClientTls*) noexcept;
+/// A hash of address, TLS settings and protocol. Connections with the same key are interchangeable.
+std::uint64_t connection_key(const Endpoint&, const ClientTls*, config::BackendProtocol) noexcept;
 
 /// Whether another retry is within the budget: `share` of the requests in flight, but at least three. Pure.
 bool within_budget(std::uint32_t retries, std::uint32_t requests, double share) noexcept;

@@ -13,7 +13,7 @@ using Kind = Failure::Kind;
 using FailSide = Failure::Side;
 
 void Attempts::fail(FailSide side, Kind kind, std::uint16_t status) noexcept {
-  attempt_.fail(side, kind, status, backend_.has_connection() && backend_.began());
+  attempt_.fail(side, kind, status, backend_->has_connection() && backend_->began());
 }
 
 void Attempts::fail_from_client() noexcept {
@@ -28,6 +28,22 @@ void Attempts::fail_from_client() noexcept {
   }
 }
 
+void Attempts::fail_from_backend() noexcept {
+  switch (backend_->failure().kind) {
+    case StreamFailure::Kind::malformed:
+      return fail(FailSide::backend, Kind::malformed);
+    case StreamFailure::Kind::http1_required:
+      if (request_.pool->config.protocol == config::BackendProtocol::h2 || attempt_.http1_only)
+        return fail(FailSide::backend, Kind::malformed);
+      attempt_.http1_only = true;
+      [[fallthrough]];
+    case StreamFailure::Kind::refused:
+      return attempt_.fail(FailSide::backend, Kind::unprocessed);
+    default:
+      return fail(FailSide::backend, Kind::reset);
+  }
+}
+
 Task<void> Attempts::send() {
   ++attempt_.count;
   attempt_.interims = 0;
@@ -36,12 +52,12 @@ Task<void> Attempts::send() {
   attempt_.began = attempt_.last_progress = turn_.now();
   attempt_.member->backend->served.fetch_add(1, std::memory_order_relaxed);
   attempt_.traffic = &attempt_.member->backend->traffic[worker_.index];
-  put_request();
   bool connected = connector_.has_reserved() && take_reserved_connection();
   if (!connected && !attempt_.failure) connected = take_idle_connection();
   if (!connected && !attempt_.failure) connected = co_await open_connection();
   if (connected && !attempt_.failure) {
-    backend_.attach(turn_.wake(), EventFlags::backend);
+    backend_->attach(turn_.wake(), EventFlags::backend);
+    put_request();
     for (Step step = pump_attempt(); step == Step::blocked || step == Step::more; step = pump_attempt()) {
       if (step == Step::more && co_await forward_interim()) continue;
       if (step == Step::more) fail(FailSide::client, Kind::gone);
@@ -71,7 +87,7 @@ Step Attempts::pump_attempt() {
     fail_from_client();
     return Step::client_failed;
   }
-  const Io io = backend_.read_head(memory_.response, request_.head.method);
+  const Io io = backend_->read_head(memory_.response, request_.head.method);
   const bool unasked =
       io == Io::ready && memory_.response.tunnel &&
       (!request_.head.tunnel ||
@@ -81,8 +97,10 @@ Step Attempts::pump_attempt() {
     return Step::backend_failed;
   }
   if (io == Io::failed || unasked) {
-    const bool malformed = unasked || backend_.failure().kind == StreamFailure::Kind::malformed;
-    fail(FailSide::backend, malformed ? Kind::malformed : Kind::reset);
+    if (unasked)
+      fail(FailSide::backend, Kind::malformed);
+    else
+      fail_from_backend();
     return Step::backend_failed;
   }
   if (io == Io::ready && (memory_.response.status >= 200 || memory_.response.tunnel)) return Step::done;
@@ -110,8 +128,8 @@ Attempts::ResponseDeadline Attempts::response_deadline() const noexcept {
   // the wait is the backend's.
   const bool owes_continue =
       request_.head.expect_continue && !attempt_.continued && !request_.body_rate.any();
-  const bool sent = backend_.request_sent() || attempt_.request_broken || owes_continue;
-  const bool on_backend = backend_.send_blocked();
+  const bool sent = backend_->request_sent() || attempt_.request_broken || owes_continue;
+  const bool on_backend = backend_->send_blocked();
   const Clock::Steady deadline = attempt_.last_progress + (sent         ? request_.timeouts.response
                                                            : on_backend ? request_.timeouts.write
                                                                         : connection_.timeouts().body);
@@ -153,7 +171,7 @@ bool Attempts::client_is_too_slow() {
 /// sent request, because a slow client and our queue say nothing about the backend. Errors and missing
 /// responses count as `at_least` that long: a backend that fails fast must not look fast.
 void Attempts::teach_balancer() {
-  if (!backend_.has_connection() || !backend_.request_sent()) return;
+  if (!backend_->has_connection() || !backend_->request_sent()) return;
   using Took = LoadBalancer::Took;
   const Took how = !attempt_.failure && memory_.response.status < 500 ? Took::exactly : Took::at_least;
   request_.balancer().observe(*attempt_.member->backend, turn_.now() - attempt_.last_progress, turn_.now(),
@@ -170,10 +188,11 @@ void Attempts::prefetch_outcome() const noexcept {
 }
 
 /// Records what live traffic shows about the backend (`health.eject`). A stale idle connection shows nothing,
-/// and neither does a failure on the client's side.
+/// and neither does a failure on the client's side, or a request that was not processed.
 void Attempts::note_outcome() {
   Backend& backend = *attempt_.member->backend;
   const bool answered = attempt_.failure.kind == Kind::none || attempt_.failure.kind == Kind::status;
+  if (attempt_.failure.kind == Kind::unprocessed) return;
   if (attempt_.failure.side != FailSide::client && attempt_.failure.side != FailSide::self)
     attempt_.traffic->count(answered ? memory_.response.status : 0, turn_.now() - attempt_.began);
   const std::uint32_t length = request_.pool->config.eject.consecutive_failures;
@@ -189,7 +208,7 @@ void Attempts::note_outcome() {
         worker_.report_failures(attempt_.member->backend, Ejected::all);
       return;
     case Kind::reset:
-      if (backend_.has_connection() && backend_.is_reused()) return;
+      if (backend_->has_connection() && backend_->is_reused()) return;
       break;
     case Kind::timeout:
     case Kind::malformed:
@@ -228,7 +247,7 @@ void Attempts::put_request() {
   edit_request(context, memory_.arena, worker_.out);
   if (request_.head.connection_auth || connector_.has_reserved())
     worker_.out.close = false;  // keep the connection open: it is what is authenticated
-  backend_.put_head(worker_.out);
+  backend_->put_head(worker_.out);
 }
 
 /// Forwards an interim response (1xx) at once. False: the client is gone. A backend may send many without a

@@ -61,6 +61,7 @@ class Attempts {
   };
   const config::RetryOn& retry_rules() const noexcept;
   void fail(Failure::Side side, Failure::Kind kind, std::uint16_t status = 0) noexcept;
+  void fail_from_backend() noexcept;
   bool take_reserved_connection();
   bool is_extended_connect() const noexcept {
     return request_.head.tunnel && request_.head.version == Version::http2;
@@ -75,7 +76,7 @@ class Attempts {
   void prefetch_outcome() const noexcept;
   void note_outcome();
   Task<bool> open_connection();
-  Connector::Target target() const noexcept { return {*request_.pool, *attempt_.member}; }
+  Connector::Target target() const noexcept;
   void put_request();
   bool status_is_failure();
   bool take_retry();
@@ -97,7 +98,7 @@ class Attempts {
   Turn& turn_;
   WorkingMemory& memory_;
   ServerStream& client_;
-  ClientStream& backend_;
+  BackendStream& backend_;
   Request& request_;
   SessionState& session_;
   AttemptState& attempt_;

@@ -87,6 +87,7 @@ bool Attempts::take_reserved_connection() {
 /// so that it must be reserved for this client. An HTTP/2 connection has no one user: browsers repeat the
 /// request by HTTP/1.1.
 void Attempts::note_connection_auth() {
+  if (backend_.is_shared()) return;  // nothing is authenticated there but single requests
   const bool may_ask = memory_.response.status == 401 || memory_.response.status == 407;
   if (!may_ask && !request_.head.connection_auth) return;
   const ConnectionAuth asked = asked_connection_auth(memory_.response.status, memory_.response.fields);
@@ -95,6 +96,13 @@ void Attempts::note_connection_auth() {
     return fail(FailSide::client, Kind::http1_required);
   attempt_.belongs = attempt_.belongs || request_.head.connection_auth || asked != ConnectionAuth::none;
   attempt_.leg_due = request_.head.connection_auth && asked == ConnectionAuth::continued;
+}
+
+Connector::Target Attempts::target() const noexcept {
+  using Needs = Connector::Needs;
+  Needs needs = request_.head.tunnel ? Needs::tunnel : Needs::anything;
+  if (attempt_.http1_only || request_.head.connection_auth) needs = Needs::http1;
+  return {*request_.pool, *attempt_.member, needs};
 }
 
 bool Attempts::take_idle_connection() {
@@ -127,20 +135,25 @@ Task<bool> Attempts::open_connection() {
 
 void Attempts::release_backend() {
   attempt_.permit.free();
-  if (!backend_.has_connection()) return;
-  if (backend_.reusable() && !worker_.stopping)
+  if (!backend_->has_connection()) return;
+  if (backend_.is_shared()) {
+    backend_->abort();
+    backend_.release();
+    return;
+  }
+  if (backend_->reusable() && !worker_.stopping)
     keep_backend();
   else if (attempt_.leg_due)
     // Closing tells the client that its handshake has ended, as the backend itself would.
     response_.closes = true;
-  backend_.abort();
+  backend_->abort();
   backend_.release();
 }
 
 /// Keeps the connection for this client's next request if it is reserved, else for any request. Not if the
 /// backend announced that it will close it at once.
 void Attempts::keep_backend() {
-  const auto promise = backend_.idle_promise();
+  const auto promise = backend_->idle_promise();
   if (promise && promise->count() == 0 && !attempt_.leg_due) return;
   const Clock::Steady until =
       promise && !attempt_.leg_due ? turn_.now() + *promise : Clock::Steady(IdleConnections::no_promise);

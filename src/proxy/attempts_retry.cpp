@@ -16,8 +16,9 @@ using FailSide = Failure::Side;
 
 bool Attempts::try_again() {
   // An attempt that never reached a backend caused no load, so its retry needs no budget.
+  const bool unprocessed = attempt_.failure.kind == Kind::unprocessed;
   bool costs = attempt_.failure.acted, connection_was_stale = false;
-  if (attempt_.failure.kind == Kind::reset && backend_.has_connection() && backend_.is_reused()) {
+  if (attempt_.failure.kind == Kind::reset && backend_->has_connection() && backend_->is_reused()) {
     attempt_.stale = connection_was_stale = !attempt_.fresh_only;
     // Free once per request: a backend's restart breaks all its idle connections at once.
     costs = costs && attempt_.fresh_only;
@@ -25,7 +26,7 @@ bool Attempts::try_again() {
   }
   // A retry after a hang moves load away from a dead backend.
   if (attempt_.failure.kind == Kind::hung) costs = false;
-  backend_.abort();
+  backend_->abort();
   backend_.release();
   attempt_.permit.free();
   // A handshake ends with its connection: close, so that the client starts over on a new one.
@@ -54,10 +55,14 @@ bool Attempts::try_again() {
       attempt_.failure.kind == Kind::refused || attempt_.failure.kind == Kind::connect_timeout;
   const bool stays =
       (session_.bound || (session_.is_keyed() && !nobody)) && attempt_.failure.kind != Kind::hung;
-  if (stays && attempt_.same_backend_left > 0)
-    --attempt_.same_backend_left;            // same backend once more (`bound_same_backend`), then another
-  else if (!stays || !connection_was_stale)  // a dead idle connection says nothing about its backend
+  if (unprocessed && !std::exchange(attempt_.was_unprocessed, true)) {
+    // The same backend, once: its connection was full, or said goodbye.
+  } else if (stays && attempt_.same_backend_left > 0) {
+    --attempt_.same_backend_left;  // same backend once more (`bound_same_backend`), then another
+  } else if (!stays || !connection_was_stale) {  // a dead idle connection says nothing about its backend
     attempt_.tried.add(attempt_.member->backend.get());
+    attempt_.stale = attempt_.stale || unprocessed;  // with no other backend left: the same
+  }
   if (attempt_.failure.kind == Kind::hung) pass_over_the_hung();
   attempt_.replay_at = 0;
   attempt_.request_broken = false;

@@ -6,15 +6,15 @@ namespace remora {
 
 bool BodyPump::pump_request() {
   for (int round = 0; round < rounds_per_turn; ++round) {
-    if (backend_.request_sent() || attempt_.request_broken) {
+    if (backend_->request_sent() || attempt_.request_broken) {
       client_.watch();
       return true;
     }
-    if (backend_.send_blocked()) return true;
+    if (backend_->send_blocked()) return true;
     if (attempt_.replay_overflow &&
-        may_splice(client_.raw_path(), backend_.raw_path(), attempt_.request_splice)) {
+        may_splice(client_.raw_path(), backend_->raw_path(), attempt_.request_splice)) {
       std::uint64_t passed = 0;
-      const Step step = splice(*client_.raw_path(), *backend_.raw_path(), attempt_.request_splice, passed);
+      const Step step = splice(*client_.raw_path(), *backend_->raw_path(), attempt_.request_splice, passed);
       if (step == Step::backend_failed) return false;
       request_.body_rate.received(passed);
       attempt_.request_broken = step == Step::client_failed;
@@ -35,7 +35,7 @@ bool BodyPump::pump_request() {
       waiting = io == Io::blocked;
       if (from_client) body = client_.body();
     }
-    const WriteResult taken = backend_.send(body, client_.trailers());
+    const WriteResult taken = backend_->send(body, client_.trailers());
     if (taken.io == Io::failed) {
       attempt_.request_broken = true;  // the backend may have responded already: read on
       return true;
@@ -55,10 +55,11 @@ bool BodyPump::pump_request() {
 }
 
 /// Keeps the body for a retry, up to `replay_body` bytes. Only idempotent requests can be retried after their
-/// body was sent, so others are not kept.
+/// body was sent, and any request over HTTP/2, where the backend may say that it did not act on it. Others
+/// are not kept.
 void BodyPump::record_for_replay(Body body, std::size_t taken) {
   if (taken == 0 || attempt_.replay_overflow) return;
-  if (!idempotent(request_.head.method) ||
+  if ((!idempotent(request_.head.method) && !backend_.is_shared()) ||
       memory_.replay.size() + taken > request_.pool->config.failover.replay_body) {
     attempt_.replay_overflow = true;
     memory_.replay.clear();
@@ -77,23 +78,23 @@ Step BodyPump::pump_response() {
   if (memory_.response_edits.body) return pump_rewritten();
   for (int round = 0; round < rounds_per_turn; ++round) {
     if (client_.send_blocked()) return Step::blocked;
-    if (!response_.watches && may_splice(backend_.raw_path(), client_.raw_path(), response_.splice)) {
-      const Step step = splice(*backend_.raw_path(), *client_.raw_path(), response_.splice, response_.bytes);
+    if (!response_.watches && may_splice(backend_->raw_path(), client_.raw_path(), response_.splice)) {
+      const Step step = splice(*backend_->raw_path(), *client_.raw_path(), response_.splice, response_.bytes);
       if (step != Step::more) return step;
       continue;
     }
-    const Io io = backend_.fill();
+    const Io io = backend_->fill();
     if (io == Io::failed) return Step::backend_failed;
-    Body body = io == Io::ready ? backend_.body() : Body{};
+    Body body = io == Io::ready ? backend_->body() : Body{};
     if (response_.watches) marks_.look_at_events(body);
     if ((!response_.watches && prefill_pipe()) || response_.splice.holds_any()) {
       body.last = false;
       body.more = true;
     }
-    const WriteResult taken = client_.send(body, backend_.trailers());
+    const WriteResult taken = client_.send(body, backend_->trailers());
     if (taken.io == Io::failed) return Step::client_failed;
     response_.bytes += taken.bytes;
-    backend_.consume(taken.bytes);
+    backend_->consume(taken.bytes);
     response_.watched -= std::min(response_.watched, taken.bytes);
     if (taken.finished) return Step::done;
     if (taken.bytes > 0) attempt_.last_progress = turn_.now();
@@ -107,7 +108,7 @@ Step BodyPump::pump_response() {
 bool BodyPump::prefill_pipe() {
   // Only once: the first bytes may still be waiting for the client.
   if (response_.splice.holds_any()) return false;
-  RawPath* const from = backend_.raw_path();
+  RawPath* const from = backend_->raw_path();
   RawPath* const to = client_.raw_path();
   if (from == nullptr || to == nullptr) return false;
   const std::uint64_t left = from->raw_behind();
@@ -145,22 +146,22 @@ Step BodyPump::pump_rewritten() {
     if (response_.rewritten_at == memory_.rewritten.size() && !response_.rewritten_last) {
       memory_.rewritten.clear();
       response_.rewritten_at = 0;
-      io = backend_.fill();
+      io = backend_->fill();
       if (io == Io::failed) return Step::backend_failed;
       if (io == Io::ready) {
-        const Body body = backend_.body();
+        const Body body = backend_->body();
         for (const auto& run : body.runs)
           memory_.response_edits.body->feed({static_cast<const char*>(run.data()), run.size()}, false,
                                             memory_.rewritten);
         response_.rewritten_last = body.last;
         if (body.last) memory_.response_edits.body->feed({}, true, memory_.rewritten);
-        backend_.consume(body.size());
+        backend_->consume(body.size());
         attempt_.last_progress = turn_.now();
       }
     }
     const asio::const_buffer rest(memory_.rewritten.data() + response_.rewritten_at,
                                   memory_.rewritten.size() - response_.rewritten_at);
-    const WriteResult taken = client_.send({{&rest, 1}, response_.rewritten_last}, backend_.trailers());
+    const WriteResult taken = client_.send({{&rest, 1}, response_.rewritten_last}, backend_->trailers());
     if (taken.io == Io::failed) return Step::client_failed;
     response_.rewritten_at += taken.bytes;
     response_.bytes += taken.bytes;

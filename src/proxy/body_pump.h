@@ -45,7 +45,7 @@ class BodyPump {
   Turn& turn_;
   WorkingMemory& memory_;
   ServerStream& client_;
-  ClientStream& backend_;
+  BackendStream& backend_;
   Request& request_;
   AttemptState& attempt_;
   ResponseState& response_;

@@ -1,69 +1,47 @@
 #include "proxy/connection_source.h"
 
-#include <optional>
-
-#include "net/connecting.h"
+#include "proxy/backend_connect.h"
 
 namespace remora {
 
 namespace {
 
-/// Connects to one address of the backend after the other. Each gets its share of the time (in the spirit of
-/// RFC 8305). The address that answered is remembered.
-class ConnectByAddress final : public PendingConnect {
+using config::BackendProtocol;
+using Needs = Connector::Needs;
+
+/// A connection for one request alone.
+class OwnConnect final : public PendingConnect {
  public:
-  ConnectByAddress(Loop& loop, const Connector::Target& to, Clock::Steady began, Clock::Steady end,
-                   EventFlags& wake, ClientStream& into)
-      : loop_(loop),
-        to_(to),
-        trial_(to.pool.trial(to.member).get()),
-        count_(trial_ != nullptr ? trial_->all.size() : 1),
-        first_(trial_ != nullptr ? trial_->first() : 0),
-        end_(end),
-        wake_(wake),
-        into_(into) {
-    begin(began);
-  }
+  OwnConnect(Loop& loop, const Connector::Target& to, Clock::Steady began, Clock::Steady end,
+             EventFlags& wake, BackendStream& into)
+      : connect_(loop, BackendAddress(to.pool, to.member), began, end, wake,
+                 to.pool.config.protocol == BackendProtocol::automatic),
+        into_(into) {}
 
   Io step(Clock::Steady now) override {
-    for (;;) {
-      const Io io = connecting_->step();
-      if (io == Io::ready) {
-        if (tried_ > 0) trial_->answered(place());
-        into_.use(connecting_->take(), false);
-        return Io::ready;
-      }
-      if (io == Io::blocked && now < deadline_) return Io::blocked;
-      timed_out_ = io == Io::blocked || connecting_->unreachable();
-      if (++tried_ == count_) return Io::failed;
-      begin(now);
-    }
+    const Io io = connect_.step(now);
+    if (io == Io::ready) into_.use(connect_.take(), false);
+    return io;
   }
-  Clock::Steady deadline() const noexcept override { return deadline_; }
-  bool timed_out() const noexcept override { return timed_out_; }
+  Clock::Steady deadline() const noexcept override { return connect_.deadline(); }
+  bool timed_out() const noexcept override { return connect_.timed_out(); }
 
  private:
-  std::size_t place() const noexcept { return (first_ + tried_) % count_; }
-  void begin(Clock::Steady now) {
-    deadline_ = now + (end_ - now) / static_cast<int>(count_ - tried_);
-    const auto& tls = to_.pool.config.tls;
-    const std::string& name = tls && !tls->server_name.empty() ? tls->server_name : to_.member.address.host;
-    const Endpoint& endpoint = trial_ != nullptr ? trial_->all[place()] : to_.pool.endpoint(to_.member);
-    connecting_.emplace(loop_, endpoint, to_.pool.tls.get(), name, wake_, EventFlags::backend);
-  }
-
-  Loop& loop_;
-  const Connector::Target to_;
-  const Trial* const trial_;  // null: one address
-  const std::size_t count_, first_;
-  const Clock::Steady end_;
-  EventFlags& wake_;
-  ClientStream& into_;
-  std::size_t tried_ = 0;  // addresses that failed
-  Clock::Steady deadline_;
-  std::optional<Connecting> connecting_;
-  bool timed_out_ = false;
+  BackendConnect connect_;
+  BackendStream& into_;
 };
+
+/// The backend speaks, or may speak, HTTP/2.
+bool may_share(const Connector::Target& to) noexcept {
+  const auto protocol = to.pool.config.protocol;
+  if (protocol == BackendProtocol::http1) return false;
+  return protocol == BackendProtocol::h2 || (to.pool.tls && to.needs != Needs::http1);
+}
+
+/// It is not known to speak HTTP/1.1 only.
+bool may_be_own(const Connector::Target& to) noexcept {
+  return to.pool.config.protocol != BackendProtocol::h2;
+}
 
 }  // namespace
 
@@ -80,7 +58,7 @@ void ConnectionSource::drop_reserved() noexcept {
   has_reserved_ = false;
 }
 
-Connector::TakenReserved ConnectionSource::take_reserved(const Target& to, ClientStream& into,
+Connector::TakenReserved ConnectionSource::take_reserved(const Target& to, BackendStream& into,
                                                          Clock::Steady now) {
   if (!*reserved_) return {};
   BoundConnections::Lease own =
@@ -90,7 +68,9 @@ Connector::TakenReserved ConnectionSource::take_reserved(const Target& to, Clien
   return out;
 }
 
-bool ConnectionSource::take_idle(const Target& to, bool certain, ClientStream& into, Clock::Steady now) {
+bool ConnectionSource::take_idle(const Target& to, bool certain, BackendStream& into, Clock::Steady now) {
+  if (may_share(to) && shared_.take(to, certain, into, now)) return true;
+  if (!may_be_own(to)) return false;
   TransportRef idle = idle_.take(*to.member.backend, to.pool.connection_key(to.member), certain, now);
   if (!idle) return false;
   into.use(std::move(idle), true);
@@ -99,11 +79,14 @@ bool ConnectionSource::take_idle(const Target& to, bool certain, ClientStream& i
 
 std::unique_ptr<PendingConnect> ConnectionSource::connect(const Target& to, Clock::Steady began,
                                                           std::chrono::nanoseconds timeout, EventFlags& wake,
-                                                          ClientStream& into) {
-  return std::make_unique<ConnectByAddress>(loop_, to, began, began + timeout, wake, into);
+                                                          BackendStream& into) {
+  // A tunnel over HTTP/2 needs a server that allows it, which is known of open connections only.
+  if (may_share(to) && !(to.needs == Needs::tunnel && may_be_own(to)))
+    return shared_.connect(to, began, timeout, wake, into);
+  return std::make_unique<OwnConnect>(loop_, to, began, began + timeout, wake, into);
 }
 
-void ConnectionSource::keep(const Target& to, ClientStream& from, const Keep& how, Clock::Steady now) {
+void ConnectionSource::keep(const Target& to, BackendStream& from, const Keep& how, Clock::Steady now) {
   const std::uint64_t key = to.pool.connection_key(to.member);
   if (!how.reserved)
     return idle_.put(*to.member.backend, key, from.release(), to.pool.config.idle_connections, now,

@@ -1,6 +1,7 @@
 // Connector: gives the attempts of a request their connections to backends, and takes them back.
 //
-// A connection is reserved for this client (pool/bound_connections.h), idle, or new. The exchange sees only
+// A connection is reserved for this client (pool/bound_connections.h), idle, new, or shared with other
+// requests. The exchange sees only
 // this interface; ConnectionSource (connection_source.h) implements it on sockets.
 //
 // Threading: its worker's thread. Lifetime: longer than the exchange.
@@ -9,9 +10,9 @@
 #include <memory>
 #include <string_view>
 
-#include "http/message_stream.h"
 #include "pool/bound_connections.h"
 #include "pool/pool_view.h"
+#include "proxy/backend_stream.h"
 
 namespace remora {
 
@@ -29,10 +30,17 @@ class PendingConnect {
 
 class Connector {
  public:
-  /// Where to. Both outlive the call, and a PendingConnect.
+  /// What a request needs of its connection, if its backend can choose the protocol.
+  enum class Needs : std::uint8_t {
+    anything,
+    tunnel,  // HTTP/1.1, or HTTP/2 to a server that allows tunnels
+    http1,   // it authenticates its connection, or the backend has asked for HTTP/1.1
+  };
+  /// Where to. Pool and member outlive the call, and a PendingConnect.
   struct Target {
     const PoolView& pool;
     const Member& member;
+    Needs needs = Needs::anything;
   };
   virtual ~Connector() = default;
 
@@ -50,17 +58,18 @@ class Connector {
     bool taken = false;    // the stream has the connection
     bool leg_due = false;  // see BoundConnections::Lease
   };
-  virtual TakenReserved take_reserved(const Target&, ClientStream& into, Clock::Steady now) = 0;
+  virtual TakenReserved take_reserved(const Target&, BackendStream& into, Clock::Steady now) = 0;
 
   // Connections for any client ---------------------------------------------------------------------
 
-  /// Gives `into` an idle connection. False: there is none. `certain`: the request cannot be repeated, so use
-  /// no connection that may have ended.
-  virtual bool take_idle(const Target&, bool certain, ClientStream& into, Clock::Steady now) = 0;
-  /// Starts to connect, for at most `timeout` from `began` on. `wake` and `into` outlive the result.
+  /// Gives `into` an idle connection, or a stream of a shared one. False: there is none. `certain`: the
+  /// request cannot be repeated, so use no connection that may have ended.
+  virtual bool take_idle(const Target&, bool certain, BackendStream& into, Clock::Steady now) = 0;
+  /// Starts to connect, or waits for room on a shared connection, for at most `timeout` from `began` on.
+  /// `wake` and `into` outlive the result.
   virtual std::unique_ptr<PendingConnect> connect(const Target&, Clock::Steady began,
                                                   std::chrono::nanoseconds timeout, EventFlags& wake,
-                                                  ClientStream& into) = 0;
+                                                  BackendStream& into) = 0;
 
   // Afterwards -------------------------------------------------------------------------------------
 
@@ -71,8 +80,8 @@ class Connector {
     Clock::Steady until;
     const ClientAddress& client;
   };
-  /// Takes the connection of `from`, to reuse it.
-  virtual void keep(const Target&, ClientStream& from, const Keep& how, Clock::Steady now) = 0;
+  /// Takes the connection of `from`, to reuse it. REQUIRES: it is not shared.
+  virtual void keep(const Target&, BackendStream& from, const Keep& how, Clock::Steady now) = 0;
   /// Prefetch hint: this backend's connections are needed soon.
   virtual void prefetch(const Backend&) const noexcept = 0;
 

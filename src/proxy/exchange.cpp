@@ -121,9 +121,9 @@ Task<Exchange::End> Exchange::deliver() {
 }
 
 Exchange::End Exchange::end_response(bool complete) {
-  if (complete && backend_.trailers() != nullptr && session_.served.reason != Reason::none &&
+  if (complete && backend_->trailers() != nullptr && session_.served.reason != Reason::none &&
       !marks_.is_outdated())
-    records_.on_state_header(read_session_fields(*backend_.trailers()), false);
+    records_.on_state_header(read_session_fields(*backend_->trailers()), false);
   if (!complete) client_.abort();
   return finish();
 }
@@ -157,7 +157,7 @@ Task<bool> Exchange::relay() {
     const auto timeout = on_client ? connection_.timeouts().write : request_.timeouts.read;
     const Clock::Steady deadline = attempt_.last_progress + timeout;
     const bool clients_turn =
-        !on_client && !attempt_.request_broken && !backend_.request_sent() && !backend_.send_blocked();
+        !on_client && !attempt_.request_broken && !backend_->request_sent() && !backend_->send_blocked();
     if (clients_turn && attempts_.client_is_too_slow()) co_return false;
     const Clock::Steady since = turn_.now();
     const bool late = co_await turn_.wait(std::min(deadline, marks_.next_touch()));
@@ -180,7 +180,7 @@ Task<Exchange::End> Exchange::answer() {
     client_.abort();
     co_return finish();
   }
-  backend_.abort();
+  backend_->abort();
   attempts_.release_backend();
   // The unread rest of a request cannot be distinguished from the next request, so the connection is closed.
   // With HTTP/2 only the stream ends.
@@ -242,7 +242,7 @@ asio::const_buffer Exchange::put_local_reply() {
 
 bool Exchange::is_last_response() const noexcept {
   if (client_.closes() || attempt_.handshake_lost || worker_.stopping) return true;
-  if (attempt_.leg_due) return backend_.closes();  // a new connection would restart the handshake
+  if (attempt_.leg_due) return backend_->closes();  // a new connection would restart the handshake
   return worker_.leaving || connection_.listener->shared->retired.load(std::memory_order_relaxed);
 }
 

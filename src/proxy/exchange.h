@@ -40,7 +40,7 @@ class Exchange final {
     Turn& turn;
     WorkingMemory& memory;
     ServerStream& client;
-    ClientStream& backend;
+    BackendStream& backend;
     Connector& connector;
   };
 
@@ -73,7 +73,7 @@ class Exchange final {
   Turn& turn_;
   WorkingMemory& memory_;
   ServerStream& client_;
-  ClientStream& backend_;
+  BackendStream& backend_;
   Request& request_;
   SessionState& session_;
   AttemptState& attempt_;

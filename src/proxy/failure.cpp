@@ -14,6 +14,8 @@ std::string_view to_string(Kind k) noexcept {
       return "connect";
     case Kind::reset:
       return "reset";
+    case Kind::unprocessed:
+      return "unprocessed";
     case Kind::timeout:
       return "timeout";
     case Kind::hung:
@@ -56,6 +58,8 @@ bool listed(const Failure& f, const config::RetryOn& on) noexcept {
       return on.reset;
     case Kind::timeout:
       return on.timeout;
+    case Kind::unprocessed:
+      return true;
     case Kind::hung:
       return true;  // `suspect_after: off` turns this off
     case Kind::status:
@@ -77,6 +81,7 @@ std::uint16_t status_for(const Failure& f) noexcept {
       return 0;
     case Kind::refused:
     case Kind::reset:
+    case Kind::unprocessed:
     case Kind::malformed:
     case Kind::handshake_lost:
       return 502;

@@ -21,6 +21,7 @@ struct Failure {
     refused,          // connection refused, or TLS failed
     connect_timeout,  // connect timeout, or unreachable
     reset,            // closed or broken before the response head
+    unprocessed,      // the backend said that it did not act on the request (HTTP/2)
     timeout,          // no response head in time
     hung,             // no response head, and the backend fails its probes too
     malformed,        // invalid response head
@@ -45,7 +46,7 @@ struct Failure {
 /// The name in the access log.
 std::string_view to_string(Failure::Kind) noexcept;
 
-/// Whether a `retry_on` list names this kind; true for `hung`.
+/// Whether a `retry_on` list names this kind; true for `hung` and `unprocessed`.
 bool listed(const Failure&, const config::RetryOn&) noexcept;
 
 /// Whether the same request may be sent again. `body_left`: its body was kept, so it can be sent from the

@@ -118,9 +118,11 @@ struct AttemptState {
   Permit permit;
   CountedRetry retry;
   unsigned count = 0, same_backend_left = 0;
-  bool stale = false;            // an idle connection was dead, and no new one was tried since
+  bool stale = false;            // an idle connection was dead, or full, and no new one was tried since
   bool fresh_only = false;       // use no idle connection for this request
   bool left_hung = false;        // a hung backend was left for another
+  bool was_unprocessed = false;  // a backend said that it did not act on the request
+  bool http1_only = false;       // a backend asked for HTTP/1.1
   bool replay_overflow = false;  // the body was not kept, so it cannot be sent again
   // Connection authentication (http/connection_auth.h). `belongs`: the backend connection is reserved for
   // this client; `leg`: this request is a later leg of its handshake; `leg_due`: the response asks for
@@ -168,7 +170,7 @@ struct ExchangeParts {
   Turn& turn;
   WorkingMemory& memory;
   ServerStream& client;
-  ClientStream& backend;
+  BackendStream& backend;
   Connector& connector;
 
   Request request;  // declared first, so destroyed last: other parts refer to its snapshot

@@ -40,8 +40,8 @@ Step Tunnel::pump_lane(Lane& lane) {
 Task<void> Tunnel::run() {
   constexpr auto quiet = std::chrono::milliseconds(20);
   client_.tunnel();
-  backend_.tunnel();
-  Lane in{client_, backend_}, out{backend_, client_};
+  backend_->tunnel();
+  Lane in{client_, *backend_}, out{*backend_, client_};
   attempt_.last_progress = turn_.now();
   bool asked = false;
   for (;;) {
@@ -50,10 +50,10 @@ Task<void> Tunnel::run() {
     response_.bytes = out.bytes;
     // After an end has finished sending, only a reset shows that it has stopped receiving too.
     if (in.ended) client_.watch();
-    if (out.ended) backend_.watch();
+    if (out.ended) backend_->watch();
     const bool broken = a == Step::backend_failed || a == Step::client_failed || b == Step::backend_failed ||
                         b == Step::client_failed || !client_.is_open() || (in.ended && client_.is_broken()) ||
-                        (out.ended && backend_.is_broken());
+                        (out.ended && backend_->is_broken());
     if (broken || (in.ended && out.ended)) co_return;
     turn_.pause_if(a == Step::more || b == Step::more);
     asked = asked && attempt_.last_progress == before;
@@ -66,7 +66,7 @@ Task<void> Tunnel::run() {
     if (asked || !late || turn_.now() < ask_at) continue;
     asked = true;
     client_.look_for_end();
-    backend_.look_for_end();
+    backend_->look_for_end();
   }
 }
 

@@ -33,7 +33,7 @@ class Tunnel {
   ConnectionState& connection_;
   Turn& turn_;
   ServerStream& client_;
-  ClientStream& backend_;
+  BackendStream& backend_;
   AttemptState& attempt_;
   ResponseState& response_;
   SessionResponse& marks_;

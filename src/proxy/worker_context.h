@@ -16,6 +16,7 @@
 #include "observe/access_log.h"
 #include "pool/idle.h"
 #include "proxy/limits.h"
+#include "proxy/shared_connections.h"
 #include "proxy/snapshot.h"
 #include "proxy/suspect_waiters.h"
 #include "remora/clock.h"
@@ -72,6 +73,7 @@ struct WorkerContext {
   Loop loop;
   const std::shared_ptr<SessionMemory> memory;  // shared by all workers
   IdleConnections idle{loop};
+  SharedConnections shared{loop};
   IdleSockets parking{loop};
   CryptoScratch scratch;
   OutHead out;  // the head being written, for every exchange: one buffer that stays in the CPU caches

@@ -3,7 +3,7 @@
 namespace remora {
 
 Workspace::Workspace(WorkerContext& worker)
-    : turn(worker.loop, worker.clock), connector_(worker.loop, worker.idle), worker_(worker) {}
+    : turn(worker.loop, worker.clock), connector_(worker.loop, worker.idle, worker.shared), worker_(worker) {}
 
 void Workspace::begin(std::unique_ptr<BoundConnections>& own) noexcept {
   connector_.begin(own);
@@ -18,7 +18,7 @@ Exchange& Workspace::make_exchange(ConnectionState& connection, ServerStream& cl
 void Workspace::end() noexcept {
   turn.wake().no_deadline();
   exchange.reset();
-  backend_.abort();
+  backend_->abort();
   backend_.release();
   memory.clear();
   memory.trim();

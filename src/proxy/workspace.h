@@ -31,7 +31,8 @@ class Workspace {
   std::optional<Exchange> exchange;  // the request being served, if any
 
  private:
-  Http1ClientStream backend_;
+  Http1ClientStream http1_;
+  BackendStream backend_{http1_};
   ConnectionSource connector_;
   WorkerContext& worker_;
 };

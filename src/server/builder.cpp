@@ -79,17 +79,19 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     // Same settings and same files: keep the TLS context, so that idle connections stay usable.
     if (last_)
       for (const auto& old : last_->pools)
-        if (old->config.name == pool.name && old->config.tls == pool.tls && old->tls_files == view->tls_files)
+        if (old->config.name == pool.name && old->config.tls == pool.tls &&
+            old->config.protocol == pool.protocol && old->tls_files == view->tls_files)
           view->tls = old->tls;
     std::string why;
-    if (!view->tls) view->tls = ClientTls::load(*pool.tls, why);
+    if (!view->tls) view->tls = ClientTls::load(*pool.tls, why, pool.protocol);
     if (!view->tls) throw std::runtime_error("pool " + pool.name + ": " + why);
   }
   for (PoolView::Route& route : view->routes) {
-    route.connection_key = connection_key(route.endpoint, view->tls.get());
+    route.connection_key = connection_key(route.endpoint, view->tls.get(), pool.protocol);
     if (!route.trial) continue;
     for (const Endpoint& other : route.trial->all)  // all addresses lead to the same server
-      route.connection_key = route.connection_key * 31 + connection_key(other, view->tls.get());
+      route.connection_key =
+          route.connection_key * 31 + connection_key(other, view->tls.get(), pool.protocol);
   }
   auto& counters = counters_[pool.name];
   if (!counters) counters = std::make_shared<PoolCounters>(workers_);

@@ -50,6 +50,7 @@ void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
   for (const auto& pool : context_.snapshot->shared->pools)
     for (const Member& m : pool->snapshot->members) living.push_back(m.backend.get());
   context_.idle.retain(living);
+  context_.shared.retain(living);
 }
 
 void Worker::settled(std::shared_ptr<const Backend> backend) {
@@ -107,6 +108,7 @@ void Worker::stop() {
     for (auto& acceptor : acceptors_) acceptor->close();
     for_each_connection(false);
     context_.idle.clear();
+    context_.shared.clear();
     check_end();
   });
 }
@@ -140,6 +142,7 @@ void Worker::check_end() {
   context_.spare_tasks.clear();
   context_.access_log.flush();
   context_.idle.clear();
+  context_.shared.clear();
   context_.loop.wheel.stop();
   work_.reset();
 }

@@ -44,10 +44,9 @@ std::vector<Row> of_pools() {
       {"pools.*.backends.hold", discovered("dns: \"n:1\", hold: 3s"),
        [=](auto& c) { return found(c).hold == seconds(3); },
        "e2e/discovery_test.cpp Dns.AfterHoldASessionMovesBecauseItsBackendWasRemoved"},
-      {"pools.*.protocol",
-       pool("protocol: http1"),
-       {},
-       "config/loader_test.cpp Config.MistakesInListenersRoutesAndPools"},  // its one value
+      {"pools.*.protocol", pool("protocol: h2"),
+       [](auto& c) { return p(c).protocol == config::BackendProtocol::h2; },
+       "e2e/http2_backends_test.cpp Http2Backends.RequestsShareFewConnections"},
       {"pools.*.tls", pool("tls: on"), [](auto& c) { return p(c).tls.has_value(); },
        "e2e/tls_test.cpp BackendTls.IsVerifiedByDefault"},
       {"pools.*.tls.ca", pool("tls: {ca: " + file + "}"), [=](auto& c) { return !t(c).ca.empty(); },

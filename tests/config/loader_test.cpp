@@ -275,7 +275,7 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {pool("failover: {suspect_after: 0s}, " + backends), "must be more than zero"},
            {pool("headers: {set: {Content-Length: 1}}, " + backends), "belongs to the protocol"},
            {pool("headers: {set: {Remora-X: 1}}, " + backends), "is remora's own"},
-           {pool("protocol: h2, " + backends), "not supported yet: pools.a.protocol: h2"},
+           {pool("protocol: h3, " + backends), "is none of http1 | h2 | auto"},
            {pool("timeouts: {conect: 1s}, " + backends), "did you mean 'connect'?"},
            {route("{path: x, pool: a}"), "must begin with '/'"},
            {route("{path: /, pool: c}"), "there is no pool 'c'"},

@@ -259,7 +259,8 @@ TEST(BackendNumber, IsNoOtherLivingOnes) {
 
 TEST(ConnectionKey, IsTheAddressAndTheTlsSettings) {
   const auto key = [](const char* ip, std::uint16_t port) {
-    return connection_key(*resolve({config::Address::Kind::tcp, ip, port}), nullptr);
+    return connection_key(*resolve({config::Address::Kind::tcp, ip, port}), nullptr,
+                          config::BackendProtocol::http1);
   };
   EXPECT_EQ(key("127.0.0.1", 80), key("127.0.0.1", 80));
   EXPECT_NE(key("127.0.0.1", 80), key("127.0.0.1", 81));
@@ -267,9 +268,12 @@ TEST(ConnectionKey, IsTheAddressAndTheTlsSettings) {
   std::string why;
   const auto one = ClientTls::load({}, why), two = ClientTls::load({}, why);
   const auto endpoint = *resolve({config::Address::Kind::tcp, "127.0.0.1", 80});
-  EXPECT_EQ(connection_key(endpoint, one.get()), connection_key(endpoint, one.get()));
-  EXPECT_NE(connection_key(endpoint, one.get()), connection_key(endpoint, two.get()));
-  EXPECT_NE(connection_key(endpoint, one.get()), connection_key(endpoint, nullptr));
+  EXPECT_EQ(connection_key(endpoint, one.get(), config::BackendProtocol::http1),
+            connection_key(endpoint, one.get(), config::BackendProtocol::http1));
+  EXPECT_NE(connection_key(endpoint, one.get(), config::BackendProtocol::http1),
+            connection_key(endpoint, two.get(), config::BackendProtocol::http1));
+  EXPECT_NE(connection_key(endpoint, one.get(), config::BackendProtocol::http1),
+            connection_key(endpoint, nullptr, config::BackendProtocol::http1));
 }
 
 }  // namespace

@@ -159,7 +159,7 @@ void FakeBackend::connect(BackendScript script, const std::string& backend, std:
     if (!script_.trailers.empty()) script_.head += "Transfer-Encoding: chunked\r\n";
   }
   sent_ = &into;
-  sent_->push_back({backend, staged_, {}, false, script_.idle || script_.reserved});
+  sent_->push_back({backend, {}, {}, false, script_.idle || script_.reserved});
   interims_read_ = body_read_ = 0;
   has_connection_ = open_ = true;
   began_ = request_sent_ = head_read_ = went_ = broken_ = send_blocked_ = tunnel_ = sending_ended_ = false;
@@ -292,6 +292,9 @@ Io FakeBackend::read_head(ResponseHead& head, Method asked) {
   const bool interim = interims_read_ < script_.interims.size();
   if (!interim && !responds()) return Io::blocked;
   if (!interim && script_.fails == BackendScript::Fails::closes) return fail(StreamFailure::Kind::ended);
+  if (!interim && script_.fails == BackendScript::Fails::refuses) return fail(StreamFailure::Kind::refused);
+  if (!interim && script_.fails == BackendScript::Fails::requires_http1)
+    return fail(StreamFailure::Kind::http1_required);
   if (!interim && script_.fails == BackendScript::Fails::malformed)
     return fail(StreamFailure::Kind::malformed);
   head_text_ = "HTTP/1.1 " + (interim ? script_.interims[interims_read_++] : script_.head) + "\r\n";
@@ -385,37 +388,38 @@ Connector::Reserved FakeConnector::reserved_in(std::string_view pool) const noex
   return has_reserved_ && pool == reserved_pool_ ? reserved_ : Reserved{};
 }
 
-Connector::TakenReserved FakeConnector::take_reserved(const Target& to, ClientStream& into, Clock::Steady) {
+Connector::TakenReserved FakeConnector::take_reserved(const Target& to, BackendStream& into, Clock::Steady) {
   if (to.pool.config.name != reserved_pool_) return {};
   TakenReserved out;
   out.leg_due = std::exchange(reserved_.leg_due, false);
   const BackendScript* const script = next(to.member.backend->id);
   if (reserved_.backend != to.member.backend.get() || script == nullptr || !script->reserved) return out;
   out.taken = true;
-  dynamic_cast<FakeBackend&>(into).connect(take_script(to.member.backend->id), to.member.backend->id,
-                                           requests);
+  dynamic_cast<FakeBackend&>(*into).connect(take_script(to.member.backend->id), to.member.backend->id,
+                                            requests);
   return out;
 }
 
-bool FakeConnector::take_idle(const Target& to, bool, ClientStream& into, Clock::Steady) {
+bool FakeConnector::take_idle(const Target& to, bool, BackendStream& into, Clock::Steady) {
   const BackendScript* const script = next(to.member.backend->id);
   if (script == nullptr || !script->idle) return false;
-  dynamic_cast<FakeBackend&>(into).connect(take_script(to.member.backend->id), to.member.backend->id,
-                                           requests);
+  dynamic_cast<FakeBackend&>(*into).connect(take_script(to.member.backend->id), to.member.backend->id,
+                                            requests);
   return true;
 }
 
 std::unique_ptr<PendingConnect> FakeConnector::connect(const Target& to, Clock::Steady began,
                                                        std::chrono::nanoseconds timeout, EventFlags&,
-                                                       ClientStream& into) {
+                                                       BackendStream& into) {
   const std::string& name = to.member.backend->id;
+  needs.push_back(to.needs);
   BackendScript script = take_script(name);
   script.idle = false;
   return std::make_unique<FakeConnect>(std::move(script), name, began + timeout,
-                                       dynamic_cast<FakeBackend&>(into), requests, faults_->hits());
+                                       dynamic_cast<FakeBackend&>(*into), requests, faults_->hits());
 }
 
-void FakeConnector::keep(const Target& to, ClientStream& from, const Keep& how, Clock::Steady) {
+void FakeConnector::keep(const Target& to, BackendStream& from, const Keep& how, Clock::Steady) {
   static_cast<void>(from.release());
   kept.push_back(to.member.backend->id);
   if (!how.reserved) return;

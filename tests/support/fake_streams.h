@@ -149,7 +149,13 @@ struct BackendScript {
   /// Bytes of the request's body that it accepts without go().
   std::size_t window = ~std::size_t{0};
   /// Instead of a response head.
-  enum class Fails { no, closes, malformed } fails = Fails::no;
+  enum class Fails {
+    no,
+    closes,
+    malformed,
+    refuses,        // it says that it did not act on the request
+    requires_http1  // likewise, and that it wants to be asked by HTTP/1.1
+  } fails = Fails::no;
   std::vector<std::string> interims{};  // heads, as in `head`
   std::string head{};                   // "200 OK\r\nName: value\r\n"; empty: 200 with Content-Length
   std::string body{};
@@ -210,7 +216,7 @@ class FakeBackend final : public ClientStream {
   TransportRef release() override;
   bool has_connection() const noexcept override { return has_connection_; }
   bool is_reused() const noexcept override { return script_.idle || script_.reserved; }
-  void put_head(const OutHead& head) override { staged_ = owned(head); }
+  void put_head(const OutHead& head) override { sent_->back().head = owned(head); }
   Io read_head(ResponseHead& head, Method asked) override;
   bool began() const noexcept override { return began_; }
   bool request_sent() const noexcept override { return request_sent_; }
@@ -230,7 +236,6 @@ class FakeBackend final : public ClientStream {
   unsigned bit_ = 0;
   BackendScript script_;
   std::vector<SentRequest>* sent_ = nullptr;
-  OwnedHead staged_;
   std::string head_text_;
   Http1Message message_;  // what the script's head says
   std::size_t interims_read_ = 0, body_read_ = 0;
@@ -258,6 +263,7 @@ class FakeConnector final : public Connector {
   void reserve(const std::string& pool, const Backend& backend, bool leg_due);
 
   std::vector<SentRequest> requests;   // that backends got, in order
+  std::vector<Needs> needs;            // of each new connection
   std::vector<std::string> connected;  // backends to which a connection was tried or taken, in order
   std::vector<std::string> kept;       // backends whose connection came back for reuse
   std::vector<std::string> kept_reserved;
@@ -265,12 +271,12 @@ class FakeConnector final : public Connector {
   Reserved reserved_in(std::string_view pool) const noexcept override;
   bool reserved_for(const ClientAddress&) const noexcept override { return true; }
   void drop_reserved() noexcept override { has_reserved_ = false; }
-  TakenReserved take_reserved(const Target&, ClientStream& into, Clock::Steady now) override;
-  bool take_idle(const Target&, bool certain, ClientStream& into, Clock::Steady now) override;
+  TakenReserved take_reserved(const Target&, BackendStream& into, Clock::Steady now) override;
+  bool take_idle(const Target&, bool certain, BackendStream& into, Clock::Steady now) override;
   std::unique_ptr<PendingConnect> connect(const Target&, Clock::Steady began,
                                           std::chrono::nanoseconds timeout, EventFlags& wake,
-                                          ClientStream& into) override;
-  void keep(const Target&, ClientStream& from, const Keep& how, Clock::Steady now) override;
+                                          BackendStream& into) override;
+  void keep(const Target&, BackendStream& from, const Keep& how, Clock::Steady now) override;
   void prefetch(const Backend&) const noexcept override {}
 
  private:

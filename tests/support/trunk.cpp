@@ -159,7 +159,8 @@ void Trunk::serve_now(Serve what) {
   end_.reset();
   error_ = nullptr;
   turn.wake().new_turn();  // the connection has waited for the head
-  exchange_.emplace(Exchange::Surroundings{worker, connection, turn, working, client, backend, connector});
+  exchange_.emplace(
+      Exchange::Surroundings{worker, connection, turn, working, client, backend_stream, connector});
   asio::co_spawn(worker.loop.ctx.get_executor(), serve(what), asio::detached);
   settle();
 }

@@ -99,6 +99,7 @@ class Trunk {
  public:
   FakeClient client;
   FakeBackend backend;
+  BackendStream backend_stream{backend};
   FakeConnector connector;
   Turn turn;
   ConnectionState connection;

@@ -44,9 +44,9 @@ int invalid_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*, 
   return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-/// nghttp2 does not send a head that is too large for it.
+/// nghttp2 does not send a head that is too large for it. A request's stream it closes itself.
 int frame_not_sent(nghttp2_session* session, const nghttp2_frame* frame, int, void*) {
-  if (frame->hd.type == NGHTTP2_HEADERS)
+  if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat != NGHTTP2_HCAT_REQUEST)
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
   return 0;
 }
@@ -94,9 +94,15 @@ int Http2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame
           if (Http2Stream* st = stream_of(session, frame->hd.stream_id)) end_received(s, *st);
         }
         break;
-      case NGHTTP2_WINDOW_UPDATE:
       case NGHTTP2_SETTINGS:
+        s.settings_received_ = true;
         s.may_resume_ = true;
+        break;
+      case NGHTTP2_WINDOW_UPDATE:
+        s.may_resume_ = true;
+        break;
+      case NGHTTP2_RST_STREAM:
+        if (Http2Stream* st = stream_of(session, frame->hd.stream_id)) st->peer_reset_ = true;
         break;
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) s.say_goaway();
@@ -131,9 +137,8 @@ int Http2Callbacks::headers_received(nghttp2_session* session, const nghttp2_fra
   }
   const bool ends = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   st->priority_ = block.priority();
-  st->head_received_ = true;
   st->end_received_ = ends;
-  s.take_head(*st, std::move(block), oversized);
+  st->head_received_ = s.take_head(*st, std::move(block), oversized);
   s.mark(*st);
   return 0;
 }
@@ -177,13 +182,14 @@ int Http2Callbacks::data_received(nghttp2_session* session, std::uint8_t, std::i
   });
 }
 
-int Http2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std::uint32_t,
+int Http2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std::uint32_t code,
                                   void* user) noexcept {
   Http2Session& s = session_of(user);
   Http2Stream* const st = stream_of(session, id);
   if (st == nullptr) return 0;
   if (s.collecting_ == st) s.collecting_ = nullptr;
   st->closed_ = true;
+  st->close_code_ = code;
   if (st->end_sent_)
     s.flood_.response_sent();
   else if (!st->aborted_)

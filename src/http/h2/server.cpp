@@ -148,11 +148,12 @@ Http2Stream* Http2ServerSession::make_stream(std::int32_t id) {
   return stream;
 }
 
-void Http2ServerSession::take_head(Http2Stream& stream, HeadBlock block, bool oversized) {
+bool Http2ServerSession::take_head(Http2Stream& stream, HeadBlock block, bool oversized) {
   auto& request = static_cast<Http2ServerStream&>(stream);
   request.head_ = std::move(block);
   request.oversized_ = oversized;
   request.ended_by_head_ = request.end_received_;
+  return true;
 }
 
 void Http2ServerSession::tell(Http2Stream& stream) {

@@ -23,6 +23,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
+#include <utility>
 
 #include "http/h2/flood.h"
 #include "http/h2/output.h"
@@ -46,6 +48,9 @@ enum class Http2Error : std::uint32_t {
   enhance_your_calm = 11,
   http_1_1_required = 13,
 };
+
+/// A pseudo-header field (RFC 9113 8.3): name and value.
+using Http2Pseudo = std::pair<std::string_view, std::string_view>;
 
 class Http2Session : private DeadlineEntry {
  public:
@@ -103,8 +108,9 @@ class Http2Session : private DeadlineEntry {
 
   /// A request arrives on a new stream. Null: it is refused.
   virtual Http2Stream* make_stream(std::int32_t id) = 0;
-  /// The message's head is complete, in `block`; `oversized`: over the limits, and without fields.
-  virtual void take_head(Http2Stream& stream, HeadBlock block, bool oversized) = 0;
+  /// A head is complete, in `block`; `oversized`: over the limits, and without fields. False: it was an
+  /// interim response, so the message's head is still to come.
+  virtual bool take_head(Http2Stream& stream, HeadBlock block, bool oversized) = 0;
   /// The stream is gone, and its owner has done with it or never knew it.
   virtual void drop(Http2Stream& stream) noexcept = 0;
   /// Tells the stream's owner that something has happened.
@@ -122,14 +128,23 @@ class Http2Session : private DeadlineEntry {
   enum class Follows : std::uint8_t { nothing, body, another_head };
   /// Gives nghttp2 a response head with this status, without fields about the connection.
   void submit_response(Http2Stream& stream, const OutHead& head, std::uint16_t status, Follows follows);
+  /// Gives nghttp2 a request head: the pseudo-header fields, then those of `head` that HTTP/2 has. `body`:
+  /// DATA follows. Sets the stream's number.
+  void submit_request(Http2Stream& stream, std::span<const Http2Pseudo> pseudo, const OutHead& head,
+                      bool body);
   /// The connection is lost for all streams. Wakes nobody yet.
   void lose() noexcept;
   /// Asks the kernel whether the peer has ended unnoticed. One system call.
   void look_for_end() noexcept;
   bool is_tls() const noexcept { return transport_ && transport_->is_tls(); }
 
+  /// Bytes written and to be written so far: what is submitted from now on comes behind them.
+  std::uint64_t bytes_submitted() const noexcept { return output_.written() + output_.pending(); }
+
   Loop& loop_;
   std::size_t running_ = 0;
+  nghttp2_session* session_ = nullptr;
+  bool settings_received_ = false;  // the peer's
 
  private:
   class Posted;
@@ -165,7 +180,6 @@ class Http2Session : private DeadlineEntry {
 
   const std::size_t header_bytes_, headers_;
   const End end_;
-  nghttp2_session* session_ = nullptr;
   TransportRef transport_;
   EventFlags* wake_ = nullptr;
   unsigned bit_ = 0;

@@ -74,7 +74,7 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
   Http2Session& session_;
   EventFlags* wake_ = nullptr;
   unsigned bit_ = 0;
-  const std::int32_t id_;
+  std::int32_t id_;  // 0: none yet, because our request was not put
   BodyQueue queue_;
   std::unique_ptr<Trailers> trailers_;
   std::string announced_;  // trailers that our head announced
@@ -82,12 +82,14 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
   std::optional<std::uint64_t> body_limit_;
   std::uint64_t received_ = 0;  // bytes of the body
   StreamPriority priority_;
+  std::uint32_t close_code_ = 0;  // of RST_STREAM, or of what GOAWAY means for it
   bool head_received_ = false, end_received_ = false;
   bool head_sent_ = false, end_sent_ = false;  // nghttp2 has serialized, or owns a copy
   bool deferred_ = false;                      // nghttp2 waits for nghttp2_session_resume_data()
   bool opened_ = false, done_ = false;         // its owner was told of it; has done with it
   bool aborted_ = false;                       // by us
   bool closed_ = false;                        // nghttp2 has forgotten it
+  bool peer_reset_ = false;                    // by the peer
   bool lost_ = false;                          // with the connection
 
  private:

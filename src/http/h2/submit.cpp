@@ -67,6 +67,25 @@ void Http2Session::submit_response(Http2Stream& stream, const OutHead& head, std
   if (rc < 0) lose();
 }
 
+void Http2Session::submit_request(Http2Stream& stream, std::span<const Http2Pseudo> pseudo,
+                                  const OutHead& head, bool body) {
+  std::vector<nghttp2_nv>& fields = pairs();
+  for (const auto& [name, value] : pseudo) fields.push_back(pair(name, value));
+  for (const Field& f : head.fields) {
+    if (concerns_connection(f.known) || f.known == Known::host) continue;  // :authority
+    // RFC 8441 5: the stream itself proves that the server has understood.
+    if (!head.tunnel.empty() && iequals(f.name, "sec-websocket-key")) continue;
+    fields.push_back(pair(f.name, f.value));
+  }
+  nghttp2_data_provider data{};
+  data.source.ptr = &stream;
+  data.read_callback = Http2Callbacks::read;
+  const std::int32_t id = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(),
+                                                 body ? &data : nullptr, &stream);
+  if (id < 0) return lose();
+  stream.id_ = id;
+}
+
 bool submit_trailers(nghttp2_session* session, std::int32_t id, const std::vector<Field>& trailers,
                      std::string_view announced) {
   std::vector<nghttp2_nv>& fields = pairs();

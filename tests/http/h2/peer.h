@@ -141,6 +141,14 @@ class H2Peer {
   void close() { socket_.close(); }
 
   // Receiving --------------------------------------------------------------------------------------
+  /// As a server: takes the client's preface, which comes first.
+  std::string preface() {
+    constexpr std::size_t size = 24;
+    unread_ += socket_.received();
+    const std::string out = unread_.substr(0, size);
+    unread_.erase(0, size);
+    return out;
+  }
   /// The frames received since the last call.
   std::vector<H2Frame> frames() {
     unread_ += socket_.received();
