@@ -113,6 +113,8 @@ struct AttemptState {
   const Member* member = nullptr;
   Failure failure;
   Tried tried;
+  Failure::Kind overcome = Failure::Kind::none;  // the last failure that led to another choice of a backend
+  Reason left_for = Reason::failover;            // `out_of_service`: why the session must leave its backend
   Permit permit;
   CountedRetry retry;
   unsigned count = 0, same_backend_left = 0;
