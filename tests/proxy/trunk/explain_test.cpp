@@ -390,7 +390,7 @@ TEST(ExplainAndServe, AgreeAboutGeneratedRequests) {
     }
   }
   // The generator reaches what it is for.
-  for (const char* outcome : {"new", "sticky", "failover", "drain", "maint", "expired", "restart", "overload",
+  for (const char* outcome : {"new", "sticky", "failover", "drain", "maint", "expired", "restart",
                               "rebalance", "removed", "none", "301", "400", "401", "404", "503"})
     EXPECT_GT(outcomes[outcome], 0) << outcome;
 }
