@@ -9,6 +9,7 @@ using Action = Decision::Action;
 
 bool Placement::choose_backend() {
   const Failure before = std::exchange(attempt_.failure, Failure{});
+  if (before) attempt_.overcome = before.kind;
   if (choose_member(before)) {
     connector_.prefetch(*attempt_.member->backend);
     return true;
