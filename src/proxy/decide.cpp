@@ -33,7 +33,8 @@ const Member* target_of_move(const Binding& b, Reason why, const Situation& at) 
     const bool same = m.backend->hash == b.backend && why != Reason::restart;
     return !same && !at.tried.contains(m.backend.get());
   };
-  if (why != Reason::rebalance) return rendezvous_if(move_key(b), *at.pool.snapshot, other);
+  // Where the app wants to be rid of the session, any other backend will do.
+  if (why != Reason::rebalance || b.leave) return rendezvous_if(move_key(b), *at.pool.snapshot, other);
   const double mean = mean_load(at);
   return rendezvous_if(move_key(b), *at.pool.snapshot, [&](const Member& m) {
     return other(m) && expected_load(*m.backend, at.began) / m.weight < mean;
@@ -79,7 +80,7 @@ Decision decide_session(const Recognized& found, const Situation& at, DecisionIn
   d.member = at.pool.snapshot->find(b.backend);
   const Reason why = why_to_move(d.member, b, at, in, d);
   if (why != Reason::none) {
-    const bool may_wait = why == Reason::drain || why == Reason::rebalance || why == Reason::overload;
+    const bool may_wait = why == Reason::drain || why == Reason::rebalance;
     const Decision leaves = decide_move(b, why, at);
     // A move that can wait is dropped if no other backend can take the session.
     if (!may_wait || leaves.action == Action::reject || leaves.member != nullptr) return leaves;

@@ -9,6 +9,7 @@ using Action = Decision::Action;
 
 bool Placement::choose_backend() {
   const Failure before = std::exchange(attempt_.failure, Failure{});
+  if (before) attempt_.overcome = before.kind;
   if (choose_member(before)) {
     connector_.prefetch(*attempt_.member->backend);
     return true;
@@ -59,7 +60,9 @@ bool Placement::choose_member(const Failure& before) {
   if (!before || session_.recognized.what != What::session)
     return carry_out(decide(session_.recognized, situation(), *this));
   if (session_.bound && !attempt_.tried.contains(attempt_.member->backend.get())) return true;
-  const Reason why = before.kind == Kind::queue_full ? Reason::overload : Reason::failover;
+  const Reason why = before.kind == Kind::queue_full       ? Reason::overload
+                     : before.kind == Kind::out_of_service ? attempt_.left_for
+                                                           : Reason::failover;
   return move_session(decide_move(session_.served.binding, why, situation()));
 }
 

@@ -72,6 +72,7 @@ bool SessionResponse::apply_control(Control control, const ResponseView& respons
       lookup_.counts().count(SessionEvent::ended);
       clear_tokens(false);
       // An id in this response begins a new session; it does not revive this one.
+      session_.ended_epoch = b.epoch;
       b = born(new_session_id(), *attempt_.member->backend, turn_.wall_now());
       session_.recognized.learned = false;
       learn(response);

@@ -17,7 +17,7 @@ Reason reason_to_move(const Member* member, const Binding& b) noexcept {
   // stays.
   if (b.generation != 0 && member->backend->generation.load(std::memory_order_relaxed) > b.generation)
     return Reason::restart;
-  if (b.leave) return Reason::overload;
+  if (b.leave) return Reason::rebalance;  // the app asked for it
   return Reason::none;
 }
 

@@ -48,11 +48,11 @@ TEST(Lifecycle, AHigherGenerationMeansThatTheProcessLostItsMemory) {
   EXPECT_EQ(reason_to_move(&m, b), Reason::none);
 }
 
-TEST(Lifecycle, AnAppThatIsOverloadedCanSendASessionAway) {
+TEST(Lifecycle, AnAppCanSendASessionAway) {
   const Member m = member();
   Binding b;
   b.leave = true;
-  EXPECT_EQ(reason_to_move(&m, b), Reason::overload);
+  EXPECT_EQ(reason_to_move(&m, b), Reason::rebalance);
   EXPECT_FALSE(moved(b, *member("b").backend).leave);
 }
 
