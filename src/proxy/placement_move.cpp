@@ -144,8 +144,7 @@ Task<bool> Placement::confirm_move() {
     }
     const Record stands = *outcome->record;
     if (stands.ended) co_return begin_anew(stands);
-    if (stands.binding.epoch == wanted.binding.epoch && stands.binding.backend == wanted.binding.backend &&
-        stands.binding.id == wanted.binding.id) {
+    if (stands.binding.epoch == wanted.binding.epoch && stands.binding.backend == wanted.binding.backend) {
       if (records_.is_named() && records_.keeps_state()) {
         const Result<SessionStore::Outcome> kept = co_await cas_move(records_.own_record(), wanted);
         if (!kept) co_return go_on_without_state();
@@ -155,8 +154,7 @@ Task<bool> Placement::confirm_move() {
       }
       co_return true;
     }
-    // Another instance was faster: its choice holds, unless that backend cannot serve. Or the name has begun
-    // another session since this request came: it goes on in that one.
+    // Another instance was faster: its choice holds, unless that backend cannot serve.
     adopt_remote_move(stands);
     const std::uint64_t there = session_.served.binding.backend;
     if (!serve_at(usable_bound(*request_.pool->snapshot, there, attempt_.tried)) &&

@@ -106,7 +106,7 @@ Task<void> SessionRecords::keep_session() {
 bool SessionRecords::is_known_to_be_over(const Record& stored) {
   if (stored.ended) return false;
   const auto known = worker_.memory->moves.find(stored.binding.id, turn_.clock_reading());
-  return known && (known->kind == Move::Kind::ended || known->kind == Move::Kind::renewed);
+  return known && known->kind == Move::Kind::ended;
 }
 
 /// The session whose name this request begins again.

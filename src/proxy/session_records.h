@@ -50,7 +50,7 @@ class SessionRecords {
   /// that the response begins, and with `save: sync` the state must be stored. If the store does not answer,
   /// the writes are queued.
   Task<void> keep_session();
-  /// This instance knows that the session of a record has ended or been renewed, and the store does not yet.
+  /// This instance knows that the session of a record has ended, and the store does not yet.
   bool is_known_to_be_over(const Record& stored);
   /// The session comes from another pool of the split: copies its state from that pool's record.
   Task<Copied> copy_state();
