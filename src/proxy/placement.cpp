@@ -188,8 +188,10 @@ bool Placement::admit_session() {
   if (is_rejected(session_.recognized)) return lose_session();
   if (session_.recognized.learned && session_.recognized.what == What::session)
     session_.bound_key = session_.recognized.key;
-  // A session that expired by our clock is gone, even if the app still has it.
-  if (session_.recognized.what == What::nothing && session_.recognized.learned)
+  // A session that expired by our clock is gone, even if the app still has it. If its key begins the next
+  // session, the entry stays until then: concurrent requests must find that it expired.
+  if (session_.recognized.what == What::nothing && session_.recognized.learned &&
+      !session_.recognized.lookup.adopt)
     worker_.memory->learned.forget(session_.recognized.key, session_.recognized.binding.id);
   return true;
 }

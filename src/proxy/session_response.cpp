@@ -118,8 +118,7 @@ void SessionResponse::learn(const ResponseView& response) {
   const Binding& b = session_.served.binding;
   const bool known = session_.recognized.learned && session_.recognized.what == What::session;
   std::optional<SessionKey> key;
-  if (session_.recognized.learned && session_.recognized.what == What::unbound &&
-      session_.recognized.lookup.adopt)
+  if (session_.recognized.learned && session_.served.begun && session_.recognized.lookup.adopt)
     key = session_.recognized.key;
   for (const auto& kind : request_.pool->affinity) {
     if (kind->family() != Family::learned) continue;
