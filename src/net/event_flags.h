@@ -1,8 +1,9 @@
 // EventFlags: the event flags that a coroutine of the request path waits on.
 //
 // Each event source (client socket, backend socket, a deadline, a granted permit, a store's reply, a probe's
-// verdict, a stop) sets a bit; the owner is the only waiter. So "wait for any of these" needs no operator, no
-// frame and no allocation, and an event that arrives while the owner is not waiting is kept as a bit.
+// verdict, a new snapshot, a stop) sets a bit; the owner is the only waiter. So "wait for any of these" needs
+// no operator, no frame and no allocation, and an event that arrives while the owner is not waiting is kept
+// as a bit.
 //
 //   unsigned bits = wake.take();
 //   if (bits == 0) bits = co_await wake.any();
@@ -31,7 +32,8 @@ class EventFlags final : private DeadlineEntry {
     granted = 8,
     stop = 16,
     replied = 32,
-    verdict = 64
+    verdict = 64,
+    snapshot = 128
   };
 
   explicit EventFlags(DeadlineWheel& wheel) : wheel_(wheel) {}

@@ -37,8 +37,8 @@ class Attempts {
   bool try_again();
   /// Sets the failure to the reason why reading from the client failed.
   void fail_from_client() noexcept;
-  /// The backend is full: queues for a permit, for at most `timeouts.queue`. False: the queue timeout passed
-  /// or the client left (failure set).
+  /// The backend is full: queues for a permit, for at most `timeouts.queue`. False: the queue timeout passed,
+  /// the backend went out of service, or the client left (failure set).
   Task<bool> wait_for_permit();
   /// A request that queued chose its backend long ago. False: that backend is down or out of service by now
   /// (failure `out_of_service`). Nothing was sent, so another backend can be chosen.
@@ -62,6 +62,7 @@ class Attempts {
   const config::RetryOn& retry_rules() const noexcept;
   void fail(Failure::Side side, Failure::Kind kind, std::uint16_t status = 0) noexcept;
   void fail_from_backend() noexcept;
+  bool in_service();
   bool take_reserved_connection();
   bool is_extended_connect() const noexcept {
     return request_.head.tunnel && request_.head.version == Version::http2;

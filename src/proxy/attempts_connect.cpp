@@ -25,19 +25,21 @@ bool Attempts::acquire_permit() {
 }
 
 Task<bool> Attempts::wait_for_permit() {
+  if (!in_service()) co_return false;  // by a newer snapshot than this request's
   const Clock::Steady began = turn_.now();
   QueuedPermit line(attempt_.member->backend, attempt_.member->max_in_flight, worker_.loop.ctx, turn_.wake());
+  const QueuedRequest heeds_snapshots(worker_.queued_requests, turn_.wake());
   while (!line.granted()) {
     client_.watch();
     bool late = false;
     if (!client_.cut_short()) late = co_await turn_.wait(began + request_.timeouts.queue);
     if (line.granted()) break;
     const bool gone = client_.gone() || client_.cut_short();
-    if (!gone && !late) continue;
     if (gone)
       fail(FailSide::client, Kind::gone);
-    else
+    else if (in_service() && late)
       fail(FailSide::self, Kind::queue_full);
+    if (!attempt_.failure) continue;
     request_.took.queue += turn_.now() - began;
     co_return false;
   }
@@ -47,7 +49,12 @@ Task<bool> Attempts::wait_for_permit() {
 }
 
 bool Attempts::still_serves() {
-  if (request_.took.queue.count() == 0) return true;
+  return request_.took.queue.count() == 0 || in_service();
+}
+
+/// By the newest snapshot, the chosen backend still serves this request. If not, sets the failure
+/// `out_of_service`, and why.
+bool Attempts::in_service() {
   const Backend& backend = *attempt_.member->backend;
   // The next leg of a connection's authentication can only go over the same connection.
   if (connector_.has_reserved() && request_.head.connection_auth) {
@@ -68,8 +75,12 @@ bool Attempts::still_serves() {
         session_.recognized.what == What::session || session_.recognized.what == What::detached;
     serves = bound ? m->accepts_bound() : keyed ? m->accepts_keyed() : m->accepts_new();
   }
-  if (!serves) fail(FailSide::self, Kind::out_of_service);
-  return serves;
+  if (serves) return true;
+  fail(FailSide::self, Kind::out_of_service);
+  attempt_.left_for = m == nullptr               ? Reason::removed
+                      : m->admin == Admin::maint ? Reason::maint
+                                                 : Reason::failover;
+  return false;
 }
 
 /// Takes the backend connection reserved for this client, if there is one: all its requests to this backend

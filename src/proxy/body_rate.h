@@ -18,6 +18,7 @@ class BodyRate {
   void clear() noexcept { *this = {}; }
   /// Adds bytes received from the client.
   void received(std::uint64_t bytes) noexcept { bytes_ += bytes; }
+  std::uint64_t bytes() const noexcept { return bytes_; }
   /// At least one byte was received.
   bool any() const noexcept { return bytes_ > 0; }
   /// Adds time spent waiting for the client.

@@ -33,7 +33,8 @@ const Member* target_of_move(const Binding& b, Reason why, const Situation& at) 
     const bool same = m.backend->hash == b.backend && why != Reason::restart;
     return !same && !at.tried.contains(m.backend.get());
   };
-  if (why != Reason::rebalance) return rendezvous_if(move_key(b), *at.pool.snapshot, other);
+  // Where the app wants to be rid of the session, any other backend will do.
+  if (why != Reason::rebalance || b.leave) return rendezvous_if(move_key(b), *at.pool.snapshot, other);
   const double mean = mean_load(at);
   return rendezvous_if(move_key(b), *at.pool.snapshot, [&](const Member& m) {
     return other(m) && expected_load(*m.backend, at.began) / m.weight < mean;
@@ -79,7 +80,7 @@ Decision decide_session(const Recognized& found, const Situation& at, DecisionIn
   d.member = at.pool.snapshot->find(b.backend);
   const Reason why = why_to_move(d.member, b, at, in, d);
   if (why != Reason::none) {
-    const bool may_wait = why == Reason::drain || why == Reason::rebalance || why == Reason::overload;
+    const bool may_wait = why == Reason::drain || why == Reason::rebalance;
     const Decision leaves = decide_move(b, why, at);
     // A move that can wait is dropped if no other backend can take the session.
     if (!may_wait || leaves.action == Action::reject || leaves.member != nullptr) return leaves;
@@ -92,9 +93,28 @@ Decision decide_session(const Recognized& found, const Situation& at, DecisionIn
   return d;
 }
 
+/// The id of the session that begins under a key that the client never changes: the same on every worker and
+/// replica, but not that of a session that is over.
+SessionId next_id(const Recognized& found, const Situation& at, DecisionInputs& in) {
+  if (at.begun != nullptr) return at.begun->id;
+  const Clock::Wall now = in.wall_now();
+  SessionId id = id_from_key(found.key, at.pool.config.session, now);
+  const bool follows = found.what != What::unbound;
+  if (follows && (found.cause == Cause::ended || id == found.binding.id))
+    id = successor(found.binding.id, now);
+  constexpr int max_rounds = 8;
+  for (int round = 0; round < max_rounds; ++round) {
+    const auto known = in.find_move(id);
+    if (!known || known->kind == Move::Kind::active) return id;
+    id = successor(id, now);
+  }
+  return new_session_id();
+}
+
 /// For an unknown id of the app: the backend that the id itself names, else the rendezvous choice of its key,
 /// which is the same on every worker and replica.
-Decision decide_unbound(const Lookup& lookup, const Situation& at) {
+Decision decide_unbound(const Recognized& found, const Situation& at, DecisionInputs& in) {
+  const Lookup& lookup = found.lookup;
   Decision d;
   d.by = By::name_in_id;
   d.member = lookup.route != 0 ? usable_bound(*at.pool.snapshot, lookup.route, at.tried) : nullptr;
@@ -108,7 +128,21 @@ Decision decide_unbound(const Lookup& lookup, const Situation& at) {
   }
   d.action = Action::begin;
   d.reason = Reason::new_;
-  d.id = id_from_key(lookup.key);
+  d.id = lookup.adopt ? next_id(found, at, in) : id_from_key(lookup.key);
+  return d;
+}
+
+/// The session of a key that the client never changes is over: the key begins another one, on the backend
+/// where any instance that does not know the key would begin it. Nothing: no backend can take it.
+std::optional<Decision> decide_next_life(const Recognized& found, const Situation& at, DecisionInputs& in,
+                                         Reason reason) {
+  Decision d;
+  d.by = By::id_hash;
+  d.member = rendezvous(found.key.hash(), *at.pool.snapshot, at.tried);
+  if (d.member == nullptr) return std::nullopt;
+  d.action = Action::begin;
+  d.reason = reason;
+  d.id = next_id(found, at, in);
   return d;
 }
 
@@ -148,10 +182,13 @@ Decision decide_new(const Recognized& found, const Situation& at, DecisionInputs
   Decision d;
   if (!begins_session(at)) return d;
   const bool over = found.cause == Cause::idle || found.cause == Cause::too_old;
+  const Reason reason = over ? Reason::expired : Reason::new_;
+  if (found.learned && found.lookup.adopt)
+    if (const auto next = decide_next_life(found, at, in, reason)) return *next;
   if (over)
     if (const auto next = decide_successor(found, at, in)) return *next;
   d.action = Action::place;
-  d.reason = over ? Reason::expired : Reason::new_;
+  d.reason = reason;
   return d;
 }
 
@@ -163,7 +200,7 @@ Decision decide(const Recognized& found, const Situation& at, DecisionInputs& in
     case What::session:
       return decide_session(found, at, in);
     case What::unbound:
-      return decide_unbound(found.lookup, at);
+      return decide_unbound(found, at, in);
     case What::derived:
       d.action = Action::forward;
       d.by = By::hash;

@@ -138,7 +138,9 @@ SettledMove adopt_move(const Binding& from, const Member* to, Reason why, const 
     out.own = out.binding.epoch == wanted.epoch && out.binding.backend == wanted.backend;
     out.member = out.own ? to : usable_bound(*at.pool.snapshot, out.binding.backend, at.tried);
     if (out.member != nullptr) return out;
-    to = decide_move(out.binding, why, at).member;
+    // The other move leads to a backend that cannot serve. So this one is no longer a matter of load.
+    const Reason now = why == Reason::rebalance ? Reason::overload : why;
+    to = decide_move(out.binding, now, at).member;
   }
   return out;
 }

@@ -6,7 +6,7 @@
 //   look_up -> (ask_store) -> accept_session -> admit_session
 //     -> choose_backend -> (confirm_move) -> acquire_permit -> (wait_for_permit) -> still_serves -> send
 //        -> (try_again: back to choose_backend)
-//     -> settle -> (keep_session) -> deliver_at_once or deliver -> finish
+//     -> settle -> (keep_session) -> deliver_at_once or deliver -> finish -> (discard_rest)
 //
 // A phase that seldom waits is a plain function with a coroutine beside it for the rest, because a coroutine
 // frame costs more than many phases.
@@ -78,8 +78,13 @@ Task<Exchange::End> Exchange::run() {
   marks_.settle();
   if (session_.keep) co_await records_.keep_session();
   put_response();
-  if (deliver_at_once()) co_return end_response(true);
-  co_return co_await deliver();
+  End end = End::close;
+  if (deliver_at_once())
+    end = end_response(true);
+  else
+    end = co_await deliver();
+  if (may_discard_rest(end)) end = co_await discard_rest();
+  co_return end;
 }
 
 Task<Exchange::End> Exchange::refuse_head(bool late) {
@@ -93,7 +98,7 @@ Task<Exchange::End> Exchange::refuse_head(bool late) {
 }
 
 void Exchange::put_response() {
-  response_.closes = is_last_response();
+  response_.closes = is_last_response() || cuts_request_short();
   const std::string_view date =
       memory_.response.find(Known::date) == nullptr ? worker_.date(turn_.wall_now()) : std::string_view();
   const ResponseContext context{memory_.response, *request_.route,           memory_.response_edits, date,
@@ -244,6 +249,41 @@ bool Exchange::is_last_response() const noexcept {
   if (client_.closes() || attempt_.handshake_lost || worker_.stopping) return true;
   if (attempt_.leg_due) return backend_->closes();  // a new connection would restart the handshake
   return worker_.leaving || connection_.listener->shared->retired.load(std::memory_order_relaxed);
+}
+
+/// RFC 9110 10.1.1: whether a response that comes before the end of its request should say that the
+/// connection closes. Yes, if the client keeps the body back until a 100 that will not come; or if this
+/// response ends the exchange, and the rest of the request is too long for discard_rest(). Otherwise the
+/// request may well end first.
+bool Exchange::cuts_request_short() const noexcept {
+  if (client_.request_complete() || memory_.response.tunnel || attempt_.belongs) return false;
+  if (request_.head.expect_continue && !attempt_.continued && !request_.body_rate.any()) return true;
+  constexpr std::uint64_t soon_sent = 64 * 1024;
+  const BodyLength& all = request_.head.body;
+  const bool known = all.kind == BodyLength::Kind::known;
+  if (known && all.bytes - std::min(all.bytes, request_.body_rate.bytes()) <= max_discarded) return false;
+  const bool backend_ends = attempt_.request_broken || backend_.closes();
+  return backend_ends || (known && memory_.response.body.kind != BodyLength::Kind::unknown &&
+                          memory_.response.body.bytes <= soon_sent);
+}
+
+/// Reads the rest of a request whose response is complete, and drops it: then the connection can carry the
+/// next request. `linger`: it is too long, or does not come in time.
+Task<Exchange::End> Exchange::discard_rest() {
+  constexpr auto longest = std::chrono::seconds(5);
+  const Clock::Steady deadline =
+      turn_.now() + std::min<std::chrono::nanoseconds>(connection_.timeouts().body, longest);
+  std::uint64_t discarded = 0;
+  while (discarded <= max_discarded && !worker_.stopping) {
+    const Io io = client_.fill();
+    if (io == Io::failed) co_return client_.gone() ? End::close : End::linger;
+    const std::size_t n = io == Io::ready ? client_.body().size() : 0;
+    client_.consume(n);
+    discarded += n;
+    if (client_.request_complete()) co_return End::keep;
+    if (io == Io::blocked && co_await turn_.wait(deadline)) break;
+  }
+  co_return End::linger;
 }
 
 /// Every request ends here, tunnels too: gives back permits and counts, then writes the access log.

@@ -60,10 +60,18 @@ class Exchange final {
   Task<bool> relay();
   /// After the response: applies a state in the trailers; aborts the client's stream if not `complete`.
   End end_response(bool complete);
+  Task<End> discard_rest();
   Task<End> answer();
   asio::const_buffer put_local_reply();
   bool is_last_response() const noexcept;
+  bool cuts_request_short() const noexcept;
   End finish();
+  /// The response is complete but the request is not, and the connection was not said to close.
+  bool may_discard_rest(End end) const noexcept {
+    return end == End::linger && !response_.closes && !attempt_.failure && client_.is_open();
+  }
+
+  static constexpr std::uint64_t max_discarded = 256 * 1024;
   /// All permits and counts were given back.
   bool holds_nothing() const noexcept { return !attempt_.permit && !attempt_.retry && !session_.open; }
 

@@ -254,7 +254,9 @@ bool SessionWalk::move(const Decision& decision) {
   std::string why =
       "it moves " + quoted_reason(decision.reason) +
       (settled.own ? " to the rendezvous choice of its id" : " to where another request moved it");
-  if (decision.reason == Reason::drain || decision.reason == Reason::rebalance)
+  const bool asked_by_app = decision.reason == Reason::rebalance && found_.binding.leave;
+  if (asked_by_app) why += ", as the app asked";
+  if (decision.reason == Reason::drain || (decision.reason == Reason::rebalance && !asked_by_app))
     why += ", with a request that the rate of such moves allows";
   return serve(settled.member, why);
 }

@@ -9,6 +9,7 @@ using Action = Decision::Action;
 
 bool Placement::choose_backend() {
   const Failure before = std::exchange(attempt_.failure, Failure{});
+  if (before) attempt_.overcome = before.kind;
   if (choose_member(before)) {
     connector_.prefetch(*attempt_.member->backend);
     return true;
@@ -59,7 +60,9 @@ bool Placement::choose_member(const Failure& before) {
   if (!before || session_.recognized.what != What::session)
     return carry_out(decide(session_.recognized, situation(), *this));
   if (session_.bound && !attempt_.tried.contains(attempt_.member->backend.get())) return true;
-  const Reason why = before.kind == Kind::queue_full ? Reason::overload : Reason::failover;
+  const Reason why = before.kind == Kind::queue_full       ? Reason::overload
+                     : before.kind == Kind::out_of_service ? attempt_.left_for
+                                                           : Reason::failover;
   return move_session(decide_move(session_.served.binding, why, situation()));
 }
 
@@ -185,8 +188,10 @@ bool Placement::admit_session() {
   if (is_rejected(session_.recognized)) return lose_session();
   if (session_.recognized.learned && session_.recognized.what == What::session)
     session_.bound_key = session_.recognized.key;
-  // A session that expired by our clock is gone, even if the app still has it.
-  if (session_.recognized.what == What::nothing && session_.recognized.learned)
+  // A session that expired by our clock is gone, even if the app still has it. If its key begins the next
+  // session, the entry stays until then: concurrent requests must find that it expired.
+  if (session_.recognized.what == What::nothing && session_.recognized.learned &&
+      !session_.recognized.lookup.adopt)
     worker_.memory->learned.forget(session_.recognized.key, session_.recognized.binding.id);
   return true;
 }

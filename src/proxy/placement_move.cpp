@@ -69,6 +69,9 @@ void Placement::hand_over() {
 bool Placement::lose_session() {
   if (session_.recognized.what == What::session) {
     const Binding& b = session_.served.binding;
+    // Once per session: a concurrent request may have lost it already.
+    const auto known = worker_.memory->moves.find(b.id, turn_.clock_reading());
+    if (!known || known->kind != Move::Kind::ended) lookup_.counts().count(SessionEvent::lost);
     worker_.memory->moves.ended(b.id, b.epoch, session_.served.reason, request_.pool->config.session,
                                 turn_.clock_reading());
     if (session_.recognized.learned) worker_.memory->learned.end(session_.recognized.key, b.id);
@@ -76,7 +79,6 @@ bool Placement::lose_session() {
     records_.mark_ended(b);
     lookup_.end_in_other_pools(b);
   }
-  lookup_.counts().count(SessionEvent::lost);
   reply_.status = request_.pool->config.session.reject_status;
   reply_.body = request_.pool->config.session.reject_body;
   session_.clears_tokens = true;

@@ -25,6 +25,13 @@ std::uint16_t Report::final_status() const noexcept {
   return unanswered ? 499 : memory_.response.status;
 }
 
+/// The epoch under which the session was served, or is known if no backend could serve it. 0: no session.
+std::uint32_t Report::epoch() const noexcept {
+  if (session_.ended_epoch != 0) return session_.ended_epoch;
+  if (session_.served.reason != Reason::none) return session_.served.binding.epoch;
+  return session_.recognized.what == Recognized::What::session ? session_.recognized.binding.epoch : 0;
+}
+
 void Report::count_exchange() {
   const auto took = turn_.now() - request_.began;
   ListenerShared& shared = *connection_.listener->shared;
@@ -57,13 +64,14 @@ void Report::log_exchange() {
   if (request_.pool != nullptr) {
     e.pool = request_.pool->config.name;
     e.affinity = verdict_kind();
+    e.cause = session_.recognized.cause;  // without a pool, nobody has looked for a session
   }
   if (attempt_.member != nullptr) e.backend = attempt_.member->backend->id;
   e.reason = session_.served.reason;
-  e.epoch = session_.served.reason == Reason::none ? 0 : session_.served.binding.epoch;
-  e.cause = session_.recognized.cause;
+  e.epoch = epoch();
   e.attempts = attempt_.count;
-  if (attempt_.failure) e.failure = to_string(attempt_.failure.kind);
+  const Kind last = attempt_.failure ? attempt_.failure.kind : attempt_.overcome;
+  if (last != Kind::none) e.failure = to_string(last);
   e.queue = request_.took.queue;
   e.connect = request_.took.connect;
   e.first_byte = request_.took.first_byte;

@@ -31,6 +31,7 @@ class Report {
   std::string_view masked(std::string_view url);
   std::string_view verdict_kind() const noexcept;
   std::uint16_t final_status() const noexcept;
+  std::uint32_t epoch() const noexcept;
 
   WorkerContext& worker_;
   ConnectionState& connection_;

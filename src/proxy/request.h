@@ -84,6 +84,7 @@ struct SessionState {
   Recognized recognized;
   bool bound = false;  // the session stays on its backend, which is the attempt's
   Served served;
+  std::uint32_t ended_epoch = 0;        // the epoch of the session that this response ended; 0: it ended none
   bool agree = false;                   // the session moved, and the store must confirm it
   Clock::Wall announced_at{};           // when the backend was told the session; zero: it was not
   std::string state;                    // the app's state for the backend, in base64; empty: none
@@ -114,6 +115,8 @@ struct AttemptState {
 
   const Member* member = nullptr;
   Failure failure;
+  Failure::Kind overcome = Failure::Kind::none;  // the last failure that led to another choice of a backend
+  Reason left_for = Reason::failover;            // `out_of_service`: why the session must leave its backend
   Tried tried;
   Permit permit;
   CountedRetry retry;

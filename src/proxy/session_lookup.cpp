@@ -59,6 +59,15 @@ SessionCounts& SessionLookup::counts() const noexcept {
   return request_.pool->counters->sessions[worker_.index];
 }
 
+/// False: this instance's session follows the stored one, which the store does not know to be over.
+bool SessionLookup::adopt_stored(const PoolView& pool, const SessionKey& key, const Record& stored) {
+  if (records_.is_known_to_be_over(stored)) return false;
+  LocalTable& table = worker_.memory->learned;
+  table.adopt(key, stored, pool.number, pool.config.session, turn_.clock_reading());
+  const auto stands = table.find_now(key, turn_.clock_reading(), false);
+  return !stands || stands->binding.id == stored.binding.id;
+}
+
 Task<void> SessionLookup::ask_store() {
   const Snapshot& shared = *request_.snapshot->shared;
   SessionMemory& memory = *worker_.memory;
@@ -78,14 +87,13 @@ Task<void> SessionLookup::ask_store() {
         memory.learned.adopt(found.also[i], **other, pool.number, pool.config.session, turn_.clock_reading());
       if (!other || *other) break;
     }
-    if (stored && *stored) {
-      memory.learned.adopt(found.key, **stored, pool.number, pool.config.session, turn_.clock_reading());
-      continue;
-    }
+    if (stored && *stored && adopt_stored(pool, found.key, **stored)) continue;
     memory.learned.trust(found.key, turn_.clock_reading());
     if (!stored || found.what != What::session) continue;
-    // The store has lost a session that is alive here (it restarted empty, for example): write it again.
+    // The store has lost a session that is alive here (it restarted empty, for example), or has not received
+    // it and has the one before: write it again.
     StoreWriter::Job job;
+    if (*stored) job.over.push_back((*stored)->binding.id);
     job.key = found.key;
     job.record.binding = found.binding;
     job.lifetimes = pool.config.session;

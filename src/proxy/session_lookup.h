@@ -47,6 +47,7 @@ class SessionLookup {
   Task<void> ask_store();
 
  private:
+  bool adopt_stored(const PoolView& pool, const SessionKey& key, const Record& stored);
   void find_session_in_split(bool asked_store);
   void learn_in_new_pool(const Recognized& there, const Binding& binding, bool ask_first);
 

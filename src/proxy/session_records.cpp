@@ -103,13 +103,28 @@ Task<void> SessionRecords::keep_session() {
   if (session_.kept().save) co_await keep_state();
 }
 
+bool SessionRecords::is_known_to_be_over(const Record& stored) {
+  if (stored.ended) return false;
+  const auto known = worker_.memory->moves.find(stored.binding.id, turn_.clock_reading());
+  return known && known->kind == Move::Kind::ended;
+}
+
+/// The session whose name this request begins again.
+std::vector<SessionId> SessionRecords::former_sessions() const {
+  const Recognized& found = session_.recognized;
+  if (!session_.served.begun || !found.learned || found.cause != Cause::ended) return {};
+  return {found.binding.id};
+}
+
 /// Publishes the record under the app's id for all instances.
 Task<void> SessionRecords::keep_name() {
   const config::Session& rules = request_.pool->config.session;
   const Record fresh = record();
   const SessionKey key = name_of_session();
   const bool renames = session_.kept().renames;
-  SessionStore::Rule rule = [fresh, renames](const std::optional<Record>& now) {
+  const std::vector<SessionId> over = former_sessions();
+  SessionStore::Rule rule = [fresh, renames, &over, &rules](const std::optional<Record>& now) {
+    if (!renames && now && gives_way(*now, fresh, over, rules)) return std::optional<Record>(fresh);
     return renames ? rename_rule(now, fresh) : bind_rule(now, fresh);
   };
   const StoreCall call = store_call(worker_.store_timeout);
@@ -121,9 +136,12 @@ Task<void> SessionRecords::keep_name() {
   job.pool = request_.pool->number;
   job.returning = !session_.served.begun;
   job.record = fresh;
-  if (!outcome) {
-    job.key = key;
-    worker_.writer->later(job);
+  if (!outcome || is_known_to_be_over(*outcome->record)) {
+    StoreWriter::Job again = job;
+    again.key = key;
+    again.over = over;
+    if (outcome) again.over.push_back(outcome->record->binding.id);
+    worker_.writer->later(std::move(again));
   } else if (!outcome->changed && session_.bound_key) {
     worker_.memory->learned.adopt(*session_.bound_key, *outcome->record, request_.pool->number, rules,
                                   turn_.clock_reading());

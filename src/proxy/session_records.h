@@ -50,10 +50,13 @@ class SessionRecords {
   /// that the response begins, and with `save: sync` the state must be stored. If the store does not answer,
   /// the writes are queued.
   Task<void> keep_session();
+  /// This instance knows that the session of a record has ended, and the store does not yet.
+  bool is_known_to_be_over(const Record& stored);
   /// The session comes from another pool of the split: copies its state from that pool's record.
   Task<Copied> copy_state();
 
  private:
+  std::vector<SessionId> former_sessions() const;
   Task<void> keep_name();
   Task<Copied> copy_state(const PoolStore& keeper, SessionKey from);
   Task<void> move_state(SessionId former);

@@ -72,6 +72,7 @@ bool SessionResponse::apply_control(Control control, const ResponseView& respons
       lookup_.counts().count(SessionEvent::ended);
       clear_tokens(false);
       // An id in this response begins a new session; it does not revive this one.
+      session_.ended_epoch = b.epoch;
       b = born(new_session_id(), *attempt_.member->backend, turn_.wall_now());
       session_.recognized.learned = false;
       learn(response);
@@ -117,8 +118,7 @@ void SessionResponse::learn(const ResponseView& response) {
   const Binding& b = session_.served.binding;
   const bool known = session_.recognized.learned && session_.recognized.what == What::session;
   std::optional<SessionKey> key;
-  if (session_.recognized.learned && session_.recognized.what == What::unbound &&
-      session_.recognized.lookup.adopt)
+  if (session_.recognized.learned && session_.served.begun && session_.recognized.lookup.adopt)
     key = session_.recognized.key;
   for (const auto& kind : request_.pool->affinity) {
     if (kind->family() != Family::learned) continue;

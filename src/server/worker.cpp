@@ -51,6 +51,7 @@ void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
     for (const Member& m : pool->snapshot->members) living.push_back(m.backend.get());
   context_.idle.retain(living);
   context_.shared.retain(living);
+  context_.queued_requests.look_again();
 }
 
 void Worker::settled(std::shared_ptr<const Backend> backend) {

@@ -17,7 +17,7 @@ Reason reason_to_move(const Member* member, const Binding& b) noexcept {
   // stays.
   if (b.generation != 0 && member->backend->generation.load(std::memory_order_relaxed) > b.generation)
     return Reason::restart;
-  if (b.leave) return Reason::overload;
+  if (b.leave) return Reason::rebalance;  // the app asked for it
   return Reason::none;
 }
 
@@ -54,19 +54,34 @@ SessionId id_from_key(const SessionKey& key) noexcept {
   return id;
 }
 
-SessionId successor(const SessionId& expired, Clock::Wall now) noexcept {
-  constexpr auto period = std::chrono::minutes(10);
-  static constexpr char purpose[] = "remora successor";
-  const std::int64_t number = now.time_since_epoch() / period;
-  std::uint8_t text[sizeof purpose + sizeof expired.bytes + sizeof number], digest[SHA256_DIGEST_LENGTH];
-  std::memcpy(text, purpose, sizeof purpose);
-  std::memcpy(text + sizeof purpose, expired.bytes.data(), sizeof expired.bytes);
+namespace {
+
+/// The id that follows from another one in the period of this number.
+template <std::size_t Size>
+SessionId id_in_period(const char (&purpose)[Size], const SessionId& from, std::int64_t number) noexcept {
+  std::uint8_t text[Size + sizeof from.bytes + sizeof number], digest[SHA256_DIGEST_LENGTH];
+  std::memcpy(text, purpose, Size);
+  std::memcpy(text + Size, from.bytes.data(), sizeof from.bytes);
   for (std::size_t i = 0; i < sizeof number; ++i)
-    text[sizeof purpose + sizeof expired.bytes + i] = static_cast<std::uint8_t>(number >> (8 * i));
+    text[Size + sizeof from.bytes + i] = static_cast<std::uint8_t>(number >> (8 * i));
   SHA256(text, sizeof text, digest);
   SessionId id;
   std::memcpy(id.bytes.data(), digest, id.bytes.size());
   return id;
+}
+
+}  // namespace
+
+SessionId id_from_key(const SessionKey& key, const config::Session& lifetimes, Clock::Wall now) noexcept {
+  // A session that ended or expired, and of which nothing is known any more, began in an earlier period.
+  const Clock::Wall::duration life = lifetimes.max_lifetime;
+  const Clock::Wall::duration idle = lifetimes.idle_timeout ? *lifetimes.idle_timeout : life;
+  const auto period = std::max<Clock::Wall::duration>(std::min(life, idle), std::chrono::seconds(1));
+  return id_in_period("remora derived", id_from_key(key), now.time_since_epoch() / period);
+}
+
+SessionId successor(const SessionId& expired, Clock::Wall now) noexcept {
+  return id_in_period("remora successor", expired, now.time_since_epoch() / std::chrono::minutes(10));
 }
 
 SessionFields read_session_fields(std::span<const Field> fields) noexcept {

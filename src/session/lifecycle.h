@@ -26,6 +26,11 @@ Binding moved(const Binding& from, const Backend& to) noexcept;
 /// The id of a session that is known only by the app's id: the same on every worker and replica.
 SessionId id_from_key(const SessionKey& key) noexcept;
 
+/// The id of the session that begins at `now` under a key that the client never changes. The same on every
+/// worker and replica. It differs from one idle timeout to the next, so that the id of a session that ended
+/// does not come back once everything about it is forgotten.
+SessionId id_from_key(const SessionKey& key, const config::Session& lifetimes, Clock::Wall now) noexcept;
+
 /// The id of the session that follows an expired one. Concurrent requests with the expired id start the same
 /// session on every worker and replica. The result changes every 10 minutes, so that no old token outlives a
 /// lifetime.

@@ -59,7 +59,8 @@ Standing LocalTable::bind(const SessionKey& key, const Binding& b, std::uint16_t
   const Kept fresh = keep(b, Reason::none, pool, lifetimes, now);
   return standing(table_.put(key, fresh,
                              [&](Kept& k) {
-                               const bool over = k.ended || k.expires <= fresh.seen;
+                               const std::uint32_t end = expiry_tick(k.created, k.seen, lifetimes);
+                               const bool over = k.ended || std::min(end, k.expires) <= fresh.seen;
                                if (over && !(k.id == b.id)) k = fresh;
                              }),
                   now);
@@ -70,7 +71,7 @@ Standing LocalTable::move(const SessionKey& key, std::uint32_t from_epoch, const
   const Kept fresh = keep(to, reason, pool, lifetimes, now);
   return standing(table_.put(key, fresh,
                              [&](Kept& k) {
-                               if (k.ended || k.epoch != from_epoch) return;
+                               if (k.ended || k.epoch != from_epoch || !(k.id == to.id)) return;
                                const bool replaced = k.replaced;
                                k = fresh;
                                k.replaced = replaced;
@@ -81,7 +82,7 @@ Standing LocalTable::move(const SessionKey& key, std::uint32_t from_epoch, const
 void LocalTable::refresh(const SessionKey& key, const Binding& b, const config::Session& lifetimes,
                          ClockReading now) {
   table_.update(key, [&](Kept& k) {
-    if (k.ended || k.epoch != b.epoch || k.backend != b.backend) return;
+    if (k.ended || k.epoch != b.epoch || k.backend != b.backend || !(k.id == b.id)) return;
     k.seen = Ticks::at(now.steady);
     k.expires = expiry_tick(k.created, k.seen, lifetimes);
     k.generation = std::max(k.generation, b.generation);
@@ -100,7 +101,10 @@ void LocalTable::adopt(const SessionKey& key, const Record& r, std::uint16_t poo
   table_.put(key, fresh, [&](Kept& k) {
     // Our decision has not reached the store yet, so it is newer than the store's record.
     const bool same = k.id == fresh.id;
-    if (same && (k.epoch > fresh.epoch || (k.ended && !fresh.ended))) {
+    const std::uint32_t tick = fresh.checked;
+    const bool over = fresh.ended || fresh.expires <= tick, lives = !k.ended && k.expires > tick;
+    const bool follows = !same && over && lives && k.created > fresh.created;
+    if (follows || (same && (k.epoch > fresh.epoch || (k.ended && !fresh.ended)))) {
       k.checked = fresh.checked;
       return;
     }

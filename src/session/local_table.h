@@ -42,11 +42,12 @@ class LocalTable {
   /// Binds unless already bound. Returns what now stands: of two racing first responses, one wins.
   Standing bind(const SessionKey& key, const Binding& binding, std::uint16_t pool,
                 const config::Session& lifetimes, ClockReading now);
-  /// Replaces the binding if its epoch is still `from_epoch`; returns what now stands.
+  /// Replaces the binding if it is of this session and its epoch is still `from_epoch`; returns what now
+  /// stands.
   Standing move(const SessionKey& key, std::uint32_t from_epoch, const Binding& to, Reason reason,
                 std::uint16_t pool, const config::Session& lifetimes, ClockReading now);
   /// The session was used: extends its life, adopts its generation and a request to leave. Ignored if the
-  /// entry has another epoch or backend.
+  /// entry is of another session, epoch or backend.
   void refresh(const SessionKey& key, const Binding& binding, const config::Session& lifetimes,
                ClockReading now);
   /// The app cleared its id, or the session expired: erases the entry without leaving a mark, unless the key
@@ -87,6 +88,10 @@ class LocalTable {
   /// Restores an entry of the old process. Of two versions of a session, the later one stands.
   void restore(const SessionKey& key, const Kept& kept) {
     table_.put(key, kept, [&](Kept& old) {
+      if (!(kept.id == old.id)) {  // the key began another session
+        if (kept.created >= old.created) old = kept;
+        return;
+      }
       if (kept.epoch > old.epoch || (kept.epoch == old.epoch && (kept.seen >= old.seen || kept.ended)))
         old = kept;
     });

@@ -66,7 +66,9 @@ void settle(const Lookup& lookup, SessionMemory& memory, const config::Session& 
   }
   out.binding = known->binding;
   if (known->ended) {
-    out.what = session.on_lost == config::OnLost::reject ? What::lost : What::nothing;
+    // A client that cannot get another id would be locked out: only the request that lost it is rejected.
+    const bool rejects = session.on_lost == config::OnLost::reject && !lookup.adopt;
+    out.what = rejects ? What::lost : What::nothing;
     out.cause = Cause::ended;
     return;
   }

@@ -107,6 +107,14 @@ std::optional<Record> bind_rule(const std::optional<Record>& standing, const Rec
   return std::nullopt;
 }
 
+bool gives_way(const Record& standing, const Record& wanted, std::span<const SessionId> over,
+               const config::Session& lifetimes) noexcept {
+  if (standing.binding.id == wanted.binding.id) return false;
+  if (std::find(over.begin(), over.end(), standing.binding.id) != over.end()) return true;
+  const Cause cause = judge_lifetime(standing.binding, lifetimes, wanted.binding.last_seen);
+  return cause == Cause::idle || cause == Cause::too_old;
+}
+
 std::optional<Record> move_rule(const std::optional<Record>& standing, const Record& wanted) {
   if (!standing) return wanted;
   const Binding& now = standing->binding;

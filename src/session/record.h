@@ -13,6 +13,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,10 @@ std::optional<Record> decode(std::string_view bytes);
 
 /// The first writer wins. The name of an ended session may begin another session.
 std::optional<Record> bind_rule(const std::optional<Record>& standing, const Record& wanted);
+/// Whether the standing session lets the name begin that of `wanted`: it is another one, and is one of `over`
+/// or had expired when `wanted` was last seen. The store may not know yet that a session ended.
+bool gives_way(const Record& standing, const Record& wanted, std::span<const SessionId> over,
+               const config::Session& lifetimes) noexcept;
 /// The move to the highest epoch wins; of one epoch, the first. The state stays with the session.
 std::optional<Record> move_rule(const std::optional<Record>& standing, const Record& wanted);
 /// `wanted` copies the session's state from another record, where the owner of epoch `writer` saved it. A

@@ -31,6 +31,9 @@ StateEvent event_of(Saved saved) noexcept {
 
 std::optional<Record> apply(const StoreWriter::Job& job, const std::optional<Record>& standing,
                             Saved& saved) {
+  if (standing && gives_way(*standing, job.record, job.over, job.lifetimes)) {
+    return job.only_if_there ? std::nullopt : apply(job, std::nullopt, saved);
+  }
   if (job.record.ended || job.record.replaced) {
     if (!standing && job.only_if_there) return std::nullopt;
     return end_rule(standing, job.record);

@@ -10,9 +10,31 @@ std::size_t size_of(const StoreJob& job) {
   return job.save ? job.save->bytes : 0;
 }
 
+/// The name of an ended session began another one before the store knew of the end: the store may have either
+/// session, or one before.
+std::vector<SessionId> former_sessions(const StoreJob& older, const StoreJob& newer) {
+  constexpr std::size_t max_kept = 8;
+  std::vector<SessionId> all = older.over;
+  const auto add = [&](const SessionId& id) {
+    if (id == newer.record.binding.id || std::find(all.begin(), all.end(), id) != all.end()) return;
+    if (all.size() == max_kept) all.erase(all.begin() + 1);  // the first is the likeliest
+    all.push_back(id);
+  };
+  if (older.record.ended) add(older.record.binding.id);
+  for (const SessionId& id : newer.over) add(id);
+  return all;
+}
+
+bool is_over(const StoreJob& job, const SessionId& id) {
+  return std::find(job.over.begin(), job.over.end(), id) != job.over.end();
+}
+
 /// Merges two jobs of one session. A state to save survives a later job. An end survives every other job, as
 /// in end_rule. A deletion survives the response to an older request.
 StoreJob merged(StoreJob older, StoreJob newer) {
+  if (is_over(older, newer.record.binding.id)) return older;  // late, of a session that is over
+  newer.over = former_sessions(older, newer);
+  const bool follows = gives_way(older.record, newer.record, newer.over, newer.lifetimes);
   const bool ended =
       older.record.binding.id == newer.record.binding.id && (older.record.ended || newer.record.ended);
   const bool outran = older.save && newer.save && older.save->deletes &&
@@ -22,7 +44,8 @@ StoreJob merged(StoreJob older, StoreJob newer) {
   newer.only_if_there = newer.only_if_there && older.only_if_there;
   newer.late = newer.late || older.late;
   newer.returning = newer.returning || older.returning;
-  if (older.record.binding.epoch > newer.record.binding.epoch) {  // a late job of a previous owner
+  if (older.record.binding.epoch > newer.record.binding.epoch &&
+      !follows) {  // a late job of a previous owner
     newer.record = older.record;
     newer.save = std::move(older.save);
   }

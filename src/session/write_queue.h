@@ -11,6 +11,7 @@
 #include <list>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "remora/config.h"
 #include "remora/store_counts.h"
@@ -29,7 +30,8 @@ struct StoreJob {
   SessionKey key;
   Record record;  // `ended`: the session is over; `replaced`: it continues under another name
   config::Session lifetimes;
-  bool only_if_there = false;  // does not create a record
+  std::vector<SessionId> over;  // former sessions of this name: they give way (gives_way)
+  bool only_if_there = false;   // does not create a record
   std::optional<Save> save;
   bool late = false;  // it has failed once
   std::uint16_t pool = 0;

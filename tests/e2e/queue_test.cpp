@@ -1,5 +1,5 @@
 // Places at a backend and the line for them: who ends in the middle of a request gives its place back, who
-// leaves the line looks at its backend again, and a higher limit lets waiters in.
+// waits leaves a backend that goes out of service, and a higher limit lets waiters in.
 
 #include <gtest/gtest.h>
 
@@ -111,7 +111,7 @@ TEST(EndInMidBody, EndsTheRequestInLine) {
 struct OutOfService : testing::TestWithParam<std::tuple<std::string, std::string>> {};
 
 /// Nothing of it was sent, so even a POST goes elsewhere, and without a budget.
-TEST_P(OutOfService, WhoLeavesTheLineChoosesAgain) {
+TEST_P(OutOfService, WhoWaitsInLineChoosesAgainAtOnce) {
   const auto& [how, affinity] = GetParam();
   Server a("a"), b("b");
   const auto config = [&](const std::string& of_a, const std::string& of_b) {
@@ -148,11 +148,15 @@ TEST_P(OutOfService, WhoLeavesTheLineChoosesAgain) {
     home.ill = true;
     ASSERT_TRUE(remora.goes(id, "down"));
   }
-  home.hold = false;
-  EXPECT_EQ(holder.receive_reply().status, 200);
-  const Reply r = waits.receive_reply();
+  const Reply r = waits.receive_reply();  // no place has become free
   EXPECT_EQ(r.status, 200);
   EXPECT_EQ(r.field("X-Backend"), other);
+  const std::string reason = how == "down" ? "failover" : how == "removed" ? how : "maint";
+  if (affinity == "cookie") {
+    EXPECT_NE(r.field("X-Session").find(";epoch=2;reason=" + reason), std::string::npos);
+  }
+  home.hold = false;
+  EXPECT_EQ(holder.receive_reply().status, 200);
   EXPECT_EQ(home.asked, 2);
 }
 INSTANTIATE_TEST_SUITE_P(Line, OutOfService,

@@ -228,7 +228,7 @@ TEST(Control, MovePlacesTheSessionElsewhereFromTheNextRequestOn) {
   EXPECT_NE(old.get(remora.port()).field("X-Backend"), home);
   const Reply r = browser.get(other.port());  // on another instance, by what the token says
   EXPECT_NE(r.field("X-Backend"), home);
-  EXPECT_EQ(announced(r).reason, "overload");
+  EXPECT_EQ(announced(r).reason, "rebalance");
   EXPECT_EQ(announced(r).epoch, 2);
 }
 

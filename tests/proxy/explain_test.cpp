@@ -143,7 +143,7 @@ TEST_F(Explain, WhatSomebodyMerelyWantsHappensOnlyIfAnotherCanTakeTheSession) {
   EXPECT_EQ(ask(cookie).status, 0);
   members_->members[0].health = Health::up;
   EXPECT_EQ(ask(cookie).backend, "a");
-  EXPECT_EQ(ask(cookie).reason, Reason::overload);
+  EXPECT_EQ(ask(cookie).reason, Reason::rebalance);
 }
 
 TEST_F(Explain, ASessionThatHasToMoveAndCannotIs503) {

@@ -48,11 +48,11 @@ TEST(Lifecycle, AHigherGenerationMeansThatTheProcessLostItsMemory) {
   EXPECT_EQ(reason_to_move(&m, b), Reason::none);
 }
 
-TEST(Lifecycle, AnAppThatIsOverloadedCanSendASessionAway) {
+TEST(Lifecycle, AnAppCanSendASessionAway) {
   const Member m = member();
   Binding b;
   b.leave = true;
-  EXPECT_EQ(reason_to_move(&m, b), Reason::overload);
+  EXPECT_EQ(reason_to_move(&m, b), Reason::rebalance);
   EXPECT_FALSE(moved(b, *member("b").backend).leave);
 }
 
@@ -139,6 +139,21 @@ TEST(Lifecycle, TheIdOfAKeyIsTheSameEverywhereAndDiffersFromKeyToKey) {
   EXPECT_EQ(id, id_from_key(key));
   key.mac.back() ^= 1;
   EXPECT_NE(id, id_from_key(key));
+}
+
+TEST(Lifecycle, TheIdOfAKeyThatNeverChangesIsOneForAnIdleTimeoutAndNotBeyond) {
+  SessionKey key, other;
+  other.mac.back() = 1;
+  config::Session lifetimes;
+  lifetimes.idle_timeout = std::chrono::hours(1);
+  const Clock::Wall now{std::chrono::hours(500000)};
+  const SessionId id = id_from_key(key, lifetimes, now);
+  EXPECT_EQ(id, id_from_key(key, lifetimes, now + std::chrono::minutes(59)));
+  EXPECT_NE(id, id_from_key(key, lifetimes, now + std::chrono::minutes(60)));
+  EXPECT_NE(id, id_from_key(other, lifetimes, now));
+  lifetimes.idle_timeout.reset();
+  lifetimes.max_lifetime = std::chrono::minutes(5);
+  EXPECT_NE(id_from_key(key, lifetimes, now), id_from_key(key, lifetimes, now + std::chrono::minutes(5)));
 }
 
 TEST(Lifecycle, TheSuccessorOfAnExpiredSessionIsOneForTenMinutes) {

@@ -75,6 +75,19 @@ TEST(Record, AMoveOfAnotherSessionUnderTheSameNameChangesNothing) {
   EXPECT_FALSE(move_rule(other, record_at(2, 2)));
 }
 
+TEST(Record, ASessionThatIsOverGivesItsNameToAnother) {
+  const config::Session lifetimes;
+  const Record standing = record_at(1, 3);
+  Record next = record_at(2, 1);
+  const SessionId over[] = {standing.binding.id};
+  EXPECT_FALSE(gives_way(standing, next, over, lifetimes));  // the same session
+  next.binding.id.bytes.fill(9);
+  EXPECT_FALSE(gives_way(standing, next, {}, lifetimes));
+  EXPECT_TRUE(gives_way(standing, next, over, lifetimes));
+  next.binding.last_seen = standing.binding.last_seen + std::chrono::hours(1);  // it has expired
+  EXPECT_TRUE(gives_way(standing, next, {}, lifetimes));
+}
+
 TEST(Record, AStateThatIsBroughtAgainOverwritesNothingNewer) {
   Record brought = record_at(2, 3);
   brought.state = {3, 4, {}, "of version 4"};

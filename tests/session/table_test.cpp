@@ -205,6 +205,48 @@ TEST_F(ObservedId, AnEndedSessionIsNotRevivedByALateAnswerButTheIdCanBeginAnew) 
   EXPECT_EQ(find(1)->binding.id, fresh.id);
 }
 
+TEST_F(ObservedId, WhatIsSaidOfAnEndedSessionChangesNothingOfTheNextUnderItsKey) {
+  const Binding old = binding(1);
+  table_.bind(key(1), old, 0, session_, now_);
+  table_.end(key(1), old.id);
+  const Binding fresh = binding(1);
+  table_.bind(key(1), fresh, 0, session_, now_);
+  Binding leaving = old, moved = old;
+  leaving.leave = true;
+  moved.epoch = 2;
+  moved.backend = 2;
+  table_.refresh(key(1), leaving, session_, now_);
+  EXPECT_FALSE(find(1)->binding.leave);
+  EXPECT_EQ(table_.move(key(1), 1, moved, Reason::failover, 0, session_, now_).binding.id, fresh.id);
+  EXPECT_EQ(find(1)->binding.backend, 1U);
+  table_.end(key(1), old.id);
+  EXPECT_FALSE(find(1)->ended);
+}
+
+TEST_F(ObservedId, TheKeyOfAnExpiredSessionCanBeginAnother) {
+  table_.bind(key(1), binding(1), 0, session_, now_);
+  pass(38min);
+  const Binding fresh = binding(2);
+  EXPECT_EQ(table_.bind(key(1), fresh, 0, session_, now_).binding.id, fresh.id);
+}
+
+TEST_F(ObservedId, ARecordOfTheSessionBeforeDoesNotReplaceTheOneThatFollowed) {
+  Record before;
+  before.binding = binding(1);
+  before.ended = true;
+  pass(1min);
+  const Binding fresh = binding(2);
+  table_.bind(key(1), fresh, 0, session_, now_);
+  table_.adopt(key(1), before, 0, session_, now_);
+  EXPECT_EQ(find(1)->binding.id, fresh.id);
+  pass(1min);
+  Record later;  // another instance ended this one too, and the next
+  later.binding = binding(3);
+  later.ended = true;
+  table_.adopt(key(1), later, 0, session_, now_);
+  EXPECT_TRUE(find(1)->ended);
+}
+
 TEST_F(ObservedId, ForgettingNamesTheSessionSoThatAnothersIsLeftAlone) {
   const Binding b = binding(1);
   table_.bind(key(1), b, 0, session_, now_);

@@ -174,6 +174,22 @@ TEST_F(WriteQueueTest, AnEndOfAnotherSessionUnderTheSameNameEndsNothing) {
   EXPECT_FALSE(told.front().record.ended);
 }
 
+TEST_F(WriteQueueTest, TheSessionThatFollowsAnEndedOneStandsWhateverIsSaidOfThatLater) {
+  StoreJob over = end(1), next = job(1, Reason::new_), late = job(1);
+  over.record.binding.epoch = late.record.binding.epoch = 3;
+  next.record.binding.id.bytes.fill(9);
+  queue.put(over);
+  queue.put(next);
+  queue.put(late);
+  queue.put(over);
+  const auto told = all();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told.front().record.binding.id, next.record.binding.id);
+  EXPECT_FALSE(told.front().record.ended);
+  ASSERT_EQ(told.front().over.size(), 1U);
+  EXPECT_EQ(told.front().over.front(), over.record.binding.id);
+}
+
 TEST_F(WriteQueueTest, OneStateThatIsLargerThanTheRoomIsNotKeptButItsBindingIs) {
   queue.put(state(1, 1001));
   EXPECT_EQ(counts.states[static_cast<std::size_t>(StateEvent::unsaved)], 1U);

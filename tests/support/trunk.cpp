@@ -110,6 +110,7 @@ void Trunk::make_balancers() {
     mine->balancers.push_back(
         make_balancer(pool->config.balance, pool->snapshot, worker.random.next(), clock));
   worker.snapshot = std::move(mine);
+  worker.queued_requests.look_again();
 }
 
 void Trunk::new_connection() {

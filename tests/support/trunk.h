@@ -75,7 +75,7 @@ class Trunk {
 
   /// A member of a pool, to be changed between requests (health, admin ...); the balancers see the change.
   Member& member(const std::string& id, const std::string& pool = {});
-  /// Members were changed in a way that balancers must learn of.
+  /// Members were changed in a way that balancers, and requests that are queued, must learn of.
   void members_changed();
   config::Pool& pool_config(const std::string& pool = {});
   Backend& backend_of(const std::string& id) { return *member(id).backend; }

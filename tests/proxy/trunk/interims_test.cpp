@@ -69,6 +69,7 @@ TEST(Continue, AFinalResponseInsteadEndsTheConnection) {
   trunk.start("POST", "/", expects, "", false);
   ASSERT_TRUE(trunk.done());
   EXPECT_EQ(trunk.delivered().head.status, 417);
+  EXPECT_TRUE(trunk.delivered().head.close) << "the client must not wait for a response to its next request";
   EXPECT_TRUE(trunk.delivered().complete);
   EXPECT_EQ(trunk.end(), End::linger);
   EXPECT_TRUE(trunk.connector.kept.empty()) << "its request is not complete";
@@ -175,16 +176,88 @@ TEST(EarlyResponse, IsDeliveredWhileTheRequestIsStillComing) {
   EXPECT_EQ(trunk.end(), End::keep);
 }
 
-TEST(EarlyResponse, ThatEndsBeforeTheRequestEndsTheConnection) {
-  Trunk trunk(two);
-  trunk.connector.script("a", {.when = When::at_once, .body = "early"});
-  trunk.start("PUT", "/", {{"Content-Length", "10"}}, "hello", false);
-  ASSERT_TRUE(trunk.done());
-  EXPECT_TRUE(trunk.delivered().complete);
-  EXPECT_FALSE(trunk.delivered().aborted);
-  EXPECT_EQ(trunk.end(), End::linger);
-  EXPECT_TRUE(trunk.connector.kept.empty());
-  EXPECT_TRUE(trunk.holds_nothing());
+const Fields sized = {{"Content-Length", "10"}}, chunked = {{"Transfer-Encoding", "chunked"}};
+
+TEST(EarlyResponse, ThatEndsBeforeTheRequestKeepsTheConnectionIfTheRestComesSoon) {
+  for (const Fields& length : {sized, chunked}) {
+    Trunk trunk(two);
+    trunk.connector.script("a", {.when = When::at_once, .body = "early"});
+    trunk.start("PUT", "/", length, "hello", false);
+    EXPECT_TRUE(trunk.delivered().complete);
+    EXPECT_FALSE(trunk.delivered().head.close);
+    EXPECT_TRUE(trunk.holds_nothing());
+    EXPECT_FALSE(trunk.done());
+    trunk.advance(1s);
+    trunk.client.arrive("world", true);
+    trunk.settle();
+    ASSERT_TRUE(trunk.done());
+    EXPECT_EQ(trunk.end(), End::keep);
+    EXPECT_FALSE(trunk.delivered().aborted);
+    EXPECT_TRUE(trunk.connector.kept.empty()) << "its request is not complete";
+    EXPECT_EQ(trunk.get("/").head.status, 200);
+  }
+}
+
+TEST(EarlyResponse, EndsTheConnectionIfTheRestOfTheRequestIsLateOrTooLong) {
+  for (const bool late : {true, false}) {
+    Trunk trunk(two);
+    trunk.connector.script("a", {.when = When::at_once, .body = "early"});
+    trunk.start("PUT", "/", chunked, "hello", false);
+    ASSERT_FALSE(trunk.done());
+    if (late) {
+      trunk.advance(4s);
+      EXPECT_FALSE(trunk.done());
+      trunk.advance(2s);
+    } else {
+      trunk.client.arrive(std::string(300'000, 'x'), false);
+      trunk.settle();
+    }
+    ASSERT_TRUE(trunk.done());
+    EXPECT_TRUE(trunk.delivered().complete);
+    EXPECT_EQ(trunk.end(), End::linger);
+  }
+}
+
+TEST(EarlyResponse, SaysThatTheConnectionClosesIfTheRequestIsTooLongToBeReadOff) {
+  struct Way {
+    const char* name;
+    Fields length;
+    BackendScript script;
+    bool closes;
+  };
+  const std::string refused = "413 Content Too Large\r\nContent-Length: 2\r\n";
+  const std::string stream = "200 OK\r\nTransfer-Encoding: chunked\r\n";
+  const Fields large = {{"Content-Length", "1000000"}};
+  const Way ways[] = {
+      {"a short response", large, {.when = When::at_once, .head = refused, .body = "no"}, true},
+      {"a stream", large, {.when = When::at_once, .head = stream, .body = "no", .stalls_after = 1}, false},
+      {"the backend stops reading",
+       large,
+       {.when = When::at_once, .resets_after = 3, .head = stream, .body = "no", .stalls_after = 1},
+       true},
+      {"and the length is not known",
+       chunked,
+       {.when = When::at_once, .resets_after = 3, .head = refused, .body = "no"},
+       true},
+      {"the backend closes",
+       chunked,
+       {.when = When::at_once, .head = "413 No\r\nContent-Length: 2\r\nConnection: close\r\n", .body = "no"},
+       true},
+      {"the length is not known", chunked, {.when = When::at_once, .head = refused, .body = "no"}, false},
+  };
+  for (const Way& way : ways) {
+    SCOPED_TRACE(way.name);
+    Trunk trunk(two);
+    trunk.connector.script("a", way.script);
+    trunk.start("POST", "/", way.length, "hello", false);
+    EXPECT_EQ(trunk.delivered().head.close, way.closes);
+    if (trunk.done()) {
+      EXPECT_EQ(trunk.end(), End::linger);
+    }
+    trunk.client.reset();
+    trunk.settle();
+    EXPECT_TRUE(trunk.done());
+  }
 }
 
 TEST(EarlyResponse, OfABackendThatStopsReadingIsStillDelivered) {
@@ -194,10 +267,13 @@ TEST(EarlyResponse, OfABackendThatStopsReadingIsStillDelivered) {
                                .head = "413 Content Too Large\r\nContent-Length: 2\r\n",
                                .body = "no"});
   trunk.start("POST", "/", {{"Content-Length", "10"}}, "hello", false);
+  trunk.client.arrive("world", true);  // dropped
+  trunk.settle();
   ASSERT_TRUE(trunk.done());
+  EXPECT_EQ(trunk.connector.requests.back().body, "hel");
   EXPECT_EQ(trunk.delivered().head.status, 413);
   EXPECT_EQ(trunk.delivered().body, "no");
-  EXPECT_EQ(trunk.end(), End::linger);
+  EXPECT_EQ(trunk.end(), End::keep);
 }
 
 TEST(EarlyResponse, ARequestThatBreaksMeanwhileAbortsIt) {

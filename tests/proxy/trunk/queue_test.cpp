@@ -218,6 +218,83 @@ TEST(Queue, ABackendOutOfServiceByThenIsLeftWithoutAnAttempt) {
   }
 }
 
+TEST(Queue, ARequestLeavesItAtOnceWhenItsBackendGoesAndTheSessionMovesForThatReason) {
+  struct Way {
+    const char* reason;
+    void (*leave)(Trunk&);
+  };
+  const Way ways[] = {
+      {"maint",
+       [](Trunk& t) {
+         t.member("a").admin = Admin::maint;
+         t.members_changed();
+       }},
+      {"failover",
+       [](Trunk& t) {
+         t.member("a").health = Health::down;
+         t.members_changed();
+       }},
+      {"removed",
+       [](Trunk& t) {
+         t.reload(
+             "pools:\n  app:\n    affinity: cookie\n    timeouts: {queue: 2s}\n"
+             "    backends: [{id: b, address: 127.0.0.1:2, max_in_flight: 1}]\n");
+       }},
+  };
+  for (const Way& way : ways) {
+    SCOPED_TRACE(way.reason);
+    Trunk trunk(pool(sessions));
+    trunk.keep_log();
+    const std::string cookie = session_at_a(trunk);
+    const Others others(trunk, "a");  // which never finish
+    trunk.start("POST", "/", {{"Cookie", cookie}, {"Content-Length", "2"}}, "hi");
+    trunk.advance(500ms);
+    ASSERT_FALSE(trunk.done());
+    way.leave(trunk);
+    trunk.settle();
+    ASSERT_TRUE(trunk.done());
+    EXPECT_EQ(trunk.delivered().head.status, 200);
+    EXPECT_EQ(trunk.connector.connected, Strings{"b"});
+    EXPECT_EQ(trunk.connector.requests.back().body, "hi");
+    const auto told = field(trunk.connector.requests.back().head.fields, "Remora-Session");
+    ASSERT_TRUE(told);
+    EXPECT_NE(told->find(std::string("epoch=2;reason=") + way.reason), std::string::npos) << *told;
+    const auto log = trunk.take_log();
+    EXPECT_EQ(log.back().at("reason").as_string(), way.reason);
+    EXPECT_EQ(log.back().at("queue_ms").as_double(), 500);
+    expect_free(trunk, "b");
+  }
+}
+
+TEST(Queue, OneThatStillServesKeepsItsQueueThroughOtherChanges) {
+  Trunk trunk(pool(sessions));
+  const std::string cookie = session_at_a(trunk);
+  Others others(trunk, "a");
+  trunk.start("GET", "/", {{"Cookie", cookie}});
+  trunk.member("b").admin = Admin::maint;
+  trunk.members_changed();
+  trunk.settle();
+  EXPECT_FALSE(trunk.done());
+  others.finish_one();
+  trunk.settle();
+  ASSERT_TRUE(trunk.done());
+  EXPECT_EQ(trunk.connector.connected, Strings{"a"});
+}
+
+TEST(Queue, AtTheTimeoutABackendThatIsOutOfServiceIsLeftForAnother) {
+  Trunk trunk(pool(sessions));
+  const std::string cookie = session_at_a(trunk);
+  const Others others(trunk, "a");
+  trunk.start("GET", "/", {{"Cookie", cookie}});
+  trunk.member("a").admin = Admin::maint;  // nobody has said so
+  trunk.advance(1900ms);
+  EXPECT_FALSE(trunk.done());
+  trunk.advance(200ms);
+  ASSERT_TRUE(trunk.done());
+  EXPECT_EQ(trunk.delivered().head.status, 200);
+  EXPECT_EQ(trunk.connector.connected, Strings{"b"});
+}
+
 TEST(Queue, NewSessionsAndHashesLeaveADrainedBackendAfterTheWait) {
   for (const char* affinity : {"", "    affinity: cookie\n", "    affinity: ip_hash\n"}) {
     Trunk trunk(pool(affinity));

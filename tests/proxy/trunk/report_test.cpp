@@ -48,7 +48,7 @@ TEST(Report, OneLineARequestWithWhatHappened) {
   EXPECT_EQ(text(line, "backend"), "b");
   EXPECT_EQ(text(line, "affinity"), "cookie");
   EXPECT_EQ(text(line, "reason"), "new");
-  EXPECT_EQ(text(line, "failure"), "");
+  EXPECT_EQ(text(line, "failure"), "reset");  // of the first attempt
   EXPECT_EQ(line.at("status").as_int64(), 200);
   EXPECT_EQ(line.at("bytes").as_int64(), 5);
   EXPECT_EQ(line.at("attempts").as_int64(), 2);
@@ -57,6 +57,7 @@ TEST(Report, OneLineARequestWithWhatHappened) {
   lines = trunk.take_log();
   ASSERT_EQ(lines.size(), 1U);
   EXPECT_EQ(text(lines.front(), "reason"), "sticky");
+  EXPECT_EQ(text(lines.front(), "failure"), "");
   EXPECT_EQ(text(lines.front(), "backend"), "b");
 }
 
@@ -92,6 +93,58 @@ TEST(Report, ALocalReplyAndAClientThatLeft) {
   EXPECT_EQ(lines.back().at("status").as_int64(), 499);
   EXPECT_EQ(text(lines.back(), "failure"), "client_gone");
   EXPECT_EQ(lines.back().at("total_ms").as_double(), 500);
+}
+
+TEST(Report, ALostSessionIsLoggedWithTheFailureAndCountedOnce) {
+  Trunk trunk(
+      "pools: {app: {balance: first, affinity: cookie, session: {on_lost: reject, reject: {status: 404}}, "
+      "backends: [{id: a, address: 127.0.0.1:1}, {id: b, address: 127.0.0.1:2}]}}\n");
+  trunk.get("/");
+  const std::string cookie = trunk.cookie();
+  trunk.keep_log();
+  trunk.connector.always("a", {.connect = BackendScript::Connect::refuses});
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(trunk.get("/", {{"Cookie", cookie}}).head.status, 404);
+  const auto lines = trunk.take_log();
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_EQ(text(lines.front(), "failure"), "refused");
+  EXPECT_GE(lines.front().at("attempts").as_int64(), 1);
+  EXPECT_EQ(text(lines.back(), "failure"), "");
+  EXPECT_EQ(text(lines.back(), "cause"), "ended");
+  const auto& events = trunk.snapshot().pools.front()->counters->sessions.front().events;
+  EXPECT_EQ(events[static_cast<std::size_t>(SessionEvent::lost)].value(), 1U);
+}
+
+TEST(Report, AResponseThatEndsTheSessionHasTheEpochUnderWhichItWasServed) {
+  Trunk trunk(yaml);
+  trunk.get("/");
+  std::string cookie = trunk.cookie();
+  trunk.member("a").admin = Admin::maint;
+  trunk.get("/", {{"Cookie", cookie}});
+  cookie = trunk.cookie();
+  trunk.connector.script("b", {.head = "200 OK\r\nRemora-Session-Control: end\r\nContent-Length: 0\r\n"});
+  trunk.keep_log();
+  trunk.get("/", {{"Cookie", cookie}});
+  const auto told = field(trunk.connector.requests.back().head.fields, "Remora-Session");
+  ASSERT_TRUE(told);
+  EXPECT_NE(told->find("epoch=2"), std::string::npos) << *told;
+  EXPECT_EQ(trunk.take_log().front().at("epoch").as_int64(), 2);
+}
+
+TEST(Report, ASessionThatNobodyCanServeIsLoggedWithItsEpochAndARedirectWithoutACause) {
+  Trunk trunk(yaml);
+  trunk.get("/");
+  const std::string cookie = trunk.cookie();
+  trunk.keep_log();
+  for (const char* id : {"a", "b"}) trunk.member(id).admin = Admin::maint;
+  EXPECT_EQ(trunk.get("/", {{"Cookie", cookie}}).head.status, 503);
+  EXPECT_EQ(trunk.get("/gone", {{"Cookie", cookie}}).head.status, 308);
+  const auto lines = trunk.take_log();
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(text(lines.front(), "reason"), "none");
+  EXPECT_EQ(text(lines.front(), "cause"), "none");
+  EXPECT_EQ(lines.front().at("epoch").as_int64(), 1);
+  EXPECT_EQ(text(lines.back(), "cause"), "none");
+  EXPECT_EQ(lines.back().at("epoch").as_int64(), 0);
 }
 
 TEST(Report, TimesOfItsPhases) {

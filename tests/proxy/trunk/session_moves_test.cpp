@@ -49,7 +49,7 @@ const Provocation reasons[] = {
        t.member(home).admin = Admin::drain;
        t.member(home).leaving = true;
      }},
-    {"asked", "overload",
+    {"asked", "rebalance",
      [](Trunk& t, const auto& home) { answer_once(t, home, "Remora-Session-Control: move\r\n"); }},
 };
 
@@ -63,7 +63,7 @@ TEST(SessionMoves, HaveTheirReasonAndTheNextEpochAndStayWhereTheyWent) {
       ASSERT_EQ(before.reason, "sticky");
       cause.happens(trunk, before.backend);
       Browser old = browser;
-      if (std::string(cause.reason) == "overload") {
+      if (std::string(cause.name) == "asked") {
         ASSERT_EQ(again(browser, trunk).backend, before.backend);  // from the next request on
       }
       const Told moved = again(browser, trunk);
@@ -293,7 +293,7 @@ TEST(SessionMoves, AreRejectedWhereTheAppPrefersAnError) {
       const Told before = again(browser, trunk);
       cause.happens(trunk, before.backend);
       Browser old = browser;
-      if (std::string(cause.reason) == "overload") {
+      if (std::string(cause.name) == "asked") {
         again(browser, trunk);
         EXPECT_EQ(again(browser, trunk).status, 200);  // a move that loses nothing that the app did not want
         continue;

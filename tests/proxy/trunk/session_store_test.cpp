@@ -231,7 +231,7 @@ TEST(SharedStore, TheAppsWishToMoveReachesTheOtherInstance) {
   again(browser, i.one);
   const Told moved = again(browser, i.two);
   EXPECT_NE(moved.backend, before.backend);
-  EXPECT_EQ(moved.reason, "overload");
+  EXPECT_EQ(moved.reason, "rebalance");
 }
 
 TEST(SharedStore, AStateIsFoundByTheInstanceThatMovesTheSession) {
