@@ -130,7 +130,8 @@ Task<Exchange::End> Exchange::deliver() {
   const bool complete = co_await relay();
   bool told = false;
   if (!complete && can_end_with_status()) told = co_await end_with_status();
-  co_return told ? finish() : end_response(complete);
+  if (told) co_return finish();
+  co_return end_response(complete);
 }
 
 Exchange::End Exchange::end_response(bool complete) {
@@ -173,7 +174,8 @@ Task<bool> Exchange::relay() {
         !on_client && !attempt_.request_broken && !backend_->request_sent() && !backend_->send_blocked();
     if (clients_turn && attempts_.client_is_too_slow()) co_return false;
     const Clock::Steady since = turn_.now();
-    const bool late = co_await turn_.wait(std::min({deadline, request_.deadline, marks_.next_touch()}));
+    const Clock::Steady until = std::min(std::min(deadline, request_.deadline), marks_.next_touch());
+    const bool late = co_await turn_.wait(until);
     if (clients_turn) request_.body_rate.waited(turn_.now() - since);
     if (turn_.now() >= marks_.next_touch()) marks_.touch_session();
     if (request_.is_overdue(turn_.now())) {

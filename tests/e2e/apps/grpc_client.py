@@ -93,7 +93,7 @@ def deadline():
     say('stream', code_of(lambda: next(stream)))
     call = unary.with_call(b'quick', timeout=10)[1]
     left = float(dict(call.trailing_metadata())['deadline-left'])
-    say('left', 'some' if 0 < left <= 10 else left)
+    say('left', 'some' if 0 < left < 12 else left)
 
 
 def local():
