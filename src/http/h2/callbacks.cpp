@@ -237,6 +237,16 @@ int Http2Callbacks::send_data(nghttp2_session*, nghttp2_frame*, const std::uint8
   });
 }
 
+/// Of a stream that reads no more of its request, once its response has gone out.
+int Http2Callbacks::frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void*) noexcept {
+  if (frame->hd.type != NGHTTP2_HEADERS || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
+  const Http2Stream* st = stream_of(session, frame->hd.stream_id);
+  if (st == nullptr || !st->reset_due_) return 0;
+  const int rc =
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+  return rc == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 const nghttp2_session_callbacks* Http2Callbacks::all() {
   static const nghttp2_session_callbacks* const made = [] {
     nghttp2_session_callbacks* c = nullptr;
@@ -249,6 +259,7 @@ const nghttp2_session_callbacks* Http2Callbacks::all() {
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, data_received);
     nghttp2_session_callbacks_set_on_stream_close_callback(c, stream_closed);
     nghttp2_session_callbacks_set_send_data_callback(c, send_data);
+    nghttp2_session_callbacks_set_on_frame_send_callback(c, frame_sent);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(c, frame_not_sent);
     return c;
   }();

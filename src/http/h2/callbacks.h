@@ -27,6 +27,7 @@ struct Http2Callbacks {
                       nghttp2_data_source* source, void* user) noexcept;
   static int send_data(nghttp2_session*, nghttp2_frame*, const std::uint8_t* header, std::size_t size,
                        nghttp2_data_source*, void* user) noexcept;
+  static int frame_sent(nghttp2_session*, const nghttp2_frame*, void* user) noexcept;
 
  private:
   static int headers_received(nghttp2_session*, const nghttp2_frame&, Http2Session&);

@@ -1,5 +1,6 @@
 #include "http/h2/server.h"
 
+#include "http/h2/callbacks.h"
 #include "http/validate.h"
 #include "util/text.h"
 
@@ -185,7 +186,12 @@ void Http2ServerSession::done(Http2ServerStream& stream) noexcept {
     stream.aborted_ = true;
     reset_stream(stream.id(), stream.head_read_ ? Http2Error::internal_error : Http2Error::refused_stream);
   } else if (stream.end_sent_ && !stream.end_received_) {
-    reset_stream(stream.id(), Http2Error::no_error);
+    // nghttp2 would drop what it has not serialized yet.
+    if (nghttp2_session_get_stream_local_close(session_, stream.id()) == 1)
+      reset_stream(stream.id(), Http2Error::no_error);
+    else
+      stream.reset_due_ = true;
+    flush_soon();
   }
 }
 

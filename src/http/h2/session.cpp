@@ -142,7 +142,9 @@ void Http2Session::flush_soon() {
 void Http2Session::posted_turn() {
   post_pending_ = false;
   turn();
-  if (over_ && wake_ != nullptr) wake_->set(bit_);  // the owner may destroy the session now
+  const bool blocked = send_blocked();
+  const bool news = over_ || blocked != std::exchange(told_blocked_, blocked);  // for its deadlines
+  if (news && wake_ != nullptr) wake_->set(bit_);  // the owner may destroy the session now
 }
 
 // Turns ---------------------------------------------------------------------------------------------

@@ -197,6 +197,7 @@ class Http2Session : private DeadlineEntry {
   const char* flood_of_fields_ = nullptr;
   bool in_turn_ = false, post_pending_ = false;
   bool socket_blocked_ = false;  // at the last write
+  bool told_blocked_ = false;    // the owner knows of send_blocked()
   bool may_resume_ = false;      // a window was opened, or the socket takes more
   bool over_ = false;
 };

@@ -104,6 +104,23 @@ TEST(Http2Ends, AResetAfterTheResponseIsNoFailure) {
   EXPECT_TRUE(server.session->is_idle());
 }
 
+// nghttp2 dropped the response's head when the reset was submitted before that had been serialized.
+TEST(Http2Ends, AnEarlyResponseWithoutABodyArrivesBeforeTheReset) {
+  ServerEnd server;
+  server.greet();
+  server.client.ask(1, request("POST", "/"), false);
+  server.head();
+  EXPECT_TRUE(ServerEnd::respond(server.last(), "", 403));
+  server.done(server.last());
+  server.run();
+  const auto frames = server.frames();
+  ASSERT_EQ(frames.size(), 2U);
+  EXPECT_EQ(frames.at(0).type, headers_frame);
+  EXPECT_EQ(frames.at(1).type, rst_stream_frame);
+  EXPECT_EQ(frames.at(1).payload, bytes_of(NGHTTP2_NO_ERROR));
+  EXPECT_TRUE(server.session->is_idle());
+}
+
 TEST(Http2Ends, AnExchangeMayEndItsStreamWhenItIsWoken) {
   ServerEnd server;
   server.greet();
