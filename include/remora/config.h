@@ -231,12 +231,13 @@ struct Session {
   std::optional<Rebalance> rebalance;
 };
 
-enum class ProbeKind : std::uint8_t { off, tcp, http };
+enum class ProbeKind : std::uint8_t { off, tcp, http, grpc };
 
 struct Probe {
   ProbeKind kind = ProbeKind::off;
   std::string path = "/";
-  std::string host;  // empty: the backend's address
+  std::string host;          // empty: the backend's address
+  std::string grpc_service;  // empty: the server as a whole
   Millis interval = seconds(2);
   Millis timeout = seconds(1);
   std::uint16_t rise = 2, fall = 3;
@@ -256,6 +257,7 @@ struct Eject {
 struct RetryOn {
   bool connect = false, refused = false, reset = false, timeout = false;
   bool s502 = false, s503 = false, s504 = false;
+  bool grpc_unavailable = false;
 };
 
 struct Failover {

@@ -12,6 +12,7 @@ void read_backend_tls(const Value& v, std::optional<BackendTls>& out);
 void read_jwt(const Value& v, std::vector<Jwt>& out);
 void read_routes(const Value& v, std::vector<Route>& out);
 void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out);
+void read_health(const Value& v, Pool& out);
 void read_affinity(const Value& v, std::string_view pool, Kinds kinds, std::vector<Affinity>& out);
 
 void read_header_edits(const Value& v, HeaderEdits& out);

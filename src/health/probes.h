@@ -20,7 +20,7 @@ struct ProbeTarget {
   std::string host;  // value of the Host field
   std::string server_name;
   std::shared_ptr<const ClientTls> tls;
-  config::BackendProtocol protocol = config::BackendProtocol::http1;  // automatic: HTTP/1.1
+  config::BackendProtocol protocol = config::BackendProtocol::http1;  // automatic: HTTP/1.1, but gRPC
 };
 
 /// Probes once, within the probe's timeout. Then closes the connection cleanly, so that the backend logs no

@@ -86,11 +86,12 @@ struct OutHead {
   std::string_view method, target;  // requests
   std::uint16_t status = 0;         // responses
   std::string_view reason;
-  std::vector<Field> fields;  // views; reused
-  BodyLength body;            // of the body that follows
-  bool close = false;         // no other message is to follow on this connection
-  std::string_view tunnel;    // protocols of the tunnel that is asked for or granted; empty: no tunnel
-  std::string_view trailers;  // trailer names announced in the head, in addition to those always allowed
+  std::vector<Field> fields;   // views; reused
+  BodyLength body;             // of the body that follows
+  bool close = false;          // no other message is to follow on this connection
+  std::string_view tunnel;     // protocols of the tunnel that is asked for or granted; empty: no tunnel
+  std::string_view trailers;   // trailer names announced in the head, in addition to those always allowed
+  bool grpc_trailers = false;  // HTTP/2: trailers of gRPC pass, whatever their names (trailers.h)
 
   /// Prepares for another head, reusing memory; drops all views.
   void clear() noexcept {
@@ -98,7 +99,7 @@ struct OutHead {
     method = target = reason = tunnel = trailers = {};
     status = 0;
     body = {};
-    close = false;
+    close = grpc_trailers = false;
   }
 };
 

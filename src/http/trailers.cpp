@@ -124,6 +124,44 @@ constexpr std::string_view never[] = {
     "x-sendfile",
     "x-cache",
 };
+// What no metadata of gRPC may be, in any spelling that an app could take for it.
+constexpr std::string_view never_in_grpc[] = {
+    "authorization",
+    "www-authenticate",
+    "authentication-info",
+    "set-cookie2",
+    "cookie2",
+    "http2-settings",
+    "alt-svc",
+    "alt-used",
+    "location",
+    "refresh",
+    "link",
+    "age",
+    "etag",
+    "expires",
+    "last-modified",
+    "pragma",
+    "vary",
+    "warning",
+    "surrogate-control",
+    "cdn-cache-control",
+    "clear-site-data",
+    "strict-transport-security",
+    "server",
+    "x-sendfile",
+};
+constexpr std::string_view never_in_grpc_begin[] = {
+    "proxy-", "content-", "access-control-", "sec-", "if-", "accept-", "x-accel-", "x-forwarded", "remora-",
+};
+
+/// Lower-case letters, digits and `_-.` (doc/PROTOCOL-HTTP2.md, Custom-Metadata).
+bool is_metadata(std::string_view name) noexcept {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+  });
+}
+
 constexpr std::string_view never_begin[] = {
     "x-forwarded", "x-auth",        "x-user",  "x-remote", "x-ssl",  "x-client",
     "x-original",  "x-envoy",       "remote-", "ssl-",     "accept", "access-control-",
@@ -143,6 +181,17 @@ bool never_a_trailer(std::string_view name) noexcept {
   if (always_a_trailer(name)) return false;
   return !plain(name) || known_field(name) != Known::other || one_of(name, never) ||
          begins_with_one_of(name, never_begin) || tells_of_the_client(name);
+}
+
+bool may_be_grpc_trailer(const Field& field) noexcept {
+  const std::string_view name = field.name;
+  const bool known = field.known != Known::other && field.known != Known::x_request_id;
+  if (known || !is_metadata(name)) return false;
+  const auto is = [&](std::string_view other) { return same_to_apps(name, other); };
+  const auto begins = [&](std::string_view other) { return begins_like(name, other); };
+  return std::none_of(std::begin(never_in_grpc), std::end(never_in_grpc), is) &&
+         std::none_of(std::begin(never_in_grpc_begin), std::end(never_in_grpc_begin), begins) &&
+         !tells_of_the_client(name);
 }
 
 bool may_be_trailer(const Field& field, std::string_view announced) noexcept {

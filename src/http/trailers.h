@@ -22,6 +22,11 @@ bool always_a_trailer(std::string_view name) noexcept;
 /// fields, and names with unusual characters.
 bool never_a_trailer(std::string_view name) noexcept;
 
+/// gRPC: whether a response may have the trailer, announced or not. Its calls end with trailers of any name
+/// (metadata), so only those are refused that concern the connection, framing, routing, credentials, cookies
+/// or caches, and what is no name of metadata.
+bool may_be_grpc_trailer(const Field& field) noexcept;
+
 /// Whether to forward a trailer. `announced`: a list of names. REQUIRES: never_a_trailer() is false for each
 /// of them.
 bool may_be_trailer(const Field& field, std::string_view announced) noexcept;

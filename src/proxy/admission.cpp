@@ -1,5 +1,6 @@
 #include "proxy/admission.h"
 
+#include "http/grpc.h"
 #include "proxy/edits.h"
 #include "proxy/preflight.h"
 #include "proxy/redirect.h"
@@ -40,7 +41,8 @@ bool Admission::admit() {
       request_.id.text = {request_.id.made, sizeof request_.id.made};
     }
   }
-  if (!fits) return false;
+  const bool grpc = request_.head.method == Method::post && is_grpc(request_.head);
+  if ((grpc && !take_grpc_deadline()) || !fits) return false;
   if (!connection_.listener->config.per_client.requests_per_second || request_.arrival.client.is_unknown())
     return true;
   reply_.retry_after = connection_.listener->shared->limits.request(request_.arrival.client, request_.began);
@@ -49,6 +51,16 @@ bool Admission::admit() {
                      "over the rate of per_client.requests_per_second allows");
   reply_.status = 429;
   return false;
+}
+
+/// gRPC: its client's deadline bounds the whole exchange. False: it is malformed.
+bool Admission::take_grpc_deadline() {
+  request_.grpc = true;
+  const GrpcTimeout timeout = read_grpc_timeout(request_.head);
+  if (timeout.malformed) reply_.status = 400;
+  if (timeout.value && *timeout.value < Clock::Steady::max() - request_.began)
+    request_.deadline = request_.began + *timeout.value;
+  return !timeout.malformed;
 }
 
 bool Admission::find_route() {

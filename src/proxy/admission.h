@@ -31,8 +31,8 @@ class Admission {
         records_(records) {}
 
   /// Finds out the client's address (trusted proxies), removes `strip_client_headers`, sets the request id,
-  /// and applies the client's rate limit. False: 429, `reply_.retry_after` in seconds; or with HTTP/2 421 or
-  /// the failure `http1_required`.
+  /// and applies the client's rate limit. False: 429, `reply_.retry_after` in seconds; with HTTP/2 421 or
+  /// the failure `http1_required`; with gRPC 400 if its deadline is malformed.
   bool admit();
   /// Chooses the route. False: 404, 501, or the failure `ambiguous_target` (400).
   bool find_route();
@@ -49,6 +49,7 @@ class Admission {
  private:
   bool fits_connection();
   bool extends_connect();
+  bool take_grpc_deadline();
   Task<JwtOutcome> look_for_revoked(const JwtVerifier& verifier, const JwtClaims& claims);
 
   WorkerContext& worker_;

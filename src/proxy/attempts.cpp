@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "http/connection_auth.h"
+#include "http/grpc.h"
 #include "proxy/websocket_key.h"
 #include "util/prefetch.h"
 #include "util/text.h"
@@ -45,6 +46,10 @@ void Attempts::fail_from_backend() noexcept {
 }
 
 Task<void> Attempts::send() {
+  if (request_.is_overdue(turn_.now())) {
+    fail(FailSide::self, Kind::deadline);
+    co_return;
+  }
   ++attempt_.count;
   attempt_.interims = 0;
   attempt_.suspicions = 0;
@@ -76,8 +81,9 @@ Task<void> Attempts::send() {
   teach_balancer();
   if (!attempt_.failure) request_.took.first_byte = turn_.now() - request_.began;
   if (!attempt_.failure) note_connection_auth();
-  if (!attempt_.failure && status_is_failure())
-    fail(FailSide::backend, Kind::status, memory_.response.status);
+  if (!attempt_.failure)
+    if (const Kind kind = retried_response(); kind != Kind::none)
+      fail(FailSide::backend, kind, memory_.response.status);
   note_outcome();
 }
 
@@ -135,9 +141,9 @@ Attempts::ResponseDeadline Attempts::response_deadline() const noexcept {
                                                                         : connection_.timeouts().body);
   // A client that reset its connection right behind its request raised no event: after a second, ask the
   // kernel once.
-  const Clock::Steady ask_at = sent && !attempt_.asked_client
-                                   ? std::min(deadline, attempt_.last_progress + std::chrono::seconds(1))
-                                   : deadline;
+  Clock::Steady ask_at = std::min(deadline, request_.deadline);
+  if (sent && !attempt_.asked_client)
+    ask_at = std::min(ask_at, attempt_.last_progress + std::chrono::seconds(1));
   if (sent && request_.suspect_after.count() != 0)
     return {deadline, std::min(ask_at, next_suspicion()), false};
   return {deadline, ask_at, !sent && !on_backend};
@@ -145,6 +151,10 @@ Attempts::ResponseDeadline Attempts::response_deadline() const noexcept {
 
 /// The time in `patient.ask_at` has come. False: the attempt has failed.
 bool Attempts::waits_on(const ResponseDeadline& until) {
+  if (request_.is_overdue(turn_.now())) {
+    fail(FailSide::self, Kind::deadline);
+    return false;
+  }
   if (until.ask_at < until.deadline) {
     if (request_.suspect_after.count() != 0 && turn_.now() >= next_suspicion()) suspect();
     if (!attempt_.asked_client && turn_.now() >= attempt_.last_progress + std::chrono::seconds(1)) {
@@ -191,7 +201,8 @@ void Attempts::prefetch_outcome() const noexcept {
 /// and neither does a failure on the client's side, or a request that was not processed.
 void Attempts::note_outcome() {
   Backend& backend = *attempt_.member->backend;
-  const bool answered = attempt_.failure.kind == Kind::none || attempt_.failure.kind == Kind::status;
+  const bool answered = attempt_.failure.kind == Kind::none || attempt_.failure.kind == Kind::status ||
+                        attempt_.failure.kind == Kind::grpc_unavailable;
   if (attempt_.failure.kind == Kind::unprocessed) return;
   if (attempt_.failure.side != FailSide::client && attempt_.failure.side != FailSide::self)
     attempt_.traffic->count(answered ? memory_.response.status : 0, turn_.now() - attempt_.began);
@@ -199,6 +210,7 @@ void Attempts::note_outcome() {
   switch (attempt_.failure.kind) {
     case Kind::none:
     case Kind::status:
+    case Kind::grpc_unavailable:
       if (memory_.response.status < 502 || memory_.response.status > 504) return backend.failures.succeeded();
       break;
     case Kind::refused:
@@ -230,6 +242,10 @@ void Attempts::put_request() {
     if (keeper != nullptr && keeper->proof() != nullptr)
       keeper->proof()->append(session_.served.binding, session_.announced_at, memory_.announcement);
   }
+  if (request_.deadline != Clock::Steady::max() && turn_.now() != request_.began) {
+    memory_.grpc_timeout.clear();
+    append_grpc_timeout(request_.deadline - turn_.now(), memory_.grpc_timeout);
+  }
   const RequestContext context{request_.head,
                                request_.arrival,
                                *request_.pool,
@@ -243,7 +259,8 @@ void Attempts::put_request() {
                                request_.id.from_client,
                                request_.snapshot->shared->claim_headers,
                                memory_.passed,
-                               connection_.listener->config.strip_client_headers};
+                               connection_.listener->config.strip_client_headers,
+                               memory_.grpc_timeout};
   edit_request(context, memory_.arena, worker_.out);
   if (request_.head.connection_auth || connector_.has_reserved())
     worker_.out.close = false;  // keep the connection open: it is what is authenticated

@@ -79,7 +79,7 @@ class Attempts {
   Task<bool> open_connection();
   Connector::Target target() const noexcept;
   void put_request();
-  bool status_is_failure();
+  Failure::Kind retried_response();
   bool take_retry();
   Task<bool> forward_interim();
   void keep_backend();

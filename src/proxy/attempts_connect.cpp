@@ -32,11 +32,14 @@ Task<bool> Attempts::wait_for_permit() {
   while (!line.granted()) {
     client_.watch();
     bool late = false;
-    if (!client_.cut_short()) late = co_await turn_.wait(began + request_.timeouts.queue);
+    const Clock::Steady until = std::min(began + request_.timeouts.queue, request_.deadline);
+    if (!client_.cut_short()) late = co_await turn_.wait(until);
     if (line.granted()) break;
     const bool gone = client_.gone() || client_.cut_short();
     if (gone)
       fail(FailSide::client, Kind::gone);
+    else if (request_.is_overdue(turn_.now()))
+      fail(FailSide::self, Kind::deadline);
     else if (in_service() && late)
       fail(FailSide::self, Kind::queue_full);
     if (!attempt_.failure) continue;
@@ -134,9 +137,14 @@ Task<bool> Attempts::open_connection() {
     if (io == Io::failed)
       fail(FailSide::backend, pending->timed_out() ? Kind::connect_timeout : Kind::refused);
     if (io != Io::blocked) break;
-    if (!client_.cut_short()) co_await turn_.wait(pending->deadline());
-    if (!client_.gone() && !client_.cut_short()) continue;
-    fail(FailSide::client, Kind::gone);
+    const Clock::Steady until = std::min(pending->deadline(), request_.deadline);
+    if (!client_.cut_short()) co_await turn_.wait(until);
+    const bool gone = client_.gone() || client_.cut_short();
+    if (!gone && !request_.is_overdue(turn_.now())) continue;
+    if (gone)
+      fail(FailSide::client, Kind::gone);
+    else
+      fail(FailSide::self, Kind::deadline);
     break;
   }
   attempt_.last_progress = turn_.now();

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "http/connection_auth.h"
+#include "http/grpc.h"
 #include "util/prefetch.h"
 
 namespace remora {
@@ -89,18 +90,22 @@ const config::RetryOn& Attempts::retry_rules() const noexcept {
   return session_.bound || session_.is_keyed() ? rules.bound_retry_on : rules.retry_on;
 }
 
-/// True: this 502, 503 or 504 is to be retried, there is a backend to retry on, and the budget allows it.
-/// Otherwise the response is delivered unchanged.
-bool Attempts::status_is_failure() {
-  if (memory_.response.status < 502 || memory_.response.status > 504 || attempt_.belongs) return false;
+/// The failure that a response stands for: a 502, 503 or 504, or gRPC's UNAVAILABLE. `none`: it is delivered
+/// unchanged, because no rule retries it, there is no backend to retry on, or the budget forbids it.
+Failure::Kind Attempts::retried_response() {
   Failure f;
-  f.kind = Kind::status;
   f.status = memory_.response.status;
   f.acted = true;
-  if (attempt_.count >= request_.pool->config.failover.attempts) return false;
-  if (!may_repeat(f, retry_rules(), request_.head.method, !attempt_.replay_overflow)) return false;
+  if (f.status >= 502 && f.status <= 504)
+    f.kind = Kind::status;
+  else if (request_.grpc && is_grpc_unavailable(memory_.response))
+    f.kind = Kind::grpc_unavailable;
+  if (f.kind == Kind::none || attempt_.belongs) return Kind::none;
+  if (attempt_.count >= request_.pool->config.failover.attempts) return Kind::none;
+  if (!may_repeat(f, retry_rules(), request_.head.method, !attempt_.replay_overflow)) return Kind::none;
   const bool stays = (session_.bound || session_.is_keyed()) && attempt_.same_backend_left > 0;
-  return (stays || somebody_else()) && !client_.gone() && take_retry();
+  const bool retried = (stays || somebody_else()) && !client_.gone() && take_retry();
+  return retried ? f.kind : Kind::none;
 }
 
 /// Doubt is repeated after 1, 2, 4... times `suspect_after`: a backend may hang later, while it works on a

@@ -283,6 +283,7 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
         if (in.affinity.identity_coding && iequals(f.name, "if-range")) break;  // meaningless without Range
         Field passed = edited(in.affinity.fields, i, f);
         if (in.arrival.trusted && sends_x && !agrees_with_ours(in, target.stripped, passed)) break;
+        if (!in.grpc_timeout.empty() && iequals(f.name, "grpc-timeout")) passed.value = in.grpc_timeout;
         out.fields.push_back(passed);
     }
   }
@@ -324,8 +325,9 @@ void edit_response(const ResponseContext& in, OutHead& out) {
     out.fields.push_back(edited(in.affinity.fields, i, f));
   }
   if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
+  out.grpc_trailers = in.grpc && in.head.version == Version::http2;
   // Its end was known without a length: a 205, or any response of HTTP/2.
-  if (in.head.body.kind == BodyLength::Kind::known && in.head.body.bytes == 0 &&
+  if (!out.grpc_trailers && in.head.body.kind == BodyLength::Kind::known && in.head.body.bytes == 0 &&
       in.head.find(Known::content_length) == nullptr)
     out.fields.push_back({"Content-Length", "0", Known::content_length});
   const auto keeps = [&](const Field& f) { return edits.empty() || !configured_away(edits, f); };

@@ -39,6 +39,7 @@ struct RequestContext {
   /// `strip_client_headers`: also refused as trailers, and in spellings that apps could take for them. Lower
   /// case; a final `*` matches any ending.
   std::span<const std::string> stripped = {};
+  std::string_view grpc_timeout = {};  // replaces the value of grpc-timeout; empty: it passes as it is
 };
 
 /// Makes the request head for the backend.
@@ -53,6 +54,7 @@ struct ResponseContext {
   bool close = false;           // close the client connection afterwards
   bool via = true;              // `via` of the pool
   Method method = Method::get;  // of the request
+  bool grpc = false;            // to an HTTP/2 client: trailers-only responses and trailers pass as they are
 };
 
 /// Makes the response head for the client.

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "http/grpc.h"
 #include "proxy/edits.h"
 #include "proxy/local_reply.h"
 #include "util/text.h"
@@ -92,6 +93,8 @@ Task<Exchange::End> Exchange::refuse_head(bool late) {
     attempt_.fail(FailSide::client, Kind::client_timeout);
   else
     attempts_.fail_from_client();
+  // An HTTP/2 head has all its fields, whatever is wrong with it.
+  request_.grpc = request_.head.version == Version::http2 && is_grpc(request_.head);
   connection_.refuse(Refusal::head, request_.arrival.client,
                      late ? "it took too long (timeouts.header)" : client_.failure().why);
   co_return co_await answer();
@@ -101,8 +104,11 @@ void Exchange::put_response() {
   response_.closes = is_last_response() || cuts_request_short();
   const std::string_view date =
       memory_.response.find(Known::date) == nullptr ? worker_.date(turn_.wall_now()) : std::string_view();
-  const ResponseContext context{memory_.response, *request_.route,           memory_.response_edits, date,
-                                response_.closes, request_.pool->config.via, request_.head.method};
+  const ResponseContext context{
+      memory_.response,       *request_.route,
+      memory_.response_edits, date,
+      response_.closes,       request_.pool->config.via,
+      request_.head.method,   request_.grpc && request_.head.version == Version::http2};
   edit_response(context, worker_.out);
   client_.put_head(worker_.out);
   response_.closes = response_.closes || client_.closes();
@@ -122,6 +128,9 @@ Task<Exchange::End> Exchange::deliver() {
     co_return End::close;
   }
   const bool complete = co_await relay();
+  bool told = false;
+  if (!complete && can_end_with_status()) told = co_await end_with_status();
+  if (told) co_return finish();
   co_return end_response(complete);
 }
 
@@ -165,9 +174,14 @@ Task<bool> Exchange::relay() {
         !on_client && !attempt_.request_broken && !backend_->request_sent() && !backend_->send_blocked();
     if (clients_turn && attempts_.client_is_too_slow()) co_return false;
     const Clock::Steady since = turn_.now();
-    const bool late = co_await turn_.wait(std::min(deadline, marks_.next_touch()));
+    const Clock::Steady until = std::min(std::min(deadline, request_.deadline), marks_.next_touch());
+    const bool late = co_await turn_.wait(until);
     if (clients_turn) request_.body_rate.waited(turn_.now() - since);
     if (turn_.now() >= marks_.next_touch()) marks_.touch_session();
+    if (request_.is_overdue(turn_.now())) {
+      attempt_.fail(FailSide::self, Kind::deadline);
+      co_return false;
+    }
     if (!late || turn_.now() < deadline) continue;
     if (on_client)
       attempt_.fail(FailSide::client, Kind::client_timeout);
@@ -209,39 +223,50 @@ Task<Exchange::End> Exchange::answer() {
   co_return finish();
 }
 
-/// Stages the head of the local reply. Returns its body; empty for HEAD.
+/// Stages the head of the local reply. Returns its body; empty for HEAD, and for gRPC.
 asio::const_buffer Exchange::put_local_reply() {
+  OutHead& out = worker_.out;
+  out.clear();
+  out.close = response_.closes;
+  out.fields.push_back({"Date", worker_.date(turn_.wall_now()), Known::date});
+  const asio::const_buffer body = request_.grpc ? add_grpc_status(out) : add_generated_body(out);
+  add_reply_fields(out);
+  client_.put_head(out);
+  return body;
+}
+
+/// Status and body of a local reply. Returns the body; empty for HEAD.
+asio::const_buffer Exchange::add_generated_body(OutHead& out) {
   const bool head_only = request_.head.method == Method::head && attempt_.failure.side != FailSide::client;
   const std::string_view accept = [&] {
     const Field* f = attempt_.failure.side == FailSide::client ? nullptr : request_.head.find(Known::accept);
     return f != nullptr ? f->value : std::string_view();
   }();
   const GeneratedReply made = make_local_reply(reply_.status, accept, reply_.body, memory_.reply_body);
-  if (session_.clears_tokens) marks_.clear_tokens(false);
-  if (reply_.status == 503 && reply_.retry_after == 0) reply_.retry_after = 1;
-  OutHead& out = worker_.out;
-  out.clear();
   out.status = reply_.status;
   out.reason = made.reason;
-  out.close = response_.closes;
   std::string& number = memory_.arena.scratch();
   append_decimal(number, made.body.size());
-  out.fields.push_back({"Date", worker_.date(turn_.wall_now()), Known::date});
   out.fields.push_back({"Content-Type", made.content_type, Known::content_type});
   out.fields.push_back({"Content-Length", memory_.arena.join(number), Known::content_length});
+  out.body = {BodyLength::Kind::known, made.body.size()};
+  return head_only ? asio::const_buffer() : asio::const_buffer(made.body.data(), made.body.size());
+}
+
+/// The fields of every local reply.
+void Exchange::add_reply_fields(OutHead& out) {
   out.fields.push_back({"Cache-Control", "no-store", Known::cache_control});
+  if (session_.clears_tokens) marks_.clear_tokens(false);
+  if (reply_.status == 503 && reply_.retry_after == 0) reply_.retry_after = 1;
   if (!reply_.challenge.empty()) out.fields.push_back({"WWW-Authenticate", reply_.challenge, Known::other});
   if (!reply_.location.empty()) out.fields.push_back({"Location", reply_.location, Known::other});
   if (reply_.retry_after > 0) {
-    number.clear();
+    std::string& number = memory_.arena.scratch();
     append_decimal(number, reply_.retry_after);
     out.fields.push_back({"Retry-After", memory_.arena.join(number), Known::retry_after});
   }
   if (request_.route != nullptr) edit_local_reply(*request_.route, out);
   append_added(memory_.response_edits, out);
-  out.body = {BodyLength::Kind::known, made.body.size()};
-  client_.put_head(out);
-  return head_only ? asio::const_buffer() : asio::const_buffer(made.body.data(), made.body.size());
 }
 
 bool Exchange::is_last_response() const noexcept {

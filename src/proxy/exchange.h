@@ -63,6 +63,14 @@ class Exchange final {
   Task<End> discard_rest();
   Task<End> answer();
   asio::const_buffer put_local_reply();
+  asio::const_buffer add_generated_body(OutHead& out);
+  void add_reply_fields(OutHead& out);
+
+  // gRPC (exchange_grpc.cpp).
+  asio::const_buffer add_grpc_status(OutHead& out);
+  bool can_end_with_status() const noexcept;
+  Task<bool> end_with_status();
+
   bool is_last_response() const noexcept;
   bool cuts_request_short() const noexcept;
   End finish();

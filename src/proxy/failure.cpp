@@ -24,6 +24,8 @@ std::string_view to_string(Kind k) noexcept {
       return "malformed";
     case Kind::status:
       return "status";
+    case Kind::grpc_unavailable:
+      return "grpc_unavailable";
     case Kind::gone:
       return "client_gone";
     case Kind::client_timeout:
@@ -42,6 +44,8 @@ std::string_view to_string(Kind k) noexcept {
       return "out_of_service";
     case Kind::handshake_lost:
       return "handshake_lost";
+    case Kind::deadline:
+      return "deadline";
     case Kind::http1_required:
       return "http1_required";
   }
@@ -62,6 +66,8 @@ bool listed(const Failure& f, const config::RetryOn& on) noexcept {
       return true;
     case Kind::hung:
       return true;  // `suspect_after: off` turns this off
+    case Kind::grpc_unavailable:
+      return on.grpc_unavailable;
     case Kind::status:
       return (f.status == 502 && on.s502) || (f.status == 503 && on.s503) || (f.status == 504 && on.s504);
     default:
@@ -70,7 +76,8 @@ bool listed(const Failure& f, const config::RetryOn& on) noexcept {
 }
 
 bool may_repeat(const Failure& f, const config::RetryOn& on, Method method, bool body_left) noexcept {
-  return listed(f, on) && body_left && (!f.acted || idempotent(method));
+  const bool once_is_enough = f.acted && !idempotent(method) && f.kind != Kind::grpc_unavailable;
+  return listed(f, on) && body_left && !once_is_enough;
 }
 
 std::uint16_t status_for(const Failure& f) noexcept {
@@ -88,6 +95,7 @@ std::uint16_t status_for(const Failure& f) noexcept {
     case Kind::connect_timeout:
     case Kind::timeout:
     case Kind::hung:
+    case Kind::deadline:
       return 504;
     case Kind::client_timeout:
       return 408;
@@ -101,6 +109,7 @@ std::uint16_t status_for(const Failure& f) noexcept {
     case Kind::no_backend:
     case Kind::queue_full:
     case Kind::out_of_service:
+    case Kind::grpc_unavailable:
       return 503;
   }
   return 500;

@@ -17,7 +17,13 @@ std::string_view Report::verdict_kind() const noexcept {
   return kinds[session_.recognized.kind < kinds.size() ? session_.recognized.kind : 0]->name();
 }
 
-/// The status that the client saw; 499: the client left before the response was complete.
+/// The reply was ours, and said to gRPC what another status says to HTTP.
+bool Report::is_grpc_reply() const noexcept {
+  return request_.grpc && reply_.status != 0;
+}
+
+/// The status that the client saw, or that a reply to gRPC stands for; 499: the client left before the
+/// response was complete.
 std::uint16_t Report::final_status() const noexcept {
   if (reply_.status != 0) return reply_.status;
   const bool unanswered =
@@ -58,7 +64,7 @@ void Report::log_exchange() {
     }
   }
   e.request_id = request_.id.text;
-  e.status = final_status();
+  e.status = is_grpc_reply() ? 200 : final_status();
   e.bytes = response_.bytes;
   e.listener = connection_.listener->config.name;
   if (request_.pool != nullptr) {

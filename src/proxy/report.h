@@ -30,6 +30,7 @@ class Report {
  private:
   std::string_view masked(std::string_view url);
   std::string_view verdict_kind() const noexcept;
+  bool is_grpc_reply() const noexcept;
   std::uint16_t final_status() const noexcept;
   std::uint32_t epoch() const noexcept;
 

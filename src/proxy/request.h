@@ -39,6 +39,8 @@ struct Request {
   bool has_sessions() const noexcept { return !pool->affinity.empty() && route->config.affinity; }
   /// The balancer of `pool`, on this worker. REQUIRES: `pool` is set.
   LoadBalancer& balancer() const noexcept { return *snapshot->balancers[pool_index]; }
+  /// The client's own deadline has passed.
+  bool is_overdue(Clock::Steady now) const noexcept { return now >= deadline; }
   /// The request came through proxies that are not in `trusted_proxies`: the client address is theirs, and
   /// stands for many clients.
   bool comes_through_unknown_proxies() const noexcept;
@@ -58,6 +60,9 @@ struct Request {
   config::PoolTimeouts timeouts;
   std::chrono::milliseconds suspect_after{0};  // a backend silent for this long may hang; 0: never suspect it
   bool may_be_revoked = false;                 // a verified token may have been revoked
+  bool grpc = false;                           // by its Content-Type; replies must be gRPC, too
+  /// The client's own deadline for the whole exchange (grpc-timeout).
+  Clock::Steady deadline = Clock::Steady::max();
   BodyRate body_rate;
   /// The Sec-WebSocket-Accept that an HTTP/1.1 backend must send to an HTTP/2 client's WebSocket. Else empty.
   std::string_view websocket_accept;

@@ -27,6 +27,7 @@ struct WorkingMemory {
   std::string replay;        // the request body so far, for a retry
   std::string rewritten;     // rewritten response body that is not sent yet
   std::string announcement;  // value of Remora-Session
+  std::string grpc_timeout;  // what is left of the client's deadline; empty: all of it
   std::string reply_body;
 
   /// Drops all content and views between two requests.
@@ -42,6 +43,7 @@ struct WorkingMemory {
     replay.clear();
     rewritten.clear();
     announcement.clear();
+    grpc_timeout.clear();
   }
 
   /// Frees buffers that one large request has grown, so that spare memory stays small.

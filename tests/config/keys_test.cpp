@@ -198,6 +198,11 @@ TEST_F(Keys, ThatDoNothingInTheirPlaceAreRefusedThere) {
   refused(pool("failover: {bound: {same_backend: 2}}"), "pools.a.failover.bound");
   refused(pool("health: {probe: {expect: 200}}"), "pools.a.health.probe.expect");
   refused(pool("health: {probe: {path: tcp, host: x}}"), "pools.a.health.probe.host");
+  refused(pool("health: {probe: {grpc: s}}"), "pools.a.health");
+  refused(pool("protocol: auto\n    health: {probe: {grpc: s}}"), "pools.a.health");
+  refused(pool("protocol: h2\n    health: {probe: {grpc: s, path: /h}}"), "pools.a.health.probe.path");
+  refused(pool("protocol: h2\n    health: {probe: {grpc: s, expect: 200}}"), "pools.a.health.probe.expect");
+  refused(pool("protocol: h2\n    health: {probe: {grpc: a b}}"), "pools.a.health.probe.grpc");
   refused(whole("", "", "", "dns_srv: _h._tcp.n, weight: 3", ""), "pools.a.backends[0].weight");
   refused(redis("master: m"), "store.redis.master");
   refused(redis("sentinel: {password: {env: KEYS_TEST_TEXT}}"), "store.redis.sentinel");

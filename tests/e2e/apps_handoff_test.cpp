@@ -23,7 +23,7 @@ void find_node_modules() {
 /// `./dev test` says so when no registry gave it express-session; everything else runs, and it tells at the
 /// end.
 bool lacks_express_session() {
-  return std::getenv("REMORA_LACKS_EXPRESS_SESSION") != nullptr;
+  return std::getenv("REMORA_LACKS_NODE_MODULES") != nullptr;
 }
 
 struct Framework {

@@ -22,6 +22,52 @@ TEST(Trailers, HarmlessOnesPassUnannounced) {
   }
 }
 
+TEST(Trailers, OfGrpcMayHaveAnyNameOfMetadata) {
+  for (const char* name : {"my-result", "x-user-quota", "trace.id", "quota_left", "details-bin",
+                           "grpc-retry-pushback-ms", "x-request-id"})
+    EXPECT_TRUE(may_be_grpc_trailer({name, "x", known_field(name)})) << name;
+}
+
+TEST(Trailers, OfGrpcNeverConcernConnectionFramingRoutingCredentialsOrCaches) {
+  for (const char* name : {"connection",
+                           "transfer-encoding",
+                           "content-length",
+                           "content-type",
+                           "content_length",
+                           "host",
+                           "te",
+                           "trailer",
+                           "upgrade",
+                           "cookie",
+                           "set-cookie",
+                           "set_cookie2",
+                           "authorization",
+                           "www-authenticate",
+                           "proxy-authenticate",
+                           "proxy_status",
+                           "cache-control",
+                           "age",
+                           "etag",
+                           "expires",
+                           "vary",
+                           "location",
+                           "alt-svc",
+                           "x-accel-redirect",
+                           "x-forwarded-for",
+                           "x_forwarded_for",
+                           "forwarded",
+                           "via",
+                           "remora-session",
+                           "remora_session",
+                           "access-control-allow-origin",
+                           "strict-transport-security",
+                           "",
+                           "My-Result",
+                           "a b",
+                           "a:b"})
+    EXPECT_FALSE(may_be_grpc_trailer({name, "x", known_field(name)})) << name;
+}
+
 TEST(Trailers, OthersOnlyIfTheyWereAnnounced) {
   EXPECT_FALSE(passes("ETag", ""));
   EXPECT_TRUE(passes("ETag", "etag"));

@@ -40,6 +40,21 @@ TEST(Failure, NothingThatMayHaveBegunIsSentTwiceUnlessIdempotent) {
   EXPECT_FALSE(may_repeat(failure(Kind::hung, true), all, Method::post, true));
 }
 
+/// A server that says UNAVAILABLE and nothing else has not served the call: where the operator lists it, any
+/// method is repeated.
+TEST(Failure, AnUnavailableServerHasNotServedTheCall) {
+  config::RetryOn listed;
+  listed.grpc_unavailable = true;
+  EXPECT_TRUE(may_repeat(failure(Kind::grpc_unavailable, true), listed, Method::post, true));
+  EXPECT_FALSE(may_repeat(failure(Kind::grpc_unavailable, true), listed, Method::post, false));
+  EXPECT_FALSE(may_repeat(failure(Kind::reset, true), listed, Method::post, true));
+  const config::Failover defaults;
+  EXPECT_FALSE(may_repeat(failure(Kind::grpc_unavailable, true), defaults.retry_on, Method::post, true));
+  EXPECT_FALSE(may_repeat(failure(Kind::grpc_unavailable, true), defaults.bound_retry_on, Method::get, true));
+  EXPECT_EQ(status_for(failure(Kind::grpc_unavailable, true)), 503);
+  EXPECT_EQ(status_for(failure(Kind::deadline, true)), 504);
+}
+
 /// NatLabRockies/api-umbrella #18, kubernetes/ingress-nginx #4944.
 TEST(Failure, ThatAServerIsBusyIsNoReasonToKeepAnotherOneBusy) {
   const config::Failover defaults;

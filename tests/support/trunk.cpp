@@ -132,7 +132,8 @@ void Trunk::start(const std::string& method, const std::string& target, const Fi
   if (members_changed_) make_balancers();
   turn.begin();  // reads the clock again
   working.clear();
-  head_text_ = method + " " + target + " " + version + "\r\n";
+  const bool http2 = version == "HTTP/2";
+  head_text_ = method + " " + target + " " + (http2 ? "HTTP/1.1" : version) + "\r\n";
   if (!field(fields, "Host")) head_text_ += "Host: app.test\r\n";
   for (const auto& [name, value] : fields) head_text_ += name + ": " + value + "\r\n";
   head_text_ += "\r\n";
@@ -141,6 +142,7 @@ void Trunk::start(const std::string& method, const std::string& target, const Fi
       parse_request_head(head_text_, connection.listener->config.limits, working.request, message);
   if (parsed.status != Parsed::Status::ok)
     throw std::runtime_error(std::string("the request: ") + parsed.why);
+  if (http2) working.request.version = Version::http2;
   client.begin(std::move(body), whole);
   client.set_closes(!message.keep_alive);
   client.set_delimits_by_closing(version == "HTTP/1.0");

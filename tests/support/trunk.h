@@ -89,7 +89,7 @@ class Trunk {
   ManualClock clock;
   std::shared_ptr<SessionMemory> memory;
   WorkerContext worker;
-  std::string version = "HTTP/1.1";  // of the requests
+  std::string version = "HTTP/1.1";  // of the requests; "HTTP/2": what an HTTP/2 codec would hand over
   FakeStore* store = nullptr;        // owned by `worker`
 
  private:

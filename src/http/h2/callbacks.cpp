@@ -217,7 +217,8 @@ ssize_t Http2Callbacks::read(nghttp2_session* session, std::int32_t, std::uint8_
   *flags |= NGHTTP2_DATA_FLAG_EOF;
   st.end_sent_ = true;
   const int more = guarded([&] {
-    return loan.trailers != nullptr && submit_trailers(session, st.id_, *loan.trailers, st.announced_);
+    return loan.trailers != nullptr &&
+           submit_trailers(session, st.id_, *loan.trailers, st.announced_, st.grpc_trailers_);
   });
   if (more < 0) return more;
   if (more > 0) *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;

@@ -35,8 +35,8 @@ struct Http2Callbacks {
   static void end_received(Http2Session&, Http2Stream&) noexcept;
 };
 
-/// Submits those trailers that may be sent. False: there are none.
+/// Submits those trailers that may be sent (trailers.h). False: there are none.
 bool submit_trailers(nghttp2_session* session, std::int32_t id, const std::vector<Field>& trailers,
-                     std::string_view announced);
+                     std::string_view announced, bool grpc);
 
 }  // namespace remora

@@ -111,6 +111,7 @@ void Http2ServerStream::put_head(const OutHead& head) {
   if (!tunnel && asks_tunnel_ && status >= 200 && status < 300) status = 502;
   const bool empty = !tunnel && (bodiless_ || head.body.is_empty());
   announced_.assign(head.trailers);
+  grpc_trailers_ = head.grpc_trailers;
   if (empty) end_sent_ = true;
   server().submit_response(*this, head, status, empty ? Follows::nothing : Follows::body);
   if (head.close && !tunnel && failure_.kind == Kind::none && request_complete()) server().shutdown();

@@ -85,6 +85,7 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
   std::uint32_t close_code_ = 0;  // of RST_STREAM, or of what GOAWAY means for it
   bool head_received_ = false, end_received_ = false;
   bool head_sent_ = false, end_sent_ = false;  // nghttp2 has serialized, or owns a copy
+  bool grpc_trailers_ = false;                 // see OutHead
   bool reset_due_ = false;                     // behind the frame that ends our message
   bool deferred_ = false;                      // nghttp2 waits for nghttp2_session_resume_data()
   bool opened_ = false, done_ = false;         // its owner was told of it; has done with it

@@ -87,10 +87,11 @@ void Http2Session::submit_request(Http2Stream& stream, std::span<const Http2Pseu
 }
 
 bool submit_trailers(nghttp2_session* session, std::int32_t id, const std::vector<Field>& trailers,
-                     std::string_view announced) {
+                     std::string_view announced, bool grpc) {
   std::vector<nghttp2_nv>& fields = pairs();
   for (const Field& f : trailers)
-    if (may_be_trailer(f, announced)) fields.push_back(pair(f.name, f.value));
+    if (may_be_trailer(f, announced) || (grpc && may_be_grpc_trailer(f)))
+      fields.push_back(pair(f.name, f.value));
   return !fields.empty() && nghttp2_submit_trailer(session, id, fields.data(), fields.size()) == 0;
 }
 

@@ -147,6 +147,24 @@ TEST(Http2Responses, TrailersOfWhichNoneMayBeSentEndTheBodyPlainly) {
   EXPECT_TRUE(frames[1].ends());
 }
 
+TEST(Http2Responses, TrailersOfGrpcNeedNoAnnouncement) {
+  ServerEnd server;
+  server.greet();
+  server.client.get(1, "/");
+  server.head();
+  OutHead head;
+  head.status = 200;
+  head.body = {BodyLength::Kind::unknown};
+  head.grpc_trailers = true;
+  server.last().put_head(head);
+  const std::vector<Field> trailers{{"x-other", "b"}, {"cookie", "c", Known::cookie}};
+  EXPECT_TRUE(ServerEnd::send(server.last(), "ok", true, &trailers).finished);
+  const auto frames = server.frames();
+  ASSERT_EQ(frames.size(), 3U);
+  EXPECT_EQ(frames[2].fields, (Pairs{{"x-other", "b"}}));
+  EXPECT_TRUE(frames[2].ends());
+}
+
 TEST(Http2Responses, InterimResponsesComeFirst) {
   ServerEnd server;
   server.greet();
