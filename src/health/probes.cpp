@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "net/http2_reader.h"
+#include "http/h2/http2_reader.h"
 #include "net/one_shot_request.h"
 
 namespace remora {

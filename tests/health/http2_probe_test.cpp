@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "health/probe_answer.h"
-#include "net/http2_reader.h"
+#include "http/h2/http2_reader.h"
 
 namespace remora::test {
 namespace {
