@@ -188,9 +188,8 @@ Task<Exchange::End> Exchange::answer() {
   backend_->abort();
   attempts_.release_backend();
   // The unread rest of a request cannot be distinguished from the next request, so the connection is closed.
-  // With HTTP/2 only the stream ends.
-  const bool readable = request_.head.version == Version::http2 ||
-                        (client_.request_complete() && attempt_.failure.side != FailSide::client);
+  const bool readable =
+      only_stream_ends() || (client_.request_complete() && attempt_.failure.side != FailSide::client);
   response_.closes = !readable || is_last_response();
   const asio::const_buffer whole = put_local_reply();
   std::size_t sent = 0;
@@ -256,13 +255,14 @@ bool Exchange::is_last_response() const noexcept {
 /// response ends the exchange, and the rest of the request is too long for discard_rest(). Otherwise the
 /// request may well end first.
 bool Exchange::cuts_request_short() const noexcept {
-  if (client_.request_complete() || memory_.response.tunnel || attempt_.belongs) return false;
+  if (client_.request_complete() || memory_.response.tunnel || attempt_.belongs || only_stream_ends())
+    return false;
   if (request_.head.expect_continue && !attempt_.continued && !request_.body_rate.any()) return true;
   constexpr std::uint64_t soon_sent = 64 * 1024;
   const BodyLength& all = request_.head.body;
   const bool known = all.kind == BodyLength::Kind::known;
   if (known && all.bytes - std::min(all.bytes, request_.body_rate.bytes()) <= max_discarded) return false;
-  const bool backend_ends = attempt_.request_broken || backend_.closes();
+  const bool backend_ends = attempt_.request_broken || backend_->closes();
   return backend_ends || (known && memory_.response.body.kind != BodyLength::Kind::unknown &&
                           memory_.response.body.bytes <= soon_sent);
 }

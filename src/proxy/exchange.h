@@ -68,8 +68,11 @@ class Exchange final {
   End finish();
   /// The response is complete but the request is not, and the connection was not said to close.
   bool may_discard_rest(End end) const noexcept {
-    return end == End::linger && !response_.closes && !attempt_.failure && client_.is_open();
+    return end == End::linger && !response_.closes && !attempt_.failure && client_.is_open() &&
+           !only_stream_ends();
   }
+  /// HTTP/2: what was not read of a request concerns nobody else. Its stream is reset (RFC 9113 8.1).
+  bool only_stream_ends() const noexcept { return request_.head.version == Version::http2; }
 
   static constexpr std::uint64_t max_discarded = 256 * 1024;
   /// All permits and counts were given back.

@@ -49,6 +49,8 @@ void RedisServer::start() {
   arguments.insert(arguments.end(), more_.begin(), more_.end());
   process_ = std::make_unique<Process>(arguments, folder_ + "/log");
   process_->wait_for_port(port_);
+  // It listens on its other ports after this one, and answers when all are open.
+  EXPECT_TRUE(eventually([&] { return !ask_store(port_, "PING").empty(); }));
 }
 
 void RedisServer::freeze() {

@@ -82,7 +82,7 @@ TEST(DerivedSessions, TheAppCanMoveTheOneThatFollowsAnEnd) {
   ask_and_hear(trunk, "Remora-Session-Control: move\r\n");
   const Told moved = ask(trunk);
   EXPECT_EQ(moved.id, begun.id);
-  EXPECT_EQ(moved.reason, "overload");
+  EXPECT_EQ(moved.reason, "rebalance");
   EXPECT_EQ(moved.epoch, 2U);
   EXPECT_NE(moved.backend, begun.backend);
   expect_kept(trunk, moved);
