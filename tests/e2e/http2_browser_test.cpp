@@ -21,10 +21,11 @@ class Http2Browser : public testing::Test {
            "listeners:\n  - {name: web, bind: \"127.0.0.1:0\", tls: {certificates: [" +
            make_certificate(folder_, "localhost") +
            "]}}\n"
-           "routes: [{path: /first, pool: first, strip_prefix: /first}, {path: /h2, pool: h2}, {path: /, pool: app}]\n"
+           "routes: [{path: /first, pool: first, strip_prefix: /first}, {path: /h2, pool: h2}, {path: /, "
+           "pool: app}]\n"
            "pools:\n  app: {affinity: cookie, backends: [" +
-           app + "]}\n  first: {backends: [" + a_.entry() + "]}\n  h2: {protocol: h2, backends: [" + d_.entry() +
-           "]}\n";
+           app + "]}\n  first: {backends: [" + a_.entry() + "]}\n  h2: {protocol: h2, backends: [" +
+           d_.entry() + "]}\n";
   }
   /// Opens a page and waits for its scripts. Returns the names of those who served them, each once.
   std::string open(const std::string& path) {
@@ -45,7 +46,8 @@ class Http2Browser : public testing::Test {
                 "'); s.onopen = () => { s.send('who'); s.send('hello'); };"
                 "s.onmessage = (m) => { heard.push(m.data); if (m.data === 'hello') s.close(1000); };"
                 "s.onerror = () => heard.push('error'); s.onclose = (e) => heard.push(e.code);");
-    EXPECT_TRUE(eventually([&] { return window_.text("heard.length > 0 && Number.isInteger(heard.at(-1))") == "true"; }));
+    EXPECT_TRUE(eventually(
+        [&] { return window_.text("heard.length > 0 && Number.isInteger(heard.at(-1))") == "true"; }));
     return window_.text("heard.join()");
   }
   double connections() const { return remora_.metric("remora_http2_connections_total{listener=\"web\"}"); }

@@ -102,8 +102,9 @@ TEST(Http2Fairness, SmallResponsesPassADownload) {
   show("without the download", alone);
   show("beside the download", beside);
   std::ranges::sort(passed);
-  std::printf("until the last of %zu small ones, of the download came: median %.1f, at most %.1f MiB\n", small_ones,
-              static_cast<double>(passed[rounds / 2]) / MiB, static_cast<double>(passed.back()) / MiB);
+  std::printf("until the last of %zu small ones, of the download came: median %.1f, at most %.1f MiB\n",
+              small_ones, static_cast<double>(passed[rounds / 2]) / MiB,
+              static_cast<double>(passed.back()) / MiB);
   EXPECT_LT(passed[rounds / 2], 32 * MiB);
   EXPECT_LT(passed.back(), GiB / 4);
 }

@@ -7,7 +7,8 @@ const crypto = require('crypto');
 const http2 = require('http2');
 
 const [url, what] = process.argv.slice(2);
-const session = http2.connect(url, {rejectUnauthorized: false});
+const session = http2.connect(url, {rejectUnauthorized: false, maxSessionMemory: 100});
+const settled = new Promise((resolve) => session.once('remoteSettings', resolve));
 
 function ask(headers, body) {
   return new Promise((resolve) => {
@@ -15,7 +16,7 @@ function ask(headers, body) {
     let text = '', status = 0;
     stream.on('response', (h) => { status = h[':status']; });
     stream.on('data', (part) => { text += part.toString('latin1'); });
-    stream.on('error', (error) => resolve({status: error.code, text}));
+    stream.on('error', (error) => resolve({status: `${error.code} ${stream.rstCode}`, text}));
     stream.on('close', () => resolve({status, text}));
     stream.end(body);
   });
@@ -36,7 +37,7 @@ async function upload() {
 }
 
 async function websocket() {
-  if (!session.remoteSettings) await new Promise((resolve) => session.once('remoteSettings', resolve));
+  await settled;
   if (!session.remoteSettings.enableConnectProtocol) return 'no extended CONNECT';
   const stream = session.request(
       {':method': 'CONNECT', ':protocol': 'websocket', ':path': '/chat', 'sec-websocket-version': '13'});

@@ -136,7 +136,7 @@ if (mode === 'h2c') {
   server.on('sessionError', () => {});
   server.on('connect', connected);
 } else {
-  server = http.createServer();
+  server = http.createServer({maxHeaderSize: 65536});  // nghttp --continuation
   server.maxRequestsPerSocket = Number(limit || 0);
   server.on('upgrade', upgraded);
 }
