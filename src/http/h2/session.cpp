@@ -48,8 +48,8 @@ Http2Session::Http2Session(Loop& loop, End end, const Http2Settings& settings, s
       output_(loop.buffers),
       flood_(loop.clock, end == End::server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
   const auto make = end == End::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
-  if (make(&session_, Http2Callbacks::all(), this, options(), Http2Callbacks::memory()) != 0)
-    throw std::bad_alloc();
+  nghttp2_mem memory = Http2Callbacks::memory(pages_);
+  if (make(&session_, Http2Callbacks::all(), this, options(), &memory) != 0) throw std::bad_alloc();
   posted_->session = this;
   std::array<nghttp2_settings_entry, 5> entries{{
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window},
@@ -88,6 +88,7 @@ void Http2Session::use(TransportRef transport, EventFlags& wake, unsigned bit) {
 TransportRef Http2Session::release() {
   wake_ = nullptr;
   collector_ = HeadCollector();  // a parked connection keeps little memory
+  if (is_idle()) pages_.discard();
   return std::exchange(transport_, TransportRef());
 }
 

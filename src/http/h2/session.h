@@ -28,6 +28,7 @@
 
 #include "http/h2/flood.h"
 #include "http/h2/output.h"
+#include "http/h2/pages.h"
 #include "http/h2/settings.h"
 #include "http/h2/stream.h"
 #include "net/deadlines.h"
@@ -188,6 +189,7 @@ class Http2Session : private DeadlineEntry {
   EventFlags* wake_ = nullptr;
   unsigned bit_ = 0;
   Ref<Posted> posted_;
+  Http2Pages pages_;
   Http2Output output_;
   FloodGuard flood_;
   HeadCollector collector_;
