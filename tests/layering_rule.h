@@ -25,7 +25,7 @@ inline const std::map<std::string, std::set<std::string>>& allowed_modules() {
       {"session", {"net", "core", "util"}},
       {"balance", {"net", "core", "util"}},
       {"pool", {"net", "core", "util"}},
-      {"health", {"pool", "net", "core", "util"}},  // probes work on a pool's view
+      {"health", {"pool", "http", "net", "core", "util"}},  // probes work on a pool's view, by both protocols
       {"observe", {"net", "core", "util"}},
       {"proxy",
        {"http", "affinity", "auth", "session", "balance", "pool", "health", "observe", "net", "core",

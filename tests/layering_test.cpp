@@ -41,10 +41,28 @@ TEST(Layering, YamlStaysInConfigAndBeastInFewFiles) {
   EXPECT_LE(beast.size(), 7U);
 }
 
+/// Nobody else depends on nghttp2, and only one header of http/h2 includes it.
+TEST(Layering, Nghttp2StaysBehindHttp2) {
+  int users = 0;
+  for (const auto& path : sources()) {
+    if (read(path).find("#include <nghttp2/") == std::string::npos) continue;
+    ++users;
+    EXPECT_EQ(path.parent_path().filename(), "h2") << path;
+    EXPECT_TRUE(path.extension() == ".cpp" || path.filename() == "callbacks.h") << path;
+  }
+  EXPECT_GT(users, 0);
+}
+
 /// The exchange and its phases know no version of HTTP. Only where a connection's codec is chosen may name
 /// one.
 TEST(Layering, OnlyTheChoiceOfACodecNamesAProtocol) {
-  const std::set<std::string> choose{"active.h", "workspace.h", "http2_connection.h", "http2_connection.cpp", "shared_connection.h", "shared_connection.cpp", "shared_connections.h"};
+  const std::set<std::string> choose{"active.h",
+                                     "workspace.h",
+                                     "http2_connection.h",
+                                     "http2_connection.cpp",
+                                     "shared_connection.h",
+                                     "shared_connection.cpp",
+                                     "shared_connections.h"};
   for (const auto& path : sources()) {
     if (path.parent_path().filename() != "proxy" || choose.contains(path.filename())) continue;
     const std::string text = read(path);

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "health/probe_answer.h"
-#include "net/http2_reader.h"
+#include "http/h2/http2_reader.h"
 
 namespace remora {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "health/grpc_health.h"
-#include "net/http2_reader.h"
+#include "http/h2/http2_reader.h"
 #include "net/one_shot_request.h"
 
 namespace remora {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 
 #include "net/proxy_protocol.h"
 
@@ -14,6 +15,8 @@ using std::chrono::seconds;
 
 namespace {
 constexpr std::size_t max_lingering_bytes = 256 * 1024;
+/// Connections that are told to leave in one turn of the loop.
+constexpr unsigned told_per_turn = 64;
 }  // namespace
 
 void Connection::start(WorkerContext& worker, const ListenerState& listener, TransportRef stream,
@@ -90,18 +93,33 @@ void Connection::stop_all(WorkerContext& worker, bool hard) {
   // posting.
   for (auto it = worker.connections.begin(); it != worker.connections.end();)
     static_cast<Connection&>(*it++).stop(hard);
+  if (!hard) tell_leaving(worker);
 }
 
 void Connection::tell_leaving(WorkerContext& worker) {
-  for (auto it = worker.connections.begin(); it != worker.connections.end();)
-    static_cast<Connection&>(*it++).tell_leaving();
+  const bool begun = worker.untold > 0;
+  worker.untold = worker.connection_count;
+  if (!begun) tell_some(worker);
+}
+
+/// The list is taken from its end, and who was told moves to its beginning, where new connections are too. If
+/// others end meanwhile, some are told twice, which changes nothing.
+void Connection::tell_some(WorkerContext& worker) {
+  worker.untold = std::min(worker.untold, worker.connection_count);
+  for (unsigned n = 0; n < told_per_turn && worker.untold > 0 && !worker.connections.empty(); ++n) {
+    --worker.untold;
+    ConnectionLink& last = worker.connections.back();
+    worker.connections.pop_back();
+    worker.connections.push_front(last);
+    static_cast<Connection&>(last).tell_leaving();
+  }
+  if (worker.untold > 0) asio::post(worker.loop.ctx.get_executor(), [&worker] { tell_some(worker); });
 }
 
 void Connection::stop(bool hard) {
   if (!active_) {
-    // An HTTP/2 client learns which of its requests were not begun.
-    if (http2_ && !hard) return wake_up();
-    delete this;
+    // An HTTP/2 client learns which of its requests were not begun: see tell_leaving().
+    if (!http2_ || hard) delete this;
     return;
   }
   if (hard) stream_->close();
@@ -109,7 +127,9 @@ void Connection::stop(bool hard) {
 }
 
 void Connection::tell_leaving() {
-  if (!http2_ || !(worker_.leaving || listener_.shared->retired.load(std::memory_order_relaxed))) return;
+  if (!http2_) return;
+  const bool retired = listener_.shared->retired.load(std::memory_order_relaxed);
+  if (!worker_.stopping && !worker_.leaving && !retired) return;
   if (active_)
     active_->work.turn.wake().set(EventFlags::stop);
   else

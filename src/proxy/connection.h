@@ -38,10 +38,12 @@ class Connection final : private TransportWatcher,
   static void start(WorkerContext& worker, const ListenerState& listener, TransportRef stream,
                     const ClientAddress& peer);
 
-  /// The worker stops: closes parked connections now and others after their exchange. `hard`: closes all now.
+  /// The worker stops: closes parked connections now and others after their exchange; HTTP/2 clients are told
+  /// first (tell_leaving()). `hard`: closes all now.
   static void stop_all(WorkerContext& worker, bool hard);
-  /// The worker is leaving, or a listener was retired: tells the clients that can be told at any time
-  /// (HTTP/2).
+  /// The worker stops or is leaving, or a listener was retired: tells the clients that can be told at any
+  /// time (HTTP/2). Some now and the others in later turns of the loop: a parked connection becomes active
+  /// for it, and there may be thousands.
   static void tell_leaving(WorkerContext& worker);
 
  private:
@@ -52,6 +54,7 @@ class Connection final : private TransportWatcher,
   static void operator delete(void* p) noexcept { Slab<Connection>::give_back(p); }
 
   void stop(bool hard);
+  static void tell_some(WorkerContext& worker);
   void tell_leaving();
   void wake_up();
   bool is_welcome(const config::Listener& settings);

@@ -106,6 +106,7 @@ struct WorkerContext {
 
   boost::intrusive::list<ConnectionLink, boost::intrusive::constant_time_size<false>> connections;
   std::size_t connection_count = 0;
+  std::size_t untold = 0;           // connections that Connection::tell_leaving() has still to look at
   std::uint64_t conversations = 0;  // how often a connection has become active
   /// Spare Actives, kept for the next connection that becomes active.
   std::vector<std::unique_ptr<Active>> spare_actives;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,7 @@
 #include <map>
 #include <sstream>
 
+#include "support/http2_peer.h"
 #include "support/remora.h"
 
 namespace remora::test {
@@ -42,13 +44,26 @@ void load(const Remora& remora, int connections, int requests, const std::string
   for (auto& t : clients) t.join();
 }
 
+/// One HTTP/2 client: `rounds` times `streams` requests at once.
+void load_http2(Http2Client& client, int rounds, int streams, const std::string& cookie) {
+  const Http2Peer::Pairs fields{{"cookie", cookie}, {"accept", "*/*"}, {"user-agent", "budget"}};
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<std::int32_t> open;
+    for (int i = 0; i < streams; ++i) open.push_back(client.begin("GET", "/", fields));
+    const auto all_closed = [&] {
+      return std::all_of(open.begin(), open.end(), [&](std::int32_t s) { return client.of(s).closed; });
+    };
+    ASSERT_TRUE(client.until(all_closed));
+    for (const std::int32_t s : open) ASSERT_EQ(client.of(s).status, 200);
+  }
+}
+
 const char* one_worker = "workers: 1\nlog: {access: off}\n";
-std::string config_for(const Origin& origin, const std::string& top) {
-  std::string text = simple_config({origin.address()}, "affinity: cookie\n", "", top);
+std::string config_for(const Origin& origin, const std::string& top, const std::string& listener = "") {
+  std::string text = simple_config({origin.address()}, "affinity: cookie\n", listener, top);
   text.replace(text.find("workers: 2\n"), 11, "");
   return text;
 }
-
 /// System calls of remora while `work` runs, each divided by `times`; empty: strace gave nothing.
 std::map<std::string, double> calls_during(const Remora& remora, int times,
                                            const std::function<void()>& work) {
@@ -118,31 +133,97 @@ TEST(Budget, SystemCallsPerMessageOfATunnelAndBack) {
   }));
 }
 
-TEST(Budget, HeapAllocationsPerKeepAliveRequest) {
-  if (sanitized()) GTEST_SKIP() << "sanitizers bring their own allocator";
-  Origin origin(small_answers());
-  const std::string counts = make_folder() + "/count";
-  Remora remora(config_for(origin, one_worker),
-                {std::string("LD_PRELOAD=") + REMORA_MALLOC_COUNTER, "REMORA_MALLOC_COUNT=" + counts});
-  const auto counted = [&] {
+/// A server that counts its heap allocations.
+class Counted {
+ public:
+  explicit Counted(const std::string& config)
+      : counts_(make_folder() + "/count"),
+        remora(config,
+               {std::string("LD_PRELOAD=") + REMORA_MALLOC_COUNTER, "REMORA_MALLOC_COUNT=" + counts_}) {}
+  long allocations() const {
     remora.signal(SIGUSR1);  // the counter writes its total
     std::this_thread::sleep_for(100ms);
-    std::ifstream in(counts);
+    std::ifstream in(counts_);
     long n = -1;
     in >> n;
     return n;
-  };
-  const std::string cookie = cookie_of(remora.ask(get("/")));
-  load(remora, 4, 200, cookie);  // warm: buffers, caches, frames
-  const long before = counted();
-  load(remora, 4, 50, cookie);
-  const long few = counted();
-  load(remora, 4, 2050, cookie);
-  const long many = counted();
+  }
+
+ private:
+  const std::string counts_;
+
+ public:
+  Remora remora;
+};
+
+TEST(Budget, HeapAllocationsPerKeepAliveRequest) {
+  if (sanitized()) GTEST_SKIP() << "sanitizers bring their own allocator";
+  Origin origin(small_answers());
+  const Counted counted(config_for(origin, one_worker));
+  const std::string cookie = cookie_of(counted.remora.ask(get("/")));
+  load(counted.remora, 4, 200, cookie);  // warm: buffers, caches, frames
+  const long before = counted.allocations();
+  load(counted.remora, 4, 50, cookie);
+  const long few = counted.allocations();
+  load(counted.remora, 4, 2050, cookie);
+  const long many = counted.allocations();
   ASSERT_GE(before, 0);
   // The connections cost the same in both loads; what differs is 8,000 requests.
   std::cout << "allocations: " << few - before << " with 200 requests, " << many - few << " with 8,200\n";
   EXPECT_LE((many - few) - (few - before), 40);
+}
+
+/// The value that a client of HTTP/2 sends back.
+std::string crumb_of(const Remora& remora) {
+  const std::string line = cookie_of(remora.ask(get("/")));
+  return line.substr(8, line.size() - 10);
+}
+
+/// Allocations of 8,000 requests over one connection, `streams` at a time.
+long allocations_of_http2(const Counted& counted, int streams) {
+  constexpr int requests = 8000, warm = 1000, few = 200;
+  const std::string cookie = crumb_of(counted.remora);
+  Http2Client client(counted.remora.port());
+  load_http2(client, warm / streams, streams, cookie);
+  const long before = counted.allocations();
+  load_http2(client, few / streams, streams, cookie);
+  const long after_few = counted.allocations();
+  load_http2(client, (few + requests) / streams, streams, cookie);
+  const long more = (counted.allocations() - after_few) - (after_few - before);
+  std::cout << "allocations: " << more << " for 8,000 requests by HTTP/2, " << streams << " at a time\n";
+  return more;
+}
+
+TEST(Budget, HeapAllocationsPerHttp2Request) {
+  if (sanitized()) GTEST_SKIP() << "sanitizers bring their own allocator";
+  Origin origin(small_answers());
+  const Counted counted(config_for(origin, one_worker, "h2c: on\n"));
+  EXPECT_LE(allocations_of_http2(counted, 4), 40);
+  // Asio keeps 16 free coroutine frames, and each of so many exchanges has three or four.
+  EXPECT_LE(allocations_of_http2(counted, 20), 16'000);
+}
+
+/// A backend's connection costs a send and two receives for each request, as with HTTP/1. The client's costs
+/// little: what many streams receive and send is received and sent at once.
+TEST(Budget, SystemCallsPerHttp2RequestAtAHundredStreams) {
+  if (sanitized()) GTEST_SKIP() << "sanitizers make system calls of their own";
+  Origin origin(small_answers());
+  Remora remora(config_for(origin, one_worker, "h2c: on\n"));
+  const std::string cookie = crumb_of(remora);
+  Http2Client client(remora.port());
+  constexpr int rounds = 20, streams = 100;
+  load_http2(client, 5, streams, cookie);
+  const auto calls =
+      calls_during(remora, rounds * streams, [&] { load_http2(client, rounds, streams, cookie); });
+  ASSERT_FALSE(calls.empty()) << "strace gave nothing";
+  std::string all;
+  double sends = 0;
+  for (const auto& [name, n] : calls) {
+    all += name + "=" + std::to_string(n) + " ";
+    if (name.starts_with("send") || name.starts_with("write")) sends += n;
+  }
+  std::cout << "100 streams: " << all << "\n";
+  EXPECT_LE(sends, 1.2) << all;
 }
 
 TEST(Budget, IdleConnectionsHoldAlmostNothing) {

@@ -3,7 +3,7 @@
 
 #include "health/http2_frames.h"
 #include "health/probe_answer.h"
-#include "net/http2_reader.h"
+#include "http/h2/http2_reader.h"
 
 namespace remora::test {
 namespace {

@@ -81,7 +81,9 @@ struct Http2PeerCallbacks {
   static int on_data(nghttp2_session* session, std::uint8_t, std::int32_t stream, const std::uint8_t* data,
                      std::size_t size, void* user) {
     Http2Peer& peer = peer_of(user);
-    peer.responses_[stream].body.append(reinterpret_cast<const char*>(data), size);
+    Http2Peer::Response& r = peer.responses_[stream];
+    r.received += size;
+    if (peer.keep_bodies_) r.body.append(reinterpret_cast<const char*>(data), size);
     if (peer.reads_) nghttp2_session_consume(session, stream, size);
     return 0;
   }
@@ -120,7 +122,7 @@ std::string Http2Peer::Response::field(std::string_view name) const {
   return all;
 }
 
-Http2Peer::Http2Peer(const Options& options) {
+Http2Peer::Http2Peer(const Options& options) : keep_bodies_(options.keep_bodies) {
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, &Http2PeerCallbacks::on_header);
@@ -244,7 +246,10 @@ bool Http2Client::until(const std::function<bool()>& so, std::chrono::millisecon
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (ended_ || left.count() <= 0) return false;
-    if (!socket_.receive_some(left)) ended_ = std::chrono::steady_clock::now() < deadline;
+    // What is waited for may happen elsewhere: nothing need arrive here.
+    const auto soon = std::min(left, std::chrono::milliseconds(20));
+    const auto asked = std::chrono::steady_clock::now();
+    if (!socket_.receive_some(soon)) ended_ = std::chrono::steady_clock::now() - asked < soon;
     feed(std::exchange(socket_.buffer(), {}));
   }
 }

@@ -25,6 +25,7 @@ class Http2Peer {
     std::vector<int> interims;
     Pairs fields, trailers;
     std::string body;
+    std::uint64_t received = 0;          // bytes of the body, kept or not
     bool has_head = false;               // the final one
     bool ended = false;                  // END_STREAM
     std::optional<std::uint32_t> reset;  // code of RST_STREAM
@@ -35,6 +36,7 @@ class Http2Peer {
   struct Options {
     std::uint32_t window = 1 << 20;  // of each stream
     bool connect_protocol = false;
+    bool keep_bodies = true;
   };
 
   Http2Peer() : Http2Peer(Options{}) {}
@@ -87,6 +89,7 @@ class Http2Peer {
   std::map<std::int32_t, std::uint32_t> settings_;
   std::size_t pongs_ = 0;
   bool reads_ = true;
+  const bool keep_bodies_;
   std::string violation_;
   std::string scanned_;  // received bytes of an incomplete frame
   std::string authority_ = "app.test";

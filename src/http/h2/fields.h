@@ -25,6 +25,9 @@ struct StreamPriority {
   bool incremental = false;
   bool operator==(const StreamPriority&) const = default;
 };
+/// Of a message whose sender states no priority: it takes turns with others of its urgency. One after another,
+/// as RFC 9218 has it by default, small responses would wait for a large download that was requested first.
+constexpr StreamPriority unstated_priority{3, true};
 /// Reads a Priority field or the value of a PRIORITY_UPDATE frame; members that are missing or malformed have
 /// their defaults.
 StreamPriority read_priority(std::string_view value) noexcept;
@@ -54,7 +57,7 @@ class HeadBlock {
   struct Prefix {
     std::uint32_t pseudo_at[pseudos] = {}, pseudo_size[pseudos] = {};
     std::uint32_t fields = 0, text = 0;  // count; offset of the first field line in the text
-    StreamPriority priority;
+    StreamPriority priority = unstated_priority;
   };
   const Prefix& prefix() const noexcept;
   const Entry* entries() const noexcept;

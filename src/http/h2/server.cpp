@@ -63,6 +63,7 @@ Io Http2ServerStream::read_head(RequestHead& head) {
 Io Http2ServerStream::read_tunnel(RequestHead& head, std::string_view protocol) {
   if (!is_token(protocol)) return refuse(Kind::malformed, 400, "a :protocol that is no token");
   asks_tunnel_ = true;
+  priority_.incremental = true;  // its end is not known (RFC 9218 11)
   body_limit_.reset();
   head.tunnel = true;
   head.expect_continue = false;

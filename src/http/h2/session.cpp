@@ -47,8 +47,9 @@ Http2Session::Http2Session(Loop& loop, End end, const Http2Settings& settings, s
       posted_(new Posted),
       output_(loop.buffers),
       flood_(loop.clock, end == End::server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
-  const auto make = end == End::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
-  if (make(&session_, Http2Callbacks::all(), this, options()) != 0) throw std::bad_alloc();
+  const auto make = end == End::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
+  if (make(&session_, Http2Callbacks::all(), this, options(), Http2Callbacks::memory()) != 0)
+    throw std::bad_alloc();
   posted_->session = this;
   std::array<nghttp2_settings_entry, 5> entries{{
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window},

@@ -81,7 +81,7 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
   StreamFailure failure_;
   std::optional<std::uint64_t> body_limit_;
   std::uint64_t received_ = 0;  // bytes of the body
-  StreamPriority priority_;
+  StreamPriority priority_ = unstated_priority;
   std::uint32_t close_code_ = 0;  // of RST_STREAM, or of what GOAWAY means for it
   bool head_received_ = false, end_received_ = false;
   bool head_sent_ = false, end_sent_ = false;  // nghttp2 has serialized, or owns a copy

@@ -276,15 +276,20 @@ std::vector<std::int32_t> order_of(const std::vector<std::string>& priorities, s
 using Ids = std::vector<std::int32_t>;
 
 TEST(Http2Order, UrgencyGoesFirst) {
-  EXPECT_EQ(order_of({"u=5", "", "u=0", "u=3", "u=1"}, 1000, 1000), (Ids{7, 11, 5, 9, 3}));
+  EXPECT_EQ(order_of({"u=5", "", "u=0", "u=3", "u=1"}, 1000, 1000), (Ids{7, 11, 9, 5, 3}));
 }
 
 TEST(Http2Order, ResponsesThatAreNotIncrementalComeOneAfterTheOther) {
-  EXPECT_EQ(order_of({"", "", ""}, 3000, 1000), (Ids{3, 5, 7}));
+  EXPECT_EQ(order_of({"u=3", "u=3", "u=3"}, 3000, 1000), (Ids{3, 5, 7}));
 }
 
 TEST(Http2Order, IncrementalResponsesTakeTurns) {
   EXPECT_EQ(order_of({"i", "i", "i"}, 2000, 1000), (Ids{3, 5, 7, 3, 5, 7}));
+}
+
+/// A client that states no priorities does not let small responses wait for a large one.
+TEST(Http2Order, ResponsesWithoutAPriorityTakeTurns) {
+  EXPECT_EQ(order_of({"", "", ""}, 2000, 1000), (Ids{3, 5, 7, 3, 5, 7}));
 }
 
 TEST(Http2Order, IncrementalResponsesFollowThoseThatAreNot) {

@@ -1,6 +1,7 @@
 // What comes before a connection's first request: the PROXY line, limits per client, the TLS handshake.
 
 #include <gtest/gtest.h>
+#include <openssl/ssl.h>
 
 #include <filesystem>
 
@@ -145,6 +146,61 @@ TEST(Handshake, ThatFailsOrDoesNotEndIsRefused) {
     all.run();
     EXPECT_EQ(all.open(), 0U);
     EXPECT_EQ(all.refused(Refusal::handshake), 3U);
+  }
+  std::filesystem::remove_all(name);
+}
+
+/// A client that has shaken hands, with HTTP/2 chosen by ALPN.
+class Http2OverTls {
+ public:
+  explicit Http2OverTls(RealConnections& all)
+      : socket_(all.connect()), context_(::SSL_CTX_new(::TLS_client_method())), ssl_(::SSL_new(context_)) {
+    ::fcntl(socket_.descriptor(), F_SETFL, O_NONBLOCK);
+    const unsigned char protocols[] = {2, 'h', '2'};
+    ::SSL_set_alpn_protos(ssl_, protocols, sizeof protocols);
+    ::SSL_set_tlsext_host_name(ssl_, "app.test");
+    ::SSL_set_fd(ssl_, socket_.descriptor());
+    for (int i = 0; i < 10 && ::SSL_connect(ssl_) != 1; ++i) all.run();
+    all.run();
+  }
+  ~Http2OverTls() {
+    ::SSL_free(ssl_);
+    ::SSL_CTX_free(context_);
+  }
+  Http2OverTls(const Http2OverTls&) = delete;
+  Http2OverTls& operator=(const Http2OverTls&) = delete;
+
+  bool chose_http2() const {
+    const unsigned char* chosen = nullptr;
+    unsigned size = 0;
+    ::SSL_get0_alpn_selected(ssl_, &chosen, &size);
+    return std::string_view(reinterpret_cast<const char*>(chosen), size) == "h2";
+  }
+  void send(std::string_view bytes) { ::SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())); }
+
+ private:
+  Accepted socket_;
+  SSL_CTX* context_;
+  SSL* ssl_;
+};
+
+TEST(Handshake, WhoChoosesHttp2HasTheTimeOfAHeadForItsPreface) {
+  char name[] = "/tmp/remora-greeting-XXXXXX";
+  ASSERT_NE(::mkdtemp(name), nullptr);
+  const std::string certificate = make_certificate(name, "app.test");
+  const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", settings("\0\0\0\4\0\0\0\0\0", 9);
+  for (const std::string& sent : {std::string(), preface.substr(0, 10), preface, preface + settings}) {
+    RealConnections all(", tls: {certificates: [" + certificate + "]}, timeouts: {header: 3s, idle: 1h}");
+    Http2OverTls client(all);
+    ASSERT_TRUE(client.chose_http2());
+    if (!sent.empty()) client.send(sent);
+    all.advance(2900ms);
+    EXPECT_EQ(all.open(), 1U) << sent.size();
+    EXPECT_EQ(all.refused(Refusal::head), 0U) << sent.size();
+    all.advance(1300ms);  // the client may read what was said to it for a second
+    const std::size_t stays = sent.size() > preface.size() ? 1 : 0;
+    EXPECT_EQ(all.open(), stays) << sent.size();
+    EXPECT_EQ(all.refused(Refusal::head), 1 - stays) << sent.size();
   }
   std::filesystem::remove_all(name);
 }

@@ -112,6 +112,46 @@ TEST(Http2Connection, HearsWhenTheWorkerLeavesAlsoWhileItIsParked) {
   EXPECT_EQ(all.open(), 0U);
 }
 
+/// Thousands of parked connections would hold up everybody else's requests, and take memory at once.
+TEST(Http2Connection, WhenThereAreManyHearsSomeTurnsLater) {
+  for (const bool stops : {false, true}) {
+    RealConnections all(h2c);
+    constexpr std::size_t count = 300;
+    std::vector<std::unique_ptr<Peer>> peers;
+    for (std::size_t i = 0; i < count; ++i) {
+      peers.push_back(std::make_unique<Peer>(all));
+      peers.back()->get("/");
+    }
+    all.advance(600ms);
+    WorkerContext& worker = all.trunk.worker;
+    const std::uint64_t before = worker.conversations;
+    worker.stopping = stops;
+    worker.leaving = !stops;
+    if (stops)
+      Connection::stop_all(worker, false);
+    else
+      Connection::tell_leaving(worker);
+    std::uint64_t told = 0, most = 0;
+    worker.loop.ctx.restart();
+    for (int polls = 0; polls < 100'000 && told < count; ++polls) {
+      bool others_ran = false;
+      asio::post(worker.loop.ctx.get_executor(), [&] { others_ran = true; });
+      while (!others_ran) worker.loop.ctx.poll_one();
+      const std::uint64_t now = worker.conversations - before;
+      most = std::max(most, now - told);
+      told = now;
+    }
+    EXPECT_EQ(told, count) << stops;
+    EXPECT_LE(most, 130U) << stops;  // what was posted first runs first, so at most two rounds
+    for (const auto& peer : peers) {
+      peer->run();
+      ASSERT_FALSE(peer->goaways().empty()) << stops;
+    }
+    all.advance(2100ms);
+    EXPECT_EQ(all.open(), 0U) << stops;
+  }
+}
+
 TEST(Http2Connection, EndsWhenTheWorkerStops) {
   for (const bool hard : {false, true}) {
     RealConnections all(h2c);

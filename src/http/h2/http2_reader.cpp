@@ -1,4 +1,4 @@
-#include "net/http2_reader.h"
+#include "http/h2/http2_reader.h"
 
 #include <nghttp2/nghttp2.h>
 
