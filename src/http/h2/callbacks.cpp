@@ -127,8 +127,7 @@ int Http2Callbacks::headers_received(nghttp2_session* session, const nghttp2_fra
   Http2Stream* const st = std::exchange(s.collecting_, nullptr);
   if (st == nullptr || st->done_ || st->aborted_) return 0;
   const bool oversized = s.collector_.oversized();
-  HeadBlock block;
-  if (!oversized) block = s.collector_.finish(s.loop_.buffers);
+  HeadBlock block = s.collector_.finish(s.loop_.buffers);
   if (st->head_received_) {
     if (oversized || !take_trailers(s, *st, std::move(block)))
       return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, st->id_, NGHTTP2_PROTOCOL_ERROR);

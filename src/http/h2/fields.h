@@ -75,12 +75,14 @@ class HeadCollector {
   /// HPACK bomb). Fields over the limit are dropped and make the block `oversized`.
   bool add(std::string_view name, std::string_view value);
   bool oversized() const noexcept { return oversized_; }
-  /// The block, with the crumbs of Cookie joined (RFC 9113 8.2.3). Throws std::bad_alloc.
+  /// The block, with the crumbs of Cookie joined (RFC 9113 8.2.3); of one that is oversized only the method.
+  /// Throws std::bad_alloc.
   HeadBlock finish(BufferPool& pool);
 
  private:
   void add_line(std::string_view name, std::string_view value, Known known);
   void add_pseudo(std::string_view name, std::string_view value);
+  void drop_all_but_method();
 
   HeadBlock::Prefix prefix_;
   std::vector<HeadBlock::Entry> entries_;
