@@ -1,4 +1,4 @@
-"""What asks: wrk for requests, openssl for handshakes, and sockets of ours for what they cannot do.
+"""What asks: wrk and h2load for requests, openssl for handshakes, and sockets of ours for what they cannot do.
 
 Each returns a Round, or raises Void: a single error makes the figure worthless.
 """
@@ -8,6 +8,7 @@ import re
 import select
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -118,6 +119,71 @@ def run_wrk(url, seconds, connections, options, cores, may_fail):
     return Round(int(done[1]), took, percentile[50], percentile[99], failed=sum(map(int, errors)))
 
 
+def ask_h2(port, path, tls=False, fields=(), body=None):
+    """One request: status, fields (a dict, lower case), body."""
+    command = ["curl", "-sk", "-D-", "--max-time", "5", "--http2" if tls else "--http2-prior-knowledge"]
+    for field in fields:
+        command += ["-H", field]
+    if body is not None:
+        command += ["--data-binary", "@-"]
+    out = subprocess.run([*command, f"http{'s' if tls else ''}://127.0.0.1:{port}{path}"], input=body, capture_output=True)
+    if out.returncode:
+        raise OSError(f"curl ended with {out.returncode}")
+    head, _, rest = out.stdout.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    if not lines[0].startswith("HTTP/2 "):
+        raise Void(lines[0])
+    named = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        named.setdefault(name.strip().lower(), value.strip())
+    return int(lines[0].split()[1]), named, rest
+
+
+def grpc_status(port, path, folder, fields, body):
+    """The trailer of a call, which curl keeps to itself."""
+    file = write_body(folder, body)
+    options = [part for field in fields for part in ("-H", field)]
+    out = subprocess.run(
+        ["nghttp", "-nv", "--no-dep", "-d", file, *options, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True
+    )
+    found = re.search(r"grpc-status: (\d+)", out.stdout)
+    return found and int(found[1])
+
+
+def write_body(folder, body):
+    path = f"{folder}/post.bin"
+    with open(path, "wb") as f:
+        f.write(body)
+    return path
+
+
+H2_CONNECTIONS, H2_STREAMS = 8, 100
+
+
+def h2load(port, folder, seconds, path, tls=False, fields=(), body=b"", cores=None, cookies=()):
+    """Connections that keep 100 requests open each; with `cookies` each connection is another session's."""
+    command = ["h2load", "-t1", f"-m{H2_STREAMS}", f"-D{seconds}"]
+    if cores:
+        command = ["taskset", "-c", ",".join(str(c) for c in sorted(cores)), *command]
+    for field in fields:
+        command += ["-H", field]
+    if body:
+        command += ["-d", write_body(folder, body)]
+    each = [["-c1", "-H", f"Cookie: {cookie}"] for cookie in cookies[:H2_CONNECTIONS]] or [[f"-c{H2_CONNECTIONS}"]]
+    url = f"http{'s' if tls else ''}://127.0.0.1:{port}{path}"
+    running = [subprocess.Popen([*command, *options, url], stdout=subprocess.PIPE, text=True) for options in each]
+    said = [process.communicate()[0] for process in running]
+    done, rate = 0, 0.0
+    for text in said:
+        numbers = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
+        if not numbers or int(numbers[3]) or int(numbers[4]) or int(numbers[5]) or not int(numbers[2]):
+            raise Void(text)
+        done += int(numbers[2])
+        rate += float(re.search(r"finished in [^,]+, ([\d.]+) req/s", text)[1])
+    return Round(done, done / rate)
+
+
 def under_reloads(proxy, seconds, load, cookies):
     """Ten reloads while wrk asks."""
     over = threading.Event()
@@ -200,10 +266,45 @@ def echo(port, seconds, connections=64):
     return Round(n, took)
 
 
-def idle(proxy, count, tls):
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def first_exchange_h1(s):
+    s.sendall(b"GET /128 HTTP/1.1\r\nHost: bench.example\r\n\r\n")
+    data = b""
+    while len(data.partition(b"\r\n\r\n")[2]) < 128:
+        part = s.recv(4096)
+        if not part:
+            raise Void("an idle connection was closed")
+        data += part
+
+
+def first_exchange_h2(s):
+    """GET by indexes of HPACK's static table, read to END_STREAM; the server's SETTINGS are acknowledged."""
+    fields = b"\x82\x86\x44\x04/128\x41\x0dbench.example"
+    s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0) + frame(1, 5, 1, fields))
+    data, ended = b"", False
+    while not ended:
+        part = s.recv(4096)
+        if not part:
+            raise Void("an idle connection was closed")
+        data += part
+        while len(data) >= 9 and len(data) >= 9 + (size := int.from_bytes(data[:3], "big")):
+            kind, flags, stream = data[3], data[4], int.from_bytes(data[5:9], "big")
+            if kind == 4 and not flags & 1:
+                s.sendall(frame(4, 1, 0))
+            if kind in (3, 7):
+                raise Void("a request was reset")
+            ended = ended or (stream == 1 and kind in (0, 1) and flags & 1 == 1)
+            data = data[9 + size :]
+
+
+def idle(proxy, count, tls, h2=False):
     """Memory of a connection that made one request and waits; the first tenth warms the proxy."""
-    request = b"GET /128 HTTP/1.1\r\nHost: bench.example\r\n\r\n"
     context = trusting()
+    if h2:
+        context.set_alpn_protocols(["h2"])
     held, before = [], 0
     for i in range(count):
         if i == count // 10:
@@ -212,13 +313,7 @@ def idle(proxy, count, tls):
         s = socket.create_connection(("127.0.0.1", proxy.port), 5)
         if tls:
             s = context.wrap_socket(s)
-        s.sendall(request)
-        data = b""
-        while len(data.partition(b"\r\n\r\n")[2]) < 128:
-            part = s.recv(4096)
-            if not part:
-                raise Void("an idle connection was closed")
-            data += part
+        (first_exchange_h2 if h2 else first_exchange_h1)(s)
         held.append(s)
     time.sleep(3.5)
     each = (proxy.memory() - before) / (count - count // 10)

@@ -1,4 +1,4 @@
-"""remora, nginx and HAProxy, each at its best documented settings, in front of the same origin.
+"""remora, nginx, HAProxy and nghttpx, each at its best documented settings, in front of the same origin.
 
 A Site says what is wanted; each proxy has a function that writes its configuration for it. One worker, one thread, pinned
 to one core, no access log.
@@ -13,6 +13,7 @@ import time
 
 REMORA = "build/release/remora"
 ORIGIN_PORTS = [18091, 18092, 18093]
+H2_ORIGIN_PORTS = [18094, 18095, 18096]  # nghttpd
 FIRST_OF_MANY = 19000  # the origin listens on thousands of ports there, for rows with that many backends
 
 
@@ -23,8 +24,12 @@ class Site:
     backends: int = 3
     connections: int = 4000
     workers: int = 1
+    h2: bool = False  # from clients: with prior knowledge, or by ALPN with tls
+    h2_backends: bool = False
 
     def ports(self):
+        if self.h2_backends:
+            return H2_ORIGIN_PORTS
         if self.backends <= len(ORIGIN_PORTS):
             return ORIGIN_PORTS[: self.backends]
         return range(FIRST_OF_MANY, FIRST_OF_MANY + self.backends)
@@ -32,22 +37,26 @@ class Site:
 
 def remora(site, port, folder, extra, binary=None):
     tls = f", tls: {{certificates: [{{cert: {folder}/site.crt, key: {folder}/site.key}}]}}" if site.tls else ""
+    tls += ", h2c: on" if site.h2 and not site.tls else ""
+    protocol = ", protocol: h2" if site.h2_backends else ""
     backends = ", ".join(f"127.0.0.1:{p}" for p in site.ports())
     path = f"{folder}/remora.yaml"
     with open(path, "w") as f:
         f.write(
             f"state_dir: {folder}/state\nworkers: {site.workers}\nadmin: off\nlog: {{access: off}}\n"
             f"listeners: [{{bind: 127.0.0.1:{port}{tls}{extra}}}]\n"
-            f"pools: {{app: {{affinity: {'cookie' if site.cookie else 'none'}, backends: [{backends}]}}}}\n"
+            f"pools: {{app: {{affinity: {'cookie' if site.cookie else 'none'}, backends: [{backends}]{protocol}}}}}\n"
         )
     return [binary or REMORA, "run", "-c", path], signal.SIGHUP
 
 
 def haproxy(site, port, folder, extra):
-    tls = f" ssl crt {folder}/site.pem" if site.tls else ""
+    tls = f" ssl crt {folder}/site.pem" + (" alpn h2" if site.h2 else "") if site.tls else ""
+    tls += " proto h2" if site.h2 and not site.tls else ""
     cookie = "  cookie SRV insert indirect nocache httponly\n" if site.cookie else ""
+    protocol = " proto h2" if site.h2_backends else ""
     servers = "".join(
-        f"  server a{i} 127.0.0.1:{p}{f' cookie a{i}' if site.cookie else ''}\n" for i, p in enumerate(site.ports())
+        f"  server a{i} 127.0.0.1:{p}{protocol}{f' cookie a{i}' if site.cookie else ''}\n" for i, p in enumerate(site.ports())
     )
     path = f"{folder}/haproxy.cfg"
     with open(path, "w") as f:
@@ -63,21 +72,38 @@ def haproxy(site, port, folder, extra):
 
 def nginx(site, port, folder, extra):
     tls = f" ssl; ssl_certificate {folder}/site.crt; ssl_certificate_key {folder}/site.key; ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:s:10m" if site.tls else ""
+    h2 = " http2" if site.h2 else ""
     choice = "hash $http_cookie consistent;" if site.cookie else ""
     servers = " ".join(f"server 127.0.0.1:{p};" for p in site.ports())
+    location = (
+        "grpc_pass grpc://app;"
+        if site.h2_backends
+        else "proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;\n"
+        "proxy_set_header Connection $connection_upgrade; proxy_set_header Host $host; proxy_set_header X-Forwarded-For\n"
+        "$proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;"
+    )
     path = f"{folder}/nginx.conf"
     with open(path, "w") as f:
         f.write(
             f"worker_processes {site.workers}; worker_rlimit_nofile 20000; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n"
             f"events {{ worker_connections {max(4000, site.connections + 4000)}; }}\n"
             "http { access_log off; keepalive_requests 1000000000; map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n"
-            f"upstream app {{ {choice} {servers} keepalive {64 if site.backends < 64 else site.backends}; keepalive_requests 1000000000; }}\n"
-            f"server {{ listen 127.0.0.1:{port}{tls}; client_body_buffer_size 32k; {extra}\n"
-            "location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;\n"
-            "proxy_set_header Connection $connection_upgrade; proxy_set_header Host $host; proxy_set_header X-Forwarded-For\n"
-            "$proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; } } }\n"
+            f"upstream app {{ {choice} {servers} keepalive {1024 if site.h2 else max(64, site.backends)}; keepalive_requests 1000000000; }}\n"
+            f"server {{ listen 127.0.0.1:{port}{h2}{tls}; client_body_buffer_size 32k; {extra}\n"
+            f"location / {{ {location} }} }} }}\n"
         )
     return ["nginx", "-c", path], signal.SIGHUP
+
+
+def nghttpx(site, port, folder, extra):
+    protocol = ";;proto=h2" if site.h2_backends else ""
+    affinity = ";affinity=cookie;affinity-cookie-name=SRV" if site.cookie else ""
+    backends = [f"--backend=127.0.0.1,{p}{protocol or ';;proto=http/1.1'}{affinity}" for p in site.ports()]
+    frontend = f"--frontend=127.0.0.1,{port}{'' if site.tls else ';no-tls'}"
+    files = [f"{folder}/site.key", f"{folder}/site.crt"] if site.tls else []
+    return ["nghttpx", "--conf=/dev/null", "--workers=1", "--single-thread", "--no-ocsp", "--no-server-push", "--add-x-forwarded-for",
+            "--backend-keep-alive-timeout=1m", "--frontend-http2-max-concurrent-streams=128", f"--errorlog-file={folder}/error.log",
+            frontend, *backends, *files], signal.SIGHUP  # fmt: skip
 
 
 def floor(site, port, folder, extra):
@@ -93,12 +119,13 @@ def spread(site, port, folder, extra):
 
 # Bodies: what their manuals offer for long ones. The best of a peer's ways counts.
 SMALL = {"remora": (remora, ""), "haproxy": (haproxy, ""), "nginx": (nginx, "")}
+H2 = SMALL | {"nghttpx": (nghttpx, "")}
 LONG = SMALL | {
     "haproxy-splice": (haproxy, "  option splice-auto\n"),
     "nginx-buffers": (nginx, "proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 128k;"),
     "nginx-unbuffered": (nginx, "proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 4 64k; proxy_busy_buffers_size 64k; proxy_request_buffering off;"),
 }
-WAYS = LONG | {"floor": (floor, ""), "floor-splice": (floor, "splice"), "floor-spread": (spread, "")}
+WAYS = LONG | H2 | {"floor": (floor, ""), "floor-splice": (floor, "splice"), "floor-spread": (spread, "")}
 
 
 def add_before(binary):
@@ -186,6 +213,19 @@ def start_origin(ports, threads, cores):
     )
     time.sleep(0.3)
     return process
+
+
+def start_h2_origin(folder, cores):
+    """nghttpd: files of so many bytes, POST gives the body back, and a gRPC status in trailers."""
+    os.makedirs(f"{folder}/files")
+    with open(f"{folder}/files/128", "w") as f:
+        f.write("x" * 128)
+    command = ["nghttpd", "--no-tls", "-d", f"{folder}/files", "-a", "127.0.0.1", "-m", "128", "--echo-upload"]
+    started = []
+    for i, port in enumerate(H2_ORIGIN_PORTS):
+        trailer = ["--trailer=grpc-status: 0"]
+        started.append(subprocess.Popen([*command, *trailer, str(port)], preexec_fn=lambda: os.sched_setaffinity(0, cores)))
+    return started
 
 
 def make_certificate(folder):

@@ -4,11 +4,12 @@ import html
 import json
 import os
 
+PEERS = ("nginx", "haproxy", "nghttpx")
 UNITS = {"cpu_us": "us CPU", "p50_us": "us p50", "p99_us": "us p99", "bytes_each": "bytes"}
 
 
 def best_peer(row, found):
-    return min((name for name in found if name.startswith(("nginx", "haproxy"))), key=lambda name: found[name][row.figure])
+    return min((name for name in found if name.startswith(PEERS)), key=lambda name: found[name][row.figure])
 
 
 def ratio(row, found):
@@ -30,11 +31,14 @@ def line(row, found):
 
 
 def table(results):
-    out = ["| | remora | nginx | HAProxy | floor | remora / best | at most |", "|---|---|---|---|---|---|---|"]
+    out = ["| | remora | nginx | HAProxy | nghttpx | floor | remora / best | at most |", "|---|---|---|---|---|---|---|---|"]
     for row, found in results:
         cells = [figure(row, found["remora"])]
-        for peer in ("nginx", "haproxy"):
+        for peer in PEERS:
             ways = [name for name in found if name.startswith(peer)]
+            if not ways:
+                cells.append("")
+                continue
             best = min(ways, key=lambda name: found[name][row.figure])
             cells.append(figure(row, found[best]) + ("" if best == peer else f" ({best.partition('-')[2]})"))
         floors = [name for name in found if name.startswith("floor")]
@@ -52,7 +56,7 @@ def picture(results):
     height = row_height * len(results) + 60
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 70} {height}" font-family="sans-serif" font-size="13">',
-        f'<rect width="100%" height="100%" fill="#fff"/><text x="12" y="24" font-size="15" fill="#222">remora beside the better of nginx and HAProxy: less is better</text>',
+        f'<rect width="100%" height="100%" fill="#fff"/><text x="12" y="24" font-size="15" fill="#222">remora beside the best of nginx, HAProxy and nghttpx: less is better</text>',
     ]
     for i, (row, found) in enumerate(results):
         y, part = 40 + i * row_height, ratio(row, found)
@@ -64,7 +68,7 @@ def picture(results):
         )
     out.append(
         f'<line x1="{left + scale:.1f}" y1="34" x2="{left + scale:.1f}" y2="{height - 18}" stroke="#222" stroke-dasharray="3 3"/>'
-        f'<text x="{left + scale:.1f}" y="{height - 4}" text-anchor="middle" fill="#222">1.00: the better peer</text></svg>'
+        f'<text x="{left + scale:.1f}" y="{height - 4}" text-anchor="middle" fill="#222">1.00: the best peer</text></svg>'
     )
     return "\n".join(out) + "\n"
 

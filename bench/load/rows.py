@@ -3,7 +3,7 @@
 import dataclasses
 
 import clients
-from proxies import LONG, SMALL, Site
+from proxies import H2, LONG, SMALL, Site
 
 BROWSER = (
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
@@ -38,6 +38,7 @@ class Row:
     kind: str = "requests"  # handshake, resume, echo, idle, reload
     fields: tuple = ()
     body: int = 0
+    grpc: bool = False
     connections: int = 64
 
     def measure(self, proxy, folder, seconds, sessions, cores):
@@ -47,7 +48,11 @@ class Row:
         if self.kind == "echo":
             return clients.echo(proxy.port, seconds, self.connections)
         if self.kind == "idle":
-            return clients.idle(proxy, self.connections, self.site.tls)
+            return clients.idle(proxy, self.connections, self.site.tls, self.site.h2)
+        if self.site.h2:
+            return clients.h2load(
+                proxy.port, folder, seconds, self.path, self.site.tls, self.fields, b"x" * self.body, cores, sessions
+            )
         others = f"; {BROWSER_COOKIES}" if self.fields else ""
         cookies = [session + others for session in sessions]
         load = (proxy.port, folder, seconds, self.path, self.site.tls, self.connections, self.fields, self.body, cores)
@@ -56,8 +61,11 @@ class Row:
         return clients.wrk(*load, cookies=cookies)
 
 
+GRPC = ("Content-Type: application/grpc", "TE: trailers", "User-Agent: grpc-c++/1.51.1")
+OVER_TLS, PLAIN = Site(tls=True, h2=True), Site(h2=True)
 CLOSE = ("Connection: close",)
 LONG_WAYS = tuple(LONG)
+H2_LONG = (*LONG_WAYS, "nghttpx")
 FLOOR = ("floor",)
 FLOORS = ("floor", "floor-splice")
 ROWS = (
@@ -80,5 +88,14 @@ ROWS = (
     Row("one", "one connection (latency)", 1.0, figure="p50_us", connections=1, ways=(*SMALL, *FLOOR)),
     Row("idle", "memory of an idle connection", 1.0, figure="bytes_each", site=Site(connections=9900), kind="idle", connections=9500),
     Row("idle-tls", "memory of an idle TLS connection", 1.0, figure="bytes_each", site=Site(tls=True), kind="idle", connections=2000),
+    Row("h2_small", "HTTP/2 over TLS, small", 0.9, site=OVER_TLS, ways=tuple(H2)),
+    Row("h2_64k", "HTTP/2 over TLS, 64 KiB bodies", 0.85, site=OVER_TLS, path="/65536", ways=H2_LONG),
+    Row("h2_headers", "HTTP/2 over TLS, 12 more response headers", 0.9, site=OVER_TLS, path="/headers/128", ways=tuple(H2)),
+    Row("h2_cookie", "HTTP/2 over TLS, cookie affinity", 0.9, site=Site(tls=True, h2=True, cookie=True), ways=tuple(H2)),
+    Row("h2c", "HTTP/2 without TLS, small", 0.9, site=PLAIN, ways=tuple(H2)),
+    Row("h2c_64k", "HTTP/2 without TLS, 64 KiB bodies", 0.85, site=PLAIN, path="/65536", ways=H2_LONG),
+    Row("grpc_unary", "gRPC, unary calls", 0.9, site=Site(h2=True, h2_backends=True), fields=GRPC, body=100, grpc=True, ways=tuple(H2)),
+    Row("h2_backends", "HTTP/2 to HTTP/2 backends", 0.9, site=Site(h2=True, h2_backends=True), ways=tuple(H2)),
+    Row("idle_h2", "memory of an idle HTTP/2 connection", 1.1, figure="bytes_each", site=Site(h2=True, connections=9900), kind="idle", connections=9500, ways=tuple(H2)),
     Row("reload", "ten reloads under load", 1.0, figure="p99_us", site=Site(cookie=True), kind="reload"),
 )  # fmt: skip

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""remora, nginx and HAProxy in one run: the same origin, one core for the proxy, one for the load, rounds interleaved.
+"""remora and its peers in one run: the same origin, one core for the proxy, one for the load, rounds interleaved.
 
     bench/load/run.py [--rounds N] [--seconds S] [--rows a,b] [--before BINARY] [--out FOLDER]
 
@@ -30,26 +30,36 @@ def expected_length(path):
     return int(number) if number.isdigit() else 128
 
 
+def ask_once(proxy, row):
+    path = "/128" if row.kind == "echo" else row.path
+    if row.site.h2:
+        return clients.ask_h2(proxy.port, path, row.site.tls, row.fields, b"x" * row.body if row.body else None)
+    return clients.ask(proxy.port, path, row.site.tls)
+
+
 def look(proxy, row):
     """What a client gets is right; returns the cookies that keep so many sessions, none where the row wants none."""
     last = None
     for _ in range(100):
         try:
-            status, fields, body = clients.ask(proxy.port, "/128" if row.kind == "echo" else row.path, row.site.tls)
+            status, fields, body = ask_once(proxy, row)
             break
         except OSError as error:
             last = error
             time.sleep(0.05)
     else:
         raise clients.Void(f"{proxy.name} does not answer: {last}\n{proxy.said()}")
-    wanted = b"x" * expected_length("/128" if row.kind == "echo" else row.path)
+    wanted = b"x" * (row.body if row.grpc else expected_length("/128" if row.kind == "echo" else row.path))
     if status != 200 or body != wanted:
         raise clients.Void(f"{proxy.name}: {status}, {len(body)} bytes instead of {len(wanted)}\n{proxy.said()}")
+    if row.grpc and clients.grpc_status(proxy.port, row.path, proxy.folder, row.fields, wanted) != 0:
+        raise clients.Void(f"{proxy.name}: no grpc-status\n{proxy.said()}")
     if not row.site.cookie:
         return []
     if proxy.name.startswith("nginx"):  # hashes whatever the client sends
         return [f"session={i}" for i in range(SESSIONS)]
-    sessions = [clients.ask(proxy.port, row.path, row.site.tls)[1].get("set-cookie", "").partition(";")[0] for _ in range(SESSIONS)]
+    many = clients.H2_CONNECTIONS if row.site.h2 else SESSIONS
+    sessions = [ask_once(proxy, row)[1].get("set-cookie", "").partition(";")[0] for _ in range(many)]
     if not all(sessions):
         raise clients.Void(f"{proxy.name} gave no cookie")
     return sessions
@@ -124,7 +134,7 @@ def main():
     proxies.make_certificate(folder)
     many = max(row.site.backends for row in ROWS)
     ports = [*proxies.ORIGIN_PORTS, *range(proxies.FIRST_OF_MANY, proxies.FIRST_OF_MANY + many)]
-    origin = proxies.start_origin(ports, 1, cores[1])
+    origins = [proxies.start_origin(ports, 1, cores[1]), *proxies.start_h2_origin(folder, cores[1])]
     results, voided = [], False
     try:
         for row in ROWS:
@@ -137,8 +147,9 @@ def main():
                 voided = True
                 print(f"{row.title}: void: {error}", file=sys.stderr, flush=True)
     finally:
-        origin.terminate()
-        origin.wait()
+        for origin in origins:
+            origin.terminate()
+            origin.wait()
         shutil.rmtree(folder, ignore_errors=True)
     if options.out:
         report.write(options.out, results, options)

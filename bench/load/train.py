@@ -13,7 +13,10 @@ import proxies
 import run
 from rows import ROWS
 
-LESSONS = ("plain", "cookie", "browser", "headers", "connect", "64k", "chunked", "post", "tls", "tls-64k", "handshake", "500-cookie", "echo")
+LESSONS = (
+    "plain", "cookie", "browser", "headers", "connect", "64k", "chunked", "post", "tls", "tls-64k", "handshake", "500-cookie", "echo",
+    "h2_small", "h2_cookie", "h2c_64k", "grpc_unary",
+)  # fmt: skip
 
 
 def main():
@@ -23,7 +26,8 @@ def main():
     cores = ({cpus[0]}, set(cpus[1:2]) or {cpus[0]})
     folder = tempfile.mkdtemp()
     proxies.make_certificate(folder)
-    origin = proxies.start_origin([*proxies.ORIGIN_PORTS, *range(proxies.FIRST_OF_MANY, proxies.FIRST_OF_MANY + 500)], 1, cores[1])
+    ports = [*proxies.ORIGIN_PORTS, *range(proxies.FIRST_OF_MANY, proxies.FIRST_OF_MANY + 500)]
+    origins = [proxies.start_origin(ports, 1, cores[1]), *proxies.start_h2_origin(folder, cores[1])]
     try:
         for row in ROWS:
             if row.name not in LESSONS:
@@ -35,8 +39,9 @@ def main():
             finally:
                 proxy.stop()
     finally:
-        origin.terminate()
-        origin.wait()
+        for origin in origins:
+            origin.terminate()
+            origin.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -21,6 +21,7 @@ StreamTask& StreamTask::take(WorkerContext& worker, StreamOwner& owner, ServerSt
 }
 
 void StreamTask::start() {
+  started_ = true;
   if (runs_) return work_.turn.wake().set(EventFlags::granted);
   try {
     asio::co_spawn(worker_.loop.ctx.get_executor(), serve(), asio::detached);
@@ -35,7 +36,7 @@ Task<void> StreamTask::serve() {
   runs_ = true;
   for (;;) {
     EventFlags& wake = work_.turn.wake();
-    while (stream_ == nullptr)
+    while (!started_)  // an event of its stream, or of the former one
       if (wake.take() == 0) co_await wake.any();
     bool failed = false;
     try {
@@ -69,6 +70,7 @@ bool StreamTask::finish(bool failed) noexcept {
   own_.reset();
   StreamOwner& owner = *std::exchange(owner_, nullptr);
   ServerStream& stream = *std::exchange(stream_, nullptr);
+  started_ = false;
   const bool stays = !failed && worker_.spare_tasks.size() < WorkerContext::max_spare_tasks;
   if (stays)
     worker_.spare_tasks.emplace_back(this);  // room was reserved

@@ -48,8 +48,9 @@ class StreamTask final
   Workspace work_;
   std::unique_ptr<BoundConnections> own_;  // see ConnectionSource::begin(); dropped after each stream
   StreamOwner* owner_ = nullptr;
-  ServerStream* stream_ = nullptr;  // null: waits for one
-  bool runs_ = false;               // the coroutine was started
+  ServerStream* stream_ = nullptr;
+  bool started_ = false;  // has a stream, and start() was called
+  bool runs_ = false;     // the coroutine was started
 };
 
 }  // namespace remora

@@ -112,7 +112,7 @@ struct WorkerContext {
   std::vector<std::unique_ptr<Active>> spare_actives;
   /// Spare tasks for HTTP/2 streams. Their waiting coroutines keep the loop running: clear it at the end.
   std::vector<std::unique_ptr<StreamTask>> spare_tasks;
-  static constexpr std::size_t max_spare_actives = 64, max_spare_tasks = 128;
+  static constexpr std::size_t max_spare_actives = 64, max_spare_tasks = 512;
 
   /// The value of Date for `now`; a view until the next call.
   std::string_view date(Clock::Wall now);

@@ -14,8 +14,8 @@ namespace remora {
 /// They record, and resume nobody (session.h). Exceptions end in them, because C code calls.
 struct Http2Callbacks {
   static const nghttp2_session_callbacks* all();
-  /// What nghttp2 allocates with (memory.h).
-  static nghttp2_mem* memory() noexcept;
+  /// What a session of nghttp2 allocates with (memory.h); its largest blocks are in `pages`.
+  static nghttp2_mem memory(Http2Pages& pages) noexcept;
 
   static int begin_headers(nghttp2_session*, const nghttp2_frame*, void* user) noexcept;
   static int header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t* name, std::size_t name_size,

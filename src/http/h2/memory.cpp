@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "http/h2/callbacks.h"
+#include "http/h2/pages.h"
 #include "net/buffers.h"
 
 namespace remora {
@@ -62,28 +63,33 @@ void keep(void* block, std::size_t c) noexcept {
 }
 
 // nghttp2's names and types of the functions.
-void* allocate(std::size_t bytes, void*) {
-  return Http2Memory::take(bytes);
+Http2Pages& pages_of(void* user) noexcept {
+  return *static_cast<Http2Pages*>(user);
 }
-void release(void* block, void*) {
-  Http2Memory::give_back(block);
+void* allocate(std::size_t bytes, void* user) {
+  void* const block = pages_of(user).take(bytes);
+  return block != nullptr ? block : Http2Memory::take(bytes);
 }
-void* allocate_zero(std::size_t count, std::size_t size, void*) {
+void release(void* block, void* user) {
+  if (!pages_of(user).give_back(block)) Http2Memory::give_back(block);
+}
+void* allocate_zero(std::size_t count, std::size_t size, void* user) {
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(count, size, &bytes)) return nullptr;
-  void* const block = Http2Memory::take(bytes);
+  void* const block = allocate(bytes, user);
   if (block != nullptr) std::memset(block, 0, bytes);
   return block;
 }
-void* reallocate(void* block, std::size_t bytes, void*) {
-  if (block == nullptr) return Http2Memory::take(bytes);
-  const std::size_t size = ::malloc_usable_size(block);
-  if (!keeps || (size > Http2Memory::max_block && bytes > Http2Memory::max_block))
-    return std::realloc(block, bytes);
+void* reallocate(void* block, std::size_t bytes, void* user) {
+  if (block == nullptr) return allocate(bytes, user);
+  const std::size_t in_pages = pages_of(user).room(block);
+  const std::size_t size = in_pages > 0 ? in_pages : ::malloc_usable_size(block);
+  const bool large = size > Http2Memory::max_block && bytes > Http2Memory::max_block;
+  if (in_pages == 0 && (!keeps || large)) return std::realloc(block, bytes);
   void* const moved = Http2Memory::take(bytes);
   if (moved == nullptr) return nullptr;
   std::memcpy(moved, block, std::min(size, bytes));
-  Http2Memory::give_back(block);
+  release(block, user);
   return moved;
 }
 
@@ -113,9 +119,8 @@ std::size_t Http2Memory::kept() noexcept {
   return kept_bytes;
 }
 
-nghttp2_mem* Http2Callbacks::memory() noexcept {
-  static nghttp2_mem made{nullptr, allocate, release, allocate_zero, reallocate};
-  return &made;
+nghttp2_mem Http2Callbacks::memory(Http2Pages& pages) noexcept {
+  return {&pages, allocate, release, allocate_zero, reallocate};
 }
 
 }  // namespace remora

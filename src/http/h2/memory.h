@@ -15,7 +15,7 @@ namespace remora {
 struct Http2Memory {
   /// What a thread keeps at most. 128 streams of one connection need about a quarter of it.
   static constexpr std::size_t max_kept = 512 * 1024;
-  /// Larger blocks are malloc's alone: buffers of whole frames, of which a session has a few.
+  /// Larger blocks are malloc's, or in pages of the session (pages.h).
   static constexpr std::size_t max_block = 8 * 1024;
 
   /// As malloc() and free().

@@ -144,9 +144,9 @@ WriteResult Http2Session::send(Http2Stream& stream, const Body& body, const std:
   return result;
 }
 
-/// Serializes what is on loan. Large bodies are written at once, and small ones if there is no room for more.
+/// Serializes what is on loan. Large bodies are written at once, together with what is due before them, and
+/// small ones if there is no room for more.
 void Http2Session::send_loan() noexcept {
-  if (loan_.direct && output_.pending() > 0 && !write_out()) return;
   for (;;) {
     const std::size_t before = loan_.taken;
     if (!pull()) return;

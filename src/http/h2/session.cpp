@@ -48,8 +48,8 @@ Http2Session::Http2Session(Loop& loop, End end, const Http2Settings& settings, s
       output_(loop.buffers),
       flood_(loop.clock, end == End::server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
   const auto make = end == End::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
-  if (make(&session_, Http2Callbacks::all(), this, options(), Http2Callbacks::memory()) != 0)
-    throw std::bad_alloc();
+  nghttp2_mem memory = Http2Callbacks::memory(pages_);
+  if (make(&session_, Http2Callbacks::all(), this, options(), &memory) != 0) throw std::bad_alloc();
   posted_->session = this;
   std::array<nghttp2_settings_entry, 5> entries{{
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window},
@@ -88,6 +88,7 @@ void Http2Session::use(TransportRef transport, EventFlags& wake, unsigned bit) {
 TransportRef Http2Session::release() {
   wake_ = nullptr;
   collector_ = HeadCollector();  // a parked connection keeps little memory
+  if (is_idle()) pages_.discard();
   return std::exchange(transport_, TransportRef());
 }
 
@@ -103,7 +104,7 @@ Io Http2Session::receive() {
     process(bytes);
     transport_->consume(bytes.size());
   }
-  turn();
+  wake_marked();
   // After a short receive there is nothing more for now: wait, without asking the kernel first. (TLS: there
   // may be more to decrypt.)
   if (!over_ && !transport_->is_tls() && !transport_->peer_closed()) transport_->arm();
@@ -128,20 +129,29 @@ void Http2Session::flooded(const char* what) {
   tell_flood(what);
 }
 
+/// With several open streams more will soon be due: see posted_turn().
 void Http2Session::flush() {
+  if (running_ > 1 && !over_) return flush_soon();
   turn();
 }
 
 void Http2Session::flush_soon() {
   if (in_turn_ || post_pending_) return;
   post_pending_ = true;
+  post_turn();
+}
+
+void Http2Session::post_turn() {
   asio::post(loop_.ctx.get_executor(), [posted = posted_] {
     if (posted->session != nullptr) posted->session->posted_turn();
   });
 }
 
+/// While other streams are open, the loop asks the kernel for events once more: their responses may be there
+/// already, and then leave in the same write.
 void Http2Session::posted_turn() {
-  post_pending_ = false;
+  if (running_ > 1 && !std::exchange(polled_, true)) return post_turn();
+  post_pending_ = polled_ = false;
   turn();
   const bool blocked = send_blocked();
   const bool news = over_ || blocked != std::exchange(told_blocked_, blocked);  // for its deadlines
@@ -150,13 +160,20 @@ void Http2Session::posted_turn() {
 
 // Turns ---------------------------------------------------------------------------------------------
 
-/// Everything that wakes streams happens here.
+/// Streams are woken in turns only.
+struct Http2Session::InTurn {
+  bool& flag;
+  explicit InTurn(bool& f) : flag(f) { flag = true; }
+  ~InTurn() { flag = false; }
+};
+
+void Http2Session::wake_marked() {
+  if (in_turn_) return;
+  const InTurn guard(in_turn_);
+  tell_marked();
+}
+
 void Http2Session::turn() {
-  struct InTurn {
-    bool& flag;
-    explicit InTurn(bool& f) : flag(f) { flag = true; }
-    ~InTurn() { flag = false; }
-  };
   if (in_turn_) return;
   {
     const InTurn guard(in_turn_);

@@ -28,6 +28,7 @@
 
 #include "http/h2/flood.h"
 #include "http/h2/output.h"
+#include "http/h2/pages.h"
 #include "http/h2/settings.h"
 #include "http/h2/stream.h"
 #include "net/deadlines.h"
@@ -65,10 +66,11 @@ class Http2Session : private DeadlineEntry {
   TransportRef release();
 
   /// Processes what has been received, or makes at most one receive and processes that; then wakes the
-  /// streams concerned and sends what is due. ready: call it again. blocked: the bit will be set. failed: the
-  /// connection is lost, or over.
+  /// streams concerned; flush() has to follow. ready: call it again. blocked: the bit will be set. failed:
+  /// the connection is lost, or over.
   Io receive();
-  /// Sends what is due. If the socket takes more again, wakes stalled streams.
+  /// Sends what is due, at once or, while several streams are open, with the next posted turn. If the socket
+  /// takes more again, wakes stalled streams.
   void flush();
   /// Posts a turn that flushes and wakes, unless one is due.
   void flush_soon();
@@ -148,6 +150,7 @@ class Http2Session : private DeadlineEntry {
 
  private:
   class Posted;
+  struct InTurn;
   enum class Shutdown : std::uint8_t { none, noticed, said };
   /// A body on loan from a stream's send().
   struct Loan {
@@ -162,7 +165,9 @@ class Http2Session : private DeadlineEntry {
   void expired() override;  // a second after shutdown()
   void say_goaway() noexcept;
   void process(std::string_view bytes);
+  void wake_marked();
   void turn();
+  void post_turn();
   void posted_turn();
   void tell_marked();
   void send_due();
@@ -184,6 +189,7 @@ class Http2Session : private DeadlineEntry {
   EventFlags* wake_ = nullptr;
   unsigned bit_ = 0;
   Ref<Posted> posted_;
+  Http2Pages pages_;
   Http2Output output_;
   FloodGuard flood_;
   HeadCollector collector_;
@@ -196,6 +202,7 @@ class Http2Session : private DeadlineEntry {
   bool ping_due_ = false;  // behind the first GOAWAY
   const char* flood_of_fields_ = nullptr;
   bool in_turn_ = false, post_pending_ = false;
+  bool polled_ = false;          // a posted turn has waited for other streams' events
   bool socket_blocked_ = false;  // at the last write
   bool told_blocked_ = false;    // the owner knows of send_blocked()
   bool may_resume_ = false;      // a window was opened, or the socket takes more

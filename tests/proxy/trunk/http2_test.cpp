@@ -113,6 +113,30 @@ TEST(Http2Requests, ThatAreResetFreeTheBackend) {
   EXPECT_EQ(client.get("/").status, 204) << "the connection goes on";
 }
 
+/// More than one receive takes, so that the resets come when the first of them wait for their turn.
+TEST(Http2Requests, ThatAreResetWhileTheyWaitAreNotServed) {
+  RealConnections all(h2c);
+  Peer client(all);
+  for (int i = 0; i < 40; ++i) client.begin("GET", "/");
+  client.run();
+  const std::size_t served = all.requests.size();
+  EXPECT_EQ(served, 40U);
+  for (int round = 0; round < 2; ++round) {
+    std::vector<std::int32_t> streams;
+    for (int i = 0; i < 40; ++i) {
+      const auto letter = static_cast<char>('a' + i % 26);
+      streams.push_back(client.begin("GET", "/", {{"x", std::string(2000 + i, letter)}}));
+    }
+    std::string bytes = client.output();
+    for (const std::int32_t stream : streams) client.reset(stream);
+    bytes += client.output();
+    client.socket().send(bytes);
+    client.run();
+  }
+  EXPECT_EQ(all.requests.size(), served);
+  EXPECT_EQ(client.get("/after").body, "GET /after");
+}
+
 TEST(Http2Requests, OfALostConnectionEnd) {
   RealConnections all(h2c);
   all.respond = [](const std::string&) { return std::string(); };
