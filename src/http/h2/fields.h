@@ -25,8 +25,9 @@ struct StreamPriority {
   bool incremental = false;
   bool operator==(const StreamPriority&) const = default;
 };
-/// Of a message whose sender states no priority: it takes turns with others of its urgency. One after another,
-/// as RFC 9218 has it by default, small responses would wait for a large download that was requested first.
+/// Of a message whose sender states no priority: it takes turns with others of its urgency. One after
+/// another, as RFC 9218 has it by default, small responses would wait for a large download that was requested
+/// first.
 constexpr StreamPriority unstated_priority{3, true};
 /// Reads a Priority field or the value of a PRIORITY_UPDATE frame; members that are missing or malformed have
 /// their defaults.
