@@ -285,6 +285,7 @@ TEST(Http2Responses, ManySmallResponsesLeaveInOneWrite) {
   const std::uint64_t before = server.session->bytes_sent();
   server.loop.settle();
   ASSERT_EQ(server.session->receive(), Io::ready);
+  server.session->flush();
   EXPECT_GT(server.session->bytes_sent(), before);
   // One more turn sends nothing: all went with the first.
   const std::uint64_t after = server.session->bytes_sent();
