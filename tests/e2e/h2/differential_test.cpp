@@ -121,8 +121,11 @@ class Stage {
     closes_ = c.closes;
     received_.clear();
   }
+  /// The request of the last attempt; empty: nothing came. How often it is tried depends on the connections
+  /// that are idle when it comes.
   std::vector<Message> received() {
     const std::lock_guard lock(mutex_);
+    if (received_.size() > 1) received_.erase(received_.begin(), received_.end() - 1);
     return received_;
   }
 
@@ -329,7 +332,7 @@ TEST(Differential, ABackendAndAClientGetTheSameByBothVersions) {
   Http2Client client(remora.port());
   Generator generator;
   int served = 0, refused = 0, broken = 0;
-  for (int i = 0; i < 400 && !HasFailure(); ++i) {
+  for (int i = 0; i < 800 && !HasFailure(); ++i) {
     const Case c = generator.next();
     stage.set(c);
     const Got one = by_http1(remora.port(), c);
