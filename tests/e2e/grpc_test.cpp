@@ -53,16 +53,16 @@ class Server {
 enum class Client { python, node };
 
 /// A client that runs a scenario, see apps/grpc_client.py.
-class Run {
+class Talk {
  public:
-  Run(const Remora& remora, const std::string& scenario, Client client = Client::python)
+  Talk(const Remora& remora, const std::string& scenario, Client client = Client::python)
       : process_(command(remora.port(), scenario, client), output_ + "/out") {}
-  ~Run() {
+  ~Talk() {
     process_.kill();
     std::filesystem::remove_all(output_);
   }
-  Run(const Run&) = delete;
-  Run& operator=(const Run&) = delete;
+  Talk(const Talk&) = delete;
+  Talk& operator=(const Talk&) = delete;
 
   /// Waits until it has said that.
   bool says(const std::string& line) const {
@@ -122,7 +122,7 @@ TEST_P(Grpc, CallsOfAllKindsPassWithTheirMetadata) {
   const Lines expected{"unary a - hello a", "server_stream 4 a", "client_stream a - a,b,c a",
                        "bidi a - one",      "bidi a - two",      "bidi a - three",
                        "bidi ended 0 a",    "big True"};
-  EXPECT_EQ(Run(remora, "kinds", GetParam()).all(), expected);
+  EXPECT_EQ(Talk(remora, "kinds", GetParam()).all(), expected);
 }
 
 TEST_P(Grpc, StatusesPassAsTheyAre) {
@@ -130,7 +130,7 @@ TEST_P(Grpc, StatusesPassAsTheyAre) {
   Remora remora(config({a.entry()}));
   const Lines expected{"NOT_FOUND NOT_FOUND as asked a", "UNAVAILABLE UNAVAILABLE as asked a",
                        "RESOURCE_EXHAUSTED RESOURCE_EXHAUSTED as asked a", "nowhere UNIMPLEMENTED"};
-  EXPECT_EQ(Run(remora, "statuses", GetParam()).all(), expected);
+  EXPECT_EQ(Talk(remora, "statuses", GetParam()).all(), expected);
 }
 
 TEST_P(Grpc, ADeadlineEndsCallsAndStreams) {
@@ -138,18 +138,18 @@ TEST_P(Grpc, ADeadlineEndsCallsAndStreams) {
   Remora remora(config({a.entry()}));
   const Lines expected{"unary DEADLINE_EXCEEDED", "stream began a - hang", "stream DEADLINE_EXCEEDED",
                        "left some"};
-  EXPECT_EQ(Run(remora, "deadline", GetParam()).all(), expected);
+  EXPECT_EQ(Talk(remora, "deadline", GetParam()).all(), expected);
 }
 
 TEST_P(Grpc, RepliesOfOurOwnAreStatuses) {
   Remora remora(config({"{id: a, address: \"127.0.0.1:" + std::to_string(free_port()) + "\"}"}));
-  EXPECT_EQ(Run(remora, "local", GetParam()).all(), (Lines{"UNAVAILABLE Bad Gateway"}));
+  EXPECT_EQ(Talk(remora, "local", GetParam()).all(), (Lines{"UNAVAILABLE Bad Gateway"}));
 }
 
 TEST_P(Grpc, TheBoundServerDiesUnderOpenCallsAndTheNextAreAtAnother) {
   Server a("a"), b("b");
   Remora remora(config({a.entry(), b.entry()}, "affinity: {kind: header, name: x-user, carry: store}\n"));
-  const Run client(remora, "death", GetParam());
+  const Talk client(remora, "death", GetParam());
   ASSERT_TRUE(client.says("open"));
   const std::string home = client.lines().front().substr(5, 1), other = home == "a" ? "b" : "a";
   (home == "a" ? a : b).kill();
@@ -167,7 +167,7 @@ TEST_P(Grpc, TheBoundServerDiesUnderOpenCallsAndTheNextAreAtAnother) {
 TEST_P(Grpc, AServerThatIsUnavailableIsLeftWhereTheRulesSaySo) {
   Server a("a"), b("b");
   Remora remora(config({a.entry(), b.entry()}, "failover: {retry_on: [grpc-unavailable]}\n"));
-  EXPECT_EQ(Run(remora, "elsewhere", GetParam()).all(), (Lines{"a OK", "b OK"}));
+  EXPECT_EQ(Talk(remora, "elsewhere", GetParam()).all(), (Lines{"a OK", "b OK"}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Clients, Grpc, ::testing::Values(Client::python, Client::node),

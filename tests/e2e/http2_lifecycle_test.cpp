@@ -116,8 +116,7 @@ class Http2Lifecycle : public testing::TestWithParam<std::string> {
   }
   void begin(Remora& remora) {
     for (int i = 0; i < connections; ++i) riders_.push_back(std::make_unique<Rider>(remora.port(), seen_));
-    // All have a thousand responses behind them, so a thousand are in progress.
-    ASSERT_TRUE(serves(1000)) << seen_.failure();
+    ASSERT_TRUE(serves(500)) << seen_.failure();
   }
   /// Waits until so many more streams were served.
   bool serves(int more) {
@@ -150,7 +149,7 @@ TEST_P(Http2Lifecycle, ReloadsAndDrainsDisturbNoStream) {
     const std::string timeouts = ", timeouts: {response: " + std::to_string(30 + i) + "s}";
     ASSERT_TRUE(remora.reload(config(timeouts)));
   }
-  EXPECT_TRUE(serves(1000)) << seen_.failure();
+  EXPECT_TRUE(serves(500)) << seen_.failure();
   remora.wish("a", "drain");
   EXPECT_TRUE(remora.backend_is("a", "in_flight", "0"));
   EXPECT_TRUE(serves(500)) << seen_.failure();

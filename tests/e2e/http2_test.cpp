@@ -282,8 +282,8 @@ TEST(Http2Sessions, StickByUrlAndHeader) {
     });
   };
   Origin a(page("a")), b(page("b"));
-  Remora by_url(
-      simple_config({a.address(), b.address()}, "affinity: {kind: url_rewrite, name: sid, rewrite: [html]}\n", h2c()));
+  Remora by_url(simple_config({a.address(), b.address()},
+                              "affinity: {kind: url_rewrite, name: sid, rewrite: [html]}\n", h2c()));
   Http2Client client(by_url.port());
   const Response& first = client.get("/");
   const std::size_t at = first.body.find("href=\"") + 6;

@@ -127,8 +127,7 @@ int Http2Callbacks::headers_received(nghttp2_session* session, const nghttp2_fra
   Http2Stream* const st = std::exchange(s.collecting_, nullptr);
   if (st == nullptr || st->done_ || st->aborted_) return 0;
   const bool oversized = s.collector_.oversized();
-  HeadBlock block;
-  if (!oversized) block = s.collector_.finish(s.loop_.buffers);
+  HeadBlock block = s.collector_.finish(s.loop_.buffers);
   if (st->head_received_) {
     if (oversized || !take_trailers(s, *st, std::move(block)))
       return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, st->id_, NGHTTP2_PROTOCOL_ERROR);
@@ -242,8 +241,7 @@ int Http2Callbacks::frame_sent(nghttp2_session* session, const nghttp2_frame* fr
   if (frame->hd.type != NGHTTP2_HEADERS || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
   const Http2Stream* st = stream_of(session, frame->hd.stream_id);
   if (st == nullptr || !st->reset_due_) return 0;
-  const int rc =
-      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+  const int rc = nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
   return rc == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 

@@ -89,8 +89,9 @@ bool HeadCollector::add(std::string_view name, std::string_view value) {
   }
   const Known known = known_field(name);
   if (known == Known::cookie) {
-    if (has_cookie_) cookie_ += "; ";
     has_cookie_ = true;
+    // An empty crumb would leave a blank at the end, which no field of HTTP/1 has.
+    if (!cookie_.empty() && !value.empty()) cookie_ += "; ";
     cookie_ += value;
     return true;
   }
@@ -121,7 +122,22 @@ void HeadCollector::add_pseudo(std::string_view name, std::string_view value) {
   pseudo_text_ += value;
 }
 
+/// A response to HEAD has no body, also one that refuses the head.
+void HeadCollector::drop_all_but_method() {
+  constexpr auto method = static_cast<std::size_t>(Pseudo::method);
+  constexpr std::size_t longest = 32;
+  const std::size_t size = prefix_.pseudo_size[method];
+  const std::string kept = size <= longest ? pseudo_text_.substr(prefix_.pseudo_at[method], size) : "";
+  prefix_ = {};
+  entries_.clear();
+  text_.clear();
+  has_cookie_ = false;
+  pseudo_text_ = kept;
+  prefix_.pseudo_size[method] = static_cast<std::uint32_t>(kept.size());
+}
+
 HeadBlock HeadCollector::finish(BufferPool& pool) {
+  if (oversized_) drop_all_but_method();
   if (has_cookie_) add_line("cookie", cookie_, Known::cookie);
   prefix_.fields = static_cast<std::uint32_t>(entries_.size());
   prefix_.text = static_cast<std::uint32_t>(pseudo_text_.size());

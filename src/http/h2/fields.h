@@ -25,8 +25,9 @@ struct StreamPriority {
   bool incremental = false;
   bool operator==(const StreamPriority&) const = default;
 };
-/// Of a message whose sender states no priority: it takes turns with others of its urgency. One after another,
-/// as RFC 9218 has it by default, small responses would wait for a large download that was requested first.
+/// Of a message whose sender states no priority: it takes turns with others of its urgency. One after
+/// another, as RFC 9218 has it by default, small responses would wait for a large download that was requested
+/// first.
 constexpr StreamPriority unstated_priority{3, true};
 /// Reads a Priority field or the value of a PRIORITY_UPDATE frame; members that are missing or malformed have
 /// their defaults.
@@ -75,12 +76,14 @@ class HeadCollector {
   /// HPACK bomb). Fields over the limit are dropped and make the block `oversized`.
   bool add(std::string_view name, std::string_view value);
   bool oversized() const noexcept { return oversized_; }
-  /// The block, with the crumbs of Cookie joined (RFC 9113 8.2.3). Throws std::bad_alloc.
+  /// The block, with the crumbs of Cookie joined (RFC 9113 8.2.3); of one that is oversized only the method.
+  /// Throws std::bad_alloc.
   HeadBlock finish(BufferPool& pool);
 
  private:
   void add_line(std::string_view name, std::string_view value, Known known);
   void add_pseudo(std::string_view name, std::string_view value);
+  void drop_all_but_method();
 
   HeadBlock::Prefix prefix_;
   std::vector<HeadBlock::Entry> entries_;

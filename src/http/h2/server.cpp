@@ -35,7 +35,9 @@ Io Http2ServerStream::read_head(RequestHead& head) {
   if (is_lost()) return refuse(Kind::reset, 0, "the stream was reset");
   if (oversized_) {
     head.fields.clear();
-    head.method_text = head.target = head.host = {};
+    head.target = head.host = {};
+    head.method_text = head_.pseudo(Pseudo::method);
+    bodiless_ = head.method_text == "HEAD";
     return refuse(Kind::malformed, 431, "head too large");
   }
   head_.read(head.fields);

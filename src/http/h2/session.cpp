@@ -104,7 +104,11 @@ Io Http2Session::receive() {
     process(bytes);
     transport_->consume(bytes.size());
   }
-  wake_marked();
+  // What nghttp2 itself has to say may end the connection: then no stream of these bytes begins.
+  if (nghttp2_session_want_write(session_) != 0)
+    turn();
+  else
+    wake_marked();
   // After a short receive there is nothing more for now: wait, without asking the kernel first. (TLS: there
   // may be more to decrypt.)
   if (!over_ && !transport_->is_tls() && !transport_->peer_closed()) transport_->arm();

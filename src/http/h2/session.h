@@ -110,7 +110,7 @@ class Http2Session : private DeadlineEntry {
 
   /// A request arrives on a new stream. Null: it is refused.
   virtual Http2Stream* make_stream(std::int32_t id) = 0;
-  /// A head is complete, in `block`; `oversized`: over the limits, and without fields. False: it was an
+  /// A head is complete, in `block`; `oversized`: over the limits, only the method is left. False: it was an
   /// interim response, so the message's head is still to come.
   virtual bool take_head(Http2Stream& stream, HeadBlock block, bool oversized) = 0;
   /// The stream is gone, and its owner has done with it or never knew it.

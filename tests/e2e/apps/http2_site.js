@@ -3,7 +3,7 @@
 //   /length   the length and SHA-1 of the request's body
 //   /echo     the request's body, as it comes
 //   /trailers a trailer X-Sum with the value of the request's
-//   /slow/N   the head at once, then N pieces 250 ms apart, then the name
+//   /slow/N   the head at once, then N pieces 100 ms apart, then the name
 //   /bytes/N  N bytes
 //   /push     whether it could push a response
 //   /page     an HTML page with 100 scripts (/script/N) that note who served them
@@ -14,7 +14,7 @@ const http = require('http');
 const http2 = require('http2');
 
 const [port, name, mode, limit] = process.argv.slice(2);
-const pieceInterval = 250;
+const pieceInterval = 100;
 
 function sendSlowly(res, pieces) {
   let sent = 0;

@@ -123,6 +123,21 @@ TEST(Http2Malformed, AHeadOverTheLimitsGetsAReply) {
   }
 }
 
+TEST(Http2Malformed, AHeadOverTheLimitsThatAsksByHeadGetsNoBody) {
+  ServerEnd server;
+  server.greet();
+  server.client.ask(1, request("HEAD", "/", {{"x", std::string(8 * 1024, 'v')}}));
+  RequestHead head;
+  EXPECT_EQ(server.last().read_head(head), Io::failed);
+  EXPECT_EQ(head.method_text, "HEAD");
+  EXPECT_TRUE(ServerEnd::respond(server.last(), "no", 431));
+  server.done(server.last());
+  const auto frames = server.frames();
+  ASSERT_EQ(frames.size(), 1U);
+  EXPECT_EQ(frames[0].type, headers_frame);
+  EXPECT_TRUE(frames[0].ends());
+}
+
 TEST(Http2Malformed, ACookieInManyCrumbsIsOneField) {
   ServerEnd server;
   server.greet();
@@ -130,6 +145,17 @@ TEST(Http2Malformed, ACookieInManyCrumbsIsOneField) {
   for (int i = 0; i < 60; ++i) fields.emplace_back("cookie", "c" + std::to_string(i) + "=1");
   server.client.ask(1, fields);
   EXPECT_EQ(server.head().fields.size(), 1U);
+}
+
+TEST(Http2Malformed, AnEmptyCrumbIsLeftOut) {
+  ServerEnd server;
+  server.greet();
+  server.client.ask(
+      1, request("GET", "/",
+                 {{"cookie", ""}, {"cookie", "a=1"}, {"cookie", ""}, {"cookie", "b=2"}, {"cookie", ""}}));
+  const RequestHead head = server.head();
+  ASSERT_EQ(head.fields.size(), 1U);
+  EXPECT_EQ(head.fields[0].value, "a=1; b=2");
 }
 
 TEST(Http2Malformed, AKnownLengthOverTheLimitIsRefusedAtOnce) {
