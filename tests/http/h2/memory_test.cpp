@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "http/h2/callbacks.h"
-#include "http/h2/pages.h"
 
 namespace remora::test {
 namespace {
