@@ -67,13 +67,18 @@ SharedConnections::Connection::Connection(SharedConnections& all, Group& group)
 SharedConnections::Connection::~Connection() = default;
 
 /// The next event is processed in a turn of its own.
-void SharedConnections::Connection::post() {
-  if (std::exchange(post_pending_, true)) return;
-  asio::post(all_.loop_.ctx.get_executor(), [self = Ref<Connection>(this)] {
-    self->post_pending_ = false;
-    if (self->state_ != State::closed && !self->wake_.waiting()) return self->on_event();
-    if (self->state_ != State::closed) self->wake_.set(EventFlags::backend);
-  });
+void SharedConnections::Connection::post() noexcept {
+  if (post_pending_) return;
+  try {
+    asio::post(all_.loop_.ctx.get_executor(), [self = Ref<Connection>(this)] {
+      self->post_pending_ = false;
+      if (self->state_ != State::closed && !self->wake_.waiting()) return self->on_event();
+      if (self->state_ != State::closed) self->wake_.set(EventFlags::backend);
+    });
+    post_pending_ = true;
+  } catch (const std::bad_alloc&) {
+    wake_.until(all_.loop_.wheel.now());  // the deadline wheel needs no memory
+  }
 }
 
 void SharedConnections::Connection::listen() {
@@ -138,6 +143,8 @@ void SharedConnections::Connection::receive(Clock::Steady now) {
     idle_since_ = now;
     group_.streams_each = std::max<std::uint32_t>(1, session_->max_streams());
     wake_.no_deadline();
+    // It takes no request at all (draining, or overloaded): another one would do the same.
+    if (!session_->has_room()) connect_failed(group_, false);
   }
   if (io == Io::ready) post();
 }

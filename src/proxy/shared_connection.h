@@ -62,7 +62,7 @@ class SharedConnections::Connection final : public RefCounted<Connection>, priva
   enum class State : std::uint8_t { connecting, greeting, open, over, closed };
 
   void stream_ended(bool silent) noexcept override;
-  void post();
+  void post() noexcept;
   void on_event();
   void listen();
   void connect(Clock::Steady now);

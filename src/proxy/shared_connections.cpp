@@ -125,13 +125,16 @@ void SharedConnections::connect_failed(Group& group, bool timed_out) {
 }
 
 void SharedConnections::retain(std::span<const Backend* const> living) {
-  for (Group& group : groups_)
+  // By number: an exchange that is resumed meanwhile may add a group.
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    Group& group = groups_[i];
     if (group.backend != nullptr && std::find(living.begin(), living.end(), group.backend) == living.end())
       retire(group);
+  }
 }
 
 void SharedConnections::clear() {
-  for (Group& group : groups_) retire(group);
+  for (std::size_t i = 0; i < groups_.size(); ++i) retire(groups_[i]);
 }
 
 std::size_t SharedConnections::count(const Backend& backend) const noexcept {

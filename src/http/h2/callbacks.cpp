@@ -44,9 +44,11 @@ int invalid_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*, 
   return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-/// nghttp2 does not send a head that is too large for it. A request's stream it closes itself.
+/// nghttp2 does not send a head that is too large for it. A request's stream it closes itself, and of a
+/// stream that the peer has reset nothing more is said (RFC 9113 5.4.2).
 int frame_not_sent(nghttp2_session* session, const nghttp2_frame* frame, int, void*) {
-  if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+  if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat != NGHTTP2_HCAT_REQUEST &&
+      nghttp2_session_find_stream(session, frame->hd.stream_id) != nullptr)
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
   return 0;
 }
@@ -189,9 +191,12 @@ int Http2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std
   if (s.collecting_ == st) s.collecting_ = nullptr;
   st->closed_ = true;
   st->close_code_ = code;
-  if (st->end_sent_)
+  // A head that ends the response may be submitted, but not serialized yet: then nobody waited for it. A
+  // backend may reset what it answers early (RFC 9113 8.1), and a client of ours must not end the connection
+  // of all others with that.
+  if (nghttp2_session_get_stream_local_close(session, id) == 1)
     s.flood_.response_sent();
-  else if (!st->aborted_)
+  else if (!st->aborted_ && s.end_ == Http2Session::End::server)
     s.flood_.stream_reset();
   if (st->done_)
     s.drop(*st);

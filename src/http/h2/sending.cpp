@@ -43,6 +43,11 @@ bool Http2Session::pull() noexcept {
       ping_due_ = false;
       if (nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr) == 0) continue;
     }
+    if (n == 0 && goaway_due_) {
+      submit_goaway();
+      if (!over_) continue;
+      return false;
+    }
     if (n == 0) return true;
     if (n < 0) {
       lose();

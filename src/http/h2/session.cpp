@@ -43,6 +43,7 @@ Http2Session::Http2Session(Loop& loop, End end, const Http2Settings& settings, s
     : loop_(loop),
       header_bytes_(header_bytes),
       headers_(headers),
+      max_queued_(std::size_t{4} * std::max<std::uint32_t>(settings.max_concurrent_streams, 64)),
       end_(end),
       posted_(new Posted),
       output_(loop.buffers),
@@ -105,7 +106,7 @@ Io Http2Session::receive() {
     transport_->consume(bytes.size());
   }
   // What nghttp2 itself has to say may end the connection: then no stream of these bytes begins.
-  if (nghttp2_session_want_write(session_) != 0)
+  if (goaway_due_ || nghttp2_session_want_write(session_) != 0)
     turn();
   else
     wake_marked();
@@ -119,8 +120,11 @@ void Http2Session::process(std::string_view bytes) {
   if (!flood_.feed(bytes)) return flooded(flood_.what());
   const ssize_t n =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
-  if (n >= 0 && !flood_.floods()) return;
-  if (n >= 0) return flooded(flood_.what());
+  if (n >= 0 && flood_.floods()) return flooded(flood_.what());
+  // While the socket is blocked, the frames of streams that are closed again wait in nghttp2.
+  if (n >= 0 && socket_blocked_ && nghttp2_session_get_outbound_queue_size(session_) > max_queued_)
+    return flooded("requests whose responses are not read");
+  if (n >= 0) return;
   if (flood_of_fields_ != nullptr) return flooded(flood_of_fields_);
   if (n == NGHTTP2_ERR_FLOODED || n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
     return flooded("frames beyond nghttp2's limits");
@@ -139,22 +143,29 @@ void Http2Session::flush() {
   turn();
 }
 
-void Http2Session::flush_soon() {
+void Http2Session::flush_soon() noexcept {
   if (in_turn_ || post_pending_) return;
-  post_pending_ = true;
-  post_turn();
+  post_pending_ = post_turn();
+  // Without memory the deadline wheel does it, which needs none.
+  if (!post_pending_ && shutdown_ != Shutdown::noticed) arm(loop_.wheel, loop_.wheel.now());
 }
 
-void Http2Session::post_turn() {
-  asio::post(loop_.ctx.get_executor(), [posted = posted_] {
-    if (posted->session != nullptr) posted->session->posted_turn();
-  });
+/// False: no memory.
+bool Http2Session::post_turn() noexcept {
+  try {
+    asio::post(loop_.ctx.get_executor(), [posted = posted_] {
+      if (posted->session != nullptr) posted->session->posted_turn();
+    });
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 /// While other streams are open, the loop asks the kernel for events once more: their responses may be there
 /// already, and then leave in the same write.
 void Http2Session::posted_turn() {
-  if (running_ > 1 && !std::exchange(polled_, true)) return post_turn();
+  if (running_ > 1 && !std::exchange(polled_, true) && post_turn()) return;
   post_pending_ = polled_ = false;
   turn();
   const bool blocked = send_blocked();
@@ -243,11 +254,7 @@ void Http2Session::lose() noexcept {
     stream.lost_ = true;
     if (!stream.done_) mark(stream);
   }
-  try {
-    flush_soon();  // tells them, and the owner
-  } catch (const std::bad_alloc&) {
-    // The owner's next turn does.
-  }
+  flush_soon();  // tells them, and the owner
 }
 
 void Http2Session::end_if_over() noexcept {
@@ -269,11 +276,17 @@ void Http2Session::expired() {
   flush_soon();
 }
 
-/// The second step of shutdown(): the client has heard of the first, or had time to.
+/// The second step of shutdown(): the client has heard of the first, or had time to. The frame is made when
+/// it can be serialized (pull()): requests that are received before that are served.
 void Http2Session::say_goaway() noexcept {
   if (shutdown_ != Shutdown::noticed || over_) return;
   shutdown_ = Shutdown::said;
+  goaway_due_ = true;
   disarm();
+}
+
+void Http2Session::submit_goaway() noexcept {
+  goaway_due_ = false;
   if (nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
                             NGHTTP2_NO_ERROR, nullptr, 0) != 0)
     lose();
@@ -281,6 +294,7 @@ void Http2Session::say_goaway() noexcept {
 
 void Http2Session::terminate(Http2Error code) {
   if (over_) return;
+  goaway_due_ = false;
   nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(code));
   if (transport_ && pull()) write_out();
   lose();

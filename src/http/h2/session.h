@@ -73,7 +73,7 @@ class Http2Session : private DeadlineEntry {
   /// takes more again, wakes stalled streams.
   void flush();
   /// Posts a turn that flushes and wakes, unless one is due.
-  void flush_soon();
+  void flush_soon() noexcept;
 
   // State ------------------------------------------------------------------------------------------
   /// The connection is lost, or both ends have said all they had to say: close the transport. All streams
@@ -162,12 +162,13 @@ class Http2Session : private DeadlineEntry {
     const std::vector<Field>* trailers = nullptr;
   };
 
-  void expired() override;  // a second after shutdown()
+  void expired() override;  // a second after shutdown(), or without memory to post a turn
   void say_goaway() noexcept;
   void process(std::string_view bytes);
   void wake_marked();
   void turn();
-  void post_turn();
+  bool post_turn() noexcept;
+  void submit_goaway() noexcept;
   void posted_turn();
   void tell_marked();
   void send_due();
@@ -183,7 +184,7 @@ class Http2Session : private DeadlineEntry {
   bool has_room() const noexcept;
   void consume(std::int32_t id, std::size_t n) noexcept;
 
-  const std::size_t header_bytes_, headers_;
+  const std::size_t header_bytes_, headers_, max_queued_;
   const End end_;
   TransportRef transport_;
   EventFlags* wake_ = nullptr;
@@ -199,7 +200,8 @@ class Http2Session : private DeadlineEntry {
   Http2Stream::List<StalledTag> stalled_;
   Loan loan_;
   Shutdown shutdown_ = Shutdown::none;
-  bool ping_due_ = false;  // behind the first GOAWAY
+  bool ping_due_ = false;    // behind the first GOAWAY
+  bool goaway_due_ = false;  // the second, with the number of the last stream at that moment
   const char* flood_of_fields_ = nullptr;
   bool in_turn_ = false, post_pending_ = false;
   bool polled_ = false;          // a posted turn has waited for other streams' events

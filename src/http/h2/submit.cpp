@@ -74,7 +74,8 @@ void Http2Session::submit_request(Http2Stream& stream, std::span<const Http2Pseu
   for (const Field& f : head.fields) {
     if (concerns_connection(f.known) || f.known == Known::host) continue;  // :authority
     // RFC 8441 5: the stream itself proves that the server has understood.
-    if (!head.tunnel.empty() && iequals(f.name, "sec-websocket-key")) continue;
+    const bool tunnels = !head.tunnel.empty();
+    if (tunnels && (f.known == Known::content_length || iequals(f.name, "sec-websocket-key"))) continue;
     fields.push_back(pair(f.name, f.value));
   }
   nghttp2_data_provider data{};

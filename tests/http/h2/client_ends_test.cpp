@@ -113,6 +113,26 @@ TEST(Http2ClientEnds, AnEarlyResponseWithNoErrorIsGood) {
   EXPECT_TRUE(c.whole);
 }
 
+// Go's servers do it with each upload that they refuse. Others share the connection.
+TEST(Http2ClientEnds, ManyEarlyResponsesAndRefusalsAreNoFlood) {
+  ClientEnd c;
+  c.greet();
+  Http2ClientStream& other = c.get();
+  for (std::int32_t id = 3; id < 1003; id += 2) {
+    Http2ClientStream& s = c.stream();
+    s.put_head(ClientEnd::head("POST", "/", {}, {BodyLength::Kind::unknown, 0}));
+    c.run();
+    const bool refuses = id % 4 == 1;
+    if (!refuses) c.server.ask(id, {{":status", "413"}});
+    c.server.reset(id, refuses ? NGHTTP2_REFUSED_STREAM : NGHTTP2_NO_ERROR);
+    EXPECT_EQ(c.read_head(s), refuses ? Io::failed : Io::ready) << id;
+    c.release(s);
+    c.server.frames();  // its socket does not fill up
+  }
+  EXPECT_FALSE(c.session->is_over());
+  EXPECT_EQ(c.read_head(other), Io::blocked);
+}
+
 TEST(Http2ClientEnds, AbortResetsTheStreamAndKeepsTheConnection) {
   ClientEnd c;
   c.greet();

@@ -259,6 +259,29 @@ TEST(Http2Ends, ASilentClientHearsOfTheShutdownToo) {
   EXPECT_TRUE(server.session->is_over());
 }
 
+// The last number used to be that of a second before it was sent: what came in between was served, and the
+// client was told that it had not been.
+TEST(Http2Ends, TheLastStreamIsTheLastThatWasBegunHoweverLateTheGoawayLeaves) {
+  ServerEnd server;
+  server.small_socket();
+  server.greet({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 30}});
+  server.client.open_window(0, 1 << 30);
+  server.client.get(1, "/");
+  const std::string body(1'000'000, 'x');
+  EXPECT_FALSE(ServerEnd::respond(server.last(), body));
+  server.session->shutdown();
+  server.advance(std::chrono::milliseconds(1100));
+  server.client.ask(3, request("POST", "/"));
+  server.run();
+  EXPECT_EQ(server.opened, 2U);
+  std::vector<std::int32_t> last;
+  for (int i = 0; i < 100 && last.size() < 2; ++i)
+    for (const H2Frame& f : server.frames(goaway_frame)) last.push_back(f.last_stream());
+  ASSERT_EQ(last.size(), 2U);
+  EXPECT_EQ(last.at(1), 3);
+  EXPECT_FALSE(server.last().gone());
+}
+
 TEST(Http2Ends, AResponseThatClosesShutsTheConnectionDown) {
   ServerEnd server;
   server.greet();

@@ -259,6 +259,37 @@ TEST(Http2Floods, SlowReadersOfManyStreamsHoldNoBodies) {
   EXPECT_LT(taken, 100'000U);
 }
 
+/// Opens stream 1, whose response nobody reads: the socket takes no more.
+void block(ServerEnd& server) {
+  server.small_socket();
+  server.greet({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 30}});
+  server.client.open_window(0, 1 << 30);
+  server.client.get(1, "/");
+  const std::string body(1'000'000, 'x');
+  EXPECT_FALSE(ServerEnd::respond(server.last(), body));
+  EXPECT_TRUE(server.session->send_blocked());
+}
+
+// Their heads wait in nghttp2, and their streams count no more.
+TEST(Http2Floods, ResponsesThatAreResetWhileTheSocketTakesNothing) {
+  ServerEnd server;
+  block(server);
+  int rounds = 0;
+  for (; rounds < bound && !server.session->is_over(); ++rounds) {
+    const std::int32_t id = 2 * rounds + 3;
+    server.client.ask(id, request("HEAD", "/"));
+    server.run();
+    Http2ServerStream& stream = server.last();
+    ServerEnd::put(stream, 204, {});
+    server.done(stream);
+    server.client.reset(id);
+    server.run();
+    if (rounds % 100 == 99) server.advance(std::chrono::seconds(5));  // slowly, it costs no less
+  }
+  EXPECT_LT(rounds, 1000);
+  expect_calm_down(server);
+}
+
 // What is no flood ----------------------------------------------------------------------------------
 
 TEST(Http2Floods, APageThatIsLeftWhileItLoadsIsNone) {

@@ -254,6 +254,15 @@ TEST_F(SharedConnectionsTest, AClientThatLeavesResetsItsStreamOnly) {
   EXPECT_EQ(connections(), 1U);
 }
 
+// Each connection that opened without room was followed by the next, without a pause.
+TEST_F(SharedConnectionsTest, ABackendThatTakesNoRequestsIsNotConnectedToAgainAndAgain) {
+  settings = {{3, 0}};
+  Accepted& one = get();
+  run();
+  EXPECT_EQ(status(one), "502");
+  EXPECT_LE(servers.size(), 4U) << "an attempt each";
+}
+
 TEST_F(SharedConnectionsTest, AServerOfHttp1IsRefused) {
   greets = false;
   Accepted& one = get();
