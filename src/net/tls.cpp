@@ -172,7 +172,7 @@ int TlsSession::bio_write(BIO* bio, const char* data, int size) {
   // TLS 1.3 sends tickets after the handshake, with a flush for each. Nothing waits for them, and the first
   // response follows: MSG_MORE lets them travel with it, or alone at the next ACK or after 200 ms.
   const bool ticket = SSL_get_state(stream.tls_->ssl_) == TLS_ST_SW_SESSION_TICKET;
-  const int flags = stream.send_flags() | (ticket ? MSG_MORE : 0);
+  const int flags = stream.send_flags() | (ticket || stream.tls_->more_records_ ? MSG_MORE : 0);
   const ssize_t n = send_to(stream.fd(), data, static_cast<std::size_t>(size), flags);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) BIO_set_retry_write(bio);
   return static_cast<int>(n);
@@ -256,7 +256,9 @@ Transport::WriteResult TlsSession::write(std::span<const asio::const_buffer> run
     if (filled == 0) return {done, Io::ready};
     ERR_clear_error();
     errno = 0;
+    more_records_ = r < runs.size();
     const int n = SSL_write(ssl_, scratch, static_cast<int>(filled));
+    more_records_ = false;
     if (n <= 0) {
       const Io io = blocked_on(n);
       return {done, io == Io::failed ? Io::failed : Io::blocked};

@@ -110,6 +110,8 @@ class TlsSession {
   Transport* stream_;
   SSL* ssl_;
   Transport::Input raw_;  // bytes as received
+  // This record is not the last one of a write(): TCP makes larger packets of them together.
+  bool more_records_ = false;
   std::string error_;
 };
 

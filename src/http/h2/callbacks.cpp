@@ -61,7 +61,8 @@ int Http2Callbacks::begin_headers(nghttp2_session* session, const nghttp2_frame*
   Http2Session& s = session_of(user);
   return guarded([&] {
     const std::int32_t id = frame->hd.stream_id;
-    s.collector_.begin(s.header_bytes_, s.headers_);
+    if (!s.collector_) s.collector_ = std::make_unique<HeadCollector>();
+    s.collector_->begin(s.header_bytes_, s.headers_);
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
       s.collecting_ = stream_of(session, id);
       return 0;
@@ -78,7 +79,7 @@ int Http2Callbacks::header(nghttp2_session*, const nghttp2_frame*, const std::ui
                            std::uint8_t, void* user) noexcept {
   Http2Session& s = session_of(user);
   return guarded([&]() -> int {
-    if (s.collector_.add(view(name, name_size), view(value, value_size))) return 0;
+    if (s.collector_->add(view(name, name_size), view(value, value_size))) return 0;
     s.flood_of_fields_ = "a header block of many times the limit";
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   });
@@ -128,8 +129,8 @@ int Http2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame
 int Http2Callbacks::headers_received(nghttp2_session* session, const nghttp2_frame& frame, Http2Session& s) {
   Http2Stream* const st = std::exchange(s.collecting_, nullptr);
   if (st == nullptr || st->done_ || st->aborted_) return 0;
-  const bool oversized = s.collector_.oversized();
-  HeadBlock block = s.collector_.finish(s.loop_.buffers);
+  const bool oversized = s.collector_->oversized();
+  HeadBlock block = s.collector_->finish(s.loop_.buffers);
   if (st->head_received_) {
     if (oversized || !take_trailers(s, *st, std::move(block)))
       return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, st->id_, NGHTTP2_PROTOCOL_ERROR);

@@ -5,6 +5,11 @@
 
 namespace remora {
 
+std::array<Http2Output::Run, Http2Output::max_runs>& Http2Output::runs() noexcept {
+  static thread_local constinit std::array<Run, max_runs> of_thread{};
+  return of_thread;
+}
+
 void Http2Output::reserve(std::size_t more) {
   if (buffer_.size() - end_ >= more && buffer_) return;
   if (count_ == 0 && begin_ > 0) {
@@ -26,13 +31,13 @@ void Http2Output::append(std::string_view bytes) {
 
 /// The copied bytes so far become a run of their own.
 void Http2Output::close_run() noexcept {
-  if (run_begin_ < end_) runs_[count_++] = {nullptr, run_begin_, end_ - run_begin_};
+  if (run_begin_ < end_) runs()[count_++] = {nullptr, run_begin_, end_ - run_begin_};
   run_begin_ = end_;
 }
 
 void Http2Output::lend_payload(asio::const_buffer bytes) noexcept {
   close_run();
-  runs_[count_++] = {static_cast<const char*>(bytes.data()), 0, bytes.size()};
+  runs()[count_++] = {static_cast<const char*>(bytes.data()), 0, bytes.size()};
   lent_bytes_ += bytes.size();
 }
 
@@ -41,7 +46,7 @@ Io Http2Output::write(Transport& transport) {
   if (transport.send_blocked()) return Io::blocked;
   close_run();
   std::array<asio::const_buffer, max_runs> views;
-  for (std::size_t i = 0; i < count_; ++i) views[i] = asio::const_buffer(at(runs_[i]), runs_[i].size);
+  for (std::size_t i = 0; i < count_; ++i) views[i] = asio::const_buffer(at(runs()[i]), runs()[i].size);
   const Transport::WriteResult sent = transport.send({views.data(), count_});
   written_ += sent.bytes;
   if (sent.io == Io::failed) {
@@ -63,10 +68,10 @@ void Http2Output::keep_unwritten(std::size_t written) {
     Buffer rest = pool_.take(pending() - written);
     std::size_t filled = 0;
     for (std::size_t i = 0; i < count_; ++i) {
-      const std::size_t skip = std::min(written, runs_[i].size);
+      const std::size_t skip = std::min(written, runs()[i].size);
       written -= skip;
-      std::memcpy(rest.data() + filled, at(runs_[i]) + skip, runs_[i].size - skip);
-      filled += runs_[i].size - skip;
+      std::memcpy(rest.data() + filled, at(runs()[i]) + skip, runs()[i].size - skip);
+      filled += runs()[i].size - skip;
     }
     buffer_ = std::move(rest);
     begin_ = 0;

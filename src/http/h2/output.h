@@ -41,6 +41,9 @@ class Http2Output {
     std::size_t offset = 0;      // of copied bytes in the buffer, which may move
     std::size_t size = 0;
   };
+  /// Of the session that writes at the moment: they are used from a lend_payload() to the write() that
+  /// follows, and an idle connection does without them.
+  static std::array<Run, max_runs>& runs() noexcept;
   const char* at(const Run& run) const noexcept {
     return run.lent != nullptr ? run.lent : buffer_.data() + run.offset;
   }
@@ -52,8 +55,8 @@ class Http2Output {
   Buffer buffer_;
   std::size_t begin_ = 0, end_ = 0;  // of the copied bytes
   std::size_t run_begin_ = 0;        // copied bytes from here on are in no run yet
-  std::array<Run, max_runs> runs_;   // everything before `run_begin_`, in order
-  std::size_t count_ = 0, lent_bytes_ = 0;
+  std::size_t count_ = 0;            // of runs(): everything before `run_begin_`, in order
+  std::size_t lent_bytes_ = 0;
   std::uint64_t written_ = 0;
 };
 

@@ -12,22 +12,30 @@ namespace {
 
 constexpr auto goaway_delay = std::chrono::seconds(1);
 
-const nghttp2_option* options() {
-  static const nghttp2_option* const made = [] {
-    nghttp2_option* o = nullptr;
-    if (nghttp2_option_new(&o) != 0) throw std::bad_alloc();
-    nghttp2_option_set_no_auto_window_update(o, 1);
-    nghttp2_option_set_no_closed_streams(o, 1);
-    nghttp2_option_set_server_fallback_rfc7540_priorities(o, 0);
-    nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
-    nghttp2_option_set_max_continuations(o, 8);
-    nghttp2_option_set_max_outbound_ack(o, 200);
-    nghttp2_option_set_max_send_header_block_length(o, 256 * 1024);
-    // FloodGuard counts resets, on our clock. This limit must only not be stricter.
-    nghttp2_option_set_stream_reset_rate_limit(o, 10'000, 10'000);
-    return o;
-  }();
-  return made;
+/// HPACK's table for response heads. It costs memory as long as the connection lives; the fields that are the
+/// same in all responses of a site are about 1 KiB.
+constexpr std::size_t response_table = 2048;
+
+const nghttp2_option* make_options(bool server) {
+  nghttp2_option* o = nullptr;
+  if (nghttp2_option_new(&o) != 0) throw std::bad_alloc();
+  nghttp2_option_set_no_auto_window_update(o, 1);
+  nghttp2_option_set_no_closed_streams(o, 1);
+  nghttp2_option_set_server_fallback_rfc7540_priorities(o, 0);
+  nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
+  nghttp2_option_set_max_continuations(o, 8);
+  nghttp2_option_set_max_outbound_ack(o, 200);
+  nghttp2_option_set_max_send_header_block_length(o, 256 * 1024);
+  // FloodGuard counts resets, on our clock. This limit must only not be stricter.
+  nghttp2_option_set_stream_reset_rate_limit(o, 10'000, 10'000);
+  if (server) nghttp2_option_set_max_deflate_dynamic_table_size(o, response_table);
+  return o;
+}
+
+const nghttp2_option* options(bool server) {
+  static const nghttp2_option* const of_server = make_options(true);
+  static const nghttp2_option* const of_client = make_options(false);
+  return server ? of_server : of_client;
 }
 
 }  // namespace
@@ -50,7 +58,8 @@ Http2Session::Http2Session(Loop& loop, End end, const Http2Settings& settings, s
       flood_(loop.clock, end == End::server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
   const auto make = end == End::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
   nghttp2_mem memory = Http2Callbacks::memory(pages_);
-  if (make(&session_, Http2Callbacks::all(), this, options(), &memory) != 0) throw std::bad_alloc();
+  if (make(&session_, Http2Callbacks::all(), this, options(end == End::server), &memory) != 0)
+    throw std::bad_alloc();
   posted_->session = this;
   std::array<nghttp2_settings_entry, 5> entries{{
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window},
@@ -88,7 +97,7 @@ void Http2Session::use(TransportRef transport, EventFlags& wake, unsigned bit) {
 
 TransportRef Http2Session::release() {
   wake_ = nullptr;
-  collector_ = HeadCollector();  // a parked connection keeps little memory
+  collector_.reset();  // a parked connection keeps little memory
   if (is_idle()) pages_.discard();
   return std::exchange(transport_, TransportRef());
 }

@@ -22,6 +22,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -193,8 +194,8 @@ class Http2Session : private DeadlineEntry {
   Http2Pages pages_;
   Http2Output output_;
   FloodGuard flood_;
-  HeadCollector collector_;
-  Http2Stream* collecting_ = nullptr;  // whose header block is being received
+  std::unique_ptr<HeadCollector> collector_;  // from the first header block until the connection is parked
+  Http2Stream* collecting_ = nullptr;         // whose header block is being received
   Http2Stream::List<AnyTag> streams_;
   Http2Stream::List<MarkedTag> marked_;
   Http2Stream::List<StalledTag> stalled_;
