@@ -78,7 +78,6 @@ void Http2Connection::start_opened() {
   for (unsigned n = 0; n < requests_per_turn && !opened_.empty() && !expensive_; ++n) {
     StreamTask& task = opened_.front();
     opened_.pop_front();
-    if (!opened_.empty()) opened_.front().prefetch();
     task.start();
   }
 }

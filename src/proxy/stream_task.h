@@ -38,8 +38,6 @@ class StreamTask final
   static StreamTask& take(WorkerContext& worker, StreamOwner& owner, ServerStream& stream);
   /// Runs the exchange until it first waits, or to its end: the task may be gone then.
   void start();
-  /// It is to start soon: loads what its exchange begins with into the caches.
-  void prefetch() const noexcept { work_.prefetch(); }
 
  private:
   Task<void> serve();

@@ -12,7 +12,6 @@
 #include "http/h1/streams.h"
 #include "proxy/connection_source.h"
 #include "proxy/exchange.h"
-#include "util/prefetch.h"
 
 namespace remora {
 
@@ -24,8 +23,6 @@ class Workspace {
   void begin(std::unique_ptr<BoundConnections>& own) noexcept;
   /// REQUIRES: the request head is in `memory.request`, or reading it failed or timed out.
   Exchange& make_exchange(ConnectionState& connection, ServerStream& client);
-  /// An exchange will be made soon: a spare workspace has often left the caches.
-  void prefetch() const noexcept { prefetch_whole(&exchange); }
   /// Nobody uses it for now: returns everything that was borrowed or counted.
   void end() noexcept;
 
