@@ -16,14 +16,8 @@
 #include <utility>
 
 #include "net/deadlines.h"
+#include "util/sanitizers.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define REMORA_ASAN
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define REMORA_ASAN
-#endif
-#endif
 #ifdef REMORA_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
