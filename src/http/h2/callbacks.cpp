@@ -141,7 +141,7 @@ int Http2Callbacks::headers_received(nghttp2_session* session, const nghttp2_fra
   st->priority_ = block.priority();
   st->end_received_ = ends;
   st->head_received_ = s.take_head(*st, std::move(block), oversized);
-  s.mark(*st);
+  s.streams_.mark(*st);
   return 0;
 }
 
@@ -159,7 +159,7 @@ bool Http2Callbacks::take_trailers(Http2Session& s, Http2Stream& st, HeadBlock b
 
 void Http2Callbacks::end_received(Http2Session& s, Http2Stream& st) noexcept {
   st.end_received_ = true;
-  s.mark(st);
+  s.streams_.mark(st);
 }
 
 int Http2Callbacks::data_received(nghttp2_session* session, std::uint8_t, std::int32_t id,
@@ -175,11 +175,11 @@ int Http2Callbacks::data_received(nghttp2_session* session, std::uint8_t, std::i
       st->failure_ = {StreamFailure::Kind::too_large, 413, "body over the limit"};
       const std::size_t all = size + st->queue_.size();
       st->queue_.clear();
-      s.mark(*st);
+      s.streams_.mark(*st);
       return nghttp2_session_consume(session, id, all);
     }
     st->queue_.push(s.loop_.buffers, view(bytes, size));
-    s.mark(*st);
+    s.streams_.mark(*st);
     return 0;
   });
 }
@@ -202,7 +202,7 @@ int Http2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std
   if (st->done_)
     s.drop(*st);
   else if (!st->end_sent_ || !st->end_received_)
-    s.mark(*st);
+    s.streams_.mark(*st);
   return 0;
 }
 

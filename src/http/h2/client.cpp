@@ -185,7 +185,7 @@ Http2ClientStream& Http2ClientSession::open() {
   carried_ = true;
   ++running_;
   ++open_;
-  add(*stream);
+  streams_.add(*stream);
   return *stream;
 }
 

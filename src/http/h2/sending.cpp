@@ -82,35 +82,12 @@ bool Http2Session::write_out() noexcept {
 
 /// Wakes stalled streams whose windows are open, as long as the socket takes what they send.
 void Http2Session::wake_stalled() {
-  using Stalled = Http2Stream::List<StalledTag>;
-  Stalled ready;
-  for (auto it = stalled_.begin(); it != stalled_.end();) {
-    Http2Stream& stream = *it++;
-    if (nghttp2_session_get_stream_remote_window_size(session_, stream.id_) <= 0) continue;
-    stalled_.erase(stalled_.iterator_to(stream));
-    ready.push_back(stream);
-  }
-  // The order of RFC 9218 10. Incremental streams stall again behind those that still wait.
-  const auto goes_first = [](const Http2Stream& a, const Http2Stream& b) {
-    if (a.priority_.urgency != b.priority_.urgency) return a.priority_.urgency < b.priority_.urgency;
-    if (a.priority_.incremental != b.priority_.incremental) return b.priority_.incremental;
-    return !a.priority_.incremental && a.id_ < b.id_;
-  };
-  while (!ready.empty() && !socket_blocked_ && !over_ &&
-         nghttp2_session_get_remote_window_size(session_) > 0) {
-    const auto first = std::min_element(ready.begin(), ready.end(), goes_first);
-    Http2Stream& stream = *first;
-    ready.erase(first);
-    tell(stream);
-  }
-  stalled_.splice(stalled_.begin(), ready);
+  Http2Streams::Ready ready(streams_, session_);
+  while (!ready.empty() && !socket_blocked_ && !over_ && nghttp2_session_get_remote_window_size(session_) > 0)
+    tell(ready.take());
 }
 
 // Bodies --------------------------------------------------------------------------------------------
-
-void Http2Session::stall(Http2Stream& stream) noexcept {
-  if (!stream.is_stalled()) stalled_.push_back(stream);
-}
 
 WriteResult Http2Session::send(Http2Stream& stream, const Body& body, const std::vector<Field>* trailers) {
   WriteResult result;
@@ -128,7 +105,7 @@ WriteResult Http2Session::send(Http2Stream& stream, const Body& body, const std:
     flush_soon();  // the head
     return result;
   }
-  static_cast<Http2Hook<StalledTag>&>(stream).unlink();
+  Http2Streams::unstall(stream);
   loan_ = {&stream, body.runs, 0, size, 0, body.last, size > worth_lending, trailers};
   if (!transport_ || socket_blocked_ || transport_->send_blocked()) {
     socket_blocked_ = true;
@@ -144,7 +121,7 @@ WriteResult Http2Session::send(Http2Stream& stream, const Body& body, const std:
     result.io = Io::failed;
   } else if (!stream.end_sent_ && (result.bytes < size || body.last)) {
     result.io = Io::blocked;
-    stall(stream);
+    streams_.stall(stream);
   }
   return result;
 }

@@ -149,7 +149,7 @@ Http2Stream* Http2ServerSession::make_stream(std::int32_t id) {
   if (running_ >= max_streams_) return nullptr;
   auto* const stream = new Http2ServerStream(*this, id);
   ++running_;
-  add(*stream);
+  streams_.add(*stream);
   return stream;
 }
 

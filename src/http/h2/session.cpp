@@ -203,20 +203,19 @@ void Http2Session::turn() {
     const InTurn guard(in_turn_);
     tell_marked();
     send_due();
-    if (std::exchange(may_resume_, false) && !stalled_.empty()) {
+    if (std::exchange(may_resume_, false) && streams_.has_stalled()) {
       wake_stalled();
       send_due();
     }
     end_if_over();
     if (over_) tell_marked();
   }
-  if (!marked_.empty() || may_resume_) flush_soon();
+  if (streams_.has_marked() || may_resume_) flush_soon();
 }
 
 void Http2Session::tell_marked() {
-  while (!marked_.empty()) {
-    Http2Stream& stream = marked_.front();
-    marked_.pop_front();
+  while (streams_.has_marked()) {
+    Http2Stream& stream = streams_.take_marked();
     if (!stream.done_) tell(stream);
   }
 }
@@ -225,12 +224,7 @@ void Http2Session::tell_marked() {
 
 void Http2Session::clear() noexcept {
   over_ = true;
-  while (!streams_.empty()) drop(streams_.front());
-}
-
-void Http2Session::mark(Http2Stream& stream) noexcept {
-  auto& hook = static_cast<Http2Hook<MarkedTag>&>(stream);
-  if (!hook.is_linked()) marked_.push_back(stream);
+  while (!streams_.empty()) drop(streams_.first());
 }
 
 void Http2Session::consume(std::int32_t id, std::size_t n) noexcept {
@@ -243,8 +237,7 @@ void Http2Session::release_memory(Http2Stream& stream) noexcept {
   consume(stream.id_, stream.queue_.size());
   stream.queue_.clear();
   stream.trailers_.reset();
-  static_cast<Http2Hook<StalledTag>&>(stream).unlink();
-  static_cast<Http2Hook<MarkedTag>&>(stream).unlink();
+  Http2Streams::forget(stream);
 }
 
 void Http2Session::reset_stream(std::int32_t id, Http2Error code) noexcept {
@@ -259,10 +252,7 @@ void Http2Session::reset_stream(std::int32_t id, Http2Error code) noexcept {
 void Http2Session::lose() noexcept {
   if (std::exchange(over_, true)) return;
   output_.clear();
-  for (Http2Stream& stream : streams_) {
-    stream.lost_ = true;
-    if (!stream.done_) mark(stream);
-  }
+  streams_.lose();
   flush_soon();  // tells them, and the owner
 }
 

@@ -32,6 +32,7 @@
 #include "http/h2/pages.h"
 #include "http/h2/settings.h"
 #include "http/h2/stream.h"
+#include "http/h2/streams.h"
 #include "net/deadlines.h"
 #include "net/loop.h"
 #include "util/ref.h"
@@ -121,10 +122,8 @@ class Http2Session : private DeadlineEntry {
   /// The peer floods, and the session ends.
   virtual void tell_flood(const char* what) = 0;
 
-  void add(Http2Stream& stream) noexcept { streams_.push_back(stream); }
   /// Drops all streams.
   void clear() noexcept;
-  void mark(Http2Stream& stream) noexcept;
   /// Forgets what the stream holds, and consumes its unread bytes.
   void release_memory(Http2Stream& stream) noexcept;
   void reset_stream(std::int32_t id, Http2Error code) noexcept;
@@ -148,6 +147,7 @@ class Http2Session : private DeadlineEntry {
   std::size_t running_ = 0;
   nghttp2_session* session_ = nullptr;
   bool settings_received_ = false;  // the peer's
+  Http2Streams streams_;
 
  private:
   class Posted;
@@ -179,7 +179,6 @@ class Http2Session : private DeadlineEntry {
   void end_if_over() noexcept;
   void flooded(const char* what);
   WriteResult send(Http2Stream& stream, const Body& body, const std::vector<Field>* trailers);
-  void stall(Http2Stream& stream) noexcept;
   void send_loan() noexcept;
   void pass_loan(std::size_t bytes);
   bool has_room() const noexcept;
@@ -196,9 +195,6 @@ class Http2Session : private DeadlineEntry {
   FloodGuard flood_;
   std::unique_ptr<HeadCollector> collector_;  // from the first header block until the connection is parked
   Http2Stream* collecting_ = nullptr;         // whose header block is being received
-  Http2Stream::List<AnyTag> streams_;
-  Http2Stream::List<MarkedTag> marked_;
-  Http2Stream::List<StalledTag> stalled_;
   Loan loan_;
   Shutdown shutdown_ = Shutdown::none;
   bool ping_due_ = false;    // behind the first GOAWAY

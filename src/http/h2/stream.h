@@ -96,6 +96,7 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
 
  private:
   friend class Http2Session;
+  friend class Http2Streams;
   friend struct Http2Callbacks;
 };
 
