@@ -38,17 +38,14 @@ bool Http2Session::pull() noexcept {
   while (has_room()) {
     const std::uint8_t* bytes = nullptr;
     const ssize_t n = nghttp2_session_mem_send(session_, &bytes);
-    if (n == 0 && ping_due_) {
-      // PING is urgent and would overtake the GOAWAY whose arrival it is to show.
-      ping_due_ = false;
-      if (nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr) == 0) continue;
-    }
-    if (n == 0 && goaway_due_) {
-      submit_goaway();
-      if (!over_) continue;
+    if (n == 0) {
+      using Submitted = GracefulShutdown::Submitted;
+      const Submitted submitted = shutdown_.submit_due(session_);
+      if (submitted == Submitted::frame) continue;
+      if (submitted == Submitted::nothing) return true;
+      lose();
       return false;
     }
-    if (n == 0) return true;
     if (n < 0) {
       lose();
       return false;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/post.hpp>
 
 #include "http/h2/callbacks.h"
 
@@ -40,12 +39,6 @@ const nghttp2_option* options(bool server) {
 
 }  // namespace
 
-/// A posted turn outlives the session if that is destroyed first.
-class Http2Session::Posted : public RefCounted<Posted> {
- public:
-  Http2Session* session = nullptr;
-};
-
 Http2Session::Http2Session(Loop& loop, End end, const Http2Settings& settings, std::size_t header_bytes,
                            std::size_t headers)
     : loop_(loop),
@@ -53,14 +46,13 @@ Http2Session::Http2Session(Loop& loop, End end, const Http2Settings& settings, s
       headers_(headers),
       max_queued_(std::size_t{4} * std::max<std::uint32_t>(settings.max_concurrent_streams, 64)),
       end_(end),
-      posted_(new Posted),
+      turn_(loop, *this),
       output_(loop.buffers),
       flood_(loop.clock, end == End::server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
   const auto make = end == End::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
   nghttp2_mem memory = Http2Callbacks::memory(pages_);
   if (make(&session_, Http2Callbacks::all(), this, options(end == End::server), &memory) != 0)
     throw std::bad_alloc();
-  posted_->session = this;
   std::array<nghttp2_settings_entry, 5> entries{{
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(header_bytes)},
@@ -82,7 +74,6 @@ Http2Session::Http2Session(Loop& loop, End end, const Http2Settings& settings, s
 }
 
 Http2Session::~Http2Session() {
-  posted_->session = nullptr;
   nghttp2_session_del(session_);
 }
 
@@ -115,7 +106,7 @@ Io Http2Session::receive() {
     transport_->consume(bytes.size());
   }
   // What nghttp2 itself has to say may end the connection: then no stream of these bytes begins.
-  if (goaway_due_ || nghttp2_session_want_write(session_) != 0)
+  if (shutdown_.goaway_due() || nghttp2_session_want_write(session_) != 0)
     turn();
   else
     wake_marked();
@@ -146,36 +137,17 @@ void Http2Session::flooded(const char* what) {
   tell_flood(what);
 }
 
-/// With several open streams more will soon be due: see posted_turn().
+/// With several open streams more will soon be due: see PostedTurn.
 void Http2Session::flush() {
   if (running_ > 1 && !over_) return flush_soon();
   turn();
 }
 
 void Http2Session::flush_soon() noexcept {
-  if (in_turn_ || post_pending_) return;
-  post_pending_ = post_turn();
-  // Without memory the deadline wheel does it, which needs none.
-  if (!post_pending_ && shutdown_ != Shutdown::noticed) arm(loop_.wheel, loop_.wheel.now());
+  if (!in_turn_) turn_.post();
 }
 
-/// False: no memory.
-bool Http2Session::post_turn() noexcept {
-  try {
-    asio::post(loop_.ctx.get_executor(), [posted = posted_] {
-      if (posted->session != nullptr) posted->session->posted_turn();
-    });
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-}
-
-/// While other streams are open, the loop asks the kernel for events once more: their responses may be there
-/// already, and then leave in the same write.
 void Http2Session::posted_turn() {
-  if (running_ > 1 && !std::exchange(polled_, true) && post_turn()) return;
-  post_pending_ = polled_ = false;
   turn();
   const bool blocked = send_blocked();
   const bool news = over_ || blocked != std::exchange(told_blocked_, blocked);  // for its deadlines
@@ -262,38 +234,25 @@ void Http2Session::end_if_over() noexcept {
 }
 
 void Http2Session::shutdown() {
-  if (shutdown_ != Shutdown::none || over_) return;
-  shutdown_ = Shutdown::noticed;
-  ping_due_ = true;
-  if (nghttp2_submit_shutdown_notice(session_) != 0) return lose();
-  arm(loop_.wheel, loop_.wheel.now() + goaway_delay);
+  if (shutdown_.has_begun() || over_) return;
+  if (!shutdown_.begin(session_)) return lose();
+  turn_.set_deadline(goaway_delay);
   flush_soon();
 }
 
-void Http2Session::expired() {
+void Http2Session::time_is_up() {
   say_goaway();
   flush_soon();
 }
 
-/// The second step of shutdown(): the client has heard of the first, or had time to. The frame is made when
-/// it can be serialized (pull()): requests that are received before that are served.
+/// The client has heard of the first step of shutdown(), or had time to.
 void Http2Session::say_goaway() noexcept {
-  if (shutdown_ != Shutdown::noticed || over_) return;
-  shutdown_ = Shutdown::said;
-  goaway_due_ = true;
-  disarm();
-}
-
-void Http2Session::submit_goaway() noexcept {
-  goaway_due_ = false;
-  if (nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
-                            NGHTTP2_NO_ERROR, nullptr, 0) != 0)
-    lose();
+  if (!over_ && shutdown_.proceed()) turn_.disarm();
 }
 
 void Http2Session::terminate(Http2Error code) {
   if (over_) return;
-  goaway_due_ = false;
+  shutdown_.cancel();
   nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(code));
   if (transport_ && pull()) write_out();
   lose();
@@ -307,7 +266,7 @@ void Http2Session::look_for_end() noexcept {
 }
 
 bool Http2Session::is_idle() const noexcept {
-  return streams_.empty() && output_.pending() == 0 && !over_ && shutdown_ == Shutdown::none &&
+  return streams_.empty() && output_.pending() == 0 && !over_ && !shutdown_.has_begun() &&
          nghttp2_session_want_write(session_) == 0 && !flood_.mid_head() &&
          (!transport_ || transport_->unread().empty());
 }

@@ -28,14 +28,14 @@
 #include <utility>
 
 #include "http/h2/flood.h"
+#include "http/h2/graceful_shutdown.h"
 #include "http/h2/output.h"
 #include "http/h2/pages.h"
+#include "http/h2/posted_turn.h"
 #include "http/h2/settings.h"
 #include "http/h2/stream.h"
 #include "http/h2/streams.h"
-#include "net/deadlines.h"
 #include "net/loop.h"
-#include "util/ref.h"
 
 struct nghttp2_session;
 
@@ -55,7 +55,7 @@ enum class Http2Error : std::uint32_t {
 /// A pseudo-header field (RFC 9113 8.3): name and value.
 using Http2Pseudo = std::pair<std::string_view, std::string_view>;
 
-class Http2Session : private DeadlineEntry {
+class Http2Session {
  public:
   Http2Session(const Http2Session&) = delete;
   Http2Session& operator=(const Http2Session&) = delete;
@@ -96,19 +96,20 @@ class Http2Session : private DeadlineEntry {
   /// Graceful end (RFC 9113 6.8), in two steps: a GOAWAY that refuses nothing yet, then, a round trip or a
   /// second later, one that names the last stream. Open streams go on; is_over() becomes true after the last.
   void shutdown();
-  bool is_shutting_down() const noexcept { return shutdown_ != Shutdown::none; }
+  bool is_shutting_down() const noexcept { return shutdown_.has_begun(); }
   /// Ends at once: sends GOAWAY with this code, as far as the socket takes it. All streams are lost.
   void terminate(Http2Error code);
 
  protected:
   friend class Http2Stream;
   friend struct Http2Callbacks;
+  friend class PostedTurn;
   enum class End : std::uint8_t { server, client };
 
   /// Throws std::bad_alloc.
   Http2Session(Loop& loop, End end, const Http2Settings& settings, std::size_t header_bytes,
                std::size_t headers);
-  ~Http2Session() override;
+  virtual ~Http2Session();
 
   /// A request arrives on a new stream. Null: it is refused.
   virtual Http2Stream* make_stream(std::int32_t id) = 0;
@@ -150,9 +151,7 @@ class Http2Session : private DeadlineEntry {
   Http2Streams streams_;
 
  private:
-  class Posted;
   struct InTurn;
-  enum class Shutdown : std::uint8_t { none, noticed, said };
   /// A body on loan from a stream's send().
   struct Loan {
     Http2Stream* stream = nullptr;
@@ -163,13 +162,11 @@ class Http2Session : private DeadlineEntry {
     const std::vector<Field>* trailers = nullptr;
   };
 
-  void expired() override;  // a second after shutdown(), or without memory to post a turn
+  void time_is_up();  // a second after shutdown(), or without memory to post a turn
   void say_goaway() noexcept;
   void process(std::string_view bytes);
   void wake_marked();
   void turn();
-  bool post_turn() noexcept;
-  void submit_goaway() noexcept;
   void posted_turn();
   void tell_marked();
   void send_due();
@@ -189,19 +186,16 @@ class Http2Session : private DeadlineEntry {
   TransportRef transport_;
   EventFlags* wake_ = nullptr;
   unsigned bit_ = 0;
-  Ref<Posted> posted_;
+  PostedTurn turn_;
   Http2Pages pages_;
   Http2Output output_;
   FloodGuard flood_;
   std::unique_ptr<HeadCollector> collector_;  // from the first header block until the connection is parked
   Http2Stream* collecting_ = nullptr;         // whose header block is being received
   Loan loan_;
-  Shutdown shutdown_ = Shutdown::none;
-  bool ping_due_ = false;    // behind the first GOAWAY
-  bool goaway_due_ = false;  // the second, with the number of the last stream at that moment
+  GracefulShutdown shutdown_;
   const char* flood_of_fields_ = nullptr;
-  bool in_turn_ = false, post_pending_ = false;
-  bool polled_ = false;          // a posted turn has waited for other streams' events
+  bool in_turn_ = false;
   bool socket_blocked_ = false;  // at the last write
   bool told_blocked_ = false;    // the owner knows of send_blocked()
   bool may_resume_ = false;      // a window was opened, or the socket takes more
