@@ -7,6 +7,7 @@
 
 #include "http/h1/head.h"
 #include "http/h2/callbacks.h"
+#include "http/h2/submit.h"
 #include "http/reason.h"
 #include "http/validate.h"
 #include "util/text.h"
@@ -157,7 +158,8 @@ Io Http2ClientStream::fill() {
 // Session -------------------------------------------------------------------------------------------
 
 Http2ClientSession::Http2ClientSession(Loop& loop, const Http2Settings& settings, bool secure, Owner& owner)
-    : Http2Session(loop, End::client, settings, response_limits().header_bytes, response_limits().headers),
+    : Http2Session(loop, Http2End::client, settings, response_limits().header_bytes,
+                   response_limits().headers),
       owner_(owner),
       max_streams_(settings.max_concurrent_streams),
       secure_(secure) {}
@@ -218,7 +220,11 @@ void Http2ClientSession::submit(Http2ClientStream& stream, const OutHead& head) 
   stream.announced_.assign(head.trailers);
   stream.head_sent_ = true;
   stream.end_sent_ = !body;
-  submit_request(stream, {pseudo.data(), count}, head, body);
+  const std::int32_t id = submit_request(session_, stream, {pseudo.data(), count}, head, body);
+  if (id < 0)
+    lose();
+  else
+    stream.id_ = id;
   flush_soon();
 }
 
@@ -262,7 +268,7 @@ void Http2ClientSession::done(Http2ClientStream& stream) noexcept {
   stream.abort();
   --running_;
   stream.done_ = true;
-  release_memory(stream);
+  stream.release_memory();
   stream.head_.reset();
   stream.interims_.clear();
   if (silent) owner_.stream_ended(true);

@@ -106,7 +106,6 @@ bool Http2ServerStream::is_secure() const noexcept {
 void Http2ServerStream::put_head(const OutHead& head) {
   if (is_lost() || aborted_ || head_sent_) return;
   head_sent_ = true;
-  using Follows = Http2ServerSession::Follows;
   std::uint16_t status = head.status;
   const bool tunnel = status == 101;
   if (tunnel) status = 200;
@@ -116,13 +115,17 @@ void Http2ServerStream::put_head(const OutHead& head) {
   announced_.assign(head.trailers);
   grpc_trailers_ = head.grpc_trailers;
   if (empty) end_sent_ = true;
-  server().submit_response(*this, head, status, empty ? Follows::nothing : Follows::body);
+  submit(head, status, empty ? Follows::nothing : Follows::body);
   if (head.close && !tunnel && failure_.kind == Kind::none && request_complete()) server().shutdown();
 }
 
 void Http2ServerStream::put_interim(const OutHead& head) {
   if (is_lost() || aborted_ || head_sent_ || head.status == 101) return;
-  server().submit_response(*this, head, head.status, Http2ServerSession::Follows::another_head);
+  submit(head, head.status, Follows::another_head);
+}
+
+void Http2ServerStream::submit(const OutHead& head, std::uint16_t status, Follows follows) {
+  if (!submit_response(server().session_, *this, head, status, follows)) server().lose();
 }
 
 Io Http2ServerStream::flush() {
@@ -135,7 +138,7 @@ Io Http2ServerStream::flush() {
 
 Http2ServerSession::Http2ServerSession(Loop& loop, const Http2Settings& settings,
                                        const config::ListenerLimits& limits, Owner& owner)
-    : Http2Session(loop, End::server, settings, limits.header_bytes, limits.headers),
+    : Http2Session(loop, Http2End::server, settings, limits.header_bytes, limits.headers),
       owner_(owner),
       limits_(limits),
       max_streams_(settings.max_concurrent_streams) {}
@@ -182,7 +185,7 @@ void Http2ServerSession::drop(Http2Stream& stream) noexcept {
 void Http2ServerSession::done(Http2ServerStream& stream) noexcept {
   --running_;
   stream.done_ = true;
-  release_memory(stream);
+  stream.release_memory();
   stream.head_.reset();
   if (stream.closed_ || stream.lost_ || is_over()) return drop(stream);
   if (!stream.end_sent_ && !stream.aborted_) {

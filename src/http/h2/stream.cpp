@@ -28,6 +28,13 @@ WriteResult Http2Stream::send_body(const Body& body, const std::vector<Field>* t
   return session_.send(*this, body, trailers);
 }
 
+void Http2Stream::release_memory() noexcept {
+  session_.consume(id_, queue_.size());
+  queue_.clear();
+  trailers_.reset();
+  Http2Streams::forget(*this);
+}
+
 void Http2Stream::reset() noexcept {
   reset(head_sent_ ? Http2Error::internal_error : Http2Error::cancel);
 }

@@ -65,6 +65,8 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
     return trailers_ ? &trailers_->fields : nullptr;
   }
   WriteResult send_body(const Body& body, const std::vector<Field>* trailers);
+  /// Its owner has done with it: forgets what it holds, and consumes its unread bytes.
+  void release_memory() noexcept;
   void reset() noexcept;
   void reset(Http2Error code) noexcept;
   bool is_stalled() const noexcept { return Http2Hook<StalledTag>::is_linked(); }
@@ -96,6 +98,7 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
 
  private:
   friend class Http2Session;
+  friend class Http2Sender;
   friend class Http2Streams;
   friend struct Http2Callbacks;
 };
