@@ -128,10 +128,10 @@ int Http2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame
 /// A header block is complete: a head or trailers.
 int Http2Callbacks::headers_received(nghttp2_session* session, const nghttp2_frame& frame, Http2Session& s) {
   Http2Stream* const st = s.incoming_.take_stream();
-  if (st == nullptr || st->done_ || st->aborted_) return 0;
+  if (st == nullptr || st->is_done() || st->aborted_) return 0;
   const bool oversized = s.incoming_.oversized();
   HeadBlock block = s.incoming_.finish(s.loop_.buffers);
-  if (st->head_received_) {
+  if (st->head_received()) {
     if (oversized || !take_trailers(s, *st, std::move(block)))
       return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, st->id_, NGHTTP2_PROTOCOL_ERROR);
     end_received(s, *st);
@@ -139,8 +139,9 @@ int Http2Callbacks::headers_received(nghttp2_session* session, const nghttp2_fra
   }
   const bool ends = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   st->priority_ = block.priority();
-  st->end_received_ = ends;
-  st->head_received_ = s.take_head(*st, std::move(block), oversized);
+  using Progress = Http2Stream::Progress;
+  if (s.take_head(*st, {std::move(block), oversized, ends}))
+    st->received_ = ends ? Progress::all : Progress::head;
   s.streams_.mark(*st);
   return 0;
 }
@@ -158,7 +159,8 @@ bool Http2Callbacks::take_trailers(Http2Session& s, Http2Stream& st, HeadBlock b
 }
 
 void Http2Callbacks::end_received(Http2Session& s, Http2Stream& st) noexcept {
-  st.end_received_ = true;
+  // The head of a stream that we have aborted was passed over, so what ends there had no head.
+  if (st.head_received()) st.received_ = Http2Stream::Progress::all;
   s.streams_.mark(st);
 }
 
@@ -168,10 +170,10 @@ int Http2Callbacks::data_received(nghttp2_session* session, std::uint8_t, std::i
   return guarded([&] {
     Http2Stream* const st = stream_of(session, id);
     s.flood_.data_received(size);
-    if (st == nullptr || st->done_ || st->aborted_ || st->failure_.kind != StreamFailure::Kind::none)
+    if (st == nullptr || st->is_done() || st->aborted_ || st->failure_.kind != StreamFailure::Kind::none)
       return nghttp2_session_consume(session, id, size);
-    st->received_ += size;
-    if (st->body_limit_ && st->received_ > *st->body_limit_) {
+    st->received_bytes_ += size;
+    if (st->body_limit_ && st->received_bytes_ > *st->body_limit_) {
       st->failure_ = {StreamFailure::Kind::too_large, 413, "body over the limit"};
       const std::size_t all = size + st->queue_.size();
       st->queue_.clear();
@@ -199,9 +201,9 @@ int Http2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std
     s.flood_.response_sent();
   else if (!st->aborted_ && s.end_ == Http2End::server)
     s.flood_.stream_reset();
-  if (st->done_)
+  if (st->is_done())
     s.drop(*st);
-  else if (!st->end_sent_ || !st->end_received_)
+  else if (!st->all_sent() || !st->all_received())
     s.streams_.mark(*st);
   return 0;
 }
@@ -220,7 +222,7 @@ ssize_t Http2Callbacks::read(nghttp2_session* session, std::int32_t, std::uint8_
   *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
   if (n < loan.left || !loan.last) return static_cast<ssize_t>(n);
   *flags |= NGHTTP2_DATA_FLAG_EOF;
-  st.end_sent_ = true;
+  st.sent_ = Http2Stream::Progress::all;
   const int more = guarded([&] {
     return loan.trailers != nullptr &&
            submit_trailers(session, st.id_, *loan.trailers, st.announced_, st.grpc_trailers_);

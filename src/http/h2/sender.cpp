@@ -103,7 +103,7 @@ bool Http2Sender::send_loan() noexcept {
       const Io io = write();
       if (io != Io::ready) return io == Io::blocked;
     }
-    if (loan_.stream->end_sent_ || (loan_.left == before && !full)) return true;
+    if (loan_.stream->all_sent() || (loan_.left == before && !full)) return true;
     if (loan_.left == 0 && !loan_.last) return true;
   }
 }

@@ -119,7 +119,7 @@ class Http2ServerSession final : public Http2Session {
  private:
   friend class Http2ServerStream;
   Http2Stream* make_stream(std::int32_t id) override;
-  bool take_head(Http2Stream& stream, HeadBlock block, bool oversized) override;
+  bool take_head(Http2Stream& stream, ReceivedHead head) override;
   void drop(Http2Stream& stream) noexcept override;
   void tell(Http2Stream& stream) override;
   void tell_flood(const char* what) override { owner_.flooded(what); }

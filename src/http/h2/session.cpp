@@ -147,7 +147,7 @@ void Http2Session::turn() {
 void Http2Session::tell_marked() {
   while (streams_.has_marked()) {
     Http2Stream& stream = streams_.take_marked();
-    if (!stream.done_) tell(stream);
+    if (!stream.is_done()) tell(stream);
   }
 }
 
@@ -184,7 +184,7 @@ WriteResult Http2Session::send(Http2Stream& stream, const Body& body, const std:
     result.io = Io::failed;
     return result;
   }
-  if (stream.end_sent_) {
+  if (stream.all_sent()) {
     flush_soon();
     result.finished = true;
     return result;
@@ -199,10 +199,10 @@ WriteResult Http2Session::send(Http2Stream& stream, const Body& body, const std:
   if (sent.lost) lose();
   result.bytes = sent.bytes;
   flush_soon();
-  result.finished = stream.end_sent_;
+  result.finished = stream.all_sent();
   if (over_) {
     result.io = Io::failed;
-  } else if (!stream.end_sent_ && (result.bytes < size || body.last)) {
+  } else if (!stream.all_sent() && (result.bytes < size || body.last)) {
     result.io = Io::blocked;
     streams_.stall(stream);
   }

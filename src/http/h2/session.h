@@ -12,8 +12,8 @@
 // Sending. An operation gives its frames to nghttp2, which serializes them in its own order as long as
 // there is room (sender.h). They leave with the next flush(), or in a turn posted for that, so that frames of
 // many streams leave in one write. A stream that cannot go on (its window, the connection's window, or the
-// socket) is stalled; when that ends, stalled streams are woken by urgency, then those not incremental by
-// their number, then incremental ones in turn (RFC 9218 10), as long as the socket takes more.
+// socket) is stalled; when that ends, stalled streams are woken in the order of RFC 9218 10 (streams.h), as
+// long as the socket takes more.
 //
 // The session outlives its transport: while the connection is parked it has none (release(), use()).
 //
@@ -106,9 +106,13 @@ class Http2Session {
 
   /// A request arrives on a new stream. Null: it is refused.
   virtual Http2Stream* make_stream(std::int32_t id) = 0;
-  /// A head is complete, in `block`; `oversized`: over the limits, only the method is left. False: it was an
-  /// interim response, so the message's head is still to come.
-  virtual bool take_head(Http2Stream& stream, HeadBlock block, bool oversized) = 0;
+  struct ReceivedHead {
+    HeadBlock block;
+    bool oversized = false;  // over the limits, only the method is left
+    bool ends = false;       // the message has no more than its head
+  };
+  /// A head is complete. False: it was an interim response, so the message's head is still to come.
+  virtual bool take_head(Http2Stream& stream, ReceivedHead head) = 0;
   /// The stream is gone, and its owner has done with it or never knew it.
   virtual void drop(Http2Stream& stream) noexcept = 0;
   /// Tells the stream's owner that something has happened.

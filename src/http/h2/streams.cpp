@@ -15,7 +15,7 @@ bool goes_before(const SendingPlace& a, const SendingPlace& b) noexcept {
 void Http2Streams::lose() noexcept {
   for (Http2Stream& stream : all_) {
     stream.lost_ = true;
-    if (!stream.done_) mark(stream);
+    if (!stream.is_done()) mark(stream);
   }
 }
 
