@@ -4,6 +4,7 @@
 // Threading: one thread. Lifetime: that of its session.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,10 +19,10 @@ class Http2Stream;
 
 class IncomingBlock {
  public:
-  /// The limits of HeadCollector::begin().
+  /// The limits of HeadCollector::begin(), up to what fits here.
   IncomingBlock(std::size_t header_bytes, std::size_t headers) noexcept
-      : header_bytes_(static_cast<std::uint32_t>(header_bytes)),
-        headers_(static_cast<std::uint32_t>(headers)) {}
+      : header_bytes_(static_cast<std::uint32_t>(std::min<std::size_t>(header_bytes, UINT32_MAX))),
+        headers_(static_cast<std::uint16_t>(std::min<std::size_t>(headers, UINT16_MAX))) {}
 
   /// Throws std::bad_alloc.
   void begin() {
@@ -52,7 +53,8 @@ class IncomingBlock {
  private:
   std::unique_ptr<HeadCollector> collector_;
   Http2Stream* stream_ = nullptr;
-  const std::uint32_t header_bytes_, headers_;
+  const std::uint32_t header_bytes_;
+  const std::uint16_t headers_;
   bool floods_ = false;
 };
 
