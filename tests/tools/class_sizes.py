@@ -25,7 +25,6 @@ MAX_FUNCTIONS, MAX_MEMBERS = 40, 30
 EXCEPTIONS = {
     "remora::Transport": (63, 27, "socket, TLS and receive buffer in one: to become transport, tls_transport, receive_buffer"),
     "remora::WorkerContext": (5, 36, "all that a worker lends to its exchanges; to be grouped by module"),
-    "remora::Http2Session": (53, 32, "one nghttp2 session, which receiving, sending and ending share: the sending half to become a class"),
 }
 
 K = cindex.CursorKind

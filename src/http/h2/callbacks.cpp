@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "http/h1/grammar.h"
+#include "http/h2/submit.h"
 
 namespace remora {
 
@@ -61,14 +62,14 @@ int Http2Callbacks::begin_headers(nghttp2_session* session, const nghttp2_frame*
   Http2Session& s = session_of(user);
   return guarded([&] {
     const std::int32_t id = frame->hd.stream_id;
-    if (!s.collector_) s.collector_ = std::make_unique<HeadCollector>();
-    s.collector_->begin(s.header_bytes_, s.headers_);
+    s.incoming_.begin();
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-      s.collecting_ = stream_of(session, id);
+      s.incoming_.set_stream(stream_of(session, id));
       return 0;
     }
-    s.collecting_ = s.make_stream(id);
-    if (s.collecting_ != nullptr) return nghttp2_session_set_stream_user_data(session, id, s.collecting_);
+    Http2Stream* const st = s.make_stream(id);
+    s.incoming_.set_stream(st);
+    if (st != nullptr) return nghttp2_session_set_stream_user_data(session, id, st);
     s.flood_.stream_reset();
     return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
   });
@@ -79,9 +80,8 @@ int Http2Callbacks::header(nghttp2_session*, const nghttp2_frame*, const std::ui
                            std::uint8_t, void* user) noexcept {
   Http2Session& s = session_of(user);
   return guarded([&]() -> int {
-    if (s.collector_->add(view(name, name_size), view(value, value_size))) return 0;
-    s.flood_of_fields_ = "a header block of many times the limit";
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
+    const bool fits = s.incoming_.add(view(name, name_size), view(value, value_size));
+    return fits ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
   });
 }
 
@@ -127,11 +127,11 @@ int Http2Callbacks::frame_received(nghttp2_session* session, const nghttp2_frame
 
 /// A header block is complete: a head or trailers.
 int Http2Callbacks::headers_received(nghttp2_session* session, const nghttp2_frame& frame, Http2Session& s) {
-  Http2Stream* const st = std::exchange(s.collecting_, nullptr);
-  if (st == nullptr || st->done_ || st->aborted_) return 0;
-  const bool oversized = s.collector_->oversized();
-  HeadBlock block = s.collector_->finish(s.loop_.buffers);
-  if (st->head_received_) {
+  Http2Stream* const st = s.incoming_.take_stream();
+  if (st == nullptr || st->is_done() || st->aborted_) return 0;
+  const bool oversized = s.incoming_.oversized();
+  HeadBlock block = s.incoming_.finish(s.loop_.buffers);
+  if (st->head_received()) {
     if (oversized || !take_trailers(s, *st, std::move(block)))
       return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, st->id_, NGHTTP2_PROTOCOL_ERROR);
     end_received(s, *st);
@@ -139,9 +139,10 @@ int Http2Callbacks::headers_received(nghttp2_session* session, const nghttp2_fra
   }
   const bool ends = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   st->priority_ = block.priority();
-  st->end_received_ = ends;
-  st->head_received_ = s.take_head(*st, std::move(block), oversized);
-  s.mark(*st);
+  using Progress = Http2Stream::Progress;
+  if (s.take_head(*st, {std::move(block), oversized, ends}))
+    st->received_ = ends ? Progress::all : Progress::head;
+  s.streams_.mark(*st);
   return 0;
 }
 
@@ -151,15 +152,16 @@ bool Http2Callbacks::take_trailers(Http2Session& s, Http2Stream& st, HeadBlock b
   trailers->block = std::move(block);
   trailers->block.read(trailers->fields);
   for (const Field& f : trailers->fields)
-    if (s.end_ == Http2Session::End::server && frames_or_routes(f.known)) return false;
+    if (s.end_ == Http2End::server && frames_or_routes(f.known)) return false;
   std::erase_if(trailers->fields, [](const Field& f) { return forbidden_in_trailers(f.known); });
   if (!trailers->fields.empty()) st.trailers_ = std::move(trailers);
   return true;
 }
 
 void Http2Callbacks::end_received(Http2Session& s, Http2Stream& st) noexcept {
-  st.end_received_ = true;
-  s.mark(st);
+  // The head of a stream that we have aborted was passed over, so what ends there had no head.
+  if (st.head_received()) st.received_ = Http2Stream::Progress::all;
+  s.streams_.mark(st);
 }
 
 int Http2Callbacks::data_received(nghttp2_session* session, std::uint8_t, std::int32_t id,
@@ -168,18 +170,18 @@ int Http2Callbacks::data_received(nghttp2_session* session, std::uint8_t, std::i
   return guarded([&] {
     Http2Stream* const st = stream_of(session, id);
     s.flood_.data_received(size);
-    if (st == nullptr || st->done_ || st->aborted_ || st->failure_.kind != StreamFailure::Kind::none)
+    if (st == nullptr || st->is_done() || st->aborted_ || st->failure_.kind != StreamFailure::Kind::none)
       return nghttp2_session_consume(session, id, size);
-    st->received_ += size;
-    if (st->body_limit_ && st->received_ > *st->body_limit_) {
+    st->received_bytes_ += size;
+    if (st->body_limit_ && st->received_bytes_ > *st->body_limit_) {
       st->failure_ = {StreamFailure::Kind::too_large, 413, "body over the limit"};
       const std::size_t all = size + st->queue_.size();
       st->queue_.clear();
-      s.mark(*st);
+      s.streams_.mark(*st);
       return nghttp2_session_consume(session, id, all);
     }
     st->queue_.push(s.loop_.buffers, view(bytes, size));
-    s.mark(*st);
+    s.streams_.mark(*st);
     return 0;
   });
 }
@@ -189,7 +191,7 @@ int Http2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std
   Http2Session& s = session_of(user);
   Http2Stream* const st = stream_of(session, id);
   if (st == nullptr) return 0;
-  if (s.collecting_ == st) s.collecting_ = nullptr;
+  s.incoming_.forget(*st);
   st->closed_ = true;
   st->close_code_ = code;
   // A head that ends the response may be submitted, but not serialized yet: then nobody waited for it. A
@@ -197,12 +199,12 @@ int Http2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std
   // of all others with that.
   if (nghttp2_session_get_stream_local_close(session, id) == 1)
     s.flood_.response_sent();
-  else if (!st->aborted_ && s.end_ == Http2Session::End::server)
+  else if (!st->aborted_ && s.end_ == Http2End::server)
     s.flood_.stream_reset();
-  if (st->done_)
+  if (st->is_done())
     s.drop(*st);
-  else if (!st->end_sent_ || !st->end_received_)
-    s.mark(*st);
+  else if (!st->all_sent() || !st->all_received())
+    s.streams_.mark(*st);
   return 0;
 }
 
@@ -210,7 +212,7 @@ int Http2Callbacks::stream_closed(nghttp2_session* session, std::int32_t id, std
 
 ssize_t Http2Callbacks::read(nghttp2_session* session, std::int32_t, std::uint8_t*, std::size_t most,
                              std::uint32_t* flags, nghttp2_data_source* source, void* user) noexcept {
-  Http2Session::Loan& loan = session_of(user).loan_;
+  const Http2Sender::Loan& loan = session_of(user).sender_.loan();
   Http2Stream& st = *static_cast<Http2Stream*>(source->ptr);
   if (loan.stream != &st || (loan.left == 0 && !loan.last)) {
     st.deferred_ = true;
@@ -220,7 +222,7 @@ ssize_t Http2Callbacks::read(nghttp2_session* session, std::int32_t, std::uint8_
   *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
   if (n < loan.left || !loan.last) return static_cast<ssize_t>(n);
   *flags |= NGHTTP2_DATA_FLAG_EOF;
-  st.end_sent_ = true;
+  st.sent_ = Http2Stream::Progress::all;
   const int more = guarded([&] {
     return loan.trailers != nullptr &&
            submit_trailers(session, st.id_, *loan.trailers, st.announced_, st.grpc_trailers_);
@@ -235,10 +237,9 @@ int Http2Callbacks::send_data(nghttp2_session*, nghttp2_frame*, const std::uint8
   constexpr std::size_t header_bytes = 9;
   Http2Session& s = session_of(user);
   return guarded([&]() -> int {
-    s.output_.append(view(header, header_bytes));
-    s.pass_loan(size);
-    s.flood_.data_sent(size, s.loan_.left == 0);
-    return s.has_room() ? 0 : NGHTTP2_ERR_PAUSE;
+    s.sender_.append_data(view(header, header_bytes), size);
+    s.flood_.data_sent(size, s.sender_.loan().left == 0);
+    return s.sender_.has_room() ? 0 : NGHTTP2_ERR_PAUSE;
   });
 }
 

@@ -1,11 +1,9 @@
-// nghttp2's callbacks, and what else the sources of this folder share that include nghttp2's header. Not for
-// anybody else.
+// nghttp2's callbacks, for the sources of this folder that include nghttp2's header. Not for anybody else.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
 
 #include <string_view>
-#include <vector>
 
 #include "http/h2/session.h"
 
@@ -36,9 +34,5 @@ struct Http2Callbacks {
   static bool take_trailers(Http2Session&, Http2Stream&, HeadBlock);
   static void end_received(Http2Session&, Http2Stream&) noexcept;
 };
-
-/// Submits those trailers that may be sent (trailers.h). False: there are none.
-bool submit_trailers(nghttp2_session* session, std::int32_t id, const std::vector<Field>& trailers,
-                     std::string_view announced, bool grpc);
 
 }  // namespace remora

@@ -7,6 +7,7 @@
 
 #include "http/h1/head.h"
 #include "http/h2/callbacks.h"
+#include "http/h2/submit.h"
 #include "http/reason.h"
 #include "http/validate.h"
 #include "util/text.h"
@@ -38,7 +39,9 @@ std::uint16_t status_of(std::string_view text) noexcept {
 // Stream: sending -----------------------------------------------------------------------------------
 
 Http2ClientStream::Http2ClientStream(Http2ClientSession& session, bool reused) noexcept
-    : Http2Stream(session, 0), reused_(reused) {}
+    : Http2Stream(session, 0), reused_(reused) {
+  owner_state_ = OwnerState::told;  // it opens the stream
+}
 
 Http2ClientSession& Http2ClientStream::client() const noexcept {
   return static_cast<Http2ClientSession&>(session_);
@@ -50,13 +53,13 @@ TransportRef Http2ClientStream::release() {
 }
 
 void Http2ClientStream::put_head(const OutHead& head) {
-  if (is_lost() || head_sent_) return;
+  if (is_lost() || head_sent()) return;
   begins_at_ = client().bytes_submitted();
   client().submit(*this, head);
 }
 
 bool Http2ClientStream::began() const noexcept {
-  return head_sent_ && session_.bytes_sent() > begins_at_;
+  return head_sent() && session_.bytes_sent() > begins_at_;
 }
 
 /// HTTP/1.1 clients want an answer to their key, which HTTP/2 does not carry (RFC 8441 5).
@@ -72,13 +75,13 @@ void Http2ClientStream::look_for_end() noexcept {
 }
 
 void Http2ClientStream::abort() noexcept {
-  if (aborted_ || closed_ || lost_ || id_ == 0 || (end_sent_ && end_received_)) return;
+  if (aborted_ || closed_ || lost_ || id_ == 0 || (all_sent() && all_received())) return;
   aborted_ = true;
   client().reset_stream(id_, Http2Error::cancel);
 }
 
 bool Http2ClientStream::reusable() const noexcept {
-  return head_received_ && end_received_ && end_sent_ && !tunnels_ && queue_.empty();
+  return all_received() && all_sent() && !tunnels_ && queue_.empty();
 }
 
 // Stream: receiving ---------------------------------------------------------------------------------
@@ -109,7 +112,7 @@ Io Http2ClientStream::read_head(ResponseHead& head, Method asked) {
     interims_.erase(interims_.begin());
     return read_block(head, asked, false);
   }
-  if (head_received_) {
+  if (head_received()) {
     if (head_) shown_ = std::move(head_);
     return read_block(head, asked, ended_by_head_);
   }
@@ -151,13 +154,14 @@ Io Http2ClientStream::read_granted(ResponseHead& head) {
 
 /// A complete response stands, even if its connection was lost afterwards.
 Io Http2ClientStream::fill() {
-  return end_received_ && failure_.kind == Kind::none ? Io::ready : fill_body();
+  return all_received() && failure_.kind == Kind::none ? Io::ready : fill_body();
 }
 
 // Session -------------------------------------------------------------------------------------------
 
 Http2ClientSession::Http2ClientSession(Loop& loop, const Http2Settings& settings, bool secure, Owner& owner)
-    : Http2Session(loop, End::client, settings, response_limits().header_bytes, response_limits().headers),
+    : Http2Session(loop, Http2End::client, settings, response_limits().header_bytes,
+                   response_limits().headers),
       owner_(owner),
       max_streams_(settings.max_concurrent_streams),
       secure_(secure) {}
@@ -185,7 +189,7 @@ Http2ClientStream& Http2ClientSession::open() {
   carried_ = true;
   ++running_;
   ++open_;
-  add(*stream);
+  streams_.add(*stream);
   return *stream;
 }
 
@@ -216,9 +220,12 @@ void Http2ClientSession::submit(Http2ClientStream& stream, const OutHead& head) 
   }
   const bool body = stream.asks_tunnel_ || !head.body.is_empty();
   stream.announced_.assign(head.trailers);
-  stream.head_sent_ = true;
-  stream.end_sent_ = !body;
-  submit_request(stream, {pseudo.data(), count}, head, body);
+  stream.sent_ = body ? Http2ClientStream::Progress::head : Http2ClientStream::Progress::all;
+  const std::int32_t id = submit_request(session_, stream, {pseudo.data(), count}, head, body);
+  if (id < 0)
+    lose();
+  else
+    stream.id_ = id;
   flush_soon();
 }
 
@@ -228,22 +235,22 @@ bool Http2ClientSession::knows(const Http2ClientStream& stream) const noexcept {
          (stream.closed_ || nghttp2_session_get_stream_user_data(session_, stream.id_) != nullptr);
 }
 
-bool Http2ClientSession::take_head(Http2Stream& stream, HeadBlock block, bool oversized) {
+bool Http2ClientSession::take_head(Http2Stream& stream, ReceivedHead head) {
   auto& response = static_cast<Http2ClientStream&>(stream);
-  if (oversized) {
+  if (head.oversized) {
     response.oversized_ = true;
     return true;
   }
-  const std::uint16_t status = status_of(block.pseudo(Pseudo::status));
+  const std::uint16_t status = status_of(head.block.pseudo(Pseudo::status));
   if (status >= 200) {
-    response.head_ = std::move(block);
-    response.ended_by_head_ = response.end_received_;
+    response.head_ = std::move(head.block);
+    response.ended_by_head_ = head.ends;
     return true;
   }
   if (response.interims_.size() == max_unread_interims)
     response.oversized_ = true;
   else
-    response.interims_.push_back(std::move(block));
+    response.interims_.push_back(std::move(head.block));
   return false;
 }
 
@@ -258,11 +265,11 @@ void Http2ClientSession::drop(Http2Stream& stream) noexcept {
 }
 
 void Http2ClientSession::done(Http2ClientStream& stream) noexcept {
-  const bool silent = stream.head_sent_ && !stream.head_received_ && !stream.closed_ && !stream.lost_;
+  const bool silent = stream.head_sent() && !stream.head_received() && !stream.closed_ && !stream.lost_;
   stream.abort();
   --running_;
-  stream.done_ = true;
-  release_memory(stream);
+  stream.owner_state_ = Http2ClientStream::OwnerState::done;
+  stream.release_memory();
   stream.head_.reset();
   stream.interims_.clear();
   if (silent) owner_.stream_ended(true);

@@ -46,7 +46,7 @@ class Http2ClientStream final : public ClientStream, public Http2Stream {
   }
   bool send_blocked() const noexcept override { return is_stalled(); }
   bool began() const noexcept override;
-  bool request_sent() const noexcept override { return end_sent_ || (asks_tunnel_ && !tunnels_); }
+  bool request_sent() const noexcept override { return all_sent() || (asks_tunnel_ && !tunnels_); }
   /// A 200 to an extended CONNECT becomes a 101, with the fields that HTTP/1.1 has then.
   Io read_head(ResponseHead&, Method asked) override;
   Io fill() override;
@@ -60,7 +60,7 @@ class Http2ClientStream final : public ClientStream, public Http2Stream {
   /// RST_STREAM(CANCEL), unless the message pair is complete.
   void abort() noexcept override;
   bool is_open() const noexcept override { return !aborted_ && !lost_; }
-  bool is_broken() const noexcept override { return lost_ || (closed_ && !(end_sent_ && end_received_)); }
+  bool is_broken() const noexcept override { return lost_ || (closed_ && !(all_sent() && all_received())); }
   const StreamFailure& failure() const noexcept override { return failure_; }
   bool closes() const noexcept override { return false; }
   bool reusable() const noexcept override;
@@ -124,7 +124,7 @@ class Http2ClientSession final : public Http2Session {
  private:
   friend class Http2ClientStream;
   Http2Stream* make_stream(std::int32_t) override { return nullptr; }  // pushed: never
-  bool take_head(Http2Stream& stream, HeadBlock block, bool oversized) override;
+  bool take_head(Http2Stream& stream, ReceivedHead head) override;
   void drop(Http2Stream& stream) noexcept override;
   void tell(Http2Stream& stream) override;
   void tell_flood(const char*) override {}

@@ -36,7 +36,7 @@ bool FloodGuard::feed(std::string_view bytes) noexcept {
     }
     const std::size_t n = std::min(header_bytes - have_, bytes.size());
     std::copy_n(bytes.data(), n, header_ + have_);
-    have_ += n;
+    have_ = static_cast<std::uint8_t>(have_ + n);
     bytes.remove_prefix(n);
     if (have_ == header_bytes) frame();
   }

@@ -58,14 +58,14 @@ class FloodGuard {
 
   const Clock& clock_;
   Clock::Steady refilled_;
-  std::int32_t left_ = allowance;
-  bool floods_ = false;
   const char* what_ = "";
   std::size_t skip_;  // bytes before the next frame header
-  std::uint8_t header_[header_bytes] = {};
-  std::size_t have_ = 0;      // bytes of the header so far
-  std::uint8_t type_ = 0xff;  // of the last frame
+  std::int32_t left_ = allowance;
+  bool floods_ = false;
   bool in_block_;             // CONTINUATION follows, or the preface is not complete
+  std::uint8_t type_ = 0xff;  // of the last frame
+  std::uint8_t have_ = 0;     // bytes of the header so far
+  std::uint8_t header_[header_bytes] = {};
 };
 
 }  // namespace remora

@@ -86,7 +86,7 @@ Body Http2ServerStream::body() {
 }
 
 bool Http2ServerStream::request_complete() const noexcept {
-  return (end_received_ && queue_.empty()) || (asks_tunnel_ && !tunnels_);
+  return (all_received() && queue_.empty()) || (asks_tunnel_ && !tunnels_);
 }
 
 void Http2ServerStream::tunnel() {
@@ -104,9 +104,8 @@ bool Http2ServerStream::is_secure() const noexcept {
 // Stream: sending -----------------------------------------------------------------------------------
 
 void Http2ServerStream::put_head(const OutHead& head) {
-  if (is_lost() || aborted_ || head_sent_) return;
-  head_sent_ = true;
-  using Follows = Http2ServerSession::Follows;
+  if (is_lost() || aborted_ || head_sent()) return;
+  sent_ = Progress::head;
   std::uint16_t status = head.status;
   const bool tunnel = status == 101;
   if (tunnel) status = 200;
@@ -115,14 +114,18 @@ void Http2ServerStream::put_head(const OutHead& head) {
   const bool empty = !tunnel && (bodiless_ || head.body.is_empty());
   announced_.assign(head.trailers);
   grpc_trailers_ = head.grpc_trailers;
-  if (empty) end_sent_ = true;
-  server().submit_response(*this, head, status, empty ? Follows::nothing : Follows::body);
+  if (empty) sent_ = Progress::all;
+  submit(head, status, empty ? Follows::nothing : Follows::body);
   if (head.close && !tunnel && failure_.kind == Kind::none && request_complete()) server().shutdown();
 }
 
 void Http2ServerStream::put_interim(const OutHead& head) {
-  if (is_lost() || aborted_ || head_sent_ || head.status == 101) return;
-  server().submit_response(*this, head, head.status, Http2ServerSession::Follows::another_head);
+  if (is_lost() || aborted_ || head_sent() || head.status == 101) return;
+  submit(head, head.status, Follows::another_head);
+}
+
+void Http2ServerStream::submit(const OutHead& head, std::uint16_t status, Follows follows) {
+  if (!submit_response(server().session_, *this, head, status, follows)) server().lose();
 }
 
 Io Http2ServerStream::flush() {
@@ -135,7 +138,7 @@ Io Http2ServerStream::flush() {
 
 Http2ServerSession::Http2ServerSession(Loop& loop, const Http2Settings& settings,
                                        const config::ListenerLimits& limits, Owner& owner)
-    : Http2Session(loop, End::server, settings, limits.header_bytes, limits.headers),
+    : Http2Session(loop, Http2End::server, settings, limits.header_bytes, limits.headers),
       owner_(owner),
       limits_(limits),
       max_streams_(settings.max_concurrent_streams) {}
@@ -149,27 +152,27 @@ Http2Stream* Http2ServerSession::make_stream(std::int32_t id) {
   if (running_ >= max_streams_) return nullptr;
   auto* const stream = new Http2ServerStream(*this, id);
   ++running_;
-  add(*stream);
+  streams_.add(*stream);
   return stream;
 }
 
-bool Http2ServerSession::take_head(Http2Stream& stream, HeadBlock block, bool oversized) {
+bool Http2ServerSession::take_head(Http2Stream& stream, ReceivedHead head) {
   auto& request = static_cast<Http2ServerStream&>(stream);
-  request.head_ = std::move(block);
-  request.oversized_ = oversized;
-  request.ended_by_head_ = request.end_received_;
+  request.head_ = std::move(head.block);
+  request.oversized_ = head.oversized;
+  request.ended_by_head_ = head.ends;
   return true;
 }
 
 void Http2ServerSession::tell(Http2Stream& stream) {
   auto& request = static_cast<Http2ServerStream&>(stream);
-  if (request.opened_) return request.notify();
-  if (request.head_received_ && !request.is_lost()) {
-    request.opened_ = true;
+  if (request.owner_state_ == Http2ServerStream::OwnerState::told) return request.notify();
+  if (request.head_received() && !request.is_lost()) {
+    request.owner_state_ = Http2ServerStream::OwnerState::told;
     return owner_.stream_opened(request);
   }
   // It came to nothing: malformed, or reset at once.
-  const bool refused = !request.head_received_ && !request.lost_;
+  const bool refused = !request.head_received() && !request.lost_;
   --running_;
   drop(stream);
   if (refused) owner_.head_refused("malformed head");
@@ -181,14 +184,14 @@ void Http2ServerSession::drop(Http2Stream& stream) noexcept {
 
 void Http2ServerSession::done(Http2ServerStream& stream) noexcept {
   --running_;
-  stream.done_ = true;
-  release_memory(stream);
+  stream.owner_state_ = Http2ServerStream::OwnerState::done;
+  stream.release_memory();
   stream.head_.reset();
   if (stream.closed_ || stream.lost_ || is_over()) return drop(stream);
-  if (!stream.end_sent_ && !stream.aborted_) {
+  if (!stream.all_sent() && !stream.aborted_) {
     stream.aborted_ = true;
     reset_stream(stream.id(), stream.head_read_ ? Http2Error::internal_error : Http2Error::refused_stream);
-  } else if (stream.end_sent_ && !stream.end_received_) {
+  } else if (stream.all_sent() && !stream.all_received()) {
     // nghttp2 would drop what it has not serialized yet.
     if (nghttp2_session_get_stream_local_close(session_, stream.id()) == 1)
       reset_stream(stream.id(), Http2Error::no_error);

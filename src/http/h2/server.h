@@ -19,6 +19,7 @@
 #include <string>
 
 #include "http/h2/session.h"
+#include "http/h2/submit.h"
 #include "http/message_stream.h"
 #include "remora/config.h"
 
@@ -77,6 +78,7 @@ class Http2ServerStream final : public ServerStream, public Http2Stream {
   Http2ServerSession& server() const noexcept;
   Io refuse(StreamFailure::Kind kind, std::uint16_t code, const char* why) noexcept;
   Io read_tunnel(RequestHead& head, std::string_view protocol);
+  void submit(const OutHead& head, std::uint16_t status, Follows follows);
 
   HeadBlock head_;
   bool oversized_ = false;  // the head exceeded the limits and was dropped
@@ -117,7 +119,7 @@ class Http2ServerSession final : public Http2Session {
  private:
   friend class Http2ServerStream;
   Http2Stream* make_stream(std::int32_t id) override;
-  bool take_head(Http2Stream& stream, HeadBlock block, bool oversized) override;
+  bool take_head(Http2Stream& stream, ReceivedHead head) override;
   void drop(Http2Stream& stream) noexcept override;
   void tell(Http2Stream& stream) override;
   void tell_flood(const char* what) override { owner_.flooded(what); }

@@ -5,6 +5,8 @@
 
 namespace remora {
 
+enum class Http2End : std::uint8_t { server, client };
+
 struct Http2Settings {
   std::uint32_t max_concurrent_streams = 128;
   /// Bytes of one stream that the peer may send before we have consumed any: the limit of a stream's memory.

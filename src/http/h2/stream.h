@@ -48,6 +48,11 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
   Http2Stream(const Http2Stream&) = delete;
   Http2Stream& operator=(const Http2Stream&) = delete;
 
+  /// How much there is of a message.
+  enum class Progress : std::uint8_t { nothing, head, all };
+  /// What a stream's owner knows of it.
+  enum class OwnerState : std::uint8_t { unaware, told, done };
+
   /// Something has happened.
   void notify() noexcept {
     if (wake_ != nullptr) wake_->set(bit_);
@@ -65,11 +70,18 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
     return trailers_ ? &trailers_->fields : nullptr;
   }
   WriteResult send_body(const Body& body, const std::vector<Field>* trailers);
+  /// Its owner has done with it: forgets what it holds, and consumes its unread bytes.
+  void release_memory() noexcept;
   void reset() noexcept;
   void reset(Http2Error code) noexcept;
   bool is_stalled() const noexcept { return Http2Hook<StalledTag>::is_linked(); }
   /// The connection is lost, or the stream was reset before our message was sent.
-  bool is_lost() const noexcept { return lost_ || (closed_ && !end_sent_); }
+  bool is_lost() const noexcept { return lost_ || (closed_ && !all_sent()); }
+  bool head_received() const noexcept { return received_ != Progress::nothing; }
+  bool all_received() const noexcept { return received_ == Progress::all; }
+  bool head_sent() const noexcept { return sent_ != Progress::nothing; }
+  bool all_sent() const noexcept { return sent_ == Progress::all; }
+  bool is_done() const noexcept { return owner_state_ == OwnerState::done; }
 
   Http2Session& session_;
   EventFlags* wake_ = nullptr;
@@ -80,22 +92,25 @@ class Http2Stream : public Http2Hook<AnyTag>, public Http2Hook<MarkedTag>, publi
   std::string announced_;  // trailers that our head announced
   StreamFailure failure_;
   std::optional<std::uint64_t> body_limit_;
-  std::uint64_t received_ = 0;  // bytes of the body
+  std::uint64_t received_bytes_ = 0;  // of the body
+  std::uint32_t close_code_ = 0;      // of RST_STREAM, or of what GOAWAY means for it
   StreamPriority priority_ = unstated_priority;
-  std::uint32_t close_code_ = 0;  // of RST_STREAM, or of what GOAWAY means for it
-  bool head_received_ = false, end_received_ = false;
-  bool head_sent_ = false, end_sent_ = false;  // nghttp2 has serialized, or owns a copy
-  bool grpc_trailers_ = false;                 // see OutHead
-  bool reset_due_ = false;                     // behind the frame that ends our message
-  bool deferred_ = false;                      // nghttp2 waits for nghttp2_session_resume_data()
-  bool opened_ = false, done_ = false;         // its owner was told of it; has done with it
-  bool aborted_ = false;                       // by us
-  bool closed_ = false;                        // nghttp2 has forgotten it
-  bool peer_reset_ = false;                    // by the peer
-  bool lost_ = false;                          // with the connection
+  Progress received_ = Progress::nothing;
+  Progress sent_ = Progress::nothing;  // nghttp2 has serialized it, or owns a copy
+  OwnerState owner_state_ = OwnerState::unaware;
+  bool grpc_trailers_ = false;  // see OutHead
+  bool reset_due_ = false;      // behind the frame that ends our message
+  bool deferred_ = false;       // nghttp2 waits for nghttp2_session_resume_data()
+  // How it ended. A stream that we have aborted may be closed or lost later, and a closed one lost.
+  bool aborted_ = false;     // by us
+  bool closed_ = false;      // nghttp2 has forgotten it
+  bool peer_reset_ = false;  // by the peer
+  bool lost_ = false;        // with the connection
 
  private:
   friend class Http2Session;
+  friend class Http2Sender;
+  friend class Http2Streams;
   friend struct Http2Callbacks;
 };
 

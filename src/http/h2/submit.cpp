@@ -1,6 +1,4 @@
-// Heads and trailers to nghttp2, which copies them and writes names in lower case.
-
-#include <vector>
+#include "http/h2/submit.h"
 
 #include "http/h2/callbacks.h"
 #include "http/trailers.h"
@@ -45,8 +43,8 @@ std::vector<nghttp2_nv>& pairs() {
 
 }  // namespace
 
-void Http2Session::submit_response(Http2Stream& stream, const OutHead& head, std::uint16_t status,
-                                   Follows follows) {
+bool submit_response(nghttp2_session* session, Http2Stream& stream, const OutHead& head, std::uint16_t status,
+                     Follows follows) {
   const char digits[3] = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
                           static_cast<char>('0' + status % 10)};
   std::vector<nghttp2_nv>& fields = pairs();
@@ -60,15 +58,15 @@ void Http2Session::submit_response(Http2Stream& stream, const OutHead& head, std
   body.source.ptr = &stream;
   body.read_callback = Http2Callbacks::read;
   const int rc = follows == Follows::another_head
-                     ? nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, fields.data(),
+                     ? nghttp2_submit_headers(session, NGHTTP2_FLAG_NONE, stream.id(), nullptr, fields.data(),
                                               fields.size(), nullptr)
-                     : nghttp2_submit_response(session_, stream.id_, fields.data(), fields.size(),
+                     : nghttp2_submit_response(session, stream.id(), fields.data(), fields.size(),
                                                follows == Follows::body ? &body : nullptr);
-  if (rc < 0) lose();
+  return rc >= 0;
 }
 
-void Http2Session::submit_request(Http2Stream& stream, std::span<const Http2Pseudo> pseudo,
-                                  const OutHead& head, bool body) {
+std::int32_t submit_request(nghttp2_session* session, Http2Stream& stream,
+                            std::span<const Http2Pseudo> pseudo, const OutHead& head, bool body) {
   std::vector<nghttp2_nv>& fields = pairs();
   for (const auto& [name, value] : pseudo) fields.push_back(pair(name, value));
   for (const Field& f : head.fields) {
@@ -81,10 +79,8 @@ void Http2Session::submit_request(Http2Stream& stream, std::span<const Http2Pseu
   nghttp2_data_provider data{};
   data.source.ptr = &stream;
   data.read_callback = Http2Callbacks::read;
-  const std::int32_t id = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(),
-                                                 body ? &data : nullptr, &stream);
-  if (id < 0) return lose();
-  stream.id_ = id;
+  return nghttp2_submit_request(session, nullptr, fields.data(), fields.size(), body ? &data : nullptr,
+                                &stream);
 }
 
 bool submit_trailers(nghttp2_session* session, std::int32_t id, const std::vector<Field>& trailers,

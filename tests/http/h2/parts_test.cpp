@@ -6,6 +6,7 @@
 #include "http/h2/body_queue.h"
 #include "http/h2/fields.h"
 #include "http/h2/flood.h"
+#include "http/h2/streams.h"
 #include "support/manual_loop.h"
 
 namespace remora::test {
@@ -28,6 +29,22 @@ TEST(Http2Priority, IsReadFromAStructuredField) {
       {"u", {}},
   };
   for (const auto& [text, expected] : cases) EXPECT_EQ(read_priority(text), expected) << text;
+}
+
+/// RFC 9218 10.
+TEST(Http2Priority, DecidesWhichStreamSendsFirst) {
+  const SendingPlace urgent{{0, true}, 9}, early{{3, false}, 1}, late{{3, false}, 7}, in_turn{{3, true}, 3};
+  const std::vector<SendingPlace> order{urgent, early, late, in_turn, {{7, false}, 5}};
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    for (std::size_t k = 0; k < order.size(); ++k)
+      EXPECT_EQ(goes_before(order[i], order[k]), i < k) << i << " before " << k;
+  }
+}
+
+TEST(Http2Priority, LetsIncrementalStreamsOfOneUrgencyTakeTurns) {
+  const SendingPlace first{{3, true}, 1}, second{{3, true}, 3};
+  EXPECT_FALSE(goes_before(first, second));
+  EXPECT_FALSE(goes_before(second, first));
 }
 
 TEST(Http2Fields, ABlockOutlivesTheNextOne) {
