@@ -301,7 +301,7 @@ void Http2Session::submit_goaway() noexcept {
     lose();
 }
 
-void Http2Session::terminate(Http2Error code) {
+void Http2Session::terminate(Http2Error code) noexcept {
   if (over_) return;
   goaway_due_ = false;
   nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(code));

@@ -97,7 +97,7 @@ class Http2Session : private DeadlineEntry {
   void shutdown();
   bool is_shutting_down() const noexcept { return shutdown_ != Shutdown::none; }
   /// Ends at once: sends GOAWAY with this code, as far as the socket takes it. All streams are lost.
-  void terminate(Http2Error code);
+  void terminate(Http2Error code) noexcept;
 
  protected:
   friend class Http2Stream;
