@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "http/grpc.h"
 #include "util/text.h"
 
 namespace remora {
@@ -111,7 +112,7 @@ void GrpcHealthAnswer::take_head(std::string_view status, const Fields& fields) 
   const auto type = std::find_if(fields.begin(), fields.end(), is_type);
   if (status != "200")
     fail("status " + std::string(status));
-  else if (type == fields.end() || !istarts_with(type->second, "application/grpc"))
+  else if (type == fields.end() || !is_grpc_type(type->second))
     fail("no gRPC");
 }
 

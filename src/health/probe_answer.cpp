@@ -29,8 +29,8 @@ void ProbeAnswer::take(std::string_view bytes) {
     const std::size_t end = bytes.find('\n');
     const std::string_view piece = bytes.substr(0, end);
     if (in_head()) head_bytes_ += piece.size() + 1;
-    if (in_head() && head_bytes_ > max_head_bytes) return give_up("head too long");
-    if (!in_head() && line_.size() + piece.size() > max_line_bytes) return give_up("line too long");
+    if (in_head() && head_bytes_ > max_head_bytes) return fail("head too long");
+    if (!in_head() && line_.size() + piece.size() > max_line_bytes) return fail("line too long");
     line_.append(piece);
     if (end == std::string_view::npos) return;
     bytes.remove_prefix(end + 1);
@@ -80,7 +80,7 @@ void ProbeAnswer::take_status(std::string_view line) {
   const std::string_view rest = shaped ? line.substr(12) : std::string_view();
   if (!shaped || !std::all_of(code.begin(), code.end(), is_digit) || code[0] == '0' ||
       (!rest.empty() && rest[0] != ' '))
-    return give_up("malformed response");
+    return fail("malformed response");
   status_ = static_cast<unsigned>(parse_decimal(code).value_or(0));
   at_ = At::fields;
 }
@@ -100,7 +100,7 @@ void ProbeAnswer::take_field(std::string_view line) {
 
 void ProbeAnswer::end_head() {
   const bool interim = status_ < 200 && status_ != 101;
-  if (interim && ++interims_ > max_interims) return give_up("too many interim responses");
+  if (interim && ++interims_ > max_interims) return fail("too many interim responses");
   const auto length = std::exchange(length_, std::nullopt);
   const bool chunked = std::exchange(chunked_, false);
   if (interim) {
@@ -126,7 +126,7 @@ void ProbeAnswer::judge() {
     if (status_ >= from && status_ <= to) verdict_->failure.clear();
 }
 
-void ProbeAnswer::give_up(std::string why) {
+void ProbeAnswer::fail(std::string why) {
   if (!verdict_) verdict_ = ProbeVerdict{std::move(why), 0};
   at_ = At::done;
 }

@@ -31,6 +31,8 @@ class ProbeAnswer final : public ResponseReader {
   explicit ProbeAnswer(const config::Probe& probe) : probe_(probe) {}
   void take(std::string_view bytes) override;
   void end() override;
+  /// The response is no use, for this reason; changes nothing once decided.
+  void fail(std::string why);
   bool decided() const noexcept override { return verdict_.has_value(); }
   /// nullopt: the final head is not complete yet.
   const std::optional<ProbeVerdict>& verdict() const noexcept { return verdict_; }
@@ -54,7 +56,6 @@ class ProbeAnswer final : public ResponseReader {
   void take_field(std::string_view line);
   void end_head();
   void judge();
-  void give_up(std::string why);
 
   const config::Probe& probe_;
   At at_ = At::status;

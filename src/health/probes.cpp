@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "health/grpc_health.h"
+#include "health/http2_path_answer.h"
 #include "http/h2/http2_reader.h"
 #include "net/one_shot_request.h"
 
@@ -23,7 +24,7 @@ using Fields = std::vector<std::pair<std::string_view, std::string_view>>;
 /// A probe over HTTP/2: the request, and what its response says.
 class Http2Probe {
  public:
-  Http2Probe(const ProbeTarget& target, ProbeAnswer& answer) : answer_(answer), as_text_(answer) {
+  Http2Probe(const ProbeTarget& target, ProbeAnswer& answer) : answer_(answer), path_(answer) {
     if (target.probe.kind == config::ProbeKind::grpc)
       ask_health(target);
     else
@@ -40,7 +41,7 @@ class Http2Probe {
                                target.tls != nullptr,
                                {{"user-agent", "remora-probe"}, {"accept", "*/*"}},
                                {}};
-    reader_ = std::make_unique<Http2Reader>(request, as_text_);
+    reader_ = std::make_unique<Http2Reader>(request, path_);
   }
   void ask_health(const ProbeTarget& target) {
     const std::string body = grpc_health_request(target.probe.grpc_service);
@@ -52,7 +53,7 @@ class Http2Probe {
   }
 
   ProbeAnswer& answer_;
-  Http2AsText as_text_;
+  Http2PathAnswer path_;
   std::optional<GrpcHealthAnswer> grpc_;
   std::unique_ptr<Http2Reader> reader_;
 };

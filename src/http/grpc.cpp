@@ -46,6 +46,11 @@ std::string_view value_of(const Head& head, std::string_view name) noexcept {
   return {};
 }
 
+bool has_grpc_type(const Head& head) noexcept {
+  const Field* const type = head.find(Known::content_type);
+  return type != nullptr && is_grpc_type(type->value);
+}
+
 }  // namespace
 
 bool is_grpc_type(std::string_view type) noexcept {
@@ -54,9 +59,12 @@ bool is_grpc_type(std::string_view type) noexcept {
   return type.empty() || type.front() == '+' || type.front() == ';' || type.front() == ' ';
 }
 
-bool is_grpc(const Head& head) noexcept {
-  const Field* const type = head.find(Known::content_type);
-  return type != nullptr && is_grpc_type(type->value);
+bool is_grpc_request(const RequestHead& head) noexcept {
+  return head.method_text == "POST" && has_grpc_type(head);
+}
+
+bool is_grpc_response(const ResponseHead& head) noexcept {
+  return has_grpc_type(head);
 }
 
 GrpcStatus grpc_status_for(std::uint16_t http_status) noexcept {

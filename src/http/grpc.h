@@ -29,8 +29,11 @@ enum class GrpcStatus : std::uint8_t {
 /// Whether a Content-Type names gRPC: application/grpc, alone or with a format (+proto). gRPC-Web is another
 /// protocol.
 bool is_grpc_type(std::string_view content_type) noexcept;
-/// Whether the message is gRPC, by its Content-Type.
-bool is_grpc(const Head& head) noexcept;
+/// A gRPC call: a POST, as all of them are, with such a Content-Type. The one place that decides it, also for
+/// heads that are refused: needs the method's text and the fields only.
+bool is_grpc_request(const RequestHead& head) noexcept;
+/// A response whose Content-Type is gRPC.
+bool is_grpc_response(const ResponseHead& head) noexcept;
 
 /// The status that a local reply has instead of this HTTP status (doc/http-grpc-status-mapping.md; but rates
 /// and sizes over a limit are RESOURCE_EXHAUSTED).

@@ -1,13 +1,16 @@
 #include "net/deadlines.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <exception>
+#include <new>
+#include <utility>
 
 namespace remora {
 
 using std::chrono::milliseconds;
 
-void DeadlineEntry::arm(DeadlineWheel& wheel, Clock::Steady at) {
+void DeadlineEntry::arm(DeadlineWheel& wheel, Clock::Steady at) noexcept {
   at_ = at;
   if (link_ == nullptr || at <= slot_after_) {
     unlink();
@@ -24,8 +27,67 @@ void DeadlineEntry::unlink() noexcept {
   --wheel_->linked_;
 }
 
+// The timer's memory ----------------------------------------------------------------------------------
+
+/// Room for the timer's operations: the one that waits, and one that it replaced. Lives as long as they do.
+class DeadlineWheel::TimerRoom : public RefCounted<TimerRoom> {
+ public:
+  void* take(std::size_t bytes) {
+    for (Place& place : places_) {
+      if (place.used || bytes > sizeof place.room) continue;
+      place.used = true;
+      return place.room;
+    }
+    return ::operator new(bytes);
+  }
+  void give_back(void* memory) noexcept {
+    for (Place& place : places_) {
+      if (memory != place.room) continue;
+      place.used = false;
+      return;
+    }
+    ::operator delete(memory);
+  }
+
+ private:
+  struct Place {
+    alignas(std::max_align_t) std::byte room[128];
+    bool used = false;
+  };
+  std::array<Place, 2> places_;
+};
+
+template <class T>
+struct DeadlineWheel::TimerAllocator {
+  using value_type = T;
+  explicit TimerAllocator(Ref<TimerRoom> r) noexcept : room(std::move(r)) {}
+  template <class U>
+  TimerAllocator(const TimerAllocator<U>& o) noexcept : room(o.room) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(room->take(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t) noexcept { room->give_back(p); }
+  template <class U>
+  bool operator==(const TimerAllocator<U>& o) const noexcept {
+    return room == o.room;
+  }
+  Ref<TimerRoom> room;
+};
+
+struct DeadlineWheel::OnTick {
+  using allocator_type = TimerAllocator<void>;
+  allocator_type get_allocator() const noexcept { return allocator_type(room); }
+  void operator()(const boost::system::error_code& ec) const {
+    if (ec || wheel->stopped_) return;
+    wheel->next_run_ = never;
+    wheel->run(wheel->now());
+  }
+  DeadlineWheel* wheel;
+  Ref<TimerRoom> room;
+};
+
+// The wheel -------------------------------------------------------------------------------------------
+
 DeadlineWheel::DeadlineWheel(asio::io_context& ctx, const Clock& clock, Driver driver)
-    : clock_(clock), driver_(driver), timer_(ctx), start_(clock.steady_now()) {}
+    : clock_(clock), driver_(driver), room_(new TimerRoom), timer_(ctx), start_(clock.steady_now()) {}
 
 DeadlineWheel::~DeadlineWheel() {
   for (DeadlineEntry*& head : slots_)
@@ -42,7 +104,7 @@ std::int64_t DeadlineWheel::tick_of(Clock::Steady at) const noexcept {
   return (at - start_ + tick - Clock::Steady::duration(1)) / tick;
 }
 
-void DeadlineWheel::link(DeadlineEntry& entry, std::int64_t wanted) {
+void DeadlineWheel::link(DeadlineEntry& entry, std::int64_t wanted) noexcept {
   const Clock::Steady now = this->now();
   if (linked_ == 0 && next_run_ == never)
     // The wheel was idle: skip the empty slots.
@@ -65,19 +127,19 @@ void DeadlineWheel::push(DeadlineEntry*& head, DeadlineEntry& entry) noexcept {
   ++linked_;
 }
 
-void DeadlineWheel::schedule(Clock::Steady now) {
+void DeadlineWheel::schedule(Clock::Steady now) noexcept {
   if (stopped_) return;
   const auto wanted = now + (now <= near_until_ ? tick : milliseconds(100));
   if (next_run_ <= wanted) return;
+  next_run_ = never;
   if (driver_ == Driver::timer) {
-    timer_.expires_at(wanted);
-    timer_.async_wait([this](const boost::system::error_code& ec) {
-      if (ec || stopped_) return;
-      next_run_ = never;
-      run(this->now());
-    });
+    try {
+      timer_.expires_at(wanted);
+      timer_.async_wait(OnTick{this, room_});
+    } catch (const std::bad_alloc&) {
+      return;  // both places are taken: the next deadline schedules it
+    }
   }
-  // Set last: starting the timer may throw bad_alloc, and then the next deadline schedules it.
   next_run_ = wanted;
 }
 

@@ -9,6 +9,8 @@
 // The time comes from a Clock. Normally a timer of the event loop runs the wheel at next_run(). A test with
 // its own clock advances that clock and calls run() itself (tests/support/manual_loop.h).
 //
+// Nothing here needs memory, so that a deadline can stand in for what could not be posted.
+//
 // Threading: one thread. Lifetime: entries unlink themselves on destruction; the wheel outlives them.
 #pragma once
 
@@ -19,6 +21,7 @@
 
 #include "remora/clock.h"
 #include "remora/task.h"
+#include "util/ref.h"
 
 namespace remora {
 
@@ -31,7 +34,7 @@ class DeadlineEntry {
   DeadlineEntry(const DeadlineEntry&) = delete;
   DeadlineEntry& operator=(const DeadlineEntry&) = delete;
 
-  void arm(DeadlineWheel& wheel, Clock::Steady at);
+  void arm(DeadlineWheel& wheel, Clock::Steady at) noexcept;
   void disarm() noexcept { at_ = never; }
   bool armed() const noexcept { return at_ != never; }
   Clock::Steady at() const noexcept { return at_; }
@@ -73,18 +76,23 @@ class DeadlineWheel {
 
  private:
   friend class DeadlineEntry;
+  class TimerRoom;
+  template <class T>
+  struct TimerAllocator;
+  struct OnTick;
   using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                            asio::wait_traits<std::chrono::steady_clock>, Executor>;
   // 10.24 s; later deadlines are relinked once per revolution.
   static constexpr std::size_t slot_count = 1024;
 
   std::int64_t tick_of(Clock::Steady) const noexcept;
-  void link(DeadlineEntry&, std::int64_t tick);
+  void link(DeadlineEntry&, std::int64_t tick) noexcept;
   void push(DeadlineEntry*& head, DeadlineEntry&) noexcept;
-  void schedule(Clock::Steady now);
+  void schedule(Clock::Steady now) noexcept;
 
   const Clock& clock_;
   const Driver driver_;
+  const Ref<TimerRoom> room_;
   Timer timer_;  // unused when the owner drives
   const Clock::Steady start_;
   std::array<DeadlineEntry*, slot_count> slots_{};

@@ -41,8 +41,8 @@ bool Admission::admit() {
       request_.id.text = {request_.id.made, sizeof request_.id.made};
     }
   }
-  const bool grpc = request_.head.method == Method::post && is_grpc(request_.head);
-  if ((grpc && !take_grpc_deadline()) || !fits) return false;
+  if (is_grpc_request(request_.head) && !take_grpc_deadline()) return false;
+  if (!fits) return false;
   if (!connection_.listener->config.per_client.requests_per_second || request_.arrival.client.is_unknown())
     return true;
   reply_.retry_after = connection_.listener->shared->limits.request(request_.arrival.client, request_.began);

@@ -94,7 +94,7 @@ Task<Exchange::End> Exchange::refuse_head(bool late) {
   else
     attempts_.fail_from_client();
   // An HTTP/2 head has all its fields, whatever is wrong with it.
-  request_.grpc = request_.head.version == Version::http2 && is_grpc(request_.head);
+  request_.grpc = request_.head.version == Version::http2 && is_grpc_request(request_.head);
   connection_.refuse(Refusal::head, request_.arrival.client,
                      late ? "it took too long (timeouts.header)" : client_.failure().why);
   co_return co_await answer();

@@ -47,7 +47,7 @@ asio::const_buffer Exchange::add_grpc_status(OutHead& out) {
 bool Exchange::can_end_with_status() const noexcept {
   return request_.grpc && request_.head.version == Version::http2 &&
          attempt_.failure.side != FailSide::client && !client_.gone() && client_.is_open() &&
-         !memory_.response_edits.body && is_grpc(memory_.response) &&
+         !memory_.response_edits.body && is_grpc_response(memory_.response) &&
          memory_.response.body.kind == BodyLength::Kind::unknown;
 }
 

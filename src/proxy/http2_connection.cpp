@@ -38,19 +38,20 @@ Task<ConnectionEnd> Http2Connection::serve(TransportRef transport, ConnectionSta
   session_.use(transport_, turn.wake(), EventFlags::client);
   ConnectionEnd end = ConnectionEnd::linger;
   for (;;) {
-    bool more = false;
+    bool more = false, late = false;
+    // No exception may leave before the last exchange has ended: they use this object.
     try {
       more = advance();
+      note_progress(turn.now());
+      late = !session_.is_over() && is_late(turn.now());
     } catch (const std::exception& error) {
       worker_.logged_errors.add(error.what());
       session_.terminate(Http2Error::internal_error);
       more = true;
     }
-    const Clock::Steady now = turn.now();
-    note_progress(now);
-    if (!session_.is_over() && is_late(now)) continue;
+    if (late) continue;
     if (session_.is_over() && serves_nothing()) break;
-    if (may_park(now)) {
+    if (may_park(turn.now())) {
       end = ConnectionEnd::park;
       break;
     }

@@ -38,7 +38,11 @@ void SharedConnections::Waiter::give(ClientStream& stream) {
 }
 
 void SharedConnections::Waiter::give(TransportRef connection) {
-  into_.use(std::move(connection), false);
+  try {
+    into_.use(std::move(connection), false);
+  } catch (const std::bad_alloc&) {
+    return fail(false);
+  }
   tell(Outcome::ready);
 }
 
@@ -61,10 +65,14 @@ void SharedConnections::Waiter::tell(Outcome outcome) {
 SharedConnections::Connection::Connection(SharedConnections& all, Group& group)
     : all_(all), group_(group), wake_(all.loop_.wheel), connect_by_(all.loop_.wheel.now() + group.timeout) {
   connecting_.emplace(all.loop_, group.address, all.loop_.wheel.now(), connect_by_, wake_, false);
-  post();
 }
 
 SharedConnections::Connection::~Connection() = default;
+
+void SharedConnections::Connection::start() noexcept {
+  post();
+  listen();
+}
 
 /// The next event is processed in a turn of its own.
 void SharedConnections::Connection::post() noexcept {
@@ -77,28 +85,51 @@ void SharedConnections::Connection::post() noexcept {
     });
     post_pending_ = true;
   } catch (const std::bad_alloc&) {
-    wake_.until(all_.loop_.wheel.now());  // the deadline wheel needs no memory
+    wheel_posts_ = true;
+    set_deadline();
   }
 }
 
-void SharedConnections::Connection::listen() {
-  if (wake_.any_pending())
-    post();
-  else
-    wake_.call([this](unsigned) { on_event(); });
+void SharedConnections::Connection::listen() noexcept {
+  if (wake_.any_pending()) post();
+  // Without memory to post, the deadline resumes it, pending bits or not.
+  if (post_pending_ && wake_.any_pending()) return;
+  wake_.call([this](unsigned) { on_event(); });
 }
 
+/// Nobody could catch what leaves an event handler. Most likely out of memory: this connection is lost.
 void SharedConnections::Connection::on_event() {
   const Ref<Connection> self(this);  // the group may drop it
   static_cast<void>(wake_.take());
-  const Clock::Steady now = all_.loop_.wheel.now();
+  wheel_posts_ = false;
+  try {
+    act(all_.loop_.wheel.now());
+  } catch (const std::exception&) {
+    if (state_ != State::closed) lose(false);
+  }
+  if (state_ == State::closed) return;
+  set_deadline();
+  listen();
+}
+
+void SharedConnections::Connection::act(Clock::Steady now) {
   if (state_ == State::connecting) connect(now);
   if (state_ == State::greeting || state_ == State::open) receive(now);
   if (state_ == State::greeting && now >= connect_by_) lose(true);
   if (state_ == State::open) look_after(now);
-  if (state_ == State::over && session_->running() == 0) close();
-  if (state_ == State::closed) return;
-  listen();
+  if (state_ == State::over && (!session_ || session_->running() == 0)) close();
+}
+
+/// Again for each event: post() may have used the deadline for itself.
+void SharedConnections::Connection::set_deadline() noexcept {
+  // The deadline wheel needs no memory.
+  if (wheel_posts_) return wake_.until(all_.loop_.wheel.now());
+  if (state_ == State::greeting) wake_.until(connect_by_);
+  if (state_ != State::open) return;
+  if (doubtful_)
+    wake_.until(doubt_until_);
+  else if (is_idle() && !asked_)
+    wake_.until(idle_since_ + silence);
 }
 
 void SharedConnections::Connection::connect(Clock::Steady now) {
@@ -176,14 +207,13 @@ void SharedConnections::Connection::stream_ended(bool silent) noexcept {
     doubtful_ = true;
     doubt_until_ = now + doubt;
     session_->ping();
-    wake_.until(doubt_until_);
   }
   const bool idle = session_->running() == 0;
   if (idle && state_ == State::open && !doubtful_) {
     idle_since_ = now;
     asked_ = false;
-    wake_.until(now + silence);
   }
+  set_deadline();
   const bool surplus = idle && (group_.connections.size() > 1 || group_.max_idle == 0);
   if (state_ != State::open || retired_ || surplus || !group_.waiters.empty()) post();
 }

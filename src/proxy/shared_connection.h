@@ -19,6 +19,7 @@ class SharedConnections::Waiter final : public PendingConnect, public WaiterLink
   bool timed_out() const noexcept override { return timed_out_; }
 
   void give(ClientStream& stream);
+  /// Without memory for it, the request fails.
   void give(TransportRef connection);
   void fail(bool timed_out);
   /// It has to make a connection of its own, which speaks HTTP/1.1.
@@ -42,6 +43,8 @@ class SharedConnections::Connection final : public RefCounted<Connection>, priva
  public:
   Connection(SharedConnections& all, Group& group);
   ~Connection();
+  /// Follows when its group has it: only then events may use it.
+  void start() noexcept;
 
   /// It is being made.
   bool is_new() const noexcept { return state_ == State::connecting || state_ == State::greeting; }
@@ -49,6 +52,7 @@ class SharedConnections::Connection final : public RefCounted<Connection>, priva
   bool has_room() const noexcept {
     return state_ == State::open && !retired_ && !doubtful_ && session_->has_room();
   }
+  bool is_retired() const noexcept { return retired_; }
   bool is_idle() const noexcept { return state_ == State::open && session_->running() == 0; }
   Http2ClientSession& session() noexcept { return *session_; }
   /// Asks the kernel whether a connection that was idle is still open.
@@ -64,7 +68,9 @@ class SharedConnections::Connection final : public RefCounted<Connection>, priva
   void stream_ended(bool silent) noexcept override;
   void post() noexcept;
   void on_event();
-  void listen();
+  void act(Clock::Steady now);
+  void listen() noexcept;
+  void set_deadline() noexcept;
   void connect(Clock::Steady now);
   void begin_http2(TransportRef transport);
   void receive(Clock::Steady now);
@@ -82,6 +88,7 @@ class SharedConnections::Connection final : public RefCounted<Connection>, priva
   State state_ = State::connecting;
   Clock::Steady heard_{}, idle_since_{}, doubt_until_{};
   bool retired_ = false, doubtful_ = false, post_pending_ = false, asked_ = false;
+  bool wheel_posts_ = false;  // post() found no memory
 };
 
 }  // namespace remora

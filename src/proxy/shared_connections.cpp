@@ -1,6 +1,8 @@
 #include "proxy/shared_connections.h"
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 #include "proxy/shared_connection.h"
 
@@ -24,11 +26,12 @@ SharedConnections::Group& SharedConnections::group_of(const Connector::Target& t
   while (backend.number >= groups_.size()) groups_.emplace_back();
   Group& group = groups_[backend.number];
   if (group.backend != &backend || group.key != key) {
+    BackendAddress address(to.pool, to.member);  // first: it may throw
     group.backend = &backend;
     group.key = key;
     group.http1_until = {};
     group.streams_each = settings.max_concurrent_streams;
-    group.address = BackendAddress(to.pool, to.member);
+    group.address = std::move(address);
     group.protocol = to.pool.config.protocol;
     retire(group);
   }
@@ -36,9 +39,15 @@ SharedConnections::Group& SharedConnections::group_of(const Connector::Target& t
   return group;
 }
 
+/// One that closes leaves the list meanwhile, and others that are made for those who wait come at its end.
 void SharedConnections::retire(Group& group) {
-  const auto all = group.connections;
-  for (const auto& connection : all) connection->retire();
+  for (std::size_t n = group.connections.size(); n > 0; --n) {
+    const auto next = std::find_if(group.connections.begin(), group.connections.end(),
+                                   [](const auto& c) { return !c->is_retired(); });
+    if (next == group.connections.end()) return;
+    const Ref<Connection> connection = *next;
+    connection->retire();
+  }
 }
 
 SharedConnections::Connection* SharedConnections::with_room(const Group& group, bool tunnel) noexcept {
@@ -84,6 +93,7 @@ void SharedConnections::dial(Group& group) {
   for (const auto& c : group.connections) coming += c->is_new() ? group.streams_each : 0;
   while (coming < waiting) {
     group.connections.push_back(Ref<Connection>(new Connection(*this, group)));
+    group.connections.back()->start();
     coming += group.streams_each;
   }
 }
@@ -94,12 +104,18 @@ SharedConnections::Waiter& SharedConnections::next_waiter(Group& group) {
   return first;
 }
 
-/// Gives those who wait what there is. Each may run at once, and use this object.
+/// Gives those who wait what there is. Each may run at once, and use this object. Events call it, so it does
+/// not throw: without memory they fail, unless connections are coming that will serve them.
 void SharedConnections::serve(Group& group) {
-  while (!group.waiters.empty()) {
-    Connection* const c = with_room(group, false);
-    if (c == nullptr) return dial(group);
-    next_waiter(group).give(c->session().open());
+  try {
+    while (!group.waiters.empty()) {
+      Connection* const c = with_room(group, false);
+      if (c == nullptr) return dial(group);
+      ClientStream& stream = c->session().open();  // first: who is not in the list would wait in vain
+      next_waiter(group).give(stream);
+    }
+  } catch (const std::bad_alloc&) {
+    connect_failed(group, false);
   }
 }
 

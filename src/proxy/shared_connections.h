@@ -79,11 +79,13 @@ class SharedConnections {
     Clock::Steady http1_until{};  // the backend chose HTTP/1.1
   };
 
+  /// Throws std::bad_alloc, and then changes no group.
   Group& group_of(const Connector::Target&);
   static Waiter& next_waiter(Group&);
   static void retire(Group&);
   static Connection* with_room(const Group&, bool tunnel) noexcept;
   void serve(Group&);
+  /// Throws std::bad_alloc.
   void dial(Group&);
   void connected_http1(Group&, TransportRef);
   static void connect_failed(Group&, bool timed_out);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <boost/asio/post.hpp>
+#include <new>
 
 #include "net/event_flags.h"
 #include "net/loop.h"
@@ -99,10 +100,14 @@ class Turn {
     if (!only_yields) wake_.until(until);
     if (!only_yields && !wake_.any_pending()) return wake_.call(std::move(resume));
     const unsigned bits = only_yields ? 0 : wake_.take();
-    asio::post(loop_.ctx.get_executor(), [this, bits, resume = std::move(resume)]() mutable {
-      wake_.new_turn();
-      resume(bits);
-    });
+    // The coroutine was suspended before this is called, so an exception would not reach it: it would go to
+    // the event loop, and destroy the coroutine on its way. So the handler is not part of what is posted.
+    wake_.hold(std::move(resume));
+    try {
+      asio::post(loop_.ctx.get_executor(), [this, bits] { wake_.resume_held(bits); });
+    } catch (const std::bad_alloc&) {
+      wake_.resume_held_by_event();
+    }
   }
 
   static constexpr unsigned max_requests = 8;

@@ -389,5 +389,30 @@ TEST_F(Probing, ARefusalFailsAtOnce) {
   EXPECT_FALSE(verdict->failure.empty());
 }
 
+/// A probe of each kind, so that its failure names the same reason whatever the protocol.
+class ProbingEachWay : public Probing, public ::testing::WithParamInterface<const char*> {
+ protected:
+  ProbingEachWay() {
+    const std::string_view way = GetParam();
+    if (way != "http1") target.protocol = config::BackendProtocol::h2;
+    if (way == "grpc") target.probe.kind = config::ProbeKind::grpc;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Probes, ProbingEachWay, ::testing::Values("http1", "http2", "grpc"),
+                         [](const auto& way) { return std::string(way.param); });
+
+/// Over HTTP/2 this was "malformed response" (gRPC: "connection closed"), and counted as a response: the
+/// other addresses of the backend were not tried.
+TEST_P(ProbingEachWay, ACloseWithoutAResponseIsNamedAndIsNoAnswer) {
+  begin();
+  test::Accepted connection = server.accept();
+  connection.received();
+  connection.close();
+  loop.settle();
+  ASSERT_TRUE(verdict);
+  EXPECT_EQ(verdict->failure, "connection closed without a response");
+  EXPECT_FALSE(verdict->answered);
+}
+
 }  // namespace
 }  // namespace remora

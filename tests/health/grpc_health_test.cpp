@@ -84,6 +84,9 @@ TEST(GrpcHealth, ATrailersOnlyResponseFails) {
 TEST(GrpcHealth, WhatIsNoGrpcFails) {
   EXPECT_EQ(verdict_of(settings + frame(1, end_headers_and_stream, 1, status_404)), "status 404");
   EXPECT_EQ(verdict_of(settings + frame(1, end_headers, 1, status_200)), "no gRPC");
+  const std::string web =
+      frame(1, end_headers, 1, status_200 + literal("content-type", "application/grpc-web+proto"));
+  EXPECT_EQ(verdict_of(settings + web), "no gRPC");
   EXPECT_EQ(verdict_of("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), "no HTTP/2");
   EXPECT_EQ(verdict_of(settings + frame(3, 0, 1, "\0\0\0\7"s)), "stream closed with error 7");
 }

@@ -2,8 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "health/http2_frames.h"
-#include "health/probe_answer.h"
-#include "http/h2/http2_reader.h"
+#include "health/http2_path_answer.h"
 
 namespace remora::test {
 namespace {
@@ -12,8 +11,8 @@ class ProbeOverHttp2 : public ::testing::Test {
  protected:
   config::Probe probe;
   ProbeAnswer answer{probe};
-  Http2AsText as_text{answer};
-  Http2Reader reader{{"GET", "/healthz", "app.test", false, {{"accept", "*/*"}}, {}}, as_text};
+  Http2PathAnswer path{answer};
+  Http2Reader reader{{"GET", "/healthz", "app.test", false, {{"accept", "*/*"}}, {}}, path};
 };
 
 TEST_F(ProbeOverHttp2, SendsThePrefaceAndOneRequest) {
@@ -48,16 +47,39 @@ TEST_F(ProbeOverHttp2, TheGenerationIsRead) {
   EXPECT_EQ(answer.verdict()->generation, 7U);
 }
 
-TEST_F(ProbeOverHttp2, AResetStreamFails) {
+/// All these were "malformed response".
+TEST_F(ProbeOverHttp2, AResetStreamFailsWithItsCode) {
   reader.take(settings + frame(3, 0, 1, std::string("\0\0\0\2", 4)));
   ASSERT_TRUE(reader.decided());
-  EXPECT_NE(answer.verdict()->failure, "");
+  EXPECT_EQ(answer.verdict()->failure, "stream closed with error 2");
 }
 
-TEST_F(ProbeOverHttp2, AServerOfHttp1Fails) {
+TEST_F(ProbeOverHttp2, AServerOfHttp1SpeaksNoHttp2) {
   reader.take("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
   ASSERT_TRUE(reader.decided());
-  EXPECT_NE(answer.verdict()->failure, "");
+  EXPECT_EQ(answer.verdict()->failure, "no HTTP/2");
+}
+
+TEST_F(ProbeOverHttp2, AHeadBeyondTheLimitIsTooLong) {
+  std::string fields;
+  for (int i = 0; i < 150; ++i) fields += literal("x", std::string(100, 'x'));
+  const auto part = [](char type, const std::string& payload) {
+    std::string whole = frame(type, 0, 1, payload);
+    whole[1] = static_cast<char>(payload.size() >> 8);
+    return whole;
+  };
+  reader.take(settings + part(1, status_200 + fields));
+  for (int i = 0; i < 4; ++i) reader.take(part(9, fields));
+  ASSERT_TRUE(reader.decided());
+  EXPECT_EQ(answer.verdict()->failure, "head too long");
+}
+
+/// As with HTTP/1, so that the next address of the backend is tried.
+TEST_F(ProbeOverHttp2, ACloseBeforeTheHeadLeavesItUndecided) {
+  reader.take(settings);
+  reader.end();
+  EXPECT_TRUE(reader.complete());
+  EXPECT_FALSE(reader.decided());
 }
 
 }  // namespace

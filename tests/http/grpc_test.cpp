@@ -21,6 +21,17 @@ TEST(Grpc, IsToldByItsContentType) {
     EXPECT_FALSE(is_grpc_type(type)) << type;
 }
 
+/// gRPC-Web, and a GET that names gRPC by mistake, get replies of plain HTTP.
+TEST(Grpc, ACallIsAPostOfThatType) {
+  RequestHead head;
+  head.method_text = "POST";
+  EXPECT_FALSE(is_grpc_request(head));
+  head.fields.push_back({"content-type", "application/grpc+proto", Known::content_type});
+  EXPECT_TRUE(is_grpc_request(head));
+  head.method_text = "GET";
+  EXPECT_FALSE(is_grpc_request(head));
+}
+
 RequestHead with_timeouts(std::initializer_list<std::string_view> values) {
   RequestHead head;
   head.fields.push_back({"te", "trailers", Known::te});

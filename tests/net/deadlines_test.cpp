@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "support/failing_memory.h"
 #include "support/manual_loop.h"
 
 namespace remora {
@@ -205,6 +206,26 @@ TEST(WheelTimer, RunsTheWheelWhileAnythingIsArmedAndNoLonger) {
   a.arm(loop.wheel, due);
   loop.ctx.run();  // ends by itself: an empty wheel does not tick
   EXPECT_GE(fired, due);
+}
+
+/// Starting the timer threw, and the wheel stood still for ever: it waited for a run that nobody would make.
+TEST(WheelTimer, NeedsNoMemory) {
+  Loop loop;
+  const Clock::Steady start = loop.clock.steady_now();
+  std::vector<int> fired;
+  fired.reserve(2);
+  Entry far, near;
+  far.f = [&] { fired.push_back(2); };
+  near.f = [&] { fired.push_back(1); };
+  far.arm(loop.wheel, start + 950ms);  // so that ticks are far apart
+  {
+    const test::FailingMemory none;
+    near.arm(loop.wheel, start + 5ms);
+    while (fired.empty() && loop.ctx.run_one_for(5s) > 0) {
+    }
+  }
+  far.disarm();
+  EXPECT_EQ(fired, std::vector{1});
 }
 
 }  // namespace

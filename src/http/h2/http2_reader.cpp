@@ -31,7 +31,8 @@ struct Http2Reader::Callbacks {
     const std::string_view n = view(name, name_size), v = view(value, value_size);
     if (frame->hd.type != NGHTTP2_HEADERS) return 0;
     self.fields_bytes_ += n.size() + v.size();
-    if (self.fields_bytes_ > max_fields_bytes) return NGHTTP2_ERR_CALLBACK_FAILURE;
+    self.head_too_long_ = self.fields_bytes_ > max_fields_bytes;
+    if (self.head_too_long_) return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (n == ":status")
       self.status_ = v;
     else if (!n.starts_with(':'))
@@ -115,28 +116,16 @@ void Http2Reader::take(std::string_view bytes) {
   while (nghttp2_session_mem_send(session_, &answer) > 0) {
   }  // dropped; GOAWAY among it shows in want_read
   if (n >= 0 && nghttp2_session_want_read(session_) != 0) return;
-  finish("no HTTP/2");
+  finish(head_too_long_ ? "head too long" : "no HTTP/2");
 }
 
 void Http2Reader::end() {
-  finish("connection closed");
+  if (has_head_) return finish("connection closed");
+  ended_ = true;
 }
 
 void Http2Reader::finish(const std::string& why) {
   if (!std::exchange(ended_, true) && !response_.decided()) response_.end(why);
-}
-
-// Http2AsText ---------------------------------------------------------------------------------------
-
-void Http2AsText::take_head(std::string_view status, const Fields& fields) {
-  std::string text = "HTTP/1.1 " + std::string(status) + "\r\n";
-  for (const auto& [name, value] : fields)
-    if (name != "content-length") text.append(name).append(": ").append(value).append("\r\n");
-  reader_.take(text + "Content-Length: 0\r\n\r\n");
-}
-
-void Http2AsText::end(const std::string& why) {
-  reader_.take((why.empty() ? "no response" : why) + "\r\n");
 }
 
 }  // namespace remora

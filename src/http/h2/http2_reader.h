@@ -36,18 +36,6 @@ class Http2Response {
   ~Http2Response() = default;
 };
 
-/// Hands the head on to a reader of HTTP/1 text.
-class Http2AsText final : public Http2Response {
- public:
-  explicit Http2AsText(ResponseReader& reader) : reader_(reader) {}
-  void take_head(std::string_view status, const Fields& fields) override;
-  void end(const std::string& why) override;
-  bool decided() const noexcept override { return reader_.decided(); }
-
- private:
-  ResponseReader& reader_;
-};
-
 struct Http2Request {
   std::string_view method, target, authority;
   bool secure = false;
@@ -67,6 +55,7 @@ class Http2Reader final : public ResponseReader {
   std::string text() const { return text_; }
 
   void take(std::string_view bytes) override;
+  /// Before the head the response stays undecided, as with HTTP/1: the caller knows that nobody responded.
   void end() override;
   bool decided() const noexcept override { return response_.decided(); }
   bool complete() const noexcept override { return ended_; }
@@ -83,7 +72,7 @@ class Http2Reader final : public ResponseReader {
   std::string_view body_;  // what is not yet in `text_`
   Http2Response::Fields fields_;
   std::size_t fields_bytes_ = 0;
-  bool has_head_ = false, ended_ = false;
+  bool head_too_long_ = false, has_head_ = false, ended_ = false;
 };
 
 }  // namespace remora

@@ -248,7 +248,7 @@ void Http2Session::say_goaway() noexcept {
   if (!over_ && sender_.shutdown().proceed()) turn_.disarm();
 }
 
-void Http2Session::terminate(Http2Error code) {
+void Http2Session::terminate(Http2Error code) noexcept {
   if (over_) return;
   sender_.shutdown().cancel();
   nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(code));

@@ -92,7 +92,7 @@ class Http2Session {
   void shutdown();
   bool is_shutting_down() const noexcept { return sender_.shutdown().has_begun(); }
   /// Ends at once: sends GOAWAY with this code, as far as the socket takes it. All streams are lost.
-  void terminate(Http2Error code);
+  void terminate(Http2Error code) noexcept;
 
  protected:
   friend class Http2Stream;

@@ -8,6 +8,7 @@
 
 #include "http/h2/peer.h"
 #include "proxy/connection.h"
+#include "support/failing_memory.h"
 #include "support/trunk.h"
 #include "support/unix_listener.h"
 
@@ -47,6 +48,7 @@ struct Server {
     return n;
   }
   H2Peer peer;
+  std::size_t answered = 0;  // requests, by answer_all()
   bool greeted = false;
   std::vector<H2Frame> requests, other;
   std::map<std::int32_t, std::string> bodies;
@@ -358,6 +360,58 @@ TEST_F(SharedConnectionsTest, AWebSocketFromHttp1BecomesAnExtendedConnect) {
   run();
   EXPECT_EQ(one.received(), "pong");
 }
+
+// Out of memory -------------------------------------------------------------------------------------
+
+class StarvedConnections : public SharedConnectionsTest, public ::testing::WithParamInterface<std::size_t> {
+ protected:
+  /// Lets everything act while allocations fail, except the first `spared`. True: one failed.
+  bool run_starved(std::size_t spared) {
+    const FailingMemory memory(spared);
+    for (int handlers = 0; handlers < 1000; ++handlers) {
+      try {
+        if (trunk.worker.loop.ctx.poll_one() == 0) break;
+      } catch (const std::bad_alloc&) {
+        ++escaped;
+      }
+    }
+    return memory.failures() > 0;
+  }
+  /// The backend answers everything, until nothing is left to answer.
+  void answer_all() {
+    for (int round = 0; round < 5; ++round) {
+      for (const auto& s : servers) {
+        for (; s->answered < s->requests.size(); ++s->answered) s->respond(s->requests[s->answered].stream);
+      }
+      advance(milliseconds(20));
+    }
+  }
+  int escaped = 0;
+};
+
+/// Events of a connection threw at the event loop; those who waited were forgotten, and the connection dead.
+TEST_P(StarvedConnections, WhereverMemoryRunsOutThoseWhoWaitAreServedOrFailAtOnce) {
+  settings = {{3, 1}};  // one stream each: the others need connections of their own
+  greets = false;
+  std::vector<Accepted*> waiting;
+  for (int i = 0; i < 3; ++i) waiting.push_back(&get());
+  ASSERT_EQ(servers.size(), 1U);
+  servers[0]->peer.raw(H2Peer::settings_of(settings));
+  trunk.worker.loop.ctx.restart();
+  run_starved(GetParam());
+  EXPECT_EQ(escaped, 0);
+  greets = true;
+  answer_all();
+  for (Accepted* client : waiting) {
+    const std::string got = client->received();
+    EXPECT_TRUE(got.starts_with("HTTP/1.1 200") || got.starts_with("HTTP/1.1 50") || client->gone()) << got;
+    EXPECT_FALSE(got.starts_with("HTTP/1.1 504")) << "waited in vain";
+  }
+  Accepted& next = get();
+  answer_all();
+  EXPECT_EQ(status(next), "200");
+}
+INSTANTIATE_TEST_SUITE_P(Spared, StarvedConnections, ::testing::Range<std::size_t>(0, 60));
 
 /// Connections that are idle are kept up to `idle_connections`.
 class FewIdleConnections : public SharedConnectionsTest {
