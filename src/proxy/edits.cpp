@@ -294,7 +294,8 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   if (asks_for_trailers(in.head.fields)) out.fields.push_back({"TE", "trailers", Known::te});
   add_forwarded(in, target.stripped, arena, own);
   if (in.pool.config.via) own.add("Via", via_value(in.head.version), Known::via);
-  if (!in.request_id_name.empty() && !in.request_id_from_client) own.add(in.request_id_name, in.request_id);
+  if (!in.request_id_name.empty() && !in.request_id_from_client)
+    own.add(in.request_id_name, in.request_id, Known::x_request_id);
   if (!in.announcement.empty()) out.fields.push_back({"Remora-Session", in.announcement, Known::remora});
   if (!in.state.empty()) out.fields.push_back({"Remora-State", in.state, Known::remora});
   in.passed.for_each_forwarded([&](std::string_view header, std::string_view text) {

@@ -75,9 +75,7 @@ bool Connection::may_begin_preface() const noexcept {
 }
 
 void Connection::begin_http2() {
-  const TlsSession* const tls = TlsSession::of(*stream_);
-  const std::string_view name = tls != nullptr ? tls->server_name() : std::string_view();
-  http2_ = std::make_unique<Http2Connection>(worker_, *view_, name);
+  http2_ = std::make_unique<Http2Connection>(worker_, *view_);
 }
 
 /// Proxies send the line at once. A peer that keeps us waiting counts as a client itself until its line

@@ -21,10 +21,8 @@ Http2Settings settings_of(const config::Http2& c) noexcept {
 
 }  // namespace
 
-Http2Connection::Http2Connection(WorkerContext& worker, const ListenerView& listener,
-                                 std::string_view server_name)
+Http2Connection::Http2Connection(WorkerContext& worker, const ListenerView& listener)
     : worker_(worker),
-      server_name_(server_name),
       session_(worker.loop, settings_of(listener.config.h2), listener.config.limits, *this),
       idle_since_(worker.clock.steady_now()) {
   listener.shared->http2[worker.index].connections.add();
@@ -34,7 +32,8 @@ Task<ConnectionEnd> Http2Connection::serve(TransportRef transport, ConnectionSta
   transport_ = std::move(transport);
   state_ = &state;
   turn_ = &turn;
-  state.server_name = server_name_;
+  const TlsSession* const tls = TlsSession::of(*transport_);
+  if (tls != nullptr) state.server_name = tls->server_name();
   session_.use(transport_, turn.wake(), EventFlags::client);
   ConnectionEnd end = ConnectionEnd::linger;
   for (;;) {

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <boost/intrusive/list.hpp>
-#include <string>
 
 #include "http/h2/server.h"
 #include "proxy/stream_task.h"
@@ -22,8 +21,8 @@ enum class ConnectionEnd : std::uint8_t {
 
 class Http2Connection final : private Http2ServerSession::Owner, private StreamOwner {
  public:
-  /// `server_name`: the client's SNI. Throws std::bad_alloc.
-  Http2Connection(WorkerContext& worker, const ListenerView& listener, std::string_view server_name);
+  /// Throws std::bad_alloc.
+  Http2Connection(WorkerContext& worker, const ListenerView& listener);
 
   /// Serves until the connection is to be closed or parked; no exchange runs then. The arguments are used
   /// until it returns; `turn` belongs to the connection, each stream has its own.
@@ -50,7 +49,6 @@ class Http2Connection final : private Http2ServerSession::Owner, private StreamO
   using Opened = boost::intrusive::list<StreamTask, boost::intrusive::constant_time_size<false>>;
 
   WorkerContext& worker_;
-  const std::string server_name_;
   Http2ServerSession session_;
   // While serve() runs.
   TransportRef transport_;

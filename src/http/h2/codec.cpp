@@ -12,7 +12,7 @@ namespace {
 
 /// HPACK's table for response heads. It costs memory as long as the connection lives; the fields that are the
 /// same in all responses of a site are about 1 KiB.
-constexpr std::size_t response_table = 2048;
+constexpr std::size_t response_table = 1024;
 
 const nghttp2_option* make_options(bool server) {
   nghttp2_option* o = nullptr;

@@ -16,7 +16,7 @@ using Kind = StreamFailure::Kind;
 
 Http2ServerStream::Http2ServerStream(Http2ServerSession& session, std::int32_t id) noexcept
     : Http2Stream(session, id) {
-  body_limit_ = session.limits_.body_bytes;
+  body_limit_ = session.max_body_;
 }
 
 Http2ServerSession& Http2ServerStream::server() const noexcept {
@@ -53,7 +53,7 @@ Io Http2ServerStream::read_head(RequestHead& head) {
   if (!protocol.empty()) head.method_text = "GET";
   const ConnectionTraits none;
   ConnectionTraits traits = none;
-  const Verdict verdict = validate_request(head, server().limits_.target_bytes, traits);
+  const Verdict verdict = validate_request(head, server().max_target_, traits);
   if (verdict.refused()) return refuse(Kind::malformed, verdict.code, verdict.why);
   if (!protocol.empty()) return read_tunnel(head, protocol);
   if (body_limit_ && head.body.kind == BodyLength::Kind::known && head.body.bytes > *body_limit_)
@@ -140,7 +140,8 @@ Http2ServerSession::Http2ServerSession(Loop& loop, const Http2Settings& settings
                                        const config::ListenerLimits& limits, Owner& owner)
     : Http2Session(loop, Http2End::server, settings, limits.header_bytes, limits.headers),
       owner_(owner),
-      limits_(limits),
+      max_body_(limits.body_bytes),
+      max_target_(static_cast<std::uint32_t>(limits.target_bytes)),
       max_streams_(settings.max_concurrent_streams) {}
 
 Http2ServerSession::~Http2ServerSession() {

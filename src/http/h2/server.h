@@ -16,7 +16,8 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
+#include <cstdint>
+#include <optional>
 
 #include "http/h2/session.h"
 #include "http/h2/submit.h"
@@ -125,8 +126,9 @@ class Http2ServerSession final : public Http2Session {
   void tell_flood(const char* what) override { owner_.flooded(what); }
 
   Owner& owner_;
-  const config::ListenerLimits limits_;
-  const std::size_t max_streams_;
+  // Not all of the listener's limits: each connection keeps these while it is idle.
+  const std::optional<std::uint64_t> max_body_;
+  const std::uint32_t max_target_, max_streams_;
 };
 
 }  // namespace remora

@@ -8,11 +8,28 @@ namespace remora {
 
 namespace {
 
-nghttp2_nv pair(std::string_view name, std::string_view value) noexcept {
+nghttp2_nv pair(std::string_view name, std::string_view value,
+                std::uint8_t flags = NGHTTP2_NV_FLAG_NONE) noexcept {
   // nghttp2 does not write to them.
   return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
-          NGHTTP2_NV_FLAG_NONE};
+          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), flags};
+}
+
+/// Fields that stay out of HPACK's table. Some have another value in each request: there they would only push
+/// out the others (ids of requests turn the whole table over every 50 requests, and nghttp2 compares a value
+/// with all of its name: a quarter of the instructions of a request). And many clients share a connection to
+/// a backend: nobody may find out another one's secrets by how well his own guesses are compressed (RFC 7541
+/// 7.1). nghttp2 itself sees to Authorization, Set-Cookie and Content-Length.
+std::uint8_t indexing_of(Known known) noexcept {
+  switch (known) {
+    case Known::cookie:
+    case Known::proxy_authorization:
+    case Known::remora:
+    case Known::x_request_id:
+      return NGHTTP2_NV_FLAG_NO_INDEX;
+    default:
+      return NGHTTP2_NV_FLAG_NONE;
+  }
 }
 
 /// RFC 9113 8.2.2.
@@ -52,7 +69,7 @@ bool submit_response(nghttp2_session* session, Http2Stream& stream, const OutHea
   const bool tunnel = !head.tunnel.empty();
   for (const Field& f : head.fields) {
     if (concerns_connection(f.known) || (tunnel && concerns_handshake(f))) continue;
-    fields.push_back(pair(f.name, f.value));
+    fields.push_back(pair(f.name, f.value, indexing_of(f.known)));
   }
   nghttp2_data_provider body{};
   body.source.ptr = &stream;
@@ -74,7 +91,7 @@ std::int32_t submit_request(nghttp2_session* session, Http2Stream& stream,
     // RFC 8441 5: the stream itself proves that the server has understood.
     const bool tunnels = !head.tunnel.empty();
     if (tunnels && (f.known == Known::content_length || iequals(f.name, "sec-websocket-key"))) continue;
-    fields.push_back(pair(f.name, f.value));
+    fields.push_back(pair(f.name, f.value, indexing_of(f.known)));
   }
   nghttp2_data_provider data{};
   data.source.ptr = &stream;
