@@ -8,7 +8,7 @@
 #pragma once
 
 #include "auth/verifier.h"
-#include "proxy/request.h"
+#include "proxy/phase.h"
 #include "proxy/session_records.h"
 #include "proxy/turn.h"
 #include "proxy/worker_context.h"
@@ -16,22 +16,12 @@
 
 namespace remora {
 
-class Admission {
+class Admission : private Phase {
  public:
-  explicit Admission(ExchangeParts& parts, SessionRecords& records)
-      : worker_(parts.worker),
-        connection_(parts.connection),
-        connector_(parts.connector),
-        turn_(parts.turn),
-        memory_(parts.memory),
-        client_(parts.client),
-        request_(parts.request),
-        attempt_(parts.attempt),
-        reply_(parts.reply),
-        records_(records) {}
+  explicit Admission(ExchangeParts& parts, SessionRecords& records) : Phase(parts), records_(records) {}
 
   /// Finds out the client's address (trusted proxies), removes `strip_client_headers`, sets the request id,
-  /// and applies the client's rate limit. False: 429, `reply_.retry_after` in seconds; with HTTP/2 421 or
+  /// and applies the client's rate limit. False: 429, `reply().retry_after` in seconds; with HTTP/2 421 or
   /// the failure `http1_required`; with gRPC 400 if its deadline is malformed.
   bool admit();
   /// Chooses the route. False: 404, 501, or the failure `ambiguous_target` (400).
@@ -42,7 +32,7 @@ class Admission {
   /// True: the route is a redirect, and the reply is set (400 if the template needs a host that the client
   /// did not name).
   bool redirects();
-  /// Asks the store whether verified tokens were revoked; call it if `request_.may_be_revoked`. False: the
+  /// Asks the store whether verified tokens were revoked; call it if `request().may_be_revoked`. False: the
   /// route's own verifier refuses the request. Other revoked tokens only lose their claims.
   Task<bool> check_revocation();
 
@@ -52,15 +42,6 @@ class Admission {
   bool take_grpc_deadline();
   Task<JwtOutcome> look_for_revoked(const JwtVerifier& verifier, const JwtClaims& claims);
 
-  WorkerContext& worker_;
-  ConnectionState& connection_;
-  Connector& connector_;
-  Turn& turn_;
-  WorkingMemory& memory_;
-  ServerStream& client_;
-  Request& request_;
-  AttemptState& attempt_;
-  LocalReply& reply_;
   SessionRecords& records_;
 };
 

@@ -14,11 +14,11 @@ using Kind = Failure::Kind;
 using FailSide = Failure::Side;
 
 void Attempts::fail(FailSide side, Kind kind, std::uint16_t status) noexcept {
-  attempt_.fail(side, kind, status, backend_->has_connection() && backend_->began());
+  attempt().fail(side, kind, status, backend()->has_connection() && backend()->began());
 }
 
 void Attempts::fail_from_client() noexcept {
-  const StreamFailure& f = client_.failure();
+  const StreamFailure& f = client().failure();
   switch (f.kind) {
     case StreamFailure::Kind::malformed:
       return fail(FailSide::client, Kind::client_malformed, f.code);
@@ -30,38 +30,38 @@ void Attempts::fail_from_client() noexcept {
 }
 
 void Attempts::fail_from_backend() noexcept {
-  switch (backend_->failure().kind) {
+  switch (backend()->failure().kind) {
     case StreamFailure::Kind::malformed:
       return fail(FailSide::backend, Kind::malformed);
     case StreamFailure::Kind::http1_required:
-      if (request_.pool->config.protocol == config::BackendProtocol::h2 || attempt_.http1_only)
+      if (request().pool->config.protocol == config::BackendProtocol::h2 || attempt().http1_only)
         return fail(FailSide::backend, Kind::malformed);
-      attempt_.http1_only = true;
+      attempt().http1_only = true;
       [[fallthrough]];
     case StreamFailure::Kind::refused:
-      return attempt_.fail(FailSide::backend, Kind::unprocessed);
+      return attempt().fail(FailSide::backend, Kind::unprocessed);
     default:
       return fail(FailSide::backend, Kind::reset);
   }
 }
 
 Task<void> Attempts::send() {
-  if (request_.is_overdue(turn_.now())) {
+  if (request().is_overdue(turn().now())) {
     fail(FailSide::self, Kind::deadline);
     co_return;
   }
-  ++attempt_.count;
-  attempt_.interims = 0;
-  attempt_.suspicions = 0;
-  attempt_.continued = false;
-  attempt_.began = attempt_.last_progress = turn_.now();
-  attempt_.member->backend->served.fetch_add(1, std::memory_order_relaxed);
-  attempt_.traffic = &attempt_.member->backend->traffic[worker_.index];
-  bool connected = connector_.has_reserved() && take_reserved_connection();
-  if (!connected && !attempt_.failure) connected = take_idle_connection();
-  if (!connected && !attempt_.failure) connected = co_await open_connection();
-  if (connected && !attempt_.failure) {
-    backend_->attach(turn_.wake(), EventFlags::backend);
+  ++attempt().count;
+  attempt().interims = 0;
+  attempt().suspicions = 0;
+  attempt().continued = false;
+  attempt().began = attempt().last_progress = turn().now();
+  attempt().member->backend->served.fetch_add(1, std::memory_order_relaxed);
+  attempt().traffic = &attempt().member->backend->traffic[worker().index];
+  bool connected = connector().has_reserved() && take_reserved_connection();
+  if (!connected && !attempt().failure) connected = take_idle_connection();
+  if (!connected && !attempt().failure) connected = co_await open_connection();
+  if (connected && !attempt().failure) {
+    backend()->attach(turn().wake(), EventFlags::backend);
     put_request();
     for (Step step = pump_attempt(); step == Step::blocked || step == Step::more; step = pump_attempt()) {
       if (step == Step::more && co_await forward_interim()) continue;
@@ -69,35 +69,35 @@ Task<void> Attempts::send() {
       if (step == Step::more) break;
       const ResponseDeadline until = response_deadline();
       if (until.clients_turn && client_is_too_slow()) break;
-      if (attempt_.suspicions != 0 && leaves_hung(false)) break;
-      const Clock::Steady since = turn_.now();
-      const bool late = co_await turn_.wait(until.ask_at);
-      if (until.clients_turn) request_.body_rate.waited(turn_.now() - since);
+      if (attempt().suspicions != 0 && leaves_hung(false)) break;
+      const Clock::Steady since = turn().now();
+      const bool late = co_await turn().wait(until.ask_at);
+      if (until.clients_turn) request().body_rate.waited(turn().now() - since);
       prefetch_outcome();
       if (late && !waits_on(until)) break;
     }
   }
-  attempt_.suspect_waiter.leave();
+  attempt().suspect_waiter.leave();
   teach_balancer();
-  if (!attempt_.failure) request_.took.first_byte = turn_.now() - request_.began;
-  if (!attempt_.failure) note_connection_auth();
-  if (!attempt_.failure)
+  if (!attempt().failure) request().took.first_byte = turn().now() - request().began;
+  if (!attempt().failure) note_connection_auth();
+  if (!attempt().failure)
     if (const Kind kind = retried_response(); kind != Kind::none)
-      fail(FailSide::backend, kind, memory_.response.status);
+      fail(FailSide::backend, kind, memory().response.status);
   note_outcome();
 }
 
-/// `more`: an interim response arrived. Failures are in `attempt_.failure`.
+/// `more`: an interim response arrived. Failures are in `attempt().failure`.
 Step Attempts::pump_attempt() {
   if (!pump_.pump_request()) {
     fail_from_client();
     return Step::client_failed;
   }
-  const Io io = backend_->read_head(memory_.response, request_.head.method);
+  const Io io = backend()->read_head(memory().response, request().head.method);
   const bool unasked =
-      io == Io::ready && memory_.response.tunnel &&
-      (!request_.head.tunnel ||
-       !switches_as_asked(memory_.response.fields, request_.head.fields, request_.route->config));
+      io == Io::ready && memory().response.tunnel &&
+      (!request().head.tunnel ||
+       !switches_as_asked(memory().response.fields, request().head.fields, request().route->config));
   if (io == Io::ready && !unasked && is_extended_connect() && !answers_extended_connect()) {
     fail(FailSide::backend, Kind::malformed);
     return Step::backend_failed;
@@ -109,13 +109,13 @@ Step Attempts::pump_attempt() {
       fail_from_backend();
     return Step::backend_failed;
   }
-  if (io == Io::ready && (memory_.response.status >= 200 || memory_.response.tunnel)) return Step::done;
-  if (io == Io::ready && ++attempt_.interims <= max_interims) return Step::more;
+  if (io == Io::ready && (memory().response.status >= 200 || memory().response.tunnel)) return Step::done;
+  if (io == Io::ready && ++attempt().interims <= max_interims) return Step::more;
   if (io == Io::ready) {
     fail(FailSide::backend, Kind::malformed);
     return Step::backend_failed;
   }
-  if (!client_.gone()) return Step::blocked;
+  if (!client().gone()) return Step::blocked;
   fail(FailSide::client, Kind::gone);
   return Step::client_failed;
 }
@@ -123,9 +123,9 @@ Step Attempts::pump_attempt() {
 /// False: the response would make an HTTP/2 client believe in a tunnel that there is not: a 2xx, or a 101
 /// without the proof that the backend has understood.
 bool Attempts::answers_extended_connect() {
-  if (!memory_.response.tunnel) return memory_.response.status < 200 || memory_.response.status >= 300;
-  return request_.websocket_accept.empty() ||
-         take_websocket_accept(memory_.response.fields, request_.websocket_accept);
+  if (!memory().response.tunnel) return memory().response.status < 200 || memory().response.status >= 300;
+  return request().websocket_accept.empty() ||
+         take_websocket_accept(memory().response.fields, request().websocket_accept);
 }
 
 /// We wait for one of three: the response, room in the backend's socket, or more of the client's body.
@@ -133,33 +133,33 @@ Attempts::ResponseDeadline Attempts::response_deadline() const noexcept {
   // RFC 9110 10.1.1: a client may wait for a 100 before it sends its body. Only the backend may send it, so
   // the wait is the backend's.
   const bool owes_continue =
-      request_.head.expect_continue && !attempt_.continued && !request_.body_rate.any();
-  const bool sent = backend_->request_sent() || attempt_.request_broken || owes_continue;
-  const bool on_backend = backend_->send_blocked();
-  const Clock::Steady deadline = attempt_.last_progress + (sent         ? request_.timeouts.response
-                                                           : on_backend ? request_.timeouts.write
-                                                                        : connection_.timeouts().body);
+      request().head.expect_continue && !attempt().continued && !request().body_rate.any();
+  const bool sent = backend()->request_sent() || attempt().request_broken || owes_continue;
+  const bool on_backend = backend()->send_blocked();
+  const Clock::Steady deadline = attempt().last_progress + (sent         ? request().timeouts.response
+                                                            : on_backend ? request().timeouts.write
+                                                                         : connection().timeouts().body);
   // A client that reset its connection right behind its request raised no event: after a second, ask the
   // kernel once.
-  Clock::Steady ask_at = std::min(deadline, request_.deadline);
-  if (sent && !attempt_.asked_client)
-    ask_at = std::min(ask_at, attempt_.last_progress + std::chrono::seconds(1));
-  if (sent && request_.suspect_after.count() != 0)
+  Clock::Steady ask_at = std::min(deadline, request().deadline);
+  if (sent && !attempt().asked_client)
+    ask_at = std::min(ask_at, attempt().last_progress + std::chrono::seconds(1));
+  if (sent && request().suspect_after.count() != 0)
     return {deadline, std::min(ask_at, next_suspicion()), false};
   return {deadline, ask_at, !sent && !on_backend};
 }
 
 /// The time in `patient.ask_at` has come. False: the attempt has failed.
 bool Attempts::waits_on(const ResponseDeadline& until) {
-  if (request_.is_overdue(turn_.now())) {
+  if (request().is_overdue(turn().now())) {
     fail(FailSide::self, Kind::deadline);
     return false;
   }
   if (until.ask_at < until.deadline) {
-    if (request_.suspect_after.count() != 0 && turn_.now() >= next_suspicion()) suspect();
-    if (!attempt_.asked_client && turn_.now() >= attempt_.last_progress + std::chrono::seconds(1)) {
-      attempt_.asked_client = true;
-      client_.look_for_reset();
+    if (request().suspect_after.count() != 0 && turn().now() >= next_suspicion()) suspect();
+    if (!attempt().asked_client && turn().now() >= attempt().last_progress + std::chrono::seconds(1)) {
+      attempt().asked_client = true;
+      client().look_for_reset();
     }
     return true;
   }
@@ -170,8 +170,8 @@ bool Attempts::waits_on(const ResponseDeadline& until) {
 }
 
 bool Attempts::client_is_too_slow() {
-  if (!request_.body_rate.too_slow(connection_.listener->config.limits.body_rate,
-                                   connection_.timeouts().body))
+  if (!request().body_rate.too_slow(connection().listener->config.limits.body_rate,
+                                    connection().timeouts().body))
     return false;
   fail(FailSide::client, Kind::client_timeout);
   return true;
@@ -181,46 +181,47 @@ bool Attempts::client_is_too_slow() {
 /// sent request, because a slow client and our queue say nothing about the backend. Errors and missing
 /// responses count as `at_least` that long: a backend that fails fast must not look fast.
 void Attempts::teach_balancer() {
-  if (!backend_->has_connection() || !backend_->request_sent()) return;
+  if (!backend()->has_connection() || !backend()->request_sent()) return;
   using Took = LoadBalancer::Took;
-  const Took how = !attempt_.failure && memory_.response.status < 500 ? Took::exactly : Took::at_least;
-  request_.balancer().observe(*attempt_.member->backend, turn_.now() - attempt_.last_progress, turn_.now(),
-                              how);
+  const Took how = !attempt().failure && memory().response.status < 500 ? Took::exactly : Took::at_least;
+  request().balancer().observe(*attempt().member->backend, turn().now() - attempt().last_progress,
+                               turn().now(), how);
 }
 
 /// A response may have arrived: prefetches what note_outcome() and release_backend() will touch, so that the
 /// loads overlap with reading the head.
 void Attempts::prefetch_outcome() const noexcept {
-  const Backend& backend = *attempt_.member->backend;
+  const Backend& backend = *attempt().member->backend;
   prefetch_line(&backend.in_flight);
-  prefetch_whole(attempt_.traffic);
-  connector_.prefetch(backend);
+  prefetch_whole(attempt().traffic);
+  connector().prefetch(backend);
 }
 
 /// Records what live traffic shows about the backend (`health.eject`). A stale idle connection shows nothing,
 /// and neither does a failure on the client's side, or a request that was not processed.
 void Attempts::note_outcome() {
-  Backend& backend = *attempt_.member->backend;
-  const bool answered = attempt_.failure.kind == Kind::none || attempt_.failure.kind == Kind::status ||
-                        attempt_.failure.kind == Kind::grpc_unavailable;
-  if (attempt_.failure.kind == Kind::unprocessed) return;
-  if (attempt_.failure.side != FailSide::client && attempt_.failure.side != FailSide::self)
-    attempt_.traffic->count(answered ? memory_.response.status : 0, turn_.now() - attempt_.began);
-  const std::uint32_t length = request_.pool->config.eject.consecutive_failures;
-  switch (attempt_.failure.kind) {
+  Backend& chosen = *attempt().member->backend;
+  const bool answered = attempt().failure.kind == Kind::none || attempt().failure.kind == Kind::status ||
+                        attempt().failure.kind == Kind::grpc_unavailable;
+  if (attempt().failure.kind == Kind::unprocessed) return;
+  if (attempt().failure.side != FailSide::client && attempt().failure.side != FailSide::self)
+    attempt().traffic->count(answered ? memory().response.status : 0, turn().now() - attempt().began);
+  const std::uint32_t length = request().pool->config.eject.consecutive_failures;
+  switch (attempt().failure.kind) {
     case Kind::none:
     case Kind::status:
     case Kind::grpc_unavailable:
-      if (memory_.response.status < 502 || memory_.response.status > 504) return backend.failures.succeeded();
+      if (memory().response.status < 502 || memory().response.status > 504)
+        return chosen.failures.succeeded();
       break;
     case Kind::refused:
     case Kind::connect_timeout:
-      if (!backend.lost.exchange(true)) worker_.report_lost(attempt_.member->backend);
-      if (backend.failures.failed_to_connect(length))
-        worker_.report_failures(attempt_.member->backend, Ejected::all);
+      if (!chosen.lost.exchange(true)) worker().report_lost(attempt().member->backend);
+      if (chosen.failures.failed_to_connect(length))
+        worker().report_failures(attempt().member->backend, Ejected::all);
       return;
     case Kind::reset:
-      if (backend_->has_connection() && backend_->is_reused()) return;
+      if (backend()->has_connection() && backend()->is_reused()) return;
       break;
     case Kind::timeout:
     case Kind::malformed:
@@ -228,61 +229,61 @@ void Attempts::note_outcome() {
     default:
       return;
   }
-  if (backend.failures.failed_to_answer(length))
-    worker_.report_failures(attempt_.member->backend, Ejected::new_sessions);
+  if (chosen.failures.failed_to_answer(length))
+    worker().report_failures(attempt().member->backend, Ejected::new_sessions);
 }
 
 void Attempts::put_request() {
-  if (session_.served.reason != Reason::none && request_.pool->config.session.announce) {
-    memory_.announcement.clear();
-    append_announcement(session_.served.binding, session_.served.reason, memory_.announcement);
-    memory_.announcement += session_.state_note;
+  if (session().served.reason != Reason::none && request().pool->config.session.announce) {
+    memory().announcement.clear();
+    append_announcement(session().served.binding, session().served.reason, memory().announcement);
+    memory().announcement += session().state_note;
     const PoolStore* const keeper = records_.pool_store();
-    if (keeper != nullptr && keeper->keeps_state()) session_.announced_at = turn_.wall_now();
+    if (keeper != nullptr && keeper->keeps_state()) session().announced_at = turn().wall_now();
     if (keeper != nullptr && keeper->proof() != nullptr)
-      keeper->proof()->append(session_.served.binding, session_.announced_at, memory_.announcement);
+      keeper->proof()->append(session().served.binding, session().announced_at, memory().announcement);
   }
-  if (request_.deadline != Clock::Steady::max() && turn_.now() != request_.began) {
-    memory_.grpc_timeout.clear();
-    append_grpc_timeout(request_.deadline - turn_.now(), memory_.grpc_timeout);
+  if (request().deadline != Clock::Steady::max() && turn().now() != request().began) {
+    memory().grpc_timeout.clear();
+    append_grpc_timeout(request().deadline - turn().now(), memory().grpc_timeout);
   }
-  const RequestContext context{request_.head,
-                               request_.arrival,
-                               *request_.pool,
-                               *request_.route,
-                               *attempt_.member,
-                               memory_.request_edits,
-                               memory_.announcement,
-                               session_.state,
-                               connection_.listener->config.request_id,
-                               request_.id.text,
-                               request_.id.from_client,
-                               request_.snapshot->shared->claim_headers,
-                               memory_.passed,
-                               connection_.listener->config.strip_client_headers,
-                               memory_.grpc_timeout};
-  edit_request(context, memory_.arena, worker_.out);
-  if (request_.head.connection_auth || connector_.has_reserved())
-    worker_.out.close = false;  // keep the connection open: it is what is authenticated
-  backend_->put_head(worker_.out);
+  const RequestContext context{request().head,
+                               request().arrival,
+                               *request().pool,
+                               *request().route,
+                               *attempt().member,
+                               memory().request_edits,
+                               memory().announcement,
+                               session().state,
+                               connection().listener->config.request_id,
+                               request().id.text,
+                               request().id.from_client,
+                               request().snapshot->shared->claim_headers,
+                               memory().passed,
+                               connection().listener->config.strip_client_headers,
+                               memory().grpc_timeout};
+  edit_request(context, memory().arena, worker().out);
+  if (request().head.connection_auth || connector().has_reserved())
+    worker().out.close = false;  // keep the connection open: it is what is authenticated
+  backend()->put_head(worker().out);
 }
 
 /// Forwards an interim response (1xx) at once. False: the client is gone. A backend may send many without a
 /// pause, hence the turn limit.
 Task<bool> Attempts::forward_interim() {
   OutHead interim;
-  edit_interim(memory_.response, interim);
-  client_.put_interim(interim);
-  if (memory_.response.status == 100 && !std::exchange(attempt_.continued, true))
-    attempt_.last_progress = turn_.now();  // from here on we wait for the client's body
-  const Clock::Steady deadline = turn_.now() + connection_.timeouts().write;
+  edit_interim(memory().response, interim);
+  client().put_interim(interim);
+  if (memory().response.status == 100 && !std::exchange(attempt().continued, true))
+    attempt().last_progress = turn().now();  // from here on we wait for the client's body
+  const Clock::Steady deadline = turn().now() + connection().timeouts().write;
   for (;;) {
-    const Io io = client_.flush();
+    const Io io = client().flush();
     if (io == Io::ready) break;
     if (io == Io::failed) co_return false;
-    if (co_await turn_.wait(deadline)) co_return false;
+    if (co_await turn().wait(deadline)) co_return false;
   }
-  if (attempt_.interims % interims_per_turn == 0) co_await turn_.let_others_run();
+  if (attempt().interims % interims_per_turn == 0) co_await turn().let_others_run();
   co_return true;
 }
 

@@ -1,6 +1,6 @@
 // Attempts: sends the request to the chosen backend, waits for the response head, and decides whether a
 // failed attempt is retried. One attempt needs a permit (`max_in_flight`), then a connection: the client's
-// own, an idle one or a new one. Failures are left in `attempt_.failure`.
+// own, an idle one or a new one. Failures are left in `attempt().failure`.
 //
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
@@ -8,31 +8,20 @@
 #include "http/message_stream.h"
 #include "proxy/body_pump.h"
 #include "proxy/edits.h"
+#include "proxy/phase.h"
 #include "proxy/session_records.h"
 
 namespace remora {
 
-class Attempts {
+class Attempts : private Phase {
  public:
   explicit Attempts(ExchangeParts& parts, SessionRecords& records, BodyPump& pump)
-      : worker_(parts.worker),
-        connection_(parts.connection),
-        connector_(parts.connector),
-        turn_(parts.turn),
-        memory_(parts.memory),
-        client_(parts.client),
-        backend_(parts.backend),
-        request_(parts.request),
-        session_(parts.session),
-        attempt_(parts.attempt),
-        response_(parts.response),
-        records_(records),
-        pump_(pump) {}
+      : Phase(parts), records_(records), pump_(pump) {}
 
   /// Acquires a permit at the chosen backend; without `max_in_flight` it only counts the request. False: the
   /// backend is full; call wait_for_permit().
   bool acquire_permit();
-  /// After a failed attempt: whether to try once more. True: choose a backend again; `attempt_.tried` holds
+  /// After a failed attempt: whether to try once more. True: choose a backend again; `attempt().tried` holds
   /// those to avoid. False: the failure stands.
   bool try_again();
   /// Sets the failure to the reason why reading from the client failed.
@@ -43,8 +32,8 @@ class Attempts {
   /// A request that queued chose its backend long ago. False: that backend is down or out of service by now
   /// (failure `out_of_service`). Nothing was sent, so another backend can be chosen.
   bool still_serves();
-  /// Sends the request while it still arrives, and waits for the final response head. Sets `attempt_.failure`
-  /// or `memory_.response`.
+  /// Sends the request while it still arrives, and waits for the final response head. Sets
+  /// `attempt().failure` or `memory().response`.
   Task<void> send();
   /// True: the client's mean rate is too low (`limits.body_rate`), and the failure is set. Call it when all
   /// bytes received so far were counted.
@@ -65,7 +54,7 @@ class Attempts {
   bool in_service();
   bool take_reserved_connection();
   bool is_extended_connect() const noexcept {
-    return request_.head.tunnel && request_.head.version == Version::http2;
+    return request().head.tunnel && request().head.version == Version::http2;
   }
   bool answers_extended_connect();
   void note_connection_auth();
@@ -93,17 +82,6 @@ class Attempts {
   static constexpr unsigned max_interims = 100;  // before one final response
   static constexpr unsigned interims_per_turn = 8;
 
-  WorkerContext& worker_;
-  ConnectionState& connection_;
-  Connector& connector_;
-  Turn& turn_;
-  WorkingMemory& memory_;
-  ServerStream& client_;
-  BackendStream& backend_;
-  Request& request_;
-  SessionState& session_;
-  AttemptState& attempt_;
-  ResponseState& response_;
   SessionRecords& records_;
   BodyPump& pump_;
 };

@@ -6,51 +6,52 @@ namespace remora {
 
 bool BodyPump::pump_request() {
   for (int round = 0; round < rounds_per_turn; ++round) {
-    if (backend_->request_sent() || attempt_.request_broken) {
-      client_.watch();
+    if (backend()->request_sent() || attempt().request_broken) {
+      client().watch();
       return true;
     }
-    if (backend_->send_blocked()) return true;
-    if (attempt_.replay_overflow &&
-        may_splice(client_.raw_path(), backend_->raw_path(), attempt_.request_splice)) {
+    if (backend()->send_blocked()) return true;
+    if (attempt().replay_overflow &&
+        may_splice(client().raw_path(), backend()->raw_path(), attempt().request_splice)) {
       std::uint64_t passed = 0;
-      const Step step = splice(*client_.raw_path(), *backend_->raw_path(), attempt_.request_splice, passed);
+      const Step step =
+          splice(*client().raw_path(), *backend()->raw_path(), attempt().request_splice, passed);
       if (step == Step::backend_failed) return false;
-      request_.body_rate.received(passed);
-      attempt_.request_broken = step == Step::client_failed;
+      request().body_rate.received(passed);
+      attempt().request_broken = step == Step::client_failed;
       if (step != Step::more) return true;
       continue;
     }
     asio::const_buffer kept;
     Body body;
     bool from_client = false, waiting = false;
-    if (attempt_.replay_at < memory_.replay.size()) {  // a retry: first the kept part of the body
-      kept = asio::const_buffer(memory_.replay.data() + attempt_.replay_at,
-                                memory_.replay.size() - attempt_.replay_at);
-      body = {{&kept, 1}, client_.request_complete()};
+    if (attempt().replay_at < memory().replay.size()) {  // a retry: first the kept part of the body
+      kept = asio::const_buffer(memory().replay.data() + attempt().replay_at,
+                                memory().replay.size() - attempt().replay_at);
+      body = {{&kept, 1}, client().request_complete()};
     } else {
-      const Io io = client_.fill();
+      const Io io = client().fill();
       if (io == Io::failed) return false;
       from_client = io == Io::ready;
       waiting = io == Io::blocked;
-      if (from_client) body = client_.body();
+      if (from_client) body = client().body();
     }
-    const WriteResult taken = backend_->send(body, client_.trailers());
+    const WriteResult taken = backend()->send(body, client().trailers());
     if (taken.io == Io::failed) {
-      attempt_.request_broken = true;  // the backend may have responded already: read on
+      attempt().request_broken = true;  // the backend may have responded already: read on
       return true;
     }
     if (from_client) {
       record_for_replay(body, taken.bytes);
-      client_.consume(taken.bytes);
-      request_.body_rate.received(taken.bytes);
+      client().consume(taken.bytes);
+      request().body_rate.received(taken.bytes);
     } else if (!waiting) {
-      attempt_.replay_at += taken.bytes;
+      attempt().replay_at += taken.bytes;
     }
-    if (taken.bytes > 0 || taken.finished) attempt_.last_progress = turn_.now();
+    if (taken.bytes > 0 || taken.finished) attempt().last_progress = turn().now();
     if (taken.io == Io::blocked || (waiting && !taken.finished)) return true;
   }
-  turn_.pause();
+  turn().pause();
   return true;
 }
 
@@ -58,46 +59,47 @@ bool BodyPump::pump_request() {
 /// body was sent, and any request over HTTP/2, where the backend may say that it did not act on it. Others
 /// are not kept.
 void BodyPump::record_for_replay(Body body, std::size_t taken) {
-  if (taken == 0 || attempt_.replay_overflow) return;
-  if ((!idempotent(request_.head.method) && !backend_.is_shared()) ||
-      memory_.replay.size() + taken > request_.pool->config.failover.replay_body) {
-    attempt_.replay_overflow = true;
-    memory_.replay.clear();
-    attempt_.replay_at = 0;
+  if (taken == 0 || attempt().replay_overflow) return;
+  if ((!idempotent(request().head.method) && !backend().is_shared()) ||
+      memory().replay.size() + taken > request().pool->config.failover.replay_body) {
+    attempt().replay_overflow = true;
+    memory().replay.clear();
+    attempt().replay_at = 0;
     return;
   }
   for (const auto& run : body.runs) {
     const std::size_t n = std::min(run.size(), taken);
-    memory_.replay.append(static_cast<const char*>(run.data()), n);
+    memory().replay.append(static_cast<const char*>(run.data()), n);
     taken -= n;
   }
-  attempt_.replay_at = memory_.replay.size();
+  attempt().replay_at = memory().replay.size();
 }
 
 Step BodyPump::pump_response() {
-  if (memory_.response_edits.body) return pump_rewritten();
+  if (memory().response_edits.body) return pump_rewritten();
   for (int round = 0; round < rounds_per_turn; ++round) {
-    if (client_.send_blocked()) return Step::blocked;
-    if (!response_.watches && may_splice(backend_->raw_path(), client_.raw_path(), response_.splice)) {
-      const Step step = splice(*backend_->raw_path(), *client_.raw_path(), response_.splice, response_.bytes);
+    if (client().send_blocked()) return Step::blocked;
+    if (!response().watches && may_splice(backend()->raw_path(), client().raw_path(), response().splice)) {
+      const Step step =
+          splice(*backend()->raw_path(), *client().raw_path(), response().splice, response().bytes);
       if (step != Step::more) return step;
       continue;
     }
-    const Io io = backend_->fill();
+    const Io io = backend()->fill();
     if (io == Io::failed) return Step::backend_failed;
-    Body body = io == Io::ready ? backend_->body() : Body{};
-    if (response_.watches) marks_.look_at_events(body);
-    if ((!response_.watches && prefill_pipe()) || response_.splice.holds_any()) {
+    Body body = io == Io::ready ? backend()->body() : Body{};
+    if (response().watches) marks_.look_at_events(body);
+    if ((!response().watches && prefill_pipe()) || response().splice.holds_any()) {
       body.last = false;
       body.more = true;
     }
-    const WriteResult taken = client_.send(body, backend_->trailers());
+    const WriteResult taken = client().send(body, backend()->trailers());
     if (taken.io == Io::failed) return Step::client_failed;
-    response_.bytes += taken.bytes;
-    backend_->consume(taken.bytes);
-    response_.watched -= std::min(response_.watched, taken.bytes);
+    response().bytes += taken.bytes;
+    backend()->consume(taken.bytes);
+    response().watched -= std::min(response().watched, taken.bytes);
     if (taken.finished) return Step::done;
-    if (taken.bytes > 0) attempt_.last_progress = turn_.now();
+    if (taken.bytes > 0) attempt().last_progress = turn().now();
     if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
   }
   return Step::more;
@@ -107,14 +109,15 @@ Step BodyPump::pump_response() {
 /// no TCP segment of their own. True: the pipe holds bytes.
 bool BodyPump::prefill_pipe() {
   // Only once: the first bytes may still be waiting for the client.
-  if (response_.splice.holds_any()) return false;
-  RawPath* const from = backend_->raw_path();
-  RawPath* const to = client_.raw_path();
+  if (response().splice.holds_any()) return false;
+  RawPath* const from = backend()->raw_path();
+  RawPath* const to = client().raw_path();
   if (from == nullptr || to == nullptr) return false;
   const std::uint64_t left = from->raw_behind();
-  if (left < RawPath::worth_splicing || !to->takes_raw_next() || !response_.splice.start(worker_.loop.pipes))
+  if (left < RawPath::worth_splicing || !to->takes_raw_next() ||
+      !response().splice.start(worker().loop.pipes))
     return false;
-  const Splice::Moved moved = response_.splice.take(from->socket(), left);
+  const Splice::Moved moved = response().splice.take(from->socket(), left);
   from->skip_raw(moved.taken);
   return moved.taken > 0;
 }
@@ -123,7 +126,7 @@ bool BodyPump::prefill_pipe() {
 bool BodyPump::may_splice(const RawPath* from, const RawPath* to, Splice& splice) noexcept {
   if (from == nullptr || to == nullptr) return false;
   if (splice.holds_any()) return to->takes_raw() && !from->holds_body();  // bytes already received go first
-  return from->raw_left() >= RawPath::worth_splicing && to->takes_raw() && splice.start(worker_.loop.pipes);
+  return from->raw_left() >= RawPath::worth_splicing && to->takes_raw() && splice.start(worker().loop.pipes);
 }
 
 /// One splice step. `backend_failed` means that `from` failed, `client_failed` that `to` did, in either
@@ -132,7 +135,7 @@ Step BodyPump::splice(RawPath& from, RawPath& to, Splice& splice, std::uint64_t&
   const Splice::Moved moved = splice.move(from.socket(), to.socket(), from.raw_left());
   from.skip_raw(moved.taken);
   passed += moved.passed;
-  if (moved.passed > 0) attempt_.last_progress = turn_.now();
+  if (moved.passed > 0) attempt().last_progress = turn().now();
   if (moved.to == Io::failed) return Step::client_failed;
   if (moved.from == Io::failed) return Step::backend_failed;
   return moved.to == Io::blocked || moved.from == Io::blocked ? Step::blocked : Step::more;
@@ -141,32 +144,32 @@ Step BodyPump::splice(RawPath& from, RawPath& to, Splice& splice, std::uint64_t&
 /// Like pump_response(), for a body that an affinity kind rewrites on its way.
 Step BodyPump::pump_rewritten() {
   for (int round = 0; round < rounds_per_turn; ++round) {
-    if (client_.send_blocked()) return Step::blocked;
+    if (client().send_blocked()) return Step::blocked;
     Io io = Io::ready;
-    if (response_.rewritten_at == memory_.rewritten.size() && !response_.rewritten_last) {
-      memory_.rewritten.clear();
-      response_.rewritten_at = 0;
-      io = backend_->fill();
+    if (response().rewritten_at == memory().rewritten.size() && !response().rewritten_last) {
+      memory().rewritten.clear();
+      response().rewritten_at = 0;
+      io = backend()->fill();
       if (io == Io::failed) return Step::backend_failed;
       if (io == Io::ready) {
-        const Body body = backend_->body();
+        const Body body = backend()->body();
         for (const auto& run : body.runs)
-          memory_.response_edits.body->feed({static_cast<const char*>(run.data()), run.size()}, false,
-                                            memory_.rewritten);
-        response_.rewritten_last = body.last;
-        if (body.last) memory_.response_edits.body->feed({}, true, memory_.rewritten);
-        backend_->consume(body.size());
-        attempt_.last_progress = turn_.now();
+          memory().response_edits.body->feed({static_cast<const char*>(run.data()), run.size()}, false,
+                                             memory().rewritten);
+        response().rewritten_last = body.last;
+        if (body.last) memory().response_edits.body->feed({}, true, memory().rewritten);
+        backend()->consume(body.size());
+        attempt().last_progress = turn().now();
       }
     }
-    const asio::const_buffer rest(memory_.rewritten.data() + response_.rewritten_at,
-                                  memory_.rewritten.size() - response_.rewritten_at);
-    const WriteResult taken = client_.send({{&rest, 1}, response_.rewritten_last}, backend_->trailers());
+    const asio::const_buffer rest(memory().rewritten.data() + response().rewritten_at,
+                                  memory().rewritten.size() - response().rewritten_at);
+    const WriteResult taken = client().send({{&rest, 1}, response().rewritten_last}, backend()->trailers());
     if (taken.io == Io::failed) return Step::client_failed;
-    response_.rewritten_at += taken.bytes;
-    response_.bytes += taken.bytes;
+    response().rewritten_at += taken.bytes;
+    response().bytes += taken.bytes;
     if (taken.finished) return Step::done;
-    if (taken.bytes > 0) attempt_.last_progress = turn_.now();
+    if (taken.bytes > 0) attempt().last_progress = turn().now();
     if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
   }
   return Step::more;

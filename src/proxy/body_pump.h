@@ -5,6 +5,7 @@
 #pragma once
 
 #include "http/message_stream.h"
+#include "proxy/phase.h"
 #include "proxy/session_response.h"
 
 namespace remora {
@@ -12,21 +13,12 @@ namespace remora {
 /// Outcome of one step of a transfer. `more`: stopped for fairness; nothing would block.
 enum class Step : std::uint8_t { done, blocked, more, client_failed, backend_failed };
 
-class BodyPump {
+class BodyPump : private Phase {
  public:
-  explicit BodyPump(ExchangeParts& parts, SessionResponse& marks)
-      : worker_(parts.worker),
-        turn_(parts.turn),
-        memory_(parts.memory),
-        client_(parts.client),
-        backend_(parts.backend),
-        request_(parts.request),
-        attempt_(parts.attempt),
-        response_(parts.response),
-        marks_(marks) {}
+  explicit BodyPump(ExchangeParts& parts, SessionResponse& marks) : Phase(parts), marks_(marks) {}
 
   /// Forwards as much of the request body as possible now, and keeps a copy for retries. False: reading from
-  /// the client failed. A backend that takes no more only sets `attempt_.request_broken`: it may have
+  /// the client failed. A backend that takes no more only sets `attempt().request_broken`: it may have
   /// responded already.
   bool pump_request();
   /// Forwards as much of the response body as possible now. `done`: all of the response was sent.
@@ -41,14 +33,6 @@ class BodyPump {
 
   static constexpr int rounds_per_turn = 8;  // then the worker's other connections get their turn
 
-  WorkerContext& worker_;
-  Turn& turn_;
-  WorkingMemory& memory_;
-  ServerStream& client_;
-  BackendStream& backend_;
-  Request& request_;
-  AttemptState& attempt_;
-  ResponseState& response_;
   SessionResponse& marks_;
 };
 

@@ -13,9 +13,9 @@
 #include "proxy/admission.h"
 #include "proxy/attempts.h"
 #include "proxy/body_pump.h"
+#include "proxy/phase.h"
 #include "proxy/placement.h"
 #include "proxy/report.h"
-#include "proxy/request.h"
 #include "proxy/session_lookup.h"
 #include "proxy/session_records.h"
 #include "proxy/session_response.h"
@@ -24,7 +24,7 @@
 
 namespace remora {
 
-class Exchange final {
+class Exchange final : private Phase {
  public:
   /// What happens to the client's connection afterwards.
   enum class End : std::uint8_t {
@@ -76,30 +76,19 @@ class Exchange final {
   End finish();
   /// The response is complete but the request is not, and the connection was not said to close.
   bool may_discard_rest(End end) const noexcept {
-    return end == End::linger && !response_.closes && !attempt_.failure && client_.is_open() &&
+    return end == End::linger && !response().closes && !attempt().failure && client().is_open() &&
            !only_stream_ends();
   }
   /// HTTP/2: what was not read of a request concerns nobody else. Its stream is reset (RFC 9113 8.1).
-  bool only_stream_ends() const noexcept { return request_.head.version == Version::http2; }
+  bool only_stream_ends() const noexcept { return request().head.version == Version::http2; }
 
   static constexpr std::uint64_t max_discarded = 256 * 1024;
   /// All permits and counts were given back.
-  bool holds_nothing() const noexcept { return !attempt_.permit && !attempt_.retry && !session_.open; }
+  bool holds_nothing() const noexcept { return !attempt().permit && !attempt().retry && !session().open; }
 
   ExchangeParts parts_;
-  WorkerContext& worker_;
-  ConnectionState& connection_;
-  Turn& turn_;
-  WorkingMemory& memory_;
-  ServerStream& client_;
-  BackendStream& backend_;
-  Request& request_;
-  SessionState& session_;
-  AttemptState& attempt_;
-  ResponseState& response_;
-  LocalReply& reply_;
 
-  // The phases. Each refers to the parts that it needs.
+  // The phases.
   SessionRecords records_;
   SessionLookup lookup_;
   SessionResponse marks_;

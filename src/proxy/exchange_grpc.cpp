@@ -29,14 +29,14 @@ Outcome outcome(std::uint16_t http_status, Kind failure) noexcept {
 
 /// A local reply that is trailers only: HTTP status 200, no body, and the gRPC status among the fields.
 asio::const_buffer Exchange::add_grpc_status(OutHead& out) {
-  const Outcome told = outcome(reply_.status, attempt_.failure.kind);
+  const Outcome told = outcome(reply().status, attempt().failure.kind);
   out.status = 200;
   out.reason = reason_phrase(200);
   out.fields.push_back({"Content-Type", "application/grpc", Known::content_type});
   out.fields.push_back({"grpc-status", number_of(told.status), Known::other});
   out.fields.push_back({"grpc-message", told.message, Known::other});
   // HTTP/2 ends the stream with the head itself.
-  if (request_.head.version != Version::http2)
+  if (request().head.version != Version::http2)
     out.fields.push_back({"Content-Length", "0", Known::content_length});
   out.body = {BodyLength::Kind::known, 0};
   return {};
@@ -45,26 +45,26 @@ asio::const_buffer Exchange::add_grpc_status(OutHead& out) {
 /// Whether a response that cannot be completed may end with a status in trailers instead of a reset: a client
 /// would take some resets for a fault of its own. Only a response that promised no length can end anywhere.
 bool Exchange::can_end_with_status() const noexcept {
-  return request_.grpc && request_.head.version == Version::http2 &&
-         attempt_.failure.side != FailSide::client && !client_.gone() && client_.is_open() &&
-         !memory_.response_edits.body && is_grpc_response(memory_.response) &&
-         memory_.response.body.kind == BodyLength::Kind::unknown;
+  return request().grpc && request().head.version == Version::http2 &&
+         attempt().failure.side != FailSide::client && !client().gone() && client().is_open() &&
+         !memory().response_edits.body && is_grpc_response(memory().response) &&
+         memory().response.body.kind == BodyLength::Kind::unknown;
 }
 
 /// Ends the response with trailers that say what has failed. False: the client does not take them.
 Task<bool> Exchange::end_with_status() {
   constexpr auto longest = std::chrono::seconds(5);
-  const Outcome told = outcome(status_for(attempt_.failure), attempt_.failure.kind);
+  const Outcome told = outcome(status_for(attempt().failure), attempt().failure.kind);
   const std::vector<Field> trailers{{"grpc-status", number_of(told.status)}, {"grpc-message", told.message}};
   const Clock::Steady until =
-      turn_.now() + std::min<std::chrono::nanoseconds>(connection_.timeouts().write, longest);
+      turn().now() + std::min<std::chrono::nanoseconds>(connection().timeouts().write, longest);
   attempts_.release_backend();
   const Body end{{}, true};
   for (;;) {
-    const WriteResult taken = client_.send(end, &trailers);
+    const WriteResult taken = client().send(end, &trailers);
     if (taken.finished) co_return true;
-    if (taken.io == Io::failed || client_.gone() || turn_.now() >= until) co_return false;
-    co_await turn_.wait(until);
+    if (taken.io == Io::failed || client().gone() || turn().now() >= until) co_return false;
+    co_await turn().wait(until);
   }
 }
 

@@ -10,40 +10,32 @@
 
 #include "proxy/decide.h"
 #include "proxy/decide_pool.h"
+#include "proxy/phase.h"
 #include "proxy/session_lookup.h"
 #include "proxy/session_response.h"
 
 namespace remora {
 
-class Placement final : private DecisionInputs {
+class Placement final : private Phase, private DecisionInputs {
  public:
   explicit Placement(ExchangeParts& parts, SessionRecords& records, SessionLookup& lookup)
-      : worker_(parts.worker),
-        connection_(parts.connection),
-        connector_(parts.connector),
-        turn_(parts.turn),
-        request_(parts.request),
-        session_(parts.session),
-        attempt_(parts.attempt),
-        reply_(parts.reply),
-        records_(records),
-        lookup_(lookup) {}
+      : Phase(parts), records_(records), lookup_(lookup) {}
 
-  /// Sets `attempt_.member` and what the session becomes (`session_.served`). False: no backend is left. Then
-  /// the last attempt's failure stands; if nothing was tried, it is `no_backend`. A rejected session has its
-  /// own local reply.
+  /// Sets `attempt().member` and what the session becomes (`session().served`). False: no backend is left.
+  /// Then the last attempt's failure stands; if nothing was tried, it is `no_backend`. A rejected session has
+  /// its own local reply.
   bool choose_backend();
   /// Counts the session's state, and rejects what the configuration rejects (`on_lost`, `on_unknown`). False:
   /// the local reply is set.
   bool admit_session();
-  /// Call it if `session_.agree`. Asks the store to confirm the session's move: it may know another
+  /// Call it if `session().agree`. Asks the store to confirm the session's move: it may know another
   /// instance's move, locks out late writes of the previous owner, and returns the app's state. If the store
   /// does not answer, the move stands, subject to `on_missing`. False: the local reply or failure is set.
   Task<bool> confirm_move();
 
  private:
   // DecisionInputs
-  Clock::Wall wall_now() const override { return turn_.wall_now(); }
+  Clock::Wall wall_now() const override { return turn().wall_now(); }
   std::optional<Move> find_move(const SessionId& id) override;
   bool allows_drain() override;
   std::optional<std::chrono::milliseconds> idle_time(const Binding& binding) override;
@@ -72,14 +64,6 @@ class Placement final : private DecisionInputs {
   void take_state(const Record& stands, bool lost = false);
   bool go_on_without_state();
 
-  WorkerContext& worker_;
-  ConnectionState& connection_;
-  Connector& connector_;
-  Turn& turn_;
-  Request& request_;
-  SessionState& session_;
-  AttemptState& attempt_;
-  LocalReply& reply_;
   SessionRecords& records_;
   SessionLookup& lookup_;
 };

@@ -9,86 +9,87 @@ namespace remora {
 using What = Recognized::What;
 
 RequestView SessionLookup::view() const noexcept {
-  RequestView v =
-      view_for_affinity(request_.head, request_.arrival, memory_.passed.empty() ? nullptr : &memory_.passed);
+  RequestView v = view_for_affinity(request().head, request().arrival,
+                                    memory().passed.empty() ? nullptr : &memory().passed);
   v.scope = &scope_;
   return v;
 }
 
 Recognized SessionLookup::recognize_in(const PoolView& pool) {
-  if (pool.affinity.empty() || !request_.route->config.affinity) return {};
-  return recognize(pool.affinity, view(), *worker_.memory, pool.config.session, worker_.scratch,
-                   turn_.clock_reading());
+  if (pool.affinity.empty() || !request().route->config.affinity) return {};
+  return recognize(pool.affinity, view(), *worker().memory, pool.config.session, worker().scratch,
+                   turn().clock_reading());
 }
 
 void SessionLookup::look_up(bool asked_store) {
-  if (request_.route->targets.size() > 1) return find_session_in_split(asked_store);
-  const std::size_t pool = request_.route->targets.front().pool;
-  settle_in(pool, recognize_in(*request_.snapshot->shared->pools[pool]));
+  if (request().route->targets.size() > 1) return find_session_in_split(asked_store);
+  const std::size_t pool = request().route->targets.front().pool;
+  settle_in(pool, recognize_in(*request().snapshot->shared->pools[pool]));
 }
 
 void SessionLookup::use_timeouts() {
-  request_.timeouts = request_.pool->config.timeouts;
-  const config::RouteTimeouts& own = request_.route->config.timeouts;
-  request_.timeouts.connect = own.connect.value_or(request_.timeouts.connect);
-  request_.timeouts.response = own.response.value_or(request_.timeouts.response);
-  request_.timeouts.read = own.read.value_or(request_.timeouts.read);
-  request_.timeouts.write = own.write.value_or(request_.timeouts.write);
-  request_.timeouts.queue = own.queue.value_or(request_.timeouts.queue);
-  const config::Failover& rules = request_.pool->config.failover;
-  attempt_.same_backend_left = rules.bound_same_backend;
-  request_.suspect_after = config::Millis(0);
+  request().timeouts = request().pool->config.timeouts;
+  const config::RouteTimeouts& own = request().route->config.timeouts;
+  request().timeouts.connect = own.connect.value_or(request().timeouts.connect);
+  request().timeouts.response = own.response.value_or(request().timeouts.response);
+  request().timeouts.read = own.read.value_or(request().timeouts.read);
+  request().timeouts.write = own.write.value_or(request().timeouts.write);
+  request().timeouts.queue = own.queue.value_or(request().timeouts.queue);
+  const config::Failover& rules = request().pool->config.failover;
+  attempt().same_backend_left = rules.bound_same_backend;
+  request().suspect_after = config::Millis(0);
   // Without probes a hung backend cannot be detected.
-  if (request_.pool->config.probe.kind == config::ProbeKind::off) return;
-  request_.suspect_after = rules.suspect_after.value_or(
-      std::min(config::Millis(1000), std::max(request_.timeouts.response / 3, config::Millis(1))));
+  if (request().pool->config.probe.kind == config::ProbeKind::off) return;
+  request().suspect_after = rules.suspect_after.value_or(
+      std::min(config::Millis(1000), std::max(request().timeouts.response / 3, config::Millis(1))));
 }
 
 void SessionLookup::accept_session() {
-  for (const auto& kind : request_.pool->affinity) kind->conceal(view(), memory_.request_edits);
-  request_.snapshot->shared->foreign_tokens[request_.pool_index].conceal(view(), memory_.request_edits);
+  for (const auto& kind : request().pool->affinity) kind->conceal(view(), memory().request_edits);
+  request().snapshot->shared->foreign_tokens[request().pool_index].conceal(view(), memory().request_edits);
   // Only a response that may be rewritten must come whole and uncompressed.
-  if (memory_.request_edits.identity_coding)
-    memory_.request_edits.identity_coding =
-        request_.has_sessions() && may_be_issued(session_.recognized, request_.pool->affinity);
-  memory_.response_edits.no_ranges = memory_.request_edits.identity_coding;
+  if (memory().request_edits.identity_coding)
+    memory().request_edits.identity_coding =
+        request().has_sessions() && may_be_issued(session().recognized, request().pool->affinity);
+  memory().response_edits.no_ranges = memory().request_edits.identity_coding;
   use_timeouts();
 }
 
 SessionCounts& SessionLookup::counts() const noexcept {
-  return request_.pool->counters->sessions[worker_.index];
+  return request().pool->counters->sessions[worker().index];
 }
 
 /// False: this instance's session follows the stored one, which the store does not know to be over.
 bool SessionLookup::adopt_stored(const PoolView& pool, const SessionKey& key, const Record& stored) {
   if (records_.is_known_to_be_over(stored)) return false;
-  LocalTable& table = worker_.memory->learned;
-  table.adopt(key, stored, pool.number, pool.config.session, turn_.clock_reading());
-  const auto stands = table.find_now(key, turn_.clock_reading(), false);
+  LocalTable& table = worker().memory->learned;
+  table.adopt(key, stored, pool.number, pool.config.session, turn().clock_reading());
+  const auto stands = table.find_now(key, turn().clock_reading(), false);
   return !stands || stands->binding.id == stored.binding.id;
 }
 
 Task<void> SessionLookup::ask_store() {
-  const Snapshot& shared = *request_.snapshot->shared;
-  SessionMemory& memory = *worker_.memory;
-  for (const auto& target : request_.route->targets) {
+  const Snapshot& shared = *request().snapshot->shared;
+  SessionMemory& memory = *worker().memory;
+  for (const auto& target : request().route->targets) {
     const PoolView& pool = *shared.pools[target.pool];
     const Recognized found = recognize_in(pool);
     if (!found.stale) continue;
     StoreCounts::add(memory.store.lookups);
-    const StoreCall call = records_.store_call(worker_.store_timeout);
-    Result<std::optional<Record>> stored = co_await worker_.sessions->find(found.key, call);
+    const StoreCall call = records_.store_call(worker().store_timeout);
+    Result<std::optional<Record>> stored = co_await worker().sessions->find(found.key, call);
     memory.store.count(outcome_of(stored));
     for (std::size_t i = 0; i < found.also_count && stored && !*stored; ++i) {
-      const StoreCall next = records_.store_call(worker_.store_timeout);
-      const Result<std::optional<Record>> other = co_await worker_.sessions->find(found.also[i], next);
+      const StoreCall next = records_.store_call(worker().store_timeout);
+      const Result<std::optional<Record>> other = co_await worker().sessions->find(found.also[i], next);
       memory.store.count(outcome_of(other));
       if (other && *other)
-        memory.learned.adopt(found.also[i], **other, pool.number, pool.config.session, turn_.clock_reading());
+        memory.learned.adopt(found.also[i], **other, pool.number, pool.config.session,
+                             turn().clock_reading());
       if (!other || *other) break;
     }
     if (stored && *stored && adopt_stored(pool, found.key, **stored)) continue;
-    memory.learned.trust(found.key, turn_.clock_reading());
+    memory.learned.trust(found.key, turn().clock_reading());
     if (!stored || found.what != What::session) continue;
     // The store has lost a session that is alive here (it restarted empty, for example), or has not received
     // it and has the one before: write it again.
@@ -99,7 +100,7 @@ Task<void> SessionLookup::ask_store() {
     job.lifetimes = pool.config.session;
     job.pool = pool.number;
     job.returning = true;
-    worker_.writer->later(std::move(job));
+    worker().writer->later(std::move(job));
   }
   look_up(true);
 }

@@ -3,27 +3,21 @@
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
 
+#include "proxy/phase.h"
 #include "proxy/routed_scope.h"
 #include "proxy/session_records.h"
 
 namespace remora {
 
-class SessionLookup {
+class SessionLookup : private Phase {
  public:
-  explicit SessionLookup(ExchangeParts& parts, SessionRecords& records)
-      : attempt_(parts.attempt),
-        memory_(parts.memory),
-        request_(parts.request),
-        session_(parts.session),
-        turn_(parts.turn),
-        worker_(parts.worker),
-        records_(records) {}
+  explicit SessionLookup(ExchangeParts& parts, SessionRecords& records) : Phase(parts), records_(records) {}
 
   /// The request as affinity kinds see it; valid while the request is.
   RequestView view() const noexcept;
   /// Asks a pool's affinity kinds and this instance's tables. Empty if pool or route uses no affinity.
   Recognized recognize_in(const PoolView& pool);
-  /// Sets `session_.recognized` and the pool; in a split, the session's pool. Does not wait. `asked_store`:
+  /// Sets `session().recognized` and the pool; in a split, the session's pool. Does not wait. `asked_store`:
   /// the store's records for this request have been adopted already.
   void look_up(bool asked_store = false);
   /// Sets timeouts and retry counts of the request: the route's timeouts, else the pool's.
@@ -51,14 +45,8 @@ class SessionLookup {
   void find_session_in_split(bool asked_store);
   void learn_in_new_pool(const Recognized& there, const Binding& binding, bool ask_first);
 
-  AttemptState& attempt_;
-  WorkingMemory& memory_;
-  Request& request_;
-  SessionState& session_;
-  Turn& turn_;
-  WorkerContext& worker_;
   SessionRecords& records_;
-  const RoutedScope scope_{request_};
+  const RoutedScope scope_{request()};
 };
 
 }  // namespace remora

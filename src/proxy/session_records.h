@@ -7,7 +7,7 @@
 // Threading: its worker's thread. Lifetime: of one request.
 #pragma once
 
-#include "proxy/request.h"
+#include "proxy/phase.h"
 #include "proxy/turn.h"
 #include "proxy/worker_context.h"
 #include "remora/task.h"
@@ -19,10 +19,9 @@ namespace remora {
 /// later. `unreadable`: the state cannot be opened.
 enum class Copied : std::uint8_t { done, failed, unreadable };
 
-class SessionRecords {
+class SessionRecords : private Phase {
  public:
-  explicit SessionRecords(ExchangeParts& parts)
-      : worker_(parts.worker), turn_(parts.turn), request_(parts.request), session_(parts.session) {}
+  explicit SessionRecords(ExchangeParts& parts) : Phase(parts) {}
 
   /// The store settings of the request's pool; null: it keeps nothing in a store.
   const PoolStore* pool_store() const noexcept;
@@ -46,7 +45,7 @@ class SessionRecords {
   /// Saves or deletes the app's state as the response head or trailers ask. `may_wait`: with `save: sync`,
   /// keep_session() saves it before the head is sent; otherwise the write is queued.
   void on_state_header(const SessionFields& fields, bool may_wait);
-  /// Call it if `session_.keep`, before sending the head. Another instance must be able to find a session
+  /// Call it if `session().keep`, before sending the head. Another instance must be able to find a session
   /// that the response begins, and with `save: sync` the state must be stored. If the store does not answer,
   /// the writes are queued.
   Task<void> keep_session();
@@ -61,11 +60,6 @@ class SessionRecords {
   Task<Copied> copy_state(const PoolStore& keeper, SessionKey from);
   Task<void> move_state(SessionId former);
   Task<void> keep_state();
-
-  WorkerContext& worker_;
-  Turn& turn_;
-  Request& request_;
-  SessionState& session_;
 };
 
 }  // namespace remora

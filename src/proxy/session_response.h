@@ -5,22 +5,15 @@
 #pragma once
 
 #include "http/message_stream.h"
+#include "proxy/phase.h"
 #include "proxy/session_lookup.h"
 
 namespace remora {
 
-class SessionResponse {
+class SessionResponse : private Phase {
  public:
   explicit SessionResponse(ExchangeParts& parts, SessionRecords& records, SessionLookup& lookup)
-      : worker_(parts.worker),
-        turn_(parts.turn),
-        memory_(parts.memory),
-        request_(parts.request),
-        session_(parts.session),
-        attempt_(parts.attempt),
-        response_(parts.response),
-        records_(records),
-        lookup_(lookup) {}
+      : Phase(parts), records_(records), lookup_(lookup) {}
 
   /// Call it once, at the final response head. Updates the tables, and adds tokens to the response if needed.
   void settle();
@@ -49,13 +42,6 @@ class SessionResponse {
   bool may_get_cookie() const noexcept;
   void mark(const ResponseView& response);
 
-  WorkerContext& worker_;
-  Turn& turn_;
-  WorkingMemory& memory_;
-  Request& request_;
-  SessionState& session_;
-  AttemptState& attempt_;
-  ResponseState& response_;
   SessionRecords& records_;
   SessionLookup& lookup_;
 };

@@ -27,7 +27,7 @@ Step Tunnel::pump_lane(Lane& lane) {
     lane.flushed = taken.io == Io::ready;
     lane.from.consume(taken.bytes);
     lane.bytes += taken.bytes;
-    if (taken.bytes > 0) attempt_.last_progress = turn_.now();
+    if (taken.bytes > 0) attempt().last_progress = turn().now();
     if (taken.finished) {
       lane.ended = true;
       lane.to.end_sending();  // half-close, as the other end did
@@ -39,34 +39,34 @@ Step Tunnel::pump_lane(Lane& lane) {
 
 Task<void> Tunnel::run() {
   constexpr auto quiet = std::chrono::milliseconds(20);
-  client_.tunnel();
-  backend_->tunnel();
-  Lane in{client_, *backend_}, out{*backend_, client_};
-  attempt_.last_progress = turn_.now();
+  client().tunnel();
+  backend()->tunnel();
+  Lane in{client(), *backend()}, out{*backend(), client()};
+  attempt().last_progress = turn().now();
   bool asked = false;
   for (;;) {
-    const Clock::Steady before = attempt_.last_progress;
+    const Clock::Steady before = attempt().last_progress;
     const Step a = pump_lane(in), b = pump_lane(out);
-    response_.bytes = out.bytes;
+    response().bytes = out.bytes;
     // After an end has finished sending, only a reset shows that it has stopped receiving too.
-    if (in.ended) client_.watch();
-    if (out.ended) backend_->watch();
+    if (in.ended) client().watch();
+    if (out.ended) backend()->watch();
     const bool broken = a == Step::backend_failed || a == Step::client_failed || b == Step::backend_failed ||
-                        b == Step::client_failed || !client_.is_open() || (in.ended && client_.is_broken()) ||
-                        (out.ended && backend_->is_broken());
+                        b == Step::client_failed || !client().is_open() ||
+                        (in.ended && client().is_broken()) || (out.ended && backend()->is_broken());
     if (broken || (in.ended && out.ended)) co_return;
-    turn_.pause_if(a == Step::more || b == Step::more);
-    asked = asked && attempt_.last_progress == before;
-    const Clock::Steady deadline = attempt_.last_progress + connection_.timeouts().tunnel;
-    const Clock::Steady ask_at = asked ? deadline : attempt_.last_progress + quiet;
+    turn().pause_if(a == Step::more || b == Step::more);
+    asked = asked && attempt().last_progress == before;
+    const Clock::Steady deadline = attempt().last_progress + connection().timeouts().tunnel;
+    const Clock::Steady ask_at = asked ? deadline : attempt().last_progress + quiet;
     const Clock::Steady until = std::min(std::min(deadline, marks_.next_touch()), ask_at);
-    const bool late = co_await turn_.wait(until);
-    if (turn_.now() >= marks_.next_touch()) marks_.touch_session();
-    if (late && turn_.now() >= deadline) co_return;
-    if (asked || !late || turn_.now() < ask_at) continue;
+    const bool late = co_await turn().wait(until);
+    if (turn().now() >= marks_.next_touch()) marks_.touch_session();
+    if (late && turn().now() >= deadline) co_return;
+    if (asked || !late || turn().now() < ask_at) continue;
     asked = true;
-    client_.look_for_end();
-    backend_->look_for_end();
+    client().look_for_end();
+    backend()->look_for_end();
   }
 }
 

@@ -5,19 +5,13 @@
 
 #include "http/message_stream.h"
 #include "proxy/body_pump.h"
+#include "proxy/phase.h"
 
 namespace remora {
 
-class Tunnel {
+class Tunnel : private Phase {
  public:
-  explicit Tunnel(ExchangeParts& parts, SessionResponse& marks)
-      : connection_(parts.connection),
-        turn_(parts.turn),
-        client_(parts.client),
-        backend_(parts.backend),
-        attempt_(parts.attempt),
-        response_(parts.response),
-        marks_(marks) {}
+  explicit Tunnel(ExchangeParts& parts, SessionResponse& marks) : Phase(parts), marks_(marks) {}
 
   /// Relays until both ends have ended, one broke, or nothing moved for `timeouts.tunnel`. An end that
   /// arrives together with the last bytes raises no event, so after a short silence (20 ms) the kernel is
@@ -30,12 +24,6 @@ class Tunnel {
 
   static constexpr int rounds_per_turn = 8;
 
-  ConnectionState& connection_;
-  Turn& turn_;
-  ServerStream& client_;
-  BackendStream& backend_;
-  AttemptState& attempt_;
-  ResponseState& response_;
   SessionResponse& marks_;
 };
 
