@@ -251,6 +251,13 @@ TEST(KnownFields, RemoraInEveryDisguise) {
     EXPECT_EQ(known_field(name), Known::other) << name;
 }
 
+TEST(KnownFields, AreNamedInLowerCase) {
+  for (const char* name : {"date", "x-forwarded-for", "proxy-authorization"})
+    EXPECT_EQ(name_of(known_field(name)), name);
+  EXPECT_EQ(name_of(Known::other), "");
+  EXPECT_EQ(name_of(Known::remora), "") << "there are several";
+}
+
 // RFC 9112 3.2.2, RFC 9110 4.2.3: the authority is the same with its scheme's port and without; an empty path
 // is `/`; HTTP/1.0 needs no Host.
 TEST(AbsoluteForm, NamesTheSameAuthorityInManyWays) {

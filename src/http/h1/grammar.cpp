@@ -209,7 +209,17 @@ bool same_name(const char* name, const char* known, std::size_t n) noexcept {
   }
   return (difference & ~std::uint64_t{0x2020202020202020}) == 0;
 }
+/// By Known.
+constexpr auto names_of_known = [] {
+  std::array<std::string_view, static_cast<std::size_t>(Known::x_request_id) + 1> names{};
+  for (const KnownName& k : known_names) names[static_cast<std::size_t>(k.known)] = k.name;
+  return names;
+}();
 }  // namespace
+
+std::string_view name_of(Known known) noexcept {
+  return names_of_known[static_cast<std::size_t>(known)];
+}
 
 Known known_field(std::string_view n) noexcept {
   if (n.size() >= 7 && (n[6] == '-' || n[6] == '_') && same_name(n.data(), "remora", 6)) return Known::remora;

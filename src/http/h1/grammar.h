@@ -60,6 +60,8 @@ bool frames_or_routes(Known) noexcept;
 
 /// Classifies a field name. REQUIRES: it is a token.
 Known known_field(std::string_view name) noexcept;
+/// The name of a known field, in lower case; static text. Empty: it has several, or is not known.
+std::string_view name_of(Known known) noexcept;
 
 /// Fields not allowed in trailers (RFC 9110 6.5.1): framing, routing, authentication.
 bool forbidden_in_trailers(Known) noexcept;

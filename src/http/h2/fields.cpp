@@ -110,7 +110,14 @@ void HeadCollector::add_line(std::string_view name, std::string_view value, Know
   e.value = static_cast<std::uint32_t>(value.size());
   e.known = known;
   e.odd_name = known == Known::other && is_odd(name);
-  text_.append(name).append(": ").append(value).append("\r\n");
+  const std::size_t at = text_.size();
+  text_.resize(at + name.size() + value.size() + 4);
+  char* to = std::copy(name.begin(), name.end(), text_.data() + at);
+  *to++ = ':';
+  *to++ = ' ';
+  to = std::copy(value.begin(), value.end(), to);
+  *to++ = '\r';
+  *to = '\n';
 }
 
 void HeadCollector::add_pseudo(std::string_view name, std::string_view value) {

@@ -1,5 +1,6 @@
 #include "http/h2/submit.h"
 
+#include "http/h1/grammar.h"
 #include "http/h2/callbacks.h"
 #include "http/trailers.h"
 #include "util/text.h"
@@ -30,6 +31,14 @@ std::uint8_t indexing_of(Known known) noexcept {
     default:
       return NGHTTP2_NV_FLAG_NONE;
   }
+}
+
+nghttp2_nv pair(const Field& f) noexcept {
+  // Requests may have their ids in a field of any name (`request_id`).
+  const std::string_view name = f.known == Known::x_request_id ? std::string_view() : name_of(f.known);
+  if (name.empty()) return pair(f.name, f.value, indexing_of(f.known));
+  const unsigned flags = indexing_of(f.known) | NGHTTP2_NV_FLAG_NO_COPY_NAME;
+  return pair(name, f.value, static_cast<std::uint8_t>(flags));
 }
 
 /// RFC 9113 8.2.2.
@@ -69,7 +78,7 @@ bool submit_response(nghttp2_session* session, Http2Stream& stream, const OutHea
   const bool tunnel = !head.tunnel.empty();
   for (const Field& f : head.fields) {
     if (concerns_connection(f.known) || (tunnel && concerns_handshake(f))) continue;
-    fields.push_back(pair(f.name, f.value, indexing_of(f.known)));
+    fields.push_back(pair(f));
   }
   nghttp2_data_provider body{};
   body.source.ptr = &stream;
@@ -91,7 +100,7 @@ std::int32_t submit_request(nghttp2_session* session, Http2Stream& stream,
     // RFC 8441 5: the stream itself proves that the server has understood.
     const bool tunnels = !head.tunnel.empty();
     if (tunnels && (f.known == Known::content_length || iequals(f.name, "sec-websocket-key"))) continue;
-    fields.push_back(pair(f.name, f.value, indexing_of(f.known)));
+    fields.push_back(pair(f));
   }
   nghttp2_data_provider data{};
   data.source.ptr = &stream;

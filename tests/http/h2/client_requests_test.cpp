@@ -55,6 +55,29 @@ TEST(Http2Client, SendsAGetInOneFrame) {
   EXPECT_TRUE(s.began());
 }
 
+/// Bytes of a head that was sent before, with this field, on the same connection.
+std::size_t size_of_second_head(const Field& field) {
+  ClientEnd c;
+  c.greet();
+  std::size_t size = 0;
+  for (int i = 0; i < 2; ++i) {
+    c.stream().put_head(ClientEnd::head("GET", "/", {field}));
+    size = c.frames(headers_frame).back().payload.size();
+  }
+  return size;
+}
+
+// RFC 7541 7.1: many clients share the table.
+TEST(Http2Client, KeepsSecretsAndIdsOutOfTheTableOfHpack) {
+  const std::string value(100, 'x');
+  EXPECT_LT(size_of_second_head({"user-agent", value}), 40U);
+  EXPECT_GT(size_of_second_head({"cookie", value, Known::cookie}), 80U);
+  EXPECT_GT(size_of_second_head({"authorization", value}), 80U) << "nghttp2's own rule";
+  EXPECT_GT(size_of_second_head({"proxy-authorization", value, Known::proxy_authorization}), 80U);
+  EXPECT_GT(size_of_second_head({"remora-session", value, Known::remora}), 80U);
+  EXPECT_GT(size_of_second_head({"x-correlation-id", value, Known::x_request_id}), 80U);
+}
+
 TEST(Http2Client, SendsBodyAndTrailers) {
   ClientEnd c;
   c.greet();
