@@ -332,7 +332,7 @@ struct Pool {
   std::string name;
   std::vector<Backend> backends;
   std::optional<BackendTls> tls;
-  BackendProtocol protocol = BackendProtocol::http1;
+  BackendProtocol protocol = BackendProtocol::automatic;
   Balance balance = Balance::least_requests;
   std::vector<Affinity> affinity;  // tried in order; empty: none
   Session session;

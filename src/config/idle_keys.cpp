@@ -68,8 +68,6 @@ void of_pool(const Config& c, const Pool& p, Out& out) {
   if (p.failover.attempts == 1 &&
       (p.failover.budget != failover.budget || p.failover.replay_body != failover.replay_body))
     say(".failover: budget and replay_body do nothing with `attempts: 1`");
-  if (p.protocol == BackendProtocol::automatic && !p.tls)
-    say(".protocol: auto does nothing without `tls`: the backends get HTTP/1.1");
   if (p.tls && !p.tls->verify && !p.tls->ca.empty()) say(".tls.ca does nothing with `verify: off`");
 }
 

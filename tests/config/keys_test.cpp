@@ -232,7 +232,6 @@ TEST_F(Keys, ThatDoNothingBesideTheRestOfTheFileAreWarnedOf) {
   warned(pool("affinity: ip_hash\n    balance: first"), "pools.a.balance");
   warned(pool("failover: {attempts: 1, budget: 5%}"), "pools.a.failover");
   warned(pool("tls: {verify: off, ca: " + file + "}"), "pools.a.tls.ca");
-  warned(pool("protocol: auto"), "pools.a.protocol");
   warned(backend("backup: true"), "pools.a.backends");
   warned(listener("per_client: {new_sessions_per_second: 3}"), "new_sessions_per_second");
   warned(listener("h2: {max_concurrent_streams: 3}"), "h2 does nothing");
