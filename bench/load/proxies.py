@@ -216,11 +216,11 @@ def start_origin(ports, threads, cores):
 
 
 def start_h2_origin(folder, cores):
-    """nghttpd: files of so many bytes, POST gives the body back, and a gRPC status in trailers."""
+    """nghttpd: files of so many bytes, by POST too, and a gRPC status in trailers."""
     os.makedirs(f"{folder}/files")
     with open(f"{folder}/files/128", "w") as f:
         f.write("x" * 128)
-    command = ["nghttpd", "--no-tls", "-d", f"{folder}/files", "-a", "127.0.0.1", "-m", "128", "--echo-upload"]
+    command = ["nghttpd", "--no-tls", "-d", f"{folder}/files", "-a", "127.0.0.1", "-m", "128"]
     started = []
     for i, port in enumerate(H2_ORIGIN_PORTS):
         trailer = ["--trailer=grpc-status: 0"]

@@ -94,7 +94,7 @@ ROWS = (
     Row("h2_cookie", "HTTP/2 over TLS, cookie affinity", 0.9, site=Site(tls=True, h2=True, cookie=True), ways=tuple(H2)),
     Row("h2c", "HTTP/2 without TLS, small", 0.9, site=PLAIN, ways=tuple(H2)),
     Row("h2c_64k", "HTTP/2 without TLS, 64 KiB bodies", 0.85, site=PLAIN, path="/65536", ways=H2_LONG),
-    Row("grpc_unary", "gRPC, unary calls", 0.9, site=Site(h2=True, h2_backends=True), fields=GRPC, body=100, grpc=True, ways=tuple(H2)),
+    Row("grpc_unary", "gRPC, unary calls", 0.9, site=Site(h2=True, h2_backends=True), fields=GRPC, body=128, grpc=True, ways=tuple(H2)),
     Row("h2_backends", "HTTP/2 to HTTP/2 backends", 0.9, site=Site(h2=True, h2_backends=True), ways=tuple(H2)),
     Row("idle_h2", "memory of an idle HTTP/2 connection", 1.1, figure="bytes_each", site=Site(h2=True, connections=9900), kind="idle", connections=9500, ways=tuple(H2)),
     Row("reload", "ten reloads under load", 1.0, figure="p99_us", site=Site(cookie=True), kind="reload"),
