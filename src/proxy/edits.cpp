@@ -244,7 +244,9 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
     if (edits && own.removed(f)) continue;
     switch (f.known) {
       case Known::host:
-        if (in.pool.config.host == config::HostMode::client)
+        // An empty one (RFC 9112 3.2) is no `:authority` (RFC 9113 8.3.1): the backend's own name, as
+        // without.
+        if (in.pool.config.host == config::HostMode::client && !f.value.empty())
           out.fields.push_back(f);  // same as in the target (take_target_apart)
         else
           out.fields.push_back({f.name, host_for(in, arena), Known::host});

@@ -128,8 +128,8 @@ void SharedConnections::Connection::set_deadline() noexcept {
   if (state_ != State::open) return;
   if (doubtful_)
     wake_.until(doubt_until_);
-  else if (is_idle() && !asked_)
-    wake_.until(idle_since_ + silence);
+  else if (!asked_)
+    wake_.until(next_question());
 }
 
 void SharedConnections::Connection::connect(Clock::Steady now) {
@@ -164,7 +164,7 @@ void SharedConnections::Connection::receive(Clock::Steady now) {
     io = session_->receive();
     if (io == Io::ready) {
       heard_ = now;
-      doubtful_ = false;
+      doubtful_ = asked_ = false;
     }
   }
   session_->flush();
@@ -186,13 +186,19 @@ void SharedConnections::Connection::look_after(Clock::Steady now) {
   if (state_ != State::open) return;
   if (doubtful_ && now >= doubt_until_) return lose(true);
   if (!session_->takes_requests()) retired_ = true;
+  // An end that came together with the last bytes raised no event of its own: a server that says GOAWAY and
+  // exits, or dies in a response.
+  if (now >= next_question() && !std::exchange(asked_, true)) session_->look_for_end();
+  if (session_->is_over()) return lose(false);
   if (!is_idle()) return;
   const std::size_t idle = static_cast<std::size_t>(std::count_if(
       group_.connections.begin(), group_.connections.end(), [](const auto& c) { return c->is_idle(); }));
-  if (retired_ || idle > group_.max_idle) return close_idle();
-  // An end that came together with the last bytes raised no event of its own.
-  if (now - idle_since_ >= silence && !std::exchange(asked_, true)) session_->look_for_end();
-  if (session_->is_over()) lose(false);
+  if (retired_ || idle > group_.max_idle) close_idle();
+}
+
+/// When the kernel is to be asked whether the server has ended unnoticed, once after each receive.
+Clock::Steady SharedConnections::Connection::next_question() const noexcept {
+  return is_idle() ? idle_since_ + silence : heard_ + quiet;
 }
 
 bool SharedConnections::Connection::still_open(Clock::Steady now, bool certain) {

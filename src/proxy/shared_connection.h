@@ -75,6 +75,7 @@ class SharedConnections::Connection final : public RefCounted<Connection>, priva
   void begin_http2(TransportRef transport);
   void receive(Clock::Steady now);
   void look_after(Clock::Steady now);
+  Clock::Steady next_question() const noexcept;
   void close_idle();
   void lose(bool timed_out);
   void close();

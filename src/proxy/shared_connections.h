@@ -53,6 +53,8 @@ class SharedConnections {
   /// A connection whose server says nothing for so long, although a request waited, is doubtful; after as
   /// long again without an answer to PING, it is closed.
   static constexpr std::chrono::seconds silence{1}, doubt{5};
+  /// After so long without bytes for open requests, the kernel is asked for the end of the connection.
+  static constexpr std::chrono::milliseconds quiet{20};
   /// What we announce to servers. The streams share no window: one slow client must not stop the others.
   static constexpr Http2Settings settings{100, 256 * 1024, 100 * 256 * 1024};
 

@@ -206,6 +206,30 @@ TEST_F(SharedConnectionsTest, GoawayRetiresAConnectionAndLosesNoRequest) {
   EXPECT_EQ(connections(), 1U);
 }
 
+// The end came together with GOAWAY and raised no event of its own: requests waited for timeouts.response.
+TEST_F(SharedConnectionsTest, AnEndTogetherWithTheLastBytesIsNoticed) {
+  get();
+  servers[0]->respond(1);
+  Accepted& one = get();
+  servers[0]->goaway(3);
+  servers[0]->peer.close();
+  advance(milliseconds(100));
+  ASSERT_EQ(servers.size(), 2U);
+  ASSERT_EQ(servers[1]->requests.size(), 1U);
+  servers[1]->respond(1);
+  run();
+  EXPECT_EQ(status(one), "200");
+}
+
+// RFC 9113 8.3.1: an empty `:authority` is malformed. Servers reset such requests, which counted against
+// them.
+TEST_F(SharedConnectionsTest, ARequestWithoutAHostNamesTheBackend) {
+  ask("GET / HTTP/1.1\r\nHost:\r\n\r\n");
+  ASSERT_EQ(servers.size(), 1U);
+  ASSERT_EQ(servers[0]->requests.size(), 1U);
+  EXPECT_EQ(servers[0]->requests[0].field(":authority"), "localhost");
+}
+
 TEST_F(SharedConnectionsTest, ARefusedStreamIsSentAgain) {
   Accepted& one = post("body");
   servers[0]->peer.reset(1, NGHTTP2_REFUSED_STREAM);
