@@ -8,6 +8,8 @@ namespace {
 
 /// As with HTTP/1 (connection_http1.cpp).
 constexpr auto park_after = std::chrono::milliseconds(500);
+/// After so long without bytes, while requests are open, the kernel is asked for the end of the connection.
+constexpr auto quiet = std::chrono::milliseconds(20);
 /// Then other connections run.
 constexpr unsigned receives_per_turn = 8, requests_per_turn = 8;
 
@@ -66,8 +68,11 @@ Task<ConnectionEnd> Http2Connection::serve(TransportRef transport, ConnectionSta
 bool Http2Connection::advance() {
   if (is_leaving() && !session_.is_shutting_down() && !session_.is_over()) session_.shutdown();
   Io io = Io::ready;
-  for (unsigned n = 0; n < receives_per_turn && io == Io::ready && !session_.is_over(); ++n)
+  for (unsigned n = 0; n < receives_per_turn && io == Io::ready && !session_.is_over(); ++n) {
     io = session_.receive();
+    if (io == Io::ready) note_received(turn_->now());
+  }
+  look_for_end(turn_->now());
   start_opened();
   session_.flush();
   return !opened_.empty() || (io == Io::ready && !session_.is_over());
@@ -116,6 +121,18 @@ bool Http2Connection::is_leaving() const noexcept {
          state_->listener->shared->retired.load(std::memory_order_relaxed);
 }
 
+void Http2Connection::note_received(Clock::Steady now) noexcept {
+  heard_ = now;
+  asked_ = false;
+}
+
+/// An end of the client's stream that came together with its last bytes raised no event of its own.
+void Http2Connection::look_for_end(Clock::Steady now) noexcept {
+  if (serves_nothing() || asked_ || now < heard_ + quiet) return;
+  asked_ = true;
+  session_.look_for_end();
+}
+
 void Http2Connection::note_progress(Clock::Steady now) noexcept {
   if (session_.mid_head() && !mid_head_) head_since_ = now;
   mid_head_ = session_.mid_head();
@@ -151,6 +168,7 @@ Clock::Steady Http2Connection::next_deadline() const noexcept {
     deadline = idle_since_ + timeouts.idle;
     if (session_.is_idle() && !mid_head_) deadline = std::min(deadline, idle_since_ + park_after);
   }
+  if (!serves_nothing() && !asked_) deadline = std::min(deadline, heard_ + quiet);
   if (mid_head_) deadline = std::min(deadline, head_since_ + timeouts.header);
   if (blocked_) deadline = std::min(deadline, blocked_since_ + timeouts.write);
   return deadline;

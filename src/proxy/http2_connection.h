@@ -39,6 +39,8 @@ class Http2Connection final : private Http2ServerSession::Owner, private StreamO
 
   bool advance();
   void start_opened();
+  void note_received(Clock::Steady now) noexcept;
+  void look_for_end(Clock::Steady now) noexcept;
   void note_progress(Clock::Steady now) noexcept;
   bool is_leaving() const noexcept;
   bool is_late(Clock::Steady now);
@@ -56,6 +58,8 @@ class Http2Connection final : private Http2ServerSession::Owner, private StreamO
   Turn* turn_ = nullptr;
   Opened opened_;           // their exchanges have not begun
   bool expensive_ = false;  // an exchange of this turn was
+  Clock::Steady heard_;     // when bytes came last
+  bool asked_ = true;       // the kernel was asked for the end since
   // Since when the current header block, and the current pause of sending, last.
   Clock::Steady head_since_, blocked_since_;
   bool mid_head_ = false, blocked_ = false;

@@ -169,12 +169,14 @@ void SharedConnections::Connection::receive(Clock::Steady now) {
   }
   session_->flush();
   if (io == Io::failed || session_->is_over()) return lose(false);
-  if (state_ == State::greeting && session_->is_ready()) {
+  // A server may allow no request at first (RFC 9113 6.5.2: for a short time): then wait, within
+  // timeouts.connect. One that says GOAWAY takes none, and another connection to it would do the same.
+  const bool settled = session_->has_room() || !session_->takes_requests();
+  if (state_ == State::greeting && session_->is_ready() && settled) {
     state_ = State::open;
     idle_since_ = now;
     group_.streams_each = std::max<std::uint32_t>(1, session_->max_streams());
     wake_.no_deadline();
-    // It takes no request at all (draining, or overloaded): another one would do the same.
     if (!session_->has_room()) connect_failed(group_, false);
   }
   if (io == Io::ready) post();

@@ -29,6 +29,23 @@ std::string accept_for(std::string_view key) {
   return base64_encode({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 
+/// RFC 6455 4.1: what a client must send. Sixteen bytes in base64.
+bool is_websocket_key(std::string_view key) {
+  const auto bytes = base64_decode(key);
+  return bytes && bytes->size() == 16;
+}
+
+/// Whether extended CONNECT can carry what the head asks for: it has no body, and nothing but the key says
+/// that an HTTP/1.1 client really speaks WebSocket. Otherwise Upgrade is ignored (RFC 9110 7.8).
+bool carries_tunnel(const OutHead& head, bool websocket) {
+  if (!head.body.is_empty()) return false;
+  if (!websocket) return true;
+  const auto is_key = [](const Field& f) { return iequals(f.name, "sec-websocket-key"); };
+  const auto key = std::find_if(head.fields.begin(), head.fields.end(), is_key);
+  return head.method == "GET" && key != head.fields.end() && is_websocket_key(key->value) &&
+         std::none_of(key + 1, head.fields.end(), is_key);
+}
+
 std::uint16_t status_of(std::string_view text) noexcept {
   const auto n = parse_decimal(text);
   return n && *n <= 999 ? static_cast<std::uint16_t>(*n) : std::uint16_t{0};
@@ -63,9 +80,15 @@ bool Http2ClientStream::began() const noexcept {
 }
 
 /// HTTP/1.1 clients want an answer to their key, which HTTP/2 does not carry (RFC 8441 5).
-void Http2ClientStream::remember_websocket(const OutHead& head) {
-  protocol_ = trim(head.tunnel.substr(0, head.tunnel.find(',')));
-  if (!iequals(protocol_, "websocket")) return;
+void Http2ClientStream::choose_tunnel(const OutHead& head) {
+  if (head.tunnel.empty()) return;
+  std::string_view first = trim(head.tunnel.substr(0, head.tunnel.find(',')));
+  const bool websocket = iequals(first, "websocket");
+  if (websocket) first = "websocket";  // HTTP/1.1 compares without case
+  asks_tunnel_ = carries_tunnel(head, websocket);
+  if (!asks_tunnel_) return;
+  protocol_ = first;
+  if (!websocket) return;
   for (const Field& f : head.fields)
     if (iequals(f.name, "sec-websocket-key")) accept_ = accept_for(f.value);
 }
@@ -200,7 +223,7 @@ void Http2ClientSession::ping() noexcept {
 }
 
 void Http2ClientSession::submit(Http2ClientStream& stream, const OutHead& head) {
-  stream.asks_tunnel_ = !head.tunnel.empty();
+  stream.choose_tunnel(head);
   if (stream.asks_tunnel_ && !allows_tunnels()) {
     stream.fail(Kind::malformed, "the server does not know extended CONNECT");
     return;
@@ -214,14 +237,14 @@ void Http2ClientSession::submit(Http2ClientStream& stream, const OutHead& head) 
                                      {":path", head.target}}};
   std::size_t count = pseudo.size() - 1;
   if (stream.asks_tunnel_) {
-    stream.remember_websocket(head);
     pseudo[0].second = "CONNECT";
     pseudo[count++] = {":protocol", stream.protocol_};
   }
   const bool body = stream.asks_tunnel_ || !head.body.is_empty();
   stream.announced_.assign(head.trailers);
   stream.sent_ = body ? Http2ClientStream::Progress::head : Http2ClientStream::Progress::all;
-  const std::int32_t id = submit_request(session_, stream, {pseudo.data(), count}, head, body);
+  const Follows follows = stream.asks_tunnel_ ? Follows::tunnel : body ? Follows::body : Follows::nothing;
+  const std::int32_t id = submit_request(session_, stream, {pseudo.data(), count}, head, follows);
   if (id < 0)
     lose();
   else

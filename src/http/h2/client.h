@@ -75,7 +75,7 @@ class Http2ClientStream final : public ClientStream, public Http2Stream {
   Io fail_without_head() noexcept;
   Io read_block(ResponseHead& head, Method asked, bool ends);
   Io read_granted(ResponseHead& head);
-  void remember_websocket(const OutHead& head);
+  void choose_tunnel(const OutHead& head);
 
   HeadBlock head_, shown_;           // the final head; the one that was read last
   std::vector<HeadBlock> interims_;  // not read yet

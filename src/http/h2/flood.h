@@ -21,9 +21,10 @@ class FloodGuard {
   /// Frames that may arrive at once, and how many a second after that. Enough for a page that is left while
   /// 128 of its requests are open.
   static constexpr std::int32_t allowance = 2000, per_second = 200;
-  /// What costs more than one frame: a request that is reset (an exchange was started for nothing), and
+  /// What costs more than one frame: a request that is reset (an exchange was started for nothing; a response
+  /// earns it back, so that a proxy whose clients cancel every other request goes on), and
   /// SETTINGS (they may change every stream's window).
-  static constexpr std::int32_t reset_cost = 10, settings_cost = 10;
+  static constexpr std::int32_t reset_cost = 3, settings_cost = 10;
 
   /// `preface`: bytes before the first frame (24 where we are the server).
   FloodGuard(const Clock& clock, std::size_t preface);
@@ -37,9 +38,9 @@ class FloodGuard {
   void response_sent() noexcept { give_back(3); }
   /// A DATA frame was sent. `whole`: with all bytes that there were. A frame that the peer's window cut short
   /// gives back only what its bytes are worth: windows of one byte each cost a frame in both directions
-  /// (CVE-2019-9511).
+  /// (CVE-2019-9511). A client with windows of 256 bytes and more may open both after each frame.
   void data_sent(std::size_t bytes, bool whole) noexcept {
-    give_back((whole ? 3 : 0) + static_cast<std::int32_t>(bytes / 512));
+    give_back((whole ? 3 : 0) + static_cast<std::int32_t>(bytes / 128));
   }
   void data_received(std::size_t bytes) noexcept { give_back(static_cast<std::int32_t>(bytes / 512)); }
 

@@ -116,6 +116,7 @@ class Http2ServerSession final : public Http2Session {
   /// reset with INTERNAL_ERROR; a request that is not complete, with NO_ERROR (RFC 9113 8.1); a request whose
   /// head was never read, with REFUSED_STREAM: it may be sent again elsewhere.
   void done(Http2ServerStream&) noexcept;
+  using Http2Session::look_for_end;
 
  private:
   friend class Http2ServerStream;

@@ -92,21 +92,22 @@ bool submit_response(nghttp2_session* session, Http2Stream& stream, const OutHea
 }
 
 std::int32_t submit_request(nghttp2_session* session, Http2Stream& stream,
-                            std::span<const Http2Pseudo> pseudo, const OutHead& head, bool body) {
+                            std::span<const Http2Pseudo> pseudo, const OutHead& head, Follows follows) {
   std::vector<nghttp2_nv>& fields = pairs();
   for (const auto& [name, value] : pseudo) fields.push_back(pair(name, value));
   for (const Field& f : head.fields) {
     if (concerns_connection(f.known) || f.known == Known::host) continue;  // :authority
     // RFC 8441 5: the stream itself proves that the server has understood.
-    const bool tunnels = !head.tunnel.empty();
-    if (tunnels && (f.known == Known::content_length || iequals(f.name, "sec-websocket-key"))) continue;
+    if (follows == Follows::tunnel &&
+        (f.known == Known::content_length || iequals(f.name, "sec-websocket-key")))
+      continue;
     fields.push_back(pair(f));
   }
   nghttp2_data_provider data{};
   data.source.ptr = &stream;
   data.read_callback = Http2Callbacks::read;
-  return nghttp2_submit_request(session, nullptr, fields.data(), fields.size(), body ? &data : nullptr,
-                                &stream);
+  return nghttp2_submit_request(session, nullptr, fields.data(), fields.size(),
+                                follows == Follows::nothing ? nullptr : &data, &stream);
 }
 
 bool submit_trailers(nghttp2_session* session, std::int32_t id, const std::vector<Field>& trailers,

@@ -229,11 +229,45 @@ TEST(Http2ClientEnds, WithoutTheServersConsentThereIsNoTunnel) {
   ClientEnd c;
   c.greet();
   Http2ClientStream& s = c.stream();
-  OutHead head = ClientEnd::head("GET", "/chat");
+  OutHead head = ClientEnd::head("GET", "/chat", {{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}});
   head.tunnel = "websocket";
   s.put_head(head);
   EXPECT_EQ(c.read_head(s), Io::failed);
   EXPECT_TRUE(c.frames(headers_frame).empty());
+}
+
+// The body of such a request became the first bytes of the tunnel. RFC 9110 7.8: Upgrade may be ignored.
+TEST(Http2ClientEnds, AnUpgradeThatIsNoHandshakeOfAWebSocketIsIgnored) {
+  const Field key{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="};
+  const BodyLength body{BodyLength::Kind::known, 5};
+  struct Case {
+    const char* method;
+    std::vector<Field> fields;
+    BodyLength body;
+  };
+  for (const Case& a : {Case{"GET", {key}, body}, Case{"POST", {key}, {}}, Case{"GET", {}, {}},
+                        Case{"GET", {key, key}, {}}, Case{"GET", {{"Sec-WebSocket-Key", "short"}}, {}}}) {
+    ClientEnd c;
+    c.greet({{8, 1}});
+    OutHead head = ClientEnd::head(a.method, "/chat", a.fields, a.body);
+    head.tunnel = "websocket";
+    c.stream().put_head(head);
+    const auto sent = c.frames(headers_frame);
+    ASSERT_EQ(sent.size(), 1U);
+    EXPECT_EQ(sent[0].field(":method"), a.method);
+    EXPECT_EQ(sent[0].field(":protocol"), "(none)");
+  }
+}
+
+TEST(Http2ClientEnds, TheProtocolOfATunnelIsWrittenAsItIsRegistered) {
+  ClientEnd c;
+  c.greet({{8, 1}});
+  OutHead head = ClientEnd::head("GET", "/chat", {{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}});
+  head.tunnel = "WebSocket";
+  c.stream().put_head(head);
+  const auto sent = c.frames(headers_frame);
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].field(":protocol"), "websocket");
 }
 
 TEST(Http2ClientEnds, ARequestThatWasGivenUpInSilenceIsTold) {

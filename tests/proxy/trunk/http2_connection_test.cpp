@@ -32,6 +32,20 @@ TEST(Http2Connection, IsParkedBetweenRequestsAndItsMemoryGivenBack) {
   EXPECT_EQ(all.trunk.worker.spare_actives.size(), 1U) << "a PING alone does not keep it active";
 }
 
+// The end raised no event of its own: the request waited for timeouts.body.
+TEST(Http2Connection, NoticesAnEndThatComesWithTheLastBytes) {
+  RealConnections all(h2c);
+  Peer client(all);
+  client.get("/");
+  client.begin("POST", "/", {{"content-length", "5"}}, false);
+  client.socket().send(client.output());
+  client.socket().close();
+  all.run();
+  all.trunk.advance(100ms);
+  all.run();
+  EXPECT_EQ(all.open(), 0U);
+}
+
 TEST(Http2Connection, SaysGoodbyeAfterTheIdleTimeout) {
   RealConnections all(h2c + ", timeouts: {idle: 5s}");
   Peer client(all);
