@@ -45,7 +45,7 @@ void SharedConnections::retire(Group& group) {
     const auto next = std::find_if(group.connections.begin(), group.connections.end(),
                                    [](const auto& c) { return !c->is_retired(); });
     if (next == group.connections.end()) return;
-    const Ref<Connection> connection = *next;
+    const Ref<Connection> connection(next->get());  // it may leave the list
     connection->retire();
   }
 }
