@@ -279,7 +279,12 @@ TEST(Hashed, TheErrorsOfAKeysServerAreTheKeysAlone) {
       });
     };
     Origin a(named("a")), b(named("b")), c(named("c"));
-    Remora remora(simple_config({a.address(), b.address(), c.address()}, "affinity: " + affinity + "\n"));
+    // With ids of their own: addresses, with ports of chance, would spread the keys anew in each run.
+    const auto with_id = [](const char* id, const Origin& at) {
+      return "{id: " + std::string(id) + ", address: \"" + at.address() + "\"}";
+    };
+    Remora remora(
+        simple_config({with_id("a", a), with_id("b", b), with_id("c", c)}, "affinity: " + affinity + "\n"));
     int busy = 0, at_a = 0;
     std::vector<std::string> keys;
     for (int k = 0; k < 40; ++k) {
