@@ -8,13 +8,6 @@ namespace remora {
 
 namespace {
 
-constexpr bool alphanumeric(char c) noexcept {
-  return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');
-}
-constexpr char plain(char c) noexcept {
-  return alphanumeric(c) ? lower(c) : '-';
-}
-
 constexpr std::string_view beginnings[] = {
     "x-forwarded-", "x-original-", "x-client-cert", "client-cert",       "x-ssl-client",
     "ssl-client",   "x-amzn-mtls", "x-arr-",        "http-x-forwarded-",  // some Java apps look for this name
@@ -87,7 +80,7 @@ const std::array<std::uint64_t, 16> detail::client_field_beginnings = [] {
   const auto add_name = [&](std::string_view name) {
     if (name[1] != '-') return add(name[0], name[1]);
     for (unsigned c = 1; c < 0x80; ++c)  // every character that apps read as a hyphen
-      if (!alphanumeric(static_cast<char>(c)) && is_token_char(static_cast<char>(c)))
+      if (!is_alphanumeric(static_cast<char>(c)) && is_token_char(static_cast<char>(c)))
         add(name[0], static_cast<char>(c));
   };
   for (const std::string_view name : beginnings) add_name(name);
@@ -95,11 +88,6 @@ const std::array<std::uint64_t, 16> detail::client_field_beginnings = [] {
   add_name(httpoxy);
   return set;
 }();
-
-bool same_to_apps(std::string_view a, std::string_view b) noexcept {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return plain(x) == plain(y); });
-}
 
 bool begins_like(std::string_view name, std::string_view beginning) noexcept {
   return name.size() >= beginning.size() && same_to_apps(name.substr(0, beginning.size()), beginning);

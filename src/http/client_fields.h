@@ -10,12 +10,11 @@
 #include <cstdint>
 #include <string_view>
 
+#include "util/field_name.h"
+
 namespace remora {
 
-/// Compares names as apps do that get them as CGI variables: case-insensitive, and anything but letters and
-/// digits equals a hyphen.
-bool same_to_apps(std::string_view a, std::string_view b) noexcept;
-/// Whether `name` starts with `beginning`, compared the same way.
+/// Whether `name` starts with `beginning`, compared as same_to_apps() does.
 bool begins_like(std::string_view name, std::string_view beginning) noexcept;
 
 /// Whether it is such a field: X-Forwarded-*, Forwarded, X-Real-IP, Client-Cert and the like.
