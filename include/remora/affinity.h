@@ -95,6 +95,9 @@ struct Lookup {  // the app's id: ask the store
 struct HashOn {  // derived: consistent hash
   std::uint64_t hash = 0;
   double bounded_load = 0;  // largest load of a backend, as a factor of the mean; 0: no limit
+  // What was hashed, for explanations: "header X-Tenant". The view lives as long as the kind. Empty: it goes
+  // without saying.
+  std::string_view source = {};
 };
 /// Several candidates for the session: two cookies of one name (for two paths, or one of them stale), or a
 /// cookie and an id in the URL. The one worth most wins, a living session above all (session/recognize.cpp).
@@ -116,7 +119,7 @@ struct Served {
   bool begun = false;           // created in this exchange
   bool changed = false;         // the client's token is outdated and must be replaced
   bool refresh = false;         // still true, but to be sealed again: old key, old stamp, adopted generation
-  bool came_by_cookie = false;  // the request carried a cookie of ours: URLs can stay clean
+  bool came_by_cookie = false;  // or in a header: the request carried our token, so URLs can stay clean
 };
 
 /// What a response head says about the app's own session id.
@@ -155,6 +158,9 @@ class Affinity {
   }
   /// Issued kinds: whether a browser may hold the token and not send it (affinity/kept_back.h).
   virtual bool may_be_kept_back() const noexcept { return true; }
+  /// Issued kinds: whether the token is part of URLs, which are passed on. A client that returns one of
+  /// another kind needs none in URLs.
+  virtual bool is_in_urls() const noexcept { return false; }
   /// Called at the final response head if this kind carries the session.
   virtual void mark(const RequestView&, const Served&, const ResponseView&, CryptoScratch&,
                     Clock::Wall /*now*/, ResponseEdits&) const {}

@@ -40,6 +40,10 @@ class Settings {
   virtual std::optional<std::string> text(const char* key) = 0;
   /// A list of texts; a single value counts as a list of one.
   virtual std::optional<std::vector<std::string>> texts(const char* key) = 0;
+  /// A list of maps with one key each, as (key, value); a single map counts as a list of one. Other entries
+  /// are reported, and have an empty key.
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+  virtual std::optional<Pairs> pairs(const char* key) = 0;
   virtual std::optional<bool> flag(const char* key) = 0;
   virtual std::optional<std::uint32_t> whole_number(const char* key) = 0;
   /// Must be above 0.
@@ -47,6 +51,8 @@ class Settings {
   virtual std::optional<std::chrono::milliseconds> duration(const char* key) = 0;
   /// Reports an invalid value of a key; with an empty key, of the map as a whole.
   virtual void bad(const char* key, std::string_view what) = 0;
+  /// Reports an invalid entry of a list.
+  virtual void bad_entry(const char* key, std::size_t index, std::string_view what) = 0;
 
   /// One of a set of words. `out` keeps its default if the key is absent.
   template <class E>
@@ -76,6 +82,7 @@ struct AffinitySettings {
   std::string tells_apart;                // two entries of this kind in one list must differ in this text
   std::string own_cookie;                 // name of the cookie that remora itself sets; empty: none
   bool cookie_is_session = false;         // that cookie alone identifies the session
+  std::string token_field;                // the header that carries remora's own token; empty: none
   std::string verifier;                   // name of the JWT verifier; empty: none
   std::vector<UrlSecret> url_secrets;     // parameters that carry a session
   std::vector<UrlSecret> own_parameters;  // the ones among them that remora itself puts on URLs

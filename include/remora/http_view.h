@@ -4,6 +4,7 @@
 // ends. Nothing here parses or allocates.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -115,6 +116,7 @@ class UrlScope {
 struct RequestView {
   Method method = Method::other;
   std::string_view target, host, path;
+  std::string_view route_path;  // the path as routes match it: harmless escapes decoded, no dot segments
   std::span<const Field> fields;
   ClientAddress client;                    // the real client, behind trusted proxies
   bool secure = false;                     // the client came over TLS (or a trusted proxy says so)
@@ -152,6 +154,14 @@ struct RequestEdits {
       if (dropped == name) return;
     cookies_.push_back(name);
   }
+  /// Drops a field, by its index into the view's fields.
+  void drop_field(std::size_t index) {
+    const auto at = std::lower_bound(dropped_fields_.begin(), dropped_fields_.end(), index);
+    if (at == dropped_fields_.end() || *at != index) dropped_fields_.insert(at, index);
+  }
+  bool drops_field(std::size_t index) const noexcept {
+    return std::binary_search(dropped_fields_.begin(), dropped_fields_.end(), index);
+  }
   /// Cookies of ours, which the app never sees.
   std::span<const std::string_view> dropped_cookies() const noexcept { return cookies_; }
   /// Sets a field's value. The field may have been edited before.
@@ -168,10 +178,12 @@ struct RequestEdits {
     fields.clear();
     identity_coding = false;
     cookies_.clear();
+    dropped_fields_.clear();
   }
 
  private:
-  std::vector<std::string_view> cookies_;  // its memory is reused
+  std::vector<std::string_view> cookies_;    // its memory is reused, as that of the next
+  std::vector<std::size_t> dropped_fields_;  // indexes, ascending
 };
 
 /// Rewrites a response body, piece by piece.

@@ -6,6 +6,7 @@
 #include "affinity/seal.h"
 #include "affinity/url_token.h"
 #include "util/cookies.h"
+#include "util/field_name.h"
 
 namespace remora {
 
@@ -19,6 +20,7 @@ ForeignTokens::ForeignTokens(std::span<const config::Pool> pools, std::size_t ow
         const CookieNames names(a.settings->own_cookie, nullptr);
         for (std::size_t n = 0; n < CookieNames::most; ++n) cookies_.push_back(names[n]);
       }
+      if (!a.settings->token_field.empty()) fields_.push_back(a.settings->token_field);
       for (const UrlSecret& p : a.settings->own_parameters)
         if (std::find(parameters_.begin(), parameters_.end(), p) == parameters_.end())
           parameters_.push_back(p);
@@ -28,12 +30,25 @@ ForeignTokens::ForeignTokens(std::span<const config::Pool> pools, std::size_t ow
   cookies_.erase(std::unique(cookies_.begin(), cookies_.end()), cookies_.end());
 }
 
+bool ForeignTokens::may_be_ours(std::string_view value) const noexcept {
+  if (value.size() != token_text_size || !has_token_form(value)) return false;
+  return keys_ == nullptr || keys_->could_open(value);
+}
+
+void ForeignTokens::conceal_fields(const RequestView& request, RequestEdits& edits) const {
+  for (std::size_t i = 0; i < request.fields.size(); ++i) {
+    const Field& f = request.fields[i];
+    if (!may_be_ours(f.value)) continue;
+    for (const std::string& name : fields_)
+      if (same_to_apps(f.name, name)) edits.drop_field(i);
+  }
+}
+
 void ForeignTokens::conceal_cookies(const RequestView& request, RequestEdits& edits) const {
   for (const Field& field : request.fields) {
     if (field.known != Known::cookie || field.value.size() <= token_text_size) continue;
     for_each_cookie(field.value, [&](const CookiePair& pair) {
-      if (pair.value.size() != token_text_size || !has_token_form(pair.value)) return true;
-      if (keys_ != nullptr && !keys_->could_open(pair.value)) return true;
+      if (!may_be_ours(pair.value)) return true;
       if (std::binary_search(cookies_.begin(), cookies_.end(), pair.name)) edits.drop_cookie(pair.whole);
       return true;
     });

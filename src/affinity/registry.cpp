@@ -3,8 +3,9 @@
 namespace remora {
 
 // One line per kind: NAME stands for `const AffinityKind NAME_affinity`, defined in NAME.cpp.
-#define REMORA_AFFINITY_KINDS(kind) \
-  kind(cookie) kind(url_rewrite) kind(app_cookie) kind(header) kind(ip_hash) kind(jwt_claim)
+#define REMORA_AFFINITY_KINDS(kind)                                                             \
+  kind(cookie) kind(url_rewrite) kind(header_token) kind(app_cookie) kind(header) kind(ip_hash) \
+      kind(jwt_claim) kind(hash)
 
 #define REMORA_DECLARE(name) extern const AffinityKind name##_affinity;
 REMORA_AFFINITY_KINDS(REMORA_DECLARE)

@@ -50,6 +50,7 @@ class UrlRewriteAffinity final : public Affinity {
 
   std::string_view name() const noexcept override { return "url_rewrite"; }
   Family family() const noexcept override { return Family::issued; }
+  bool is_in_urls() const noexcept override { return true; }
 
   Hint identify(const RequestView& request, CryptoScratch& scratch, Clock::Wall now) const override {
     const UrlParameter p =

@@ -27,6 +27,19 @@ class MapSettings final : public Settings {
     });
     return out;
   }
+  std::optional<Pairs> pairs(const char* key) override {
+    const auto v = present(key);
+    if (!v) return std::nullopt;
+    Pairs out;
+    for_each_item(*v, true, [&](const Value& item) {
+      out.emplace_back();
+      if (!item.is_map() || item.node.size() != 1) return item.bad("must be a map with one key");
+      Map(item).for_each([&](const std::string& name, const Value& one) {
+        if (auto text = scalar(one)) out.back() = {name, std::move(*text)};
+      });
+    });
+    return out;
+  }
   std::optional<bool> flag(const char* key) override { return value<bool>(key); }
   std::optional<std::uint32_t> whole_number(const char* key) override { return value<std::uint32_t>(key); }
   std::optional<double> number(const char* key) override {
@@ -38,6 +51,14 @@ class MapSettings final : public Settings {
   void bad(const char* key, std::string_view what) override {
     const auto v = *key != '\0' ? map_.get(key) : std::nullopt;
     (v ? *v : self_).bad(what);
+  }
+  void bad_entry(const char* key, std::size_t index, std::string_view what) override {
+    const auto v = map_.get(key);
+    if (!v) return self_.bad(what);
+    std::size_t at = 0;
+    for_each_item(*v, true, [&](const Value& item) {
+      if (at++ == index) item.bad(what);
+    });
   }
 
  private:
@@ -132,6 +153,25 @@ void cookie_warnings(const Config& config, std::vector<std::string>& out) {
       out.push_back("pool " + pool.name + ": other hosts of the domain can plant the cookie '" + name +
                     "': where all clients come over TLS, give it `name: __Host-" + name +
                     "` (with path / and no domain)");
+    }
+}
+
+/// Listeners remove these fields before anybody looks for a token.
+void token_field_warnings(const Config& config, std::vector<std::string>& out) {
+  const auto strips = [](const std::string& pattern, const std::string& field) {
+    if (pattern.ends_with('*'))
+      return istarts_with(field, std::string_view(pattern).substr(0, pattern.size() - 1));
+    return iequals(field, pattern);
+  };
+  for (const Pool& pool : config.pools)
+    for (const Affinity& a : pool.affinity) {
+      const std::string& field = a.settings->token_field;
+      if (field.empty()) continue;
+      for (const Listener& l : config.listeners)
+        if (std::any_of(l.strip_client_headers.begin(), l.strip_client_headers.end(),
+                        [&](const std::string& pattern) { return strips(pattern, field); }))
+          out.push_back("listener " + l.name + ": strip_client_headers removes '" + field +
+                        "', so no client can return a token of pool " + pool.name);
     }
 }
 

@@ -47,6 +47,13 @@ bool hosts_meet(const std::string& a, const std::string& b) {
   return a.empty() || b.empty() || a == b || a[0] == '*' || b[0] == '*';
 }
 
+/// Where a kind's clients keep its token; empty: nowhere that has a name, or in URLs.
+std::string token_carrier(const Affinity& a) {
+  if (!a.settings->own_cookie.empty()) return "cookie name '" + a.settings->own_cookie + "'";
+  if (!a.settings->token_field.empty()) return "header name '" + to_lower(a.settings->token_field) + "'";
+  return "";
+}
+
 }  // namespace
 
 bool needs_key(const Pool& pool) {
@@ -108,6 +115,14 @@ void cross_check(const Value& root, Config& config) {
         here.bad("there is no verifier '" + a.settings->verifier + "' under `jwt`");
       }
 
+  for (const Pool& pool : config.pools)  // a trusted proxy's request id goes into the log
+    for (const Affinity& a : pool.affinity)
+      for (const Listener& l : config.listeners)
+        if (!a.settings->token_field.empty() && iequals(l.request_id, a.settings->token_field))
+          at(root, "listeners")
+              .bad("request_id of listener " + l.name + " is the header of pool '" + pool.name +
+                   "' for its tokens: give one another name");
+
   for (const Jwt& verifier : config.jwt)
     if (!verifier.revocation_claims.empty() && !config.store.shared())
       root.bad("jwt." + verifier.name +
@@ -120,12 +135,14 @@ void cross_check(const Value& root, Config& config) {
       root.bad("pools." + pool.name +
                ".session.state in a shared store is sealed with `keys`, which all replicas need: give them");
 
-  // Every pool named by a route must exist. No two pools that one request can reach may share a cookie name.
+  // Every pool named by a route must exist. No two pools that one request can reach may share the name of a
+  // cookie or header with tokens: a client that uses both would lose one pool's session at each response of
+  // the other.
   struct Reach {
     const Pool* pool;
-    std::string host, cookie;
+    std::string host, carrier;
   };
-  std::vector<Reach> cookies;
+  std::vector<Reach> carriers;
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     const Route& route = config.routes[i];
     Value here = routes;
@@ -146,13 +163,13 @@ void cross_check(const Value& root, Config& config) {
       }
       if (!route.affinity) continue;
       for (const Affinity& a : pool->affinity) {
-        const std::string& cookie = a.settings->own_cookie;
-        if (cookie.empty()) continue;
-        for (const Reach& other : cookies)
-          if (other.pool != pool && other.cookie == cookie && hosts_meet(other.host, route.host))
-            here.bad("pools '" + other.pool->name + "' and '" + name + "' share the cookie name '" + cookie +
-                     "' and one host can reach both; give one another affinity.name");
-        cookies.push_back({pool, route.host, cookie});
+        const std::string carrier = token_carrier(a);
+        if (carrier.empty()) continue;
+        for (const Reach& other : carriers)
+          if (other.pool != pool && other.carrier == carrier && hosts_meet(other.host, route.host))
+            here.bad("pools '" + other.pool->name + "' and '" + name + "' share the " + carrier +
+                     " and one host can reach both; give one another affinity.name");
+        carriers.push_back({pool, route.host, carrier});
       }
     }
   }
@@ -188,6 +205,7 @@ std::vector<std::string> warnings(const Config& config) {
   socket_warnings(config, out);
   suspicion_warnings(config, out);
   cookie_warnings(config, out);
+  token_field_warnings(config, out);
   key_warnings(config, out);
   idle_keys(config, out);
   return out;

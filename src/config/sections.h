@@ -32,6 +32,8 @@ void cross_check(const Value& root, Config& config);
 bool is_loopback(const std::string& host) noexcept;
 /// Warns about issued cookies that other hosts of the same domain can plant.
 void cookie_warnings(const Config& config, std::vector<std::string>& out);
+/// Warns about tokens in headers that a listener removes.
+void token_field_warnings(const Config& config, std::vector<std::string>& out);
 /// Warns about a secret that is used for two purposes.
 void key_warnings(const Config& config, std::vector<std::string>& out);
 /// Warns about keys that have no effect, as seen from the whole file.

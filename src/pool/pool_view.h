@@ -75,8 +75,9 @@ struct PoolView {
   std::vector<Route> routes;  // one per member of the snapshot, in its order
 
   std::vector<std::shared_ptr<const Affinity>> affinity;  // tried in order; empty: none
-  std::shared_ptr<const ClientTls> tls;                   // null: plain
-  std::uint64_t tls_files = 0;                            // hash of the files that `tls` was loaded from
+  std::vector<std::string> token_fields;  // headers with our tokens: no app sends or sees them
+  std::shared_ptr<const ClientTls> tls;   // null: plain
+  std::uint64_t tls_files = 0;            // hash of the files that `tls` was loaded from
   std::shared_ptr<PoolCounters> counters;
 
   const Endpoint& endpoint(const Member& m) const noexcept { return routes[place_of(m)].endpoint; }

@@ -272,7 +272,7 @@ void Attempts::put_request() {
 /// pause, hence the turn limit.
 Task<bool> Attempts::forward_interim() {
   OutHead interim;
-  edit_interim(memory().response, interim);
+  edit_interim(memory().response, interim, request().pool->token_fields);
   client().put_interim(interim);
   if (memory().response.status == 100 && !std::exchange(attempt().continued, true))
     attempt().last_progress = turn().now();  // from here on we wait for the client's body

@@ -2,7 +2,13 @@
 
 #include <algorithm>
 
+#include "proxy/edits.h"
+
 namespace remora {
+
+const std::vector<Field>* BodyPump::passed(const std::vector<Field>* trailers) {
+  return without_token_fields(trailers, request().pool->token_fields, memory().trailers);
+}
 
 bool BodyPump::pump_request() {
   for (int round = 0; round < rounds_per_turn; ++round) {
@@ -36,7 +42,7 @@ bool BodyPump::pump_request() {
       waiting = io == Io::blocked;
       if (from_client) body = client().body();
     }
-    const WriteResult taken = backend()->send(body, client().trailers());
+    const WriteResult taken = backend()->send(body, passed(client().trailers()));
     if (taken.io == Io::failed) {
       attempt().request_broken = true;  // the backend may have responded already: read on
       return true;
@@ -93,7 +99,7 @@ Step BodyPump::pump_response() {
       body.last = false;
       body.more = true;
     }
-    const WriteResult taken = client().send(body, backend()->trailers());
+    const WriteResult taken = client().send(body, passed(backend()->trailers()));
     if (taken.io == Io::failed) return Step::client_failed;
     response().bytes += taken.bytes;
     backend()->consume(taken.bytes);
@@ -164,7 +170,8 @@ Step BodyPump::pump_rewritten() {
     }
     const asio::const_buffer rest(memory().rewritten.data() + response().rewritten_at,
                                   memory().rewritten.size() - response().rewritten_at);
-    const WriteResult taken = client().send({{&rest, 1}, response().rewritten_last}, backend()->trailers());
+    const WriteResult taken =
+        client().send({{&rest, 1}, response().rewritten_last}, passed(backend()->trailers()));
     if (taken.io == Io::failed) return Step::client_failed;
     response().rewritten_at += taken.bytes;
     response().bytes += taken.bytes;

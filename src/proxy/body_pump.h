@@ -30,6 +30,8 @@ class BodyPump : private Phase {
   bool may_splice(const RawPath* from, const RawPath* to, Splice& splice) noexcept;
   Step splice(RawPath& from, RawPath& to, Splice& splice, std::uint64_t& passed);
   Step pump_rewritten();
+  /// The trailers of either side that may go on to the other.
+  const std::vector<Field>* passed(const std::vector<Field>* trailers);
 
   static constexpr int rounds_per_turn = 8;  // then the worker's other connections get their turn
 

@@ -298,6 +298,7 @@ RequestView view_for_affinity(const RequestHead& head, const Arrival& arrival,
   v.target = head.target;
   v.host = head.host;
   v.path = head.path;
+  v.route_path = head.route_path;
   v.fields = head.fields;
   v.client = arrival.client;
   v.secure = arrival.secure;

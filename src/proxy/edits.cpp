@@ -228,19 +228,22 @@ void edit_request(const RequestContext& in, TextArena& arena, OutHead& out) {
   const bool sends_forwarded = mode == config::Forwarded::rfc7239 || mode == config::Forwarded::both;
   const Nominated nominated(in.head.fields);
   const bool trailers = in.head.body.kind == BodyLength::Kind::unknown;
-  out.trailers = trailers ? passed_trailers(in.head.fields, arena,
-                                            [&](std::string_view name) {
-                                              const Field f{name, {}};
-                                              return names_one_of(name, in.claim_headers) ||
-                                                     iequals(name, in.request_id_name) ||
-                                                     fits_one_of(name, in.stripped) || own.removed(f);
-                                            })
-                          : std::string_view();
+  out.trailers = trailers
+                     ? passed_trailers(in.head.fields, arena,
+                                       [&](std::string_view name) {
+                                         const Field f{name, {}};
+                                         return names_one_of(name, in.claim_headers) ||
+                                                iequals(name, in.request_id_name) ||
+                                                fits_one_of(name, in.stripped) ||
+                                                names_one_of(name, in.pool.token_fields) || own.removed(f);
+                                       })
+                     : std::string_view();
   const auto ours = in.affinity.dropped_cookies();
   bool have_host = false;
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
     if (hop_by_hop(f) || nominated.contains(f, &in.route.config.headers)) continue;
+    if (in.affinity.drops_field(i)) continue;
     if (edits && own.removed(f)) continue;
     switch (f.known) {
       case Known::host:
@@ -314,8 +317,9 @@ void edit_response(const ResponseContext& in, OutHead& out) {
 
   const config::HeaderEdits& edits = in.route.config.response_headers;
   const Nominated nominated(in.head.fields);
-  out.trailers = passed_trailers(in.head.fields, in.affinity.arena,
-                                 [&](std::string_view name) { return configured_away(edits, {name, {}}); });
+  out.trailers = passed_trailers(in.head.fields, in.affinity.arena, [&](std::string_view name) {
+    return configured_away(edits, {name, {}}) || names_one_of(name, in.token_fields);
+  });
   for (std::size_t i = 0; i < in.head.fields.size(); ++i) {
     const Field& f = in.head.fields[i];
     if (hop_by_hop(f) || nominated.contains(f)) continue;
@@ -323,6 +327,7 @@ void edit_response(const ResponseContext& in, OutHead& out) {
     if (in.affinity.other_body && describes_body(f)) continue;
     if (!edits.empty() && configured_away(edits, f)) continue;
     if (in.affinity.no_ranges && iequals(f.name, "accept-ranges")) continue;
+    if (names_one_of(f.name, in.token_fields)) continue;
     out.fields.push_back(edited(in.affinity.fields, i, f));
   }
   if (!out.trailers.empty()) out.fields.push_back({"Trailer", out.trailers, Known::trailer});
@@ -353,13 +358,25 @@ void edit_local_reply(const RouteView& route, OutHead& out) {
   add_configured(edits, out);
 }
 
-void edit_interim(const ResponseHead& head, OutHead& out) {
+void edit_interim(const ResponseHead& head, OutHead& out, std::span<const std::string> token_fields) {
   out = OutHead{};
   out.status = head.status;
   out.reason = head.reason;
   const Nominated nominated(head.fields);
   for (const Field& f : head.fields)
-    if (!hop_by_hop(f) && !nominated.contains(f) && f.known != Known::content_length) out.fields.push_back(f);
+    if (!hop_by_hop(f) && !nominated.contains(f) && f.known != Known::content_length &&
+        !names_one_of(f.name, token_fields))
+      out.fields.push_back(f);
+}
+
+const std::vector<Field>* without_token_fields(const std::vector<Field>* trailers,
+                                               std::span<const std::string> token_fields,
+                                               std::vector<Field>& room) {
+  if (trailers == nullptr || token_fields.empty()) return trailers;
+  room.clear();
+  for (const Field& f : *trailers)
+    if (!names_one_of(f.name, token_fields)) room.push_back(f);
+  return room.empty() ? nullptr : &room;
 }
 
 bool offered_to_shared_caches(const ResponseHead& head, Method method, const RouteView& route,

@@ -55,6 +55,7 @@ struct ResponseContext {
   bool via = true;              // `via` of the pool
   Method method = Method::get;  // of the request
   bool grpc = false;            // to an HTTP/2 client: trailers-only responses and trailers pass as they are
+  std::span<const std::string> token_fields = {};  // of the pool: only remora sets these
 };
 
 /// Makes the response head for the client.
@@ -67,7 +68,13 @@ void append_added(const ResponseEdits& edits, OutHead& out);
 void edit_local_reply(const RouteView& route, OutHead& out);
 
 /// Makes an interim response (1xx) for the client, without hop-by-hop fields.
-void edit_interim(const ResponseHead& head, OutHead& out);
+void edit_interim(const ResponseHead& head, OutHead& out, std::span<const std::string> token_fields = {});
+
+/// The trailers without the pool's token fields; null: there are none. `room` receives them if there is
+/// something to leave out.
+const std::vector<Field>* without_token_fields(const std::vector<Field>* trailers,
+                                               std::span<const std::string> token_fields,
+                                               std::vector<Field>& room);
 
 /// Whether the response, as the client will see it, may be stored by shared caches (http/caching.h).
 bool offered_to_shared_caches(const ResponseHead& head, Method method, const RouteView& route,

@@ -95,10 +95,11 @@ void Exchange::put_response() {
   const std::string_view date =
       memory().response.find(Known::date) == nullptr ? worker().date(turn().wall_now()) : std::string_view();
   const ResponseContext context{
-      memory().response,       *request().route,
-      memory().response_edits, date,
-      response().closes,       request().pool->config.via,
-      request().head.method,   request().grpc && request().head.version == Version::http2};
+      memory().response,           *request().route,
+      memory().response_edits,     date,
+      response().closes,           request().pool->config.via,
+      request().head.method,       request().grpc && request().head.version == Version::http2,
+      request().pool->token_fields};
   edit_response(context, worker().out);
   client().put_head(worker().out);
   response().closes = response().closes || client().closes();

@@ -181,7 +181,8 @@ void SessionWalk::say_session() {
       say("affinity " + kind_ + ": an id of the app that nothing is known of");
       break;
     case What::derived:
-      say("affinity " + kind_ + ": hashed");
+      say("affinity " + kind_ + ": hashed" +
+          (r.derived.source.empty() ? "" : ": " + std::string(r.derived.source)));
       break;
     case What::detached:
       say("affinity " + kind_ + ": an id that was renewed; served where its session lives");

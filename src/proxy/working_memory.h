@@ -22,12 +22,13 @@ struct WorkingMemory {
   TextArena arena;
   RequestEdits request_edits;
   ResponseEdits response_edits;
-  PassedVerifiers passed;    // verifiers whose tokens passed, with their claims
-  FirstEvent first_event;    // first event of an event stream, which may give the app's id
-  std::string replay;        // the request body so far, for a retry
-  std::string rewritten;     // rewritten response body that is not sent yet
-  std::string announcement;  // value of Remora-Session
-  std::string grpc_timeout;  // what is left of the client's deadline; empty: all of it
+  PassedVerifiers passed;       // verifiers whose tokens passed, with their claims
+  FirstEvent first_event;       // first event of an event stream, which may give the app's id
+  std::string replay;           // the request body so far, for a retry
+  std::string rewritten;        // rewritten response body that is not sent yet
+  std::vector<Field> trailers;  // those that may pass, if others may not
+  std::string announcement;     // value of Remora-Session
+  std::string grpc_timeout;     // what is left of the client's deadline; empty: all of it
   std::string reply_body;
 
   /// Drops all content and views between two requests.
@@ -42,6 +43,7 @@ struct WorkingMemory {
     first_event.clear();
     replay.clear();
     rewritten.clear();
+    trailers.clear();
     announcement.clear();
     grpc_timeout.clear();
   }

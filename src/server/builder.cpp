@@ -74,6 +74,8 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
   snapshot->index();
   view->snapshot = std::move(snapshot);
   view->affinity = make_affinity(pool, keys, std::make_shared<SessionNamer>(index_key, pool.name));
+  for (const config::Affinity& a : pool.affinity)
+    if (!a.settings->token_field.empty()) view->token_fields.push_back(a.settings->token_field);
   if (pool.tls) {
     view->tls_files = contents_of({pool.tls->ca, pool.tls->cert, pool.tls->key});
     // Same settings and same files: keep the TLS context, so that idle connections stay usable.

@@ -129,6 +129,11 @@ int rank(What what) noexcept {
   return 0;
 }
 
+/// Whether a client that returns this kind's token needs none in URLs.
+bool is_beside_urls(const Affinity& kind) noexcept {
+  return kind.family() == Affinity::Family::issued && !kind.is_in_urls();
+}
+
 }  // namespace
 
 Recognized recognize(std::span<const std::shared_ptr<const Affinity>> kinds, const RequestView& request,
@@ -146,16 +151,18 @@ Recognized recognize(std::span<const std::shared_ptr<const Affinity>> kinds, con
     found.kind = i;
     if (const auto* opened = std::get_if<Opened>(&hint)) {
       settle(*opened, memory, session, now, trace, found);
-      if (found.what == What::session && kinds[i]->name() == "cookie") {
+      if (found.what == What::session && is_beside_urls(*kinds[i])) {
         by_cookie = true;
-        if (opened->aging) aging = opened->binding.id;
-        ending = opened->ending;
+        if (opened->aging) {
+          aging = opened->binding.id;
+          ending = opened->ending;
+        }
       }
     } else if (const auto* lookup = std::get_if<Lookup>(&hint)) {
       settle(*lookup, memory, session, now, trace, found);
     } else if (const auto* several = std::get_if<Several>(&hint)) {
       settle(*several, memory, session, now, trace, found);
-      by_cookie = by_cookie || (found.what == What::session && kinds[i]->name() == "cookie");
+      by_cookie = by_cookie || (found.what == What::session && is_beside_urls(*kinds[i]));
     } else if (const auto* derived = std::get_if<HashOn>(&hint)) {
       found.what = What::derived;
       found.cause = Cause::none;

@@ -35,7 +35,7 @@ struct Recognized {
   bool stale = false;              // a shared store may have a newer record: ask it
   std::array<SessionKey, 3> also;  // other ids of the request, which the store may know instead
   std::size_t also_count = 0;
-  bool came_by_cookie = false;  // the request carried a living cookie of ours
+  bool came_by_cookie = false;  // the request carried a living token of ours in a cookie or a header
 };
 
 /// `trace`: false leaves the tables' recency unchanged (explanations).

@@ -603,8 +603,8 @@ TEST_F(UrlRewrite, FieldsThatWereMarkedHaveNoBase) {
 TEST(Registry, HoldsEachKindOnceUnderItsYamlName) {
   std::set<std::string_view> names;
   for (const AffinityKind* kind : affinity_kinds()) names.insert(kind->name);
-  EXPECT_EQ(names, (std::set<std::string_view>{"cookie", "url_rewrite", "app_cookie", "header", "ip_hash",
-                                               "jwt_claim"}));
+  EXPECT_EQ(names, (std::set<std::string_view>{"cookie", "url_rewrite", "header_token", "app_cookie",
+                                               "header", "ip_hash", "jwt_claim", "hash"}));
   EXPECT_EQ(affinity_kinds().size(), names.size());
   const auto keys = std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, 'k')});
   const auto namer = std::make_shared<SessionNamer>("i", "app");

@@ -29,7 +29,8 @@ inline void dump(const Affinity& value, const std::string& path, std::string& ou
   const AffinitySettings& s = *value.settings;
   out += path + " = " + value.kind + " derived " + std::to_string(s.derived) + " seals " +
          std::to_string(s.seals) + " rejects " + std::to_string(s.rejects_unknown) + " cookie '" +
-         s.own_cookie + "' is session " + std::to_string(s.cookie_is_session) + "\n";
+         s.own_cookie + "' header '" + s.token_field + "' is session " + std::to_string(s.cookie_is_session) +
+         "\n";
 }
 
 template <class A, class B>

@@ -247,6 +247,11 @@ std::vector<Row> of_affinity() {
       return !p(c).affinity.empty() && p(c).affinity.front().settings->url_secrets.size() == n;
     };
   };
+  const auto sources = [](const std::string& said) {
+    return [said](const Config& c) {
+      return !p(c).affinity.empty() && p(c).affinity.front().settings->tells_apart == said + "\n";
+    };
+  };
   const std::string v = "jwt: {v: {algorithms: [HS256], keys: {secret: {env: KEYS_TEST_TEXT}}}}";
   return {
       {"pools.*.affinity",
@@ -276,6 +281,16 @@ std::vector<Row> of_affinity() {
        a("kind: ip_hash, bounded_load: 2"),
        {},
        "balance/balance_test.cpp BoundedLoad.CapsABackendAtItsShareAndSpillsOverInTheKeysOwnOrder"},
+      {"pools.*.affinity.of", a("kind: hash, of: {header: x}"), sources("header x"),
+       "affinity/hash_test.cpp Hash.TheFirstSourceThatIsThereDecides"},
+      {"pools.*.affinity.of.header", a("kind: hash, of: [{header: X}]"), sources("header x"),
+       "affinity/hash_test.cpp Hash.OfAHeader"},
+      {"pools.*.affinity.of.cookie", a("kind: hash, of: [{cookie: X}]"), sources("cookie X"),
+       "affinity/hash_test.cpp Hash.OfACookie"},
+      {"pools.*.affinity.of.query", a("kind: hash, of: [{query: X}]"), sources("query X"),
+       "affinity/hash_test.cpp Hash.OfAParameterOfTheQuery"},
+      {"pools.*.affinity.of.path", a("kind: hash, of: [{path: \"/x/{key}/\"}]"), sources("path /x/{key}"),
+       "affinity/hash_test.cpp Hash.OfASegmentOfThePath"},
       {"pools.*.affinity.style", a("kind: url_rewrite, style: query"), urls(1),
        "affinity/kinds_test.cpp UrlRewrite.RecognizesItsTokenAndHidesIt"},
       {"pools.*.affinity.rewrite",

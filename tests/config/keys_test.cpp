@@ -112,7 +112,7 @@ TEST_F(Keys, EachOfTheReferenceAndOfTheReadersStandsInTheTable) {
                                      << "' has no row: what does it do, and which test shows it?";
   // What stands in comments there is known by its last name only.
   for (const char* call : {".read(\"", ".read_with(\"", ".get(\"", " one(\"", "settings.text(\"",
-                           "settings.texts(\"", "settings.flag(\"", "settings.number(\"",
+                           "settings.texts(\"", "settings.pairs(\"", "settings.flag(\"", "settings.number(\"",
                            "settings.choice(\"", "(settings, \"", "prefix(\"", "clean(\""})
     for (const char* folder : {"/src/config", "/src/affinity"})
       for (const auto& entry : std::filesystem::directory_iterator(std::string(REMORA_SOURCE_DIR) + folder)) {
@@ -244,6 +244,9 @@ TEST_F(Keys, ThatDoNothingBesideTheRestOfTheFileAreWarnedOf) {
   warned(redis("prefix: x"), "store:");
   warned(top("store: {memory_bytes: 2MiB}"), "store.memory_bytes");
   warned(top("dns: {servers: [10.0.0.2]}"), "dns.servers");
+  for (const char* name : {"x-session-token", "X-Session-*"})
+    warned(whole("", "strip_client_headers: [" + std::string(name) + "]", "", "", "affinity: header_token"),
+           "removes 'X-Session-Token'");
   warned(
       "dns: {servers: [10.0.0.2]}\nlisteners: [127.0.0.1:80]\npools: {a: {backends: [\"[fd00::1]:80\"]}}\n",
       "dns.servers");

@@ -24,6 +24,7 @@ struct Asked {
     RequestView request;
     request.target = target;
     request.path = std::string_view(target).substr(0, target.find('?'));
+    request.route_path = request.path;
     request.host = "h";
     request.fields = request_fields;
     ResponseView response;
@@ -87,6 +88,16 @@ std::function<Work(std::size_t)> asks_for(const std::string& affinity, Text targ
   };
 }
 
+std::function<Work(std::size_t)> asks_in_many_fields(const std::string& affinity, const char* name,
+                                                     const std::string& value) {
+  return [=](std::size_t n) -> Work {
+    auto asked = std::make_shared<Asked>(affinity);
+    asked->text = value;
+    asked->request_fields.assign(n, {name, asked->text, Known::other});
+    return [asked] { asked->run(); };
+  };
+}
+
 std::function<Work(std::size_t)> hears(const std::string& affinity, const char* name, Known known, Text value,
                                        bool one_field = true) {
   return [=](std::size_t n) -> Work {
@@ -145,6 +156,17 @@ void add_affinity_cases(std::vector<CostCase>& to) {
       {"TokensInReferer", 500, asks(in_urls, "Referer", Known::referer, repeated(";rsid=x", "http://h/a"))});
   to.push_back({"TokensInRefererQuery", 500,
                 asks(in_queries, "Referer", Known::referer, repeated("&rsid=x", "http://h/a?"))});
+
+  to.push_back({"TokensInHeaders", 500,
+                asks_in_many_fields("{kind: header_token, name: X-T}", "X-T", std::string(128, 'A'))});
+  to.push_back({"TokenInALongHeader", 3000,
+                asks("{kind: header_token, name: X-T}", "X-T", Known::other, repeated("abcd"))});
+  const std::string hashed = "{kind: hash, of: [{header: X}, {cookie: c}, {query: q}, {path: \"/r/{key}\"}]}";
+  to.push_back({"HashOfManyHeaders", 500, asks_in_many_fields(hashed, "X", "a")});
+  to.push_back({"HashOfALongHeader", 3000, asks(hashed, "X", Known::other, repeated("abcd"))});
+  to.push_back({"HashOfManyCookies", 500, asks(hashed, "Cookie", Known::cookie, repeated("c=; "))});
+  to.push_back({"HashOfManyParameters", 500, asks_for(hashed, repeated("&q=%41", "/a?"))});
+  to.push_back({"HashOfALongPath", 500, asks_for(hashed, repeated("/a;b", "/r"))});
 
   to.push_back({"SetCookieManyTimes", 500,
                 hears(learned, "Set-Cookie", Known::set_cookie, repeated("S=x; Path=/"), false)});

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <set>
 
 #include "support/process.h"
 #include "support/site.h"
@@ -180,6 +181,68 @@ TEST_F(Flask, SessionsThatItClearsAreForgotten) {
   EXPECT_EQ(u.browser.cookies.count("session-r"), 1U);
   u.browser.get(remora.port(), "/logout");
   EXPECT_TRUE(u.browser.cookies.empty());
+}
+
+class LongPolling : public Apps {
+ protected:
+  void SetUp() override {
+    start([](const Instance& i) {
+      return std::vector<std::string>{"node", REMORA_SOURCE_DIR "/tests/e2e/apps/polling_app.js", i.name,
+                                      std::to_string(i.port)};
+    });
+  }
+  /// Two members of one room, without cookies.
+  struct Room {
+    std::string name, home;
+    std::string listener, speaker;  // their ids
+  };
+  static std::string target(const Room& room, const std::string& sid) {
+    return "/poll?room=" + room.name + (sid.empty() ? "" : "&sid=" + sid);
+  }
+  static void join(const Remora& remora, Room& room) {
+    for (std::string* sid : {&room.listener, &room.speaker}) {
+      const Reply r = remora.ask(get(target(room, "")));
+      ASSERT_EQ(r.status, 200) << r.head << r.body;
+      *sid = r.body;
+      room.home = r.field("X-Backend");
+    }
+  }
+  /// The one polls, the other speaks.
+  static void talk(const Remora& remora, const Room& room, const std::string& text) {
+    Socket poll = remora.connect();
+    poll.send(get(target(room, room.listener)));
+    const std::string head = poll.receive_head();
+    ASSERT_TRUE(head.starts_with("HTTP/1.1 200")) << head;
+    const Reply said = remora.ask("POST " + target(room, room.speaker) + "&say=" + text +
+                                  " HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(said.status, 200) << said.body;
+    EXPECT_EQ(said.body, "1") << room.name;
+    EXPECT_NE(poll.receive_until("0\r\n\r\n").find(text), std::string::npos);
+  }
+};
+
+TEST_F(LongPolling, MembersOfARoomMeetByItsNameInTheQuery) {
+  const Remora remora(config("{kind: hash, of: [{query: room}]}"));
+  std::vector<Room> rooms(16);
+  std::set<std::string> homes;
+  for (std::size_t i = 0; i < rooms.size(); ++i) {
+    rooms[i].name = "r" + std::to_string(i);
+    join(remora, rooms[i]);
+    homes.insert(rooms[i].home);
+  }
+  ASSERT_EQ(homes.size(), 2U);
+  for (int round = 0; round < 3; ++round)
+    for (const Room& room : rooms) talk(remora, room, "round" + std::to_string(round));
+  kill("app1");
+  for (Room& room : rooms) {
+    const bool was_there = room.home == "app1";
+    if (was_there) {
+      EXPECT_EQ(remora.ask(get(target(room, room.listener))).status, 400) << "its server's memory is gone";
+      join(remora, room);
+    }
+    EXPECT_EQ(room.home, "app2");
+    talk(remora, room, "after");
+  }
 }
 
 }  // namespace

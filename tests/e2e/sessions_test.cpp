@@ -80,6 +80,8 @@ INSTANTIATE_TEST_SUITE_P(
                       KindCase{"header_hashed", "{kind: header, name: X-Tenant}", "/"},
                       KindCase{"header_in_store", "{kind: header, name: X-Tenant, carry: store}", "/"},
                       KindCase{"ip_hash", "ip_hash", "/"},
+                      KindCase{"hash", "{kind: hash, of: [{cookie: none}, {header: X-Tenant}]}", "/"},
+                      KindCase{"header_token", "{kind: header_token, name: Sid}", "/"},
                       KindCase{"list", "[{kind: app_cookie, name: SID}, cookie]", "/"}),
     [](const auto& info) { return std::string(info.param.name); });
 

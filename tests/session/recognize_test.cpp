@@ -164,6 +164,28 @@ TEST_F(Recognize, SeesWhetherACookieCameBackWhoeverDecides) {
   EXPECT_EQ(ask(cookie(b)).kind, 1U);
 }
 
+TEST_F(Recognize, ATokenInAHeaderIsAsGoodAsACookieForUrls) {
+  kinds("[url_rewrite, {kind: header_token, name: Sid}]");
+  const Binding b = binding();
+  std::string token;
+  TokenSealer(keys_, "app", "header_token", "sid").seal(b, scratch_, token);
+  EXPECT_TRUE(ask("", "/", token).came_by_cookie);
+  EXPECT_TRUE(ask("", url(b), token).came_by_cookie);
+  EXPECT_FALSE(ask("", url(b), "x").came_by_cookie);
+}
+
+// The header's token says nothing of the cookie's age.
+TEST_F(Recognize, ACookieThatLastsWantsToBeSetAgainAlsoBesideAHeader) {
+  pool_.session.idle_timeout.reset();
+  kinds("[{kind: cookie, name: c, max_age: 1h}, {kind: header_token, name: Sid}]");
+  const Binding b = binding();
+  const std::string first = cookie(b);
+  std::string token;
+  TokenSealer(keys_, "app", "header_token", "sid").seal(b, scratch_, token);
+  pass(31min);
+  EXPECT_TRUE(ask(first, "/", token).stamp_is_late);
+}
+
 TEST_F(Recognize, AnExplanationLeavesNoTrace) {
   kinds("{kind: header, name: Sid, learn: true}");
   SessionMemory tiny(64);

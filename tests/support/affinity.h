@@ -38,6 +38,7 @@ class FewSettings final : public Settings {
     return it == values_.end() ? std::nullopt : std::optional(it->second);
   }
   std::optional<std::vector<std::string>> texts(const char*) override { return std::nullopt; }
+  std::optional<Pairs> pairs(const char*) override { return std::nullopt; }
   std::optional<bool> flag(const char*) override { return std::nullopt; }
   std::optional<std::uint32_t> whole_number(const char*) override { return std::nullopt; }
   std::optional<double> number(const char*) override { return std::nullopt; }
@@ -45,6 +46,7 @@ class FewSettings final : public Settings {
   void bad(const char* key, std::string_view what) override {
     throw std::runtime_error(std::string(key) + ": " + std::string(what));
   }
+  void bad_entry(const char* key, std::size_t, std::string_view what) override { bad(key, what); }
 
  private:
   const std::map<std::string, std::string> values_;

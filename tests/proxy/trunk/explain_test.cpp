@@ -35,6 +35,8 @@ routes:
   - {path: /t, pool: t}
   - {path: /j, pool: j}
   - {path: /n, pool: n}
+  - {path: /h, pool: h}
+  - {path: /k, pool: k}
   - {path: /a, pool: c, auth: {verifier: main, required: true, preflight: pass}}
   - {path: /v, pool: l, auth: {verifier: main, required: true, preflight: verify}}
   - {path: /old, redirect: {to: "https://{host}{uri}", status: 301}}
@@ -54,6 +56,8 @@ pools:
   t: {affinity: {kind: header, name: X-Tenant, carry: store}, backends: *four}
   j: {affinity: {kind: jwt_claim, verifier: main, claim: sub, carry: store}, backends: *four}
   n: {backends: *four}
+  h: {affinity: {kind: hash, of: [{header: X-Tenant}, {query: sid}, {path: "/h/{key}"}]}, backends: *four}
+  k: {affinity: {kind: header_token, name: X-Token}, backends: *four}
 )";
 
 /// A request as it was logged.
@@ -273,9 +277,10 @@ class World {
   ExplainRequest request() {
     ExplainRequest r;
     r.method = pick({"GET", "GET", "GET", "POST", "HEAD", "OPTIONS"});
-    r.target = pick({"/c",     "/c",     "/s",    "/s",          "/s",    "/p",       "/p",      "/q", "/l",
-                     "/l",     "/r",     "/u",    "/i",          "/t",    "/j",       "/n",      "/a", "/v",
-                     "/c/off", "/old/x", "/none", "/c/%2e%2e/l", "/c//x", "/c/..;/a", "/c;x=1/y"});
+    r.target = pick({"/c",     "/c",    "/s",          "/s",    "/s",       "/p",      "/p", "/q",
+                     "/l",     "/h",    "/h/1",        "/h/2",  "/k",       "/k",      "/l", "/r",
+                     "/u",     "/i",    "/t",          "/j",    "/n",       "/a",      "/v", "/c/off",
+                     "/old/x", "/none", "/c/%2e%2e/l", "/c//x", "/c/..;/a", "/c;x=1/y"});
     if (chance(10)) r.target += "?sid=" + app_id();
     if (chance(10))
       r.target += (r.target.find('?') == std::string::npos ? "?rsid=" : "&rsid=") +
@@ -287,6 +292,7 @@ class World {
     if (const std::string all = cookies(); !all.empty() && chance(90)) r.fields.emplace_back("Cookie", all);
     if (chance(40)) r.fields.emplace_back("X-Tenant", pick({"red", "blue"}));
     if (chance(40)) r.fields.emplace_back("Authorization", bearer());
+    if (chance(60)) r.fields.emplace_back("X-Token", sealed("k", "header_token", "x-token"));
     if (chance(70)) r.fields.emplace_back("User-Agent", pick({"one", "two"}));
     if (chance(20))
       r.fields.emplace_back("X-Forwarded-For", pick({"198.51.100.7", "198.51.100.8, 10.0.0.9"}));
