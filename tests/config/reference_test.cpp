@@ -152,7 +152,9 @@ bool is_example(const Active& key) {
 bool is_required(const std::string& path) {
   for (const char* whole :
        {"pools.*.backends", "pools.*.backends.dns_srv", "pools.*.affinity.kind", "pools.*.affinity.name",
-        "pools.*.affinity.learn", "pools.*.affinity.verifier", "pools.*.health.probe.path"})
+        "pools.*.affinity.learn", "pools.*.affinity.verifier", "pools.*.affinity.of.header",
+        "pools.*.affinity.of.cookie", "pools.*.affinity.of.query", "pools.*.affinity.of.path",
+        "pools.*.health.probe.path"})
     if (path == whole) return true;
   return false;
 }
