@@ -131,6 +131,7 @@ struct alignas(64) Member {
   bool nowhere = false;   // its name has no address: it is down, whatever else is known
   bool panic = false;     // too few members are in service: probes and live traffic are ignored
   bool untested = false;  // not probed yet while another is known to be up: no new sessions for now
+  bool joined = false;    // came into a pool that was serving already
   std::uint32_t full_weight = 0;  // what `weight` grows to in a slow start; 0: no slow start
   config::Address address;
 
@@ -142,10 +143,11 @@ struct alignas(64) Member {
            (panic || (health != Health::down && ejected == Ejected::no && !untested));
   }
   /// May keep serving requests whose hash leads here. Error responses do not exclude it, as for bound
-  /// sessions; drain and weight 0 do.
+  /// sessions; drain and weight 0 do. Of those that were not probed yet only the latecomers are excluded:
+  /// right after a start, hashes must not lead elsewhere and back.
   bool accepts_keyed() const noexcept {
     return admin == Admin::ready && weight > 0 &&
-           (panic || (health != Health::down && ejected != Ejected::all));
+           (panic || (health != Health::down && ejected != Ejected::all && !(untested && joined)));
   }
   /// The weight for hashing: a slow start must not lead a hash elsewhere and back.
   std::uint32_t hash_weight() const noexcept { return full_weight != 0 ? full_weight : weight; }

@@ -16,7 +16,10 @@ std::uint32_t warm_weight(std::uint32_t weight, std::chrono::nanoseconds slow_st
 void Returns::see(const Member& m, bool began, bool probed, Clock::Steady now) {
   const auto [it, fresh] = entries_.try_emplace(m.backend.get());
   Entry& e = it->second;
-  if (fresh) e.serves = began;
+  if (fresh) {
+    e.serves = began;
+    e.joined = !began;
+  }
   // A drain does not restart a slow start, and before the first probe nothing is known.
   if (m.admin == Admin::drain || (probed && m.health == Health::unknown)) return;
   const bool serves = m.admin != Admin::maint && m.health != Health::down && m.ejected == Ejected::no;
@@ -28,6 +31,11 @@ void Returns::see(const Member& m, bool began, bool probed, Clock::Steady now) {
 std::optional<Clock::Steady> Returns::since(const Backend& backend) const {
   const auto it = entries_.find(&backend);
   return it == entries_.end() ? std::nullopt : it->second.since;
+}
+
+bool Returns::joined(const Backend& backend) const {
+  const auto it = entries_.find(&backend);
+  return it != entries_.end() && it->second.joined;
 }
 
 void hold_untested(PoolSnapshot& pool) noexcept {

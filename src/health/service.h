@@ -25,6 +25,8 @@ class Returns {
   void see(const Member& member, bool began, bool probed, Clock::Steady now);
   /// nullopt: in service from the start, or not in service.
   std::optional<Clock::Steady> since(const Backend& backend) const;
+  /// The backend came into a pool that was serving already.
+  bool joined(const Backend& backend) const;
   /// Removes backends that left the configuration.
   template <class Keep>
   void retain(Keep keep) {
@@ -33,14 +35,15 @@ class Returns {
 
  private:
   struct Entry {
-    bool serves = false;
+    bool serves = false, joined = false;
     std::optional<Clock::Steady> since;
   };
   std::map<const Backend*, Entry> entries_;
 };
 
 /// Withholds new sessions from backends that were not probed yet while another one of their tier (ordinary
-/// or backup) is known to be up. Call it after rescue(): panic overrides it.
+/// or backup) is known to be up. Those that joined the pool get no hashed requests either until then. Call it
+/// after rescue(): panic overrides it.
 void hold_untested(PoolSnapshot& pool) noexcept;
 
 /// Below `panic` (a share of the members that the operator wants in service) too few members serve: probe

@@ -47,7 +47,8 @@ bool has_excess(const Member& member, const Binding& b, const Situation& at, Dec
   if (!rules) return false;
   const auto idle = in.idle_time(b);
   if (!idle || *idle < rules->min_idle || member.weight == 0) return false;
-  return expected_load(*member.backend, at.began) / member.weight > rules->threshold * mean_load(at);
+  // A backend in its slow start has few new sessions, not too many old ones.
+  return expected_load(*member.backend, at.began) / member.hash_weight() > rules->threshold * mean_load(at);
 }
 
 /// Notes a move that does not happen now.

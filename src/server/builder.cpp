@@ -286,6 +286,7 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::with_status(const HealthChecker
       m.health = m.nowhere ? Health::down : checker.state(*m.backend);
       m.ejected = ejector.state(*m.backend);
       returns_.see(m, began, probed, now);
+      m.joined = returns_.joined(*m.backend);
       const auto since = returns_.since(*m.backend);
       const auto slow_start = pool->config.slow_start;
       m.weight = warm_weight(file.weight, slow_start, since ? now - *since : slow_start);

@@ -287,6 +287,28 @@ TEST(Untested, GetNothingNewWhileAnotherOfTheirKindIsUp) {
   EXPECT_EQ(takers(), "ad");
 }
 
+TEST_F(SlowStarts, LatecomersAreKnownAsSuch) {
+  see(0, true);
+  see(1);
+  EXPECT_FALSE(returns_.joined(*pool_->members[0].backend));
+  EXPECT_TRUE(returns_.joined(*pool_->members[1].backend));
+  EXPECT_FALSE(returns_.joined(*pool_->members[2].backend)) << "never seen";
+}
+
+// At a start, all are unknown, and hashes must not lead elsewhere and back while the first probes come in. A
+// backend that joins later would only draw keys to a server that may not run yet.
+TEST(Untested, GetsNoHashedRequestsIfItJoinedLater) {
+  const auto pool = pool_of(2);
+  pool->members[0].health = Health::up;
+  hold_untested(*pool);
+  EXPECT_TRUE(pool->members[1].accepts_keyed());
+  pool->members[1].joined = true;
+  EXPECT_FALSE(pool->members[1].accepts_keyed());
+  pool->members[1].health = Health::up;
+  hold_untested(*pool);
+  EXPECT_TRUE(pool->members[1].accepts_keyed());
+}
+
 // Liveness ------------------------------------------------------------------------------------------
 
 TEST(Liveness, OneOfManyWhoDoubtAsks) {

@@ -154,5 +154,31 @@ TEST_F(BackendStatusTest, AWarmingBackendIsLookedAtInSteps) {
   EXPECT_EQ(member(0).weight, member(0).full_weight);
 }
 
+/// The pool's backends change, as a reload or a discovered address does it.
+TEST_F(BackendStatusTest, ABackendThatJoinsIsTestedFirstAndStartsSlowlyAndHashesKnowItsWholeWeight) {
+  config::Config c = two_backends();
+  c.pools[0].slow_start = seconds(60);
+  c.pools[0].probe.kind = config::ProbeKind::tcp;
+  begin(c);
+  for (const std::size_t i : {0U, 1U}) {
+    EXPECT_TRUE(member(i).accepts_new()) << "nobody knows anything";
+    EXPECT_EQ(member(i).weight, member(i).full_weight);
+    EXPECT_FALSE(member(i).joined);
+  }
+  c.pools[0].probe.kind = config::ProbeKind::off;
+  c.pools[0].backends.push_back(backend_at("c", "127.0.0.1", 82));
+  activate(builder, c);
+  status.configure();
+  status.republish();
+  EXPECT_TRUE(member(2).joined);
+  EXPECT_EQ(member(2).full_weight, 100U);
+  EXPECT_EQ(member(2).weight, 10U);
+  EXPECT_EQ(member(2).hash_weight(), 100U);
+  EXPECT_EQ(member(0).weight, 100U);
+  clock.advance(seconds(30));
+  status.republish();
+  EXPECT_EQ(member(2).weight, 50U);
+}
+
 }  // namespace
 }  // namespace remora
