@@ -219,6 +219,13 @@ struct Rebalance {
   bool without_state = false;  // the app keeps nothing in memory that a move would lose
 };
 
+/// The reply to a new session when no backend has room for it.
+struct NoRoom {
+  std::uint16_t status = 503;
+  std::string body;  // empty: generated
+  bool operator==(const NoRoom&) const = default;
+};
+
 struct Session {
   std::optional<Millis> idle_timeout = minutes(30);
   Millis max_lifetime = hours(12);
@@ -226,6 +233,7 @@ struct Session {
   OnFull on_full = OnFull::reject;
   std::uint16_t reject_status = 503;
   std::string reject_body;
+  NoRoom no_room;
   bool announce = true;
   std::optional<State> state;  // none: off
   std::optional<Rebalance> rebalance;
@@ -306,6 +314,7 @@ struct Backend {
   std::uint32_t weight = 1;
   bool backup = false;
   std::optional<std::uint32_t> max_in_flight;
+  std::optional<std::uint32_t> max_sessions;  // beyond it: no new sessions
   AdminState admin = AdminState::ready;
 };
 

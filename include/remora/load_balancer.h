@@ -19,7 +19,8 @@ class LoadBalancer {
  public:
   virtual ~LoadBalancer() = default;
 
-  /// Never returns a member of `tried`, nor one that accepts no new sessions. Backups are considered only
+  /// Never returns a member of `tried`, nor one that accepts no new sessions, nor for a session one without
+  /// room. Backups are considered only
   /// when no ordinary member is left. nullptr: no member is left.
   virtual const Member* pick(const Tried& tried, Purpose purpose) = 0;
   /// The members of which the next pick() returns one, whatever was picked before. Changes nothing;

@@ -18,6 +18,7 @@
 
 #include "remora/config.h"
 #include "remora/liveness.h"
+#include "remora/session_gauge.h"
 #include "remora/traffic_counts.h"
 #include "util/hash.h"
 
@@ -132,7 +133,9 @@ struct alignas(64) Member {
   bool panic = false;     // too few members are in service: probes and live traffic are ignored
   bool untested = false;  // not probed yet while another is known to be up: no new sessions for now
   bool joined = false;    // came into a pool that was serving already
-  std::uint32_t full_weight = 0;  // what `weight` grows to in a slow start; 0: no slow start
+  std::uint32_t full_weight = 0;           // what `weight` grows to in a slow start; 0: no slow start
+  std::uint32_t max_sessions = 0;          // 0: none
+  std::shared_ptr<SessionGauge> sessions;  // null: no `max_sessions`
   config::Address address;
 
   // Three separate facts (administrative state, probes, live traffic), combined only here.
@@ -141,6 +144,10 @@ struct alignas(64) Member {
   bool accepts_new() const noexcept {
     return admin == Admin::ready && weight > 0 &&
            (panic || (health != Health::down && ejected == Ejected::no && !untested));
+  }
+  /// Another session may begin here, as far as `max_sessions` is concerned. Bound sessions are not asked.
+  bool has_room() const noexcept {
+    return max_sessions == 0 || sessions == nullptr || sessions->sessions() < max_sessions;
   }
   /// May keep serving requests whose hash leads here. Error responses do not exclude it, as for bound
   /// sessions; drain and weight 0 do. Of those that were not probed yet only the latecomers are excluded:

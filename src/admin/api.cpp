@@ -105,8 +105,9 @@ ApiAnswer sessions(AdminActions& actions) {
     json::array backends;
     for (const Member& m : pool->snapshot->members) {
       const auto count = actions.session_counter().at(pool->number, m.backend->hash);
-      backends.push_back(
-          json::object{{"id", m.backend->id}, {"learned", count.learned}, {"issued", count.issued}});
+      json::object one{{"id", m.backend->id}, {"learned", count.learned}, {"issued", count.issued}};
+      if (m.max_sessions != 0) one["max_sessions"] = m.max_sessions;
+      backends.push_back(std::move(one));
     }
     pools.push_back(json::object{{"name", pool->config.name},
                                  {"sessions", actions.session_counter().in_pool(pool->number)},
@@ -304,6 +305,11 @@ json::object describe_backend(const PoolView& pool, std::size_t index, AdminActi
   if (file.follow) out["resolved"] = json::array(file.ips.begin(), file.ips.end());
   if (file.leaving) out["vanished"] = true;
   if (m.max_in_flight != 0) out["max_in_flight"] = m.max_in_flight;
+  if (m.max_sessions != 0) {
+    const std::uint32_t taken = m.sessions != nullptr ? m.sessions->sessions() : 0;
+    out["max_sessions"] = m.max_sessions;
+    out["room"] = m.max_sessions - std::min(taken, m.max_sessions);
+  }
   if (const std::string note = actions.health_note(*m.backend); !note.empty())
     out["health_note"] = printable(note);
   if (const auto deadline = actions.deadline(pool.config.name, m.backend->id)) {

@@ -2,6 +2,7 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <limits>
 #include <sstream>
 #include <utility>
@@ -92,6 +93,28 @@ void add_sessions(Families& out, AdminActions& actions) {
       add("issued", count.issued);
     }
   }
+}
+
+/// Rooms, and what happens without any.
+void add_rooms(Families& out, const Snapshot& snapshot) {
+  out.begin("remora_backend_max_sessions", "max_sessions of backends that have it.", MetricType::Gauge);
+  const auto each = [&](auto value) {
+    for (const auto& pool : snapshot.pools)
+      for (const Member& m : pool->snapshot->members)
+        if (m.max_sessions != 0)
+          out.add({{"pool", pool->config.name}, {"backend", m.backend->id}}, static_cast<double>(value(m)));
+  };
+  each([](const Member& m) { return m.max_sessions; });
+  out.begin("remora_backend_room", "Sessions that may still begin there.", MetricType::Gauge);
+  each([](const Member& m) {
+    return m.max_sessions - std::min(m.max_sessions, m.sessions != nullptr ? m.sessions->sessions() : 0);
+  });
+  out.begin("remora_no_room_total", "Requests refused because no backend had room for another session.",
+            MetricType::Counter);
+  for (const auto& pool : snapshot.pools)
+    if (!pool->affinity.empty())
+      out.add({{"pool", pool->config.name}},
+              sum(*pool, [](const SessionCounts& c) -> const Counter& { return c.no_room; }));
 }
 
 constexpr const char* classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -238,6 +261,7 @@ std::string metrics_text(AdminActions& actions) {
             MetricType::Counter);
   add_counters<SessionEvent>(out, snapshot, "event", &SessionCounts::events);
   add_sessions(out, actions);
+  add_rooms(out, snapshot);
   out.begin("remora_jwt_total", "Requests by the verdict on their token.", MetricType::Counter);
   for (const auto& verifier : snapshot.verifiers)
     for (std::size_t i = 0; i < static_cast<std::size_t>(JwtOutcome::count_); ++i) {

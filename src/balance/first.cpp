@@ -12,14 +12,14 @@ class First final : public TieredBalancer {
   using TieredBalancer::TieredBalancer;
 
  private:
-  const Member* choose(const Tier& tier, const Tried& tried) override { return first(tier, tried); }
-  Tier may_choose(const Tier& tier, const Tried& tried, Purpose) const override {
-    const Member* const m = first(tier, tried);
+  const Member* choose(const Tier& tier, const Pick& pick) override { return first(tier, pick); }
+  Tier may_choose(const Tier& tier, const Pick& pick) const override {
+    const Member* const m = first(tier, pick);
     return m != nullptr ? Tier{m} : Tier{};
   }
-  static const Member* first(const Tier& tier, const Tried& tried) noexcept {
+  static const Member* first(const Tier& tier, const Pick& pick) noexcept {
     for (const Member* m : tier)
-      if (usable(*m, tried)) return m;
+      if (usable(*m, pick)) return m;
     return nullptr;
   }
 };

@@ -21,25 +21,25 @@ class LeastRequests final : public TieredBalancer {
   static constexpr std::size_t scan_up_to = 16;
   static constexpr int samples = 4;
 
-  const Member* choose(const Tier& tier, const Tried& tried) override {
-    return least(tier, tried, [](const Member& m) { return load_of_request(m); });
+  const Member* choose(const Tier& tier, const Pick& pick) override {
+    return least(tier, pick, [](const Member& m) { return load_of_request(m); });
   }
 
-  const Member* choose_for_session(const Tier& tier, const Tried& tried) override {
+  const Member* choose_for_session(const Tier& tier, const Pick& pick) override {
     const Clock::Steady now = clock_.steady_now();
-    return least(tier, tried, [now](const Member& m) { return load_of_session(m, now); });
+    return least(tier, pick, [now](const Member& m) { return load_of_session(m, now); });
   }
 
   /// All members of the least load: which of them comes first is drawn.
-  Tier may_choose(const Tier& tier, const Tried& tried, Purpose purpose) const override {
-    if (tier.size() > scan_up_to) return TieredBalancer::may_choose(tier, tried, purpose);
+  Tier may_choose(const Tier& tier, const Pick& pick) const override {
+    if (tier.size() > scan_up_to) return TieredBalancer::may_choose(tier, pick);
     const Clock::Steady now = clock_.steady_now();
     Tier all;
     double least_load = 0;
     for (const Member* m : tier) {
-      if (!usable(*m, tried)) continue;
+      if (!usable(*m, pick)) continue;
       const double its =
-          (purpose == Purpose::session ? load_of_session(*m, now) : load_of_request(*m)) / m->weight;
+          (pick.purpose == Purpose::session ? load_of_session(*m, now) : load_of_request(*m)) / m->weight;
       if (!all.empty() && its > least_load) continue;
       if (!all.empty() && its < least_load) all.clear();
       all.push_back(m);
@@ -57,29 +57,29 @@ class LeastRequests final : public TieredBalancer {
   static constexpr double in_flight_noise = 64;
 
   template <class Load>
-  const Member* least(const Tier& tier, const Tried& tried, Load load_of) {
+  const Member* least(const Tier& tier, const Pick& pick, Load load_of) {
     if (tier.size() > scan_up_to) {
       const Member* drawn[samples];
       for (const Member*& m : drawn) prefetch_line(m = tier[random_.below(tier.size())]);
       for (const Member* m : drawn) prefetch_line(&m->backend->in_flight);
       const Member* best = nullptr;
       double best_load = 0;
-      for (const Member* m : drawn) consider(*m, tried, load_of, best, best_load);
+      for (const Member* m : drawn) consider(*m, pick, load_of, best, best_load);
       if (best != nullptr) return best;
     }
     const Member* best = nullptr;
     double best_load = 0;
     const std::size_t start = random_.below(tier.size());  // random start, so that ties are spread evenly
     for (std::size_t i = 0; i < tier.size(); ++i)
-      consider(*tier[start + i < tier.size() ? start + i : start + i - tier.size()], tried, load_of, best,
+      consider(*tier[start + i < tier.size() ? start + i : start + i - tier.size()], pick, load_of, best,
                best_load);
     return best;
   }
 
   template <class Load>
-  static void consider(const Member& m, const Tried& tried, Load load_of, const Member*& best,
+  static void consider(const Member& m, const Pick& pick, Load load_of, const Member*& best,
                        double& best_load) {
-    if (!usable(m, tried)) return;
+    if (!usable(m, pick)) return;
     const double its = load_of(m) / m.weight;
     if (best != nullptr && its >= best_load) return;
     best = &m;

@@ -42,11 +42,11 @@ class PeakEwma final : public TieredBalancer {
     std::chrono::steady_clock::time_point at{};
   };
 
-  const Member* choose(const Tier& tier, const Tried& tried) override {
+  const Member* choose(const Tier& tier, const Pick& pick) override {
     const Member* best = nullptr;
     double best_cost = 0;
     const auto consider = [&](const Member* m) {
-      if (!usable(*m, tried)) return;
+      if (!usable(*m, pick)) return;
       const double cost = (latency_of(*m).value + 1) * (load(*m) + 1) / m->weight;
       if (best != nullptr && cost >= best_cost) return;
       best = m;

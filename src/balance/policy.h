@@ -14,7 +14,8 @@ namespace remora {
 /// Holds the members that accept new sessions, as of one snapshot, in two tiers: ordinary ones and backups.
 ///
 /// A policy only chooses within one tier. Members at `max_in_flight` are skipped while another is free; if
-/// all are full, the least loaded one is returned, and the exchange queues there.
+/// all are full, the least loaded one is returned, and the exchange queues there. A session never goes to a
+/// member without room for it (`max_sessions`).
 class TieredBalancer : public LoadBalancer {
  public:
   explicit TieredBalancer(std::shared_ptr<const PoolSnapshot> pool);
@@ -23,22 +24,26 @@ class TieredBalancer : public LoadBalancer {
 
  protected:
   using Tier = std::vector<const Member*>;
+  /// What is placed, and where it was tried already.
+  struct Pick {
+    const Tried& tried;
+    Purpose purpose;
+  };
   /// Chooses from `tier`, skipping members for which usable() is false; nullptr if none is left.
-  virtual const Member* choose(const Tier& tier, const Tried& tried) = 0;
+  virtual const Member* choose(const Tier& tier, const Pick& pick) = 0;
   /// The same for a new session; overridden by policies with a forecast.
-  virtual const Member* choose_for_session(const Tier& tier, const Tried& tried) {
-    return choose(tier, tried);
-  }
+  virtual const Member* choose_for_session(const Tier& tier, const Pick& pick) { return choose(tier, pick); }
   /// The members of `tier` that choose() may return. The default: every usable one, because the choice
   /// depends on chance or on what this worker has picked before.
-  virtual Tier may_choose(const Tier& tier, const Tried& tried, Purpose purpose) const;
-  static bool usable(const Member& m, const Tried& tried) noexcept;
+  virtual Tier may_choose(const Tier& tier, const Pick& pick) const;
+  static bool usable(const Member& m, const Pick& pick) noexcept;
   static std::uint32_t load(const Member& m) noexcept {
     return m.backend->in_flight.load(std::memory_order_relaxed);
   }
 
  private:
-  const Member* least_loaded(const Tried& tried) const noexcept;
+  static bool fits(const Member& m, const Pick& pick) noexcept;
+  const Member* least_loaded(const Pick& pick) const noexcept;
 
   std::shared_ptr<const PoolSnapshot> pool_;
   Tier ordinary_, backups_;

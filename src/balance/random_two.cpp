@@ -14,9 +14,9 @@ class RandomTwo final : public TieredBalancer {
   RandomTwo(BalancerInput pool, std::uint64_t seed) : TieredBalancer(std::move(pool)), random_(seed) {}
 
  private:
-  const Member* choose(const Tier& tier, const Tried& tried) override {
-    const Member* a = draw(tier, tried, nullptr);
-    const Member* b = draw(tier, tried, a);
+  const Member* choose(const Tier& tier, const Pick& pick) override {
+    const Member* a = draw(tier, pick, nullptr);
+    const Member* b = draw(tier, pick, a);
     if (a == nullptr || b == nullptr) return a;
     return (std::uint64_t{load(*a)} + 1) * b->weight <= (std::uint64_t{load(*b)} + 1) * a->weight ? a : b;
   }
@@ -32,25 +32,25 @@ class RandomTwo final : public TieredBalancer {
     return sums;
   }
 
-  const Member* draw(const Tier& tier, const Tried& tried, const Member* except) {
+  const Member* draw(const Tier& tier, const Pick& pick, const Member* except) {
     constexpr int draws = 8;
     const auto& sums = sums_of(tier);
     for (int i = 0; i < draws; ++i) {
       const auto it = std::upper_bound(sums.begin(), sums.end(), random_.below(sums.back()));
       const Member* const m = tier[static_cast<std::size_t>(it - sums.begin())];
-      if (m != except && usable(*m, tried)) return m;
+      if (m != except && usable(*m, pick)) return m;
     }
-    return draw_among_usable(tier, tried, except);
+    return draw_among_usable(tier, pick, except);
   }
 
-  const Member* draw_among_usable(const Tier& tier, const Tried& tried, const Member* except) {
+  const Member* draw_among_usable(const Tier& tier, const Pick& pick, const Member* except) {
     std::uint64_t sum = 0;
     for (const Member* m : tier)
-      if (m != except && usable(*m, tried)) sum += m->weight;
+      if (m != except && usable(*m, pick)) sum += m->weight;
     if (sum == 0) return nullptr;
     std::uint64_t at = random_.below(sum);
     for (const Member* m : tier) {
-      if (m == except || !usable(*m, tried)) continue;
+      if (m == except || !usable(*m, pick)) continue;
       if (at < m->weight) return m;
       at -= m->weight;
     }

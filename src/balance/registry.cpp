@@ -7,43 +7,50 @@ TieredBalancer::TieredBalancer(std::shared_ptr<const PoolSnapshot> pool) : pool_
     if (m.accepts_new()) (m.backup ? backups_ : ordinary_).push_back(&m);
 }
 
-bool TieredBalancer::usable(const Member& m, const Tried& tried) noexcept {
+/// Not tried yet, and with room for what is placed.
+bool TieredBalancer::fits(const Member& m, const Pick& pick) noexcept {
+  return !pick.tried.contains(m.backend.get()) && (pick.purpose == Purpose::request || m.has_room());
+}
+
+bool TieredBalancer::usable(const Member& m, const Pick& pick) noexcept {
   return (m.max_in_flight == 0 || load(m) < m.max_in_flight) && !m.backend->failures.reported() &&
-         !tried.contains(m.backend.get());
+         fits(m, pick);
 }
 
 const Member* TieredBalancer::pick(const Tried& tried, Purpose purpose) {
+  const Pick what{tried, purpose};
   for (const Tier* tier : {&ordinary_, &backups_}) {
     if (tier->empty()) continue;
     const Member* const m =
-        purpose == Purpose::session ? choose_for_session(*tier, tried) : choose(*tier, tried);
+        purpose == Purpose::session ? choose_for_session(*tier, what) : choose(*tier, what);
     if (m != nullptr) return m;
   }
-  return least_loaded(tried);
+  return least_loaded(what);
 }
 
 /// For when all are full, or reported for ejection: better than none.
-const Member* TieredBalancer::least_loaded(const Tried& tried) const noexcept {
+const Member* TieredBalancer::least_loaded(const Pick& pick) const noexcept {
   for (const Tier* tier : {&ordinary_, &backups_}) {
     const Member* least = nullptr;
     for (const Member* m : *tier)
-      if (!tried.contains(m->backend.get()) && (least == nullptr || load(*m) < load(*least))) least = m;
+      if (fits(*m, pick) && (least == nullptr || load(*m) < load(*least))) least = m;
     if (least != nullptr) return least;
   }
   return nullptr;
 }
 
 std::vector<const Member*> TieredBalancer::candidates(const Tried& tried, Purpose purpose) const {
+  const Pick what{tried, purpose};
   for (const Tier* tier : {&ordinary_, &backups_})
-    if (Tier all = may_choose(*tier, tried, purpose); !all.empty()) return all;
-  const Member* const least = least_loaded(tried);
+    if (Tier all = may_choose(*tier, what); !all.empty()) return all;
+  const Member* const least = least_loaded(what);
   return least != nullptr ? Tier{least} : Tier{};
 }
 
-TieredBalancer::Tier TieredBalancer::may_choose(const Tier& tier, const Tried& tried, Purpose) const {
+TieredBalancer::Tier TieredBalancer::may_choose(const Tier& tier, const Pick& pick) const {
   Tier all;
   for (const Member* m : tier)
-    if (usable(*m, tried)) all.push_back(m);
+    if (usable(*m, pick)) all.push_back(m);
   return all;
 }
 

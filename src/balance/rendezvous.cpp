@@ -17,6 +17,13 @@ double RendezvousScore::value() const noexcept {
   return value_ = -static_cast<double>(weight) / std::log(unit);
 }
 
+const Member* rendezvous_for_session(std::uint64_t key, const PoolSnapshot& pool,
+                                     const Tried& tried) noexcept {
+  return rendezvous_among(key, pool, [&](const Member& m) {
+    return m.accepts_keyed() && m.has_room() && !tried.contains(m.backend.get());
+  });
+}
+
 const Member* rendezvous(std::uint64_t key, const PoolSnapshot& pool, const Tried& tried,
                          double bounded_load) noexcept {
   const auto untried = [&](const Member& m) { return m.accepts_keyed() && !tried.contains(m.backend.get()); };

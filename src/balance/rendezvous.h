@@ -50,6 +50,10 @@ const Member* rendezvous_if(std::uint64_t key, const PoolSnapshot& pool, Allowed
   return rendezvous_among(key, pool, [&](const Member& m) { return m.accepts_new() && allowed(m); });
 }
 
+/// The key's first choice for a session that begins: among members that accept keyed requests and have room.
+const Member* rendezvous_for_session(std::uint64_t key, const PoolSnapshot& pool,
+                                     const Tried& tried) noexcept;
+
 /// The member of a key that is placed by hash only, among members that accept keyed requests. `bounded_load`
 /// above 0: a member with more than that factor of its share of the requests in flight is skipped for the
 /// key's next choice (Mirrokni, Thorup, Zadimoghaddam 2016); if all are above it, the first choice stands.

@@ -20,16 +20,16 @@ class RoundRobin final : public TieredBalancer {
   }
 
  private:
-  const Member* choose(const Tier& tier, const Tried& tried) override {
+  const Member* choose(const Tier& tier, const Pick& pick) override {
     if (equal_) {
       for (std::size_t i = 0; i < tier.size(); ++i)
-        if (const Member* m = tier[next_++ % tier.size()]; usable(*m, tried)) return m;
+        if (const Member* m = tier[next_++ % tier.size()]; usable(*m, pick)) return m;
       return nullptr;
     }
     const Member* best = nullptr;
     std::int64_t sum = 0;
     for (const Member* m : tier) {
-      if (!usable(*m, tried)) continue;
+      if (!usable(*m, pick)) continue;
       credit(*m) += m->weight;
       sum += m->weight;
       if (best == nullptr || credit(*m) > credit(*best)) best = m;

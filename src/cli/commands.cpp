@@ -112,6 +112,13 @@ void print_json(const CommandTarget& at, const std::string& admin, json::object 
   std::cout << json::serialize(answer) << '\n';
 }
 
+/// Sessions of a backend, and how many it has room for.
+std::string sessions_text(const json::object& b) {
+  const std::uint64_t limit = json_number(b, "max_sessions");
+  return std::to_string(json_number(b, "sessions_left")) + (json_flag(b, "complete") ? "" : "+") +
+         (limit != 0 ? " of " + std::to_string(limit) : "");
+}
+
 std::string traffic_word(const std::string& ejected) {
   return ejected == "no" ? "fine" : ejected == "all" ? "ejected" : "no new";
 }
@@ -134,8 +141,7 @@ int show_status(const CommandTarget& at) {
         if (json_flag(b, "deadline_passed")) state += " (moving sessions)";
         table.add({json_text(pool, "name"), json_text(b, "id"), json_text(b, "address"), state,
                    json_text(b, "health"), traffic_word(json_text(b, "ejected")),
-                   std::to_string(json_number(b, "in_flight")),
-                   std::to_string(json_number(b, "sessions_left")) + (json_flag(b, "complete") ? "" : "+"),
+                   std::to_string(json_number(b, "in_flight")), sessions_text(b),
                    std::to_string(json_number(b, "attempts")), std::to_string(failed)});
       });
     });

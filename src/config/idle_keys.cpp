@@ -51,6 +51,10 @@ void of_pool(const Config& c, const Pool& p, Out& out) {
                                    [](const Backend& b) { return b.max_in_flight.has_value(); });
   if (!limited && p.session.on_full != Session().on_full)
     say(".session.on_full does nothing: no backend has `max_in_flight`");
+  const bool has_rooms = std::any_of(p.backends.begin(), p.backends.end(),
+                                     [](const Backend& b) { return b.max_sessions.has_value(); });
+  if (!has_rooms && p.session.no_room != NoRoom())
+    say(".session.no_room does nothing: no backend has `max_sessions`");
   if (!limited && p.timeouts.queue != PoolTimeouts().queue)
     say(".timeouts.queue does nothing: no backend has `max_in_flight`");
   const bool may_reject =

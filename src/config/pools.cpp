@@ -80,6 +80,13 @@ void read_backend(const Value& v, Backend& out) {
         if (n == 0) y.bad("must be at least 1, or none (`admin: maint` takes a backend out)");
       });
     });
+    m.read_with("max_sessions", out.max_sessions, [](const Value& x, std::optional<std::uint32_t>& o) {
+      read_optional<std::uint32_t>(x, o, [](const Value& y, std::uint32_t& n) {
+        read_value(y, n);
+        if (n == 0)
+          y.bad("must be at least 1, or none (`weight: 0` keeps bound sessions and takes no new ones)");
+      });
+    });
     m.read_with("admin", out.admin, [](const Value& x, AdminState& o) {
       read_choice(x, o,
                   {{"ready", AdminState::ready}, {"drain", AdminState::drain}, {"maint", AdminState::maint}});
@@ -151,14 +158,33 @@ void read_state(const Value& v, std::optional<State>& out) {
 void check_session(const Value& v, const std::vector<Affinity>& kinds) {
   const auto derived = [](const Affinity& a) { return a.settings->derived; };
   if (kinds.empty())
-    return refuse_keys(
-        v, {"idle_timeout", "max_lifetime", "on_lost", "on_full", "reject", "announce", "state", "rebalance"},
-        "does nothing without an `affinity`: this pool has no sessions");
+    return refuse_keys(v,
+                       {"idle_timeout", "max_lifetime", "on_lost", "on_full", "reject", "no_room", "announce",
+                        "state", "rebalance"},
+                       "does nothing without an `affinity`: this pool has no sessions");
   if (!std::all_of(kinds.begin(), kinds.end(), derived)) return;
-  refuse_keys(
-      v, {"idle_timeout", "max_lifetime", "on_lost", "on_full", "reject", "announce", "rebalance", "state"},
-      "cannot be kept: this affinity is derived from each request, with no token and no table "
-      "(header and jwt_claim have one with `carry: store`)");
+  refuse_keys(v,
+              {"idle_timeout", "max_lifetime", "on_lost", "on_full", "reject", "no_room", "announce",
+               "rebalance", "state"},
+              "cannot be kept: this affinity is derived from each request, with no token and no table "
+              "(header and jwt_claim have one with `carry: store`)");
+}
+
+/// Rooms are for sessions: without any, `max_sessions` is rejected too.
+void check_rooms(const Value& backends, const std::vector<Affinity>& kinds) {
+  const auto derived = [](const Affinity& a) { return a.settings->derived; };
+  if (!std::all_of(kinds.begin(), kinds.end(), derived)) return;
+  for_each_item(backends, true, [](const Value& item) {
+    refuse_keys(item, {"max_sessions"}, "does nothing here: this pool keeps no sessions (`affinity`)");
+  });
+}
+
+/// Reads `{status: N, body: TEXT}`.
+void read_reply(const Value& v, std::uint16_t& status, std::string& body) {
+  Map m(v);
+  m.read("status", status);
+  if (const auto text = m.get("body"); text && !text->is_null()) read_value(*text, body);
+  if (status < 400 || status > 599) v.bad("status must be 400 to 599");
 }
 
 void read_session(const Value& v, Session& out) {
@@ -176,12 +202,8 @@ void read_session(const Value& v, Session& out) {
   m.read_with("on_full", out.on_full, [](const Value& x, OnFull& o) {
     read_choice(x, o, {{"reject", OnFull::reject}, {"move", OnFull::move}});
   });
-  if (const auto reject = m.get("reject")) {
-    Map r(*reject);
-    r.read("status", out.reject_status);
-    if (const auto body = r.get("body"); body && !body->is_null()) read_value(*body, out.reject_body);
-    if (out.reject_status < 400 || out.reject_status > 599) reject->bad("status must be 400 to 599");
-  }
+  if (const auto reject = m.get("reject")) read_reply(*reject, out.reject_status, out.reject_body);
+  if (const auto full = m.get("no_room")) read_reply(*full, out.no_room.status, out.no_room.body);
   m.read("announce", out.announce);
   m.read_with("state", out.state, read_state);
   m.read_with("rebalance", out.rebalance, read_rebalance);
@@ -249,7 +271,8 @@ void read_pool_timeouts(const Value& v, PoolTimeouts& out) {
 void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) {
   out.name = name;
   Map m(v);
-  if (const auto backends = m.get("backends")) {
+  const auto backends = m.get("backends");
+  if (backends) {
     read_backends(*backends, out.backends);
     if (out.backends.empty()) backends->bad("needs at least one backend");
   } else {
@@ -271,6 +294,7 @@ void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) 
                  {"first", Balance::first}});
   });
   if (const auto affinity = m.get("affinity")) read_affinity(*affinity, name, kinds, out.affinity);
+  if (backends) check_rooms(*backends, out.affinity);
   if (const auto session = m.get("session")) {
     read_session(*session, out.session);
     check_session(*session, out.affinity);

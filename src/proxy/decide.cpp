@@ -33,12 +33,25 @@ const Member* target_of_move(const Binding& b, Reason why, const Situation& at) 
     const bool same = m.backend->hash == b.backend && why != Reason::restart;
     return !same && !at.tried.contains(m.backend.get());
   };
+  const auto roomy = [&](const Member& m) { return other(m) && m.has_room(); };
   // Where the app wants to be rid of the session, any other backend will do.
-  if (why != Reason::rebalance || b.leave) return rendezvous_if(move_key(b), *at.pool.snapshot, other);
-  const double mean = mean_load(at);
-  return rendezvous_if(move_key(b), *at.pool.snapshot, [&](const Member& m) {
-    return other(m) && expected_load(*m.backend, at.began) / m.weight < mean;
-  });
+  if (why == Reason::rebalance && !b.leave) {
+    const double mean = mean_load(at);
+    return rendezvous_if(move_key(b), *at.pool.snapshot, [&](const Member& m) {
+      return roomy(m) && expected_load(*m.backend, at.began) / m.weight < mean;
+    });
+  }
+  const Member* const with_room = rendezvous_if(move_key(b), *at.pool.snapshot, roomy);
+  const bool can_wait = why == Reason::drain || why == Reason::rebalance;
+  if (with_room != nullptr || can_wait) return with_room;
+  return rendezvous_if(move_key(b), *at.pool.snapshot, other);
+}
+
+/// Some backend takes new sessions that this request has not tried.
+bool somebody_left(const Situation& at) noexcept {
+  const auto& all = at.pool.snapshot->members;
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Member& m) { return m.accepts_new() && !at.tried.contains(m.backend.get()); });
 }
 
 /// Rebalancing moves a session that was idle, if its backend has more than its share of the load.
@@ -119,11 +132,13 @@ Decision decide_unbound(const Recognized& found, const Situation& at, DecisionIn
   Decision d;
   d.by = By::name_in_id;
   d.member = lookup.route != 0 ? usable_bound(*at.pool.snapshot, lookup.route, at.tried) : nullptr;
+  const bool begins = begins_session(at);
   if (d.member == nullptr) {
     d.by = By::id_hash;
-    d.member = rendezvous(lookup.key.hash(), *at.pool.snapshot, at.tried);
+    d.member = begins ? rendezvous_for_session(lookup.key.hash(), *at.pool.snapshot, at.tried)
+                      : rendezvous(lookup.key.hash(), *at.pool.snapshot, at.tried);
   }
-  if (!begins_session(at)) {
+  if (!begins) {
     d.action = Action::forward;
     return d;
   }
@@ -139,7 +154,7 @@ std::optional<Decision> decide_next_life(const Recognized& found, const Situatio
                                          Reason reason) {
   Decision d;
   d.by = By::id_hash;
-  d.member = rendezvous(found.key.hash(), *at.pool.snapshot, at.tried);
+  d.member = rendezvous_for_session(found.key.hash(), *at.pool.snapshot, at.tried);
   if (d.member == nullptr) return std::nullopt;
   d.action = Action::begin;
   d.reason = reason;
@@ -160,7 +175,7 @@ std::optional<Decision> decide_successor(const Recognized& found, const Situatio
     const SessionId later = id_from_key(found.key);
     if (!(later == found.binding.id)) d.id = later;
     d.by = By::id_hash;
-    d.member = rendezvous(found.key.hash(), pool, at.tried);
+    d.member = rendezvous_for_session(found.key.hash(), pool, at.tried);
   } else {
     const auto known = in.find_move(d.id);
     if (known && (known->kind == Move::Kind::ended || known->kind == Move::Kind::renewed))
@@ -172,8 +187,9 @@ std::optional<Decision> decide_successor(const Recognized& found, const Situatio
     d.epoch = d.member != nullptr ? known->epoch : std::max(failed, went_on ? known->epoch : 0) + 1;
     if (d.member == nullptr) {
       d.by = By::hash_of_successor;
-      d.member = rendezvous_if(d.id.hash(), pool,
-                               [&](const Member& m) { return !at.tried.contains(m.backend.get()); });
+      d.member = rendezvous_if(d.id.hash(), pool, [&](const Member& m) {
+        return m.has_room() && !at.tried.contains(m.backend.get());
+      });
     }
   }
   return d.member != nullptr ? std::optional(d) : std::nullopt;
@@ -237,6 +253,10 @@ bool is_rejected(const Recognized& found) noexcept {
   return found.what == What::lost || (found.what == What::unbound && found.lookup.reject_unknown);
 }
 
+bool lacks_room(const Recognized& found, const Situation& at) noexcept {
+  return found.what != What::session && begins_session(at) && somebody_left(at);
+}
+
 bool begins_session(const Situation& at) noexcept {
   return at.has_sessions() && !is_cors_preflight(at.head) &&
          std::any_of(at.pool.affinity.begin(), at.pool.affinity.end(),
@@ -266,7 +286,7 @@ const Member* usable_bound(const PoolSnapshot& pool, std::uint64_t backend, cons
 
 const Member* usable_new(const PoolSnapshot& pool, std::uint64_t backend, const Tried& tried) noexcept {
   const Member* const m = pool.find(backend);
-  return m != nullptr && m->accepts_new() && !tried.contains(m->backend.get()) ? m : nullptr;
+  return m != nullptr && m->accepts_new() && m->has_room() && !tried.contains(m->backend.get()) ? m : nullptr;
 }
 
 std::uint64_t first_requests_key(const RequestHead& head, const Arrival& arrival,

@@ -72,17 +72,24 @@ struct Decision {
   /// With `stay`: a move that was wanted, and why it does not happen now.
   Reason wanted = Reason::none;
   enum class Kept : std::uint8_t { no, nobody_else, rate } kept = Kept::no;
+
+  /// With `begin`: the session lives at `member` already, as far as anybody knows, so it needs no room there.
+  bool is_there_already() const noexcept { return by == By::name_in_id || by == By::moved_successor; }
 };
 
 /// The first choice for a request of which this was recognized; with `at.tried`, the next choice of a request
 /// that is not bound. A bound session's next choice is decide_move().
 Decision decide(const Recognized& found, const Situation& at, DecisionInputs& in);
 
-/// Where a session goes that cannot stay: `move` or `reject`.
+/// Where a session goes that cannot stay: `move` or `reject`. A move that cannot wait goes to a backend with
+/// room (`max_sessions`) if there is one, else to any: the session would be lost otherwise.
 Decision decide_move(const Binding& binding, Reason why, const Situation& at);
 
 /// `on_lost: reject` or `on_unknown: reject`: the request is rejected before a backend is chosen.
 bool is_rejected(const Recognized& found) noexcept;
+
+/// No backend was chosen: a session was to begin, and there are backends for new sessions, but none has room.
+bool lacks_room(const Recognized& found, const Situation& at) noexcept;
 
 /// A request without a session begins one. Not CORS preflights, nor in pools that only hash.
 bool begins_session(const Situation& at) noexcept;
@@ -108,8 +115,8 @@ Binding standing_in_memory(const Binding& in_table, const Move& in_memory) noexc
 
 // Backends ------------------------------------------------------------------------------------------
 
-/// The backend, if it may serve sessions that are bound to it (`usable_new`: may begin sessions), and was not
-/// tried yet.
+/// The backend, if it may serve sessions that are bound to it (`usable_new`: may begin sessions, and has room
+/// for one), and was not tried yet.
 const Member* usable_bound(const PoolSnapshot& pool, std::uint64_t backend, const Tried& tried) noexcept;
 const Member* usable_new(const PoolSnapshot& pool, std::uint64_t backend, const Tried& tried) noexcept;
 

@@ -10,8 +10,10 @@ namespace remora {
 using What = Recognized::What;
 
 std::size_t draw_pool(const Snapshot& snapshot, const RouteView& route, std::uint64_t key) noexcept {
+  const auto takes = [&](std::size_t pool) { return takes_session(*snapshot.pools[pool]->snapshot); };
   const auto serves = [&](std::size_t pool) { return in_service(*snapshot.pools[pool]->snapshot); };
-  auto drawn = draw_target(route, key, serves);
+  auto drawn = draw_target(route, key, takes);
+  if (!drawn) drawn = draw_target(route, key, serves);
   if (!drawn) drawn = draw_target(route, key, [](std::size_t) { return true; });
   return route.targets[drawn.value_or(0)].pool;
 }
@@ -48,15 +50,20 @@ std::optional<OtherPoolDecision> decide_other_pool(const Snapshot& snapshot, con
                                                    std::size_t pool, bool bound, std::uint64_t key,
                                                    const Tried& tried) noexcept {
   if (route.targets.size() < 2) return std::nullopt;
-  const auto drawn = draw_target(route, key, [&](std::size_t other) {
-    return other != pool && in_service(*snapshot.pools[other]->snapshot);
+  auto drawn = draw_target(route, key, [&](std::size_t other) {
+    return other != pool && takes_session(*snapshot.pools[other]->snapshot);
   });
+  if (!drawn)
+    drawn = draw_target(route, key, [&](std::size_t other) {
+      return other != pool && in_service(*snapshot.pools[other]->snapshot);
+    });
   if (!drawn) return std::nullopt;
   OtherPoolDecision d{route.targets[*drawn].pool};
   const PoolView& view = *snapshot.pools[d.pool];
   if (!bound || view.affinity.empty()) return d;
-  d.member =
-      rendezvous_if(key, *view.snapshot, [&](const Member& m) { return !tried.contains(m.backend.get()); });
+  const auto untried = [&](const Member& m) { return !tried.contains(m.backend.get()); };
+  d.member = rendezvous_if(key, *view.snapshot, [&](const Member& m) { return untried(m) && m.has_room(); });
+  if (d.member == nullptr) d.member = rendezvous_if(key, *view.snapshot, untried);
   return d.member != nullptr ? std::optional(d) : std::nullopt;
 }
 

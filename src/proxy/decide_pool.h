@@ -59,7 +59,8 @@ struct Home {
 Home home_of(const Snapshot& snapshot, const RouteView& route, std::uint64_t backend,
              const Tried& tried) noexcept;
 
-/// Draws a pool of a split by weight, of those with a backend in service; if there is none, of all.
+/// Draws a pool of a split by weight, of those with a backend in service and room for a session; if there is
+/// none, of those with a backend in service; if there is none, of all.
 std::size_t draw_pool(const Snapshot& snapshot, const RouteView& route, std::uint64_t key) noexcept;
 
 template <class RecognizeIn>

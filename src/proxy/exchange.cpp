@@ -67,6 +67,7 @@ Task<Exchange::End> Exchange::run() {
   }
   if (attempt().failure || reply().status != 0) co_return co_await answer();
   marks_.settle();
+  if (!response().watches) session().seat.give_up();  // the tables count the session now, or it has no name
   if (session().keep) co_await records_.keep_session();
   put_response();
   End end = End::close;
@@ -233,7 +234,8 @@ asio::const_buffer Exchange::add_generated_body(OutHead& out) {
         attempt().failure.side == FailSide::client ? nullptr : request().head.find(Known::accept);
     return f != nullptr ? f->value : std::string_view();
   }();
-  const GeneratedReply made = make_local_reply(reply().status, accept, reply().body, memory().reply_body);
+  const GeneratedReply made =
+      make_local_reply(reply().status, accept, reply().body, memory().reply_body);
   out.status = reply().status;
   out.reason = made.reason;
   std::string& number = memory().arena.scratch();
@@ -305,6 +307,7 @@ Task<Exchange::End> Exchange::discard_rest() {
 /// Every request ends here, tunnels too: gives back permits and counts, then writes the access log.
 Exchange::End Exchange::finish() {
   attempts_.release_backend();
+  session().seat.give_up();
   marks_.finish_session();
   attempt().retry.give_back();
   report_.count_exchange();

@@ -22,6 +22,13 @@ std::string status_text(const Member& m) {
   if (m.ejected == Ejected::new_sessions) out += ", ejected for new sessions";
   if (m.ejected == Ejected::all) out += ", ejected";
   if (m.panic) out += ", panic";
+  if (m.max_sessions != 0 && m.sessions != nullptr) {
+    out += ", ";
+    append_decimal(out, m.sessions->sessions());
+    out += " of ";
+    append_decimal(out, m.max_sessions);
+    out += " sessions";
+  }
   return out.append(m.backup ? ", backup)" : ")");
 }
 
@@ -91,6 +98,14 @@ void SessionWalk::run() {
   say_session();
   if (out_.status != 0 || choose() || out_.status != 0) return;
   if (go_to_other_pool() || out_.status != 0) return;
+  give_up();
+}
+
+void SessionWalk::give_up() {
+  if (lacks_room(found_, situation())) {
+    out_.status = pool_->config.session.no_room.status;
+    return say("backend: none has room for another session (max_sessions)");
+  }
   out_.status = 503;
   say("backend: none can serve it");
 }
@@ -122,7 +137,7 @@ void SessionWalk::find_session() {
   const PoolDecision d = decide_pool(request_.snapshot, request_.route, request_.draw,
                                      [this](const PoolView& pool) { return recognize_in(pool); });
   if (d.drawn)
-    say(std::string("pool: drawn by weight of those with somebody in service, since no session says "
+    say(std::string("pool: drawn by weight of those with somebody in service and room, since no session says "
                     "otherwise; this shows ") +
         (request_.draw == 0 ? "the first" : "one of them"));
   settle_in(d.left.value_or(d.pool), d.found);
@@ -297,7 +312,10 @@ bool SessionWalk::place(Reason reason) {
 /// The balancer's choice. What depends on chance, or on what a worker has picked before, is not known here.
 bool SessionWalk::balance(Purpose purpose) {
   for (const Member& m : pool_->snapshot->members)
-    say("candidate: " + status_text(m) + (m.accepts_new() ? "" : ": takes nothing new"));
+    say("candidate: " + status_text(m) +
+        (!m.accepts_new()                               ? ": takes nothing new"
+         : purpose == Purpose::session && !m.has_room() ? ": no room for another session"
+                                                        : ""));
   const StoppedClock clock(now_);
   const auto balancer = make_balancer(pool_->config.balance, pool_->snapshot, 0, clock);
   const std::vector<const Member*> all = balancer->candidates(tried_, purpose);

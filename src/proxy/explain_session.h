@@ -59,6 +59,7 @@ class SessionWalk final : private DecisionInputs {
   bool balance(Purpose purpose);
   bool go_to_other_pool();
   bool move_to_other_pool(const OtherPoolDecision& other_pool);
+  void give_up();
   bool serve(const Member* member, const std::string& why);
 
   const RoutedRequest request_;
@@ -68,7 +69,7 @@ class SessionWalk final : private DecisionInputs {
   Explanation& out_;
   const Tried tried_;
   const PoolView* pool_ = nullptr;
-  std::size_t index_ = 0;  // of pool_, into Snapshot::pools
+  std::size_t index_ = 0;               // of pool_, into Snapshot::pools
   Recognized found_;
   std::string kind_;  // name of the affinity kind that recognized the session
   Binding binding_;   // of the session, as it would stand

@@ -38,6 +38,8 @@ std::string_view to_string(Kind k) noexcept {
       return "too_large";
     case Kind::no_backend:
       return "no_backend";
+    case Kind::no_room:
+      return "no_room";
     case Kind::queue_full:
       return "queue";
     case Kind::out_of_service:
@@ -107,6 +109,7 @@ std::uint16_t status_for(const Failure& f) noexcept {
     case Kind::client_malformed:
       return f.status;
     case Kind::no_backend:
+    case Kind::no_room:
     case Kind::queue_full:
     case Kind::out_of_service:
     case Kind::grpc_unavailable:

@@ -33,6 +33,7 @@ struct Failure {
     ambiguous_target,  // a server that parses the path differently could be led to another route
     too_large,
     no_backend,
+    no_room,  // no backend has room for the session that was to begin (`max_sessions`)
     queue_full,
     out_of_service,  // the backend went out of service while the request was queued: nothing was sent
     handshake_lost,  // the next leg of an authentication came, but its connection is gone

@@ -10,6 +10,7 @@ using Action = Decision::Action;
 bool Placement::choose_backend() {
   const Failure before = std::exchange(attempt().failure, Failure{});
   if (before) attempt().overcome = before.kind;
+  session().seat.give_up();  // of an attempt that failed
   if (choose_member(before)) {
     connector().prefetch(*attempt().member->backend);
     return true;
@@ -23,8 +24,7 @@ bool Placement::choose_backend() {
   }
   if (before.kind != Kind::queue_full && go_to_other_pool()) return true;
   if (reply().status != 0) return false;
-  attempt().fail(FailSide::self, Kind::no_backend);
-  if (before) attempt().failure = before;
+  fail_for_lack(before);
   return false;
 }
 
@@ -74,6 +74,9 @@ bool Placement::carry_out(const Decision& decision) {
       return serve_session(decision);
     case Action::begin:
       if (!may_begin_session() || !serve_at(decision.member)) return false;
+      // Another request took the last seat meanwhile: decide again.
+      if (!take_seat(*decision.member, decision.is_there_already()))
+        return carry_out(decide(session().recognized, situation(), *this));
       begin_session(decision.id, decision.reason);
       session().served.binding.epoch = decision.epoch;
       // From a backend that failed it has moved: concurrent requests follow.
@@ -89,7 +92,7 @@ bool Placement::carry_out(const Decision& decision) {
     case Action::balance:
       break;
   }
-  return serve_at(place_of_own_connection()) ||
+  return serve_at(place_of_own_connection(Purpose::request)) ||
          serve_at(request().balancer().pick(attempt().tried, Purpose::request));
 }
 
@@ -100,13 +103,25 @@ bool Placement::serve_at(const Member* member) noexcept {
 
 /// The backend to which this client has a reserved connection: the next leg of its authentication must go
 /// there. Null: none.
-const Member* Placement::place_of_own_connection() const noexcept {
+const Member* Placement::place_of_own_connection(Purpose purpose) const noexcept {
   if (!connector().has_reserved()) return nullptr;
   const Connector::Reserved at = connector().reserved_in(request().pool->config.name);
   const Member* const m = at.backend != nullptr
                               ? usable_bound(*request().pool->snapshot, at.backend->hash, attempt().tried)
                               : nullptr;
-  return m != nullptr && (at.leg_due || m->accepts_new()) ? m : nullptr;
+  if (m == nullptr || at.leg_due) return m;
+  return m->accepts_new() && (purpose == Purpose::request || m->has_room()) ? m : nullptr;
+}
+
+/// Counts a session that begins at a backend with `max_sessions`. False: it has no room any more.
+bool Placement::take_seat(const Member& member, bool is_there_already) {
+  if (member.max_sessions == 0 || member.sessions == nullptr) return true;
+  if (is_there_already)
+    member.sessions->add();
+  else if (!member.sessions->add_below(member.max_sessions))
+    return false;
+  session().seat = Seat(member.sessions);
+  return true;
 }
 
 /// The first choice for a request with a session.
@@ -127,7 +142,7 @@ bool Placement::serve_session(const Decision& decision) {
 /// Begins a session where the balancer chooses, unless this client's other first requests lead elsewhere.
 bool Placement::place_session(Reason reason) {
   if (!may_begin_session()) return false;
-  const Member* const own = place_of_own_connection();
+  const Member* const own = place_of_own_connection(Purpose::session);
   const std::uint64_t client =
       own != nullptr ? 0 : first_requests_key(request().head, request().arrival, request().pool->number);
   const Member* picked = own != nullptr ? own : place_of_first_requests(client);
@@ -141,6 +156,9 @@ bool Placement::place_session(Reason reason) {
       if (same != nullptr) picked = same;
     }
   }
+  // A connection in the middle of its authentication has no choice, so it needs no room.
+  while (picked != nullptr && !take_seat(*picked, picked == own))
+    picked = request().balancer().pick(attempt().tried, Purpose::session);
   if (!serve_at(picked)) return false;
   if (connection().first_placed.backend != picked->backend->hash ||
       connection().first_placed.pool != request().pool_index)

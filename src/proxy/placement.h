@@ -45,10 +45,11 @@ class Placement final : private Phase, private DecisionInputs {
   bool choose_member(const Failure& before);
   bool carry_out(const Decision& decision);
   bool serve_at(const Member* member) noexcept;
-  const Member* place_of_own_connection() const noexcept;
+  const Member* place_of_own_connection(Purpose purpose) const noexcept;
   bool serve_session(const Decision& decision);
   bool place_session(Reason reason);
   const Member* place_of_first_requests(std::uint64_t client) noexcept;
+  bool take_seat(const Member& member, bool is_there_already);
   bool may_begin_session();
   void begin_session(const SessionId& id, Reason reason);
   bool move_session(const Decision& decision);
@@ -57,6 +58,7 @@ class Placement final : private Phase, private DecisionInputs {
   void hand_over();
   bool lose_session();
   bool go_to_other_pool();
+  void fail_for_lack(const Failure& last);
   bool move_to_other_pool(const OtherPoolDecision& other_pool);
   Task<Result<SessionStore::Outcome>> cas_move(SessionKey key, Record wanted);
   bool begin_anew(const Record& over);

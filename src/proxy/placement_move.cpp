@@ -123,6 +123,20 @@ bool Placement::move_to_other_pool(const OtherPoolDecision& other_pool) {
   return serve_at(home.member);
 }
 
+/// Sets the failure of a request that no backend serves. `last`: the last attempt's, if there was one.
+void Placement::fail_for_lack(const Failure& last) {
+  constexpr std::uint32_t retry_after = 10;  // seconds; sessions do not end faster
+  const bool full = !last && lacks_room(session().recognized, situation());
+  attempt().fail(Failure::Side::self, full ? Failure::Kind::no_room : Failure::Kind::no_backend);
+  if (last) attempt().failure = last;
+  if (!full) return;
+  lookup_.counts().no_room.add();
+  const config::NoRoom& rules = request().pool->config.session.no_room;
+  reply().status = rules.status;
+  reply().body = rules.body;
+  reply().retry_after = retry_after;
+}
+
 Task<bool> Placement::confirm_move() {
   session().agree = false;
   session().state.clear();

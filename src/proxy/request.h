@@ -22,6 +22,7 @@
 #include "proxy/turn.h"
 #include "proxy/worker_context.h"
 #include "proxy/working_memory.h"
+#include "remora/session_gauge.h"
 #include "session/lifecycle.h"
 #include "session/open_session.h"
 #include "session/recognize.h"
@@ -95,6 +96,7 @@ struct SessionState {
   std::string state;                    // the app's state for the backend, in base64; empty: none
   std::string state_note;               // parameters about the state in Remora-Session
   std::optional<SessionKey> bound_key;  // key of the session in the table of learned ids
+  Seat seat;                            // of a session that begins, until a table counts it
   OpenSession open;                     // open-request count for `rebalance`
   Clock::Steady touched;                // when the tables were last told that the session is in use
   bool tried_other_pool = false;        // another pool of the split was tried
@@ -166,8 +168,8 @@ struct LocalReply {
   std::uint16_t status = 0;  // 0: none
   std::uint32_t retry_after = 0;
   std::string location;
-  std::string_view challenge;  // WWW-Authenticate; empty: none
-  std::string body;            // from the configuration; empty: generated from the status
+  std::string_view challenge;     // WWW-Authenticate; empty: none
+  std::string_view body;          // from the configuration; empty: generated from the status
 };
 
 /// All parts, and the borrowed objects around them. The Exchange passes this to each phase, which keeps

@@ -185,6 +185,7 @@ void SessionResponse::look_at_events(const Body& body) {
       records_.write_behind(records_.record());
     }
     memory().first_event.clear();
+    session().seat.give_up();
     response().watches = false;
     return;
   }

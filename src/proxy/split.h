@@ -16,6 +16,12 @@ inline bool in_service(const PoolSnapshot& pool) noexcept {
                      [](const Member& m) { return m.accepts_new(); });
 }
 
+/// Some backend of the pool accepts new sessions, and has room for one.
+inline bool takes_session(const PoolSnapshot& pool) noexcept {
+  return std::any_of(pool.members.begin(), pool.members.end(),
+                     [](const Member& m) { return m.accepts_new() && m.has_room(); });
+}
+
 /// Draws a target by weight, of those whose pool satisfies `fits(pool)`. `key`: a random number or a hash.
 /// Returns an index into the route's targets; nothing: none fits.
 template <class Fits>

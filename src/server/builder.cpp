@@ -64,6 +64,8 @@ std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& 
     m.weight = m.full_weight = warm_weight(b.weight, pool.slow_start, pool.slow_start);
     m.backup = b.backup;
     m.max_in_flight = b.max_in_flight.value_or(0);
+    m.max_sessions = b.max_sessions.value_or(0);
+    if (m.max_sessions != 0 && tally_ != nullptr) m.sessions = tally_->gauge(view->number, m.backend->hash);
     m.admin = b.admin;
     const std::vector<Endpoint> endpoints = endpoints_of(pool.name, b);
     m.nowhere = endpoints.empty();

@@ -14,6 +14,7 @@
 #include "remora/config.h"
 #include "server/admin_overrides.h"
 #include "session/clock_reading.h"
+#include "session/tally.h"
 
 namespace remora {
 
@@ -46,6 +47,8 @@ class SnapshotBuilder {
   std::uint64_t refused(Cause cause) const noexcept;
   /// `workers`: request threads, for per-worker counters.
   explicit SnapshotBuilder(unsigned workers) : workers_(workers) {}
+  /// Whose counts `max_sessions` limits. Call it before the first build; without it there are no limits.
+  void count_sessions_by(SessionTally& tally) noexcept { tally_ = &tally; }
 
   /// Updates the active snapshot with the current status from probes, live traffic and operators.
   std::shared_ptr<const Snapshot> with_status(const HealthChecker& checker, const Ejector& ejector,
@@ -63,6 +66,7 @@ class SnapshotBuilder {
                                         const std::vector<Endpoint>& endpoints) const;
 
   const unsigned workers_;
+  SessionTally* tally_ = nullptr;
   /// Names learned sessions if the file sets no key. Derived once, from the first key, so that rotating keys
   /// does not rename sessions.
   std::string index_key_;

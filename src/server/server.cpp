@@ -71,6 +71,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
       signals_(loop_.ctx.get_executor()),
       alarm_(make_alarm(loop_)) {
   prepare_process();
+  builder_.count_sessions_by(memory_->tally);
   for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) signals_.add(s);
   status_.load_overrides();
   for (const std::string& warning : config::warnings(config_)) spdlog::warn("{}", warning);

@@ -1,6 +1,7 @@
 // Wires the server's parts with references and functions, so that none of them knows the server. Also
 // implements the admin API's actions.
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "server/restart_state.h"
@@ -100,6 +101,13 @@ void Server::every_second() {
                  [this, available, error = std::move(error)] { store_watch_.heard(available, error); });
     });
   if (phase_ == Phase::serving) discovery_.look_up_early();
+  // Expired sessions leave room: drop them sooner than the tables' sweep does.
+  const auto& pools = builder_.last()->pools;
+  const bool has_rooms = std::any_of(pools.begin(), pools.end(), [](const auto& pool) {
+    const auto& all = pool->snapshot->members;
+    return std::any_of(all.begin(), all.end(), [](const Member& m) { return m.max_sessions != 0; });
+  });
+  if (has_rooms) session_counter_.refresh(now());
 }
 
 std::optional<Clock::Wall> Server::deadline(const std::string& pool, const std::string& backend) const {

@@ -21,7 +21,9 @@ class ActiveSessions {
     std::uint32_t seen = 0, expires = 0;
     std::uint16_t pool = 0, open = 0;
   };
-  using Entries = ShardedTable<SessionId, Active>;
+  static bool is_counted(const Active&) noexcept { return true; }
+  using Observer = TallyObserver<Active, is_counted>;
+  using Entries = ShardedTable<SessionId, Active, Observer>;
   Entries& entries() noexcept { return table_; }
   /// Restores an entry of the old process. Its open exchanges end there, so they do not count here.
   void restore(const SessionId& id, Active active) {
@@ -33,7 +35,8 @@ class ActiveSessions {
     });
   }
 
-  explicit ActiveSessions(std::size_t capacity) : table_(capacity) {}
+  explicit ActiveSessions(std::size_t capacity, SessionTally* tally = nullptr)
+      : table_(capacity, Observer(tally)) {}
 
   /// Records that the session is at `b.backend`.
   void seen(const Binding& b, std::uint16_t pool, const config::Session& lifetimes, ClockReading now) {

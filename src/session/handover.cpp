@@ -53,8 +53,8 @@ bool take_value(std::string_view& rest, SessionMemory& memory, Clock::Steady now
 
 template <class Table>
 struct Parts;
-template <class K, class V>
-struct Parts<ShardedTable<K, V>> {
+template <class K, class V, class O>
+struct Parts<ShardedTable<K, V, O>> {
   using Key = K;
   using Value = V;
 };

@@ -12,6 +12,7 @@
 #include "session/clock_reading.h"
 #include "session/record.h"
 #include "session/sharded_table.h"
+#include "session/tally.h"
 
 namespace remora {
 
@@ -28,8 +29,9 @@ class LocalTable {
   /// `trusted_for`: how long an entry is used without asking the store that it is a copy of. None: there is
   /// no such store, and this table is authoritative.
   explicit LocalTable(std::size_t capacity,
-                      std::optional<std::chrono::milliseconds> trusted_for = std::nullopt)
-      : table_(capacity), trusted_for_(trusted_for) {}
+                      std::optional<std::chrono::milliseconds> trusted_for = std::nullopt,
+                      SessionTally* tally = nullptr)
+      : table_(capacity, Observer(tally)), trusted_for_(trusted_for) {}
   bool is_copy() const noexcept { return trusted_for_.has_value(); }
   /// Adopts the store's record, unless the local entry is newer.
   void adopt(const SessionKey& key, const Record& record, std::uint16_t pool,
@@ -62,7 +64,7 @@ class LocalTable {
     const std::uint32_t tick = Ticks::at(now.steady);
     table_.sweep([&](const SessionKey&, const Kept& k) {
       if (k.expires <= tick) return false;
-      if (!k.ended && !k.replaced) f(k.pool, k.backend);
+      if (is_counted(k)) f(k.pool, k.backend);
       return true;
     });
   }
@@ -83,7 +85,9 @@ class LocalTable {
     Reason reason;
     bool ended : 1, leave : 1, replaced : 1;
   };
-  using Entries = ShardedTable<SessionKey, Kept>;
+  static bool is_counted(const Kept& k) noexcept { return !k.ended && !k.replaced; }
+  using Observer = TallyObserver<Kept, is_counted>;
+  using Entries = ShardedTable<SessionKey, Kept, Observer>;
   Entries& entries() noexcept { return table_; }
   /// Restores an entry of the old process. Of two versions of a session, the later one stands.
   void restore(const SessionKey& key, const Kept& kept) {

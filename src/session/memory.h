@@ -44,16 +44,17 @@ class HandedOver {
 
 struct SessionMemory {
   explicit SessionMemory(std::size_t capacity)
-      : learned(capacity), moves(capacity), active(capacity), handed(capacity) {
+      : learned(capacity, std::nullopt, &tally), moves(capacity), active(capacity, &tally), handed(capacity) {
     values = std::make_shared<MemoryValues>(config::Store{}.memory_bytes);
   }
   explicit SessionMemory(const config::Store& store)
-      : learned(store.capacity, store.shared() ? std::optional(store.cache_ttl) : std::nullopt),
+      : learned(store.capacity, store.shared() ? std::optional(store.cache_ttl) : std::nullopt, &tally),
         moves(store.capacity),
-        active(store.capacity),
+        active(store.capacity, &tally),
         handed(store.capacity) {
     if (!store.shared()) values = std::make_shared<MemoryValues>(store.memory_bytes);
   }
+  SessionTally tally;  // declared before the tables that tell it
   LocalTable learned;
   MoveMemory moves;
   ActiveSessions active;

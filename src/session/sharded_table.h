@@ -7,6 +7,8 @@
 // and Shasha 1994, with two lists). Values with a `pool` share the table: no pool can push another below an
 // equal share.
 //
+// An Observer is told of every change of an entry, evictions and sweeps too, under the lock of its shard.
+//
 // Threading: any thread; each shard has a mutex that is held for one operation. Lifetime: values are copied
 // in and out. Key and Value: trivially copyable; Key has hash() and ==.
 #pragma once
@@ -23,7 +25,12 @@
 
 namespace remora {
 
-template <class Key, class Value>
+struct NoObserver {
+  void changed(const void* /*before*/, const void* /*after*/) const noexcept {}
+};
+
+/// `Observer::changed(before, after)`: null for an entry that is new, or gone. Must not throw.
+template <class Key, class Value, class Observer = NoObserver>
 class ShardedTable {
   static_assert(std::is_trivially_copyable_v<Key> && std::is_trivially_copyable_v<Value>);
 
@@ -31,8 +38,9 @@ class ShardedTable {
   static constexpr std::size_t shard_count = 64;
 
   /// `capacity`: entries kept, at least one per shard.
-  explicit ShardedTable(std::size_t capacity)
-      : per_shard_(static_cast<std::uint32_t>((capacity + shard_count - 1) / shard_count)) {
+  explicit ShardedTable(std::size_t capacity, Observer observer = {})
+      : observer_(observer),
+        per_shard_(static_cast<std::uint32_t>((capacity + shard_count - 1) / shard_count)) {
     if (per_shard_ == 0) per_shard_ = 1;
   }
 
@@ -63,7 +71,7 @@ class ShardedTable {
     const std::lock_guard lock(shard.mutex);
     const std::uint32_t at = shard.find(key);
     if (at == none) return false;
-    shard.change(at, f);
+    change(shard, at, f);
     tell(key, &shard.entry(at).value);
     return true;
   }
@@ -74,12 +82,12 @@ class ShardedTable {
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
     if (const std::uint32_t at = shard.find(key); at != none) {
-      shard.change(at, f);
+      change(shard, at, f);
       tell(key, &shard.entry(at).value);
       return shard.entry(at).value;
     }
     if (shard.count >= per_shard_) {
-      shard.erase(shard.victim(group_of(fresh), per_shard_));
+      erase(shard, shard.victim(group_of(fresh), per_shard_));
       evicted_.fetch_add(1, std::memory_order_relaxed);
       size_.fetch_sub(1, std::memory_order_relaxed);
     }
@@ -93,7 +101,7 @@ class ShardedTable {
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
     if (const std::uint32_t at = shard.find(key); at != none) {
-      shard.change(at, f);
+      change(shard, at, f);
       tell(key, &shard.entry(at).value);
       return true;
     }
@@ -119,7 +127,7 @@ class ShardedTable {
     const std::lock_guard lock(shard.mutex);
     const std::uint32_t at = shard.find(key);
     if (at == none || !f(static_cast<const Value&>(shard.entry(at).value))) return false;
-    shard.erase(at);
+    erase(shard, at);
     tell(key, nullptr);
     size_.fetch_sub(1, std::memory_order_relaxed);
     return true;
@@ -137,7 +145,7 @@ class ShardedTable {
             const std::uint32_t next = shard.entry(at).older;
             if (!f(static_cast<const Key&>(shard.entry(at).key),
                    static_cast<const Value&>(shard.entry(at).value))) {
-              shard.erase(at);
+              erase(shard, at);
               size_.fetch_sub(1, std::memory_order_relaxed);
             }
             at = next;
@@ -333,14 +341,32 @@ class ShardedTable {
 
   void insert(Shard& shard, const Key& key, const Value& fresh) {
     shard.insert(key, fresh);
+    observer_.changed(nullptr, &fresh);
     tell(key, &fresh);
     size_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  template <class F>
+  void change(Shard& shard, std::uint32_t at, F f) {
+    if constexpr (std::is_same_v<Observer, NoObserver>) {
+      shard.change(at, f);
+    } else {
+      const Value before = shard.entry(at).value;
+      shard.change(at, f);
+      observer_.changed(&before, &shard.entry(at).value);
+    }
+  }
+
+  void erase(Shard& shard, std::uint32_t at) noexcept {
+    observer_.changed(&shard.entry(at).value, nullptr);
+    shard.erase(at);
   }
 
   void tell(const Key& key, const Value* value) const {
     if (const Watch f = watch_.load(std::memory_order_acquire)) f(watch_context_, key, value);
   }
 
+  Observer observer_;
   std::atomic<Watch> watch_{nullptr};
   void* watch_context_ = nullptr;  // set before watch_
   std::uint32_t per_shard_;

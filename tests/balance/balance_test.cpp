@@ -50,6 +50,39 @@ TEST_P(EachPolicy, NeverPicksTheTriedTheDownTheDrainedOrTheWeightless) {
   EXPECT_EQ(balancer->pick(tried, Purpose::request), nullptr);
 }
 
+TEST_P(EachPolicy, BeginsSessionsOnlyWhereThereIsRoom) {
+  for (const std::size_t n : {3U, 40U}) {
+    auto pool = pool_of(std::vector<std::uint32_t>(n, 1));
+    for (Member& m : pool->members) {
+      m.max_sessions = 2;
+      m.sessions = std::make_shared<SessionGauge>();
+      m.sessions->add();
+      m.sessions->add();
+    }
+    const auto balancer = make_balancer(GetParam(), pool, 7);
+    EXPECT_EQ(balancer->pick(Tried(), Purpose::session), nullptr);
+    EXPECT_TRUE(balancer->candidates(Tried(), Purpose::session).empty());
+    EXPECT_NE(balancer->pick(Tried(), Purpose::request), nullptr);  // begins no session
+    pool->members[1].sessions->remove();
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(balancer->pick(Tried(), Purpose::session)->backend->id, "b1");
+    pool->members[1].backend->failures.failed_to_connect(1);
+    EXPECT_EQ(balancer->pick(Tried(), Purpose::session)->backend->id, "b1");  // better than none
+    pool->members[2].max_sessions = 3;                                        // raised by a reload
+    EXPECT_EQ(balancer->pick(Tried(), Purpose::session)->backend->id, "b2");
+  }
+}
+
+TEST_P(EachPolicy, BeginsSessionsAtBackupsWhenAllOthersAreFull) {
+  auto pool = pool_of({1, 1});
+  pool->members[1].backup = true;
+  pool->members[0].max_sessions = 1;
+  pool->members[0].sessions = std::make_shared<SessionGauge>();
+  const auto balancer = make_balancer(GetParam(), pool, 7);
+  EXPECT_EQ(balancer->pick(Tried(), Purpose::session)->backend->id, "b0");
+  pool->members[0].sessions->add();
+  EXPECT_EQ(balancer->pick(Tried(), Purpose::session)->backend->id, "b1");
+}
+
 TEST_P(EachPolicy, PicksOneOfItsCandidatesAndTheOnlyOneIsCertain) {
   auto pool = pool_of({1, 2, 1, 1, 3});
   pool->members[0].health = Health::down;
@@ -229,6 +262,23 @@ TEST(Rendezvous, ASlowStartLeadsNoKeyElsewhere) {
     for (std::uint64_t key = 1; key < 2000; ++key)
       ASSERT_EQ(rendezvous(key, *whole, Tried(), bounded)->backend,
                 rendezvous(key, *warming, Tried(), bounded)->backend);
+}
+
+TEST(Rendezvous, ASessionBeginsAtItsKeysFirstChoiceWithRoom) {
+  auto pool = pool_of({1, 1, 1, 1});
+  for (Member& m : pool->members) {
+    m.max_sessions = 1;
+    m.sessions = std::make_shared<SessionGauge>();
+  }
+  const Member* const first = rendezvous_for_session(7, *pool, Tried());
+  EXPECT_EQ(first, rendezvous(7, *pool, Tried()));
+  first->sessions->add();
+  Tried tried;
+  tried.add(first->backend.get());
+  EXPECT_EQ(rendezvous_for_session(7, *pool, Tried()), rendezvous(7, *pool, tried));
+  for (const Member& m : pool->members) m.sessions->add();
+  EXPECT_EQ(rendezvous_for_session(7, *pool, Tried()), nullptr);
+  EXPECT_EQ(rendezvous(7, *pool, Tried()), first);  // a hash without a session needs no room
 }
 
 TEST(Rendezvous, OneOfTenComesOrGoesAndOnlyItsShareMoves) {

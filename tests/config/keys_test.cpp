@@ -155,8 +155,9 @@ TEST_F(Keys, ThatDoNothingInTheirPlaceAreRefusedThere) {
     EXPECT_NE(all.find(key + ":"), std::string::npos) << yaml << all;
     EXPECT_EQ(all.find("warning:"), std::string::npos) << all;
   };
-  for (const char* key : {"idle_timeout: 1h", "max_lifetime: 24h", "on_lost: reject", "on_full: move",
-                          "reject: {status: 404}", "announce: false", "state: on"}) {
+  for (const char* key :
+       {"idle_timeout: 1h", "max_lifetime: 24h", "on_lost: reject", "on_full: move", "reject: {status: 404}",
+        "no_room: {status: 429}", "announce: false", "state: on"}) {
     const std::string name(key, std::string_view(key).find(':'));
     refused(pool("session: {" + std::string(key) + "}"), "pools.a.session." + name);
     refused(pool("affinity: ip_hash\n    session: {" + std::string(key) + "}"), "pools.a.session." + name);
@@ -168,6 +169,12 @@ TEST_F(Keys, ThatDoNothingInTheirPlaceAreRefusedThere) {
         std::string::npos)
         << key;
   }
+  refused(backend("max_sessions: 3"), "pools.a.backends[0].max_sessions");
+  refused(whole("", "", "", "address: 127.0.0.1:1, max_sessions: 3", "affinity: ip_hash"),
+          "pools.a.backends[0].max_sessions");
+  EXPECT_EQ(said(whole("", "", "", "address: 127.0.0.1:1, max_sessions: 3",
+                       "affinity: cookie\n    session: {no_room: {status: 429}}")),
+            "");
   const auto redirect = [](const std::string& more) {
     return whole("", "", "{path: /x, redirect: /y, " + more + "}, {path: /, pool: a}", "", "");
   };
@@ -228,6 +235,7 @@ TEST_F(Keys, ThatDoNothingBesideTheRestOfTheFileAreWarnedOf) {
   warned(route("timeouts: {queue: 1s}"), "routes[0].timeouts.queue");
   warned(pool("timeouts: {queue: 1s}"), "pools.a.timeouts.queue");
   warned(session("on_full: move"), "pools.a.session.on_full");
+  warned(session("no_room: {status: 429}"), "pools.a.session.no_room");
   warned(session("reject: {status: 404}"), "pools.a.session.reject");
   warned(pool("affinity: ip_hash\n    balance: first"), "pools.a.balance");
   warned(pool("failover: {attempts: 1, budget: 5%}"), "pools.a.failover");

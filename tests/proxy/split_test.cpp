@@ -86,6 +86,27 @@ TEST_F(DecidePool, ASessionDecidesElseThePoolIsDrawn) {
   EXPECT_EQ(decide({{}, {}}, 1).pool, 2U);  // only pools in service are drawn
 }
 
+TEST_F(DecidePool, APoolWithoutRoomIsDrawnOnlyWhenAllAreFull) {
+  const auto fill = [](Member& m) {
+    m.max_sessions = 1;
+    m.sessions = std::make_shared<SessionGauge>();
+    m.sessions->add();
+  };
+  fill(first_of(0));
+  for (std::uint64_t key = 0; key < 10; ++key) EXPECT_NE(decide({}, key).pool, 0U);
+  EXPECT_EQ(decide({session("a", 1)}).pool, 0U);  // bound sessions need none
+  EXPECT_EQ(decide_other_pool(snapshot_, route_, 1, false, 0, Tried())->pool, 2U);
+  fill(first_of(1));
+  route_.targets.pop_back();
+  bool first = false, second = false;
+  for (std::uint64_t key = 0; key < 10; ++key) (decide({}, key).pool == 0 ? first : second) = true;
+  EXPECT_TRUE(first && second);
+  // A session that must move goes to a full pool rather than nowhere.
+  const auto moves = decide_other_pool(snapshot_, route_, 0, true, 0, Tried());
+  ASSERT_TRUE(moves.has_value());
+  EXPECT_EQ(moves->pool, 1U);
+}
+
 TEST_F(DecidePool, OfSeveralSessionsThatHaveMovedAwayTheLatestMoveCounts) {
   const PoolDecision d = decide({session("b", 2), session("a", 3)});
   EXPECT_EQ(d.pool, 0U);

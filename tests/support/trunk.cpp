@@ -47,6 +47,7 @@ Trunk::Trunk(const std::string& yaml, Faults* faults, std::shared_ptr<SessionMem
       connector(faults_),
       turn(worker.loop, clock) {
   const config::Config config = parse(yaml, memory->learned.is_copy());
+  builder_.count_sessions_by(memory->tally);
   activate(config, std::move(keys));
   worker.report_failures = [this](const auto& b, Ejected) { reported_failures.push_back(b->id); };
   worker.report_lost = [this](const auto& b) { reported_lost.push_back(b->id); };

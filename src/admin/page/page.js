@@ -163,7 +163,8 @@ function fillRow(row, key, b, now, readOnly) {
   cell('admin').replaceChildren(admin);
   cell('health').replaceChildren(fact('health', b.health, b.health_note));
   cell('ejected').replaceChildren(fact('ejected', b.ejected));
-  cell('sessions').textContent = number(b.sessions_left) + (b.complete ? '' : '+');
+  cell('sessions').textContent = number(b.sessions_left) + (b.complete ? '' : '+') +
+    (b.max_sessions ? ' of ' + number(b.max_sessions) : '');
   cell('sessions').title = b.complete ? '' : 'At least: some may not have come by since this instance started';
   cell('in_flight').textContent = number(b.in_flight);
   const seen = remember(key, b, now);

@@ -133,11 +133,17 @@ class World {
     rules.balance = pick({config::Balance::round_robin, config::Balance::least_requests,
                           config::Balance::random_two, config::Balance::peak_ewma, config::Balance::first});
     if (chance(20)) rules.session.on_lost = config::OnLost::reject;
+    const bool has_rooms = chance(30);
     if (chance(60)) rules.session.rebalance = config::Rebalance{std::chrono::seconds(60), 10, 1.25, true};
     const bool dark = chance(20), calm = chance(30);
     for (Member& m : std::const_pointer_cast<PoolSnapshot>(pool.snapshot)->members) {
       m.backend->served = pick({0U, 3U, 50U, 400U});
       if (chance(30)) m.backend->in_flight = static_cast<std::uint32_t>(random_.below(4));
+      if (has_rooms) {
+        m.max_sessions = pick({1U, 1U, 2U, 5U});
+        m.sessions = trunk_.memory->tally.gauge(pool.number, m.backend->hash);
+        for (std::uint64_t n = random_.below(3); n > 0; --n) m.sessions->add();
+      }
       if (calm) continue;
       m.health = dark || chance(25) ? Health::down : pick({Health::up, Health::up, Health::unknown});
       m.admin = pick({Admin::ready, Admin::ready, Admin::ready, Admin::ready, Admin::drain, Admin::maint});
@@ -147,6 +153,7 @@ class World {
       m.leaving = chance(40);
       m.panic = chance(5);
       m.untested = chance(5);
+      m.joined = chance(20);
       if (chance(50)) m.backend->note_generation(7);
       if (chance(5)) m.backend->failures.failed_to_connect(1);
     }
