@@ -337,6 +337,16 @@ enum class Balance : std::uint8_t { round_robin, least_requests, random_two, pea
 enum class Forwarded : std::uint8_t { x, rfc7239, both, off };
 enum class HostMode : std::uint8_t { client, backend, literal };
 
+/// What serves a pool's requests while none of its backends can: another pool, or a fixed reply.
+struct Fallback {
+  std::string pool;  // empty: the reply below
+  std::uint16_t status = 503;
+  std::string body;               // empty: generated
+  std::string content_type;       // empty: as in generated replies
+  std::uint32_t retry_after = 0;  // seconds; 0: none, but one second with 503
+  bool operator==(const Fallback&) const = default;
+};
+
 struct Pool {
   std::string name;
   std::vector<Backend> backends;
@@ -349,6 +359,7 @@ struct Pool {
   Eject eject;
   Millis slow_start{0};  // 0: none
   double panic = 0;      // below this share of backends in service, all are used
+  std::optional<Fallback> fallback;
   Failover failover;
   PoolTimeouts timeouts;
   std::uint32_t idle_connections = 64;

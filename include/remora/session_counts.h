@@ -20,6 +20,7 @@ struct alignas(64) SessionCounts {
   std::array<Counter, static_cast<std::size_t>(Cause::count_)> refused;    // by cause
   std::array<Counter, static_cast<std::size_t>(SessionEvent::count_)> events;
   Counter no_room;    // requests that found no backend with room for their session
+  Counter fallbacks;  // requests that the pool's fallback served
   void count(Reason r) noexcept { requests[static_cast<std::size_t>(r)].add(); }
   void count(Cause c) noexcept { refused[static_cast<std::size_t>(c)].add(); }
   void count(SessionEvent e) noexcept { events[static_cast<std::size_t>(e)].add(); }

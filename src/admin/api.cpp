@@ -6,6 +6,7 @@
 
 #include "net/address.h"
 #include "proxy/explain.h"
+#include "proxy/split.h"
 #include "util/json_members.h"
 #include "util/text.h"
 #include "util/units.h"
@@ -80,6 +81,11 @@ json::object describe_pool(const PoolView& pool, AdminActions& actions) {
     reasons[to_string(static_cast<Reason>(i))] = n;
   }
   out["requests_by_reason"] = std::move(reasons);
+  if (const auto& fallback = pool.config.fallback; fallback && fallback->pool.empty())
+    out["fallback"] = fallback->status;
+  else if (fallback)
+    out["fallback"] = fallback->pool;
+  out["serves_by_fallback"] = pool.config.fallback && !in_service(*pool.snapshot);
   json::array backends;
   for (std::size_t i = 0; i < pool.snapshot->members.size(); ++i)
     backends.push_back(describe_backend(pool, i, actions));

@@ -115,6 +115,13 @@ void add_rooms(Families& out, const Snapshot& snapshot) {
     if (!pool->affinity.empty())
       out.add({{"pool", pool->config.name}},
               sum(*pool, [](const SessionCounts& c) -> const Counter& { return c.no_room; }));
+  out.begin("remora_fallback_total",
+            "Requests that the pool's fallback served because none of its backends could.",
+            MetricType::Counter);
+  for (const auto& pool : snapshot.pools)
+    if (pool->config.fallback)
+      out.add({{"pool", pool->config.name}},
+              sum(*pool, [](const SessionCounts& c) -> const Counter& { return c.fallbacks; }));
 }
 
 constexpr const char* classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};

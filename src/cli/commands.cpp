@@ -145,7 +145,12 @@ int show_status(const CommandTarget& at) {
                    std::to_string(json_number(b, "attempts")), std::to_string(failed)});
       });
     });
-    std::cout << table.text() << (json_flag(all, "ready") ? "ready" : "stopping") << ", up "
+    std::cout << table.text();
+    each(all, "pools", [](const json::object& pool) {
+      if (json_flag(pool, "serves_by_fallback"))
+        std::cout << "pool " << json_text(pool, "name") << ": nobody is in service; its fallback serves\n";
+    });
+    std::cout << (json_flag(all, "ready") ? "ready" : "stopping") << ", up "
               << json_number(all, "uptime_seconds") << " s, configuration " << json_text(all, "config_hash")
               << '\n';
   });

@@ -120,6 +120,7 @@ void cross_check(const Value& root, Config& config) {
       root.bad("pools." + pool.name +
                ".session.state in a shared store is sealed with `keys`, which all replicas need: give them");
 
+  check_fallbacks(root, config);
   // Every pool named by a route must exist. No two pools that one request can reach may share a cookie name.
   struct Reach {
     const Pool* pool;
@@ -138,8 +139,12 @@ void cross_check(const Value& root, Config& config) {
     std::vector<std::string> names;
     if (!route.pool.empty()) names.push_back(route.pool);
     for (const auto& [name, weight] : route.split) names.push_back(name);
-    for (const std::string& name : names) {
+    for (std::size_t n = 0; n < names.size(); ++n) {  // grows: requests can reach fallbacks too
+      const std::string name = names[n];
       const Pool* pool = find_pool(name);
+      const std::string next = pool != nullptr && pool->fallback ? pool->fallback->pool : std::string();
+      if (find_pool(next) != nullptr && std::find(names.begin(), names.end(), next) == names.end())
+        names.push_back(next);
       if (pool == nullptr) {
         here.bad("there is no pool '" + name + "'");
         continue;

@@ -23,9 +23,20 @@ bool keeps_sessions(const Pool& p) {
                      [](const Affinity& a) { return !a.settings->derived; });
 }
 
-bool leads_to(const Route& r, const Pool& p) {
-  return r.pool == p.name || std::any_of(r.split.begin(), r.split.end(),
-                                         [&](const auto& target) { return target.first == p.name; });
+/// By name, or because a pool of the route falls back on it.
+bool leads_to(const Config& c, const Route& r, const Pool& p) {
+  const auto falls_back = [&](const std::string& from) {
+    const auto it =
+        std::find_if(c.pools.begin(), c.pools.end(), [&](const Pool& o) { return o.name == from; });
+    return it != c.pools.end() && it->fallback ? it->fallback->pool : std::string();
+  };
+  const auto reaches = [&](std::string from) {
+    for (std::size_t i = 0; i <= c.pools.size() && !from.empty(); ++i, from = falls_back(from))
+      if (from == p.name) return true;
+    return false;
+  };
+  return reaches(r.pool) || std::any_of(r.split.begin(), r.split.end(),
+                                        [&](const auto& target) { return reaches(target.first); });
 }
 
 bool asks_names(const Config& c) {
@@ -42,7 +53,7 @@ void of_pool(const Config& c, const Pool& p, Out& out) {
   const auto say = [&](const std::string& what) { out.push_back("pools." + p.name + what); };
   const auto routes = [&](bool with_affinity) {
     return std::any_of(c.routes.begin(), c.routes.end(),
-                       [&](const Route& r) { return leads_to(r, p) && (r.affinity || !with_affinity); });
+                       [&](const Route& r) { return leads_to(c, r, p) && (r.affinity || !with_affinity); });
   };
   if (!routes(false)) return say(": no route leads to it");
   if (!p.affinity.empty() && !routes(true))
@@ -78,7 +89,7 @@ void of_pool(const Config& c, const Pool& p, Out& out) {
 void of_route(const Config& c, const Route& r, std::size_t number, Out& out) {
   const std::string name = "routes[" + std::to_string(number) + "]";
   const bool sticky = std::any_of(c.pools.begin(), c.pools.end(),
-                                  [&](const Pool& p) { return leads_to(r, p) && !p.affinity.empty(); });
+                                  [&](const Pool& p) { return leads_to(c, r, p) && !p.affinity.empty(); });
   if (!r.affinity && !sticky && !r.redirect)
     out.push_back(name + ".affinity: off does nothing: no pool of this route has an affinity");
   for (const auto& [pool, weight] : r.split)
@@ -86,8 +97,8 @@ void of_route(const Config& c, const Route& r, std::size_t number, Out& out) {
       if (p.name == pool && weight == 0 && !keeps_sessions(p))
         out.push_back(name + ".split." + pool + ": 0 sends nothing there: the pool keeps no sessions");
   const bool limited = std::any_of(c.pools.begin(), c.pools.end(), [&](const Pool& p) {
-    return leads_to(r, p) && std::any_of(p.backends.begin(), p.backends.end(),
-                                         [](const Backend& b) { return b.max_in_flight.has_value(); });
+    return leads_to(c, r, p) && std::any_of(p.backends.begin(), p.backends.end(),
+                                            [](const Backend& b) { return b.max_in_flight.has_value(); });
   });
   if (r.timeouts.queue && !limited)
     out.push_back(name + ".timeouts.queue does nothing: no backend of its pools has `max_in_flight`");

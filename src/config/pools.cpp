@@ -309,6 +309,7 @@ void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) 
     if (out.probe.kind == ProbeKind::grpc && !http2)
       health->bad("a grpc probe needs HTTP/2: `protocol: h2`, or `auto` with `tls`");
   }
+  m.read_with("fallback", out.fallback, read_fallback);
   if (const auto failover = m.get("failover"); failover && out.affinity.empty())
     refuse_keys(*failover, {"bound"}, "is for sessions, and without an `affinity` there are none");
   m.read_with("failover", out.failover, read_failover);

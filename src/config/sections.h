@@ -13,6 +13,9 @@ void read_jwt(const Value& v, std::vector<Jwt>& out);
 void read_routes(const Value& v, std::vector<Route>& out);
 void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out);
 void read_health(const Value& v, Pool& out);
+void read_fallback(const Value& v, std::optional<Fallback>& out);
+/// Checks the pools that fallbacks name: they exist, do not lead in a circle, and keep their tokens apart.
+void check_fallbacks(const Value& root, const Config& config);
 void read_affinity(const Value& v, std::string_view pool, Kinds kinds, std::vector<Affinity>& out);
 
 void read_header_edits(const Value& v, HeaderEdits& out);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "net/address.h"
@@ -65,6 +66,7 @@ class Trial {
 struct PoolView {
   config::Pool config;
   std::uint16_t number = 0;  // constant for this name while the process lives: tables store it
+  std::optional<std::size_t> fallback_pool;  // index into the snapshot's pools; none: no pool
   std::shared_ptr<const PoolSnapshot> snapshot;
   /// How a member is reached.
   struct Route {

@@ -241,7 +241,9 @@ Decision decide_move(const Binding& binding, Reason why, const Situation& at) {
   d.epoch = binding.epoch;
   const bool wanted_by_us = why == Reason::overload || why == Reason::rebalance;
   if (at.pool.config.session.on_lost == config::OnLost::reject && !wanted_by_us) {
-    d.action = Action::reject;
+    // With a fallback, a session outlives the time when nobody is in service.
+    const bool waits = at.pool.config.fallback && !somebody_left(at);
+    d.action = waits ? Action::move : Action::reject;
     return d;
   }
   d.action = Action::move;

@@ -67,6 +67,35 @@ std::optional<OtherPoolDecision> decide_other_pool(const Snapshot& snapshot, con
   return d.member != nullptr ? std::optional(d) : std::nullopt;
 }
 
+const config::Fallback* decide_fallback(const PoolView& pool, const Failure& last,
+                                        const Tried& tried) noexcept {
+  using Kind = Failure::Kind;
+  if (!pool.config.fallback) return nullptr;
+  switch (last.kind) {
+    case Kind::none:
+    case Kind::refused:
+    case Kind::connect_timeout:
+    case Kind::hung:
+    case Kind::out_of_service:
+    case Kind::no_backend:
+      break;
+    default:
+      return nullptr;
+  }
+  const auto& all = pool.snapshot->members;
+  const bool somebody = std::any_of(all.begin(), all.end(), [&](const Member& m) {
+    return m.accepts_new() && !tried.contains(m.backend.get());
+  });
+  return somebody ? nullptr : &*pool.config.fallback;
+}
+
+bool can_lead_to(const Snapshot& snapshot, const RouteView& route, std::size_t pool) noexcept {
+  for (const auto& target : route.targets)
+    for (std::optional<std::size_t> at = target.pool; at; at = snapshot.pools[*at]->fallback_pool)
+      if (*at == pool) return true;
+  return false;
+}
+
 Home home_of(const Snapshot& snapshot, const RouteView& route, std::uint64_t backend,
              const Tried& tried) noexcept {
   for (const auto& target : route.targets) {

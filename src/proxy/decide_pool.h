@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "proxy/failure.h"
 #include "proxy/snapshot.h"
 #include "proxy/split.h"
 #include "session/recognize.h"
@@ -49,6 +50,14 @@ struct OtherPoolDecision {
 std::optional<OtherPoolDecision> decide_other_pool(const Snapshot& snapshot, const RouteView& route,
                                                    std::size_t pool, bool bound, std::uint64_t key,
                                                    const Tried& tried) noexcept;
+
+/// The fallback that serves a request which no backend of `pool` can serve. Null: there is none; or a backend
+/// is in service: it has no room, or answered with an error (`last`, the last attempt's failure).
+const config::Fallback* decide_fallback(const PoolView& pool, const Failure& last,
+                                        const Tried& tried) noexcept;
+
+/// Requests of this route can be served by the pool, as a fallback too.
+bool can_lead_to(const Snapshot& snapshot, const RouteView& route, std::size_t pool) noexcept;
 
 /// Where a session belongs that has moved to `backend`: a backend may be in several pools of the route, and
 /// the first one counts.

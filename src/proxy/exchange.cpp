@@ -235,7 +235,7 @@ asio::const_buffer Exchange::add_generated_body(OutHead& out) {
     return f != nullptr ? f->value : std::string_view();
   }();
   const GeneratedReply made =
-      make_local_reply(reply().status, accept, reply().body, memory().reply_body);
+      make_local_reply(reply().status, accept, reply().body, memory().reply_body, reply().content_type);
   out.status = reply().status;
   out.reason = made.reason;
   std::string& number = memory().arena.scratch();

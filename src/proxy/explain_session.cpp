@@ -98,6 +98,7 @@ void SessionWalk::run() {
   say_session();
   if (out_.status != 0 || choose() || out_.status != 0) return;
   if (go_to_other_pool() || out_.status != 0) return;
+  if (go_to_fallback() || out_.status != 0) return;
   give_up();
 }
 
@@ -333,9 +334,11 @@ bool SessionWalk::balance(Purpose purpose) {
 /// No backend of this pool is left. False: no other pool can serve the request, or it was rejected.
 bool SessionWalk::go_to_other_pool() {
   const bool bound = found_.what == What::session;
+  if (bound && pool_->config.session.on_lost == config::OnLost::reject) return false;
   const std::uint64_t key = bound ? move_key(binding_) : request_.draw;
   const auto other_pool = decide_other_pool(request_.snapshot, request_.route, index_, bound, key, tried_);
   if (!other_pool) return false;
+  own_pool_ = pool_;
   if (other_pool->member != nullptr) {
     say("pool: " + out_.pool + " has nobody left: another one of the split serves the session, and keeps it");
     return move_to_other_pool(*other_pool);
@@ -345,6 +348,28 @@ bool SessionWalk::go_to_other_pool() {
   settle_in(other_pool->pool, recognize_in(pool_at(other_pool->pool)));
   say_session();
   return out_.status == 0 && choose();
+}
+
+/// What Placement::go_to_fallback() would do.
+bool SessionWalk::go_to_fallback() {
+  const PoolView* from = own_pool_ != nullptr ? own_pool_ : pool_;
+  while (const config::Fallback* const fallback = decide_fallback(*from, Failure(), tried_)) {
+    if (!from->fallback_pool) {
+      out_.status = fallback->status;
+      say("fallback: nobody of " + from->config.name + " is in service: a fixed reply");
+      return false;
+    }
+    say("fallback: nobody of " + from->config.name +
+        " is in service: another pool serves the request; a session stays as it is");
+    out_.epoch = 0;
+    settle_in(*from->fallback_pool, recognize_in(pool_at(*from->fallback_pool)));
+    say_session();
+    if (out_.status != 0) return false;
+    if (choose()) return true;
+    if (out_.status != 0) return false;
+    from = pool_;
+  }
+  return false;
 }
 
 bool SessionWalk::move_to_other_pool(const OtherPoolDecision& other_pool) {

@@ -59,6 +59,7 @@ class SessionWalk final : private DecisionInputs {
   bool balance(Purpose purpose);
   bool go_to_other_pool();
   bool move_to_other_pool(const OtherPoolDecision& other_pool);
+  bool go_to_fallback();
   void give_up();
   bool serve(const Member* member, const std::string& why);
 
@@ -70,6 +71,7 @@ class SessionWalk final : private DecisionInputs {
   const Tried tried_;
   const PoolView* pool_ = nullptr;
   std::size_t index_ = 0;               // of pool_, into Snapshot::pools
+  const PoolView* own_pool_ = nullptr;  // the pool of the split that was left for another
   Recognized found_;
   std::string kind_;  // name of the affinity kind that recognized the session
   Binding binding_;   // of the session, as it would stand

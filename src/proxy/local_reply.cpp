@@ -6,20 +6,21 @@
 namespace remora {
 
 GeneratedReply make_local_reply(std::uint16_t status, std::string_view accept, std::string_view configured,
-                                std::string& room) {
+                                std::string& room, std::string_view type) {
   GeneratedReply a;
   a.reason = reason_phrase(status);
   bool json = false, html = false;
   for_each_token(accept, [&](std::string_view range) {
-    const auto type = trim(range.substr(0, range.find(';')));
-    json = json || iequals(type, "application/json") || iequals(type, "application/problem+json");
-    html = html || iequals(type, "text/html");
+    const auto one = trim(range.substr(0, range.find(';')));
+    json = json || iequals(one, "application/json") || iequals(one, "application/problem+json");
+    html = html || iequals(one, "text/html");
     return true;
   });
   json = json && !html;
   a.content_type = json ? "application/json" : "text/html; charset=utf-8";
   if (!configured.empty()) {
     a.body = configured;
+    if (!type.empty()) a.content_type = type;
     return a;
   }
   room.clear();

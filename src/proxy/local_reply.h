@@ -12,8 +12,8 @@ struct GeneratedReply {
 };
 
 /// `configured`: a body from the configuration, sent unchanged; empty: a body is generated into `room`. JSON
-/// only if `accept` asks for JSON and not for HTML.
+/// only if `accept` asks for JSON and not for HTML; `type`: of a configured body, if it is known.
 GeneratedReply make_local_reply(std::uint16_t status, std::string_view accept, std::string_view configured,
-                                std::string& room);
+                                std::string& room, std::string_view type = {});
 
 }  // namespace remora

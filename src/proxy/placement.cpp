@@ -24,7 +24,8 @@ bool Placement::choose_backend() {
   }
   if (before.kind != Kind::queue_full && go_to_other_pool()) return true;
   if (reply().status != 0) return false;
-  fail_for_lack(before);
+  if (go_to_fallback(before)) return true;
+  if (reply().status == 0) fail_for_lack(before);
   return false;
 }
 
@@ -186,6 +187,7 @@ const Member* Placement::place_of_first_requests(std::uint64_t client) noexcept 
 bool Placement::may_begin_session() {
   if (session().served.begun || !connection().listener->config.per_client.new_sessions_per_second)
     return true;
+  if (std::exchange(session().rate_paid, true)) return true;
   if (request().arrival.client.is_unknown()) return true;
   reply().retry_after =
       connection().listener->shared->limits.new_session(request().arrival.client, request().began);

@@ -58,6 +58,9 @@ class Placement final : private Phase, private DecisionInputs {
   void hand_over();
   bool lose_session();
   bool go_to_other_pool();
+  bool go_to_fallback(const Failure& last);
+  void enter_fallback(std::size_t pool);
+  void reply_with(const config::Fallback& fallback, const Failure& last);
   void fail_for_lack(const Failure& last);
   bool move_to_other_pool(const OtherPoolDecision& other_pool);
   Task<Result<SessionStore::Outcome>> cas_move(SessionKey key, Record wanted);

@@ -90,11 +90,14 @@ bool Placement::lose_session() {
 bool Placement::go_to_other_pool() {
   if (request().route->targets.size() < 2 || std::exchange(session().tried_other_pool, true)) return false;
   const bool bound = session().recognized.what == What::session;
+  if (bound && request().pool->config.session.on_lost == config::OnLost::reject) return false;
+  const PoolView* const own = request().pool;
   const std::uint64_t key = bound ? move_key(session().served.binding) : worker().random.next();
   const Snapshot& shared = *request().snapshot->shared;
   const auto other_pool =
       decide_other_pool(shared, *request().route, request().pool_index, bound, key, attempt().tried);
   if (!other_pool) return false;
+  session().own_pool = own;
   if (other_pool->member != nullptr) return move_to_other_pool(*other_pool);
   lookup_.settle_in(other_pool->pool, lookup_.recognize_in(*shared.pools[other_pool->pool]));
   lookup_.use_timeouts();
@@ -121,6 +124,48 @@ bool Placement::move_to_other_pool(const OtherPoolDecision& other_pool) {
   session().bound = false;
   hand_over();
   return serve_at(home.member);
+}
+
+/// Nobody of the route's pools can serve the request: the fallback of its own pool does, or the fallback's
+/// fallback. False: none can, or the local reply is set.
+bool Placement::go_to_fallback(const Failure& last) {
+  const PoolView* from = session().own_pool != nullptr ? session().own_pool : request().pool;
+  Failure failed = last;
+  while (const config::Fallback* const fallback = decide_fallback(*from, failed, attempt().tried)) {
+    from->counters->sessions[worker().index].fallbacks.add();
+    if (!from->fallback_pool) {
+      reply_with(*fallback, last);
+      return false;
+    }
+    enter_fallback(*from->fallback_pool);
+    if (admit_session() && choose_member({})) return true;
+    if (reply().status != 0) return false;
+    from = request().pool;
+    failed = {};
+  }
+  return false;
+}
+
+/// The request starts over in a fallback pool, with that pool's own affinity. Its session stays as it is in
+/// every table and with the client: it continues when its pool is back.
+void Placement::enter_fallback(std::size_t pool) {
+  session().own_pool = nullptr;
+  session().served = {};
+  session().bound = session().agree = false;
+  session().state.clear();
+  session().state_note.clear();
+  lookup_.settle_in(pool, lookup_.recognize_in(*request().snapshot->shared->pools[pool]));
+  lookup_.use_timeouts();
+}
+
+void Placement::reply_with(const config::Fallback& fallback, const Failure& last) {
+  attempt().fail(Failure::Side::self, Failure::Kind::no_backend);
+  if (last) attempt().failure = last;
+  // No gRPC client takes a page for an answer.
+  reply().status = request().grpc && fallback.status < 400 ? 503 : fallback.status;
+  reply().body = fallback.body;
+  reply().content_type = fallback.content_type;
+  reply().retry_after = fallback.retry_after;
 }
 
 /// Sets the failure of a request that no backend serves. `last`: the last attempt's, if there was one.

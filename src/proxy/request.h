@@ -99,7 +99,9 @@ struct SessionState {
   Seat seat;                            // of a session that begins, until a table counts it
   OpenSession open;                     // open-request count for `rebalance`
   Clock::Steady touched;                // when the tables were last told that the session is in use
+  bool rate_paid = false;               // `new_sessions_per_second` was spent for this request
   bool tried_other_pool = false;        // another pool of the split was tried
+  const PoolView* own_pool = nullptr;  // the pool of the split that was left for another; its fallback counts
   const PoolView* left_pool = nullptr;  // the former pool, if the session moved to another pool of the split
   bool clears_tokens = false;           // the reply clears the client's tokens
 
@@ -170,6 +172,7 @@ struct LocalReply {
   std::string location;
   std::string_view challenge;     // WWW-Authenticate; empty: none
   std::string_view body;          // from the configuration; empty: generated from the status
+  std::string_view content_type;  // of `body`, from the configuration; empty: as if generated
 };
 
 /// All parts, and the borrowed objects around them. The Exchange passes this to each phase, which keeps

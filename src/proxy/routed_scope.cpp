@@ -1,16 +1,14 @@
 #include "proxy/routed_scope.h"
 
-#include <algorithm>
-
 #include "http/target.h"
+#include "proxy/decide_pool.h"
 
 namespace remora {
 
 bool RoutedScope::leads_here(std::string_view path) const {
   const RouteView* route = request_.snapshot->shared->router->match(request_.head.host, as_routed(path),
                                                                     "GET", request_.head.fields);
-  return route != nullptr && std::any_of(route->targets.begin(), route->targets.end(),
-                                         [&](const auto& t) { return t.pool == request_.pool_index; });
+  return route != nullptr && can_lead_to(*request_.snapshot->shared, *route, request_.pool_index);
 }
 
 std::string RoutedScope::as_routed(std::string_view path) const {

@@ -47,9 +47,9 @@ std::vector<Endpoint> endpoints_of(const std::string& pool, const config::Backen
 }
 }  // namespace
 
-std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& pool,
-                                                            const std::shared_ptr<const KeyRing>& keys,
-                                                            const std::string& index_key) {
+std::shared_ptr<PoolView> SnapshotBuilder::build_pool(const config::Pool& pool,
+                                                      const std::shared_ptr<const KeyRing>& keys,
+                                                      const std::string& index_key) {
   auto view = std::make_shared<PoolView>();
   view->config = pool;
   std::erase_if(view->config.backends, [](const config::Backend& b) { return b.discovery.has_value(); });
@@ -130,6 +130,15 @@ void add_url_secrets(const config::Pool& pool, std::vector<UrlSecret>& out) {
 }
 }  // namespace
 
+namespace {
+std::optional<std::size_t> fallback_of(const config::Pool& pool, const std::vector<config::Pool>& all) {
+  if (!pool.fallback || pool.fallback->pool.empty()) return std::nullopt;
+  for (std::size_t p = 0; p < all.size(); ++p)
+    if (all[p].name == pool.fallback->pool) return p;
+  return std::nullopt;
+}
+}  // namespace
+
 std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& config,
                                                        std::shared_ptr<const KeyRing> keys) {
   auto snapshot = std::make_shared<Snapshot>();
@@ -137,8 +146,10 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
   std::vector<std::string> pool_names;
   for (const config::Pool& pool : config.pools) {
     pool_names.push_back(pool.name);
-    snapshot->pools.push_back(
-        build_pool(pool, keys, config.store.index_key.empty() ? index_key_ : config.store.index_key));
+    const auto view =
+        build_pool(pool, keys, config.store.index_key.empty() ? index_key_ : config.store.index_key);
+    view->fallback_pool = fallback_of(pool, config.pools);
+    snapshot->pools.push_back(view);
     add_url_secrets(pool, snapshot->url_secrets);
     const bool bindings =
         config.store.shared() && std::any_of(pool.affinity.begin(), pool.affinity.end(),
@@ -159,6 +170,12 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::build(const config::Config& con
     for (const config::Affinity& a : config.pools[p].affinity)
       for (std::size_t v = 0; v < config.jwt.size(); ++v)
         if (config.jwt[v].name == a.settings->verifier) of_pools[p].push_back(v);
+  // Requests that a fallback serves need its verifiers too.
+  for (std::size_t p = 0; p < config.pools.size(); ++p)
+    for (auto next = snapshot->pools[p]->fallback_pool; next; next = snapshot->pools[*next]->fallback_pool)
+      for (const config::Affinity& a : config.pools[*next].affinity)
+        for (std::size_t v = 0; v < config.jwt.size(); ++v)
+          if (config.jwt[v].name == a.settings->verifier) of_pools[p].push_back(v);
   router->set_verifiers(config.jwt, of_pools);
   std::vector<std::shared_ptr<RouteTraffic>> traffic;
   for (const std::string& label : route_labels(config.routes)) {

@@ -59,9 +59,8 @@ class SnapshotBuilder {
  private:
   void build_verifiers(const config::Config& config, Snapshot& snapshot);
   std::shared_ptr<const ListenerView> build_listener(const config::Listener& listener, unsigned nth);
-  std::shared_ptr<const PoolView> build_pool(const config::Pool& pool,
-                                             const std::shared_ptr<const KeyRing>& keys,
-                                             const std::string& index_key);
+  std::shared_ptr<PoolView> build_pool(const config::Pool& pool, const std::shared_ptr<const KeyRing>& keys,
+                                       const std::string& index_key);
   std::shared_ptr<const Trial> trial_of(const std::string& pool, const std::string& id,
                                         const std::vector<Endpoint>& endpoints) const;
 

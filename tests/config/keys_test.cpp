@@ -225,6 +225,10 @@ TEST_F(Keys, ThatDoNothingBesideTheRestOfTheFileAreWarnedOf) {
       "listeners: [127.0.0.1:80]\nroutes: [{path: /, pool: a}]\npools: {a: {backends: [127.0.0.1:1]}, b: "
       "{backends: [127.0.0.1:1]}}\n",
       "pools.b: no route");
+  EXPECT_EQ(
+      said("listeners: [127.0.0.1:80]\nroutes: [{path: /, pool: a}]\npools: {a: {fallback: b, backends: "
+           "[127.0.0.1:1]}, b: {backends: [127.0.0.1:2]}}\n"),
+      "");
   warned(whole("", "", "{path: /, pool: a, affinity: off}", "", "affinity: cookie"), "pools.a.affinity");
   warned(route("affinity: off"), "routes[0].affinity");
   warned(

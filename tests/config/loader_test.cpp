@@ -151,6 +151,54 @@ TEST(Config, EachMistakeIsSaidWithItsPlace) {
   }
 }
 
+TEST(Config, FallbacksLeadInNoCircleAndKeepTokensApart) {
+  const auto said = [](const std::string& pools) {
+    std::string all;
+    for (const auto& line :
+         errors("listeners: [127.0.0.1:80]\nroutes: [{path: /, pool: a}]\npools:\n" + pools))
+      all += line + "\n";
+    return all;
+  };
+  const std::string at = ", backends: [127.0.0.1:1]}\n";
+  EXPECT_EQ(said("  a: {fallback: b" + at + "  b: {fallback: c" + at + "  c: {fallback: {status: 502}" + at),
+            "");
+  EXPECT_EQ(said("  a: {fallback: b" + at + "  b: {fallback: a" + at),
+            "f:4:17: pools.a.fallback: leads back to itself: a -> b -> a\n");
+  EXPECT_EQ(said("  a: {fallback: b" + at + "  b: {fallback: c" + at +
+                 "  c:\n    fallback: b\n    backends: "
+                 "[127.0.0.1:1]\n"),
+            "f:5:17: pools.b.fallback: leads back to itself: b -> c -> b\n");
+  const std::string cookie = "affinity: {kind: cookie, name: c}, ";
+  EXPECT_NE(said("  a: {" + cookie + "fallback: b" + at + "  b: {fallback: c" + at + "  c: {" + cookie +
+                 "via: on" + at)
+                .find("pools 'a' and 'c' share the cookie name 'c'"),
+            std::string::npos);
+  const std::string url = "affinity: {kind: url_rewrite, name: sid}, ";
+  EXPECT_NE(said("  a: {" + url + "fallback: b" + at + "  b: {" + url + "via: on" + at)
+                .find("f:4:59: pools.a.fallback: pools 'a' and 'b' share the URL parameter 'sid'"),
+            std::string::npos)
+      << said("  a: {" + url + "fallback: b" + at + "  b: {" + url + "via: on" + at);
+}
+
+TEST(Config, AFallbacksPageIsTheFilesContent) {
+  const Config c =
+      good("listeners: [127.0.0.1:80]\npools: {a: {fallback: {body: {file: " REMORA_SOURCE_DIR
+           "/LICENSE}, content_type: text/plain, retry_after: 1500ms}, backends: [127.0.0.1:1]}}\n");
+  std::ifstream in(REMORA_SOURCE_DIR "/LICENSE", std::ios::binary);
+  const std::string license(std::istreambuf_iterator<char>(in), {});
+  const Fallback& f = *c.pools.front().fallback;
+  EXPECT_EQ(f.body, license);
+  EXPECT_EQ(f.status, 503);
+  EXPECT_EQ(f.retry_after, 2U);
+  EXPECT_EQ(f.content_type, "text/plain");
+  for (const char* none : {"none", "off", "null"})
+    EXPECT_FALSE(good("listeners: [127.0.0.1:80]\npools: {a: {fallback: " + std::string(none) +
+                      ", backends: [127.0.0.1:1]}}\n")
+                     .pools.front()
+                     .fallback)
+        << none;
+}
+
 TEST(Config, TheSessionApiIsForThisMachineAndForPoolsWithState) {
   const auto said = [](const std::string& api, const std::string& session) {
     std::string all;
@@ -266,6 +314,21 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {pool("affinity: cookie, backends: [{address: a:1, max_sessions: 0}]"),
             "must be at least 1, or none"},
            {pool("affinity: cookie, backends: [{address: a:1, max_sessions: -1}]"), "is not a whole number"},
+           {pool("fallback: nobody, " + backends), "there is no pool 'nobody'"},
+           {pool("fallback: a, " + backends), "leads back to itself: a -> a"},
+           {pool("fallback: [a], " + backends), "must be a map of keys"},
+           {pool("fallback: {status: 99}, " + backends), "status must be 200 to 599"},
+           {pool("fallback: {status: 304}, " + backends), "status must be 200 to 599"},
+           {pool("fallback: {pool: b}, " + backends), "unknown key"},
+           {pool("fallback: {body: {file: /nonexistent}}, " + backends), "cannot be read: it does not exist"},
+           {pool("fallback: {body: {file: /dev/zero}}, " + backends), "cannot be read"},
+           {pool("fallback: {body: {file: /}}, " + backends), "cannot be read"},
+           {pool("fallback: {body: {text: x}}, " + backends), "unknown key"},
+           {pool("fallback: {body: x, content_type: html}, " + backends), "is not a media type"},
+           {pool("fallback: {body: x, content_type: \"a/b\\r\\nX: y\"}, " + backends), "is not a media type"},
+           {pool("fallback: {content_type: text/plain}, " + backends), "does nothing without a `body`"},
+           {pool("fallback: {retry_after: 0s}, " + backends), "must be more than zero"},
+           {pool("fallback: {retry_after: 8d}, " + backends), "at most 7 days"},
            {pool("health: {eject: {for: 0s}}, " + backends), "must be more than zero"},
            {pool("health: {eject: {consecutive_failures: 0}}, " + backends), "`eject: off` turns it off"},
            {pool("health: {eject: {max_share: 2}}, " + backends), "is not a percentage"},

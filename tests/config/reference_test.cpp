@@ -227,6 +227,7 @@ std::vector<Commented> commented() {
        session("state: on, rebalance: {threshold: 1.25@}"),
        {"min_idle: 60s", "moves_per_second: 10", "without_state: off"}},
       {"pools.*.session.rebalance", session("state: on, rebalance: {min_idle: 60s@}"), {"threshold: 1.25"}},
+      {"pools.*.fallback", pool("fallback: {body: x@}"), {"status: 503", "retry_after: none"}},
   };
 }
 

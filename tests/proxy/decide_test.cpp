@@ -1,4 +1,4 @@
-// What is decided about sessions and rooms: where they begin, and where they move.
+// What is decided about sessions and rooms: where they begin, where they move, and when the fallback serves.
 
 #include "proxy/decide.h"
 
@@ -6,6 +6,7 @@
 
 #include <map>
 
+#include "proxy/decide_pool.h"
 #include "support/affinity.h"
 
 namespace remora {
@@ -13,6 +14,7 @@ namespace {
 
 using Action = Decision::Action;
 using What = Recognized::What;
+using Kind = Failure::Kind;
 
 /// Allows everything, and remembers nothing.
 class Inputs final : public DecisionInputs {
@@ -163,6 +165,19 @@ TEST_F(Decide, FirstRequestsShareABackendOnlyWhileItHasRoom) {
   EXPECT_EQ(usable_bound(*members_, backend_hash("b"), tried_), &member('b'));
 }
 
+TEST_F(Decide, WithAFallbackASessionIsRejectedOnlyWhileSomebodyIsInService) {
+  rooms({-1, -1});
+  pool_.config.session.on_lost = config::OnLost::reject;
+  member('a').health = Health::down;
+  EXPECT_EQ(targets('a', Reason::failover), "!");
+  member('b').health = Health::down;
+  EXPECT_EQ(targets('a', Reason::failover), "!");
+  pool_.config.fallback.emplace();
+  EXPECT_EQ(targets('a', Reason::failover), "-");
+  member('b').health = Health::up;
+  EXPECT_EQ(targets('a', Reason::failover), "!");
+}
+
 // A backend that warms up has a small weight; that is no excess of load.
 TEST_F(Decide, ASlowStartMovesNoSessionAway) {
   rooms({-1, -1, -1});
@@ -179,6 +194,42 @@ TEST_F(Decide, ASlowStartMovesNoSessionAway) {
   EXPECT_EQ(decide(found, at(), in).action, Action::stay);
   member('a').backend->served = 400;
   EXPECT_EQ(decide(found, at(), in).action, Action::move);
+}
+
+TEST_F(Decide, TheFallbackServesWhenNobodyIsInService) {
+  struct Row {
+    bool configured;
+    Health health;
+    int free;
+    bool tried;
+    Kind last;
+    bool serves;
+  };
+  for (const Row& row : std::vector<Row>{
+           {true, Health::down, -1, false, Kind::none, true},
+           {false, Health::down, -1, false, Kind::none, false},
+           {true, Health::up, -1, false, Kind::none, false},
+           {true, Health::up, 0, false, Kind::none, false},  // in service, only full
+           {true, Health::up, -1, true, Kind::refused, true},
+           {true, Health::up, -1, true, Kind::connect_timeout, true},
+           {true, Health::down, -1, true, Kind::hung, true},
+           {true, Health::down, -1, true, Kind::out_of_service, true},
+           {true, Health::up, -1, true, Kind::status, false},  // it answered
+           {true, Health::up, -1, true, Kind::reset, false},
+           {true, Health::up, -1, true, Kind::timeout, false},
+           {true, Health::up, -1, false, Kind::queue_full, false},
+       }) {
+    rooms({row.free});
+    member('a').health = row.health;
+    pool_.config.fallback.reset();
+    if (row.configured) pool_.config.fallback.emplace();
+    Tried tried;
+    if (row.tried) tried.add(member('a').backend.get());
+    Failure last;
+    last.kind = row.last;
+    EXPECT_EQ(decide_fallback(pool_, last, tried) != nullptr, row.serves)
+        << to_string(row.last) << " " << row.free << " " << to_string(row.health);
+  }
 }
 
 }  // namespace

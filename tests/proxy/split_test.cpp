@@ -107,6 +107,15 @@ TEST_F(DecidePool, APoolWithoutRoomIsDrawnOnlyWhenAllAreFull) {
   EXPECT_EQ(moves->pool, 1U);
 }
 
+TEST_F(DecidePool, ARouteLeadsToItsPoolsAndTheirFallbacks) {
+  route_.targets = {{0, 1}};
+  std::const_pointer_cast<PoolView>(snapshot_.pools[0])->fallback_pool = 1;
+  std::const_pointer_cast<PoolView>(snapshot_.pools[1])->fallback_pool = 2;
+  for (const std::size_t pool : {0U, 1U, 2U}) EXPECT_TRUE(can_lead_to(snapshot_, route_, pool));
+  route_.targets = {{1, 1}};
+  EXPECT_FALSE(can_lead_to(snapshot_, route_, 0));
+}
+
 TEST_F(DecidePool, OfSeveralSessionsThatHaveMovedAwayTheLatestMoveCounts) {
   const PoolDecision d = decide({session("b", 2), session("a", 3)});
   EXPECT_EQ(d.pool, 0U);

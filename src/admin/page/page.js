@@ -228,7 +228,8 @@ function showPools(all, now) {
       byId('pools').append(section);
     }
     section.querySelector('h2').textContent = `${pool.name}: ${number(pool.sessions)} sessions` +
-      (pool.affinity.length ? ` by ${pool.affinity.join(', ')}` : ', no affinity');
+      (pool.affinity.length ? ` by ${pool.affinity.join(', ')}` : ', no affinity') +
+      (pool.serves_by_fallback ? '; nobody is in service, its fallback serves' : '');
     for (const b of pool.backends) {
       const key = pool.name + '\n' + b.id;
       known.add(key);

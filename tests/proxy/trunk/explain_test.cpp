@@ -42,16 +42,16 @@ routes:
   - {path: /p, split: {l: 2, r: 1}}
   - {path: /q, split: {c: 1, n: 1, i: 1}}
 pools:
-  c: {affinity: {kind: cookie, name: c}, session: {state: on}, backends: &four [{id: a, address: 127.0.0.1:1},
+  c: {affinity: {kind: cookie, name: c}, session: {state: on}, fallback: n, backends: &four [{id: a, address: 127.0.0.1:1},
       {id: b, address: 127.0.0.1:2}, {id: d, address: 127.0.0.1:3}, {id: e, address: 127.0.0.1:4}]}
   l: {affinity: [{kind: app_cookie, name: SID, query_parameter: sid}, {kind: cookie, name: l}],
       backends: [{id: e, address: 127.0.0.1:4}, {id: f, address: 127.0.0.1:5}, {id: g, address: 127.0.0.1:6}]}
-  r: {affinity: {kind: app_cookie, name: SID, route_separator: ".", on_unknown: reject},
+  r: {affinity: {kind: app_cookie, name: SID, route_separator: ".", on_unknown: reject}, fallback: {status: 502},
       session: {reject: {status: 404}}, backends: [{id: f, address: 127.0.0.1:5}, {id: h, address: 127.0.0.1:7}]}
-  u: {affinity: [{kind: cookie, name: u}, {kind: url_rewrite, name: rsid, style: query}],
+  u: {fallback: l, affinity: [{kind: cookie, name: u}, {kind: url_rewrite, name: rsid, style: query}],
       backends: [{id: k, address: 127.0.0.1:8}, {id: m, address: 127.0.0.1:9}]}
   i: {affinity: {kind: ip_hash, bounded_load: 1.25}, backends: *four}
-  t: {affinity: {kind: header, name: X-Tenant, carry: store}, backends: *four}
+  t: {fallback: c, affinity: {kind: header, name: X-Tenant, carry: store}, backends: *four}
   j: {affinity: {kind: jwt_claim, verifier: main, claim: sub, carry: store}, backends: *four}
   n: {backends: *four}
 )";
@@ -133,6 +133,7 @@ class World {
     rules.balance = pick({config::Balance::round_robin, config::Balance::least_requests,
                           config::Balance::random_two, config::Balance::peak_ewma, config::Balance::first});
     if (chance(20)) rules.session.on_lost = config::OnLost::reject;
+    if (chance(60)) rules.fallback.reset();
     const bool has_rooms = chance(30);
     if (chance(60)) rules.session.rebalance = config::Rebalance{std::chrono::seconds(60), 10, 1.25, true};
     const bool dark = chance(20), calm = chance(30);
@@ -397,7 +398,7 @@ TEST(ExplainAndServe, AgreeAboutGeneratedRequests) {
   }
   // The generator reaches what it is for.
   for (const char* outcome : {"new", "sticky", "failover", "drain", "maint", "expired", "restart",
-                              "rebalance", "removed", "none", "301", "400", "401", "404", "503"})
+                              "rebalance", "removed", "none", "301", "400", "401", "404", "502", "503"})
     EXPECT_GT(outcomes[outcome], 0) << outcome;
 }
 
