@@ -4,10 +4,13 @@
 #include <malloc.h>
 
 #include <map>
+#include <thread>
 
 #include "affinity/html_rewriter.h"
 #include "affinity/seal.h"
 #include "session/handover.h"
+#include "session/log_changes.h"
+#include "session/log_recovery.h"
 #include "session/recognize.h"
 #include "support/affinity.h"
 #include "util/random.h"
@@ -255,6 +258,72 @@ void hand_over(benchmark::State& state) {
   }
 }
 BENCHMARK(hand_over)->Name("handover/sessions")->Arg(1000000)->Unit(benchmark::kMillisecond)->Iterations(3);
+
+/// What the log of sessions adds to a change of a session, in bursts of a thousand: its thread takes them
+/// from the queue and makes records, but writes to no disk. 0: no log.
+void logged_change(benchmark::State& state) {
+  SessionMemory memory(100000);
+  LogChanges changes(memory);
+  if (state.range(0) != 0) changes.attach();
+  std::atomic<bool> stop{false};
+  std::thread log([&] {
+    std::string out;
+    const LogTimes times(now);
+    while (!stop.load()) {
+      out.clear();
+      changes.drain([&](const LogRecord& r) { append_log_record(out, r, times); });
+      changes.wait_for(std::chrono::milliseconds(5));
+    }
+  });
+  Binding b = binding();
+  const config::Session session;
+  for (std::uint64_t i = 0; i < 1000; ++i) memory.learned.bind(key(i), b, 0, session, now);
+  std::uint64_t i = 0;
+  for (auto _ : state) {
+    b.epoch = static_cast<std::uint32_t>(i / 1000) + 2;
+    benchmark::DoNotOptimize(
+        memory.learned.move(key(i % 1000), b.epoch - 1, b, Reason::drain, 0, session, now).ended);
+    ++i;
+  }
+  stop.store(true);
+  log.join();
+  state.counters["dropped"] = static_cast<double>(changes.take_dropped());
+}
+BENCHMARK(logged_change)->Name("log/change")->Arg(0)->Arg(1);
+
+/// A use that is not worth a record (most are not), and the lookup of a sticky request, which writes nothing.
+void logged_use(benchmark::State& state) {
+  SessionMemory memory(100000);
+  LogChanges changes(memory);
+  if (state.range(0) != 0) changes.attach();
+  const Binding b = binding();
+  const config::Session session;
+  memory.learned.bind(key(1), b, 0, session, now);
+  for (auto _ : state) memory.learned.refresh(key(1), b, session, now);
+}
+BENCHMARK(logged_use)->Name("log/use")->Arg(0)->Arg(1);
+
+/// A process that starts with 100,000 learned sessions in its log.
+void restore_log(benchmark::State& state) {
+  const auto n = static_cast<std::size_t>(state.range(0));
+  SessionMemory old(n);
+  const Binding b = binding();
+  const config::Session session;
+  for (std::uint64_t i = 0; i < n; ++i) old.learned.bind(key(i), b, 0, session, now);
+  std::string log(log_header());
+  write_everything(old, now, [&](std::string_view bytes) {
+    log += bytes;
+    return true;
+  });
+  for (auto _ : state) {
+    SessionMemory fresh(n);
+    LogRecovery recovery(fresh, now);
+    std::string_view rest = log;
+    if (!recovery.read(rest)) return state.SkipWithError("no log");
+    state.counters["MiB"] = static_cast<double>(log.size()) / 1048576;
+  }
+}
+BENCHMARK(restore_log)->Name("log/restore")->Arg(100000)->Unit(benchmark::kMillisecond)->Iterations(5);
 
 // HTML ----------------------------------------------------------------------------------------------
 

@@ -408,8 +408,10 @@ struct Store {
   std::size_t capacity = 1000000;         // sessions kept in this process
   std::size_t memory_bytes = 256U << 20;  // bytes of state kept in this process
   std::string index_key;                  // empty: derived from the first key (random without keys)
-  Millis cache_ttl = seconds(2);          // how long this process trusts its copy of a session
-  Millis timeout{50};                     // of one operation
+  /// With `kind: memory`: sessions survive this process, in `state_dir`. None: if there is a `state_dir`.
+  std::optional<bool> persist;
+  Millis cache_ttl = seconds(2);  // how long this process trusts its copy of a session
+  Millis timeout{50};             // of one operation
   RedisMode redis_mode = RedisMode::single;
   std::string redis_master = "mymaster";  // the master's name at the sentinels
   /// With `sentinel`: the login at the master; the sentinels' own login is in `nodes`.

@@ -290,6 +290,20 @@ std::string metrics_text(AdminActions& actions) {
             static_cast<double>(store.states[i].load(std::memory_order_relaxed)));
   single("remora_state_bytes", "Of states kept in this process (store.kind: memory).", MetricType::Gauge,
          memory.values ? memory.values->bytes() : 0);
+  const SessionLogCounts& log = memory.log;
+  single("remora_session_log_open", "1: sessions survive this process (store.persist).", MetricType::Gauge,
+         log.open.load(std::memory_order_relaxed) ? 1 : 0);
+  single("remora_session_log_bytes", "Size of the log of sessions.", MetricType::Gauge,
+         log.bytes.load(std::memory_order_relaxed));
+  single("remora_session_log_compactions_total", "How often the log of sessions was replaced by a new one.",
+         MetricType::Counter, log.compactions.load(std::memory_order_relaxed));
+  out.begin(
+      "remora_session_log_records_total",
+      "Changes of sessions by what became of them: written to the log, or dropped (the disk is full or too "
+      "slow).",
+      MetricType::Counter);
+  out.add({{"result", "written"}}, static_cast<double>(log.written.load(std::memory_order_relaxed)));
+  out.add({{"result", "dropped"}}, static_cast<double>(log.dropped.load(std::memory_order_relaxed)));
   single("remora_state_evictions_total", "States that had to go because store.memory_bytes was full.",
          MetricType::Counter, memory.values ? memory.values->evicted() : 0);
 

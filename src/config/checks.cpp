@@ -54,6 +54,16 @@ bool needs_key(const Pool& pool) {
                                            [](const Affinity& a) { return a.settings->seals; });
 }
 
+bool keeps_sessions(const Pool& pool) {
+  return std::any_of(pool.affinity.begin(), pool.affinity.end(),
+                     [](const Affinity& a) { return !a.settings->derived; });
+}
+
+bool persists_sessions(const Config& config) {
+  return !config.store.shared() && !config.state_dir.empty() && config.store.persist.value_or(true) &&
+         std::any_of(config.pools.begin(), config.pools.end(), keeps_sessions);
+}
+
 bool is_loopback(const std::string& host) noexcept {
   if (host == "localhost") return true;
   const auto address = parse_ip(host);
@@ -81,6 +91,11 @@ void cross_check(const Value& root, Config& config) {
         .bad("none, and no `keys`: pool '" + sealing->name +
              "' seals tokens with a key; give `keys` (`remora keygen` prints one) or a folder where one is "
              "made");
+  if (config.store.persist.value_or(false) && config.state_dir.empty()) {
+    Value persist = at(at(root, "store"), "persist");
+    persist.key = "store.persist";
+    persist.bad("needs a `state_dir`, where the sessions are kept");
+  }
   const auto find_pool = [&](const std::string& name) -> const Pool* {
     const auto it =
         std::find_if(config.pools.begin(), config.pools.end(), [&](const Pool& p) { return p.name == name; });

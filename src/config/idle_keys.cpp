@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "config/loader.h"
 #include "config/sections.h"
 #include "remora/affinity_kind.h"
 
@@ -15,12 +16,6 @@ using Out = std::vector<std::string>;
 bool any_of_pool(const Pool& p, bool AffinitySettings::* flag) {
   return std::any_of(p.affinity.begin(), p.affinity.end(),
                      [&](const Affinity& a) { return a.settings.get()->*flag; });
-}
-
-/// True if the pool keeps sessions in a token or a table, not only by hash.
-bool keeps_sessions(const Pool& p) {
-  return std::any_of(p.affinity.begin(), p.affinity.end(),
-                     [](const Affinity& a) { return !a.settings->derived; });
 }
 
 bool leads_to(const Route& r, const Pool& p) {
@@ -114,6 +109,8 @@ void idle_keys(const Config& c, Out& out) {
   }
   const bool revokes =
       std::any_of(c.jwt.begin(), c.jwt.end(), [](const Jwt& j) { return !j.revocation_claims.empty(); });
+  if (c.store.persist.value_or(false) && !sessions)
+    out.push_back("store.persist does nothing: no pool keeps sessions");
   if (c.store.shared() && !sessions && !revokes)
     out.push_back("store: nothing is kept in it: no pool keeps sessions, and no verifier has `revocation`");
   const bool states =

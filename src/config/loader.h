@@ -33,6 +33,12 @@ Loaded load_text(std::string_view text, const std::string& name, Kinds kinds);
 /// True if the pool seals tokens or states, and so needs a key.
 bool needs_key(const Pool& pool);
 
+/// Whether a pool keeps sessions in a token or a table, not only by hash.
+bool keeps_sessions(const Pool& pool);
+
+/// Whether sessions are to survive this process, in `state_dir`.
+bool persists_sessions(const Config& config);
+
 /// Warnings about valid settings that are probably mistakes. Shown by `remora check` and logged.
 std::vector<std::string> warnings(const Config& config);
 

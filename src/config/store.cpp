@@ -181,6 +181,12 @@ void read_store(const Value& v, Store& out) {
     read_size(*bytes, out.memory_bytes);
     if (out.memory_bytes < 1U << 20) bytes->bad("must be at least 1MiB");
   }
+  if (const auto persist = m.get("persist")) {
+    if (out.shared()) persist->bad("is for `kind: memory`: another store keeps its sessions itself");
+    bool on = true;
+    read_value(*persist, on);
+    out.persist = on;
+  }
   if (const auto key = m.get("index_key"); key && !key->is_null()) {
     read_secret(*key, out.index_key);
     if (!out.index_key.empty() && out.index_key.size() < 16) key->bad("must be at least 16 characters");

@@ -47,13 +47,24 @@ std::vector<Endpoint> endpoints_of(const std::string& pool, const config::Backen
 }
 }  // namespace
 
+/// The lowest free number for a pool that has none: those that another process gave may have gaps.
+std::uint16_t SnapshotBuilder::number_of(const std::string& pool) {
+  if (const auto known = numbers_.find(pool); known != numbers_.end()) return known->second;
+  std::set<std::uint16_t> taken;
+  for (const auto& [name, number] : numbers_) taken.insert(number);
+  std::uint16_t number = 0;
+  while (taken.contains(number)) ++number;
+  numbers_[pool] = number;
+  return number;
+}
+
 std::shared_ptr<const PoolView> SnapshotBuilder::build_pool(const config::Pool& pool,
                                                             const std::shared_ptr<const KeyRing>& keys,
                                                             const std::string& index_key) {
   auto view = std::make_shared<PoolView>();
   view->config = pool;
   std::erase_if(view->config.backends, [](const config::Backend& b) { return b.discovery.has_value(); });
-  view->number = numbers_.try_emplace(pool.name, static_cast<std::uint16_t>(numbers_.size())).first->second;
+  view->number = number_of(pool.name);
   auto snapshot = std::make_shared<PoolSnapshot>();
   snapshot->name = pool.name;
   for (const config::Backend& b : pool.backends) {
@@ -350,6 +361,11 @@ std::string read_or_make_key(const std::string& dir) {
 }
 
 }  // namespace
+
+std::shared_ptr<const KeyRing> keys_in(const std::string& state_dir) {
+  const std::vector<std::string> keys{read_or_make_key(state_dir)};
+  return std::make_shared<KeyRing>(keys);
+}
 
 std::shared_ptr<const KeyRing> load_keys(const config::Config& config) {
   std::vector<std::string> keys = config.keys;

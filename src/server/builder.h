@@ -56,6 +56,7 @@ class SnapshotBuilder {
  private:
   void build_verifiers(const config::Config& config, Snapshot& snapshot);
   std::shared_ptr<const ListenerView> build_listener(const config::Listener& listener, unsigned nth);
+  std::uint16_t number_of(const std::string& pool);
   std::shared_ptr<const PoolView> build_pool(const config::Pool& pool,
                                              const std::shared_ptr<const KeyRing>& keys,
                                              const std::string& index_key);
@@ -88,6 +89,9 @@ class SnapshotBuilder {
 /// Returns the configured keys, or the key in `state_dir`, which is created if missing. Throws
 /// std::runtime_error with one line that says what to do.
 std::shared_ptr<const KeyRing> load_keys(const config::Config& config);
+
+/// The key in `state_dir`, which is created if missing. Throws as load_keys().
+std::shared_ptr<const KeyRing> keys_in(const std::string& state_dir);
 
 /// Derives the key that names learned sessions if `store.index_key` is not set.
 std::string default_index_key(const KeyRing& keys);

@@ -30,7 +30,7 @@ std::vector<std::string> exposed_secrets(const config::Config& config) {
   };
   if (!config.state_dir.empty()) {
     add("state_dir: ", exposed_folder(config.state_dir));
-    for (const char* name : {"/token.key", "/wishes.json"})
+    for (const char* name : {"/token.key", "/wishes.json", "/sessions.log"})
       add("state_dir: ", exposed_file(config.state_dir + name, Privacy::owner));
   }
   for (const std::string& path : key_files(config))

@@ -32,10 +32,11 @@ std::unique_ptr<LogWriter> open_access_log(const config::Log& log) {
   return std::make_unique<LogWriter>(log.access_output);
 }
 
-/// Raises the descriptor limit as far as allowed, and ignores SIGPIPE: writing to a closed socket is then an
-/// error of that call, not a signal.
+/// Raises the descriptor limit as far as allowed, and ignores SIGPIPE and SIGXFSZ: writing to a closed socket
+/// or beyond a limit on the size of files is then an error of that call, not a signal.
 void prepare_process() {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
   files.rlim_cur = files.rlim_max;
@@ -81,6 +82,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   await_first_answers();
   const auto keys = load_keys(config_);
   for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
+  open_session_log(keys);
   builder_.commit(builder_.build(discovery_.config_for(config_), keys));
   status_.begin();
   auto opened = listeners_.open_new(*builder_.last());  // failures up to here print one line and nothing else
@@ -96,6 +98,7 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
   // has it now, before there are threads to stop.
   if (config_.session_api && !(inherited_ && inherited_->from_process()))
     open_local_socket(config_.session_api->bind, config_.session_api->access, "session_api").reset();
+  start_session_log();
   start_workers();
   listeners_.listen(std::move(opened));
   adopted_backends.clear();
@@ -105,6 +108,40 @@ Server::Server(config::Config config, std::string file, std::vector<std::string>
 Server::~Server() {
   for (auto& worker : workers_) worker->abort();
   for (auto& worker : workers_) worker->join();
+}
+
+/// Restores the sessions of a process that has ended, and what they are named by. Those of a process that
+/// this one replaces were handed over already; it still writes the log.
+void Server::open_session_log(const std::shared_ptr<const KeyRing>& keys) {
+  if (!config::persists_sessions(config_)) return;
+  std::shared_ptr<const KeyRing> log_keys = keys;
+  if (keys->keys().empty()) {
+    try {
+      log_keys = keys_in(config_.state_dir);
+    } catch (const std::exception& e) {
+      spdlog::warn("{}: sessions will not survive this process", e.what());
+      return;
+    }
+  }
+  SessionLog::Settings settings;
+  settings.folder = config_.state_dir;
+  session_log_ = std::make_unique<SessionLog>(*memory_, clock_, log_keys, std::move(settings));
+  if (inherited_ && inherited_->from_process()) return;
+  if (!session_log_->open()) return session_log_.reset();
+  std::set<std::string> pools;
+  for (const config::Pool& pool : config_.pools) pools.insert(pool.name);
+  SessionLog::Restored restored = session_log_->restore(pools);
+  builder_.adopt_pool_numbers(std::move(restored.pool_numbers));
+  builder_.adopt_index_key(restored.index_key.empty() ? default_index_key(*log_keys) : restored.index_key);
+}
+
+void Server::start_session_log() {
+  if (!session_log_) return;
+  SessionLog::Names names{builder_.pool_numbers(), builder_.index_key()};
+  if (inherited_ && inherited_->from_process())
+    session_log_->take_over(std::move(names));
+  else
+    session_log_->start(std::move(names));
 }
 
 /// Waits a moment for the first answers: without backends, the first requests would be refused.
@@ -154,6 +191,7 @@ int Server::run() {
   if (inherited_) inherited_->report_ready(loop_);  // lets the previous process go
   run_to_end(loop_, "control thread", [this] { housekeeping_.on_exception(); });
   for (auto& worker : workers_) worker->join();
+  session_log_.reset();
   spdlog::info("stopped");
   return 0;
 }
@@ -213,6 +251,8 @@ void Server::stop_accepting() {
 /// connections are not closed; they close after their next response.
 void Server::hand_over(pid_t child) {
   phase_ = Phase::handed_over;
+  if (session_log_)
+    session_log_->stop();  // the new process waits for it, and hears of later changes from this one
   if (session_server_) session_server_->leave();
   spdlog::info("upgrade: process {} has taken over; finishing the remaining connections", child);
   events_.emit("upgrade", {{"pid", child}}, clock_.wall_now());
@@ -267,6 +307,8 @@ void Server::install(const config::Config& fresh) {
     admin = std::make_unique<AdminServer>(loop_, fresh.admin, UniqueFd(), static_cast<AdminActions&>(*this));
   auto opened = listeners_.open_new(*built);
 
+  if (!session_log_ && !config::persists_sessions(config_) && config::persists_sessions(fresh))
+    spdlog::warn("sessions will survive a restart from the next restart on: no pool kept any at the start");
   const config::Config before = std::exchange(config_, fresh);
   apply_socket_access(before, config_);
   for (const std::string& line : exposed_secrets(config_)) spdlog::warn("{}", line);
@@ -299,6 +341,7 @@ void Server::rebuild() {
 
 void Server::activate(const std::shared_ptr<const Snapshot>& built) {
   builder_.commit(built);
+  if (session_log_) session_log_->set_pool_numbers(builder_.pool_numbers());
   status_.configure();
   status_.republish();
   // After publishing, because admitted requests look at the snapshot.

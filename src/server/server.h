@@ -28,6 +28,7 @@
 #include "server/listeners.h"
 #include "server/name_lookup.h"
 #include "server/reload.h"
+#include "server/session_log.h"
 #include "server/store_watch.h"
 #include "server/worker.h"
 
@@ -55,6 +56,8 @@ class Server final : private AdminActions {
   // Start.
   void await_first_answers();
   void start_workers();
+  void open_session_log(const std::shared_ptr<const KeyRing>& keys);
+  void start_session_log();
   void open_session_server(std::shared_ptr<const ClientTls> store_tls);
 
   // Running and stopping.
@@ -97,6 +100,7 @@ class Server final : private AdminActions {
   std::unique_ptr<LogWriter> access_writer_;
   const unsigned worker_count_;
   std::shared_ptr<SessionMemory> memory_;
+  std::unique_ptr<SessionLog> session_log_;  // null: sessions end with this process
   SessionCounter session_counter_;
   EventHub events_;
   CryptoScratch scratch_;

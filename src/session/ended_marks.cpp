@@ -45,6 +45,23 @@ void EndedFilter::append_to(std::string& out) const {
   out.append(reinterpret_cast<const char*>(words_.data()), words_.size() * sizeof words_[0]);
 }
 
+namespace {
+constexpr std::size_t expiry_at = 2 * sizeof(std::uint64_t), head_size = 3 * sizeof(std::uint64_t);
+}
+
+std::uint32_t EndedFilter::expiry_in(std::string_view bytes) noexcept {
+  std::uint64_t expires = 0;
+  if (bytes.size() >= head_size) std::memcpy(&expires, bytes.data() + expiry_at, sizeof expires);
+  return static_cast<std::uint32_t>(expires);
+}
+
+bool EndedFilter::set_expiry_in(std::string& bytes, std::uint32_t expires) noexcept {
+  const std::uint64_t wide = expires;
+  if (bytes.size() < head_size) return false;
+  std::memcpy(bytes.data() + expiry_at, &wide, sizeof wide);
+  return true;
+}
+
 bool EndedFilter::merge(std::string_view& bytes) {
   std::uint64_t head[3];
   if (bytes.size() < sizeof head) return false;

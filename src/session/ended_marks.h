@@ -39,6 +39,10 @@ class EndedFilter {
   void add(const SessionId& id, std::uint32_t expires);
   bool contains(const SessionId& id) const noexcept;
   void append_to(std::string& out) const;
+  /// The expiry in what append_to() wrote; 0: too short.
+  static std::uint32_t expiry_in(std::string_view bytes) noexcept;
+  /// Replaces it. False: too short.
+  static bool set_expiry_in(std::string& bytes, std::uint32_t expires) noexcept;
   /// Adds the marks of another process's filter. False: truncated, or a filter of another size.
   bool merge(std::string_view& bytes);
 

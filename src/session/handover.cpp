@@ -83,7 +83,7 @@ bool take_record(std::string_view& rest, Holder& holder, bool present) {
 
 std::string_view session_layout() noexcept {
   static const std::string layout =
-      "sessions 3 " + std::to_string(sizeof(SessionKey)) + " " + std::to_string(sizeof(LocalTable::Kept)) +
+      "sessions 4 " + std::to_string(sizeof(SessionKey)) + " " + std::to_string(sizeof(LocalTable::Kept)) +
       " " + std::to_string(sizeof(SessionId)) + " " + std::to_string(sizeof(Move)) + " " +
       std::to_string(sizeof(ActiveSessions::Active)) + " " + std::to_string(Ticks::length_ms) + "\n";
   return layout;
@@ -92,7 +92,8 @@ std::string_view session_layout() noexcept {
 template <class Table, class Key, class Value, char tag>
 void SessionFeed::watch(Table& table) {
   table.watch(
-      [](void* self, const Key& key, const Value* value) {
+      Watcher::successor,
+      [](void* self, const Key& key, const Value*, const Value* value) {
         auto& feed = *static_cast<SessionFeed*>(self);
         const std::lock_guard lock(feed.mutex_);
         append_record(feed.changes_, tag, key, value);
@@ -107,21 +108,21 @@ SessionFeed::SessionFeed(SessionMemory& memory) : memory_(memory) {
   watch<ActiveSessions::Entries, SessionId, ActiveSessions::Active, active_tag>(memory.active.entries());
   if (memory.values)
     memory.values->watch(
-        [](void* self, const std::string& key, const std::string& value, Clock::Steady expires,
-           MemoryValues::Use use) {
+        Watcher::successor,
+        [](void* self, const MemoryValues::Stored& s) {
           auto& feed = *static_cast<SessionFeed*>(self);
           const std::lock_guard lock(feed.mutex_);
-          append_value(feed.changes_, key, value, expires, use);
+          append_value(feed.changes_, s.key, s.value, s.expires, s.use);
         },
         this);
 }
 
 SessionFeed::~SessionFeed() {
-  memory_.learned.entries().watch(nullptr, nullptr);
-  memory_.moves.entries().watch(nullptr, nullptr);
-  memory_.moves.marks().watch(nullptr, nullptr);
-  memory_.active.entries().watch(nullptr, nullptr);
-  if (memory_.values) memory_.values->watch(nullptr, nullptr);
+  memory_.learned.entries().watch(Watcher::successor, nullptr, nullptr);
+  memory_.moves.entries().watch(Watcher::successor, nullptr, nullptr);
+  memory_.moves.marks().watch(Watcher::successor, nullptr, nullptr);
+  memory_.active.entries().watch(Watcher::successor, nullptr, nullptr);
+  if (memory_.values) memory_.values->watch(Watcher::successor, nullptr, nullptr);
 }
 
 std::string SessionFeed::everything() {

@@ -85,6 +85,11 @@ class LocalTable {
   };
   using Entries = ShardedTable<SessionKey, Kept>;
   Entries& entries() noexcept { return table_; }
+  /// Restores an entry of the log, whatever is here. `proven`: the client came back to it.
+  void replay(const SessionKey& key, const Kept& kept, bool proven) {
+    table_.put(key, kept, [&](Kept& old) { old = kept; });
+    if (proven) table_.find(key);
+  }
   /// Restores an entry of the old process. Of two versions of a session, the later one stands.
   void restore(const SessionKey& key, const Kept& kept) {
     table_.put(key, kept, [&](Kept& old) {

@@ -35,11 +35,21 @@ class HandedOver {
       table_.sweep([&](const SessionId&, const Entry& e) { return e.expires > Ticks::at(now.steady); });
   }
 
- private:
+  /// A table entry. Public for the log (session/log_record.h).
   struct Entry {
     std::uint32_t epoch, expires;
   };
-  ShardedTable<SessionId, Entry> table_;
+  using Entries = ShardedTable<SessionId, Entry>;
+  Entries& entries() noexcept { return table_; }
+
+ private:
+  Entries table_;
+};
+
+/// What became of the log of sessions. Threading: any thread.
+struct SessionLogCounts {
+  std::atomic<std::uint64_t> written{0}, dropped{0}, compactions{0}, bytes{0};
+  std::atomic<bool> open{false};
 };
 
 struct SessionMemory {
@@ -62,6 +72,7 @@ struct SessionMemory {
   FirstRequests first;
   std::shared_ptr<MemoryValues> values;  // used with `kind: memory`
   StoreCounts store;
+  SessionLogCounts log;
 
   /// Drops expired entries. Called by the control thread from time to time.
   void sweep(ClockReading now) {

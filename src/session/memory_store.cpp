@@ -4,14 +4,19 @@
 
 namespace remora {
 
-void MemoryValues::erase(Shard& shard, Entries::iterator at) {
+void MemoryValues::take_out(Shard& shard, Entries::iterator at, Entries& into) {
   const std::size_t size = size_of(*at);
   Group& group = shard.groups[at->use.pool];
   shard.bytes -= size;
   group.bytes[at->use.returning] -= size;
   bytes_.fetch_sub(size, std::memory_order_relaxed);
   shard.index.erase(at->key);
-  group.lists[at->use.returning].erase(at);
+  into.splice(into.begin(), group.lists[at->use.returning], at);
+}
+
+void MemoryValues::erase(Shard& shard, Entries::iterator at) {
+  Entries former;
+  take_out(shard, at, former);
 }
 
 std::optional<MemoryValues::Entries::iterator> MemoryValues::find(Shard& shard, const std::string& key,
@@ -75,7 +80,8 @@ std::optional<Store::Swapped> MemoryValues::swap(const std::string& key, std::ui
   Entry fresh{key, std::move(value), tokens_.fetch_add(1, std::memory_order_relaxed) + 1, now + ttl, use};
   const std::size_t size = size_of(fresh);
   if (size > per_shard_) return std::nullopt;
-  if (at) erase(shard, *at);
+  Entries former;  // outlives the calls of watchers
+  if (at) take_out(shard, *at, former);
   if (use.pool >= shard.groups.size()) shard.groups.resize(std::size_t{use.pool} + 1);
   while (shard.bytes + size > per_shard_) {
     erase(shard, victim(shard, use.pool));
@@ -88,19 +94,29 @@ std::optional<Store::Swapped> MemoryValues::swap(const std::string& key, std::ui
   shard.bytes += size;
   group.bytes[use.returning] += size;
   bytes_.fetch_add(size, std::memory_order_relaxed);
-  if (const Watch f = watch_.load(std::memory_order_acquire)) {
-    const Entry& e = list.front();
-    f(watch_context_, e.key, e.value, e.expires, e.use);
-  }
+  const Entry& stored = list.front();
+  for (const Watching& w : watching_)
+    if (const Watch f = w.call.load(std::memory_order_acquire))
+      f(w.context, {stored.key, former.empty() ? nullptr : &former.front().value, stored.value,
+                    stored.expires, stored.use});
   result.done = true;
   return result;
 }
 
-void MemoryValues::watch(Watch f, void* context) {
-  watch_.store(nullptr, std::memory_order_release);
+void MemoryValues::watch(Watcher watcher, Watch f, void* context) {
+  Watching& w = watching_[static_cast<std::size_t>(watcher)];
+  w.call.store(nullptr, std::memory_order_release);
   for (Shard& shard : shards_) const std::lock_guard lock(shard.mutex);  // waits for calls in progress
-  watch_context_ = context;
-  watch_.store(f, std::memory_order_release);
+  w.context = context;
+  w.call.store(f, std::memory_order_release);
+}
+
+void MemoryValues::replay(const std::string& key, std::string value, Clock::Steady expires, Clock::Steady now,
+                          Use use) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(expires - now);
+  if (left.count() <= 0) return;
+  const auto standing = get(key, now, use);
+  static_cast<void>(swap(key, standing ? standing->token : 0, std::move(value), left, now, use));
 }
 
 void MemoryValues::restore(const std::string& key, std::string value, Clock::Steady expires,

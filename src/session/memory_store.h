@@ -18,6 +18,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "session/sharded_table.h"
 #include "session/store.h"
 
 namespace remora {
@@ -49,19 +50,51 @@ class MemoryValues {
   }
   /// Restores a value of the old process, unless the value here is at least as new.
   void restore(const std::string& key, std::string value, Clock::Steady expires, Clock::Steady now, Use use);
-  /// From now on, `f(context, key, value, expires, use)` is called for each stored value, under the shard's
-  /// lock.
-  using Watch = void (*)(void* context, const std::string& key, const std::string& value,
-                         Clock::Steady expires, Use use);
-  /// Once this returns, the previous watch is no longer called.
-  void watch(Watch f, void* context);
+  /// Restores a value of the log, whatever is here.
+  void replay(const std::string& key, std::string value, Clock::Steady expires, Clock::Steady now, Use use);
+  /// One stored value, as its watchers see it.
+  struct Stored {
+    const std::string& key;
+    const std::string* before;  // the former value; null: none
+    const std::string& value;
+    Clock::Steady expires;
+    Use use;
+  };
+  /// From now on, `f(context, stored)` is called for each stored value, under the shard's lock. Each watcher
+  /// has one.
+  using Watch = void (*)(void* context, const Stored& stored);
+  /// Once this returns, the previous watch of this watcher is no longer called.
+  void watch(Watcher watcher, Watch f, void* context);
+  static constexpr std::size_t shard_count = 16;
+  /// Calls `f(key, value, expires, use)` for each value of one shard, the least recently used first.
+  template <class F>
+  void for_each_in_shard(std::size_t number, F f) {
+    Shard& shard = shards_[number];
+    const std::lock_guard lock(shard.mutex);
+    for (const Group& group : shard.groups)
+      for (const Entries& list : group.lists)
+        for (auto e = list.rbegin(); e != list.rend(); ++e) f(e->key, e->value, e->expires, e->use);
+  }
+  /// Drops the values for which `f(use)` returns false.
+  template <class F>
+  void retain(F f) {
+    for (Shard& shard : shards_) {
+      const std::lock_guard lock(shard.mutex);
+      for (Group& group : shard.groups)
+        for (Entries& list : group.lists)
+          for (auto at = list.begin(); at != list.end();) {
+            const auto next = std::next(at);
+            if (!f(at->use)) erase(shard, at);
+            at = next;
+          }
+    }
+  }
   /// Drops expired values.
   void sweep(Clock::Steady now);
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
   std::uint64_t evicted() const noexcept { return evicted_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr std::size_t shard_count = 16;
   static constexpr std::size_t overhead = 160;  // bytes per entry beside its key and value
   struct Entry {
     std::string key, value;
@@ -83,13 +116,17 @@ class MemoryValues {
   };
   static std::size_t size_of(const Entry& e) noexcept { return e.key.size() + e.value.size() + overhead; }
   Shard& shard_of(const std::string& key) { return shards_[std::hash<std::string>{}(key) % shard_count]; }
+  void take_out(Shard& shard, Entries::iterator at, Entries& into);
   void erase(Shard& shard, Entries::iterator at);
   /// The unexpired entry, now the most recently used one; nothing: there is none.
   std::optional<Entries::iterator> find(Shard& shard, const std::string& key, Clock::Steady now, Use use);
   Entries::iterator victim(Shard& shard, std::size_t own) const;
 
-  std::atomic<Watch> watch_{nullptr};
-  void* watch_context_ = nullptr;  // set before watch_
+  struct Watching {
+    std::atomic<Watch> call{nullptr};
+    void* context = nullptr;  // set before `call`
+  };
+  std::array<Watching, watcher_count> watching_;
   const std::size_t per_shard_;
   std::array<Shard, shard_count> shards_;
   std::atomic<std::uint64_t> tokens_{0}, evicted_{0};

@@ -101,6 +101,17 @@ std::optional<Record> decode(std::string_view in) {
   return r;
 }
 
+std::optional<std::uint64_t> last_use_in(std::string_view in) noexcept {
+  if (in.size() < binding_size || in.front() != format) return std::nullopt;
+  std::string_view stamp = in.substr(binding_size - 8);
+  return take(stamp, 8);
+}
+
+bool same_but_last_use(std::string_view a, std::string_view b) noexcept {
+  return a.substr(0, binding_size - 8) == b.substr(0, binding_size - 8) &&
+         a.substr(binding_size) == b.substr(binding_size);
+}
+
 std::optional<Record> bind_rule(const std::optional<Record>& standing, const Record& wanted) {
   if (!standing) return wanted;
   if (standing->ended && !(standing->binding.id == wanted.binding.id)) return wanted;

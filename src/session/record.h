@@ -48,6 +48,10 @@ struct Record {
 std::string encode(const Record&);
 /// Nothing: another format, truncated, or not a record.
 std::optional<Record> decode(std::string_view bytes);
+/// When the session was last used, in ms, read without decoding; nothing: no record.
+std::optional<std::uint64_t> last_use_in(std::string_view bytes) noexcept;
+/// Whether two records of one size differ in nothing but that. REQUIRES: last_use_in() found it in both.
+bool same_but_last_use(std::string_view a, std::string_view b) noexcept;
 
 /// The first writer wins. The name of an ended session may begin another session.
 std::optional<Record> bind_rule(const std::optional<Record>& standing, const Record& wanted);

@@ -23,6 +23,10 @@
 
 namespace remora {
 
+/// Who may watch the changes of a table: a hot restart's successor, and the log of sessions.
+enum class Watcher : std::uint8_t { successor, log };
+inline constexpr std::size_t watcher_count = 2;
+
 template <class Key, class Value>
 class ShardedTable {
   static_assert(std::is_trivially_copyable_v<Key> && std::is_trivially_copyable_v<Value>);
@@ -63,8 +67,7 @@ class ShardedTable {
     const std::lock_guard lock(shard.mutex);
     const std::uint32_t at = shard.find(key);
     if (at == none) return false;
-    shard.change(at, f);
-    tell(key, &shard.entry(at).value);
+    change(shard, at, f);
     return true;
   }
 
@@ -74,8 +77,7 @@ class ShardedTable {
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
     if (const std::uint32_t at = shard.find(key); at != none) {
-      shard.change(at, f);
-      tell(key, &shard.entry(at).value);
+      change(shard, at, f);
       return shard.entry(at).value;
     }
     if (shard.count >= per_shard_) {
@@ -93,8 +95,7 @@ class ShardedTable {
     Shard& shard = shard_of(key);
     const std::lock_guard lock(shard.mutex);
     if (const std::uint32_t at = shard.find(key); at != none) {
-      shard.change(at, f);
-      tell(key, &shard.entry(at).value);
+      change(shard, at, f);
       return true;
     }
     if (shard.count >= per_shard_) return false;
@@ -105,7 +106,7 @@ class ShardedTable {
   /// Reports an entry to the watch as if it had been put; for entries that are stored elsewhere instead.
   void tell_watch(const Key& key, const Value& value) {
     const std::lock_guard lock(shard_of(key).mutex);
-    tell(key, &value);
+    tell(key, nullptr, &value);
   }
 
   bool erase(const Key& key) {
@@ -119,8 +120,9 @@ class ShardedTable {
     const std::lock_guard lock(shard.mutex);
     const std::uint32_t at = shard.find(key);
     if (at == none || !f(static_cast<const Value&>(shard.entry(at).value))) return false;
+    const Value before = shard.entry(at).value;
     shard.erase(at);
-    tell(key, nullptr);
+    tell(key, &before, nullptr);
     size_.fetch_sub(1, std::memory_order_relaxed);
     return true;
   }
@@ -145,16 +147,32 @@ class ShardedTable {
     }
   }
 
-  /// From now on, `f(context, key, value)` is called for each entry that is put or changed, and with a null
-  /// value for each that erase() or erase_if() removes. It runs under the lock of the entry's shard, so it
-  /// must be short.
-  using Watch = void (*)(void* context, const Key&, const Value*);
-  /// Once this returns, the previous watch is no longer called.
-  void watch(Watch f, void* context) {
-    watch_.store(nullptr, std::memory_order_release);
+  /// Calls `f(const Key&, const Value&, bool proven)` for each entry of one shard (0 to shard_count - 1), in
+  /// an order in which inserting them again evicts the same entries first.
+  template <class F>
+  void for_each_in_shard(std::size_t number, F f) const {
+    const Shard& shard = shards_[number];
+    const std::lock_guard lock(shard.mutex);
+    for (const Group& group : shard.groups)
+      for (std::size_t list = 0; list < 2; ++list)
+        for (std::uint32_t at = group.ends[list].oldest; at != none;) {
+          const Entry& e = shard.entry(at);
+          f(e.key, e.value, list == 1);
+          at = e.newer != no_newer ? e.newer : none;
+        }
+  }
+
+  /// From now on, `f(context, key, before, value)` is called for each entry that is put or changed (`before`
+  /// is null if it is new), and with a null `value` for each that erase() or erase_if() removes. It runs
+  /// under the lock of the entry's shard, so it must be short. Each watcher has one.
+  using Watch = void (*)(void* context, const Key&, const Value* before, const Value* value);
+  /// Once this returns, the previous watch of this watcher is no longer called.
+  void watch(Watcher watcher, Watch f, void* context) {
+    Watching& w = watching_[static_cast<std::size_t>(watcher)];
+    w.call.store(nullptr, std::memory_order_release);
     for (Shard& shard : shards_) const std::lock_guard lock(shard.mutex);  // waits for calls in progress
-    watch_context_ = context;
-    watch_.store(f, std::memory_order_release);
+    w.context = context;
+    w.call.store(f, std::memory_order_release);
   }
 
   std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
@@ -259,7 +277,7 @@ class ShardedTable {
       change(at, [](Value&) {});
     }
     template <class F>
-    void change(std::uint32_t at, F f) {
+    void change(std::uint32_t at, F&& f) {
       unlink(at);
       f(entry(at).value);
       entry(at).proven = 1;
@@ -333,16 +351,28 @@ class ShardedTable {
 
   void insert(Shard& shard, const Key& key, const Value& fresh) {
     shard.insert(key, fresh);
-    tell(key, &fresh);
+    tell(key, nullptr, &fresh);
     size_.fetch_add(1, std::memory_order_relaxed);
   }
 
-  void tell(const Key& key, const Value* value) const {
-    if (const Watch f = watch_.load(std::memory_order_acquire)) f(watch_context_, key, value);
+  template <class F>
+  void change(Shard& shard, std::uint32_t at, F& f) {
+    Entry& e = shard.entry(at);
+    const Value before = e.value;
+    shard.change(at, f);
+    tell(e.key, &before, &e.value);
   }
 
-  std::atomic<Watch> watch_{nullptr};
-  void* watch_context_ = nullptr;  // set before watch_
+  void tell(const Key& key, const Value* before, const Value* value) const {
+    for (const Watching& w : watching_)
+      if (const Watch f = w.call.load(std::memory_order_acquire)) f(w.context, key, before, value);
+  }
+
+  struct Watching {
+    std::atomic<Watch> call{nullptr};
+    void* context = nullptr;  // set before `call`
+  };
+  std::array<Watching, watcher_count> watching_;
   std::uint32_t per_shard_;
   std::array<Shard, shard_count> shards_;
   std::atomic<std::size_t> size_{0};

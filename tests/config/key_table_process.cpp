@@ -67,6 +67,8 @@ std::vector<Row> of_store() {
       {"store.memory_bytes", top("store: {memory_bytes: 2MiB}"),
        [](auto& c) { return c.store.memory_bytes == 2U << 20; },
        "session/table_test.cpp States.OfSessionsThatNeverComeBackTakeNothingFromThoseThatDo"},
+      {"store.persist", top("store: {persist: off}"), [](auto& c) { return c.store.persist == false; },
+       "e2e/persist_test.cpp Persisted.OffKeepsNothing"},
       {"store.index_key", top("store: {index_key: {env: KEYS_TEST_TEXT}}"),
        [](auto& c) { return !c.store.index_key.empty(); },
        "affinity/kinds_test.cpp Kinds.NamesDependOnPoolAndIndexKeyAndShowNothingOfTheId"},

@@ -47,6 +47,27 @@ TEST(Config, ACookieThatNeighborsCanPlantIsDoubted) {
   EXPECT_NE(warnings(c).front().find("__Host-remora-a"), std::string::npos);
 }
 
+TEST(Config, PersistedSessionsNeedAFolderAndAStoreInMemory) {
+  const std::string pools =
+      "\nlisteners: [127.0.0.1:80]\npools: {a: {affinity: cookie, backends: [127.0.0.1:1]}}\n";
+  const std::string keys = "keys: [{env: LOADER_TEST_KEY}]\n";
+  ::setenv("LOADER_TEST_KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", 1);
+  EXPECT_EQ(
+      errors(keys + "state_dir: none\nstore: {persist: on}" + pools),
+      std::vector<std::string>{"f:3:18: store.persist: needs a `state_dir`, where the sessions are kept"});
+  EXPECT_EQ(errors(keys + "state_dir: none\nstore: {persist: off}" + pools), std::vector<std::string>{});
+  ASSERT_EQ(errors("store: {kind: redis, index_key: {env: LOADER_TEST_KEY}, persist: on}" + pools).size(),
+            1U);
+  ASSERT_EQ(errors("store: {persist: perhaps}" + pools).size(), 1U);
+  EXPECT_TRUE(persists_sessions(good(keys + "state_dir: /x" + pools)));
+  EXPECT_FALSE(persists_sessions(good(keys + "state_dir: none" + pools)));
+  EXPECT_FALSE(persists_sessions(good(keys + "state_dir: /x\nstore: {persist: off}" + pools)));
+  EXPECT_FALSE(persists_sessions(good("store: {kind: redis, index_key: {env: LOADER_TEST_KEY}}" + pools)));
+  EXPECT_FALSE(persists_sessions(good("state_dir: /x" + rest))) << "no pool keeps sessions";
+  EXPECT_EQ(warnings(good("store: {persist: on}" + rest)),
+            std::vector<std::string>{"store.persist does nothing: no pool keeps sessions"});
+}
+
 TEST(Config, APublicListenerWhosePROXYLinesOnlyThisMachineMaySendIsDoubted) {
   const auto count = [](const std::string& listener) {
     return warnings(good("listeners: [{" + listener + "}]\npools: {a: {backends: [127.0.0.1:1]}}\n")).size();
