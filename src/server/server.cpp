@@ -113,7 +113,10 @@ Server::~Server() {
 /// Restores the sessions of a process that has ended, and what they are named by. Those of a process that
 /// this one replaces were handed over already; it still writes the log.
 void Server::open_session_log(const std::shared_ptr<const KeyRing>& keys) {
-  if (!config::persists_sessions(config_)) return;
+  if (!config::persists_sessions(config_)) {
+    if (!config_.state_dir.empty()) SessionLog::discard(config_.state_dir);
+    return;
+  }
   std::shared_ptr<const KeyRing> log_keys = keys;
   if (keys->keys().empty()) {
     try {

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -35,6 +36,14 @@ SessionLog::SessionLog(SessionMemory& memory, const Clock& clock, std::shared_pt
 
 SessionLog::~SessionLog() {
   stop();
+}
+
+void SessionLog::discard(const std::string& folder) {
+  LogFile file(folder);
+  std::string problem;
+  if (::access(file.path().c_str(), F_OK) != 0 || file.lock(problem) != LogFile::Lock::taken) return;
+  if (::unlink(file.path().c_str()) == 0)
+    spdlog::info("{} is removed: sessions are not persisted any more", file.path());
 }
 
 bool SessionLog::open(milliseconds patience) {

@@ -41,6 +41,9 @@ class SessionLog {
   /// `keys`: at least one, for the index key.
   SessionLog(SessionMemory& memory, const Clock& clock, std::shared_ptr<const KeyRing> keys,
              Settings settings);
+  /// Removes a log that nobody writes, for a process that will not write it either: what it says of sessions
+  /// that end from now on would be wrong.
+  static void discard(const std::string& folder);
   /// Writes what is queued.
   ~SessionLog();
   SessionLog(const SessionLog&) = delete;

@@ -137,6 +137,7 @@ TEST_F(Persisted, OffKeepsNothing) {
   Site site(2);
   const std::string yaml = with_state(
       with_admin(site.config("affinity: {kind: app_cookie, name: SID}\n", "store: {persist: off}\n")));
+  std::ofstream(folder_ + "/sessions.log") << "of a time when it was on";
   const Remora remora(yaml);
   begin(remora.port(), "/login");
   EXPECT_FALSE(fs::exists(folder_ + "/sessions.log"));
