@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "session/log_recovery.h"
@@ -165,9 +166,7 @@ void SessionLog::run(bool waits) {
       }
       if (last) changes_.detach();  // before the last look at the queue
       const std::uint64_t written = memory_.log.written.load(std::memory_order_relaxed);
-      write_changes();
-      if (wants_compaction()) compact();
-      sync_if_due();
+      work();
       if (written != memory_.log.written.load(std::memory_order_relaxed)) last_change = clock_.steady_now();
       {
         const std::lock_guard lock(mutex_);
@@ -186,6 +185,18 @@ void SessionLog::run(bool waits) {
   const std::lock_guard lock(mutex_);
   running_ = false;
   flushed_.notify_all();
+}
+
+/// Out of memory is a reason like any other to write the log anew later.
+void SessionLog::work() {
+  try {
+    write_changes();
+    if (wants_compaction()) compact();
+    sync_if_due();
+  } catch (const std::exception& e) {
+    lacks_changes_ = true;
+    failed(e.what(), 0);
+  }
 }
 
 /// When there is something to do without a change.
@@ -209,7 +220,7 @@ bool SessionLog::wait_for_lock() {
     changes_.wait_for(lock_poll);
   }
   changes_.attach();
-  compact();
+  lacks_changes_ = true;  // begins with everything
   return true;
 }
 

@@ -79,8 +79,8 @@ class SessionLog {
   void run(bool waits);
   bool wait_for_lock();
   std::optional<std::chrono::milliseconds> next_task() const;
+  void work();
   void write_changes();
-  void write_names();
   void compact();
   bool wants_compaction() const;
   void failed(const std::string& problem, std::uint64_t records);
