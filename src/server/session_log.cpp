@@ -110,6 +110,7 @@ void SessionLog::start(Names names) {
   names_ = std::move(names);
   names_changed_ = running_ = true;
   if (file_.size() == 0) lacks_changes_ = true;  // begins with a header
+  work();
   changes_.attach();
   thread_ = std::thread([this] { run(false); });
 }

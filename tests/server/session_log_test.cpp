@@ -34,11 +34,12 @@ SessionKey spread_key(std::uint64_t n) {
 
 /// One process: its tables and its log.
 struct Process {
-  Process(const std::string& folder, const Clock& clock, char key = 'k',
-          std::uint64_t compact_from = 1U << 20)
-      : log(memory, clock,
+  Process(std::string where, const Clock& clock, char key = 'k', std::uint64_t compact_from = 1U << 20)
+      : folder(std::move(where)),
+        log(memory, clock,
             std::make_shared<KeyRing>(std::vector<std::string>{std::string(32, key), std::string(32, 'k')}),
             {folder, compact_from, LogChanges::default_bytes, milliseconds(0)}) {}
+  const std::string folder;
   SessionMemory memory{10'000};
   SessionLog log;
 };
@@ -69,7 +70,7 @@ class SessionLogOf : public ::testing::Test {
     p.log.flush();
     const std::string copy = folder + "/copy" + std::to_string(++copies_);
     fs::create_directory(copy);
-    fs::copy_file(folder + "/sessions.log", copy + "/sessions.log");
+    fs::copy_file(p.folder + "/sessions.log", copy + "/sessions.log");
     return copy;
   }
   ManualClock clock;
@@ -115,7 +116,7 @@ TEST_F(SessionLogOf, ATornEndIsCutAndTheLogGoesOnBehindIt) {
   begin(first);
   bind(first, 1, 7);
   const std::string left = killed(first);
-  std::ofstream(left + "/sessions.log", std::ios::app) << "\0\0\0\7torn";
+  std::ofstream(left + "/sessions.log", std::ios::app) << std::string("\0\0\0\7torn", 8);
   const auto torn = fs::file_size(left + "/sessions.log");
   std::string second_left;
   {
