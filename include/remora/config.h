@@ -276,6 +276,15 @@ struct Failover {
 
 enum class AdminState : std::uint8_t { ready, drain, maint };
 
+/// What becomes of a backend's open streams (tunnels, event streams, long responses) at the end of its drain,
+/// and in maintenance.
+enum class DrainStreams : std::uint8_t { end, keep };
+
+struct Drain {
+  DrainStreams streams = DrainStreams::end;
+  Millis spread = seconds(10);  // they are ended one after the other, over this time
+};
+
 /// Which addresses of a name to use: all, or those of one family if there are any.
 enum class Prefer : std::uint8_t { any, ipv4, ipv6 };
 
@@ -340,6 +349,7 @@ struct Pool {
   Eject eject;
   Millis slow_start{0};  // 0: none
   double panic = 0;      // below this share of backends in service, all are used
+  Drain drain;
   Failover failover;
   PoolTimeouts timeouts;
   std::uint32_t idle_connections = 64;

@@ -106,6 +106,8 @@ struct Backend {
 
   /// Touched only by probes and by requests that have waited for long.
   alignas(64) Liveness liveness;
+  /// Streams that were ended because it drains or is in maintenance.
+  std::atomic<std::uint64_t> drained_streams{0};
 
   /// The load that its sessions are expected to bring; see balance/expected_load.h.
   alignas(64) ExpectedLoad expected;
@@ -127,10 +129,11 @@ struct alignas(64) Member {
   Admin admin = Admin::ready;
   Health health = Health::unknown;
   Ejected ejected = Ejected::no;
-  bool leaving = false;   // its drain deadline has passed: its remaining sessions move, a few at a time
-  bool nowhere = false;   // its name has no address: it is down, whatever else is known
-  bool panic = false;     // too few members are in service: probes and live traffic are ignored
-  bool untested = false;  // not probed yet while another is known to be up: no new sessions for now
+  bool leaving = false;       // its drain deadline has passed: its remaining sessions move, a few at a time
+  bool nowhere = false;       // its name has no address: it is down, whatever else is known
+  bool panic = false;         // too few members are in service: probes and live traffic are ignored
+  bool ends_streams = false;  // its open streams are ended, one after the other (config::Drain)
+  bool untested = false;      // not probed yet while another is known to be up: no new sessions for now
   std::uint32_t full_weight = 0;  // what `weight` grows to in a slow start; 0: no slow start
   config::Address address;
 

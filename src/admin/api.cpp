@@ -291,6 +291,8 @@ json::object describe_backend(const PoolView& pool, std::size_t index, AdminActi
       {"ejected", word(m.ejected)},
       {"accepts_new", m.accepts_new()},
       {"accepts_bound", m.accepts_bound()},
+      {"ends_streams", m.ends_streams},
+      {"drained_streams", m.backend->drained_streams.load(std::memory_order_relaxed)},
       {"in_flight", m.backend->in_flight.load(std::memory_order_relaxed)},
       {"sessions_left", count.all()},
       {"learned", count.learned},
@@ -303,6 +305,8 @@ json::object describe_backend(const PoolView& pool, std::size_t index, AdminActi
   if (!file.ip.empty()) out["name"] = file.address.host;
   if (file.follow) out["resolved"] = json::array(file.ips.begin(), file.ips.end());
   if (file.leaving) out["vanished"] = true;
+  if (pool.config.drain.streams == config::DrainStreams::end)
+    out["drain_spread_ms"] = pool.config.drain.spread.count();
   if (m.max_in_flight != 0) out["max_in_flight"] = m.max_in_flight;
   if (const std::string note = actions.health_note(*m.backend); !note.empty())
     out["health_note"] = printable(note);

@@ -191,6 +191,12 @@ void add_backends(Families& out, const Snapshot& snapshot) {
   out.begin("remora_backend_first_byte_seconds",
             "From choosing the backend to the head of its answer, or its failure.", MetricType::Histogram);
   each([&](const Labels& labels, const Member& m) { out.add(labels, TrafficSum(m.backend->traffic)); });
+  out.begin("remora_backend_drained_streams_total",
+            "Open streams that were ended because the backend drains or is in maintenance.",
+            MetricType::Counter);
+  each([&](const Labels& labels, const Member& m) {
+    out.add(labels, static_cast<double>(m.backend->drained_streams.load(std::memory_order_relaxed)));
+  });
   gauge("remora_backend_requests_in_flight", "Requests at the backend now.",
         [](const Member& m) { return m.backend->in_flight.load(std::memory_order_relaxed); });
   gauge("remora_backend_admin", "What the operator wants: 0 ready, 1 drain, 2 maint.",

@@ -209,6 +209,7 @@ namespace {
 
 struct Left {
   std::uint64_t sessions = 0, in_flight = 0;
+  milliseconds spread{0};  // the longest over which an instance ends open streams after the deadline
   bool complete = true, present = true;
   std::string other_state;  // set if another operator has changed the state
 };
@@ -226,6 +227,7 @@ Left count_left(const CommandTarget& at, const std::string& target, const std::s
     anywhere = true;
     left.sessions += json_number(b, "sessions_left");
     left.in_flight += json_number(b, "in_flight");
+    left.spread = std::max(left.spread, milliseconds(json_number(b, "drain_spread_ms")));
     left.complete = left.complete && json_flag(b, "complete");
     if (json_text(b, "admin") != state) left.other_state = json_text(b, "admin");
   }
@@ -250,11 +252,30 @@ int say_end(const CommandTarget& at, const std::string& name, const std::string&
   return 0;
 }
 
+/// How long to wait behind the deadline of a drain. Open streams are ended over a time (`drain.spread`), and
+/// then their clients come back and take their sessions elsewhere, which takes some seconds. Without anything
+/// in flight at the deadline: not at all.
+class Extension {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr std::chrono::seconds comeback{5};
+
+  Time until(Time deadline, const Left& left, Time now) {
+    if (left.spread.count() == 0) return deadline;
+    if (left.in_flight > 0) busy_at_ = now;
+    return std::min(deadline + left.spread + comeback, std::max(deadline, busy_at_ + comeback));
+  }
+
+ private:
+  Time busy_at_ = Time::min() + comeback;  // when requests were last in flight
+};
+
 int wait_until_empty(const CommandTarget& at, const std::string& name, const std::string& target,
                      const std::string& state,
                      std::optional<std::chrono::steady_clock::time_point> deadline) {
   constexpr milliseconds look_every{250};
   std::uint64_t told = ~std::uint64_t{0};
+  Extension extension;
   for (;;) {
     const Left left = count_left(at, target, state);
     if (!left.present) return say_end(at, name, state, "gone", left, " left the configuration");
@@ -264,7 +285,9 @@ int wait_until_empty(const CommandTarget& at, const std::string& name, const std
     if (left.sessions == 0 && left.in_flight == 0 && left.complete) {
       return say_end(at, name, state, "empty", left, " is empty");
     }
-    if (deadline && std::chrono::steady_clock::now() >= *deadline) {
+    const auto now = std::chrono::steady_clock::now();
+    const auto until = deadline ? extension.until(*deadline, left, now) : now;
+    if (deadline && now >= until) {
       say_end(at, name, state, "deadline_passed", left,
               ": the deadline has passed with " + std::to_string(left.sessions) + " session(s) and " +
                   std::to_string(left.in_flight) + " request(s) left; they move with their next request");
@@ -278,7 +301,7 @@ int wait_until_empty(const CommandTarget& at, const std::string& name, const std
     }
     auto pause = look_every;
     if (deadline) {
-      const auto rest = std::chrono::ceil<milliseconds>(*deadline - std::chrono::steady_clock::now());
+      const auto rest = std::chrono::ceil<milliseconds>(until - std::chrono::steady_clock::now());
       pause = std::max(milliseconds(1), std::min(pause, rest));
     }
     std::this_thread::sleep_for(pause);

@@ -64,6 +64,8 @@ void of_pool(const Config& c, const Pool& p, Out& out) {
   const bool takes_part =
       std::any_of(p.backends.begin(), p.backends.end(), [](const Backend& b) { return !b.backup; });
   if (!takes_part) say(".backends: `backup` does nothing: all of them are");
+  if (p.drain.streams == DrainStreams::keep && p.drain.spread != Drain().spread)
+    say(".drain.spread does nothing with `streams: keep`");
   const Failover failover;
   if (p.failover.attempts == 1 &&
       (p.failover.budget != failover.budget || p.failover.replay_body != failover.replay_body))

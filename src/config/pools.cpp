@@ -235,6 +235,14 @@ void read_failover(const Value& v, Failover& out) {
   if (out.replay_body > 64U * 1024 * 1024) v.bad("replay_body is kept in memory per request: at most 64MiB");
 }
 
+void read_drain(const Value& v, Drain& out) {
+  Map m(v);
+  m.read_with("streams", out.streams, [](const Value& x, DrainStreams& o) {
+    read_choice(x, o, {{"end", DrainStreams::end}, {"keep", DrainStreams::keep}});
+  });
+  m.read_with("spread", out.spread, read_positive);
+}
+
 void read_pool_timeouts(const Value& v, PoolTimeouts& out) {
   Map m(v);
   m.read_with("connect", out.connect, read_positive);
@@ -288,6 +296,7 @@ void read_pool(const std::string& name, const Value& v, Kinds kinds, Pool& out) 
   if (const auto failover = m.get("failover"); failover && out.affinity.empty())
     refuse_keys(*failover, {"bound"}, "is for sessions, and without an `affinity` there are none");
   m.read_with("failover", out.failover, read_failover);
+  m.read_with("drain", out.drain, read_drain);
   m.read_with("timeouts", out.timeouts, read_pool_timeouts);
   m.read("idle_connections", out.idle_connections);
   if (const auto headers = m.get("headers")) read_header_edits(*headers, out.headers);

@@ -40,6 +40,14 @@ void hold_untested(PoolSnapshot& pool) noexcept {
   }
 }
 
+void end_streams(PoolSnapshot& pool, const config::Drain& drain) noexcept {
+  const bool ends = drain.streams == config::DrainStreams::end;
+  const bool somebody =
+      std::any_of(pool.members.begin(), pool.members.end(), [](const Member& m) { return m.accepts_new(); });
+  for (Member& m : pool.members)
+    m.ends_streams = ends && (m.admin == Admin::maint || (m.leaving && m.admin == Admin::drain && somebody));
+}
+
 void rescue(PoolSnapshot& pool, double panic) noexcept {
   std::size_t wanted = 0, in_service = 0;
   for (Member& m : pool.members) {

@@ -1,4 +1,5 @@
-// Which members serve when few are healthy, and the slow start of backends that have just come back. Pure.
+// Which members serve when few are healthy, the slow start of backends that have just come back, and whose
+// open streams are to be ended. Pure.
 #pragma once
 
 #include <chrono>
@@ -47,5 +48,10 @@ void hold_untested(PoolSnapshot& pool) noexcept;
 /// results and ejections are ignored for all. If no member serves, members that are only ejected come back:
 /// a recent failure is no worse than a certain error.
 void rescue(PoolSnapshot& pool, double panic) noexcept;
+
+/// Marks the members whose open streams are to be ended (`drain: {streams: end}`): those in maintenance, and
+/// those past their drain's deadline if another member begins sessions. Without one, the clients would come
+/// back to the same member. Call it last.
+void end_streams(PoolSnapshot& pool, const config::Drain& drain) noexcept;
 
 }  // namespace remora

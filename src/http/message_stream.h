@@ -147,6 +147,8 @@ class ServerStream : public MessageStream {
   virtual bool has_more() const noexcept = 0;
   /// Over TLS.
   virtual bool is_secure() const noexcept = 0;
+  /// As abort(), but because we do not want to go on with it, not because of a fault.
+  virtual void cancel() noexcept { abort(); }
   /// HTTP/2: ends this message without a response. The client is to repeat the request by HTTP/1.1 (RFC 9113
   /// 7, HTTP_1_1_REQUIRED).
   virtual void require_http1() noexcept {}

@@ -19,6 +19,37 @@ bool RateLimit::would_allow(std::chrono::steady_clock::time_point now) const noe
   return at >= next_ns_.load(std::memory_order_relaxed);
 }
 
+namespace {
+std::int64_t nanoseconds_of(std::chrono::steady_clock::time_point t) noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count();
+}
+}  // namespace
+
+bool DrainMoves::expects(std::int64_t at_ns) const noexcept {
+  return expected_.load(std::memory_order_relaxed) > 0 &&
+         at_ns < expected_until_ns_.load(std::memory_order_relaxed);
+}
+
+bool DrainMoves::allow(std::chrono::steady_clock::time_point now) noexcept {
+  if (rate_.allow(per_second, now)) return true;
+  if (!expects(nanoseconds_of(now))) return false;
+  std::uint32_t left = expected_.load(std::memory_order_relaxed);
+  while (left > 0)
+    if (expected_.compare_exchange_weak(left, left - 1, std::memory_order_relaxed)) return true;
+  return false;
+}
+
+bool DrainMoves::would_allow(std::chrono::steady_clock::time_point now) const noexcept {
+  return rate_.would_allow(now) || expects(nanoseconds_of(now));
+}
+
+void DrainMoves::stream_ended(std::chrono::steady_clock::time_point now) noexcept {
+  const std::int64_t at = nanoseconds_of(now);
+  if (at >= expected_until_ns_.load(std::memory_order_relaxed)) expected_.store(0, std::memory_order_relaxed);
+  expected_.fetch_add(1, std::memory_order_relaxed);
+  expected_until_ns_.store(at + std::chrono::nanoseconds(expected_for).count(), std::memory_order_relaxed);
+}
+
 bool TokenBucket::take(std::chrono::steady_clock::time_point now) noexcept {
   const auto at = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
   constexpr std::int64_t second = 1'000'000'000;

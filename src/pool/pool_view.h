@@ -39,13 +39,36 @@ class TokenBucket {
   std::atomic<std::int64_t> full_at_{0};  // when the bucket will be full again
 };
 
+/// Moves of sessions after their backend's drain deadline: at a rate, and one more for each stream that was
+/// ended a short time ago, because its client is coming back and the ends were spread already. Shared by all
+/// workers.
+class DrainMoves {
+ public:
+  /// Counts a move.
+  bool allow(std::chrono::steady_clock::time_point now) noexcept;
+  /// Whether allow() would return true now. Counts nothing.
+  bool would_allow(std::chrono::steady_clock::time_point now) const noexcept;
+  void stream_ended(std::chrono::steady_clock::time_point now) noexcept;
+
+  static constexpr double per_second = 100;
+  /// Clients that come back later move at the rate.
+  static constexpr std::chrono::seconds expected_for{30};
+
+ private:
+  bool expects(std::int64_t at_ns) const noexcept;
+
+  RateLimit rate_;
+  std::atomic<std::uint32_t> expected_{0};
+  std::atomic<std::int64_t> expected_until_ns_{0};
+};
+
 /// Shared by all workers and all snapshots of a pool.
 struct PoolCounters {
   explicit PoolCounters(std::size_t workers) : sessions(workers) {}
   alignas(64) std::atomic<std::uint32_t> retrying{0};  // exchanges; written by retries only
   TokenBucket retry_reserve{10};                       // retries beyond their share of the requests in flight
   RateLimit rebalance;
-  RateLimit drain;                      // moves after a drain's deadline
+  DrainMoves drain;
   std::vector<SessionCounts> sessions;  // by worker
 };
 

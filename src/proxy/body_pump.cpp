@@ -96,6 +96,7 @@ Step BodyPump::pump_response() {
     const WriteResult taken = client().send(body, backend()->trailers());
     if (taken.io == Io::failed) return Step::client_failed;
     response().bytes += taken.bytes;
+    if (response().may_end_early) note_events(body, taken.bytes);
     backend()->consume(taken.bytes);
     response().watched -= std::min(response().watched, taken.bytes);
     if (taken.finished) return Step::done;
@@ -103,6 +104,16 @@ Step BodyPump::pump_response() {
     if (taken.io == Io::blocked || io == Io::blocked) return Step::blocked;
   }
   return Step::more;
+}
+
+/// The client's stream took so many bytes of this part of an event stream.
+void BodyPump::note_events(const Body& body, std::size_t taken) noexcept {
+  response().all_sent = taken == body.size();
+  for (const auto& run : body.runs) {
+    const std::size_t n = std::min(run.size(), taken);
+    response().events.feed({static_cast<const char*>(run.data()), n});
+    taken -= n;
+  }
 }
 
 /// Splices the waiting part of a long body into the pipe before its first bytes are sent, so that those need

@@ -26,6 +26,7 @@ class BodyPump : private Phase {
 
  private:
   void record_for_replay(Body body, std::size_t taken);
+  void note_events(const Body& body, std::size_t taken) noexcept;
   bool prefill_pipe();
   bool may_splice(const RawPath* from, const RawPath* to, Splice& splice) noexcept;
   Step splice(RawPath& from, RawPath& to, Splice& splice, std::uint64_t& passed);

@@ -28,12 +28,18 @@ using FailSide = Failure::Side;
 
 Exchange::Exchange(const Surroundings& in)
     : Phase(parts_),
-      parts_{in.worker,    in.connection,
-             in.turn,      in.memory,
-             in.client,    in.backend,
-             in.connector, Request(in.memory.request, in.connection, in.worker.snapshot, in.turn.now()),
-             {},           AttemptState(in.turn.wake()),
-             {},           {}},
+      parts_{in.worker,
+             in.connection,
+             in.turn,
+             in.memory,
+             in.client,
+             in.backend,
+             in.connector,
+             Request(in.memory.request, in.connection, in.worker.snapshot, in.turn.now()),
+             {},
+             AttemptState(in.turn.wake()),
+             ResponseState(in.turn.wake()),
+             {}},
       records_(parts_),
       lookup_(parts_, records_),
       marks_(parts_, records_, lookup_),
@@ -100,6 +106,7 @@ void Exchange::put_response() {
       response().closes,       request().pool->config.via,
       request().head.method,   request().grpc && request().head.version == Version::http2};
   edit_response(context, worker().out);
+  note_kind_of_stream();
   client().put_head(worker().out);
   response().closes = response().closes || client().closes();
 }
@@ -112,14 +119,17 @@ bool Exchange::deliver_at_once() {
 
 /// Sends the response, head and body, while the rest of the request is still forwarded.
 Task<Exchange::End> Exchange::deliver() {
+  join_open_streams();
   if (memory().response.tunnel) {
     co_await tunnel_.run();
-    finish();
-    co_return End::close;
+    co_return end_tunnel();
   }
   const bool complete = co_await relay();
   bool told = false;
-  if (!complete && can_end_with_status()) told = co_await end_with_status();
+  if (!complete && can_end_with_status())
+    told = co_await end_with_status();
+  else if (!complete && can_end_between_events())
+    told = co_await end_early(nullptr);
   if (told) co_return finish();
   co_return end_response(complete);
 }
@@ -128,7 +138,10 @@ Exchange::End Exchange::end_response(bool complete) {
   if (complete && backend()->trailers() != nullptr && session().served.reason != Reason::none &&
       !marks_.is_outdated())
     records_.on_state_header(read_session_fields(*backend()->trailers()), false);
-  if (!complete) client().abort();
+  if (!complete && attempt().failure.kind == Kind::drained)
+    client().cancel();
+  else if (!complete)
+    client().abort();
   return finish();
 }
 
@@ -157,6 +170,12 @@ Task<bool> Exchange::relay() {
       attempt().fail(FailSide::client, Kind::gone);
       co_return false;
     }
+    if (response().open_stream.is_over(!response().may_end_early || response().is_between_events(),
+                                       turn().now())) {
+      attempt().fail(FailSide::self, Kind::drained);
+      note_drained();
+      co_return false;
+    }
     const bool on_client = client().send_blocked();
     const auto timeout = on_client ? connection().timeouts().write : request().timeouts.read;
     const Clock::Steady deadline = attempt().last_progress + timeout;
@@ -164,7 +183,9 @@ Task<bool> Exchange::relay() {
         !on_client && !attempt().request_broken && !backend()->request_sent() && !backend()->send_blocked();
     if (clients_turn && attempts_.client_is_too_slow()) co_return false;
     const Clock::Steady since = turn().now();
-    const Clock::Steady until = std::min(std::min(deadline, request().deadline), marks_.next_touch());
+    const Clock::Steady until =
+        std::min(std::min(std::min(deadline, request().deadline), marks_.next_touch()),
+                 response().open_stream.next_change(since));
     const bool late = co_await turn().wait(until);
     if (clients_turn) request().body_rate.waited(turn().now() - since);
     if (turn().now() >= marks_.next_touch()) marks_.touch_session();
@@ -304,6 +325,7 @@ Task<Exchange::End> Exchange::discard_rest() {
 
 /// Every request ends here, tunnels too: gives back permits and counts, then writes the access log.
 Exchange::End Exchange::finish() {
+  response().open_stream.leave();
   attempts_.release_backend();
   marks_.finish_session();
   attempt().retry.give_back();

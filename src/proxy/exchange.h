@@ -55,9 +55,15 @@ class Exchange final : private Phase {
 
  private:
   void put_response();
+  void note_kind_of_stream();
   bool deliver_at_once();
   Task<End> deliver();
+  void join_open_streams();
   Task<bool> relay();
+  End end_tunnel();
+  void note_drained();
+  bool can_end_between_events() const noexcept;
+  Task<bool> end_early(const std::vector<Field>* trailers);
   /// After the response: applies a state in the trailers; aborts the client's stream if not `complete`.
   End end_response(bool complete);
   Task<End> discard_rest();

@@ -1,8 +1,6 @@
 // What an Exchange tells clients of gRPC instead of an HTTP status: local replies that are trailers only, and
 // trailers that end a response whose backend is gone.
 
-#include <algorithm>
-
 #include "http/grpc.h"
 #include "http/reason.h"
 #include "proxy/exchange.h"
@@ -53,19 +51,10 @@ bool Exchange::can_end_with_status() const noexcept {
 
 /// Ends the response with trailers that say what has failed. False: the client does not take them.
 Task<bool> Exchange::end_with_status() {
-  constexpr auto longest = std::chrono::seconds(5);
   const Outcome told = outcome(status_for(attempt().failure), attempt().failure.kind);
   const std::vector<Field> trailers{{"grpc-status", number_of(told.status)}, {"grpc-message", told.message}};
-  const Clock::Steady until =
-      turn().now() + std::min<std::chrono::nanoseconds>(connection().timeouts().write, longest);
-  attempts_.release_backend();
-  const Body end{{}, true};
-  for (;;) {
-    const WriteResult taken = client().send(end, &trailers);
-    if (taken.finished) co_return true;
-    if (taken.io == Io::failed || client().gone() || turn().now() >= until) co_return false;
-    co_await turn().wait(until);
-  }
+  const bool taken = co_await end_early(&trailers);
+  co_return taken;
 }
 
 }  // namespace remora

@@ -46,6 +46,8 @@ std::string_view to_string(Kind k) noexcept {
       return "handshake_lost";
     case Kind::deadline:
       return "deadline";
+    case Kind::drained:
+      return "drained";
     case Kind::http1_required:
       return "http1_required";
   }
@@ -110,6 +112,7 @@ std::uint16_t status_for(const Failure& f) noexcept {
     case Kind::queue_full:
     case Kind::out_of_service:
     case Kind::grpc_unavailable:
+    case Kind::drained:
       return 503;
   }
   return 500;

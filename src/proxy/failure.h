@@ -37,6 +37,7 @@ struct Failure {
     out_of_service,  // the backend went out of service while the request was queued: nothing was sent
     handshake_lost,  // the next leg of an authentication came, but its connection is gone
     deadline,        // the client's deadline passed (grpc-timeout)
+    drained,         // an open stream was ended because its backend drains or is in maintenance
     http1_required,  // authentication of the connection, which HTTP/2 cannot have
   } kind = Kind::none;
   bool acted = false;        // bytes of the request were sent: the backend may have acted on it

@@ -32,10 +32,8 @@ std::optional<Move> Placement::find_move(const SessionId& id) {
   return worker().memory->moves.find(id, turn().clock_reading());
 }
 
-/// After a drain's deadline, the remaining sessions move, but only a bounded number per second.
 bool Placement::allows_drain() {
-  constexpr double moves_per_second = 100;
-  return request().pool->counters->drain.allow(moves_per_second, request().began);
+  return request().pool->counters->drain.allow(request().began);
 }
 
 /// Also counts this request as open.

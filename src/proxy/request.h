@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/event_ends.h"
 #include "http/message_stream.h"
 #include "net/splice.h"
 #include "pool/counted_retry.h"
@@ -18,6 +19,7 @@
 #include "proxy/connection_state.h"
 #include "proxy/connector.h"
 #include "proxy/failure.h"
+#include "proxy/open_streams.h"
 #include "proxy/suspect_waiters.h"
 #include "proxy/turn.h"
 #include "proxy/worker_context.h"
@@ -152,6 +154,8 @@ struct AttemptState {
 
 /// Progress of the response to the client.
 struct ResponseState {
+  explicit ResponseState(EventFlags& wake) : open_stream(wake) {}
+
   std::uint64_t bytes = 0;
   bool closes = false;  // close the client's connection after it
   Splice splice;
@@ -159,6 +163,15 @@ struct ResponseState {
   bool rewritten_last = false;
   bool watches = false;     // still looking for an app id in the first event of an event stream
   std::size_t watched = 0;  // body bytes inspected but not yet sent
+
+  // For its end before its time.
+  OpenStream open_stream;
+  bool is_endless = false;  // a tunnel, an event stream, or a call of gRPC whose response has begun
+  bool is_websocket = false;
+  bool may_end_early = false;  // an event stream that can end between any two events
+  bool all_sent = true;        // what the client's stream was given of the body
+  EventEnds events;            // with `may_end_early`
+  bool is_between_events() const noexcept { return may_end_early && all_sent && events.between_events(); }
 };
 
 /// The response that remora makes itself, if any.

@@ -12,7 +12,18 @@ struct Tunnel::Lane {
   bool ended = false;
   bool flushed = false;  // staged bytes (the head of the 101) were sent
   std::uint64_t bytes = 0;
+  WebSocketFrames* frames = nullptr;
 };
+
+namespace {
+void feed(WebSocketFrames& frames, const Body& body, std::size_t taken) noexcept {
+  for (const auto& run : body.runs) {
+    const std::size_t n = std::min(run.size(), taken);
+    frames.feed({static_cast<const char*>(run.data()), n});
+    taken -= n;
+  }
+}
+}  // namespace
 
 Step Tunnel::pump_lane(Lane& lane) {
   for (int round = 0; round < rounds_per_turn; ++round) {
@@ -25,6 +36,10 @@ Step Tunnel::pump_lane(Lane& lane) {
     const WriteResult taken = lane.to.send(body, nullptr);
     if (taken.io == Io::failed) return Step::client_failed;
     lane.flushed = taken.io == Io::ready;
+    if (lane.frames != nullptr) {
+      feed(*lane.frames, body, taken.bytes);
+      response().all_sent = taken.bytes == body.size();
+    }
     lane.from.consume(taken.bytes);
     lane.bytes += taken.bytes;
     if (taken.bytes > 0) attempt().last_progress = turn().now();
@@ -37,11 +52,37 @@ Step Tunnel::pump_lane(Lane& lane) {
   return Step::more;
 }
 
+bool Tunnel::is_over() const noexcept {
+  const bool between = !response().is_websocket || is_between_frames();
+  return response().open_stream.is_over(between, turn().now());
+}
+
+/// The client's side can take a frame of ours now.
+bool Tunnel::is_between_frames() const noexcept {
+  return response().all_sent && frames_.between_frames();
+}
+
+/// Ends a WebSocket for its client, which has a second to take the Close frame.
+Task<void> Tunnel::say_going_away(Lane& out) {
+  if (!response().is_websocket || out.ended || !out.flushed || !is_between_frames() || frames_.closed())
+    co_return;
+  asio::const_buffer rest = asio::buffer(websocket_going_away);
+  const Clock::Steady until = turn().now() + std::chrono::seconds(1);
+  for (;;) {
+    const Body end{{&rest, 1}, true};
+    const WriteResult taken = out.to.send(end, nullptr);
+    rest += taken.bytes;
+    if (taken.finished || taken.io == Io::failed || turn().now() >= until) co_return;
+    co_await turn().wait(until);
+  }
+}
+
 Task<void> Tunnel::run() {
   constexpr auto quiet = std::chrono::milliseconds(20);
   client().tunnel();
   backend()->tunnel();
   Lane in{client(), *backend()}, out{*backend(), client()};
+  if (response().is_websocket) out.frames = &frames_;
   attempt().last_progress = turn().now();
   bool asked = false;
   for (;;) {
@@ -55,11 +96,17 @@ Task<void> Tunnel::run() {
                         b == Step::client_failed || !client().is_open() ||
                         (in.ended && client().is_broken()) || (out.ended && backend()->is_broken());
     if (broken || (in.ended && out.ended)) co_return;
+    if (is_over()) {
+      attempt().fail(Failure::Side::self, Failure::Kind::drained);
+      co_await say_going_away(out);
+      co_return;
+    }
     turn().pause_if(a == Step::more || b == Step::more);
     asked = asked && attempt().last_progress == before;
     const Clock::Steady deadline = attempt().last_progress + connection().timeouts().tunnel;
     const Clock::Steady ask_at = asked ? deadline : attempt().last_progress + quiet;
-    const Clock::Steady until = std::min(std::min(deadline, marks_.next_touch()), ask_at);
+    const Clock::Steady until = std::min(std::min(std::min(deadline, marks_.next_touch()), ask_at),
+                                         response().open_stream.next_change(turn().now()));
     const bool late = co_await turn().wait(until);
     if (turn().now() >= marks_.next_touch()) marks_.touch_session();
     if (late && turn().now() >= deadline) co_return;

@@ -16,6 +16,7 @@
 #include "observe/access_log.h"
 #include "pool/idle.h"
 #include "proxy/limits.h"
+#include "proxy/open_streams.h"
 #include "proxy/queued_requests.h"
 #include "proxy/shared_connections.h"
 #include "proxy/snapshot.h"
@@ -100,6 +101,7 @@ struct WorkerContext {
   ReportSuspect report_suspect;
   SuspectWaiters suspect_waiters;
   QueuedRequests queued_requests;
+  OpenStreams open_streams{index};
   LoggedErrors logged_errors{"worker", clock};
   bool stopping = false;  // finish requests in progress, then close every connection
   bool leaving = false;   // clients should leave: each response closes its connection, idle connections stay

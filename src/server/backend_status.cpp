@@ -63,8 +63,12 @@ void BackendStatus::announce_passed_deadlines(Clock::Wall until) {
       const AdminOverride* const wanted = overrides_.find(pool->config.name, m.backend->id);
       if (!m.leaving || wanted == nullptr || !wanted->deadline || *wanted->deadline <= deadlines_seen_)
         continue;
-      spdlog::info("backend {}/{}: drain deadline passed; moving its remaining sessions", m.backend->pool,
-                   m.backend->id);
+      const std::string streams = m.ends_streams
+                                      ? ", ending its open streams within " +
+                                            std::to_string(pool->config.drain.spread.count()) + " ms"
+                                      : "";
+      spdlog::info("backend {}/{}: drain deadline passed; moving its remaining sessions{}", m.backend->pool,
+                   m.backend->id, streams);
       announce(*m.backend, {{"deadline", "passed"}});
     }
   deadlines_seen_ = std::max(deadlines_seen_, until);

@@ -293,6 +293,7 @@ std::shared_ptr<const Snapshot> SnapshotBuilder::with_status(const HealthChecker
     }
     rescue(*members, pool->config.panic);
     if (probed) hold_untested(*members);
+    end_streams(*members, pool->config.drain);
     view->snapshot = std::move(members);
     pool = std::move(view);
   }

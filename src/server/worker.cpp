@@ -47,11 +47,16 @@ void Worker::install(std::shared_ptr<const Snapshot> snapshot) {
   context_.snapshot = std::move(mine);
   // Close idle connections to backends that have left the configuration.
   std::vector<const Backend*> living;
+  std::vector<OpenStreams::Ending> endings;
   for (const auto& pool : context_.snapshot->shared->pools)
-    for (const Member& m : pool->snapshot->members) living.push_back(m.backend.get());
+    for (const Member& m : pool->snapshot->members) {
+      living.push_back(m.backend.get());
+      if (m.ends_streams) endings.push_back({m.backend.get(), pool->config.drain.spread});
+    }
   context_.idle.retain(living);
   context_.shared.retain(living);
   context_.queued_requests.look_again();
+  context_.open_streams.follow(std::move(endings), living, context_.clock.steady_now());
 }
 
 void Worker::settled(std::shared_ptr<const Backend> backend) {

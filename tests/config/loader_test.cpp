@@ -104,6 +104,18 @@ TEST(Config, WhatARequestThatWaitsLongDoesIsSaidInItsPool) {
   EXPECT_EQ(warnings(config("suspect_after: 60s")).size(), 1U);
 }
 
+TEST(Config, OpenStreamsEndWithADrainUnlessTheirPoolKeepsThem) {
+  const auto config = [](const std::string& drain) {
+    return good("listeners: [127.0.0.1:80]\npools: {a: {" + drain + "backends: [127.0.0.1:1]}}\n");
+  };
+  const Drain plain = config("").pools[0].drain;
+  EXPECT_EQ(plain.streams, DrainStreams::end);
+  EXPECT_EQ(plain.spread, seconds(10));
+  EXPECT_EQ(config("drain: {spread: 500ms}, ").pools[0].drain.spread, Millis(500));
+  EXPECT_EQ(warnings(config("drain: {streams: keep}, ")).size(), 0U);
+  EXPECT_EQ(warnings(config("drain: {streams: keep, spread: 5s}, ")).size(), 1U);
+}
+
 struct Bad {
   const char* text;
   const char* line;
@@ -273,6 +285,11 @@ TEST(Config, MistakesInListenersRoutesAndPools) {
            {pool("failover: {budget: 20}, " + backends), "is not a percentage"},
            {pool("failover: {suspect_after: soon}, " + backends), "is not a duration"},
            {pool("failover: {suspect_after: 0s}, " + backends), "must be more than zero"},
+           {pool("drain: {streams: maybe}, " + backends), "'maybe' is none of end | keep"},
+           {pool("drain: {spread: 0s}, " + backends), "must be more than zero"},
+           {pool("drain: {spread: -5s}, " + backends), "is not a duration"},
+           {pool("drain: {deadline: 5s}, " + backends), "unknown key"},
+           {pool("drain: keep, " + backends), "must be a map"},
            {pool("headers: {set: {Content-Length: 1}}, " + backends), "belongs to the protocol"},
            {pool("headers: {set: {Remora-X: 1}}, " + backends), "is remora's own"},
            {pool("protocol: h3, " + backends), "is none of http1 | h2 | auto"},

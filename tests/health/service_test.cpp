@@ -182,6 +182,40 @@ TEST(Rescue, WithNobodyElseTheEjectedComeBack) {
   EXPECT_TRUE(pool->members[1].accepts_new());
 }
 
+// The end of open streams ----------------------------------------------------------------------------
+
+TEST(EndingStreams, AreThoseInMaintenanceAndPastTheDeadlineWithSomewhereToGo) {
+  struct Row {
+    Admin admin;
+    bool leaving;
+    Health other;
+    config::DrainStreams streams;
+    bool ends;
+  };
+  using enum config::DrainStreams;
+  for (const Row& row : {
+           Row{Admin::ready, false, Health::up, end, false},
+           Row{Admin::drain, false, Health::up, end, false},
+           Row{Admin::drain, true, Health::up, end, true},
+           Row{Admin::drain, true, Health::down, end, false},
+           Row{Admin::maint, false, Health::up, end, true},
+           Row{Admin::maint, false, Health::down, end, true},
+           Row{Admin::drain, true, Health::up, keep, false},
+           Row{Admin::maint, false, Health::up, keep, false},
+       }) {
+    const auto pool = pool_of(2);
+    pool->members[0].admin = row.admin;
+    pool->members[0].leaving = row.leaving;
+    pool->members[1].health = row.other;
+    config::Drain drain;
+    drain.streams = row.streams;
+    end_streams(*pool, drain);
+    EXPECT_EQ(pool->members[0].ends_streams, row.ends)
+        << to_string(row.admin) << row.leaving << to_string(row.other);
+    EXPECT_FALSE(pool->members[1].ends_streams);
+  }
+}
+
 TEST(SlowStart, GrowsFromATenthToTheWhole) {
   EXPECT_EQ(warm_weight(3, 0s, 0s), 3U);
   EXPECT_EQ(warm_weight(1, 10s, 0s), 10U);

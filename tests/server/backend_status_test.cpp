@@ -86,6 +86,19 @@ TEST_F(BackendStatusTest, ADrainsSessionsMoveWhenItsDeadlineHasPassed) {
   EXPECT_EQ(heard.count(), 1u) << "told once";
 }
 
+TEST_F(BackendStatusTest, OpenStreamsEndFromADeadlineOnAndAtOnceInMaintenance) {
+  begin(two_backends());
+  status.set_admin("app", "a", AdminState::drain, seconds(60));
+  EXPECT_FALSE(member(0).ends_streams);
+  ring(alarm, clock);
+  EXPECT_TRUE(member(0).ends_streams);
+  EXPECT_FALSE(member(1).ends_streams);
+  status.set_admin("app", "a", AdminState::ready, std::nullopt);
+  EXPECT_FALSE(member(0).ends_streams);
+  status.set_admin("app", "a", AdminState::maint, std::nullopt);
+  EXPECT_TRUE(member(0).ends_streams);
+}
+
 TEST_F(BackendStatusTest, ABackendThatFailsIsEjectedForATime) {
   begin(two_backends());
   const auto backend = member(0).backend;

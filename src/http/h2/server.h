@@ -61,6 +61,7 @@ class Http2ServerStream final : public ServerStream, public Http2Stream {
   void look_for_reset() noexcept override { look_for_end(); }
   /// RST_STREAM: CANCEL before the response, INTERNAL_ERROR in it.
   void abort() noexcept override { reset(); }
+  void cancel() noexcept override { reset(Http2Error::cancel); }
   void require_http1() noexcept override { reset(Http2Error::http_1_1_required); }
   bool is_open() const noexcept override { return !aborted_ && !is_lost(); }
   bool is_broken() const noexcept override { return is_lost(); }
