@@ -190,6 +190,14 @@ int main(int argc, char** argv) {
   };
   auto* status_command = over_admin("status", "pools and backends: administrative state, health, sessions");
   auto* sessions_command = over_admin("sessions", "sessions by backend, and the last moves");
+  std::string sessions_of;
+  sessions_command->add_option("--backend", sessions_of, "the ids of the sessions at POOL/BACKEND");
+  auto* session_command = over_admin("session", "one session: session ID [end | move [--to BACKEND]]");
+  std::string session_id, session_verb, session_to;
+  session_command->add_option("id", session_id, "the 32 hexadecimal digits of Remora-Session")->required();
+  session_command->add_option("what", session_verb, "end: it is over; move: its next request moves it")
+      ->check(CLI::IsMember({"end", "move"}));
+  session_command->add_option("--to", session_to, "with move: the backend; else any other");
   auto* explain_command = over_admin("explain", "why a request would go where: explain [curl options] URL");
   std::vector<std::string> words;
   std::string client, log_line;
@@ -242,7 +250,12 @@ int main(int argc, char** argv) {
       throw std::runtime_error(
           found.file + ": `admin` is off there, or has a port that the system chose; --admin ADDRESS?");
     if (*status_command) return show_status(at);
-    if (*sessions_command) return show_sessions(at);
+    if (*sessions_command) return sessions_of.empty() ? show_sessions(at) : list_sessions(at, sessions_of);
+    if (*session_command) {
+      if (!session_to.empty() && session_verb != "move")
+        throw std::runtime_error("--to goes with move: session ID move --to BACKEND");
+      return steer_session(at, session_id, session_verb, session_to);
+    }
     if (*explain_command) {
       words = explain_command->remaining();
       if (!log_line.empty()) words = {log_line};

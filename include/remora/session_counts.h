@@ -12,7 +12,16 @@
 namespace remora {
 
 /// What happened to sessions, beyond their requests.
-enum class SessionEvent : std::uint8_t { bound, replaced, cleared, ended, renewed, lost, count_ };
+enum class SessionEvent : std::uint8_t {
+  bound,
+  replaced,
+  cleared,
+  ended,
+  renewed,
+  lost,
+  misdirected,  // the app named a backend that cannot take the session
+  count_
+};
 std::string_view to_string(SessionEvent) noexcept;
 
 struct alignas(64) SessionCounts {

@@ -4,6 +4,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "admin/one_session.h"
 #include "net/address.h"
 #include "proxy/explain.h"
 #include "util/json_members.h"
@@ -127,6 +128,24 @@ ApiAnswer sessions(AdminActions& actions) {
                                                   {"moves", memory.moves.size()},
                                                   {"active", memory.active.size()},
                                                   {"evicted", memory.evicted()}}}});
+}
+
+/// `wanted`: POOL/BACKEND, percent-encoded.
+ApiAnswer sessions_of(std::string_view wanted, AdminActions& actions) {
+  constexpr std::size_t most = 1000;
+  const std::string name = percent_decoded(wanted);
+  const std::size_t slash = name.find('/');
+  for (const auto& pool : actions.snapshot().pools) {
+    if (slash == std::string::npos || pool->config.name != name.substr(0, slash)) continue;
+    for (const Member& m : pool->snapshot->members) {
+      if (m.backend->id != name.substr(slash + 1)) continue;
+      const SessionsAt found = sessions_at(*pool, m.backend->hash, most, actions);
+      json::array ids;
+      for (const SessionId& id : found.ids) ids.emplace_back(session_id_text(id));
+      return say(json::object{{"backend", name}, {"sessions", std::move(ids)}, {"more", found.more}});
+    }
+  }
+  return refuse(404, "there is no backend '" + printable(name) + "'; POOL/BACKEND");
 }
 
 /// Reads a body that is a JSON object with only the `known` keys. Returns the error response if it is not.
@@ -263,6 +282,30 @@ ApiAnswer reload(const ApiRequest& request, AdminActions& actions) {
       422);
 }
 
+ApiAnswer one_session(const ApiRequest& request, std::string_view text, AdminActions& actions) {
+  const auto id = parse_session_id(text);
+  if (!id) return refuse(404, "a session's id is the 32 hexadecimal digits of Remora-Session");
+  const bool changes = request.method == "PATCH" || request.method == "DELETE";
+  if (!changes && request.method != "GET") return wrong_method("GET, PATCH, DELETE");
+  if (changes && actions.config().admin.read_only)
+    return refuse(403, "this admin API is read-only (admin.read_only)");
+  if (request.method == "DELETE") return say(end_session(*id, actions));
+  if (request.method == "PATCH") {
+    json::object body;
+    if (auto wrong = read_object(request, {"to"}, body)) return *wrong;
+    const json::value* const to = body.if_contains("to");
+    if (to == nullptr || !(to->is_null() || (to->is_string() && !to->get_string().empty())))
+      return refuse(400, "needs \"to\": the id of a backend, or null for any other");
+    const std::string_view backend = to->is_null() ? std::string_view() : std::string_view(to->get_string());
+    const std::string why = steer_session(*id, backend, actions);
+    if (!why.empty()) return refuse(409, why);
+  }
+  const auto known = describe_session(*id, actions);
+  if (known) return say(*known);
+  if (request.method == "PATCH") return say(json::object{{"id", session_id_text(*id)}, {"state", "unknown"}});
+  return refuse(404, "this instance has not seen this session; a client may hold a valid token of it");
+}
+
 }  // namespace
 
 ApiAnswer refuse(unsigned status, std::string_view why) {
@@ -315,8 +358,11 @@ json::object describe_backend(const PoolView& pool, std::size_t index, AdminActi
 
 ApiAnswer answer_api(const ApiRequest& request, AdminActions& actions) {
   actions.session_counter().refresh(actions.now());
-  std::string_view path = request.target;
-  path = path.substr(0, path.find('?'));
+  std::string_view path = request.target, query;
+  if (const std::size_t mark = path.find('?'); mark != std::string_view::npos) {
+    query = path.substr(mark + 1);
+    path = path.substr(0, mark);
+  }
   constexpr std::string_view prefix = "/api/v1/";
   if (!path.starts_with(prefix)) return refuse(404, "the API is under /api/v1/");
   path.remove_prefix(prefix.size());
@@ -329,7 +375,12 @@ ApiAnswer answer_api(const ApiRequest& request, AdminActions& actions) {
   const std::string_view what = parts.empty() ? std::string_view() : parts.front();
   const bool get = request.method == "GET", post = request.method == "POST";
   if (what == "pools") return pools(request, {parts.begin() + 1, parts.end()}, actions);
-  if (parts.size() == 1 && what == "sessions") return get ? sessions(actions) : wrong_method("GET");
+  if (parts.size() == 2 && what == "sessions") return one_session(request, parts[1], actions);
+  if (parts.size() == 1 && what == "sessions") {
+    constexpr std::string_view filter = "backend=";
+    if (!get) return wrong_method("GET");
+    return query.starts_with(filter) ? sessions_of(query.substr(filter.size()), actions) : sessions(actions);
+  }
   if (parts.size() == 1 && what == "explain")
     return post ? explain_one(request, actions) : wrong_method("POST");
   if (parts.size() == 1 && what == "reload") return post ? reload(request, actions) : wrong_method("POST");

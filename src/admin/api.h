@@ -4,6 +4,10 @@
 //   GET   /api/v1/pools, /api/v1/pools/P, /api/v1/pools/P/backends/B
 //   PATCH /api/v1/pools/P/backends/B   {"admin": "ready|drain|maint", "deadline": "30m"}
 //   GET   /api/v1/sessions             counts per backend, and the latest moves
+//   GET   /api/v1/sessions?backend=P/B the ids of the sessions there
+//   GET   /api/v1/sessions/ID          one session, by the id in Remora-Session
+//   PATCH /api/v1/sessions/ID          {"to": "BACKEND"}, or {"to": null}: any other
+//   DELETE /api/v1/sessions/ID         ends it
 //   POST  /api/v1/explain              {"method", "target", "headers", "client", "secure"}
 //   GET   /api/v1/config               the active file with secrets hidden, and its hash
 //   POST  /api/v1/reload
@@ -22,6 +26,7 @@
 #include "admin/events.h"
 #include "admin/session_counter.h"
 #include "proxy/snapshot.h"
+#include "session/write_queue.h"
 
 namespace remora {
 
@@ -53,6 +58,8 @@ class AdminActions {
                                 std::optional<std::chrono::milliseconds> deadline) = 0;
   /// Returns why the file was rejected, one line per problem; empty if it is now active.
   virtual std::vector<std::string> reload() = 0;
+  /// Changes a record in the shared store, when it can.
+  virtual void write_to_store(const StoreJob& job) = 0;
 };
 
 struct ApiRequest {

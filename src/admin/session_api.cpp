@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "admin/one_session.h"
 #include "util/text.h"
 
 namespace remora {
@@ -13,17 +14,6 @@ SessionApiAnswer refuse(unsigned status, std::string why) {
   a.status = status;
   a.body = why + "\n";
   return a;
-}
-
-std::optional<SessionId> parse_id(std::string_view text) {
-  SessionId id;
-  if (text.size() != id.bytes.size() * 2) return std::nullopt;
-  for (std::size_t i = 0; i < id.bytes.size(); ++i) {
-    const int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    id.bytes[i] = static_cast<std::uint8_t>(high << 4 | low);
-  }
-  return id;
 }
 
 /// The epoch in `"ID";epoch=N;...`. Nothing if the value is malformed or for another session.
@@ -115,7 +105,7 @@ SessionApiAnswer failed(const error_code& ec) {
 Task<SessionApiAnswer> answer_session_api(SessionApiRequest in, SessionApiContext at) {
   const Target target = parse_target(in.target, *at.snapshot);
   if (!target.why.empty()) co_return refuse(404, std::string(target.why));
-  const auto id = parse_id(target.id);
+  const auto id = parse_session_id(target.id);
   if (!id) co_return refuse(404, "a session's id is the 32 hexadecimal digits of Remora-Session");
   const PoolStore& keeper = *at.snapshot->pool_stores[target.pool];
   const config::Session rules = at.snapshot->pools[target.pool]->config.session;

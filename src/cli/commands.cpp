@@ -181,6 +181,42 @@ int show_sessions(const CommandTarget& at) {
   return code;
 }
 
+int list_sessions(const CommandTarget& at, const std::string& backend) {
+  return over_all(at, [&](const std::string& admin) {
+    const json::object all =
+        ask_for(at, admin, "GET", "/api/v1/sessions?backend=" + percent_encoded(backend));
+    if (at.json) return print_json(at, admin, all);
+    heading(at, admin);
+    for (const json::value& id : json_array(all, "sessions"))
+      if (id.is_string()) std::cout << std::string_view(id.get_string()) << '\n';
+    if (json_flag(all, "more")) std::cerr << "there are more\n";
+  });
+}
+
+int steer_session(const CommandTarget& at, const std::string& id, const std::string& what,
+                  const std::string& to) {
+  const std::string method = what.empty() ? "GET" : what == "end" ? "DELETE" : "PATCH";
+  json::object body;
+  if (what == "move") body["to"] = to.empty() ? json::value(nullptr) : json::value(to);
+  return over_all(at, [&](const std::string& admin) {
+    const json::object s = ask_for(at, admin, method, "/api/v1/sessions/" + percent_encoded(id),
+                                   method == "PATCH" ? json::serialize(body) : "");
+    if (at.json) return print_json(at, admin, s);
+    heading(at, admin);
+    std::cout << id << ": ";
+    if (what == "end") std::cout << "ended; it was ";
+    std::cout << json_text(s, "state");
+    if (const std::string pool = json_text(s, "pool"); !pool.empty())
+      std::cout << " (" << json_text(s, "kind") << "), at " << pool << '/' << json_text(s, "backend");
+    if (const std::uint64_t epoch = json_number(s, "epoch"); epoch != 0) std::cout << ", epoch " << epoch;
+    if (s.contains("seen_seconds_ago"))
+      std::cout << ", seen " << json_number(s, "seen_seconds_ago") << " s ago";
+    if (json_flag(s, "pinned")) std::cout << ", pinned";
+    if (what == "move") std::cout << "; its next request moves it";
+    std::cout << '\n';
+  });
+}
+
 int show_explanation(const CommandTarget& at, const std::vector<std::string>& words, bool from_log,
                      const std::string& client) {
   json::object question;

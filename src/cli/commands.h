@@ -22,6 +22,12 @@ struct CommandTarget {
 
 int show_status(const CommandTarget& at);
 int show_sessions(const CommandTarget& at);
+/// The ids of the sessions at `backend`: POOL/BACKEND.
+int list_sessions(const CommandTarget& at, const std::string& backend);
+/// `id`: the one in Remora-Session. `what`: empty: show it; end | move. `to`: with move, a backend's id;
+/// empty: any other.
+int steer_session(const CommandTarget& at, const std::string& id, const std::string& what,
+                  const std::string& to);
 /// `words`: curl arguments or, with `from_log`, one line of the access log. `client`: the client's address.
 int show_explanation(const CommandTarget& at, const std::vector<std::string>& words, bool from_log,
                      const std::string& client);

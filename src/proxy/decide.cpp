@@ -59,7 +59,10 @@ void keep(Decision& d, Reason wanted, Decision::Kept why) noexcept {
 /// Why the session has to leave `member`, or should. `none`: it stays.
 Reason why_to_move(const Member* member, const Binding& b, const Situation& at, DecisionInputs& in,
                    Decision& d) {
-  if (const Reason must = reason_to_move(member, b); must != Reason::none) return must;
+  const Reason must = reason_to_move(member, b);
+  const bool can_serve = member != nullptr && member->accepts_bound();
+  if (can_serve && in.find_steering(b.id).wish == Steering::Wish::stay) return Reason::none;
+  if (must != Reason::none) return must;
   if (member->leaving) {
     if (target_of_move(b, Reason::drain, at) == nullptr)
       keep(d, Reason::drain, Decision::Kept::nobody_else);
@@ -74,8 +77,25 @@ Reason why_to_move(const Member* member, const Binding& b, const Situation& at, 
   return Reason::none;
 }
 
+/// The session is to move to another backend, and that can take it. Nothing: it is where it was to go, or
+/// must wait.
+std::optional<Decision> decide_steered(const Binding& b, const Steering& steering, const Situation& at) {
+  if (steering.wish != Steering::Wish::move || steering.backend == b.backend) return std::nullopt;
+  Decision d;
+  d.action = Action::move;
+  d.by = By::steering;
+  d.reason = Reason::rebalance;
+  d.epoch = b.epoch;
+  Binding leaving = b;
+  leaving.leave = true;
+  d.member = steering.backend != 0 ? usable_new(*at.pool.snapshot, steering.backend, at.tried)
+                                   : target_of_move(leaving, Reason::rebalance, at);
+  return d.member != nullptr ? std::optional(d) : std::nullopt;
+}
+
 Decision decide_session(const Recognized& found, const Situation& at, DecisionInputs& in) {
   const Binding& b = found.binding;
+  if (const auto steered = decide_steered(b, in.find_steering(b.id), at)) return *steered;
   Decision d;
   d.member = at.pool.snapshot->find(b.backend);
   const Reason why = why_to_move(d.member, b, at, in, d);

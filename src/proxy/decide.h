@@ -13,6 +13,7 @@
 #include "session/local_table.h"
 #include "session/moves.h"
 #include "session/recognize.h"
+#include "session/steering.h"
 
 namespace remora {
 
@@ -22,6 +23,8 @@ class DecisionInputs {
   virtual Clock::Wall wall_now() const = 0;
   /// What this instance remembers about the moves of a session.
   virtual std::optional<Move> find_move(const SessionId& id) = 0;
+  /// What an app or an operator wants of the session.
+  virtual Steering find_steering(const SessionId& id) = 0;
   /// The rate of moves after a drain's deadline allows one now.
   virtual bool allows_drain() = 0;
   /// With `rebalance`: how long the session was idle; nothing: unknown, or another request of it is open.
@@ -64,6 +67,7 @@ struct Decision {
     former_session,     // the renewed session lives there
     moved_successor,    // the session that follows the expired one has moved there
     hash_of_successor,  // rendezvous choice of that session
+    steering,           // an app or an operator named it, or wants the session elsewhere
   } by = By::binding;
   Reason reason = Reason::none;
   const Member* member = nullptr;

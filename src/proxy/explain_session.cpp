@@ -45,6 +45,8 @@ const char* why_there(By by) noexcept {
       return "the session that follows the expired one has moved there";
     case By::hash_of_successor:
       return "the rendezvous choice of the session that follows the expired one";
+    case By::steering:
+      return "the app or an operator asked for it";
   }
   return "";
 }
@@ -251,11 +253,13 @@ bool SessionWalk::move(const Decision& decision) {
   }
   out_.reason = decision.reason;
   out_.epoch = settled.binding.epoch;
-  std::string why =
-      "it moves " + quoted_reason(decision.reason) +
-      (settled.own ? " to the rendezvous choice of its id" : " to where another request moved it");
-  const bool asked_by_app = decision.reason == Reason::rebalance && found_.binding.leave;
-  if (asked_by_app) why += ", as the app asked";
+  const bool steered = decision.by == Decision::By::steering;
+  std::string why = "it moves " + quoted_reason(decision.reason) +
+                    (!settled.own ? " to where another request moved it"
+                     : steered    ? " as the app or an operator asked"
+                                  : " to the rendezvous choice of its id");
+  const bool asked_by_app = steered || (decision.reason == Reason::rebalance && found_.binding.leave);
+  if (asked_by_app && !steered) why += ", as the app asked";
   if (decision.reason == Reason::drain || (decision.reason == Reason::rebalance && !asked_by_app))
     why += ", with a request that the rate of such moves allows";
   return serve(settled.member, why);

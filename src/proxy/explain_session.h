@@ -34,6 +34,7 @@ class SessionWalk final : private DecisionInputs {
   // DecisionInputs, which change nothing here
   Clock::Wall wall_now() const override { return now_.wall; }
   std::optional<Move> find_move(const SessionId& id) override { return memory_.moves.find(id, now_, false); }
+  Steering find_steering(const SessionId& id) override { return memory_.steered.find(id, now_); }
   bool allows_drain() override { return pool_->counters->drain.would_allow(now_.steady); }
   std::optional<std::chrono::milliseconds> idle_time(const Binding& binding) override {
     return memory_.active.idle_time(binding.id, now_);

@@ -32,6 +32,10 @@ std::optional<Move> Placement::find_move(const SessionId& id) {
   return worker().memory->moves.find(id, turn().clock_reading());
 }
 
+Steering Placement::find_steering(const SessionId& id) {
+  return worker().memory->steered.find(id, turn().clock_reading());
+}
+
 /// After a drain's deadline, the remaining sessions move, but only a bounded number per second.
 bool Placement::allows_drain() {
   constexpr double moves_per_second = 100;

@@ -37,6 +37,7 @@ class Placement final : private Phase, private DecisionInputs {
   // DecisionInputs
   Clock::Wall wall_now() const override { return turn().wall_now(); }
   std::optional<Move> find_move(const SessionId& id) override;
+  Steering find_steering(const SessionId& id) override;
   bool allows_drain() override;
   std::optional<std::chrono::milliseconds> idle_time(const Binding& binding) override;
   bool allows_rebalance() override;

@@ -29,6 +29,7 @@ bool Placement::move_session(const Decision& decision) {
   session().served.changed = true;
   session().agree = records_.keeps_state();
   if (settled.own) {
+    worker().memory->steered.moved(settled.binding.id);
     list_move(settled.member->backend->id, decision.reason);
     hand_over();
   }

@@ -40,7 +40,7 @@ void SessionResponse::settle() {
   if (is_outdated()) return;  // ignore late responses of a previous backend
   if (!session().state_note.empty())
     worker().memory->handed.answered(session().served.binding.id, session().served.binding.epoch);
-  if (apply_control(fields.control, response)) return;
+  if (apply_control(fields, response)) return;
   learn(response);
   mark(response);
   watch_events(response);
@@ -57,17 +57,21 @@ bool SessionResponse::is_outdated() const {
 }
 
 /// Applies Remora-Session-Control. True: the session has ended, and the response needs no further marks.
-bool SessionResponse::apply_control(Control control, const ResponseView& response) {
+bool SessionResponse::apply_control(const SessionFields& fields, const ResponseView& response) {
   SessionMemory& memory = *worker().memory;
   const config::Session& lifetimes = request().pool->config.session;
   Binding& b = session().served.binding;
-  switch (control) {
+  switch (fields.control) {
     case Control::none:
+      return false;
+    case Control::pin:
+      memory.steered.stay(b.id, lifetimes, turn().clock_reading());
       return false;
     case Control::end:
       memory.moves.ended(b.id, b.epoch, Reason::none, lifetimes, turn().clock_reading());
       if (session().recognized.learned) memory.learned.end(session().recognized.key, b.id);
       memory.active.gone(b.id);
+      memory.steered.gone(b.id);
       records_.mark_ended(b);
       lookup_.end_in_other_pools(b);
       lookup_.counts().count(SessionEvent::ended);
@@ -100,6 +104,10 @@ bool SessionResponse::apply_control(Control control, const ResponseView& respons
       return false;
     }
     case Control::move:
+      if (!fields.move_to.empty()) {
+        steer_to(fields.move_to);
+        return false;
+      }
       b.leave = true;
       memory.moves.active(b, lifetimes, turn().clock_reading());
       if (session().recognized.learned)
@@ -109,6 +117,19 @@ bool SessionResponse::apply_control(Control control, const ResponseView& respons
       return false;
   }
   return false;
+}
+
+/// The app names the backend of the session's next request. One that is unknown, the same, or takes no
+/// sessions is counted, and changes nothing.
+void SessionResponse::steer_to(std::string_view backend) {
+  const auto& members = request().pool->snapshot->members;
+  const auto named =
+      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.backend->id == backend; });
+  const Binding& b = session().served.binding;
+  if (named == members.end() || named->backend->hash == b.backend || !named->accepts_new())
+    return lookup_.counts().count(SessionEvent::misdirected);
+  worker().memory->steered.move(b.id, named->backend->hash, request().pool->config.session,
+                                turn().clock_reading());
 }
 
 /// Learns the app's id from the response head: into the table now, and into the store before the head is sent

@@ -34,7 +34,8 @@ class SessionResponse : private Phase {
   void clear_tokens(bool goes_on);
 
  private:
-  bool apply_control(Control control, const ResponseView& response);
+  bool apply_control(const SessionFields& fields, const ResponseView& response);
+  void steer_to(std::string_view backend);
   void learn(const ResponseView& response);
   void bind_learned(const SessionKey& key);
   void watch_events(const ResponseView& response);

@@ -89,6 +89,7 @@ class Server final : private AdminActions {
   std::string set_admin(const std::string& pool, const std::string& backend, config::AdminState admin,
                         std::optional<std::chrono::milliseconds> deadline) override;
   std::vector<std::string> reload() override { return reload_.run(); }
+  void write_to_store(const StoreJob& job) override { workers_.front()->write_to_store(job); }
 
   config::Config config_;  // as written; addresses from DNS are only in the snapshot
   SystemClock clock_;

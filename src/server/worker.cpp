@@ -83,6 +83,12 @@ void Worker::ask_about_store(std::function<void(bool, std::string)> tell) {
   });
 }
 
+void Worker::write_to_store(const StoreJob& job) {
+  asio::post(context_.loop.ctx, [this, job] {
+    if (!ending_ && context_.writer) context_.writer->later(job);
+  });
+}
+
 void Worker::hold() {
   asio::post(context_.loop.ctx, [this] {
     for (auto& acceptor : acceptors_) acceptor->close();

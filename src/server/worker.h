@@ -25,6 +25,8 @@ class Worker {
   /// Any thread. Calls `tell` on the worker's thread with the store's availability and its error, unless the
   /// worker is ending.
   void ask_about_store(std::function<void(bool available, std::string problem)> tell);
+  /// Any thread. As StoreWriter::later().
+  void write_to_store(const StoreJob& job);
   /// Sets up the session store. Call before start().
   void open_store(const config::Store& settings, const std::vector<std::string>& dns_servers,
                   std::shared_ptr<const ClientTls> tls) {

@@ -84,6 +84,43 @@ SessionId successor(const SessionId& expired, Clock::Wall now) noexcept {
   return id_in_period("remora successor", expired, now.time_since_epoch() / std::chrono::minutes(10));
 }
 
+namespace {
+
+struct ControlValue {
+  Control control = Control::none;
+  std::string_view move_to;
+  bool operator==(const ControlValue&) const = default;
+};
+
+/// `end`, `renew`, `pin`, `move` or `move; to="ID"` (RFC 8941 item with a parameter). Everything else means
+/// nothing.
+ControlValue read_control(std::string_view value) noexcept {
+  const std::size_t semicolon = value.find(';');
+  const std::string_view word = trim(value.substr(0, semicolon));
+  ControlValue out;
+  out.control = iequals(word, "end")     ? Control::end
+                : iequals(word, "renew") ? Control::renew
+                : iequals(word, "pin")   ? Control::pin
+                : iequals(word, "move")  ? Control::move
+                                         : Control::none;
+  if (semicolon == std::string_view::npos) return out;
+  std::string_view parameter = trim(value.substr(semicolon + 1));
+  constexpr std::string_view key = "to=";
+  if (out.control != Control::move || parameter.size() <= key.size() ||
+      !iequals(parameter.substr(0, key.size()), key))
+    return {};
+  parameter.remove_prefix(key.size());
+  if (parameter.front() == '"') {
+    if (parameter.size() < 3 || parameter.back() != '"') return {};
+    parameter = parameter.substr(1, parameter.size() - 2);
+  }
+  if (parameter.find_first_of("\"\\;") != std::string_view::npos) return {};
+  out.move_to = parameter;
+  return out;
+}
+
+}  // namespace
+
 SessionFields read_session_fields(std::span<const Field> fields) noexcept {
   SessionFields out;
   bool control_seen = false, generation_seen = false;
@@ -91,11 +128,10 @@ SessionFields read_session_fields(std::span<const Field> fields) noexcept {
     if (f.known != Known::remora) continue;
     const std::string_view name = f.name.substr(7);
     if (f.name[6] == '-' && iequals(name, "session-control")) {
-      const Control value = iequals(f.value, "end")     ? Control::end
-                            : iequals(f.value, "renew") ? Control::renew
-                            : iequals(f.value, "move")  ? Control::move
-                                                        : Control::none;
-      out.control = !control_seen || out.control == value ? value : Control::none;
+      const ControlValue value = read_control(f.value);
+      const bool agrees = !control_seen || value == ControlValue{out.control, out.move_to};
+      out.control = agrees ? value.control : Control::none;
+      out.move_to = agrees ? value.move_to : std::string_view();
       control_seen = true;
     } else if (f.name[6] == '-' && iequals(name, "generation")) {
       const std::uint64_t value = parse_decimal(f.value).value_or(0);

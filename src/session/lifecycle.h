@@ -37,9 +37,10 @@ SessionId id_from_key(const SessionKey& key, const config::Session& lifetimes, C
 SessionId successor(const SessionId& expired, Clock::Wall now) noexcept;
 
 /// The session fields of a response head. All of them are stripped before the client sees the response.
-enum class Control : std::uint8_t { none, end, renew, move };
+enum class Control : std::uint8_t { none, end, renew, move, pin };
 struct SessionFields {
   Control control = Control::none;
+  std::string_view move_to;      // a backend's id, with Control::move; empty: any other
   std::uint64_t generation = 0;  // 0: absent
   unsigned state_fields = 0;     // number of Remora-State fields
   std::string_view state;

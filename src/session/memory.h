@@ -8,6 +8,7 @@
 #include "session/memory_store.h"
 #include "session/moves.h"
 #include "session/recent_moves.h"
+#include "session/steering.h"
 
 namespace remora {
 
@@ -44,14 +45,15 @@ class HandedOver {
 
 struct SessionMemory {
   explicit SessionMemory(std::size_t capacity)
-      : learned(capacity), moves(capacity), active(capacity), handed(capacity) {
+      : learned(capacity), moves(capacity), active(capacity), handed(capacity), steered(capacity) {
     values = std::make_shared<MemoryValues>(config::Store{}.memory_bytes);
   }
   explicit SessionMemory(const config::Store& store)
       : learned(store.capacity, store.shared() ? std::optional(store.cache_ttl) : std::nullopt),
         moves(store.capacity),
         active(store.capacity),
-        handed(store.capacity) {
+        handed(store.capacity),
+        steered(store.capacity) {
     if (!store.shared()) values = std::make_shared<MemoryValues>(store.memory_bytes);
   }
   LocalTable learned;
@@ -59,6 +61,7 @@ struct SessionMemory {
   ActiveSessions active;
   RecentMoves recent;
   HandedOver handed;
+  SteeredSessions steered;
   FirstRequests first;
   std::shared_ptr<MemoryValues> values;  // used with `kind: memory`
   StoreCounts store;
@@ -69,6 +72,7 @@ struct SessionMemory {
     moves.sweep(now);
     active.count(now, [](std::uint16_t, std::uint64_t) {});
     handed.sweep(now);
+    steered.sweep(now);
     if (values) values->sweep(now.steady);
   }
   std::uint64_t evicted() const noexcept { return learned.evicted() + moves.evicted() + active.evicted(); }

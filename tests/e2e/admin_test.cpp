@@ -226,6 +226,53 @@ TEST(Commands, StatusSessionsAndMetricsAgree) {
   EXPECT_EQ(json::parse(remora.command({"status", "--json"}).output).as_object().at("ready").as_bool(), true);
 }
 
+class OneSession : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(OneSession, IsSeenMovedAndEndedByItsId) {
+  Site site(3);
+  Remora remora(with_admin(site.config("affinity: " + std::string(GetParam()) + "\n")));
+  Browser browser = on(remora.port(), "a", "/login");
+  const Announced session = announced(browser.get(remora.port()));
+  const Ran shown = remora.command({"session", session.id});
+  EXPECT_EQ(shown.code, 0) << shown.output;
+  EXPECT_NE(shown.output.find("active"), std::string::npos) << shown.output;
+  EXPECT_NE(shown.output.find("app/a"), std::string::npos) << shown.output;
+  EXPECT_NE(remora.command({"sessions", "--backend", "app/a"}).output.find(session.id), std::string::npos);
+
+  EXPECT_EQ(remora.command({"session", session.id, "move", "--to", "c"}).code, 0);
+  Reply reply = browser.get(remora.port());
+  EXPECT_EQ(reply.field("X-Backend"), "c");
+  EXPECT_EQ(announced(reply).id, session.id);
+  EXPECT_EQ(announced(reply).epoch, 2U);
+  EXPECT_EQ(remora.command({"session", session.id, "move"}).code, 0);
+  EXPECT_NE(browser.get(remora.port()).field("X-Backend"), "c");
+
+  EXPECT_EQ(remora.command({"session", session.id, "end"}).code, 0);
+  reply = browser.get(remora.port());
+  EXPECT_NE(announced(reply).id, session.id);
+  EXPECT_NE(remora.command({"session", session.id}).output.find("ended"), std::string::npos);
+  EXPECT_EQ(remora.command({"session", session.id, "move"}).code, 1) << "it is over";
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, OneSession,
+                         ::testing::Values("cookie", "{kind: app_cookie, name: SID}",
+                                           "{kind: app_cookie, name: SID, carry: token}"));
+
+TEST(Commands, AboutASessionSayWhatIsWrong) {
+  Site site(2);
+  Remora remora(with_admin(site.config("affinity: cookie\n")));
+  const std::string nobody(32, '0');
+  EXPECT_NE(remora.command({"session", nobody}).output.find("has not seen"), std::string::npos);
+  EXPECT_EQ(remora.command({"session", nobody}).code, 1);
+  EXPECT_EQ(remora.command({"session", "nonsense"}).code, 1);
+  EXPECT_EQ(remora.command({"session", nobody, "move", "--to", "z"}).code, 1);
+  EXPECT_EQ(remora.command({"session", nobody, "stop"}).code, 2);
+  EXPECT_EQ(remora.command({"session"}).code, 2);
+  EXPECT_EQ(remora.command({"sessions", "--backend", "app/z"}).code, 1);
+  EXPECT_EQ(remora.api("PATCH", "/api/v1/sessions/" + nobody, "{}").status, 400);
+  EXPECT_EQ(remora.api("POST", "/api/v1/sessions/" + nobody, "{}").status, 405);
+}
+
 TEST(Commands, SayWhatIsWrongInOneLine) {
   const std::string nobody = "127.0.0.1:" + std::to_string(1);
   const Ran ran = run_binary({"status", "--admin", nobody});

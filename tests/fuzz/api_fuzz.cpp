@@ -47,6 +47,7 @@ class Quiet final : public AdminActions {
   const Snapshot& snapshot() const override { return snapshot_; }
   const config::Config& config() const override { return config_; }
   SessionMemory& memory() override { return memory_; }
+  void write_to_store(const StoreJob&) override {}
   SessionCounter& session_counter() override { return session_counter_; }
   EventHub& events() override { return events_; }
   ClockReading now() const override { return {}; }

@@ -107,6 +107,30 @@ TEST(SessionFields, AreReadStrictly) {
   }
 }
 
+// RFC 8941: an item with a parameter. The backend's name is a token or a quoted string.
+TEST(SessionFields, AMoveMayNameItsBackend) {
+  struct Row {
+    const char* value;
+    Control control;
+    const char* to;
+  };
+  for (const Row& row : {Row{"move", Control::move, ""}, Row{"move; to=\"app2\"", Control::move, "app2"},
+                         Row{"MOVE;to=app2", Control::move, "app2"},
+                         Row{"move; to=10.0.0.2:8080", Control::move, "10.0.0.2:8080"},
+                         Row{"pin", Control::pin, ""}, Row{"move; to=", Control::none, ""},
+                         Row{"move; to=\"\"", Control::none, ""}, Row{"move; to=\"a", Control::none, ""},
+                         Row{"move; to=a; to=b", Control::none, ""}, Row{"move; from=a", Control::none, ""},
+                         Row{"pin; to=a", Control::none, ""}, Row{"end; to=a", Control::none, ""}}) {
+    const std::vector<Field> fields{{"Remora-Session-Control", row.value, Known::remora}};
+    const SessionFields said = read_session_fields(fields);
+    EXPECT_EQ(said.control, row.control) << row.value;
+    EXPECT_EQ(said.move_to, row.to) << row.value;
+  }
+  const std::vector<Field> two{{"Remora-Session-Control", "move; to=a", Known::remora},
+                               {"Remora-Session-Control", "move; to=b", Known::remora}};
+  EXPECT_EQ(read_session_fields(two).control, Control::none) << "they disagree";
+}
+
 TEST(SessionFields, OfAStateTheLastStandsAndHowManyThereWereIsSaid) {
   const std::vector<Field> fields = {{"Remora-State", "first", Known::remora},
                                      {"remora-state", "last", Known::remora},

@@ -61,13 +61,66 @@ TEST(Control, WordsThatDisagreeOrAreNoneSayNothing) {
   Browser browser = log_in(trunk);
   const Told before = browser.ask(trunk);
   for (const std::string words : {"Remora-Session-Control: end\r\nRemora-Session-Control: move\r\n",
-                                  "Remora-Session-Control: pin\r\n", "Remora_Session-Control: end\r\n"}) {
+                                  "Remora-Session-Control: stick\r\n", "Remora_Session-Control: end\r\n"}) {
     hears(browser, trunk, words);
     EXPECT_EQ(trunk.delivered().head.fields.size(), 4U) << words;  // stripped: Server, Length, Via, Date
     EXPECT_EQ(browser.ask(trunk).id, before.id) << words;
   }
   hears(browser, trunk, "Remora-Session-Control: END\r\nRemora-Session-Control: end\r\n");
   EXPECT_NE(browser.ask(trunk).id, before.id);
+}
+
+TEST(Control, MoveNamesTheBackendOfTheNextRequest) {
+  for (const std::string kind : {cookie, companion, app_cookie}) {
+    Trunk trunk(app(kind));
+    Browser browser = log_in(trunk);
+    const Told before = browser.ask(trunk);
+    for (const std::string to : {"a", "b", "c", "a"}) {
+      const Told now = browser.ask(trunk);
+      if (now.backend == to) continue;
+      EXPECT_EQ(hears(browser, trunk, "Remora-Session-Control: move; to=\"" + to + "\"\r\n").backend, to)
+          << kind;
+      const Told after = browser.ask(trunk);
+      EXPECT_EQ(after.backend, to) << kind;
+      EXPECT_EQ(after.id, before.id);
+      EXPECT_EQ(after.epoch, now.epoch + 1);
+    }
+  }
+}
+
+TEST(Control, ABackendThatCannotTakeTheSessionIsCountedAndChangesNothing) {
+  Trunk trunk(app(cookie));
+  Browser browser = log_in(trunk);
+  const Told before = browser.ask(trunk);
+  const std::string other = before.backend == "a" ? "b" : "a";
+  trunk.member(other).health = Health::down;
+  const auto misdirected = [&] {
+    std::uint64_t n = 0;
+    for (const SessionCounts& c : trunk.snapshot().pools[0]->counters->sessions)
+      n += c.events[static_cast<std::size_t>(SessionEvent::misdirected)].value();
+    return n;
+  };
+  for (const std::string& to : {std::string("nobody"), before.backend, other}) {
+    const std::uint64_t counted = misdirected();
+    EXPECT_EQ(hears(browser, trunk, "Remora-Session-Control: move; to=" + to + "\r\n").status, 200);
+    EXPECT_EQ(browser.ask(trunk).backend, before.backend) << to;
+    EXPECT_EQ(misdirected(), counted + 1) << to;
+  }
+}
+
+TEST(Control, APinnedSessionMovesOnlyWhenItsBackendCannotServe) {
+  Trunk trunk(app(cookie));
+  Browser browser = log_in(trunk);
+  const std::string home = hears(browser, trunk, "Remora-Session-Control: pin\r\n").backend;
+  hears(browser, trunk, "Remora-Generation: 1\r\n");
+  hears(browser, trunk, "Remora-Generation: 2\r\n");  // it restarted
+  trunk.member(home).admin = Admin::drain;
+  trunk.member(home).leaving = true;
+  EXPECT_EQ(browser.ask(trunk).backend, home);
+  trunk.member(home).health = Health::down;
+  const Told after = browser.ask(trunk);
+  EXPECT_NE(after.backend, home);
+  EXPECT_EQ(after.reason, "failover");
 }
 
 TEST(Control, WhatClientsSayInOurFieldsIsRemoved) {
