@@ -202,7 +202,8 @@ void Attempts::prefetch_outcome() const noexcept {
 void Attempts::note_outcome() {
   Backend& chosen = *attempt().member->backend;
   const bool answered = attempt().failure.kind == Kind::none || attempt().failure.kind == Kind::status ||
-                        attempt().failure.kind == Kind::grpc_unavailable;
+                        attempt().failure.kind == Kind::grpc_unavailable ||
+                        attempt().failure.kind == Kind::replayed;
   if (attempt().failure.kind == Kind::unprocessed) return;
   if (attempt().failure.side != FailSide::client && attempt().failure.side != FailSide::self)
     attempt().traffic->count(answered ? memory().response.status : 0, turn().now() - attempt().began);
@@ -211,6 +212,7 @@ void Attempts::note_outcome() {
     case Kind::none:
     case Kind::status:
     case Kind::grpc_unavailable:
+    case Kind::replayed:
       if (memory().response.status < 502 || memory().response.status > 504)
         return chosen.failures.succeeded();
       break;

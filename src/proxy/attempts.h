@@ -69,6 +69,8 @@ class Attempts : private Phase {
   Connector::Target target() const noexcept;
   void put_request();
   Failure::Kind retried_response();
+  bool is_to_be_replayed();
+  void rewind() noexcept;
   bool take_retry();
   Task<bool> forward_interim();
   void keep_backend();

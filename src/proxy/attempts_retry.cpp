@@ -44,6 +44,10 @@ bool Attempts::try_again() {
     attempt().tried.add(attempt().member->backend.get());
     return attempt().tried.contains(attempt().member->backend.get());
   }
+  if (attempt().failure.kind == Kind::replayed) {
+    rewind();
+    return true;
+  }
   const config::Failover& rules = request().pool->config.failover;
   if (attempt().failure.side != FailSide::backend || attempt().count >= rules.attempts || client().gone())
     return false;
@@ -65,9 +69,14 @@ bool Attempts::try_again() {
     attempt().stale = attempt().stale || unprocessed;  // with no other backend left: the same
   }
   if (attempt().failure.kind == Kind::hung) pass_over_the_hung();
+  rewind();
+  return true;
+}
+
+/// The request is sent from its start.
+void Attempts::rewind() noexcept {
   attempt().replay_at = 0;
   attempt().request_broken = false;
-  return true;
 }
 
 /// Counts the request in the pool's retry budget, once. False: the budget is used up.
@@ -93,6 +102,7 @@ const config::RetryOn& Attempts::retry_rules() const noexcept {
 /// The failure that a response stands for: a 502, 503 or 504, or gRPC's UNAVAILABLE. `none`: it is delivered
 /// unchanged, because no rule retries it, there is no backend to retry on, or the budget forbids it.
 Failure::Kind Attempts::retried_response() {
+  if (is_to_be_replayed()) return Kind::replayed;
   Failure f;
   f.status = memory().response.status;
   f.acted = true;
@@ -106,6 +116,26 @@ Failure::Kind Attempts::retried_response() {
   const bool stays = (session().bound || session().is_keyed()) && attempt().same_backend_left > 0;
   const bool retried = (stays || somebody_else()) && !client().gone() && take_retry();
   return retried ? f.kind : Kind::none;
+}
+
+/// The app answers that it did nothing, and which backend is to serve the request instead (Remora-Replay).
+/// Once a request, and only if its body was kept. A backend that is unknown, the same, or takes no sessions
+/// is counted, and the response goes out as it is.
+bool Attempts::is_to_be_replayed() {
+  const std::string_view wanted = read_replay(memory().response.fields);
+  if (wanted.empty()) return false;
+  const auto& members = request().pool->snapshot->members;
+  const auto named =
+      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.backend->id == wanted; });
+  const bool fits = named != members.end() && &*named != attempt().member && named->accepts_new() &&
+                    !attempt().tried.contains(named->backend.get());
+  if (!fits || attempt().replayed || attempt().replay_overflow || attempt().belongs || client().gone()) {
+    request().pool->counters->sessions[worker().index].count(SessionEvent::misdirected);
+    return false;
+  }
+  attempt().replayed = true;
+  attempt().replay_to = &*named;
+  return true;
 }
 
 /// Doubt is repeated after 1, 2, 4... times `suspect_after`: a backend may hang later, while it works on a

@@ -81,16 +81,11 @@ Reason why_to_move(const Member* member, const Binding& b, const Situation& at, 
 /// must wait.
 std::optional<Decision> decide_steered(const Binding& b, const Steering& steering, const Situation& at) {
   if (steering.wish != Steering::Wish::move || steering.backend == b.backend) return std::nullopt;
-  Decision d;
-  d.action = Action::move;
-  d.by = By::steering;
-  d.reason = Reason::rebalance;
-  d.epoch = b.epoch;
   Binding leaving = b;
   leaving.leave = true;
-  d.member = steering.backend != 0 ? usable_new(*at.pool.snapshot, steering.backend, at.tried)
-                                   : target_of_move(leaving, Reason::rebalance, at);
-  return d.member != nullptr ? std::optional(d) : std::nullopt;
+  const Member* const to = steering.backend != 0 ? usable_new(*at.pool.snapshot, steering.backend, at.tried)
+                                                 : target_of_move(leaving, Reason::rebalance, at);
+  return to != nullptr ? std::optional(steered_move(b, *to)) : std::nullopt;
 }
 
 Decision decide_session(const Recognized& found, const Situation& at, DecisionInputs& in) {
@@ -249,6 +244,16 @@ Decision decide_move(const Binding& binding, Reason why, const Situation& at) {
   }
   d.action = Action::move;
   d.member = target_of_move(binding, why, at);
+  return d;
+}
+
+Decision steered_move(const Binding& binding, const Member& to) noexcept {
+  Decision d;
+  d.action = Action::move;
+  d.by = By::steering;
+  d.reason = Reason::rebalance;
+  d.epoch = binding.epoch;
+  d.member = &to;
   return d;
 }
 

@@ -85,6 +85,9 @@ Decision decide(const Recognized& found, const Situation& at, DecisionInputs& in
 /// Where a session goes that cannot stay: `move` or `reject`.
 Decision decide_move(const Binding& binding, Reason why, const Situation& at);
 
+/// A session goes where the app or an operator wants it.
+Decision steered_move(const Binding& binding, const Member& to) noexcept;
+
 /// `on_lost: reject` or `on_unknown: reject`: the request is rejected before a backend is chosen.
 bool is_rejected(const Recognized& found) noexcept;
 

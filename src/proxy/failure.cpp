@@ -26,6 +26,8 @@ std::string_view to_string(Kind k) noexcept {
       return "status";
     case Kind::grpc_unavailable:
       return "grpc_unavailable";
+    case Kind::replayed:
+      return "replayed";
     case Kind::gone:
       return "client_gone";
     case Kind::client_timeout:
@@ -64,6 +66,8 @@ bool listed(const Failure& f, const config::RetryOn& on) noexcept {
       return on.timeout;
     case Kind::unprocessed:
       return true;
+    case Kind::replayed:
+      return true;
     case Kind::hung:
       return true;  // `suspect_after: off` turns this off
     case Kind::grpc_unavailable:
@@ -76,7 +80,8 @@ bool listed(const Failure& f, const config::RetryOn& on) noexcept {
 }
 
 bool may_repeat(const Failure& f, const config::RetryOn& on, Method method, bool body_left) noexcept {
-  const bool once_is_enough = f.acted && !idempotent(method) && f.kind != Kind::grpc_unavailable;
+  const bool undone = f.kind == Kind::grpc_unavailable || f.kind == Kind::replayed;
+  const bool once_is_enough = f.acted && !idempotent(method) && !undone;
   return listed(f, on) && body_left && !once_is_enough;
 }
 
@@ -110,6 +115,7 @@ std::uint16_t status_for(const Failure& f) noexcept {
     case Kind::queue_full:
     case Kind::out_of_service:
     case Kind::grpc_unavailable:
+    case Kind::replayed:
       return 503;
   }
   return 500;

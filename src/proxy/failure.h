@@ -27,6 +27,7 @@ struct Failure {
     malformed,         // invalid response head
     status,            // a status that `retry_on` lists
     grpc_unavailable,  // a response that is no more than the gRPC status UNAVAILABLE
+    replayed,          // the app asked that another backend serve the request (Remora-Replay)
     gone,              // the client went away
     client_timeout,    // the client stopped sending, or sent too slowly
     client_malformed,

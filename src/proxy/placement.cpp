@@ -60,7 +60,20 @@ Situation Placement::situation() const noexcept {
           attempt().tried, request().began,  session().served.begun ? &session().served.binding : nullptr};
 }
 
+/// The app has named the backend of this request (Remora-Replay): its session moves there. One that began
+/// with the request begins there instead.
+bool Placement::serve_replayed(const Member& member) {
+  if (session().recognized.what == What::session) {
+    session().bound = false;
+    return move_session(steered_move(session().served.binding, member));
+  }
+  serve_at(&member);
+  if (session().served.begun) begin_session(new_session_id(), session().served.reason);
+  return true;
+}
+
 bool Placement::choose_member(const Failure& before) {
+  if (const Member* const named = std::exchange(attempt().replay_to, nullptr)) return serve_replayed(*named);
   if (!before || session().recognized.what != What::session)
     return carry_out(decide(session().recognized, situation(), *this));
   if (session().bound && !attempt().tried.contains(attempt().member->backend.get())) return true;

@@ -44,6 +44,7 @@ class Placement final : private Phase, private DecisionInputs {
 
   Situation situation() const noexcept;
   bool choose_member(const Failure& before);
+  bool serve_replayed(const Member& member);
   bool carry_out(const Decision& decision);
   bool serve_at(const Member* member) noexcept;
   const Member* place_of_own_connection() const noexcept;

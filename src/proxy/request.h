@@ -123,11 +123,13 @@ struct AttemptState {
   Failure::Kind overcome = Failure::Kind::none;  // the last failure that led to another choice of a backend
   Reason left_for = Reason::failover;            // `out_of_service`: why the session must leave its backend
   Tried tried;
+  const Member* replay_to = nullptr;  // where the app wants the request to be served instead
   Permit permit;
   CountedRetry retry;
   unsigned count = 0, same_backend_left = 0;
   bool stale = false;            // an idle connection was dead, or full, and no new one was tried since
   bool fresh_only = false;       // use no idle connection for this request
+  bool replayed = false;         // the app has asked for another backend
   bool left_hung = false;        // a hung backend was left for another
   bool was_unprocessed = false;  // a backend said that it did not act on the request
   bool http1_only = false;       // a backend asked for HTTP/1.1

@@ -92,6 +92,19 @@ struct ControlValue {
   bool operator==(const ControlValue&) const = default;
 };
 
+/// The backend in `to=ID` or `to="ID"`. Empty: malformed.
+std::string_view read_to(std::string_view parameter) noexcept {
+  parameter = trim(parameter);
+  constexpr std::string_view key = "to=";
+  if (parameter.size() <= key.size() || !iequals(parameter.substr(0, key.size()), key)) return {};
+  parameter.remove_prefix(key.size());
+  if (parameter.front() == '"') {
+    if (parameter.size() < 3 || parameter.back() != '"') return {};
+    parameter = parameter.substr(1, parameter.size() - 2);
+  }
+  return parameter.find_first_of("\"\\;") == std::string_view::npos ? parameter : std::string_view();
+}
+
 /// `end`, `renew`, `pin`, `move` or `move; to="ID"` (RFC 8941 item with a parameter). Everything else means
 /// nothing.
 ControlValue read_control(std::string_view value) noexcept {
@@ -104,19 +117,8 @@ ControlValue read_control(std::string_view value) noexcept {
                 : iequals(word, "move")  ? Control::move
                                          : Control::none;
   if (semicolon == std::string_view::npos) return out;
-  std::string_view parameter = trim(value.substr(semicolon + 1));
-  constexpr std::string_view key = "to=";
-  if (out.control != Control::move || parameter.size() <= key.size() ||
-      !iequals(parameter.substr(0, key.size()), key))
-    return {};
-  parameter.remove_prefix(key.size());
-  if (parameter.front() == '"') {
-    if (parameter.size() < 3 || parameter.back() != '"') return {};
-    parameter = parameter.substr(1, parameter.size() - 2);
-  }
-  if (parameter.find_first_of("\"\\;") != std::string_view::npos) return {};
-  out.move_to = parameter;
-  return out;
+  out.move_to = read_to(value.substr(semicolon + 1));
+  return out.control == Control::move && !out.move_to.empty() ? out : ControlValue();
 }
 
 }  // namespace
@@ -145,6 +147,19 @@ SessionFields read_session_fields(std::span<const Field> fields) noexcept {
     }
   }
   return out;
+}
+
+std::string_view read_replay(std::span<const Field> fields) noexcept {
+  std::string_view found;
+  bool seen = false;
+  for (const Field& f : fields) {
+    if (f.known != Known::remora || !iequals(f.name, "remora-replay")) continue;
+    const std::string_view to = read_to(f.value);
+    if (to.empty() || (seen && to != found)) return {};
+    found = to;
+    seen = true;
+  }
+  return found;
 }
 
 void append_announcement(const Binding& b, Reason reason, std::string& out) {

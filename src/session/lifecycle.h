@@ -51,6 +51,10 @@ struct SessionFields {
 /// the last value stands.
 SessionFields read_session_fields(std::span<const Field> fields) noexcept;
 
+/// Remora-Replay: the id of the backend that is to serve the request instead. Empty: absent, malformed, or
+/// several that disagree.
+std::string_view read_replay(std::span<const Field> fields) noexcept;
+
 /// Appends the value of Remora-Session (RFC 8941 item): "<32 hex digits>";epoch=N;reason=R.
 void append_announcement(const Binding&, Reason, std::string& out);
 

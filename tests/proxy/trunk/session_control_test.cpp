@@ -108,6 +108,51 @@ TEST(Control, ABackendThatCannotTakeTheSessionIsCountedAndChangesNothing) {
   }
 }
 
+TEST(Replay, TheRequestAndItsSessionGoToTheBackendThatTheAppNames) {
+  for (const std::string kind : {cookie, companion, app_cookie}) {
+    Trunk trunk(app(kind));
+    Browser browser = log_in(trunk);
+    const Told before = browser.ask(trunk);
+    const std::string other = before.backend == "a" ? "b" : "a";
+    answer_once(trunk, before.backend, "Remora-Replay: to=\"" + other + "\"\r\n");
+    const Told after = browser.ask(trunk, "/", {}, "POST");
+    EXPECT_EQ(after.status, 200) << kind;
+    EXPECT_EQ(after.backend, other);
+    EXPECT_EQ(after.id, before.id);
+    EXPECT_EQ(after.epoch, before.epoch + 1);
+    EXPECT_EQ(after.attempts, 2U);
+    EXPECT_EQ(browser.ask(trunk).backend, other);
+  }
+}
+
+TEST(Replay, HappensOnceARequest) {
+  Trunk trunk(app(cookie));
+  Browser browser = log_in(trunk);
+  answer_with(trunk, "Remora-Replay: to=a\r\n");
+  const Told told = browser.ask(trunk);
+  EXPECT_EQ(told.backend, "a");
+  answer_with(trunk, "Remora-Replay: to=b\r\n");
+  const Told again = browser.ask(trunk);
+  EXPECT_EQ(again.backend, "b");
+  EXPECT_EQ(again.status, 200);
+  EXPECT_LE(again.attempts, 2U);
+}
+
+TEST(Replay, ATargetThatDoesNotFitLeavesTheResponseAsItIs) {
+  Trunk trunk(app(cookie));
+  Browser browser = log_in(trunk);
+  const Told before = browser.ask(trunk);
+  const std::string other = before.backend == "a" ? "b" : "a";
+  trunk.member(other).admin = Admin::drain;
+  for (const std::string& to : {std::string("nobody"), before.backend, other, std::string("\"")}) {
+    answer_once(trunk, before.backend, "Remora-Replay: to=" + to + "\r\n");
+    const Told told = browser.ask(trunk);
+    EXPECT_EQ(told.status, 200) << to;
+    EXPECT_EQ(told.backend, before.backend) << to;
+    EXPECT_EQ(told.attempts, 1U) << to;
+  }
+}
+
 TEST(Control, APinnedSessionMovesOnlyWhenItsBackendCannotServe) {
   Trunk trunk(app(cookie));
   Browser browser = log_in(trunk);
