@@ -37,6 +37,7 @@ std::size_t FailingMemory::failures() const noexcept {
 
 }  // namespace remora::test
 
+#ifndef REMORA_TSAN
 void* operator new(std::size_t bytes) {
   void* const memory = remora::test::may_allocate() ? std::malloc(std::max<std::size_t>(bytes, 1)) : nullptr;
   if (memory == nullptr) throw std::bad_alloc();
@@ -58,3 +59,4 @@ extern "C" void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcep
     return nullptr;
   return memory;
 }
+#endif

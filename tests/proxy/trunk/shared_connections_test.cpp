@@ -417,6 +417,9 @@ TEST_F(SharedConnectionsTest, AWebSocketFromHttp1BecomesAnExtendedConnect) {
 
 class StarvedConnections : public SharedConnectionsTest, public ::testing::WithParamInterface<std::size_t> {
  protected:
+  void SetUp() override {
+    if (!FailingMemory::works) GTEST_SKIP();
+  }
   /// Lets everything act while allocations fail, except the first `spared`. True: one failed.
   bool run_starved(std::size_t spared) {
     const FailingMemory memory(spared);
