@@ -10,7 +10,7 @@ namespace {
 thread_local bool fails = false;
 thread_local std::size_t left = 0, failed = 0;
 
-bool may_allocate() noexcept {
+[[maybe_unused]] bool may_allocate() noexcept {
   if (!fails) return true;
   if (left > 0) {
     --left;
